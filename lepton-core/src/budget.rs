@@ -1,0 +1,116 @@
+//! The memory budget: a semaphore that counts bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The granularity of the count, so that large budgets fit the semaphore.
+const UNIT: u64 = 1024;
+
+/// A byte-weighted semaphore that bounds what a run holds in memory.
+///
+/// Each unit of work acquires once, before it starts, and holds at most a quarter
+/// of the budget: so some unit can always go on and nothing can deadlock. What
+/// waits is served in order.
+#[derive(Debug, Clone)]
+pub struct MemoryBudget {
+    semaphore: Arc<Semaphore>,
+    units: u32,
+}
+
+impl MemoryBudget {
+    /// The default budget: 128 MiB.
+    pub const DEFAULT: u64 = 128 << 20;
+
+    /// A budget of so many bytes, at least 4 KiB.
+    pub fn new(bytes: u64) -> Self {
+        let limit = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes / UNIT).unwrap_or(limit).clamp(4, limit);
+        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// The most that one unit of work can hold, in bytes: a quarter of the budget.
+    pub fn largest(&self) -> u64 {
+        u64::from(self.units / 4) * UNIT
+    }
+
+    /// What is free at the moment, in bytes.
+    pub fn available(&self) -> u64 {
+        self.semaphore.available_permits() as u64 * UNIT
+    }
+
+    /// Waits for `bytes`, or for [`largest`](Self::largest) if that is less.
+    ///
+    /// Cancellation safe: dropping the future gives the place in the queue up.
+    pub async fn acquire(&self, bytes: u64) -> Permit {
+        let units = bytes.div_ceil(UNIT).min(u64::from(self.units / 4));
+        let units = u32::try_from(units).unwrap_or(self.units / 4);
+        // The semaphore is never closed; were it, the work would go unbounded, not wrong.
+        Permit { held: Arc::clone(&self.semaphore).acquire_many_owned(units).await.ok() }
+    }
+}
+
+/// A share of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    /// The number of bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.num_permits() as u64 * UNIT)
+    }
+
+    /// Splits a share off; `None` if less than that is held.
+    pub fn split(&mut self, bytes: u64) -> Option<Permit> {
+        let units = usize::try_from(bytes.div_ceil(UNIT)).ok()?;
+        Some(Permit { held: Some(self.held.as_mut()?.split(units)?) })
+    }
+
+    /// Bytes that carry this permit and give it back when the last of their
+    /// clones and slices is gone.
+    pub fn attach(self, bytes: Vec<u8>) -> Bytes {
+        struct Paid(Vec<u8>, #[allow(dead_code, reason = "held for its drop")] Permit);
+        impl AsRef<[u8]> for Paid {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        Bytes::from_owner(Paid(bytes, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn bytes_give_their_permit_back_with_the_last_slice() {
+        let budget = MemoryBudget::new(1 << 20);
+        let permit = budget.acquire(100_000).await;
+        assert_eq!(permit.bytes(), 98 * 1024);
+        let bytes = permit.attach(vec![1; 100_000]);
+        let slice = bytes.slice(5..10);
+        drop(bytes);
+        assert_eq!(budget.available(), (1 << 20) - 98 * 1024);
+        drop(slice);
+        assert_eq!(budget.available(), 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn four_units_of_any_size_always_fit() {
+        let budget = MemoryBudget::new(1 << 20);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(budget.acquire(u64::MAX).await);
+        }
+        assert_eq!(budget.available(), 0);
+        let mut fifth = Box::pin(budget.acquire(1));
+        assert!(fifth.as_mut().now_or_never().is_none());
+        held.pop();
+        assert_eq!(fifth.await.bytes(), 1024);
+    }
+}

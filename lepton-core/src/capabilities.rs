@@ -1,0 +1,338 @@
+//! What a backend can do, as data.
+//!
+//! Each provider ships presets; an S3-compatible store can override single
+//! fields by name (see [`Capabilities::overridden`]).
+
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::ChecksumAlgorithm;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::ObjectKey;
+use crate::object::Attribute;
+
+/// How well a backend does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Support {
+    /// The store itself does it.
+    Native,
+    /// Lepton does it with other operations; not atomic, or at a cost.
+    Emulated,
+    /// It cannot be had.
+    Unsupported,
+    /// Nobody has found out. Treated as unsupported where safety hangs on it.
+    Unknown,
+}
+
+impl Support {
+    /// Whether it can be relied on.
+    pub fn is_available(self) -> bool {
+        matches!(self, Support::Native | Support::Emulated)
+    }
+}
+
+/// The order in which listings come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ListOrder {
+    /// Ascending unsigned bytes of the key.
+    Bytes,
+    /// Any order.
+    Unordered,
+}
+
+/// What happens to keys of a certain form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KeyHandling {
+    /// Such keys are kept byte for byte.
+    Kept,
+    /// The store refuses such keys.
+    Refused,
+    /// The store silently stores such keys under another name.
+    Changed,
+    /// Nobody has found out; such keys are refused to be safe.
+    Unknown,
+}
+
+/// Which keys a backend holds exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KeyRules {
+    /// The longest key in bytes.
+    pub max_bytes: usize,
+    /// The longest segment between slashes in bytes.
+    pub max_segment_bytes: usize,
+    /// Whether keys must be UTF-8.
+    pub utf8_only: bool,
+    /// Bytes that no key may hold.
+    pub forbidden_bytes: Vec<u8>,
+    /// Keys with control characters (below U+0020, and U+007F).
+    pub control_characters: KeyHandling,
+    /// Keys with an empty segment inside (`a//b`).
+    pub empty_segments: KeyHandling,
+    /// Keys with a `.` or `..` segment.
+    pub dot_segments: KeyHandling,
+    /// Keys that begin with `/`.
+    pub leading_slash: KeyHandling,
+    /// Keys that end with `/`.
+    pub trailing_slash: KeyHandling,
+    /// A key `a` beside a key `a/b`.
+    pub file_beside_folder: KeyHandling,
+}
+
+impl KeyRules {
+    /// A store that keeps any key of up to `max_bytes`.
+    pub fn any(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            max_segment_bytes: max_bytes,
+            utf8_only: false,
+            forbidden_bytes: Vec::new(),
+            control_characters: KeyHandling::Kept,
+            empty_segments: KeyHandling::Kept,
+            dot_segments: KeyHandling::Kept,
+            leading_slash: KeyHandling::Kept,
+            trailing_slash: KeyHandling::Kept,
+            file_beside_folder: KeyHandling::Kept,
+        }
+    }
+
+    /// Refuses a key that the backend would not hold exactly as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidKey`], naming the key and the rule.
+    pub fn check(&self, key: &ObjectKey) -> Result<()> {
+        let refuse = |why: String| Err(Error::new(ErrorKind::InvalidKey, why).with_context("key", key));
+        let bytes = key.as_bytes();
+        if bytes.len() > self.max_bytes {
+            return refuse(format!("the key has {} bytes; this store allows {}", bytes.len(), self.max_bytes));
+        }
+        if self.utf8_only && key.as_str().is_none() {
+            return refuse("the key is not UTF-8, which this store requires".into());
+        }
+        if let Some(byte) = bytes.iter().find(|byte| self.forbidden_bytes.contains(byte)) {
+            return refuse(format!("the key holds the byte 0x{byte:02x}, which this store forbids"));
+        }
+        if let Some(long) = bytes.split(|b| *b == b'/').map(<[u8]>::len).find(|n| *n > self.max_segment_bytes) {
+            return refuse(format!("a name in the key has {long} bytes; this store allows {}", self.max_segment_bytes));
+        }
+        self.forms(bytes).into_iter().find(|(found, handling, _)| *found && *handling != KeyHandling::Kept).map_or(
+            Ok(()),
+            |(_, handling, form)| {
+                let fate = match handling {
+                    KeyHandling::Refused => "this store refuses such keys",
+                    KeyHandling::Changed => "this store would silently store it under another name",
+                    _ => "it is not known whether this store keeps such keys; set its capabilities if you know",
+                };
+                refuse(format!("the key {form}; {fate}"))
+            },
+        )
+    }
+
+    fn forms(&self, bytes: &[u8]) -> [(bool, KeyHandling, &'static str); 5] {
+        let control = bytes.iter().any(u8::is_ascii_control);
+        let inner = bytes.strip_prefix(b"/").unwrap_or(bytes);
+        let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+        let empty = bytes == b"/" || bytes == b"//" || bytes.windows(2).any(|pair| pair == b"//");
+        let dots = inner.split(|b| *b == b'/').any(|segment| segment == b"." || segment == b"..");
+        [
+            (control, self.control_characters, "holds a control character"),
+            (bytes.starts_with(b"/"), self.leading_slash, "begins with `/`"),
+            (bytes.ends_with(b"/"), self.trailing_slash, "ends with `/`"),
+            (empty, self.empty_segments, "has an empty segment (`//`)"),
+            (dots, self.dot_segments, "has a `.` or `..` segment"),
+        ]
+    }
+}
+
+/// Limits of multipart uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MultipartLimits {
+    /// The smallest part but for the last, in bytes.
+    pub min_part: u64,
+    /// The largest part in bytes.
+    pub max_part: u64,
+    /// The most parts.
+    pub max_parts: u32,
+}
+
+impl MultipartLimits {
+    /// Limits of these numbers.
+    pub fn new(min_part: u64, max_part: u64, max_parts: u32) -> Self {
+        Self { min_part, max_part, max_parts }
+    }
+}
+
+/// What a backend can do and within which limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The name of the preset, for messages (`aws`, `minio`, `local`).
+    pub preset: String,
+    /// The order of listings.
+    pub list_order: ListOrder,
+    /// Whether objects can be read from the middle.
+    pub range_get: Support,
+    /// Whether a read can be bound to an ETag.
+    pub conditional_get: Support,
+    /// Whether a put can demand that no object is there.
+    pub put_if_absent: Support,
+    /// Whether a put can demand a certain ETag.
+    pub put_if_match: Support,
+    /// Whether completing a multipart upload takes preconditions.
+    pub conditional_complete: Support,
+    /// Whether a delete can demand a certain ETag.
+    pub conditional_delete: Support,
+    /// The largest object that one put may carry, in bytes.
+    pub max_single_put: u64,
+    /// The largest object in bytes.
+    pub max_object: u64,
+    /// Limits of multipart uploads; `None` where there is no such facet.
+    pub multipart: Option<MultipartLimits>,
+    /// Whether the parts of an upload can be listed.
+    pub list_parts: Support,
+    /// Whether the uploads of a key can be listed.
+    pub list_uploads: Support,
+    /// Whether objects can be copied without passing through the caller.
+    pub server_copy: Support,
+    /// Whether versions are kept and can be listed.
+    pub versions: Support,
+    /// Most keys in one delete request.
+    pub delete_batch: usize,
+    /// The attributes that the backend keeps.
+    pub attributes: Vec<Attribute>,
+    /// Whether storage classes can be chosen.
+    pub storage_class: Support,
+    /// Checksums that the server verifies while it takes an upload.
+    pub verified_checksums: Vec<ChecksumAlgorithm>,
+    /// Whether uploads may be signed chunk by chunk
+    /// (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`).
+    pub signed_chunks: Support,
+    /// Whether uploads may carry their checksum in a trailer.
+    pub trailers: Support,
+    /// Which keys are held exactly.
+    pub keys: KeyRules,
+}
+
+impl Capabilities {
+    /// A backend that does everything with no limits: the start for an
+    /// in-memory backend. Fields are public: set what differs.
+    pub fn everything(preset: &str) -> Self {
+        Self {
+            preset: preset.to_owned(),
+            list_order: ListOrder::Bytes,
+            range_get: Support::Native,
+            conditional_get: Support::Native,
+            put_if_absent: Support::Native,
+            put_if_match: Support::Native,
+            conditional_complete: Support::Native,
+            conditional_delete: Support::Native,
+            max_single_put: u64::MAX,
+            max_object: u64::MAX,
+            multipart: Some(MultipartLimits::new(1, u64::MAX, u32::MAX)),
+            list_parts: Support::Native,
+            list_uploads: Support::Native,
+            server_copy: Support::Native,
+            versions: Support::Native,
+            delete_batch: 1000,
+            attributes: Attribute::ALL.to_vec(),
+            storage_class: Support::Native,
+            verified_checksums: Vec::new(),
+            signed_chunks: Support::Unsupported,
+            trailers: Support::Unsupported,
+            keys: KeyRules::any(1024),
+        }
+    }
+
+    /// Whether the backend keeps this attribute.
+    pub fn keeps(&self, attribute: Attribute) -> bool {
+        self.attributes.contains(&attribute)
+    }
+
+    /// These capabilities with single fields replaced. `overrides` is a JSON
+    /// object with the field names of this type; nested objects are merged.
+    ///
+    /// ```
+    /// use lepton_core::{Capabilities, KeyHandling};
+    /// let overrides = serde_json::json!({"keys": {"leading_slash": "changed"}});
+    /// let minio = Capabilities::everything("minio").overridden(&overrides)?;
+    /// assert_eq!(minio.keys.leading_slash, KeyHandling::Changed);
+    /// # Ok::<(), lepton_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for an unknown field, listing the known ones,
+    /// or a value of the wrong form.
+    pub fn overridden(&self, overrides: &serde_json::Value) -> Result<Self> {
+        let refuse = |source: serde_json::Error| {
+            Error::invalid_input(format!("capabilities cannot be overridden: {source}")).with_source(source)
+        };
+        let mut value = serde_json::to_value(self).map_err(refuse)?;
+        merge(&mut value, overrides);
+        serde_json::from_value(value).map_err(refuse)
+    }
+}
+
+fn merge(base: &mut serde_json::Value, overrides: &serde_json::Value) {
+    match (base, overrides) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(overrides)) => {
+            for (name, value) in overrides {
+                merge(base.entry(name.clone()).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (base, value) => *base = value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn each_rule_refuses_its_form_and_names_it() {
+        let mut rules = KeyRules::any(20);
+        rules.max_segment_bytes = 10;
+        rules.forbidden_bytes = vec![0];
+        rules.control_characters = KeyHandling::Refused;
+        rules.empty_segments = KeyHandling::Refused;
+        rules.dot_segments = KeyHandling::Unknown;
+        rules.leading_slash = KeyHandling::Changed;
+        rules.trailing_slash = KeyHandling::Refused;
+        for (text, says) in [
+            ("a/\u{1}b", "control"),
+            ("a\0b", "0x00"),
+            ("a//b", "//"),
+            ("a/../b", ".."),
+            ("./b", "not known"),
+            ("/b", "another name"),
+            ("b/", "ends with"),
+            ("12345678901", "11 bytes"),
+            ("1234567890/1234567890", "21 bytes"),
+        ] {
+            let error = rules.check(&key(text)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidKey);
+            assert!(error.to_string().contains(says), "{text}: {error}");
+        }
+        for text in ["a", "a/b", "a.b/..c", "ü"] {
+            rules.check(&key(text)).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_override_lists_the_known() {
+        let error = Capabilities::everything("x").overridden(&serde_json::json!({"lists": 1})).unwrap_err();
+        assert!(error.to_string().contains("list_order"), "{error}");
+    }
+}

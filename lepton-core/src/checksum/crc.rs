@@ -1,0 +1,62 @@
+//! Cyclic redundancy checks, which combine: the CRC of a whole follows from
+//! those of its pieces and their lengths.
+
+use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
+
+/// The cyclic redundancy checks that Lepton computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Crc {
+    /// CRC-64/NVME, the default of Amazon S3.
+    Crc64Nvme,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-32/ISO-HDLC.
+    Crc32,
+}
+
+impl Crc {
+    fn algorithm(self) -> CrcAlgorithm {
+        match self {
+            Crc::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+            Crc::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Crc::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        }
+    }
+}
+
+/// The check of these bytes; 32-bit checks fill the low half.
+pub fn crc(kind: Crc, bytes: &[u8]) -> u64 {
+    checksum(kind.algorithm(), bytes)
+}
+
+/// The check of two pieces one after the other, from the check of each and the
+/// second one's length in bytes.
+pub fn combine_crc(kind: Crc, first: u64, second: u64, second_len: u64) -> u64 {
+    checksum_combine(kind.algorithm(), first, second, second_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn check_values_of_the_catalogue() {
+        let bytes = b"123456789";
+        assert_eq!(crc(Crc::Crc64Nvme, bytes), 0xae8b_1486_0a79_9888);
+        assert_eq!(crc(Crc::Crc32c, bytes), 0xe306_9283);
+        assert_eq!(crc(Crc::Crc32, bytes), 0xcbf4_3926);
+    }
+
+    proptest! {
+        #[test]
+        fn combination_equals_the_whole(first: Vec<u8>, second: Vec<u8>) {
+            let whole = [first.clone(), second.clone()].concat();
+            for kind in [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32] {
+                let combined = combine_crc(kind, crc(kind, &first), crc(kind, &second), second.len() as u64);
+                prop_assert_eq!(combined, crc(kind, &whole));
+            }
+        }
+    }
+}

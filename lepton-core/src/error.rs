@@ -1,0 +1,449 @@
+//! One error for the whole SDK.
+//!
+//! Code decides from [`Error::retry`] and [`Error::effect`]; people and foreign
+//! languages read [`Error::kind`]. The three are independent: a 503 that answers
+//! a put is [`Retry::After`] *and* [`Effect::Unknown`].
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// The result of everything that can fail in Lepton.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// What went wrong. Each variant says what the caller should do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind { $($(#[$doc])* $name,)* }
+
+        impl ErrorKind {
+            /// Every kind there is, for catalogues and tests.
+            pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$name,)*];
+
+            /// The stable name of the kind, as it stands in journals, manifests
+            /// and JSON output. A code is never reused for another meaning.
+            pub fn code(self) -> &'static str {
+                match self { $(ErrorKind::$name => $code,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The object, upload or file is not there. Check the key; if it was there a
+    /// moment ago, somebody deleted it.
+    NotFound = "not_found",
+    /// The bucket or root folder is not there. Create it or correct the name:
+    /// nothing in this run can succeed.
+    BucketNotFound = "bucket_not_found",
+    /// The multipart upload is unknown: completed, aborted or expired. Look at
+    /// the object before starting again.
+    UploadNotFound = "upload_not_found",
+    /// The object exists and the caller asked for it not to. Choose another key
+    /// or another policy for existing objects.
+    AlreadyExists = "already_exists",
+    /// A condition (If-Match, If-None-Match) did not hold: the object is not the
+    /// one the caller saw. Read it again before deciding.
+    PreconditionFailed = "precondition_failed",
+    /// The source object changed while it was being copied. Copy it again from
+    /// the start.
+    SourceChanged = "source_changed",
+    /// The credentials are good but do not permit this. Ask for the permission
+    /// that the message names.
+    PermissionDenied = "permission_denied",
+    /// The credentials are missing, wrong or expired. Correct them.
+    Unauthenticated = "unauthenticated",
+    /// This machine's clock is too far from the server's. Set the clock.
+    ClockSkew = "clock_skew",
+    /// An argument or setting is wrong; the message names it and what is allowed.
+    InvalidInput = "invalid_input",
+    /// The key cannot be held by this backend exactly as it is. Rename the
+    /// object or leave it out.
+    InvalidKey = "invalid_key",
+    /// The backend cannot do what was asked; the message names both.
+    Unsupported = "unsupported",
+    /// The server asks for fewer requests. Wait as `retry` says, go slower.
+    Throttled = "throttled",
+    /// The server failed for a reason of its own (5xx). Try again as `retry` says.
+    Unavailable = "unavailable",
+    /// Nothing was heard for longer than the idle limit. Try again; raise the
+    /// limit if the server is merely slow.
+    Timeout = "timeout",
+    /// The connection could not be made or broke. Try again.
+    Network = "network",
+    /// The host name does not resolve. Correct the endpoint.
+    HostNotFound = "host_not_found",
+    /// The TLS handshake failed. Check the certificate, its name and the
+    /// configured certificate authorities.
+    Tls = "tls",
+    /// No space, quota or inodes are left. Free some; the run can go on after.
+    OutOfSpace = "out_of_space",
+    /// The destination cannot be written (read-only file system or store).
+    ReadOnly = "read_only",
+    /// Bytes do not have the digest they should. Do not use them; find out which
+    /// side is wrong by verifying both.
+    ChecksumMismatch = "checksum_mismatch",
+    /// A journal, manifest or reply is damaged or not of a known format. The
+    /// message says where.
+    Corrupt = "corrupt",
+    /// The object is in an archive tier and must be restored before it is read.
+    Archived = "archived",
+    /// The object or part is larger than the backend allows.
+    TooLarge = "too_large",
+    /// Another process holds the lock. Wait for it or stop it.
+    Locked = "locked",
+    /// A journal belongs to another plan. Use the same options as before, or
+    /// another journal folder.
+    PlanMismatch = "plan_mismatch",
+    /// A state that was settled by reading back is neither the old nor the new
+    /// one: somebody else wrote the object. Decide which is right.
+    Conflict = "conflict",
+    /// The caller cancelled the work. What was done is in the journal.
+    Cancelled = "cancelled",
+    /// More objects failed than the run allows. The report names them.
+    TooManyFailures = "too_many_failures",
+    /// An operation of the local operating system failed in a way no other kind
+    /// names; the source has the system's own words.
+    Io = "io",
+    /// The server answered something the protocol does not allow, or Lepton has
+    /// a fault. Report it with the request id.
+    Unexpected = "unexpected",
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Whether trying the same thing again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Trying again gives the same answer.
+    Never,
+    /// Trying again may help, with the caller's own delay.
+    Now,
+    /// Trying again may help, not sooner than after this time.
+    After(Duration),
+    /// Trying again may help with fresh credentials.
+    RefreshCredentials,
+}
+
+/// What the failed operation did to the outside world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Nothing was changed.
+    None,
+    /// A part of it was done; the message says which.
+    Partial,
+    /// It may or may not have been done. Read back before deciding.
+    Unknown,
+    /// It was done; only what came after failed.
+    Applied,
+}
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// An error with everything needed to decide, report and look further.
+///
+/// `Display` gives one sentence with the operation and its context and does not
+/// print the [source](StdError::source); [`Error::report`] gives the whole chain.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    retry: Retry,
+    effect: Effect,
+    message: Cow<'static, str>,
+    operation: Option<&'static str>,
+    context: Vec<(&'static str, String)>,
+    code: Option<String>,
+    request_id: Option<String>,
+    status: Option<u16>,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error of this kind: not to be retried, with no effect, until told
+    /// otherwise.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            retry: Retry::Never,
+            effect: Effect::None,
+            message: message.into(),
+            operation: None,
+            context: Vec::new(),
+            code: None,
+            request_id: None,
+            status: None,
+            source: None,
+        }))
+    }
+
+    /// An argument that is wrong: [`ErrorKind::InvalidInput`].
+    pub fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// Something the backend cannot do: [`ErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// A failed call of the operating system, with the kind its number implies.
+    pub fn io(message: impl Into<Cow<'static, str>>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match source.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::PermissionDenied => ErrorKind::PermissionDenied,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
+            Io::StorageFull | Io::QuotaExceeded => ErrorKind::OutOfSpace,
+            Io::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+            Io::FileTooLarge => ErrorKind::TooLarge,
+            Io::InvalidFilename => ErrorKind::InvalidKey,
+            Io::TimedOut => ErrorKind::Timeout,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, message).with_source(source)
+    }
+
+    /// The same error of another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// Says whether trying again can help.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    /// Says what the operation did before it failed.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Effect) -> Self {
+        self.0.effect = effect;
+        self
+    }
+
+    /// Names the operation (`get`, `upload_part`, …). The innermost name stays.
+    #[must_use]
+    pub fn with_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation.get_or_insert(operation);
+        self
+    }
+
+    /// Adds a detail, such as the key or the part. Never a secret. A name that
+    /// is there already keeps its first value.
+    #[must_use]
+    pub fn with_context(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        if self.context(name).is_none() {
+            self.0.context.push((name, value.to_string()));
+        }
+        self
+    }
+
+    /// Adds the provider's own code (`NoSuchKey`).
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// Adds the id that the provider gave the request.
+    #[must_use]
+    pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
+        self.0.request_id = Some(id.into());
+        self
+    }
+
+    /// Adds the HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether trying again can help.
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// What the operation did before it failed.
+    pub fn effect(&self) -> Effect {
+        self.0.effect
+    }
+
+    /// The sentence, without operation and context.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The operation that failed.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// The value of one detail.
+    pub fn context(&self, name: &str) -> Option<&str> {
+        self.0.context.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The provider's own code.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The id that the provider gave the request.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The error and its causes in one line, for people.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !text.contains(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        if let Some(operation) = inner.operation {
+            write!(f, "{operation}: ")?;
+        }
+        f.write_str(&inner.message)?;
+        let status = inner.status.map(|s| s.to_string());
+        let named = [
+            ("status", status.as_deref()),
+            ("code", inner.code.as_deref()),
+            ("request_id", inner.request_id.as_deref()),
+        ];
+        let context = inner.context.iter().map(|(name, value)| (*name, value.as_str()));
+        let mut separator = " (";
+        for (name, value) in context.chain(named.into_iter().filter_map(|(n, v)| Some((n, v?)))) {
+            write!(f, "{separator}{name}={value}")?;
+            separator = ", ";
+        }
+        if separator == ", " {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        write!(f, "Error[{} retry={:?} effect={:?}] {self}", inner.kind, inner.retry, inner.effect)?;
+        match &inner.source {
+            Some(source) => write!(f, ", caused by {source:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// What to do about a failed operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// Do it again, not sooner than after this time.
+    Again(Duration),
+    /// Get fresh credentials, then do it again.
+    Refresh,
+    /// Look at what is there before deciding.
+    ReadBack,
+    /// Report the failure.
+    GiveUp,
+}
+
+/// The one rule of retries: again if that can help and either nothing was done
+/// or doing it twice is harmless; an unknown outcome is read back; everything
+/// else is reported.
+///
+/// ```
+/// use lepton_core::{decide, Decision, Effect, Error, ErrorKind, Retry};
+/// let lost = Error::new(ErrorKind::Network, "connection reset")
+///     .with_retry(Retry::Now)
+///     .with_effect(Effect::Unknown);
+/// assert_eq!(decide(&lost, false), Decision::ReadBack);
+/// assert!(matches!(decide(&lost, true), Decision::Again(_)));
+/// ```
+pub fn decide(error: &Error, idempotent: bool) -> Decision {
+    let harmless = idempotent || error.effect() == Effect::None;
+    match (error.retry(), error.effect()) {
+        (Retry::Now, _) if harmless => Decision::Again(Duration::ZERO),
+        (Retry::After(delay), _) if harmless => Decision::Again(delay),
+        (Retry::RefreshCredentials, _) if harmless => Decision::Refresh,
+        (_, Effect::Unknown) => Decision::ReadBack,
+        _ => Decision::GiveUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct() {
+        let codes: std::collections::BTreeSet<_> = ErrorKind::ALL.iter().map(|k| k.code()).collect();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn display_has_context_and_no_source() {
+        let error = Error::io("cannot read", std::io::Error::other("disk on fire"))
+            .with_operation("get")
+            .with_context("key", "a/b")
+            .with_status(503);
+        assert_eq!(error.to_string(), "get: cannot read (key=a/b, status=503)");
+        assert_eq!(error.report(), "get: cannot read (key=a/b, status=503): disk on fire");
+    }
+
+    #[test]
+    fn never_with_unknown_effect_is_read_back() {
+        let error = Error::new(ErrorKind::Unexpected, "?").with_effect(Effect::Unknown);
+        assert_eq!(decide(&error, true), Decision::ReadBack);
+        assert_eq!(decide(&Error::new(ErrorKind::NotFound, "?"), true), Decision::GiveUp);
+    }
+}

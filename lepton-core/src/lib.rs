@@ -1,0 +1,43 @@
+//! The contracts of Lepton: what backends implement, what the engine stands on.
+//!
+//! - [`Storage`] and its facets, [`StorageExt`] for callers, [`MemoryStorage`] as
+//!   the reference implementation
+//! - [`ObjectKey`], [`ObjectMeta`], [`Attributes`], [`Capabilities`]
+//! - [`Error`] with its kind, retry class and effect; [`decide`], the one rule of
+//!   retries
+//! - [`TreeHasher`] and the checksums that stores keep
+//! - [`Env`], [`MemoryBudget`], [`journal`]
+//! - `conformance`, the suite that every backend passes (feature `conformance`)
+//!
+//! This crate opens no sockets and spawns nothing of its own.
+
+mod body;
+mod budget;
+mod capabilities;
+mod checksum;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod env;
+mod error;
+pub mod journal;
+mod key;
+mod object;
+mod storage;
+
+pub use body::{Body, BodySource, ByteStream, Hashing, Leaf, LeafStream, Leaves};
+pub use budget::{MemoryBudget, Permit};
+pub use capabilities::{Capabilities, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support};
+pub use checksum::{
+    ChecksumAlgorithm, ChecksumScope, Crc, LEAF_SIZE, Sha256, StoredChecksum, TreeDigest, TreeHasher, combine_crc, crc,
+    from_hex, md5, part_root, root_of_parts, to_hex,
+};
+pub use env::{Env, EnvExt, SharedEnv, SystemEnv, Task};
+pub use error::{Decision, Effect, Error, ErrorKind, Result, Retry, decide};
+pub use key::{KeyPrefix, ObjectKey};
+pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionId};
+pub use storage::{
+    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,
+    ListPage, ListRequest, Location, MemoryStorage, Method, Multipart, ObjectInfo, ObjectVersion, PageStream, PartInfo,
+    PartReceipt, PartSpec, PutOptions, PutReceipt, ServerCheck, ServerCopy, SharedStorage, SignedUrl, Signer, Storage,
+    StorageExt, Upload, UploadId, UploadInfo, VersionStream, Versions,
+};

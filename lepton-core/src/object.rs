@@ -1,0 +1,213 @@
+//! What a store says about an object.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::StoredChecksum;
+use crate::key::ObjectKey;
+
+macro_rules! text_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as the store gave it.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text as the store gave it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_newtype! {
+    /// The entity tag of an object, with its quotes where the store sends them:
+    /// opaque, equal if and only if the store holds the same state.
+    ETag
+}
+
+text_newtype! {
+    /// One version of an object in a store that keeps versions: opaque.
+    VersionId
+}
+
+impl ETag {
+    /// The tag without quotes and weakness mark.
+    pub fn unquoted(&self) -> &str {
+        self.0.strip_prefix("W/").unwrap_or(&self.0).trim_matches('"')
+    }
+}
+
+/// An object as a listing or a head shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ObjectMeta {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written, as far as the store tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<SystemTime>,
+    /// Its entity tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<ETag>,
+    /// Its version, where the store keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionId>,
+    /// The checksums that the store keeps. A listing mostly has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checksums: Vec<StoredChecksum>,
+    /// Its storage class in the store's own words; `None` is the store's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+}
+
+impl ObjectMeta {
+    /// An object of which only key and size are known.
+    pub fn new(key: ObjectKey, size: u64) -> Self {
+        Self { key, size, last_modified: None, etag: None, version: None, checksums: Vec::new(), storage_class: None }
+    }
+}
+
+/// What a user can attach to an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Attributes {
+    /// `Content-Type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Content-Encoding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// `Content-Disposition`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// `Content-Language`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// `Cache-Control`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// `Expires`, as it is written in the header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Names (lower case) and values that the user chose. A local disk reads and
+    /// writes `mtime` (seconds since 1970, with a fraction) and `mode` (octal)
+    /// here, under rclone's names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub user_metadata: BTreeMap<String, String>,
+    /// Tags of the object.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Attributes {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The attributes that are there, by the names that capabilities, manifests
+    /// and messages use: `content-type`, …, `user-metadata`, `tags`.
+    pub fn present(&self) -> Vec<Attribute> {
+        Attribute::ALL.iter().copied().filter(|attribute| self.has(*attribute)).collect()
+    }
+
+    /// Whether one attribute is there.
+    pub fn has(&self, attribute: Attribute) -> bool {
+        match attribute {
+            Attribute::ContentType => self.content_type.is_some(),
+            Attribute::ContentEncoding => self.content_encoding.is_some(),
+            Attribute::ContentDisposition => self.content_disposition.is_some(),
+            Attribute::ContentLanguage => self.content_language.is_some(),
+            Attribute::CacheControl => self.cache_control.is_some(),
+            Attribute::Expires => self.expires.is_some(),
+            Attribute::UserMetadata => !self.user_metadata.is_empty(),
+            Attribute::Tags => !self.tags.is_empty(),
+        }
+    }
+
+    /// Takes one attribute away.
+    pub fn remove(&mut self, attribute: Attribute) {
+        match attribute {
+            Attribute::ContentType => self.content_type = None,
+            Attribute::ContentEncoding => self.content_encoding = None,
+            Attribute::ContentDisposition => self.content_disposition = None,
+            Attribute::ContentLanguage => self.content_language = None,
+            Attribute::CacheControl => self.cache_control = None,
+            Attribute::Expires => self.expires = None,
+            Attribute::UserMetadata => self.user_metadata.clear(),
+            Attribute::Tags => self.tags.clear(),
+        }
+    }
+}
+
+/// The name of one of the [`Attributes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Attribute {
+    /// `Content-Type`.
+    ContentType,
+    /// `Content-Encoding`.
+    ContentEncoding,
+    /// `Content-Disposition`.
+    ContentDisposition,
+    /// `Content-Language`.
+    ContentLanguage,
+    /// `Cache-Control`.
+    CacheControl,
+    /// `Expires`.
+    Expires,
+    /// Names and values that the user chose.
+    UserMetadata,
+    /// Tags.
+    Tags,
+}
+
+impl Attribute {
+    /// All of them.
+    pub const ALL: &'static [Attribute] = &[
+        Attribute::ContentType,
+        Attribute::ContentEncoding,
+        Attribute::ContentDisposition,
+        Attribute::ContentLanguage,
+        Attribute::CacheControl,
+        Attribute::Expires,
+        Attribute::UserMetadata,
+        Attribute::Tags,
+    ];
+}
+
+/// The condition under which an object is written or deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precondition {
+    /// Whatever is there.
+    #[default]
+    None,
+    /// Only if there is no object of that key (`If-None-Match: *`); fails with
+    /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    IfAbsent,
+    /// Only if the object has this tag (`If-Match`); fails with
+    /// [`ErrorKind::PreconditionFailed`](crate::ErrorKind::PreconditionFailed).
+    IfMatch(ETag),
+}

@@ -1,0 +1,101 @@
+//! Copies that a store makes itself.
+
+use async_trait::async_trait;
+
+use super::Storage;
+use super::multipart::{PartReceipt, PartSpec, Upload};
+use super::options::PutReceipt;
+use crate::error::Result;
+use crate::key::ObjectKey;
+use crate::object::{Attributes, ETag, Precondition, VersionId};
+
+/// The object to copy from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopySource {
+    /// The URL of the store that holds it ([`Storage::url`]).
+    pub store: String,
+    /// Its key.
+    pub key: ObjectKey,
+    /// This version instead of the newest.
+    pub version: Option<VersionId>,
+    /// Only if it has this tag.
+    pub if_match: Option<ETag>,
+}
+
+impl CopySource {
+    /// The newest version of `key` in `store`.
+    pub fn new(store: &dyn Storage, key: ObjectKey) -> Self {
+        Self { store: store.url().to_owned(), key, version: None, if_match: None }
+    }
+
+    /// This version.
+    #[must_use]
+    pub fn version(mut self, version: Option<VersionId>) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Only if it has this tag.
+    #[must_use]
+    pub fn if_match(mut self, etag: Option<ETag>) -> Self {
+        self.if_match = etag;
+        self
+    }
+}
+
+/// How to copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopyOptions {
+    /// Attributes of the copy; `None` keeps the source's.
+    pub attributes: Option<Attributes>,
+    /// Under which condition on the destination.
+    pub precondition: Precondition,
+    /// In which storage class.
+    pub storage_class: Option<String>,
+}
+
+impl CopyOptions {
+    /// Keeps the source's attributes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With these attributes instead of the source's.
+    #[must_use]
+    pub fn attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = Some(attributes);
+        self
+    }
+
+    /// Under this condition.
+    #[must_use]
+    pub fn precondition(mut self, precondition: Precondition) -> Self {
+        self.precondition = precondition;
+        self
+    }
+}
+
+/// Copies that do not pass through the caller.
+#[async_trait]
+pub trait ServerCopy: Send + Sync {
+    /// Whether this store can read from that one by itself, with one credential.
+    fn reaches(&self, source_url: &str) -> bool;
+
+    /// The largest object that [`copy`](Self::copy) takes, in bytes; larger ones
+    /// go part by part.
+    fn largest(&self) -> u64;
+
+    /// Copies an object. It becomes visible whole or not at all.
+    ///
+    /// # Errors
+    /// `not_found`, `precondition_failed`, `already_exists`, `too_large`.
+    async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt>;
+
+    /// Copies these bytes of the source into a part of an upload.
+    ///
+    /// # Errors
+    /// As [`Multipart::upload_part`](super::Multipart::upload_part).
+    async fn copy_part(&self, source: CopySource, upload: &Upload, part: PartSpec) -> Result<PartReceipt>;
+}
