@@ -1,0 +1,115 @@
+use super::*;
+use crate::env::SystemEnv;
+use std::collections::BTreeSet;
+
+fn identity(source: &str) -> Identity {
+    serde_json::json!({"source": source}).as_object().unwrap().clone()
+}
+
+fn open(folder: &Path) -> Result<Opened> {
+    Journal::open(SystemEnv::shared(), folder, &identity("a"))
+}
+
+fn records(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    Replay::of(folder)?.map(|record| record.map(|record| record.payload)).collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_replayed_and_the_rest_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path()).unwrap();
+    assert!(opened.replay.is_none());
+    opened.journal.append(16, b"one").unwrap();
+    opened.journal.append(17, b"").unwrap();
+    opened.journal.commit().await.unwrap();
+    opened.journal.append(16, b"lost").unwrap();
+    drop(opened);
+    let opened = open(folder.path()).unwrap();
+    let kept: Vec<Record> = opened.replay.unwrap().map(Result::unwrap).collect();
+    assert_eq!(kept, [Record { kind: 16, payload: b"one".to_vec() }, Record { kind: 17, payload: Vec::new() }]);
+    opened.journal.append(16, b"two").unwrap();
+    opened.journal.commit().await.unwrap();
+    assert_eq!(records(folder.path()).unwrap(), [b"one".to_vec(), Vec::new(), b"two".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_second_run_and_another_plan_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path()).unwrap();
+    let second = open(folder.path()).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Locked);
+    assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
+    drop(first);
+    let other = Journal::open(SystemEnv::shared(), folder.path(), &identity("b")).unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::PlanMismatch);
+    assert!(other.to_string().contains("source was \"a\" and is now \"b\""), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commits_at_once_share_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap().journal;
+    let commits = (0..200u32).map(|i| {
+        let journal = journal.clone();
+        async move {
+            journal.append(16, &i.to_le_bytes()).unwrap();
+            journal.commit().await.unwrap();
+        }
+    });
+    futures_util::future::join_all(commits).await;
+    let seen: BTreeSet<Vec<u8>> = records(folder.path()).unwrap().into_iter().collect();
+    assert_eq!(seen.len(), 200);
+    let groups = replay::scan(&replay::segments(folder.path()).unwrap()).unwrap().unwrap().groups;
+    assert!(groups < 100, "200 commits took {groups} groups");
+}
+
+/// A journal of three groups, and the number of records after each.
+async fn small(folder: &Path) -> Vec<u8> {
+    let journal = open(folder).unwrap().journal;
+    for group in 0..3u8 {
+        for record in 0..2u8 {
+            journal.append(16, &[group, record, 7]).unwrap();
+        }
+        journal.commit().await.unwrap();
+    }
+    drop(journal);
+    fs::read(segment_path(folder, 1)).unwrap()
+}
+
+#[tokio::test]
+async fn cut_at_every_length_it_recovers_a_whole_number_of_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = small(folder.path()).await;
+    for len in 0..bytes.len() {
+        fs::write(segment_path(folder.path(), 1), &bytes[..len]).unwrap();
+        let opened = open(folder.path()).unwrap();
+        let kept = opened.replay.map_or(0, Iterator::count);
+        assert!(kept.is_multiple_of(2) && kept <= 6, "{kept} records at length {len}");
+        opened.journal.append(16, b"more").unwrap();
+        opened.journal.commit().await.unwrap();
+        drop(opened.journal);
+        assert_eq!(records(folder.path()).unwrap().len(), kept + 1);
+    }
+}
+
+#[tokio::test]
+async fn with_any_bit_flipped_it_is_recovered_or_refused_never_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = small(folder.path()).await;
+    let whole = records(folder.path()).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(segment_path(folder.path(), 1), &flipped).unwrap();
+        match open(folder.path()) {
+            Ok(Opened { replay: Some(replay), .. }) => {
+                let kept: Vec<Vec<u8>> = replay.map(|record| record.unwrap().payload).collect();
+                // Any minor version is read; else only a torn tail is forgiven.
+                let expected = if (10..12).contains(&(bit / 8)) { 6 } else { 4 };
+                assert!(whole.starts_with(&kept) && kept.len() == expected, "bit {bit}: {kept:?}");
+            }
+            Ok(Opened { replay: None, .. }) => panic!("bit {bit}: a journal was taken for a new one"),
+            Err(error) => assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::PlanMismatch), "{error:?}"),
+        }
+    }
+}

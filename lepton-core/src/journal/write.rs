@@ -1,0 +1,87 @@
+//! Writing groups to the last segment, and starting new segments.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::format::{self, COMMIT, HEADER_LEN};
+use super::replay::Scan;
+use super::{HEADER, Identity, at, segment_path, sync_folder};
+use crate::error::{Error, Result};
+
+/// A segment that has reached this size is followed by another.
+const SEGMENT: u64 = 64 << 20;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    folder: PathBuf,
+    file: File,
+    number: u32,
+    len: u64,
+    groups: u64,
+}
+
+impl Writer {
+    /// Makes a new journal; `leftover` is a segment that never held anything.
+    pub(super) fn create(folder: &Path, leftover: &[PathBuf], identity: &Identity) -> Result<Self> {
+        for path in leftover {
+            fs::remove_file(path).map_err(|e| at(Error::io("cannot remove an empty journal segment", e), path))?;
+        }
+        let mut writer = Self {
+            folder: folder.to_owned(),
+            file: start_segment(folder, 1)?,
+            number: 1,
+            len: HEADER_LEN as u64,
+            groups: 0,
+        };
+        let header = serde_json::to_vec(identity)
+            .map_err(|e| Error::invalid_input("the plan's identity is not JSON").with_source(e))?;
+        let mut group = Vec::new();
+        format::encode(&mut group, HEADER, &header);
+        writer.write_group(group)?;
+        Ok(writer)
+    }
+
+    /// Goes on behind the last complete group, dropping what follows it.
+    pub(super) fn resume(folder: &Path, scan: &Scan) -> Result<Self> {
+        let number = u32::try_from(scan.segments.len()).unwrap_or(u32::MAX);
+        let path = segment_path(folder, number);
+        let failed = |e| at(Error::io("cannot open the journal's last segment", e), &path);
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        let mut len = scan.good_len;
+        if len < HEADER_LEN as u64 {
+            // Killed while it was being started.
+            file.set_len(0).and_then(|()| file.write_all(&format::segment_header())).map_err(failed)?;
+            len = HEADER_LEN as u64;
+        }
+        file.set_len(len)
+            .and_then(|()| file.seek(SeekFrom::Start(len)))
+            .and_then(|_| file.sync_all())
+            .map_err(failed)?;
+        Ok(Self { folder: folder.to_owned(), file, number, len, groups: scan.groups })
+    }
+
+    /// Writes a group with its marker and waits for the disk.
+    pub(super) fn write_group(&mut self, mut group: Vec<u8>) -> Result<()> {
+        if self.len >= SEGMENT {
+            self.file = start_segment(&self.folder, self.number + 1)?;
+            self.number += 1;
+            self.len = HEADER_LEN as u64;
+        }
+        format::encode(&mut group, COMMIT, &(self.groups + 1).to_le_bytes());
+        let written = self.file.write_all(&group).and_then(|()| self.file.sync_data());
+        written.map_err(|e| at(Error::io("cannot write the journal", e), &segment_path(&self.folder, self.number)))?;
+        self.groups += 1;
+        self.len += group.len() as u64;
+        Ok(())
+    }
+}
+
+fn start_segment(folder: &Path, number: u32) -> Result<File> {
+    let path = segment_path(folder, number);
+    let failed = |e| at(Error::io("cannot start a journal segment", e), &path);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    file.write_all(&format::segment_header()).and_then(|()| file.sync_all()).map_err(failed)?;
+    sync_folder(folder)?;
+    Ok(file)
+}
