@@ -146,12 +146,22 @@ pub struct ObjectInfo {
     pub meta: ObjectMeta,
     /// What the user attached. Tags only if they were asked for.
     pub attributes: Attributes,
+    /// How many tags the object has, where the store says so without being asked
+    /// for them; else zero.
+    pub tag_count: u32,
 }
 
 impl ObjectInfo {
     /// An object with its attributes.
     pub fn new(meta: ObjectMeta, attributes: Attributes) -> Self {
-        Self { meta, attributes }
+        Self { meta, attributes, tag_count: 0 }
+    }
+
+    /// With the number of tags.
+    #[must_use]
+    pub fn with_tag_count(mut self, tags: u32) -> Self {
+        self.tag_count = tags;
+        self
     }
 }
 
@@ -162,6 +172,8 @@ pub struct GetReply {
     pub meta: ObjectMeta,
     /// What the user attached, without tags.
     pub attributes: Attributes,
+    /// How many tags the object has, as in [`ObjectInfo::tag_count`].
+    pub tag_count: u32,
     /// Which bytes the body gives.
     pub range: std::ops::Range<u64>,
     /// The bytes.
@@ -171,7 +183,7 @@ pub struct GetReply {
 impl GetReply {
     /// A reply that gives these bytes of the object.
     pub fn new(info: ObjectInfo, range: std::ops::Range<u64>, body: ByteStream) -> Self {
-        Self { meta: info.meta, attributes: info.attributes, range, body }
+        Self { meta: info.meta, attributes: info.attributes, tag_count: info.tag_count, range, body }
     }
 }
 
