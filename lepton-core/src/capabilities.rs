@@ -218,6 +218,8 @@ pub struct Capabilities {
     pub signed_chunks: Support,
     /// Whether uploads may carry their checksum in a trailer.
     pub trailers: Support,
+    /// Whether TLS protects the bytes on their way.
+    pub tls: bool,
     /// Which keys are held exactly.
     pub keys: KeyRules,
 }
@@ -248,6 +250,7 @@ impl Capabilities {
             verified_checksums: Vec::new(),
             signed_chunks: Support::Unsupported,
             trailers: Support::Unsupported,
+            tls: false,
             keys: KeyRules::any(1024),
         }
     }

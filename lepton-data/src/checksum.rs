@@ -1,0 +1,100 @@
+//! Digests of pieces, and how those of an object follow from them.
+
+use lepton_core::{ChecksumAlgorithm, ChecksumScope, Crc, ObjectMeta, Sha256, StoredChecksum, combine_crc, root_of_parts};
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::SourceCheck;
+
+/// What is known of the bytes of a piece once they have passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PieceDigest {
+    pub(crate) len: u64,
+    pub(crate) root: Sha256,
+    pub(crate) crc64: u64,
+    /// Another CRC, because the source keeps it.
+    pub(crate) extra: Option<(Crc, u64)>,
+}
+
+impl PieceDigest {
+    pub(crate) fn empty(extra: Option<Crc>) -> Self {
+        Self { len: 0, root: Sha256::of(b""), crc64: 0, extra: extra.map(|kind| (kind, 0)) }
+    }
+}
+
+/// The digests of one part, as the journal keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartDigest {
+    pub(crate) len: u64,
+    pub(crate) root: Sha256,
+    pub(crate) crc64: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extra: Option<u64>,
+}
+
+impl From<PieceDigest> for PartDigest {
+    fn from(piece: PieceDigest) -> Self {
+        Self { len: piece.len, root: piece.root, crc64: piece.crc64, extra: piece.extra.map(|(_, value)| value) }
+    }
+}
+
+/// The digest of an object from those of its parts, in order.
+pub(crate) fn combine(parts: &[PartDigest], extra: Option<Crc>) -> PieceDigest {
+    let roots: Vec<Sha256> = parts.iter().map(|part| part.root).collect();
+    let fold = |kind, value: fn(&PartDigest) -> Option<u64>| {
+        parts.iter().try_fold(0, |so_far, part| Some(combine_crc(kind, so_far, value(part)?, part.len)))
+    };
+    PieceDigest {
+        len: parts.iter().map(|part| part.len).sum(),
+        root: root_of_parts(&roots),
+        crc64: fold(Crc::Crc64Nvme, |part| Some(part.crc64)).unwrap_or_default(),
+        extra: extra.and_then(|kind| Some((kind, fold(kind, |part| part.extra)?))),
+    }
+}
+
+/// The CRC beside CRC-64/NVME that is worth computing for this object.
+pub(crate) fn extra_crc(meta: &ObjectMeta) -> Option<Crc> {
+    let full = |algorithm| meta.checksums.iter().any(|c| c.algorithm == algorithm && c.scope == ChecksumScope::Full);
+    if full(ChecksumAlgorithm::Crc64Nvme) {
+        None
+    } else if full(ChecksumAlgorithm::Crc32c) {
+        Some(Crc::Crc32c)
+    } else {
+        full(ChecksumAlgorithm::Crc32).then_some(Crc::Crc32)
+    }
+}
+
+/// Compares what passed with one checksum that a store keeps of the whole
+/// object; `None` if they do not compare.
+pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bool> {
+    if stored.scope != ChecksumScope::Full {
+        return None;
+    }
+    let crc = |value: u64, bytes: usize| value.to_be_bytes()[8 - bytes..] == stored.value[..];
+    let extra = |kind| digest.extra.filter(|(k, _)| *k == kind).map(|(_, value)| value);
+    match stored.algorithm {
+        ChecksumAlgorithm::Crc64Nvme => Some(crc(digest.crc64, 8)),
+        ChecksumAlgorithm::Crc32c => extra(Crc::Crc32c).map(|value| crc(value, 4)),
+        ChecksumAlgorithm::Crc32 => extra(Crc::Crc32).map(|value| crc(value, 4)),
+        ChecksumAlgorithm::Sha256Tree => Some(stored.value == digest.root.0),
+        ChecksumAlgorithm::Sha256 if digest.len <= lepton_core::LEAF_SIZE as u64 => Some(stored.value == digest.root.0),
+        _ => None,
+    }
+}
+
+/// Compares what was read with what the source states; `Err` names the checksum
+/// that differs.
+pub(crate) fn check_source(digest: &PieceDigest, meta: &ObjectMeta, url: &str) -> Result<SourceCheck, ChecksumAlgorithm> {
+    let mut check = if url.contains("=https://") || url.starts_with("s3://") && !url.contains("=http://") {
+        SourceCheck::Transport
+    } else {
+        SourceCheck::None
+    };
+    for stored in &meta.checksums {
+        match agrees(digest, stored) {
+            Some(true) => check = SourceCheck::Stored,
+            Some(false) => return Err(stored.algorithm),
+            None => {}
+        }
+    }
+    Ok(check)
+}

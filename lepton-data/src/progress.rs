@@ -1,0 +1,87 @@
+//! How far a run is.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Counters that all stages share.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) listed_objects: AtomicU64,
+    pub(crate) listed_bytes: AtomicU64,
+    pub(crate) done_objects: AtomicU64,
+    pub(crate) done_bytes: AtomicU64,
+    pub(crate) skipped_objects: AtomicU64,
+    pub(crate) failed_objects: AtomicU64,
+    pub(crate) resumed_objects: AtomicU64,
+    pub(crate) resumed_bytes: AtomicU64,
+    pub(crate) read_bytes: AtomicU64,
+    pub(crate) parts: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) listing_done: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, bytes: u64) {
+        self.read_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn add(&self, counter: fn(&Self) -> &AtomicU64, by: u64) {
+        counter(self).fetch_add(by, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self, elapsed: Duration) -> Progress {
+        let get = |counter: &AtomicU64| counter.load(Relaxed);
+        let (done, resumed, total) = (get(&self.done_bytes), get(&self.resumed_bytes), get(&self.listed_bytes));
+        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = (done - resumed.min(done)) as f64 / elapsed.as_secs_f64().max(1e-3);
+        let listing_done = get(&self.listing_done) > 0;
+        #[allow(clippy::cast_precision_loss, reason = "an estimate for people")]
+        let left = (listing_done && rate >= 1.0).then(|| total.saturating_sub(done) as f64 / rate);
+        Progress {
+            objects: get(&self.done_objects),
+            bytes: done,
+            skipped: get(&self.skipped_objects),
+            failed: get(&self.failed_objects),
+            total_objects: get(&self.listed_objects),
+            total_bytes: total,
+            listing_done,
+            parts: get(&self.parts),
+            retries: get(&self.retries),
+            bytes_per_second: rate,
+            elapsed,
+            remaining: left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        }
+    }
+}
+
+/// A moment of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Objects that are done, those of earlier runs included.
+    pub objects: u64,
+    /// Bytes that are done: those of finished objects and parts.
+    pub bytes: u64,
+    /// Objects that were skipped.
+    pub skipped: u64,
+    /// Objects that failed.
+    pub failed: u64,
+    /// Objects found so far.
+    pub total_objects: u64,
+    /// Bytes found so far.
+    pub total_bytes: u64,
+    /// Whether all objects have been found, so that the totals are final.
+    pub listing_done: bool,
+    /// Parts and whole objects sent.
+    pub parts: u64,
+    /// Requests that were tried again.
+    pub retries: u64,
+    /// Bytes a second, on the average of this run.
+    pub bytes_per_second: f64,
+    /// How long this run has taken.
+    pub elapsed: Duration,
+    /// How long it will still take, if that can be told.
+    pub remaining: Option<Duration>,
+}

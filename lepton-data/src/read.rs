@@ -1,0 +1,184 @@
+//! Reading the source: pinned, in leaves, each byte hashed once while it is hot.
+
+use std::ops::Range;
+use std::pin::Pin as StdPin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_util::TryStreamExt as _;
+use lepton_core::{
+    BodySource, ByteStream, Crc, Error, ErrorKind, GetOptions, GetReply, Hashing, Leaf, LeafStream, Leaves, ObjectKey,
+    ObjectMeta, Result, Retry, SharedStorage, TreeHasher, combine_crc, crc,
+};
+
+use crate::checksum::PieceDigest;
+use crate::plan::Pin;
+use crate::progress::Counters;
+
+/// Where bytes come from: one pinned object of the source.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) storage: SharedStorage,
+    pub(crate) key: ObjectKey,
+    pub(crate) size: u64,
+    pub(crate) pin: Pin,
+}
+
+impl Source {
+    pub(crate) fn new(storage: &SharedStorage, meta: &ObjectMeta) -> Self {
+        Self { storage: Arc::clone(storage), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta) }
+    }
+
+    /// Reads `range`; fails with `source_changed` if the object is not the one
+    /// that was planned.
+    pub(crate) async fn get(&self, range: Range<u64>) -> Result<GetReply> {
+        let mut options = GetOptions::new().if_match(self.pin.etag.clone()).version(self.pin.version.clone());
+        if range != (0..self.size) {
+            options = options.range(range);
+        }
+        let reply = self.storage.get(&self.key, options).await.map_err(|e| self.changed(e))?;
+        if reply.meta.size != self.size {
+            let message = format!("the source object had {} bytes and now has {}", self.size, reply.meta.size);
+            return Err(side(Error::new(ErrorKind::SourceChanged, message)));
+        }
+        Ok(reply)
+    }
+
+    /// A failed condition, or an object that is gone, means that it changed.
+    fn changed(&self, error: Error) -> Error {
+        let changed = match error.kind() {
+            ErrorKind::PreconditionFailed => "the source object was overwritten since it was listed",
+            ErrorKind::NotFound => "the source object was deleted since it was listed",
+            _ => return side(error),
+        };
+        side(Error::new(ErrorKind::SourceChanged, changed).with_context("key", &self.key).with_source(error))
+    }
+}
+
+/// Says on which side an error arose.
+pub(crate) fn side(error: Error) -> Error {
+    error.with_context("side", "source")
+}
+
+/// The side that [`side`] named.
+pub(crate) fn is_source(error: &Error) -> bool {
+    error.context("side") == Some("source")
+}
+
+/// A piece of a source object as a body: opened again, it reads again. After it
+/// was read to its end, [`digest`](Self::digest) has its digests.
+pub(crate) struct Piece {
+    source: Source,
+    range: Range<u64>,
+    /// A checksum beside the usual ones, because the source keeps it.
+    extra: Option<Crc>,
+    /// A reply that is there already serves the first opening.
+    primed: Mutex<Option<ByteStream>>,
+    digest: Arc<Mutex<Option<PieceDigest>>>,
+    counters: Arc<Counters>,
+}
+
+impl Piece {
+    pub(crate) fn new(source: Source, range: Range<u64>, extra: Option<Crc>, counters: Arc<Counters>) -> Self {
+        Self { source, range, extra, primed: Mutex::new(None), digest: Arc::default(), counters }
+    }
+
+    pub(crate) fn primed(self, body: ByteStream) -> Self {
+        Self { primed: Mutex::new(Some(body)), ..self }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// The digests of the last reading that came to its end.
+    pub(crate) fn digest(&self) -> Result<PieceDigest> {
+        let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        digest.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the destination took a piece without reading all of it"))
+    }
+
+    fn bytes(&self) -> ByteStream {
+        if let Some(body) = self.primed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Box::pin(body.map_err(side));
+        }
+        let (source, range) = (self.source.clone(), self.range.clone());
+        let opened = async move { Ok(source.get(range).await?.body.map_err(side)) };
+        Box::pin(futures_util::stream::once(opened).try_flatten())
+    }
+}
+
+impl BodySource for Piece {
+    fn open(&self) -> LeafStream {
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Box::pin(Hashed {
+            leaves: Leaves::new(self.bytes(), Hashing::Eager),
+            expected: self.len(),
+            tree: TreeHasher::new(),
+            so_far: PieceDigest::empty(self.extra),
+            result: Arc::clone(&self.digest),
+            counters: Arc::clone(&self.counters),
+        })
+    }
+}
+
+/// Leaves on their way, and the digests of those that passed.
+struct Hashed {
+    leaves: Leaves,
+    expected: u64,
+    tree: TreeHasher,
+    so_far: PieceDigest,
+    result: Arc<Mutex<Option<PieceDigest>>>,
+    counters: Arc<Counters>,
+}
+
+impl Hashed {
+    fn pass(&mut self, leaf: &Leaf) {
+        let len = leaf.len() as u64;
+        self.tree.push_leaf(leaf.digest(), len);
+        for piece in &leaf.pieces {
+            let (digest, len) = (&mut self.so_far, piece.len() as u64);
+            digest.crc64 = combine_crc(Crc::Crc64Nvme, digest.crc64, crc(Crc::Crc64Nvme, piece), len);
+            if let Some((kind, value)) = &mut digest.extra {
+                *value = combine_crc(*kind, *value, crc(*kind, piece), len);
+            }
+        }
+        self.so_far.len += len;
+        self.counters.read(len);
+        if self.so_far.len == self.expected {
+            self.so_far.root = std::mem::take(&mut self.tree).finish().root;
+            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
+        }
+    }
+
+    fn end(&mut self) -> Option<Result<Leaf>> {
+        if self.so_far.len == self.expected {
+            if self.expected == 0 {
+                *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
+            }
+            return None;
+        }
+        let message = format!("the source gave {} bytes where {} were promised", self.so_far.len, self.expected);
+        Some(Err(side(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
+    }
+}
+
+impl Stream for Hashed {
+    type Item = Result<Leaf>;
+
+    fn poll_next(self: StdPin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        Poll::Ready(match ready!(StdPin::new(&mut this.leaves).poll_next(cx)) {
+            Some(Ok(leaf)) if this.so_far.len + leaf.len() as u64 > this.expected => {
+                let message = format!("the source gave more than the {} bytes it promised", this.expected);
+                Some(Err(side(Error::new(ErrorKind::SourceChanged, message))))
+            }
+            Some(Ok(leaf)) => {
+                this.pass(&leaf);
+                Some(Ok(leaf))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => this.end(),
+        })
+    }
+}
