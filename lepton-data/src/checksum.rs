@@ -1,6 +1,8 @@
 //! Digests of pieces, and how those of an object follow from them.
 
-use lepton_core::{ChecksumAlgorithm, ChecksumScope, Crc, ObjectMeta, Sha256, StoredChecksum, combine_crc, root_of_parts};
+use lepton_core::{
+    ChecksumAlgorithm, ChecksumScope, Crc, ObjectMeta, Sha256, StoredChecksum, combine_crc, root_of_parts,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::SourceCheck;
@@ -83,12 +85,12 @@ pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bo
 
 /// Compares what was read with what the source states; `Err` names the checksum
 /// that differs.
-pub(crate) fn check_source(digest: &PieceDigest, meta: &ObjectMeta, url: &str) -> Result<SourceCheck, ChecksumAlgorithm> {
-    let mut check = if url.contains("=https://") || url.starts_with("s3://") && !url.contains("=http://") {
-        SourceCheck::Transport
-    } else {
-        SourceCheck::None
-    };
+pub(crate) fn check_source(
+    digest: &PieceDigest,
+    meta: &ObjectMeta,
+    tls: bool,
+) -> Result<SourceCheck, ChecksumAlgorithm> {
+    let mut check = if tls { SourceCheck::Transport } else { SourceCheck::None };
     for stored in &meta.checksums {
         match agrees(digest, stored) {
             Some(true) => check = SourceCheck::Stored,

@@ -1,1 +1,39 @@
-//! Engine.
+//! The transfer engine of Lepton: moves objects between any two stores,
+//! resumable, bounded in memory, with a proof at the end.
+//!
+//! [`Transfer::builder`] is the way in; [`transfer.rs`](Transfer) has the order of
+//! the stages, one file each: list, plan, diff, read, checksum, write, commit,
+//! report. [`verify`] proves a manifest against a destination later.
+
+mod checksum;
+mod commit;
+mod diff;
+mod feed;
+mod handle;
+mod list;
+mod manifest;
+mod object;
+mod options;
+mod plan;
+mod preview;
+mod progress;
+mod read;
+mod reconcile;
+mod report;
+mod resume;
+mod retry;
+mod run;
+mod schedule;
+mod settle;
+mod transfer;
+mod verify;
+mod write;
+
+pub use handle::{Steering, TransferHandle};
+pub use manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, SourceCheck};
+pub use options::{Existing, Metadata, TransferBuilder, TransferSettings};
+pub use preview::{Planned, PlannedAction};
+pub use progress::Progress;
+pub use report::{Failure, Report, Status};
+pub use transfer::Transfer;
+pub use verify::{Depth, Problem, Verification, verify};

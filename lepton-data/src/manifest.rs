@@ -148,7 +148,12 @@ impl ManifestWriter {
     }
 
     /// Adds an object by its line, as the journal has it.
-    pub(crate) fn add(&mut self, line: &[u8], size: u64) -> Result<()> {
+    pub(crate) fn add(&mut self, line: &[u8]) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Size {
+            size: u64,
+        }
+        let Size { size } = serde_json::from_slice(line).map_err(unexpected)?;
         self.objects += 1;
         self.bytes += size;
         self.line(line)
@@ -217,7 +222,8 @@ impl<R: BufRead> ManifestReader<R> {
         reader.header = serde_json::from_slice(&line).map_err(|e| corrupt(1, &format!("not a manifest: {e}")))?;
         if reader.header.lepton_manifest != MANIFEST_VERSION {
             let version = reader.header.lepton_manifest;
-            let message = format!("manifest version {version}; this version of Lepton reads version {MANIFEST_VERSION}");
+            let message =
+                format!("manifest version {version}; this version of Lepton reads version {MANIFEST_VERSION}");
             return Err(Error::unsupported(message));
         }
         reader.hasher.update(&line);
@@ -244,7 +250,8 @@ impl<R: BufRead> ManifestReader<R> {
     }
 
     fn entry(&mut self) -> Result<Option<ManifestEntry>> {
-        let line = self.read_line()?.ok_or_else(|| corrupt(self.line, "the manifest is cut off: its last line is missing"))?;
+        let line =
+            self.read_line()?.ok_or_else(|| corrupt(self.line, "the manifest is cut off: its last line is missing"))?;
         if let Ok(Trailer { end }) = serde_json::from_slice(&line) {
             self.check_end(end)?;
             return Ok(None);
@@ -267,7 +274,8 @@ impl<R: BufRead> ManifestReader<R> {
         if self.read_line()?.is_some() {
             return Err(corrupt(self.line, "something follows the manifest's last line"));
         }
-        let found = Totals { objects: self.objects, bytes: self.bytes, sha256: Sha256(self.hasher.clone().finalize().into()) };
+        let found =
+            Totals { objects: self.objects, bytes: self.bytes, sha256: Sha256(self.hasher.clone().finalize().into()) };
         if found != end {
             let message = format!(
                 "the manifest was changed: it ends with {} objects, {} bytes and digest {}, but holds {}, {} and {}",

@@ -120,7 +120,8 @@ impl Names {
         self.open.retain(|open| target.as_bytes().starts_with(open.as_bytes()));
         let parent = self.open.iter().find(|open| target.as_bytes()[open.as_bytes().len()..].starts_with(b"/"));
         if let Some(parent) = parent.filter(|parent| *parent != target) {
-            let message = format!("the destination cannot hold {target} beside {parent}, which takes the folder's name");
+            let message =
+                format!("the destination cannot hold {target} beside {parent}, which takes the folder's name");
             return Err(Error::new(ErrorKind::InvalidKey, message).with_context("key", target));
         }
         self.open.push(target.clone());

@@ -8,13 +8,16 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    BodySource, ByteStream, Crc, Error, ErrorKind, GetOptions, GetReply, Hashing, Leaf, LeafStream, Leaves, ObjectKey,
-    ObjectMeta, Result, Retry, SharedStorage, TreeHasher, combine_crc, crc,
+    BodySource, ByteStream, ChecksumAlgorithm, Crc, Error, ErrorKind, GetOptions, GetReply, Hashing, HeadOptions, Leaf,
+    LeafStream, Leaves, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage, StoredChecksum, TreeHasher,
+    combine_crc, crc,
 };
 
-use crate::checksum::PieceDigest;
+use crate::checksum::{PieceDigest, agrees};
 use crate::plan::Pin;
 use crate::progress::Counters;
+use crate::retry::attempts;
+use crate::run::Run;
 
 /// Where bytes come from: one pinned object of the source.
 #[derive(Debug, Clone)]
@@ -43,6 +46,18 @@ impl Source {
             return Err(side(Error::new(ErrorKind::SourceChanged, message)));
         }
         Ok(reply)
+    }
+
+    /// Describes the object; fails with `source_changed` as [`get`](Self::get).
+    pub(crate) async fn head(&self) -> Result<ObjectInfo> {
+        let options = HeadOptions::new().version(self.pin.version.clone());
+        let info = self.storage.head(&self.key, options).await.map_err(|e| self.changed(e))?;
+        let other = self.pin.etag.is_some() && info.meta.etag != self.pin.etag;
+        if other || info.meta.size != self.size {
+            let message = "the source object was overwritten since it was listed";
+            return Err(side(Error::new(ErrorKind::SourceChanged, message).with_context("key", &self.key)));
+        }
+        Ok(info)
     }
 
     /// A failed condition, or an object that is gone, means that it changed.
@@ -75,13 +90,20 @@ pub(crate) struct Piece {
     extra: Option<Crc>,
     /// A reply that is there already serves the first opening.
     primed: Mutex<Option<ByteStream>>,
+    /// Checksums of all of the piece that the source keeps: compared before the
+    /// last leaf is handed on, so that wrong bytes never become an object.
+    expected: Vec<StoredChecksum>,
     digest: Arc<Mutex<Option<PieceDigest>>>,
     counters: Arc<Counters>,
 }
 
 impl Piece {
     pub(crate) fn new(source: Source, range: Range<u64>, extra: Option<Crc>, counters: Arc<Counters>) -> Self {
-        Self { source, range, extra, primed: Mutex::new(None), digest: Arc::default(), counters }
+        Self { source, range, extra, primed: Mutex::new(None), expected: Vec::new(), digest: Arc::default(), counters }
+    }
+
+    pub(crate) fn expecting(self, expected: Vec<StoredChecksum>) -> Self {
+        Self { expected, ..self }
     }
 
     pub(crate) fn primed(self, body: ByteStream) -> Self {
@@ -95,7 +117,8 @@ impl Piece {
     /// The digests of the last reading that came to its end.
     pub(crate) fn digest(&self) -> Result<PieceDigest> {
         let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        digest.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the destination took a piece without reading all of it"))
+        digest
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the destination took a piece without reading all of it"))
     }
 
     fn bytes(&self) -> ByteStream {
@@ -113,7 +136,8 @@ impl BodySource for Piece {
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Box::pin(Hashed {
             leaves: Leaves::new(self.bytes(), Hashing::Eager),
-            expected: self.len(),
+            promised: self.len(),
+            expected: self.expected.clone(),
             tree: TreeHasher::new(),
             so_far: PieceDigest::empty(self.extra),
             result: Arc::clone(&self.digest),
@@ -125,7 +149,8 @@ impl BodySource for Piece {
 /// Leaves on their way, and the digests of those that passed.
 struct Hashed {
     leaves: Leaves,
-    expected: u64,
+    promised: u64,
+    expected: Vec<StoredChecksum>,
     tree: TreeHasher,
     so_far: PieceDigest,
     result: Arc<Mutex<Option<PieceDigest>>>,
@@ -133,8 +158,12 @@ struct Hashed {
 }
 
 impl Hashed {
-    fn pass(&mut self, leaf: &Leaf) {
+    fn pass(&mut self, leaf: Leaf) -> Result<Leaf> {
         let len = leaf.len() as u64;
+        if self.so_far.len + len > self.promised {
+            let message = format!("the source gave more than the {} bytes it promised", self.promised);
+            return Err(side(Error::new(ErrorKind::SourceChanged, message)));
+        }
         self.tree.push_leaf(leaf.digest(), len);
         for piece in &leaf.pieces {
             let (digest, len) = (&mut self.so_far, piece.len() as u64);
@@ -145,22 +174,39 @@ impl Hashed {
         }
         self.so_far.len += len;
         self.counters.read(len);
-        if self.so_far.len == self.expected {
-            self.so_far.root = std::mem::take(&mut self.tree).finish().root;
-            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
+        if self.so_far.len == self.promised {
+            self.finish()?;
         }
+        Ok(leaf)
+    }
+
+    /// All bytes have passed: compares and leaves the digest for whoever asked.
+    fn finish(&mut self) -> Result<()> {
+        self.so_far.root = std::mem::take(&mut self.tree).finish().root;
+        if let Some(wrong) = self.expected.iter().find(|stored| agrees(&self.so_far, stored) == Some(false)) {
+            return Err(differs(wrong.algorithm));
+        }
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
+        Ok(())
     }
 
     fn end(&mut self) -> Option<Result<Leaf>> {
-        if self.so_far.len == self.expected {
-            if self.expected == 0 {
-                *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
-            }
+        if self.promised == 0 {
+            return self.finish().err().map(Err);
+        }
+        if self.so_far.len == self.promised {
             return None;
         }
-        let message = format!("the source gave {} bytes where {} were promised", self.so_far.len, self.expected);
+        let message = format!("the source gave {} bytes where {} were promised", self.so_far.len, self.promised);
         Some(Err(side(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
     }
+}
+
+/// The bytes that arrived are not those that the source says it holds. Reading
+/// again may help.
+pub(crate) fn differs(algorithm: ChecksumAlgorithm) -> Error {
+    let message = format!("the bytes read do not have the {algorithm:?} that the source keeps of them");
+    side(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now))
 }
 
 impl Stream for Hashed {
@@ -169,16 +215,19 @@ impl Stream for Hashed {
     fn poll_next(self: StdPin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         Poll::Ready(match ready!(StdPin::new(&mut this.leaves).poll_next(cx)) {
-            Some(Ok(leaf)) if this.so_far.len + leaf.len() as u64 > this.expected => {
-                let message = format!("the source gave more than the {} bytes it promised", this.expected);
-                Some(Err(side(Error::new(ErrorKind::SourceChanged, message))))
-            }
-            Some(Ok(leaf)) => {
-                this.pass(&leaf);
-                Some(Ok(leaf))
-            }
+            Some(Ok(leaf)) => Some(this.pass(leaf)),
             Some(Err(error)) => Some(Err(error)),
             None => this.end(),
         })
     }
+}
+
+/// Reads a whole source object for its digest alone.
+pub(crate) async fn digest(run: &Run, source: &Source) -> Result<PieceDigest> {
+    attempts(run, true, || async {
+        let piece = Piece::new(source.clone(), 0..source.size, None, Arc::clone(&run.counters));
+        piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
+        piece.digest()
+    })
+    .await
 }

@@ -38,10 +38,6 @@ impl Control {
         });
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
-        *self.0.borrow() == Wish::Cancel
-    }
-
     /// Waits while the run is paused.
     ///
     /// # Errors

@@ -1,0 +1,109 @@
+//! Making an object visible, and finding out whether it is when the answer was
+//! lost.
+
+use futures_util::TryStreamExt as _;
+use lepton_core::{
+    CompleteOptions, Effect, Error, ErrorKind, GetOptions, HeadOptions, ObjectKey, ObjectMeta, PartReceipt,
+    Precondition, PutReceipt, Result, ServerCheck, TreeHasher, Upload, from_hex, md5, to_hex,
+};
+
+use crate::checksum::{PieceDigest, agrees};
+use crate::retry::attempts;
+use crate::run::Run;
+
+/// What is at the destination, compared with what should be.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The very bytes.
+    Same(ObjectMeta),
+    /// Nothing.
+    Absent,
+    /// Something else.
+    Other,
+}
+
+/// Completes an upload of these parts. A lost answer is settled by reading back.
+pub(crate) async fn complete(
+    run: &Run,
+    upload: &Upload,
+    receipts: &[PartReceipt],
+    digest: &PieceDigest,
+    precondition: &Precondition,
+) -> Result<PutReceipt> {
+    let multipart = run.multipart()?;
+    let etag = composite_etag(receipts);
+    let mut asked_before = false;
+    for _ in 0..run.options.settings.attempts.get() {
+        let options = CompleteOptions::new().precondition(precondition.clone());
+        let again = || multipart.complete(upload, receipts.to_vec(), options.clone());
+        let error = match attempts(run, false, again).await {
+            Ok(receipt) => return Ok(receipt),
+            Err(error) => error,
+        };
+        let gone = error.kind() == ErrorKind::UploadNotFound;
+        if !gone && error.effect() != Effect::Unknown {
+            return Err(error);
+        }
+        if let Found::Same(meta) = read_back(run, &upload.key, digest, etag.as_deref()).await? {
+            return Ok(receipt_of(meta));
+        }
+        if gone && asked_before {
+            let message = "the upload is gone and the destination holds something else: somebody wrote the object";
+            return Err(Error::new(ErrorKind::Conflict, message).with_context("key", &upload.key).with_source(error));
+        }
+        if gone {
+            return Err(error);
+        }
+        asked_before = true;
+    }
+    Err(Error::new(ErrorKind::Unavailable, "the destination never said whether the upload is complete")
+        .with_effect(Effect::Unknown)
+        .with_context("key", &upload.key))
+}
+
+/// Compares the destination with what should be there: by its checksum or tag
+/// where they tell, else by reading it.
+pub(crate) async fn read_back(run: &Run, key: &ObjectKey, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
+    let head = attempts(run, true, || run.destination().head(key, HeadOptions::new())).await;
+    let meta = match head {
+        Ok(info) => info.meta,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Absent),
+        Err(error) => return Err(error),
+    };
+    if meta.size != digest.len {
+        return Ok(Found::Other);
+    }
+    let by_etag = etag.is_some_and(|etag| meta.etag.as_ref().is_some_and(|found| found.unquoted() == etag));
+    let verdict = if by_etag { Some(true) } else { meta.checksums.iter().find_map(|stored| agrees(digest, stored)) };
+    let same = match verdict {
+        Some(same) => same,
+        None => read_whole(run, &meta).await? == *digest.root.0.as_slice(),
+    };
+    Ok(if same { Found::Same(meta) } else { Found::Other })
+}
+
+async fn read_whole(run: &Run, meta: &ObjectMeta) -> Result<[u8; 32]> {
+    attempts(run, true, || async {
+        let reply = run.destination().get(&meta.key, GetOptions::new().if_match(meta.etag.clone())).await?;
+        let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {
+            hasher.update(&bytes);
+            std::future::ready(Ok(hasher))
+        });
+        Ok(hasher.await?.finish().root.0)
+    })
+    .await
+}
+
+/// The receipt of an object that was found to be right. Nobody saw what the
+/// server checked.
+pub(crate) fn receipt_of(meta: ObjectMeta) -> PutReceipt {
+    PutReceipt::new(ServerCheck::None).etag(meta.etag).version(meta.version).checksums(meta.checksums)
+}
+
+/// The tag that S3 gives an object of these parts: the MD5 of their MD5s and
+/// their number. `None` where the parts' tags are no MD5s.
+fn composite_etag(parts: &[PartReceipt]) -> Option<String> {
+    let sums: Option<Vec<Vec<u8>>> =
+        parts.iter().map(|part| from_hex(part.etag.unquoted()).filter(|sum| sum.len() == 16)).collect();
+    Some(format!("{}-{}", to_hex(&md5(&sums?.concat())), parts.len()))
+}

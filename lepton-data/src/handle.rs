@@ -1,0 +1,110 @@
+//! Watching and steering a run.
+
+use std::sync::Arc;
+
+use lepton_core::{Result, Task};
+
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::run::Run;
+use crate::schedule::{Control, Wish};
+
+/// A run on its way.
+///
+/// Dropping the handle cancels the run as [`cancel`](Self::cancel) does: what is
+/// on its way ends in the background.
+#[derive(Debug)]
+#[must_use = "dropping the handle cancels the run"]
+pub struct TransferHandle {
+    run: Arc<Run>,
+    task: Option<Task<Result<Report>>>,
+}
+
+/// Pauses and cancels a run from elsewhere, such as a signal handler.
+#[derive(Debug, Clone)]
+pub struct Steering(Control);
+
+impl TransferHandle {
+    pub(crate) fn new(run: Arc<Run>, task: Task<Result<Report>>) -> Self {
+        Self { run, task: Some(task) }
+    }
+
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        self.run.progress()
+    }
+
+    /// Lets what is on its way end and begins nothing new until
+    /// [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.steering().pause();
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.steering().resume();
+    }
+
+    /// Lets the parts on their way end, writes the journal and ends the run with
+    /// [`Status::Cancelled`](crate::Status::Cancelled). The same transfer on the
+    /// same journal goes on.
+    pub fn cancel(&self) {
+        self.steering().cancel();
+    }
+
+    /// A handle that can be given away.
+    pub fn steering(&self) -> Steering {
+        Steering(self.run.control.clone())
+    }
+
+    /// Waits for the end of the run, reporting progress each `every` to `watch`.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`](crate::Transfer::run).
+    pub async fn watch(mut self, every: std::time::Duration, mut watch: impl FnMut(Progress)) -> Result<Report> {
+        let (run, Some(task)) = (Arc::clone(&self.run), self.task.take()) else { return self.wait().await };
+        let end = task.join();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                outcome = &mut end => return outcome?,
+                () = run.env.sleep(every) => watch(run.progress()),
+            }
+        }
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`](crate::Transfer::run).
+    pub async fn wait(mut self) -> Result<Report> {
+        match self.task.take() {
+            Some(task) => task.join().await?,
+            None => Err(lepton_core::Error::invalid_input("the run has been waited for already")),
+        }
+    }
+}
+
+impl Steering {
+    /// As [`TransferHandle::pause`].
+    pub fn pause(&self) {
+        self.0.set(Wish::Pause);
+    }
+
+    /// As [`TransferHandle::resume`].
+    pub fn resume(&self) {
+        self.0.set(Wish::Run);
+    }
+
+    /// As [`TransferHandle::cancel`].
+    pub fn cancel(&self) {
+        self.0.set(Wish::Cancel);
+    }
+}
+
+impl Drop for TransferHandle {
+    fn drop(&mut self) {
+        // A run that has ended does not mind.
+        self.cancel();
+    }
+}

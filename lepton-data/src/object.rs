@@ -1,0 +1,198 @@
+//! The way of one object, from its entry to its line in the manifest.
+
+use std::sync::Arc;
+
+use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, Precondition, Result, Upload};
+
+use crate::checksum::{check_source, combine, extra_crc};
+use crate::commit;
+use crate::diff::{Verdict, decide};
+use crate::manifest::ManifestEntry;
+use crate::plan::{Entry, Layout, Pin};
+use crate::read::{self, Source, side};
+use crate::reconcile::{Left, abort, abort_lost, reconcile};
+use crate::resume::{Note, OpenUpload, UploadPlan};
+use crate::retry::attempts;
+use crate::run::Run;
+use crate::write::{self, Parts, Sent};
+
+/// What an earlier run left of an object.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier {
+    pub(crate) upload: Option<OpenUpload>,
+    /// It may have written the object.
+    pub(crate) maybe_written: bool,
+}
+
+/// How an object ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done(Box<ManifestEntry>),
+    Skipped,
+    Failed(Error),
+}
+
+/// Moves one object. When its source changes or its upload vanishes it begins
+/// again, so many times as the settings say.
+pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
+    let mut again = 0;
+    loop {
+        let error = match once(&run, &entry, &mut earlier).await {
+            Ok(outcome) => return outcome,
+            Err(error) => error,
+        };
+        let changed = matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::UploadNotFound);
+        if !changed || again >= run.options.settings.source_changes {
+            return match existing_outcome(&run, &error) {
+                Some(outcome) => outcome,
+                None => Outcome::Failed(error.with_context("key", &entry.source.key)),
+            };
+        }
+        again += 1;
+        run.counters.add(|c| &c.retries, 1);
+        tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
+        let fresh = attempts(&run, true, || run.source().head(&entry.source.key, HeadOptions::new())).await;
+        match fresh {
+            Ok(info) => entry.source = info.meta,
+            Err(gone) if gone.kind() == ErrorKind::NotFound => return Outcome::Failed(error),
+            Err(error) => return Outcome::Failed(side(error)),
+        }
+    }
+}
+
+/// Somebody wrote the object between our look and our conditional write.
+fn existing_outcome(run: &Run, error: &Error) -> Option<Outcome> {
+    let skip = run.options.settings.existing == crate::Existing::Skip;
+    (skip && error.kind() == ErrorKind::AlreadyExists).then_some(Outcome::Skipped)
+}
+
+async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Outcome> {
+    let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+    let precondition = match decide(run, entry, layout, earlier.maybe_written).await? {
+        Verdict::Copy(precondition) => precondition,
+        Verdict::Skip => return Ok(Outcome::Skipped),
+    };
+    let (sent, roots) = if layout.multipart {
+        in_parts(run, entry, layout, &precondition, earlier.upload.take()).await?
+    } else {
+        if let Some(open) = earlier.upload.take() {
+            give_up(run, entry, layout, open).await?;
+        }
+        let sent = write::whole(run, entry, &precondition).await?;
+        run.counters.add(|c| &c.parts, 1);
+        run.counters.add(|c| &c.done_bytes, layout.size);
+        (sent, Parts::new())
+    };
+    let line = manifest_line(entry, layout, sent, &roots);
+    run.log.done(&line)?;
+    Ok(Outcome::Done(Box::new(line)))
+}
+
+/// Moves an object in parts, taking up what an earlier run left of it.
+async fn in_parts(
+    run: &Arc<Run>,
+    entry: &Entry,
+    layout: Layout,
+    precondition: &Precondition,
+    left: Option<OpenUpload>,
+) -> Result<(Sent, Parts)> {
+    let source = Source::new(run.source(), &entry.source);
+    let info = attempts(run, true, || source.head()).await?;
+    let extra = extra_crc(&info.meta);
+    let (attributes, lost) = write::attributes(run, &source, info.attributes, info.tag_count).await?;
+    let left = match left {
+        Some(open) => reconcile(run, entry, &source, layout, extra, open).await?,
+        None => Left::Nothing,
+    };
+    let (upload, held) = match left {
+        Left::Held(upload, parts) => (upload, parts),
+        Left::MaybeComplete(upload, parts) => (upload, parts),
+        Left::Nothing => (begin(run, entry, layout, attributes).await?, Parts::new()),
+    };
+    let parts = match write::parts(run, &source, layout, extra, &upload, held).await {
+        Ok(parts) => parts,
+        Err(error) => return Err(abandon(run, entry, &upload, error).await),
+    };
+    let digests: Vec<_> = parts.values().map(|(_, digest)| digest.clone()).collect();
+    let digest = combine(&digests, extra);
+    let tls = run.source().capabilities().tls;
+    let source_check = match check_source(&digest, &info.meta, tls) {
+        Ok(check) => check,
+        Err(algorithm) => return Err(abandon(run, entry, &upload, read::differs(algorithm)).await),
+    };
+    run.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
+    let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
+    match commit::complete(run, &upload, &receipts, &digest, precondition).await {
+        Ok(receipt) => Ok((Sent { digest, receipt, source_check, lost }, parts)),
+        Err(error) => Err(abandon(run, entry, &upload, error).await),
+    }
+}
+
+/// Begins an upload: intent, effect, outcome.
+async fn begin(run: &Run, entry: &Entry, layout: Layout, attributes: lepton_core::Attributes) -> Result<Upload> {
+    let key = entry.source.key.clone();
+    let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
+    run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
+    let options = CreateUploadOptions::new().attributes(attributes).size(layout.size);
+    let multipart = run.multipart()?;
+    let upload = attempts(run, true, || async {
+        let created = multipart.create(&entry.target, options.clone()).await;
+        if created.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
+            abort_lost(run, &plan).await?;
+        }
+        created
+    })
+    .await?;
+    run.log.note_durably(&Note::UploadBegun { key, id: upload.id.clone() }).await?;
+    Ok(upload)
+}
+
+/// An upload that failed for good is aborted; one that may still be of use to a
+/// later run stays.
+async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Error) -> Error {
+    let useless = matches!(
+        error.kind(),
+        ErrorKind::SourceChanged
+            | ErrorKind::ChecksumMismatch
+            | ErrorKind::AlreadyExists
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::UploadNotFound
+            | ErrorKind::TooLarge
+    );
+    if useless
+        && error.effect() != Effect::Unknown
+        && let Err(failed) = abort(run, upload, entry).await
+    {
+        tracing::warn!(key = %entry.target, error = %failed.report(), "an upload could not be aborted");
+    }
+    error
+}
+
+/// An upload is left of an object that now goes in one piece.
+async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
+    let source = Source::new(run.source(), &entry.source);
+    if let Left::Held(upload, _) = reconcile(run, entry, &source, layout, None, open).await? {
+        abort(run, &upload, entry).await?;
+    }
+    Ok(())
+}
+
+fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts) -> ManifestEntry {
+    let roots = if parts.len() > 1 { parts.values().map(|(_, digest)| digest.root).collect() } else { Vec::new() };
+    ManifestEntry {
+        key: entry.target.clone(),
+        source_key: entry.source.key.clone(),
+        size: layout.size,
+        sha256_tree: sent.digest.root,
+        part_size: layout.part_size,
+        parts: roots,
+        crc64nvme: format!("{:016x}", sent.digest.crc64),
+        source_etag: entry.source.etag.clone(),
+        source_version: entry.source.version.clone(),
+        source_check: sent.source_check,
+        etag: sent.receipt.etag,
+        version: sent.receipt.version,
+        check: sent.receipt.check,
+        lost: sent.lost,
+    }
+}

@@ -1,0 +1,78 @@
+//! The one owner of retries: every request of the engine goes through here.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
+
+use crate::run::Run;
+
+/// The first wait; it doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Tries until it works, trying again is pointless, or the attempts are used up.
+///
+/// An error with unknown effect comes back as it is unless the action is
+/// `idempotent`: the caller reads back.
+pub(crate) async fn attempts<T, F>(run: &Run, idempotent: bool, mut action: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let most = run.options.settings.attempts.get();
+    for attempt in 1.. {
+        let error = match action().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let least = match decide(&error, idempotent) {
+            Decision::Again(wait) => wait,
+            Decision::Refresh => Duration::ZERO,
+            _ => return Err(error),
+        };
+        if attempt >= most {
+            return Err(error.with_context("attempts", attempt));
+        }
+        run.counters.retries.fetch_add(1, Relaxed);
+        tracing::debug!(attempt, error = %error.report(), "trying again");
+        pause(run, attempt, least).await?;
+    }
+    Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
+}
+
+/// Waits before attempt `attempt + 1`, at least as long as the error asks for.
+pub(crate) async fn wait(run: &Run, attempt: u32, error: &Error) -> Result<()> {
+    let least = if let Retry::After(least) = error.retry() { least } else { Duration::ZERO };
+    pause(run, attempt, least).await
+}
+
+async fn pause(run: &Run, attempt: u32, least: Duration) -> Result<()> {
+    let wait = backoff(attempt, run.env.random()).max(least);
+    tokio::select! {
+        () = run.env.sleep(wait) => run.control.go().await,
+        () = run.control.cancelled() => run.control.go().await,
+    }
+}
+
+/// Exponential, with full jitter over its upper half.
+fn backoff(attempt: u32, random: u64) -> Duration {
+    let ceiling = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+    let spread = u64::try_from(ceiling.as_micros() / 2).unwrap_or(u64::MAX).max(1);
+    ceiling / 2 + Duration::from_micros(random % spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_ceiling_and_never_vanish() {
+        for attempt in 1..40 {
+            for random in [0, u64::MAX / 3, u64::MAX] {
+                let wait = backoff(attempt, random);
+                assert!(wait >= FIRST_WAIT / 2 && wait <= LONGEST_WAIT, "{attempt}: {wait:?}");
+            }
+        }
+        assert!(backoff(20, 0) > backoff(2, u64::MAX));
+    }
+}

@@ -1,0 +1,77 @@
+//! What all stages of one run share.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lepton_core::{Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, SharedEnv, SharedStorage, UploadId};
+
+use crate::options::Options;
+use crate::progress::{Counters, Progress};
+use crate::read::is_source;
+use crate::resume::{Log, Note, foreign};
+use crate::schedule::{Control, Pool};
+
+/// One run of a transfer.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) options: Options,
+    pub(crate) env: SharedEnv,
+    pub(crate) log: Log,
+    pub(crate) pool: Pool,
+    pub(crate) control: Control,
+    pub(crate) counters: Arc<Counters>,
+    /// Uploads of our keys that somebody else has begun.
+    pub(crate) foreign: Mutex<BTreeSet<String>>,
+    pub(crate) begun: Duration,
+}
+
+impl Run {
+    pub(crate) fn source(&self) -> &SharedStorage {
+        self.options.source.storage()
+    }
+
+    pub(crate) fn destination(&self) -> &SharedStorage {
+        self.options.destination.storage()
+    }
+
+    pub(crate) fn target(&self) -> &Capabilities {
+        self.destination().capabilities()
+    }
+
+    /// The destination's facet for uploads in parts; layouts ask for parts only
+    /// where there is one.
+    pub(crate) fn multipart(&self) -> Result<&dyn Multipart> {
+        self.destination().multipart().ok_or_else(|| Error::unsupported("the destination takes no uploads in parts"))
+    }
+
+    /// Notes an upload of one of our keys that is left alone.
+    pub(crate) fn note_foreign(&self, key: &ObjectKey, id: &UploadId) -> Result<()> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).insert(foreign(key, id));
+        self.log.note(&Note::ForeignUpload { key: key.clone(), id: id.clone() })
+    }
+
+    pub(crate) fn foreign_uploads(&self) -> Vec<String> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.counters.snapshot(self.env.uptime().saturating_sub(self.begun))
+    }
+}
+
+/// Whether an object's error means that no other object can do better, so that
+/// the run ends at once.
+pub(crate) fn ends_the_run(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Unauthenticated
+        | ErrorKind::BucketNotFound
+        | ErrorKind::ClockSkew
+        | ErrorKind::HostNotFound
+        | ErrorKind::Tls
+        | ErrorKind::OutOfSpace
+        | ErrorKind::ReadOnly => true,
+        ErrorKind::PermissionDenied => !is_source(error),
+        _ => error.operation() == Some("journal"),
+    }
+}

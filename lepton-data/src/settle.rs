@@ -1,0 +1,155 @@
+//! Keeping the books of a run: what is settled, what failed, how far the journal
+//! may forget.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+
+use crate::object::Outcome;
+use crate::report::{Failure, Report, Status};
+use crate::resume::{Note, Resumed};
+use crate::run::{Run, ends_the_run};
+
+/// Objects that may be begun beyond the first unsettled one. This bounds what a
+/// run keeps in memory, whatever the number of objects.
+const WINDOW: usize = 65_536;
+
+/// Objects settled between two notes of the watermark.
+const NOTE_EVERY: usize = 512;
+
+/// The books of one run.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    run: Arc<Run>,
+    /// Objects in listing order from the first unsettled one, and whether each is
+    /// settled.
+    window: VecDeque<(ObjectKey, bool)>,
+    first: u64,
+    settled: Option<ObjectKey>,
+    unnoted: usize,
+    failures: BTreeMap<ObjectKey, Failure>,
+    metadata_lost: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(run: &Arc<Run>, resumed: &Resumed) -> Self {
+        let counters = &run.counters;
+        counters.add(|c| &c.listed_objects, resumed.objects + resumed.skipped);
+        counters.add(|c| &c.listed_bytes, resumed.bytes);
+        counters.add(|c| &c.done_objects, resumed.objects);
+        counters.add(|c| &c.done_bytes, resumed.bytes);
+        counters.add(|c| &c.resumed_objects, resumed.objects);
+        counters.add(|c| &c.resumed_bytes, resumed.bytes);
+        counters.add(|c| &c.skipped_objects, resumed.skipped);
+        Self {
+            run: Arc::clone(run),
+            window: VecDeque::new(),
+            first: 0,
+            settled: None,
+            unnoted: 0,
+            failures: BTreeMap::new(),
+            metadata_lost: resumed.metadata_lost,
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.window.len() < WINDOW
+    }
+
+    /// Enters an object in listing order; its place is given back to
+    /// [`settle`](Self::settle).
+    pub(crate) fn open(&mut self, key: &ObjectKey) -> u64 {
+        self.window.push_back((key.clone(), false));
+        self.first + self.window.len() as u64 - 1
+    }
+
+    /// Books how an object ended. An error ends the run.
+    pub(crate) fn settle(&mut self, key: ObjectKey, place: Option<u64>, outcome: Outcome) -> Result<()> {
+        match outcome {
+            Outcome::Done(line) => {
+                self.run.counters.add(|c| &c.done_objects, 1);
+                self.metadata_lost += u64::from(!line.lost.is_empty());
+            }
+            Outcome::Skipped => {
+                self.run.counters.add(|c| &c.skipped_objects, 1);
+                self.run.log.note(&Note::Skipped { key })?;
+            }
+            Outcome::Failed(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => {
+                return Err(error);
+            }
+            Outcome::Failed(error) => self.fail(key, error)?,
+        }
+        if let Some(place) = place {
+            self.advance(place)?;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {
+        tracing::warn!(%key, error = %error.report(), "an object failed");
+        let failure = Failure::new(key.clone(), &error);
+        self.run.log.note(&Note::Failed { failure: failure.clone() })?;
+        self.run.counters.add(|c| &c.failed_objects, 1);
+        self.failures.insert(key, failure);
+        let most = self.run.options.settings.max_failures;
+        if self.run.options.settings.fail_fast {
+            return Err(error);
+        }
+        if self.failures.len() > most {
+            let message = format!("more than {most} objects failed; the last: {}", error.report());
+            return Err(Error::new(ErrorKind::TooManyFailures, message));
+        }
+        Ok(())
+    }
+
+    /// Marks a place settled and moves the watermark.
+    fn advance(&mut self, place: u64) -> Result<()> {
+        let index = usize::try_from(place - self.first).unwrap_or(usize::MAX);
+        if let Some((_, settled)) = self.window.get_mut(index) {
+            *settled = true;
+        }
+        while let Some((key, _)) = self.window.pop_front_if(|(_, settled)| *settled) {
+            self.first += 1;
+            self.settled = Some(key);
+            self.unnoted += 1;
+        }
+        if self.unnoted >= NOTE_EVERY { self.flush() } else { Ok(()) }
+    }
+
+    /// Notes the watermark.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.unnoted = 0;
+        match self.settled.take() {
+            Some(through) => self.run.log.note(&Note::Settled { through }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
+        let progress = self.run.progress();
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let counters = &self.run.counters;
+        Report {
+            status,
+            objects: progress.objects,
+            bytes: progress.bytes,
+            resumed_objects: get(&counters.resumed_objects),
+            resumed_bytes: get(&counters.resumed_bytes),
+            skipped: progress.skipped,
+            failures: self.failures.into_values().collect(),
+            bytes_read: get(&counters.read_bytes),
+            parts: progress.parts,
+            retries: progress.retries,
+            metadata_lost: self.metadata_lost,
+            foreign_uploads: self.run.foreign_uploads(),
+            elapsed: progress.elapsed,
+            manifest,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A transfer from its options to its report: the only file that knows the order
+//! of the stages.
+//!
+//! `list → plan → diff → read → checksum → write → commit → report`
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use lepton_core::journal::{Journal, Replay};
+use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
+
+use crate::feed::{Feed, Next};
+use crate::handle::TransferHandle;
+use crate::manifest::ManifestWriter;
+use crate::object::{Outcome, object};
+use crate::options::{Options, TransferBuilder};
+use crate::progress::Counters;
+use crate::reconcile::abort_orphan;
+use crate::report::{Report, Status};
+use crate::resume::{DONE, Log, Note, Resumed};
+use crate::run::{Run, ends_the_run};
+use crate::schedule::{Control, Pool, Wish};
+use crate::settle::Ledger;
+
+/// Objects on their way at once, for each place in the pool: enough that places
+/// never wait for the next object.
+const OBJECTS_PER_PLACE: usize = 2;
+
+/// A checked transfer, ready to be planned or run.
+#[derive(Debug)]
+pub struct Transfer {
+    pub(crate) options: Options,
+    pub(crate) env: SharedEnv,
+}
+
+impl Transfer {
+    /// Describes a transfer.
+    pub fn builder() -> TransferBuilder {
+        TransferBuilder::default()
+    }
+
+    /// Runs the transfer to its end.
+    ///
+    /// Objects that fail are in the [`Report`], and the run goes on. Dropping the
+    /// future cancels the run as [`TransferHandle::cancel`] does.
+    ///
+    /// # Errors
+    /// What no object can do better than: wrong credentials, a missing bucket, no
+    /// permission, a wrong clock, a full or read-only destination, a host that
+    /// does not exist, a failed TLS handshake, a listing that cannot be read; a
+    /// journal that is locked, damaged or of another plan. The same transfer on
+    /// the same journal goes on when the cause is gone.
+    pub async fn run(self) -> Result<Report> {
+        self.start().await?.wait().await
+    }
+
+    /// Starts the transfer and gives a handle to watch and steer it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), as far as they show before the first object.
+    pub async fn start(self) -> Result<TransferHandle> {
+        let begun = self.env.uptime();
+        let folder = self.options.journal.clone();
+        let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
+        let journal = folder.clone().unwrap_or_else(|| temporary.clone());
+        let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
+        let control = Control::new();
+        let settings = &self.options.settings;
+        let pool = Pool::new(settings.concurrency.get(), settings.memory, control.clone());
+        let env = Arc::clone(&self.env);
+        let counters = Arc::new(Counters::default());
+        let foreign = Mutex::new(resumed.foreign.clone());
+        let run = Run { options: self.options, env: self.env, log, pool, control, counters, foreign, begun };
+        let run = Arc::new(run);
+        let task = env.spawn_task({
+            let run = Arc::clone(&run);
+            async move {
+                let outcome = drive(&run, resumed, journal).await;
+                if folder.is_none() {
+                    discard(&run, temporary).await;
+                }
+                outcome
+            }
+        });
+        Ok(TransferHandle::new(run, task))
+    }
+}
+
+/// Opens the journal and reads what earlier runs left. One that has come to its
+/// end makes way for a new one.
+async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
+    let (journal_env, identity) = (Arc::clone(env), options.identity());
+    let opened: Task<Result<(Log, Resumed)>> = env.run_blocking(move || {
+        let opened = Journal::open(Arc::clone(&journal_env), &folder, &identity)?;
+        let resumed = opened.replay.map(Resumed::load).transpose()?.unwrap_or_default();
+        if !resumed.finished {
+            return Ok((Log(opened.journal), resumed));
+        }
+        drop(opened.journal);
+        Journal::discard(&folder)?;
+        Ok((Log(Journal::open(journal_env, &folder, &identity)?.journal), Resumed::default()))
+    });
+    opened.join().await?
+}
+
+async fn discard(run: &Run, folder: PathBuf) {
+    let removed = run.env.run_blocking(move || std::fs::remove_dir_all(folder)).join().await;
+    if let Ok(Err(error)) = removed {
+        tracing::debug!(%error, "the temporary journal could not be removed");
+    }
+}
+
+/// The run: every object in its turn, then the manifest.
+async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
+    let mut ledger = Ledger::new(run, &resumed);
+    let outcome = match preflight(run).await {
+        Ok(()) => objects(run, resumed, &mut ledger).await,
+        Err(error) => Err(error),
+    };
+    // Also after an error: what was done must be found again.
+    let committed = run.log.commit().await;
+    let status = match outcome {
+        Ok(()) if ledger.failed() => Status::Incomplete,
+        Ok(()) => Status::Complete,
+        Err(error) if error.kind() == ErrorKind::Cancelled => Status::Cancelled,
+        Err(error) => return Err(error),
+    };
+    committed?;
+    let manifest = if status == Status::Cancelled { None } else { write_manifest(run, journal).await? };
+    if status == Status::Complete {
+        run.log.note_durably(&Note::Finished).await?;
+    }
+    Ok(ledger.report(status, manifest))
+}
+
+/// One cheap request to the destination before anything is read: what is wrong
+/// with its address or credentials shows at once.
+async fn preflight(run: &Run) -> Result<()> {
+    let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
+    let first = run.destination().list(request).next().await;
+    match first {
+        // Those who may only write may not list; writing will tell.
+        Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Some(Err(error)) if ends_the_run(&error) => Err(error.with_context("side", "destination")),
+        _ => Ok(()),
+    }
+}
+
+/// Moves every object; returns when all have ended. The first error that ends
+/// the run lets what is on its way end too.
+async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<()> {
+    let mut running = FuturesUnordered::new();
+    let most = run.options.settings.concurrency.get() * OBJECTS_PER_PLACE;
+    let mut feed = Feed::new(run, resumed);
+    let (mut more, mut ended) = (true, Ok(()));
+    loop {
+        let room = more && running.len() < most && ledger.has_room();
+        let outcome = tokio::select! {
+            biased;
+            Some((key, place, outcome)) = running.next(), if !running.is_empty() => ledger.settle(key, place, outcome),
+            next = feed.next(), if room => match next {
+                Ok(Some(Next::Object { entry, earlier, listed })) => {
+                    let key = entry.source.key.clone();
+                    let place = listed.then(|| ledger.open(&key));
+                    let task = run.env.spawn_task(object(Arc::clone(run), entry, earlier));
+                    running.push(async move { (key, place, task.join().await.unwrap_or_else(Outcome::Failed)) });
+                    Ok(())
+                }
+                Ok(Some(Next::Refused { key, error, listed })) => {
+                    let place = listed.then(|| ledger.open(&key));
+                    ledger.settle(key, place, Outcome::Failed(error))
+                }
+                Ok(None) => {
+                    more = false;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            else => break,
+        };
+        if outcome.is_err() && ended.is_ok() {
+            (more, ended) = (false, outcome);
+            run.control.set(Wish::Cancel);
+        }
+    }
+    ledger.flush()?;
+    ended?;
+    for (key, open) in feed.orphans() {
+        abort_orphan(run, key, open).await?;
+    }
+    Ok(())
+}
+
+/// Writes the manifest from the journal's lines: memory does not depend on their
+/// number.
+async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathBuf>> {
+    let Some(path) = run.options.manifest_path() else { return Ok(None) };
+    let (source, destination) = (run.source().url().to_owned(), run.destination().url().to_owned());
+    let place = path.clone();
+    let work = run.env.run_blocking(move || {
+        let mut manifest = ManifestWriter::create(&place, &source, &destination)?;
+        for record in Replay::of(&journal)? {
+            let record = record?;
+            if record.kind == DONE {
+                manifest.add(&record.payload)?;
+            }
+        }
+        manifest.finish()
+    });
+    work.join().await??;
+    Ok(Some(path))
+}
