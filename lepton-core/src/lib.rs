@@ -37,7 +37,7 @@ pub use key::{KeyPrefix, ObjectKey};
 pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionId};
 pub use storage::{
     CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,
-    ListPage, ListRequest, Location, MemoryStorage, Method, Multipart, ObjectInfo, ObjectVersion, PageStream, PartInfo,
-    PartReceipt, PartSpec, PutOptions, PutReceipt, ServerCheck, ServerCopy, SharedStorage, SignedUrl, Signer, Storage,
-    StorageExt, Upload, UploadId, UploadInfo, VersionStream, Versions,
+    ListPage, ListRequest, Location, MemoryStorage, MemoryStorageBuilder, Method, Multipart, ObjectInfo, ObjectVersion,
+    PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, ServerCheck, ServerCopy, SharedStorage,
+    SignedUrl, Signer, Storage, StorageExt, Upload, UploadId, UploadInfo, VersionStream, Versions,
 };

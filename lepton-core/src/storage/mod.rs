@@ -31,7 +31,7 @@ use crate::object::{Attributes, ObjectMeta};
 pub use copy::{CopyOptions, CopySource, ServerCopy};
 pub use ext::StorageExt;
 pub use location::Location;
-pub use memory::MemoryStorage;
+pub use memory::{MemoryStorage, MemoryStorageBuilder};
 pub use multipart::{
     CompleteOptions, CreateUploadOptions, Multipart, PartInfo, PartReceipt, PartSpec, Upload, UploadId, UploadInfo,
 };
