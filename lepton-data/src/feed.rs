@@ -19,7 +19,7 @@ use crate::run::Run;
 #[derive(Debug)]
 pub(crate) enum Next {
     /// An object to move. `listed` says that it comes in listing order.
-    Object { entry: Entry, earlier: Earlier, listed: bool },
+    Object { entry: Box<Entry>, earlier: Earlier, listed: bool },
     /// An object that cannot be moved.
     Refused { key: ObjectKey, error: Error, listed: bool },
 }
@@ -118,7 +118,7 @@ impl Feed {
         }
         let maybe_written = self.started.as_ref().is_some_and(|started| key <= *started);
         let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written };
-        Next::Object { entry, earlier, listed }
+        Next::Object { entry: Box::new(entry), earlier, listed }
     }
 
     /// Uploads that an earlier run left of objects that are not at the source any

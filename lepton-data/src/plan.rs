@@ -158,7 +158,7 @@ mod tests {
             let layout = Layout::choose(size, MIB << log, &s3()).unwrap();
             prop_assert!(layout.part_size.is_power_of_two() && layout.part_size >= MIB);
             let parts = layout.parts();
-            prop_assert!(parts >= 1 && parts <= 10_000);
+            prop_assert!((1..=10_000).contains(&parts));
             prop_assert_eq!(layout.part(1).range.start, 0);
             prop_assert_eq!(layout.part(parts).range.end, size);
             for number in [1, parts / 2, parts].into_iter().filter(|n| *n > 1) {

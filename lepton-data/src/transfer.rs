@@ -164,7 +164,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
                 Ok(Some(Next::Object { entry, earlier, listed })) => {
                     let key = entry.source.key.clone();
                     let place = listed.then(|| ledger.open(&key));
-                    let task = run.env.spawn_task(object(Arc::clone(run), entry, earlier));
+                    let task = run.env.spawn_task(object(Arc::clone(run), *entry, earlier));
                     running.push(async move { (key, place, task.join().await.unwrap_or_else(Outcome::Failed)) });
                     Ok(())
                 }
