@@ -1,0 +1,144 @@
+//! One request from its first line to its reply: counted, given to the hooks,
+//! and served by the S3 protocol.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::hooks::{Action, Failure, Hooks, Moment};
+use crate::request::RequestInfo;
+use crate::stats::Recorder;
+use crate::wire::{Reply, Request};
+
+/// What all connections of a server share.
+pub(crate) struct Service {
+    pub(crate) s3: s3s::service::S3Service,
+    pub(crate) hooks: Option<Arc<dyn Hooks>>,
+    pub(crate) recorder: Recorder,
+    pub(crate) request_ids: AtomicU64,
+}
+
+/// What a request can ask of its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// The socket is reset when it is dropped, instead of closed.
+    pub(crate) reset: AtomicBool,
+    /// A request will never end.
+    pub(crate) stalled: AtomicBool,
+}
+
+/// Makes hyper drop the connection.
+#[derive(Debug)]
+pub(crate) struct Dropped;
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is dropped")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+impl Service {
+    pub(crate) async fn answer(
+        &self,
+        connection: &Connection,
+        request: http::Request<Incoming>,
+    ) -> Result<Response<Reply>, Dropped> {
+        let mut info = RequestInfo::parse(request.method(), request.uri(), request.headers());
+        self.recorder.arrived(&mut info);
+        let action = self.hooks.as_ref().map_or(Action::Pass, |hooks| hooks.on_request(&info));
+        let info = Arc::new(info);
+        let request = request.map(|body| Request::new(body, Arc::clone(&info), self.recorder.clone()));
+        let reset = || {
+            connection.reset.store(true, Ordering::Relaxed);
+            Err(Dropped)
+        };
+        let response = match &action {
+            Action::Reset(Moment::BeforeReading) => return reset(),
+            Action::Reset(Moment::BeforeEffect) => {
+                drain(request.into_body()).await;
+                return reset();
+            }
+            Action::Reset(Moment::AfterEffect) => {
+                self.serve(&info, request).await?;
+                return reset();
+            }
+            Action::Stall => {
+                connection.stalled.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            }
+            Action::Fail(failure) => {
+                drain(request.into_body()).await;
+                failed(failure)
+            }
+            Action::FailInside(code) => {
+                drain(request.into_body()).await;
+                failed(&Failure::new(200, *code))
+            }
+            Action::Delay(time) => {
+                tokio::time::sleep(*time).await;
+                self.serve(&info, request).await?
+            }
+            Action::Hold(gate) => {
+                gate.passed().await;
+                self.serve(&info, request).await?
+            }
+            Action::StallAfter(_) => {
+                connection.stalled.store(true, Ordering::Relaxed);
+                self.serve(&info, request).await?
+            }
+            Action::Pass | Action::Truncate(_) | Action::Flip(_) | Action::Trickle(..) => {
+                self.serve(&info, request).await?
+            }
+        };
+        Ok(self.marked(response).map(|body| Reply::new(body, info.operation, self.recorder.clone(), &action)))
+    }
+
+    async fn serve(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
+        let response = self.s3.call(request.map(s3s::Body::http_body)).await.map_err(|error| {
+            let source: Box<dyn std::error::Error + Send + Sync> = error.into();
+            tracing::warn!(operation = info.operation, "the protocol layer failed: {source}");
+            Dropped
+        })?;
+        if response.status().is_success() {
+            self.recorder.succeeded(info);
+        }
+        Ok(response)
+    }
+
+    /// Gives a response the id that clients report.
+    fn marked<B>(&self, mut response: Response<B>) -> Response<B> {
+        let id = self.request_ids.fetch_add(1, Ordering::Relaxed);
+        if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
+            response.headers_mut().insert("x-amz-request-id", id);
+        }
+        response
+    }
+}
+
+async fn drain(mut body: Request) {
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
+fn failed(failure: &Failure) -> Response<s3s::Body> {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>A hook says so</Message></Error>",
+        failure.code
+    );
+    let body = if failure.status == StatusCode::NOT_MODIFIED { String::new() } else { xml };
+    let mut response = Response::new(s3s::Body::from(body));
+    *response.status_mut() = failure.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    for (name, value) in &failure.headers {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(*name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
