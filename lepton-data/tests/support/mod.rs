@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
+pub mod faulty;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

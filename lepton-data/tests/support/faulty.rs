@@ -1,0 +1,185 @@
+//! A store that fails as told: a fake, for faults that a real one cannot be made
+//! to give at a chosen moment.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt as _;
+use lepton_core::{
+    Body, Capabilities, CompleteOptions, CreateUploadOptions, DeleteRequest, Effect, Error, ErrorKind, GetOptions,
+    GetReply, HeadOptions, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo,
+    PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload, UploadInfo,
+    Versions,
+};
+
+/// What happens to a call.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It fails before it does anything.
+    Fail(ErrorKind, Retry),
+    /// It does what it should, and the answer is lost.
+    LoseReply,
+    /// Something is done to the store just before it.
+    Meddle(fn(&MemoryStorage)),
+}
+
+type Script = dyn FnMut(&str, &ObjectKey) -> Option<Fault> + Send;
+
+/// Wraps a store; `script` sees every call by operation and key.
+#[derive(Clone)]
+pub struct Faulty {
+    inner: MemoryStorage,
+    script: Arc<Mutex<Box<Script>>>,
+    calls: Arc<Mutex<Vec<String>>>,
+    effects: Arc<Mutex<Vec<String>>>,
+}
+
+impl Faulty {
+    pub fn new(inner: &MemoryStorage, script: impl FnMut(&str, &ObjectKey) -> Option<Fault> + Send + 'static) -> Self {
+        Self {
+            inner: inner.clone(),
+            script: Arc::new(Mutex::new(Box::new(script))),
+            calls: Arc::default(),
+            effects: Arc::default(),
+        }
+    }
+
+    /// How often an operation took effect.
+    pub fn effects(&self, operation: &str) -> usize {
+        self.effects.lock().unwrap().iter().filter(|call| *call == operation).count()
+    }
+
+    /// How often an operation was called.
+    pub fn count(&self, operation: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|call| *call == operation).count()
+    }
+
+    /// Runs `call` under the script.
+    async fn under<T>(
+        &self,
+        operation: &'static str,
+        key: &ObjectKey,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.calls.lock().unwrap().push(operation.to_owned());
+        let fault = (self.script.lock().unwrap())(operation, key);
+        if !matches!(fault, Some(Fault::Fail(..))) {
+            self.effects.lock().unwrap().push(operation.to_owned());
+        }
+        match fault {
+            None => call.await,
+            Some(Fault::Fail(kind, retry)) => Err(Error::new(kind, "told to fail")
+                .with_retry(retry)
+                .with_operation(operation)
+                .with_context("key", key)),
+            Some(Fault::LoseReply) => {
+                call.await?;
+                let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(Retry::Now);
+                Err(lost.with_effect(Effect::Unknown).with_operation(operation).with_context("key", key))
+            }
+            Some(Fault::Meddle(meddle)) => {
+                meddle(&self.inner);
+                call.await
+            }
+        }
+    }
+
+    fn parts(&self) -> &dyn Multipart {
+        self.inner.multipart().unwrap()
+    }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+#[async_trait]
+impl Storage for Faulty {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn url(&self) -> &str {
+        self.inner.url()
+    }
+
+    fn list(&self, request: ListRequest) -> PageStream {
+        let this = self.clone();
+        let last = Arc::new(Mutex::new(ObjectKey::new("-").unwrap()));
+        let pages = self.inner.list(request);
+        Box::pin(pages.then(move |page| {
+            let (this, last) = (this.clone(), Arc::clone(&last));
+            async move {
+                let key = last.lock().unwrap().clone();
+                let page = this.under("list", &key, async { page }).await;
+                if let Some(object) = page.as_ref().ok().and_then(|page| page.objects.last()) {
+                    *last.lock().unwrap() = object.key.clone();
+                }
+                page
+            }
+        }))
+    }
+
+    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        self.under("head", key, self.inner.head(key, options)).await
+    }
+
+    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        self.under("get", key, self.inner.get(key, options)).await
+    }
+
+    async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        self.under("put", key, self.inner.put(key, body, options)).await
+    }
+
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+        self.inner.delete(requests).await
+    }
+
+    fn multipart(&self) -> Option<&dyn Multipart> {
+        Some(self)
+    }
+
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        None
+    }
+
+    fn signer(&self) -> Option<&dyn Signer> {
+        None
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+}
+
+#[async_trait]
+impl Multipart for Faulty {
+    async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
+        self.under("create", key, self.parts().create(key, options)).await
+    }
+
+    async fn upload_part(&self, upload: &Upload, part: PartSpec, body: Body) -> Result<PartReceipt> {
+        self.under("upload_part", &upload.key, self.parts().upload_part(upload, part, body)).await
+    }
+
+    fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
+        self.parts().list_parts(upload)
+    }
+
+    async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
+        self.under("complete", &upload.key, self.parts().complete(upload, parts, options)).await
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<()> {
+        self.under("abort", &upload.key, self.parts().abort(upload)).await
+    }
+
+    fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
+        self.parts().list_uploads(key)
+    }
+}
