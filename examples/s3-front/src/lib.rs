@@ -16,10 +16,11 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> lepton_core::Result<()> {
 //! use std::sync::Arc;
-//! use lepton_s3_front::{S3Front, SinkStorage};
+//! use lepton_core::MemoryStorage;
+//! use lepton_s3_front::S3Front;
 //!
 //! let front = S3Front::builder()
-//!     .bucket("cloud-a", Arc::new(SinkStorage::new("sink:cloud-a")))
+//!     .bucket("cloud-a", Arc::new(MemoryStorage::new()))
 //!     .credentials("access", "secret")
 //!     .build()?;
 //! let server = front.serve("127.0.0.1:0").await?;

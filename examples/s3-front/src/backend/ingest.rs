@@ -215,7 +215,7 @@ impl Stream for Checked {
             let outcome = match ready!(self.input.poll_next_unpin(cx)) {
                 Some(Ok(piece)) if piece.is_empty() => continue,
                 Some(Ok(piece)) => match self.accept(&piece) {
-                    Ok(()) => match self.held.replace(piece) {
+                    Ok(()) => match self.held.replace(compact(piece)) {
                         Some(previous) => return Poll::Ready(Some(Ok(previous))),
                         None => continue,
                     },
@@ -231,6 +231,13 @@ impl Stream for Checked {
             }
         }
     }
+}
+
+/// A small piece as a copy: as a slice it would keep the whole buffer that it
+/// was read into, for as long as a storage keeps the piece.
+fn compact(piece: Bytes) -> Bytes {
+    const SMALL: usize = 64 << 10;
+    if piece.len() < SMALL { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 fn refused(code: &str, kind: ErrorKind, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
