@@ -1,2 +1,47 @@
-//! Developer automation.
-fn main() {}
+//! Developer automation: `cargo xtask COMMAND`. This file is the map of commands.
+#![allow(dead_code, reason = "the test command that starts them follows")]
+
+mod process;
+mod services;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  services [build|start|stop|status|env]
+                  real S3 servers on loopback: MinIO, versitygw, moto
+                  build   install what is missing into the cache
+                  start   start them and leave them running
+                  stop    stop them and remove their data
+                  status  which of them answer
+                  env     print `export LEPTON_TEST_…` lines for a shell
+
+Servers and tools are cached in $LEPTON_TEST_CACHE, by default ~/.cache/lepton-test.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.split_first() {
+        None | Some((&("help" | "--help" | "-h"), _)) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some((&"services", rest)) => services::command(rest),
+        Some((unknown, _)) => bail!("no command {unknown:?}; `cargo xtask help` lists them"),
+    }
+}

@@ -1,0 +1,20 @@
+//! MinIO, from the last release of its source: a strict checker of signatures.
+
+use super::{ACCESS_KEY, Place, SECRET_KEY, Service};
+use crate::process::program;
+use crate::tools::go_program;
+
+const MODULE: &str = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";
+
+pub(super) const SERVICE: Service = Service {
+    name: "minio",
+    variable: "LEPTON_TEST_MINIO",
+    ready: "/minio/health/ready",
+    install: || go_program("minio-20260212201848", MODULE),
+    command: |Place { installed, data, address }| {
+        let mut command = program(installed.join("minio"), &["server", "--quiet", "--address", address]);
+        command.arg(data).env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+        command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
+        command
+    },
+};
