@@ -1,1 +1,46 @@
-//! Façade.
+//! Lepton moves a running application between clouds. This crate is the one
+//! dependency: it re-exports the contracts ([`lepton_core`]), the backends
+//! ([`lepton_providers`]) and the transfer engine ([`lepton_data`]).
+//!
+//! ```no_run
+//! use lepton::{Depth, Status, Transfer, open, verify};
+//!
+//! # async fn move_photos() -> lepton::Result<()> {
+//! let source = open("s3://photos?region=eu-west-1&profile=old-cloud")?;
+//! let destination = open("s3://photos?endpoint=https://s3.new-cloud.example&profile=new-cloud")?;
+//!
+//! // Killed at any moment, the same lines go on where it was.
+//! let transfer = Transfer::builder().from(source).to(destination.clone()).journal("photos.journal").build()?;
+//! let report = transfer.run().await?;
+//! for failure in &report.failures {
+//!     eprintln!("{}: {}", failure.key, failure.error);
+//! }
+//!
+//! // The manifest proves the move, now or later, to whoever has it.
+//! if report.status == Status::Complete && let Some(manifest) = &report.manifest {
+//!     let found = verify(manifest, &destination, Depth::Full).await?;
+//!     assert!(found.is_proven(), "{:?}", found.problems);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! - To move data: [`Transfer`]; to prove it: [`verify`].
+//! - To reach a store: [`open`], or the builders in [`providers`].
+//! - To write a backend: [`Storage`] in [`core`], and its conformance suite
+//!   (feature `conformance`).
+//! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
+//!
+//! Features: `local` and `s3` (default), `conformance`.
+
+pub use lepton_core as core;
+pub use lepton_core::{
+    Attributes, Capabilities, Effect, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, ObjectMeta, Result,
+    Retry, SharedStorage, Storage, StorageExt,
+};
+pub use lepton_data as data;
+pub use lepton_data::{
+    Depth, Existing, Metadata, Progress, Report, Status, Transfer, TransferBuilder, TransferHandle, TransferSettings,
+    Verification, verify,
+};
+pub use lepton_providers as providers;
+pub use lepton_providers::open;

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::report::seconds;
 
 /// Counters that all stages share.
 #[derive(Debug, Default)]
@@ -80,8 +82,18 @@ pub struct Progress {
     pub retries: u64,
     /// Bytes a second, on the average of this run.
     pub bytes_per_second: f64,
-    /// How long this run has taken.
+    /// How long this run has taken; JSON has it as `elapsed_seconds`.
+    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
-    /// How long it will still take, if that can be told.
+    /// How long it will still take, if that can be told; JSON has it as
+    /// `remaining_seconds`.
+    #[serde(rename = "remaining_seconds", serialize_with = "some_seconds")]
     pub remaining: Option<Duration>,
+}
+
+fn some_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => seconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
 }

@@ -69,8 +69,14 @@ pub struct Report {
     /// Uploads of our keys that somebody else has begun: `key (upload id)`. They
     /// were left alone.
     pub foreign_uploads: Vec<String>,
-    /// How long this run took.
+    /// How long this run took; JSON has it as `elapsed_seconds`.
+    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
     /// Where the manifest is.
     pub manifest: Option<PathBuf>,
+}
+
+/// Durations are seconds with a fraction in JSON.
+pub(crate) fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }

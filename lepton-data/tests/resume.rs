@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{Env as _, ErrorKind, MemoryStorage, Multipart as _, Retry, StorageExt as _, SystemEnv};
+use lepton_core::{ErrorKind, MemoryStorage, Multipart as _, Retry, StorageExt as _, SystemEnv};
 use lepton_data::{Existing, ManifestReader, Status};
 use support::faulty::{Fault, Faulty};
 use support::*;

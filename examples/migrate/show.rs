@@ -1,0 +1,156 @@
+//! What the user sees: a bar on a terminal, a line a second elsewhere, or JSON.
+
+use std::path::Path;
+
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use lepton::data::{Planned, PlannedAction};
+use lepton::{Error, Progress, Report, Status, Verification};
+use serde_json::json;
+
+use crate::args::{Args, show_bar};
+use crate::usage::Usage;
+
+/// How many failures are shown by name; all of them are in the JSON report.
+const SHOWN: usize = 20;
+
+pub(crate) struct Show {
+    json: bool,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Show {
+    pub(crate) fn new(args: &Args) -> Self {
+        Self { json: args.json, quiet: args.quiet, bar: show_bar(args).then(bar) }
+    }
+
+    fn event(name: &str, value: serde_json::Value) {
+        let mut event = json!({ "event": name });
+        if let (Some(event), serde_json::Value::Object(value)) = (event.as_object_mut(), value) {
+            event.extend(value);
+        }
+        println!("{event}");
+    }
+
+    pub(crate) fn progress(&self, progress: &Progress) {
+        if self.json {
+            return Self::event("progress", json!(progress));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.total_bytes);
+            bar.set_position(progress.bytes);
+            bar.set_message(format!(
+                "{} of {} objects, {} failed",
+                progress.objects, progress.total_objects, progress.failed
+            ));
+        } else if !self.quiet {
+            let (done, all) = (HumanBytes(progress.bytes), HumanBytes(progress.total_bytes));
+            let rate = HumanBytes(whole(progress.bytes_per_second));
+            eprintln!("{done} of {all}, {} of {} objects, {rate}/s", progress.objects, progress.total_objects);
+        }
+    }
+
+    pub(crate) fn report(&self, report: &Report, journal: &Path) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let usage = Usage::of_this_process();
+        if self.json {
+            let mut value = json!(report);
+            value["cpu_seconds"] = json!(usage.cpu_seconds);
+            value["peak_rss_bytes"] = json!(usage.peak_rss);
+            value["journal"] = json!(journal);
+            return Self::event("report", value);
+        }
+        for failure in report.failures.iter().take(SHOWN) {
+            eprintln!("failed: {}: {}", failure.key, failure.error);
+        }
+        if report.failures.len() > SHOWN {
+            eprintln!("… and {} more; --json names them all", report.failures.len() - SHOWN);
+        }
+        if !self.quiet {
+            self.summary(report, journal, &usage);
+        }
+    }
+
+    fn summary(&self, report: &Report, journal: &Path, usage: &Usage) {
+        let seconds = report.elapsed.as_secs_f64().max(1e-3);
+        let rate = HumanBytes(whole(report.bytes_read as f64 / seconds));
+        println!(
+            "{}: {} objects, {} ({} of them taken over), {} skipped, {} failed",
+            match report.status {
+                Status::Complete => "complete",
+                Status::Cancelled => "stopped",
+                _ => "incomplete",
+            },
+            report.objects,
+            HumanBytes(report.bytes),
+            HumanBytes(report.resumed_bytes),
+            report.skipped,
+            report.failures.len(),
+        );
+        println!("took {} at {rate}/s, {}, {} retries", HumanDuration(report.elapsed), usage.words(report.bytes_read), report.retries);
+        if report.metadata_lost > 0 {
+            println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
+        }
+        for upload in &report.foreign_uploads {
+            println!("an upload that is not ours was left alone: {upload}");
+        }
+        if let Some(manifest) = &report.manifest {
+            println!("manifest: {}", manifest.display());
+        }
+        if report.status != Status::Complete {
+            println!("the same command goes on; its journal is {}", journal.display());
+        }
+    }
+
+    pub(crate) fn planned(&self, planned: &Planned) {
+        if self.json {
+            return Self::event("planned", json!(planned));
+        }
+        let what = match &planned.action {
+            PlannedAction::Copy { parts: 1, .. } => "copy".to_owned(),
+            PlannedAction::Copy { parts, part_size } => format!("copy in {parts} parts of {}", HumanBytes(*part_size)),
+            PlannedAction::Skip => "skip".to_owned(),
+            PlannedAction::Refuse { reason } => format!("refuse: {reason}"),
+            _ => "?".to_owned(),
+        };
+        println!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
+    }
+
+    pub(crate) fn plan_end(&self) {
+        if !self.json && !self.quiet {
+            eprintln!("nothing was written");
+        }
+    }
+
+    pub(crate) fn verification(&self, found: &Verification) {
+        if self.json {
+            return Self::event("verification", json!(found));
+        }
+        for problem in found.problems.iter().take(SHOWN) {
+            eprintln!("not proven: {}: {}", problem.key, problem.what);
+        }
+        if !self.quiet {
+            println!("verified {} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
+        }
+    }
+
+    pub(crate) fn error(&self, error: &Error) {
+        if self.json {
+            Self::event("error", json!({ "kind": error.kind().code(), "error": error.report() }));
+        }
+        eprintln!("error: {}", error.report());
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a figure for people")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+fn bar() -> ProgressBar {
+    let template = "{bar:32} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
