@@ -1,137 +1,73 @@
-//! The in-memory backend: the reference of what a backend does, with every facet
-//! but the signer (there is nobody to hand a URL to).
+//! The in-memory backend: the reference implementation of the contract.
 //!
-//! Tags and checksums are made as Amazon S3 makes them: the tag of an object put
-//! in one go is its MD5, that of an object in parts the MD5 of their MD5s and
-//! their number; every object has the CRC-64/NVME of all its bytes.
+//! `bucket` holds the state, `content` the bytes, `rules` what is refused; `list`
+//! and `multipart` the operations that need more than a few lines.
 
-mod copy;
+mod bucket;
+mod builder;
+mod content;
+mod list;
 mod multipart;
-mod objects;
-mod versions;
+mod rules;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 
+use self::bucket::{Bucket, Object, matches};
+pub use self::builder::MemoryStorageBuilder;
+use self::content::Content;
+use self::multipart::named;
+use self::rules::{cut_off, demand};
 use super::{
-    DeleteRequest, GetOptions, GetReply, HeadOptions, ListPage, ListRequest, Multipart, ObjectInfo, PageStream,
-    PutOptions, PutReceipt, ServerCheck, ServerCopy, Signer, Storage, Versions,
+    DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, PageStream, PutOptions,
+    PutReceipt, ServerCheck, ServerCopy, Signer, Storage, VersionStream, Versions,
 };
 use crate::body::Body;
 use crate::capabilities::Capabilities;
-use crate::checksum::{Crc, StoredChecksum, combine_crc, crc, md5, to_hex};
-use crate::env::{SharedEnv, SystemEnv};
-use crate::error::{Error, ErrorKind, Result};
+use crate::env::SharedEnv;
+use crate::error::Result;
 use crate::key::ObjectKey;
-use crate::object::ETag;
-use objects::{Object, Objects};
+use crate::object::Precondition;
 
-/// Objects in memory. Clones share them.
+/// A store in memory, with every facet but the signer: nobody could serve a URL
+/// that it signed.
+///
+/// Clones share what is stored. The memory stores of one process copy from each
+/// other by themselves. A store does what its [`Capabilities`] say and refuses
+/// the rest.
+///
+/// ETags are those of Amazon S3: the MD5 of an object that came in one go, the
+/// MD5 of MD5s and a count of one that came in parts.
 ///
 /// ```
-/// # use lepton_core::{MemoryStorage, ObjectKey, StorageExt};
+/// # use lepton_core::{MemoryStorage, ObjectKey, StorageExt as _};
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = MemoryStorage::new();
 /// let key = ObjectKey::new("greeting")?;
 /// store.write(&key, "hello".into()).await?;
-/// assert_eq!(store.read(&key, 100).await?, "hello");
+/// assert_eq!(store.read(&key, 1024).await?, "hello");
 /// # Ok::<(), lepton_core::Error>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MemoryStorage {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     url: String,
     capabilities: Capabilities,
-    versioned: bool,
     env: SharedEnv,
-    objects: Mutex<Objects>,
-}
-
-/// Every store of the process by its URL, so that one can copy from another.
-static STORES: Mutex<BTreeMap<String, Weak<Shared>>> = Mutex::new(BTreeMap::new());
-
-/// Describes an in-memory store.
-#[derive(Debug, Default)]
-pub struct MemoryStorageBuilder {
-    name: Option<String>,
-    versioned: bool,
-    capabilities: Option<Capabilities>,
-    env: Option<SharedEnv>,
-}
-
-impl MemoryStorageBuilder {
-    /// The name in the store's URL, `memory:NAME`. If this process has a store of
-    /// that name already, that one is it.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Whether old versions are kept.
-    #[must_use]
-    pub fn versioned(mut self, versioned: bool) -> Self {
-        self.versioned = versioned;
-        self
-    }
-
-    /// What the store declares; it honours key rules and the largest sizes.
-    #[must_use]
-    pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
-        self.capabilities = Some(capabilities);
-        self
-    }
-
-    /// The clock. Default: the system's.
-    #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
-        self
-    }
-
-    /// The store.
-    pub fn build(self) -> MemoryStorage {
-        static UNNAMED: AtomicU64 = AtomicU64::new(1);
-        let name = self.name.unwrap_or_else(|| format!("unnamed-{}", UNNAMED.fetch_add(1, Ordering::Relaxed)));
-        let url = format!("memory:{name}");
-        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = stores.get(&url).and_then(Weak::upgrade) {
-            return MemoryStorage { shared };
-        }
-        stores.retain(|_, store| store.strong_count() > 0);
-        let capabilities = self.capabilities.unwrap_or_else(|| default_capabilities(self.versioned));
-        let shared = Arc::new(Shared {
-            url: url.clone(),
-            capabilities,
-            versioned: self.versioned,
-            env: self.env.unwrap_or_else(SystemEnv::shared),
-            objects: Mutex::default(),
-        });
-        stores.insert(url, Arc::downgrade(&shared));
-        MemoryStorage { shared }
-    }
-}
-
-fn default_capabilities(versioned: bool) -> Capabilities {
-    let mut capabilities = Capabilities::everything("memory");
-    if !versioned {
-        capabilities.versions = crate::Support::Unsupported;
-    }
-    capabilities
+    bucket: Mutex<Bucket>,
 }
 
 impl MemoryStorage {
-    /// An empty store that nobody else has.
+    /// An empty store that nobody else has, without versions.
     pub fn new() -> Self {
         Self::builder().build()
     }
@@ -141,58 +77,48 @@ impl MemoryStorage {
         MemoryStorageBuilder::default()
     }
 
-    fn objects(&self) -> MutexGuard<'_, Objects> {
-        self.shared.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked<T>(&self, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        // No change is half done where a panic could occur.
+        act(&mut self.shared.bucket.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn check(&self, key: &ObjectKey, len: u64, largest: u64) -> Result<()> {
-        self.shared.capabilities.keys.check(key)?;
-        if len > largest {
-            let message = format!("{len} bytes; this store takes at most {largest}");
-            return Err(Error::new(ErrorKind::TooLarge, message).with_context("key", key));
+    fn versioned(&self) -> bool {
+        self.shared.capabilities.versions.is_available()
+    }
+
+    /// Makes the object visible, if the condition holds at this moment.
+    fn store(&self, key: &ObjectKey, object: Object, precondition: &Precondition) -> Result<PutReceipt> {
+        let modified = self.shared.env.now();
+        self.locked(|bucket| {
+            bucket.permits(key, precondition)?;
+            Ok(self.commit(bucket, key, object, modified))
+        })
+    }
+
+    fn commit(&self, bucket: &mut Bucket, key: &ObjectKey, object: Object, modified: SystemTime) -> PutReceipt {
+        let receipt = PutReceipt::new(ServerCheck::AsWritten);
+        let receipt = receipt.etag(Some(object.etag.clone())).checksums(object.checksums());
+        let version = bucket.commit(key, Some(object), modified, self.versioned());
+        receipt.version(self.versioned().then_some(version))
+    }
+
+    /// Deletes one object: behind a marker where versions are kept.
+    fn hide(&self, bucket: &mut Bucket, request: &DeleteRequest, now: SystemTime) -> Result<()> {
+        let (key, version) = (&request.key, request.version.as_ref());
+        self.check_version(version)?;
+        demand(self.shared.capabilities.conditional_delete, request.if_match.is_some(), "a condition on a delete")?;
+        let found = bucket.find(key, version).ok().map(|(_, object)| &object.etag);
+        if let (Some(wanted), Some(_)) = (&request.if_match, found) {
+            matches(wanted, found)?;
+        }
+        match (self.versioned(), version) {
+            (true, None) if found.is_some() => {
+                bucket.commit(key, None, now, true);
+            }
+            (true, None) => {}
+            _ => bucket.erase(key, version),
         }
         Ok(())
-    }
-}
-
-impl Default for MemoryStorage {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The bytes of an object or part, with what S3 says of them.
-#[derive(Debug, Clone)]
-struct Content {
-    pieces: Vec<Bytes>,
-    len: u64,
-    md5: [u8; 16],
-    crc: u64,
-}
-
-impl Content {
-    /// Reads a body to its end before anything is changed.
-    async fn read(body: Body) -> Result<Self> {
-        let leaves: Vec<_> = body.open().try_collect().await?;
-        let pieces: Vec<Bytes> = leaves.into_iter().flat_map(|leaf| leaf.pieces).collect();
-        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-        if len != body.len() {
-            let message = format!("the body gave {len} bytes where {} were promised", body.len());
-            return Err(Error::invalid_input(message));
-        }
-        let sum = md5(&pieces.concat());
-        let crc = pieces.iter().fold(0, |so_far, piece| {
-            combine_crc(Crc::Crc64Nvme, so_far, crc(Crc::Crc64Nvme, piece), piece.len() as u64)
-        });
-        Ok(Self { pieces, len, md5: sum, crc })
-    }
-
-    fn etag(&self) -> ETag {
-        ETag::new(format!("\"{}\"", to_hex(&self.md5)))
-    }
-
-    fn checksum(&self) -> StoredChecksum {
-        StoredChecksum::full(crate::ChecksumAlgorithm::Crc64Nvme, self.crc.to_be_bytes())
     }
 }
 
@@ -207,56 +133,63 @@ impl Storage for MemoryStorage {
     }
 
     fn list(&self, request: ListRequest) -> PageStream {
-        let store = self.clone();
-        let page = move |after: Option<Bytes>| {
-            let (page, next) = store.objects().page(&request, after);
-            let empty = page.objects.is_empty() && page.prefixes.is_empty();
-            (!empty).then_some((Ok::<ListPage, Error>(page), next))
-        };
-        // Each page is looked up from the last name seen: keys may come and go.
-        Box::pin(futures_util::stream::unfold(None, move |after| std::future::ready(page(after))))
+        list::objects(self, request)
     }
 
     async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        let objects = self.objects();
-        let object = objects.get(key, options.version.as_ref()).map_err(|e| named(e, "head", key))?;
-        let info = object.info();
-        Ok(if options.tags { ObjectInfo { attributes: object.attributes.clone(), ..info } } else { info })
+        let name = named("head", key);
+        self.check_version(options.version.as_ref()).map_err(name)?;
+        self.locked(|bucket| {
+            let (version, object) = bucket.find(key, options.version.as_ref())?;
+            Ok(object.info(version.meta(key, self.versioned()), options.tags))
+        })
+        .map_err(name)
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        let objects = self.objects();
-        let reply = objects.get(key, options.version.as_ref()).and_then(|object| object.read(&options));
-        reply.map_err(|e| named(e, "get", key))
+        let name = named("get", key);
+        self.check_version(options.version.as_ref()).map_err(name)?;
+        demand(self.shared.capabilities.range_get, options.range.is_some(), "a range").map_err(name)?;
+        demand(self.shared.capabilities.conditional_get, options.if_match.is_some(), "a condition on a get")
+            .map_err(name)?;
+        self.locked(|bucket| {
+            let (version, object) = bucket.find(key, options.version.as_ref())?;
+            if let Some(wanted) = &options.if_match {
+                matches(wanted, Some(&object.etag))?;
+            }
+            let range = cut_off(options.range, object.content.len())?;
+            let info = object.info(version.meta(key, self.versioned()), false);
+            Ok(GetReply::new(info, range.clone(), object.content.stream(&range)))
+        })
+        .map_err(name)
     }
 
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        let put = async {
-            self.check(key, body.len(), self.shared.capabilities.max_single_put)?;
-            let content = Content::read(body).await?;
-            let mut object = Object::new(key.clone(), &content, self.shared.env.now());
-            object.attributes = options.attributes;
-            object.meta.storage_class = options.storage_class;
-            self.objects().insert(object, &options.precondition, self.shared.versioned)
-        };
-        let meta = put.await.map_err(|e| named(e, "put", key))?;
-        Ok(PutReceipt::new(ServerCheck::AsWritten).etag(meta.etag).version(meta.version).checksums(meta.checksums))
+        let name = named("put", key);
+        self.check_write(key, &options.attributes, options.storage_class.as_deref()).map_err(name)?;
+        self.check_condition(&options.precondition, false).map_err(name)?;
+        self.check_size(body.len()).map_err(name)?;
+        let content = Content::read(&body).await.map_err(name)?;
+        let etag = content.etag();
+        let PutOptions { attributes, precondition, storage_class } = options;
+        self.store(key, Object { content, etag, attributes, storage_class }, &precondition).map_err(name)
     }
 
     async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-        let (mut objects, now) = (self.objects(), self.shared.env.now());
-        let delete = |request: DeleteRequest| {
-            objects.remove(&request, self.shared.versioned, now).map_err(|e| named(e, "delete", &request.key))
-        };
-        Ok(requests.into_iter().map(delete).collect())
+        let now = self.shared.env.now();
+        Ok(self.locked(|bucket| {
+            let results =
+                requests.iter().map(|request| self.hide(bucket, request, now).map_err(named("delete", &request.key)));
+            results.collect()
+        }))
     }
 
     fn multipart(&self) -> Option<&dyn Multipart> {
-        Some(self)
+        self.shared.capabilities.multipart.is_some().then_some(self)
     }
 
     fn server_copy(&self) -> Option<&dyn ServerCopy> {
-        Some(self)
+        self.shared.capabilities.server_copy.is_available().then_some(self)
     }
 
     fn signer(&self) -> Option<&dyn Signer> {
@@ -264,10 +197,29 @@ impl Storage for MemoryStorage {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.shared.versioned.then_some(self)
+        self.versioned().then_some(self)
     }
 }
 
-fn named(error: Error, operation: &'static str, key: &ObjectKey) -> Error {
-    error.with_operation(operation).with_context("key", key)
+#[async_trait]
+impl Versions for MemoryStorage {
+    fn list_versions(&self, request: ListRequest) -> VersionStream {
+        list::versions(self, request)
+    }
+
+    async fn enabled(&self) -> Result<bool> {
+        Ok(self.versioned())
+    }
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryStorage({})", self.shared.url)
+    }
 }
