@@ -1,7 +1,7 @@
 //! Cyclic redundancy checks, which combine: the CRC of a whole follows from
 //! those of its pieces and their lengths.
 
-use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
+use crc_fast::{CrcAlgorithm, Digest, checksum, checksum_combine};
 
 /// The cyclic redundancy checks that Lepton computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +30,30 @@ pub fn crc(kind: Crc, bytes: &[u8]) -> u64 {
     checksum(kind.algorithm(), bytes)
 }
 
+/// Computes the check of bytes that come in pieces.
+///
+/// For pieces in order this is the way: one [`combine_crc`] costs about 0.1 ms,
+/// as much as the check of several MiB.
+#[derive(Debug, Clone)]
+pub struct CrcHasher(Digest);
+
+impl CrcHasher {
+    /// A hasher that has seen nothing.
+    pub fn new(kind: Crc) -> Self {
+        Self(Digest::new(kind.algorithm()))
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The check of all that was taken; 32-bit checks fill the low half.
+    pub fn finish(&self) -> u64 {
+        self.0.finalize()
+    }
+}
+
 /// The check of two pieces one after the other, from the check of each and the
 /// second one's length in bytes.
 pub fn combine_crc(kind: Crc, first: u64, second: u64, second_len: u64) -> u64 {
@@ -56,6 +80,10 @@ mod tests {
             for kind in [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32] {
                 let combined = combine_crc(kind, crc(kind, &first), crc(kind, &second), second.len() as u64);
                 prop_assert_eq!(combined, crc(kind, &whole));
+                let mut hasher = CrcHasher::new(kind);
+                hasher.update(&first);
+                hasher.update(&second);
+                prop_assert_eq!(hasher.finish(), combined);
             }
         }
     }

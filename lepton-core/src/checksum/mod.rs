@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use crc::{Crc, combine_crc, crc};
+pub use crc::{Crc, CrcHasher, combine_crc, crc};
 pub use tree::{LEAF_SIZE, TreeDigest, TreeHasher, part_root, root_of_parts};
 
 /// The 32 bytes of a SHA-256.
