@@ -13,7 +13,7 @@ use lepton_core::{
     Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CreateUploadOptions, DeleteRequest, ETag, Error,
     ErrorKind, GetOptions, GetReply, HeadOptions, ListPage, ListRequest, Multipart, ObjectInfo, ObjectKey, ObjectMeta,
     PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result, ServerCheck, ServerCopy,
-    Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions, combine_crc, crc,
+    Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions, combine_crc,
 };
 
 /// Takes what is written, computes its CRC-64/NVME and drops it.
@@ -99,16 +99,16 @@ fn crc_of(part: &PartInfo) -> u64 {
 
 /// Reads a body to its end and returns its CRC-64/NVME.
 async fn swallow(body: &Body) -> Result<u64> {
-    let (mut value, mut len) = (0, 0);
+    let (mut hasher, mut len) = (CrcHasher::new(Crc::Crc64Nvme), 0);
     let mut leaves = body.open();
     while let Some(leaf) = leaves.next().await {
         for piece in leaf?.pieces {
-            value = combine_crc(Crc::Crc64Nvme, value, crc(Crc::Crc64Nvme, &piece), piece.len() as u64);
+            hasher.update(&piece);
             len += piece.len() as u64;
         }
     }
     if len == body.len() {
-        return Ok(value);
+        return Ok(hasher.finish());
     }
     Err(Error::invalid_input(format!("the body has {len} bytes and should have {}", body.len())))
 }
