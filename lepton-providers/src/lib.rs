@@ -1,5 +1,8 @@
 //! Backends.
 
+#[cfg(feature = "local")]
+pub mod local;
+
 use std::sync::Arc;
 
 use lepton_core::{Error, Location, MemoryStorage, Result};

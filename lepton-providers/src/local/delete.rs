@@ -1,0 +1,86 @@
+//! Deleting: the file, then the folders that hold nothing any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lepton_core::{DeleteRequest, ETag, Effect, Error, Result, Retry};
+use rustix::fs::{AtFlags, FileType, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::config::Symlinks;
+use super::contain::split;
+use super::error::failed_at;
+use super::metadata::FileState;
+use super::read::{not_opened, root_removed};
+use super::storage::{Disk, named};
+use super::temp::{current, is_removed, locked, not_matching};
+
+/// Deletes objects one by one, then flushes each folder once. What is there but
+/// is not an object (a folder that holds something, a link that is not followed)
+/// is left alone.
+pub(super) fn delete(disk: &Arc<Disk>, requests: &[DeleteRequest]) -> Result<Vec<Result<()>>> {
+    if is_removed(disk.root.dir()) {
+        return Err(root_removed());
+    }
+    let mut touched = BTreeSet::new();
+    let one = |request: &DeleteRequest| {
+        let done = remove(disk, request).map(|removed| touched.extend(removed));
+        done.map_err(|error| named(error, "delete", Some(&request.key)))
+    };
+    let results = requests.iter().map(one).collect();
+    // The deepest come last in the order of bytes: what is below goes first.
+    for folder in touched.iter().rev() {
+        let left = if disk.markers() { folder } else { disk.prune(folder, 0) };
+        let flushed = match disk.root.directory(left) {
+            Ok(dir) => disk.sync_names(&dir, left),
+            // It was removed with a folder that was pruned before.
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed_at("the folder cannot be flushed to the disk", left, errno)),
+        };
+        flushed.map_err(|error| error.with_effect(Effect::Unknown).with_retry(Retry::Now))?;
+    }
+    Ok(results)
+}
+
+/// Deletes one object. Gives its folder if there was one to delete.
+fn remove(disk: &Disk, request: &DeleteRequest) -> Result<Option<Vec<u8>>> {
+    if request.version.is_some() {
+        return Err(Error::unsupported("a disk keeps no versions"));
+    }
+    let (path, folder) = disk.path(&request.key)?;
+    let (parent, name) = split(path);
+    let dir = match disk.root.directory(parent) {
+        Ok(dir) => dir,
+        Err(errno) => match not_opened(disk, path, errno) {
+            error if error.kind() == lepton_core::ErrorKind::NotFound => return Ok(None),
+            error => return Err(error),
+        },
+    };
+    let removed = locked(&dir, request.if_match.is_some(), || {
+        let state = match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => FileState::from(stat),
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(failed_at("the file cannot be examined", path, errno)),
+        };
+        let is_object = match state.kind() {
+            FileType::RegularFile => !folder,
+            FileType::Directory => folder,
+            FileType::Symlink => disk.settings.symlinks == Symlinks::Follow && !folder,
+            _ => false,
+        };
+        if !is_object {
+            return Ok(false);
+        }
+        let matches = |etag: &ETag| current(disk, &dir, path).is_some_and(|current| current.etag() == *etag);
+        if !request.if_match.as_ref().is_none_or(matches) {
+            return Err(not_matching(path));
+        }
+        match unlinkat(&dir, name, if folder { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
+            Ok(()) => Ok(true),
+            // A folder that holds something is no marker.
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(failed_at("the file cannot be deleted", path, errno)),
+        }
+    })?;
+    Ok(removed.then(|| parent.to_vec()))
+}

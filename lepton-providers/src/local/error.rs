@@ -1,0 +1,63 @@
+//! What the system's error numbers mean here.
+
+use std::borrow::Cow;
+
+use lepton_core::{Error, ErrorKind, Retry};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rustix::io::Errno;
+
+use super::contain::Root;
+
+/// What is escaped in a path that is shown: all that is not printable ASCII, and
+/// the escape itself.
+const HIDDEN: &AsciiSet = &CONTROLS.add(b'%').add(b'"').add(b'\\');
+
+/// What is escaped in a `file:` URL.
+const NOT_IN_URL: &AsciiSet = &HIDDEN.add(b' ').add(b'#').add(b'?').add(b'<').add(b'>');
+
+/// A path as a message shows it.
+pub(super) fn shown(path: &[u8]) -> String {
+    percent_encode(path, HIDDEN).to_string()
+}
+
+/// An absolute path as a URL.
+pub(super) fn url(path: &[u8]) -> String {
+    format!("file://{}", percent_encode(path, NOT_IN_URL))
+}
+
+/// The error that a failed system call is.
+pub(super) fn failed(message: impl Into<Cow<'static, str>>, errno: Errno) -> Error {
+    let error = Error::io(message, errno.into());
+    match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY => error.with_retry(Retry::Now),
+        Errno::NOTDIR => error.with_kind(ErrorKind::NotFound),
+        Errno::OPNOTSUPP | Errno::NOSYS => error.with_kind(ErrorKind::Unsupported),
+        _ => error,
+    }
+}
+
+/// The same of a path below the root.
+pub(super) fn failed_at(message: impl Into<Cow<'static, str>>, path: &[u8], errno: Errno) -> Error {
+    failed(message, errno).with_context("path", shown(path))
+}
+
+/// A path that cannot be written, with what stands in its way.
+pub(super) fn in_the_way(root: &Root, path: &[u8], errno: Errno) -> Error {
+    let ends = (0..path.len()).filter(|at| path[*at] == b'/');
+    let (why, what) = match errno {
+        Errno::NOTDIR => {
+            let file = ends.map(|at| &path[..at]).find(|folder| root.directory(folder).err() == Some(Errno::NOTDIR));
+            ("a folder of the key is a file here, and a disk cannot hold both", shown(file.unwrap_or(path)))
+        }
+        Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => {
+            ("there is a folder of that name, and a disk cannot hold both", shown(path) + "/")
+        }
+        Errno::LOOP => {
+            let link = ends.map(|at| &path[..at]).find(|folder| root.directory(folder).is_err());
+            ("the key leads through a symbolic link, which the settings do not follow", shown(link.unwrap_or(path)))
+        }
+        Errno::XDEV => ("the key leads outside the root through a symbolic link", shown(path)),
+        _ => return failed_at("the path cannot be written", path, errno),
+    };
+    failed_at(why, path, errno).with_kind(ErrorKind::InvalidKey).with_context("in_the_way", what)
+}

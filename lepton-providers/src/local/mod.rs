@@ -1,0 +1,31 @@
+//! Local disks: a folder as an object store.
+//!
+//! A key is a path below the root; nothing outside the root is ever read or
+//! written. An object appears whole or not at all, and is on the disk when the
+//! call returns.
+//!
+//! - `config`: settings, their builder
+//! - `storage`: [`LocalStorage`], what it can do, keys to paths
+//! - `contain`: opening paths without leaving the root
+//! - `list`, `read`, `write`, `delete`, `multipart`: the operations; `names` are
+//!   those of one folder, `slots` the record of an upload's parts
+//! - `temp`: files that nobody sees yet, and how they become visible
+//! - `metadata`: times, modes and extended attributes
+//! - `error`: what the system's error numbers mean here
+
+mod config;
+mod contain;
+mod delete;
+mod error;
+mod list;
+mod metadata;
+mod multipart;
+mod names;
+mod read;
+mod slots;
+mod storage;
+mod temp;
+mod write;
+
+pub use config::{Durability, EmptyDirectories, LocalBuilder, LocalSettings, SpecialFiles, Symlinks};
+pub use storage::LocalStorage;

@@ -1,0 +1,279 @@
+//! [`LocalStorage`]: what it can do, and how keys become paths.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lepton_core::{
+    Attribute, Body, Capabilities, DeleteRequest, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions,
+    KeyHandling, KeyRules, ListRequest, Multipart, MultipartLimits, ObjectInfo, ObjectKey, PageStream, PutOptions,
+    PutReceipt, Result, ServerCopy, SharedEnv, Signer, Storage, Support, Versions,
+};
+use rustix::fs::{AtFlags, Mode, fsync, open, unlinkat};
+use rustix::io::Errno;
+
+use super::config::{Durability, EmptyDirectories, LocalBuilder, LocalSettings, Symlinks};
+use super::contain::{DIRECTORY, Root, split};
+use super::error::{failed, failed_at, shown, url};
+use super::{delete, list, metadata, multipart, names, read, temp, write};
+
+/// The longest path below the root that the system opens, without the final NUL
+/// (`PATH_MAX`). The path of the root does not count.
+const LONGEST_PATH: usize = 4095;
+
+/// The longest name in a folder (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
+/// The largest file that the system can describe.
+const LARGEST_FILE: u64 = i64::MAX as u64;
+
+/// A folder on a local disk as an object store.
+///
+/// A key is a path below the root: without NUL, names of at most 255 bytes, at
+/// most 4,095 bytes in all, no `.`, `..` or empty names. Keys need not be UTF-8.
+/// A key cannot be both a file and a folder; names that Lepton uses for files in
+/// progress (`.lepton-<hex digits>.tmp`, `.data` and `.parts`) are refused and
+/// never listed.
+///
+/// Files in progress have no name at all where the file system can do that
+/// (`O_TMPFILE`), so that nothing is left of a process that is killed. Where it
+/// cannot, a `.lepton-<hex digits>.tmp` may be left; it is safe to delete.
+///
+/// ```
+/// # async fn example() -> lepton_core::Result<()> {
+/// use lepton_core::{ObjectKey, StorageExt as _};
+/// use lepton_providers::local::LocalStorage;
+/// let store = LocalStorage::builder("/srv/photos").create_root(true).open().await?;
+/// store.write(&ObjectKey::try_from("2024/cat.jpg")?, "meow".into()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct LocalStorage {
+    pub(super) disk: Arc<Disk>,
+}
+
+/// What all operations share.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) root: Root,
+    pub(super) settings: LocalSettings,
+    pub(super) capabilities: Capabilities,
+    pub(super) env: SharedEnv,
+    url: String,
+}
+
+impl LocalStorage {
+    /// A store in this folder, with the default settings until told otherwise.
+    pub fn builder(root: impl Into<PathBuf>) -> LocalBuilder {
+        LocalBuilder::new(LocalSettings { root: root.into(), ..LocalSettings::default() })
+    }
+
+    /// A store with these settings.
+    pub fn from_settings(settings: LocalSettings) -> LocalBuilder {
+        LocalBuilder::new(settings)
+    }
+
+    pub(super) async fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
+        let disk = env.run_blocking({
+            let env = env.clone();
+            move || {
+                let root = shown(settings.root.as_os_str().as_bytes());
+                Disk::open(settings, env).map_err(|error| error.with_operation("open").with_context("root", root))
+            }
+        });
+        Ok(Self { disk: Arc::new(disk.join().await??) })
+    }
+
+    /// Runs an operation on a thread that may block, and names it in its errors.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        key: Option<&ObjectKey>,
+        work: impl FnOnce(&Arc<Disk>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let disk = Arc::clone(&self.disk);
+        let done = self.disk.env.run_blocking(move || work(&disk)).join().await.flatten();
+        done.map_err(|error| named(error, operation, key))
+    }
+}
+
+/// The error with its operation and key.
+pub(super) fn named(error: Error, operation: &'static str, key: Option<&ObjectKey>) -> Error {
+    let error = error.with_operation(operation);
+    match key {
+        Some(key) => error.with_context("key", key),
+        None => error,
+    }
+}
+
+impl Disk {
+    fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
+        if settings.create_root {
+            create_root(&settings.root, settings.sync)?;
+        }
+        let path = settings.root.canonicalize().map_err(|error| root_error(Error::io(NO_ROOT, error)))?;
+        let dir = open(&path, DIRECTORY, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOTDIR => Error::invalid_input("the root is not a folder"),
+            errno => root_error(failed(NO_ROOT, errno)),
+        })?;
+        let capabilities = capabilities(&settings, metadata::has_xattrs(&dir));
+        let root = Root::new(dir, settings.symlinks == Symlinks::Follow).map_err(|errno| match errno {
+            Errno::NOSYS => Error::unsupported("links can be followed safely on Linux 5.6 or later only"),
+            errno => root_error(failed(NO_ROOT, errno)),
+        })?;
+        Ok(Self { root, capabilities, env, url: url(path.as_os_str().as_bytes()), settings })
+    }
+
+    /// The path of a key, and whether it names a folder. Refuses keys that this
+    /// store would not hold exactly.
+    pub(super) fn path<'a>(&self, key: &'a ObjectKey) -> Result<(&'a [u8], bool)> {
+        self.capabilities.keys.check(key)?;
+        let bytes = key.as_bytes();
+        if bytes.split(|byte| *byte == b'/').any(names::is_reserved) {
+            let message = "the key holds a name that Lepton uses for files in progress; this store refuses such keys";
+            return Err(Error::new(ErrorKind::InvalidKey, message));
+        }
+        Ok(bytes.strip_suffix(b"/").map_or((bytes, false), |path| (path, true)))
+    }
+
+    /// Whether written bytes must be on the disk before a call returns.
+    pub(super) fn durable(&self) -> bool {
+        self.settings.sync == Durability::Always
+    }
+
+    /// Flushes the names in a folder.
+    pub(super) fn sync_names(&self, dir: &OwnedFd, folder: &[u8]) -> Result<()> {
+        if !self.durable() {
+            return Ok(());
+        }
+        fsync(dir).map_err(|errno| failed_at("the folder cannot be flushed to the disk", folder, errno))
+    }
+
+    /// Whether extended attributes are kept.
+    pub(super) fn xattrs(&self) -> bool {
+        self.capabilities.keeps(Attribute::ContentType)
+    }
+
+    /// Whether a folder without anything in it is an object.
+    pub(super) fn markers(&self) -> bool {
+        self.settings.empty_directories == EmptyDirectories::Marker
+    }
+
+    /// Removes a folder, and those above it, as far as they hold nothing and are
+    /// longer than `keep` bytes. Gives the first that is left.
+    pub(super) fn prune<'a>(&self, mut folder: &'a [u8], keep: usize) -> &'a [u8] {
+        while folder.len() > keep {
+            let (above, name) = split(folder);
+            let (Ok(dir), Ok(parent)) = (self.root.directory(folder), self.root.directory(above)) else { break };
+            let removed = temp::locked(&dir, false, || {
+                unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(|errno| failed("the folder stays", errno))
+            });
+            if removed.is_err() {
+                break;
+            }
+            folder = above;
+        }
+        folder
+    }
+}
+
+const NO_ROOT: &str = "the root folder cannot be opened";
+
+fn root_error(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => error.with_kind(ErrorKind::BucketNotFound),
+        _ => error,
+    }
+}
+
+fn create_root(root: &Path, sync: Durability) -> Result<()> {
+    let failed = |error| Error::io("the root folder cannot be made", error);
+    let missing: Vec<&Path> =
+        root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    std::fs::create_dir_all(root).map_err(failed)?;
+    if sync == Durability::Always {
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
+    let mut keys = KeyRules::any(LONGEST_PATH);
+    keys.max_segment_bytes = LONGEST_NAME;
+    keys.utf8_only = cfg!(target_os = "macos");
+    keys.forbidden_bytes = vec![0];
+    keys.empty_segments = KeyHandling::Refused;
+    keys.dot_segments = KeyHandling::Refused;
+    keys.leading_slash = KeyHandling::Refused;
+    keys.file_beside_folder = KeyHandling::Refused;
+    if settings.empty_directories == EmptyDirectories::Ignore {
+        keys.trailing_slash = KeyHandling::Refused;
+    }
+    let mut all = Capabilities::everything("local");
+    all.keys = keys;
+    all.put_if_match = Support::Emulated;
+    all.conditional_complete = Support::Emulated;
+    all.conditional_delete = Support::Emulated;
+    all.max_single_put = LARGEST_FILE;
+    all.max_object = LARGEST_FILE;
+    all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, multipart::MOST_PARTS));
+    all.server_copy = Support::Unsupported;
+    all.versions = Support::Unsupported;
+    all.storage_class = Support::Unsupported;
+    all.attributes.retain(|attribute| xattrs && *attribute != Attribute::Tags);
+    all
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    fn capabilities(&self) -> &Capabilities {
+        &self.disk.capabilities
+    }
+
+    fn url(&self) -> &str {
+        &self.disk.url
+    }
+
+    fn list(&self, request: ListRequest) -> PageStream {
+        list::pages(self.clone(), request)
+    }
+
+    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        let wanted = key.clone();
+        self.run("head", Some(key), move |disk| read::head(disk, wanted, &options)).await
+    }
+
+    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        read::get(self, key, options).await
+    }
+
+    async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        write::put(self, key, body, options).await
+    }
+
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+        self.run("delete", None, move |disk| delete::delete(disk, &requests)).await
+    }
+
+    fn multipart(&self) -> Option<&dyn Multipart> {
+        Some(self)
+    }
+
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        None
+    }
+
+    fn signer(&self) -> Option<&dyn Signer> {
+        None
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+}

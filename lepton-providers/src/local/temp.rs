@@ -1,0 +1,248 @@
+//! Files that nobody sees yet, and how they become visible.
+//!
+//! Every change of a name happens under a lock of its folder, so that Lepton's
+//! own writers see conditions and changes in one step. Other programs do not
+//! take the lock: that is why conditions on the tag are declared as emulated.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, Precondition, Result, Retry};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat,
+    renameat_with, statat, unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::config::Symlinks;
+use super::contain::{ATTEMPTS, READ, split};
+use super::error::{failed, failed_at, in_the_way};
+use super::metadata::FileState;
+use super::names::reserved;
+use super::storage::Disk;
+
+/// A new file in the folder where it will be seen. Unless it is published it
+/// goes when it is dropped, and the folders that were made for it.
+#[derive(Debug)]
+pub(super) struct Temp {
+    disk: Arc<Disk>,
+    path: Vec<u8>,
+    dir: OwnedFd,
+    /// How much of the path of the folder was there before.
+    found: usize,
+    file: File,
+    /// Without one the file has no name at all yet.
+    name: Option<String>,
+    published: bool,
+}
+
+impl Temp {
+    /// A new empty file that will be at `path`.
+    pub(super) fn create(disk: &Arc<Disk>, path: &[u8]) -> Result<Self> {
+        for _ in 1..ATTEMPTS {
+            let (dir, found) = create_folder(disk, path)?;
+            refuse_folder(disk, &dir, path)?;
+            let (name, file) = match nameless(&dir) {
+                Some(file) => (None, Ok(file)),
+                None => {
+                    let name = reserved(&format!("{:016x}", disk.env.random()), "tmp");
+                    let file = create_new(&dir, &name);
+                    (Some(name), file)
+                }
+            };
+            match file {
+                Ok(file) => {
+                    let (disk, path) = (Arc::clone(disk), path.to_vec());
+                    return Ok(Self { disk, path, dir, found, file: file.into(), name, published: false });
+                }
+                // Somebody removed the folder while it was empty.
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed_at("a new file cannot be made", path, errno)),
+            }
+        }
+        Err(folder_removed(path))
+    }
+
+    /// The file itself, open for reading and writing.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name, durably, if the condition holds.
+    pub(super) fn publish(mut self, precondition: &Precondition) -> Result<FileState> {
+        let conditional = matches!(precondition, Precondition::IfMatch(_));
+        for _ in 1..ATTEMPTS {
+            let placed = locked(&self.dir, conditional, || {
+                if self.name.is_none() && is_removed(&self.dir) {
+                    return Ok(false);
+                }
+                self.place(precondition).map(|()| true)
+            })?;
+            if placed {
+                self.published = true;
+                return settled(&self.disk, &self.dir, &self.path, &self.file);
+            }
+            self.dir = create_folder(&self.disk, &self.path)?.0;
+        }
+        Err(folder_removed(&self.path))
+    }
+
+    fn place(&self, precondition: &Precondition) -> Result<()> {
+        if let Some(name) = &self.name {
+            return rename(&self.disk, &self.dir, name, &self.path, precondition);
+        }
+        if !matches!(precondition, Precondition::IfMatch(_)) {
+            match link(&self.file, &self.dir, split(&self.path).1) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) if *precondition == Precondition::IfAbsent => {
+                    return Err(already_there(&self.disk, &self.dir, &self.path));
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failed_at("the new file cannot be given its name", &self.path, errno)),
+            }
+        }
+        let name = reserved(&format!("{:016x}", self.disk.env.random()), "tmp");
+        link(&self.file, &self.dir, name.as_bytes())
+            .map_err(|errno| failed_at("the new file cannot be given a name", &self.path, errno))?;
+        let renamed = rename(&self.disk, &self.dir, &name, &self.path, precondition);
+        if renamed.is_err() {
+            // The error that counts is the first.
+            let _ = unlinkat(&self.dir, &name, AtFlags::empty());
+        }
+        renamed
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        if let Some(name) = &self.name {
+            // Nothing more can be done: the name is never listed.
+            let _ = unlinkat(&self.dir, name, AtFlags::empty());
+        }
+        self.disk.prune(split(&self.path).0, self.found);
+    }
+}
+
+/// The folder of a path, made where it is not there, and how much of it was.
+pub(super) fn create_folder(disk: &Disk, path: &[u8]) -> Result<(OwnedFd, usize)> {
+    disk.root.create_directory(split(path).0, disk.durable()).map_err(|errno| in_the_way(&disk.root, path, errno))
+}
+
+/// Refuses a path that is a folder, before anything is written.
+pub(super) fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<()> {
+    match statat(dir, split(path).1, AtFlags::SYMLINK_NOFOLLOW).map(FileState::from) {
+        Ok(current) if current.is_dir() => Err(in_the_way(&disk.root, path, Errno::ISDIR)),
+        _ => Ok(()),
+    }
+}
+
+/// A new file of this name.
+pub(super) fn create_new(dir: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o666)))
+}
+
+/// Renames a file in progress to the last name of `path`, if the condition holds.
+/// To be called under the lock of the folder.
+pub(super) fn rename(disk: &Disk, dir: &OwnedFd, from: &str, path: &[u8], precondition: &Precondition) -> Result<()> {
+    let to = split(path).1;
+    let renamed = match precondition {
+        Precondition::IfAbsent => match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+            // A file system that cannot do this can link.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                linkat(dir, from, dir, to, AtFlags::empty()).and_then(|()| unlinkat(dir, from, AtFlags::empty()))
+            }
+            done => done,
+        },
+        Precondition::IfMatch(etag) => {
+            if current(disk, dir, path).is_some_and(|current| current.etag() == *etag) {
+                renameat(dir, from, dir, to)
+            } else {
+                return Err(not_matching(path));
+            }
+        }
+        _ => renameat(dir, from, dir, to),
+    };
+    renamed.map_err(|errno| match errno {
+        Errno::EXIST if *precondition == Precondition::IfAbsent => already_there(disk, dir, path),
+        errno => in_the_way(&disk.root, path, errno),
+    })
+}
+
+/// Flushes a name that was just given and describes the file as it is now.
+pub(super) fn settled(disk: &Disk, dir: &OwnedFd, path: &[u8], file: &File) -> Result<FileState> {
+    let applied = |error: Error| error.with_effect(lepton_core::Effect::Applied);
+    disk.sync_names(dir, split(path).0).map_err(applied)?;
+    FileState::of(file).map_err(|errno| applied(failed_at("the new file cannot be examined", path, errno)))
+}
+
+/// Works under the lock of a folder. File systems without locks (some network
+/// file systems) do without, unless one is `needed`.
+pub(super) fn locked<T>(dir: &OwnedFd, needed: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if let Err(errno) = retry_on_intr(|| flock(dir, FlockOperation::LockExclusive))
+        && needed
+    {
+        return Err(failed("the folder cannot be locked, which conditions need", errno));
+    }
+    let done = work();
+    // Closing the directory unlocks it too.
+    let _ = flock(dir, FlockOperation::Unlock);
+    done
+}
+
+/// The object is not the one that the condition names.
+pub(super) fn not_matching(path: &[u8]) -> Error {
+    failed_at("the object does not have the expected tag", path, Errno::EXIST).with_kind(ErrorKind::PreconditionFailed)
+}
+
+fn already_there(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Error {
+    let error = || failed_at("the object is there already", path, Errno::EXIST);
+    refuse_folder(disk, dir, path).err().unwrap_or_else(error)
+}
+
+/// What is at a path, if anything is; a link counts as what it points to where
+/// links are followed.
+pub(super) fn current(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Option<FileState> {
+    let state = statat(dir, split(path).1, AtFlags::SYMLINK_NOFOLLOW).map(FileState::from).ok()?;
+    if state.kind() == FileType::Symlink && disk.settings.symlinks == Symlinks::Follow {
+        return disk.root.open(path, READ).and_then(FileState::of).ok();
+    }
+    Some(state)
+}
+
+fn folder_removed(path: &[u8]) -> Error {
+    failed_at("the folder was removed again and again while it was written to", path, Errno::NOENT)
+        .with_kind(ErrorKind::Io)
+        .with_retry(Retry::Now)
+}
+
+/// Whether a directory that is open has been removed.
+pub(super) fn is_removed(dir: &OwnedFd) -> bool {
+    fstat(dir).is_ok_and(|stat| stat.st_nlink == 0)
+}
+
+/// A file without a name, where the file system and the system can make one and
+/// name it later.
+#[cfg(target_os = "linux")]
+fn nameless(dir: &OwnedFd) -> Option<OwnedFd> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = retry_on_intr(|| openat(dir, ".", flags, Mode::from_raw_mode(0o666))).ok()?;
+    rustix::fs::access(by_number(&file), rustix::fs::Access::EXISTS).ok().map(|()| file)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &OwnedFd) -> Option<OwnedFd> {
+    None
+}
+
+fn link(file: &File, dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
+    linkat(rustix::fs::CWD, by_number(file), dir, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+fn by_number(file: &impl std::os::fd::AsRawFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
