@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
-    Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CreateUploadOptions, DeleteRequest, ETag, Error,
-    ErrorKind, GetOptions, GetReply, HeadOptions, ListPage, ListRequest, Multipart, ObjectInfo, ObjectKey, ObjectMeta,
-    PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result, ServerCheck, ServerCopy,
-    Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions, combine_crc,
+    Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CrcHasher, CreateUploadOptions, DeleteRequest, ETag,
+    Error, ErrorKind, GetOptions, GetReply, HeadOptions, ListPage, ListRequest, Multipart, ObjectInfo, ObjectKey,
+    ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result, ServerCheck,
+    ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions, combine_crc,
 };
 
 /// Takes what is written, computes its CRC-64/NVME and drops it.
