@@ -1,0 +1,119 @@
+//! A hundred SIGKILLs at random moments: at the end everything is there, nothing
+//! is left over, and no part was sent that the store already held.
+//!
+//! The seed is printed; `LEPTON_TEST_SEED` sets it, `LEPTON_TEST_KILLS` the number.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use lepton::core::Multipart as _;
+use lepton::{Depth, Location, SharedStorage, open, verify};
+use support::*;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn migrate(from: &str, to: &str, folder: &Path) -> Command {
+    let mut command = Command::new(example("migrate"));
+    command
+        .args([from, to, "--journal"])
+        .arg(folder.join("journal"))
+        .arg("--manifest")
+        .arg(folder.join("manifest.jsonl"))
+        .args(["--json", "--concurrency", "6"])
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the transfer again and again, killing it at random moments, until it ends
+/// by itself. Returns the number of kills.
+async fn until_done(from: &str, to: &str, folder: &Path, random: &mut Random) -> u64 {
+    let mut kills = 0;
+    loop {
+        let mut child = migrate(from, to, folder).spawn().unwrap();
+        // Later attempts live longer, so that each transfer comes to its end.
+        let life = Duration::from_millis(random.below(120 + 40 * kills));
+        tokio::time::sleep(life).await;
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            if child.wait().unwrap().code().is_none() {
+                kills += 1;
+                continue;
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "the run failed after {kills} kills: {said}");
+        return kills;
+    }
+}
+
+async fn round(seed: u64, kind: u64) -> u64 {
+    let mut random = Random::new(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (Cloud::start(None).await, Cloud::start(None).await);
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let disk = disk.to_str().unwrap().to_owned();
+    let (from, to) = match kind {
+        0 => (a.url(), b.url()),
+        1 => (disk.clone(), b.url()),
+        _ => (a.url(), disk.clone()),
+    };
+    let local = open(&disk).unwrap().storage().clone();
+    let source: SharedStorage = if kind == 1 { local.clone() } else { Arc::new(a.storage.clone()) };
+    let target: SharedStorage = if kind == 2 { local } else { Arc::new(b.storage.clone()) };
+    fill_mixed(source.as_ref(), seed, 150, 3).await;
+    let kills = until_done(&from, &to, folder.path(), &mut random).await;
+
+    assert_same(source.as_ref(), target.as_ref()).await;
+    let place = Location::new(Arc::clone(&target), "");
+    let found = verify(&folder.path().join("manifest.jsonl"), &place, Depth::Full).await.unwrap();
+    assert!(found.is_proven() && found.objects == 154, "{found:?}");
+    let stats = b.server.stats();
+    let twice: Vec<_> = stats.stored_twice().collect();
+    assert!(twice.is_empty(), "parts that the store held were sent again: {twice:?}");
+    for i in 0..3 {
+        let name = key(&format!("large/{i}"));
+        let left: Vec<_> = target.multipart().unwrap().list_uploads(&name).try_collect().await.unwrap();
+        assert!(left.is_empty(), "uploads were left over: {left:?}");
+    }
+    if kind == 2 {
+        let strangers: Vec<_> = walk(Path::new(&disk)).into_iter().filter(|name| name.contains("lepton")).collect();
+        assert!(strangers.is_empty(), "files were left over: {strangers:?}");
+    }
+    kills
+}
+
+fn walk(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path.file_name().unwrap().to_string_lossy().into()] })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_lose_nothing_and_leave_nothing() {
+    let seed = setting("LEPTON_TEST_SEED", u64::from(std::process::id()));
+    let wanted = setting("LEPTON_TEST_KILLS", 100);
+    println!("LEPTON_TEST_SEED={seed}");
+    let mut kills = 0;
+    for round_number in 0.. {
+        if kills >= wanted {
+            break;
+        }
+        kills += round(seed.wrapping_add(round_number), round_number % 3).await;
+        println!("{kills} kills after round {round_number}");
+    }
+}

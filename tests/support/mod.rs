@@ -1,0 +1,117 @@
+//! What the integration tests share: stores of every kind, and bytes.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use lepton::core::{GetOptions, KeyPrefix, ListRequest};
+use lepton::{MemoryStorage, ObjectKey, ObjectMeta, Storage, StorageExt as _};
+use lepton_s3_front::{Hooks, S3Front, Server};
+
+pub const KIB: usize = 1 << 10;
+pub const MIB: usize = 1 << 20;
+pub const ACCESS_KEY: &str = "lepton-test-key";
+pub const SECRET_KEY: &str = "lepton-test-secret";
+
+pub fn key(text: &str) -> ObjectKey {
+    ObjectKey::try_from(text).unwrap()
+}
+
+/// A small generator of random numbers: the same for the same seed.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self((seed ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Bytes that do not repeat: the same for the same seed.
+pub fn bytes(seed: u64, len: usize) -> Bytes {
+    let mut random = Random::new(seed);
+    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
+    bytes.truncate(len);
+    bytes.into()
+}
+
+/// An S3 server in this process over a store in memory.
+pub struct Cloud {
+    pub storage: MemoryStorage,
+    pub server: Server,
+}
+
+pub const BUCKET: &str = "bucket";
+
+impl Cloud {
+    pub async fn start(hooks: Option<Arc<dyn Hooks>>) -> Self {
+        let storage = MemoryStorage::new();
+        let mut front = S3Front::builder().bucket(BUCKET, Arc::new(storage.clone())).credentials(ACCESS_KEY, SECRET_KEY);
+        if let Some(hooks) = hooks {
+            front = front.hooks(hooks);
+        }
+        let server = front.build().unwrap().serve("127.0.0.1:0").await.unwrap();
+        Self { storage, server }
+    }
+
+    pub fn url(&self) -> String {
+        format!("s3://{BUCKET}?endpoint={}&region=us-east-1", self.server.endpoint())
+    }
+}
+
+/// The program of an example, which `cargo test` builds beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(program.exists(), "{} is not built; run `cargo test` without --test, or build the examples", program.display());
+    program
+}
+
+/// Every object of a store, listed and read without the engine.
+pub async fn contents(store: &dyn Storage) -> Vec<(ObjectMeta, Bytes)> {
+    let pages: Vec<_> = store.list(ListRequest::new().prefix(KeyPrefix::default())).try_collect().await.unwrap();
+    let mut found = Vec::new();
+    for meta in pages.into_iter().flat_map(|page| page.objects) {
+        let pieces: Vec<Bytes> = store.get(&meta.key, GetOptions::new()).await.unwrap().body.try_collect().await.unwrap();
+        found.push((meta, pieces.concat().into()));
+    }
+    found
+}
+
+/// Asserts that two stores hold the same keys and bytes.
+pub async fn assert_same(left: &dyn Storage, right: &dyn Storage) {
+    let (left, right) = (contents(left).await, contents(right).await);
+    let names = |all: &[(ObjectMeta, Bytes)]| all.iter().map(|(meta, _)| meta.key.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&left), names(&right));
+    for ((meta, a), (_, b)) in left.iter().zip(&right) {
+        assert!(a == b, "{} differs", meta.key);
+    }
+}
+
+/// Objects of all sizes, some of several parts.
+pub async fn fill_mixed(store: &dyn Storage, seed: u64, small: u64, large: u64) {
+    let mut random = Random::new(seed);
+    for i in 0..small {
+        let len = usize::try_from(random.below(40 * KIB as u64)).unwrap();
+        store.write(&key(&format!("small/{:02}/{i:04}", i % 7)), bytes(seed + i, len)).await.unwrap();
+    }
+    for i in 0..large {
+        let len = 9 * MIB + usize::try_from(random.below(20 * MIB as u64)).unwrap();
+        store.write(&key(&format!("large/{i}")), bytes(seed + 1000 + i, len)).await.unwrap();
+    }
+    store.write(&key("empty"), Bytes::new()).await.unwrap();
+}
