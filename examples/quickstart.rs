@@ -11,7 +11,8 @@ async fn main() -> lepton::Result<()> {
         return Err(lepton::Error::invalid_input("usage: quickstart SOURCE DESTINATION"));
     };
     let destination = open(to)?;
-    let transfer = Transfer::builder().from(open(from)?).to(destination.clone()).journal("quickstart.journal").build()?;
+    let transfer =
+        Transfer::builder().from(open(from)?).to(destination.clone()).journal("quickstart.journal").build()?;
     let report = transfer.run().await?;
     println!("{:?}: {} objects, {} bytes in {:?}", report.status, report.objects, report.bytes, report.elapsed);
     for failure in &report.failures {

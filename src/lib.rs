@@ -34,8 +34,8 @@
 
 pub use lepton_core as core;
 pub use lepton_core::{
-    Attributes, Capabilities, Effect, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, ObjectMeta, Result,
-    Retry, SharedStorage, Storage, StorageExt,
+    Attributes, Capabilities, Effect, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, ObjectMeta,
+    Result, Retry, SharedStorage, Storage, StorageExt,
 };
 pub use lepton_data as data;
 pub use lepton_data::{

@@ -99,7 +99,9 @@ async fn round(seed: u64, kind: u64) -> u64 {
 fn walk(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path.file_name().unwrap().to_string_lossy().into()] })
+        .flat_map(
+            |path| if path.is_dir() { walk(&path) } else { vec![path.file_name().unwrap().to_string_lossy().into()] },
+        )
         .collect()
 }
 

@@ -139,7 +139,8 @@ impl Args {
         }
         let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
         let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-        let state = state.or_else(home).ok_or_else(|| Error::invalid_input("HOME is not set; name a folder with --journal"))?;
+        let state =
+            state.or_else(home).ok_or_else(|| Error::invalid_input("HOME is not set; name a folder with --journal"))?;
         let places = [source, destination].map(|place| format!("{} {}\n", place.storage().url(), place.folder()));
         let name = Sha256::of(places.concat().as_bytes()).to_string();
         Ok(state.join("lepton").join(&name[..16]))

@@ -136,15 +136,25 @@ fn summarise(a: &Cloud, b: &Cloud, report: &serde_json::Value, bytes: u64) {
     let cut = ["PutObject", "UploadPart"].map(|name| stats.of(name).requests - stats.of(name).succeeded);
     let again = b.received().saturating_sub(bytes);
     println!();
-    println!("  objects         {} ({} of them by the run that was killed)", report["objects"], report["resumed_objects"]);
-    println!("  bytes           {} ({} taken over)", HumanBytes(bytes), HumanBytes(report["resumed_bytes"].as_u64().unwrap_or(0)));
+    println!(
+        "  objects         {} ({} of them by the run that was killed)",
+        report["objects"], report["resumed_objects"]
+    );
+    println!(
+        "  bytes           {} ({} taken over)",
+        HumanBytes(bytes),
+        HumanBytes(report["resumed_bytes"].as_u64().unwrap_or(0))
+    );
     println!("  rate            {:.0} MiB/s in the second run", read / seconds / MIB as f64);
     println!("  processor       {:.2} CPU-s/GiB", cpu / (read / f64::from(1 << 30)).max(1e-6));
     println!("  peak memory     {:.0} MiB", number("peak_rss_bytes") / MIB as f64);
     println!("  sent again      {} in {} requests that the kill cut off", HumanBytes(again), cut.iter().sum::<u64>());
     println!("  sent twice      {} parts that cloud B already held", stats.stored_twice().count());
     let gets = a.server.stats().of("GetObject").requests;
-    println!("  requests        {gets} reads of cloud A, {} writes to cloud B", stats.of("PutObject").requests + stats.of("UploadPart").requests);
+    println!(
+        "  requests        {gets} reads of cloud A, {} writes to cloud B",
+        stats.of("PutObject").requests + stats.of("UploadPart").requests
+    );
 }
 
 /// Some hundred MB of varied objects; returns their number and bytes.
@@ -168,7 +178,8 @@ async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
     let mut total = 0;
     for (seed, (key, len)) in objects.iter().enumerate() {
         let mut attributes = Attributes::default();
-        attributes.content_type = Some(if key.ends_with("jpg") { "image/jpeg" } else { "application/octet-stream" }.into());
+        attributes.content_type =
+            Some(if key.ends_with("jpg") { "image/jpeg" } else { "application/octet-stream" }.into());
         attributes.user_metadata = BTreeMap::from([("origin".into(), format!("cloud-a/{seed}"))]);
         if seed % 100 == 0 {
             attributes.tags = BTreeMap::from([("team".into(), "migration".into())]);

@@ -89,7 +89,12 @@ impl Show {
             report.skipped,
             report.failures.len(),
         );
-        println!("took {} at {rate}/s, {}, {} retries", HumanDuration(report.elapsed), usage.words(report.bytes_read), report.retries);
+        println!(
+            "took {} at {rate}/s, {}, {} retries",
+            HumanDuration(report.elapsed),
+            usage.words(report.bytes_read),
+            report.retries
+        );
         if report.metadata_lost > 0 {
             println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }

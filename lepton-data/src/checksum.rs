@@ -17,12 +17,6 @@ pub(crate) struct PieceDigest {
     pub(crate) extra: Option<(Crc, u64)>,
 }
 
-impl PieceDigest {
-    pub(crate) fn empty(extra: Option<Crc>) -> Self {
-        Self { len: 0, root: Sha256::of(b""), crc64: 0, extra: extra.map(|kind| (kind, 0)) }
-    }
-}
-
 /// The digests of one part, as the journal keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartDigest {

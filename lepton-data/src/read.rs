@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    BodySource, ByteStream, ChecksumAlgorithm, Crc, Error, ErrorKind, GetOptions, GetReply, Hashing, HeadOptions, Leaf,
-    LeafStream, Leaves, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage, StoredChecksum, TreeHasher,
-    combine_crc, crc,
+    BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply, Hashing,
+    HeadOptions, Leaf, LeafStream, Leaves, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage,
+    StoredChecksum, TreeHasher,
 };
 
 use crate::checksum::{PieceDigest, agrees};
@@ -139,7 +139,9 @@ impl BodySource for Piece {
             promised: self.len(),
             expected: self.expected.clone(),
             tree: TreeHasher::new(),
-            so_far: PieceDigest::empty(self.extra),
+            crc64: CrcHasher::new(Crc::Crc64Nvme),
+            extra: self.extra.map(|kind| (kind, CrcHasher::new(kind))),
+            passed: 0,
             result: Arc::clone(&self.digest),
             counters: Arc::clone(&self.counters),
         })
@@ -152,7 +154,9 @@ struct Hashed {
     promised: u64,
     expected: Vec<StoredChecksum>,
     tree: TreeHasher,
-    so_far: PieceDigest,
+    crc64: CrcHasher,
+    extra: Option<(Crc, CrcHasher)>,
+    passed: u64,
     result: Arc<Mutex<Option<PieceDigest>>>,
     counters: Arc<Counters>,
 }
@@ -160,21 +164,20 @@ struct Hashed {
 impl Hashed {
     fn pass(&mut self, leaf: Leaf) -> Result<Leaf> {
         let len = leaf.len() as u64;
-        if self.so_far.len + len > self.promised {
+        if self.passed + len > self.promised {
             let message = format!("the source gave more than the {} bytes it promised", self.promised);
             return Err(side(Error::new(ErrorKind::SourceChanged, message)));
         }
         self.tree.push_leaf(leaf.digest(), len);
         for piece in &leaf.pieces {
-            let (digest, len) = (&mut self.so_far, piece.len() as u64);
-            digest.crc64 = combine_crc(Crc::Crc64Nvme, digest.crc64, crc(Crc::Crc64Nvme, piece), len);
-            if let Some((kind, value)) = &mut digest.extra {
-                *value = combine_crc(*kind, *value, crc(*kind, piece), len);
+            self.crc64.update(piece);
+            if let Some((_, crc)) = &mut self.extra {
+                crc.update(piece);
             }
         }
-        self.so_far.len += len;
+        self.passed += len;
         self.counters.read(len);
-        if self.so_far.len == self.promised {
+        if self.passed == self.promised {
             self.finish()?;
         }
         Ok(leaf)
@@ -182,11 +185,16 @@ impl Hashed {
 
     /// All bytes have passed: compares and leaves the digest for whoever asked.
     fn finish(&mut self) -> Result<()> {
-        self.so_far.root = std::mem::take(&mut self.tree).finish().root;
-        if let Some(wrong) = self.expected.iter().find(|stored| agrees(&self.so_far, stored) == Some(false)) {
+        let digest = PieceDigest {
+            len: self.passed,
+            root: std::mem::take(&mut self.tree).finish().root,
+            crc64: self.crc64.finish(),
+            extra: self.extra.as_ref().map(|(kind, crc)| (*kind, crc.finish())),
+        };
+        if let Some(wrong) = self.expected.iter().find(|stored| agrees(&digest, stored) == Some(false)) {
             return Err(differs(wrong.algorithm));
         }
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.so_far.clone());
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
         Ok(())
     }
 
@@ -194,10 +202,10 @@ impl Hashed {
         if self.promised == 0 {
             return self.finish().err().map(Err);
         }
-        if self.so_far.len == self.promised {
+        if self.passed == self.promised {
             return None;
         }
-        let message = format!("the source gave {} bytes where {} were promised", self.so_far.len, self.promised);
+        let message = format!("the source gave {} bytes where {} were promised", self.passed, self.promised);
         Some(Err(side(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
     }
 }

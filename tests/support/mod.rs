@@ -60,7 +60,8 @@ pub const BUCKET: &str = "bucket";
 impl Cloud {
     pub async fn start(hooks: Option<Arc<dyn Hooks>>) -> Self {
         let storage = MemoryStorage::new();
-        let mut front = S3Front::builder().bucket(BUCKET, Arc::new(storage.clone())).credentials(ACCESS_KEY, SECRET_KEY);
+        let mut front =
+            S3Front::builder().bucket(BUCKET, Arc::new(storage.clone())).credentials(ACCESS_KEY, SECRET_KEY);
         if let Some(hooks) = hooks {
             front = front.hooks(hooks);
         }
@@ -77,7 +78,11 @@ impl Cloud {
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(program.exists(), "{} is not built; run `cargo test` without --test, or build the examples", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built; run `cargo test` without --test, or build the examples",
+        program.display()
+    );
     program
 }
 
@@ -86,7 +91,8 @@ pub async fn contents(store: &dyn Storage) -> Vec<(ObjectMeta, Bytes)> {
     let pages: Vec<_> = store.list(ListRequest::new().prefix(KeyPrefix::default())).try_collect().await.unwrap();
     let mut found = Vec::new();
     for meta in pages.into_iter().flat_map(|page| page.objects) {
-        let pieces: Vec<Bytes> = store.get(&meta.key, GetOptions::new()).await.unwrap().body.try_collect().await.unwrap();
+        let pieces: Vec<Bytes> =
+            store.get(&meta.key, GetOptions::new()).await.unwrap().body.try_collect().await.unwrap();
         found.push((meta, pieces.concat().into()));
     }
     found
