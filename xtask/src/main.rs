@@ -1,8 +1,10 @@
 //! Developer automation: `cargo xtask COMMAND`. This file is the map of commands.
-#![allow(dead_code, reason = "the test command that starts them follows")]
 
+mod build_cost;
+mod checks;
 mod process;
 mod services;
+mod test;
 mod tools;
 
 use std::process::ExitCode;
@@ -12,6 +14,9 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  test [--quick] [SUITE…]
+                  everything that has to hold, on real servers; --quick leaves
+                  out what needs servers, tools or an optimised build
   services [build|start|stop|status|env]
                   real S3 servers on loopback: MinIO, versitygw, moto
                   build   install what is missing into the cache
@@ -19,6 +24,9 @@ cargo xtask COMMAND
                   stop    stop them and remove their data
                   status  which of them answer
                   env     print `export LEPTON_TEST_…` lines for a shell
+  build-cost      cold builds of the façade against their limits; writes
+                  docs/src/build-cost.md
+  advisories      known vulnerabilities of dependencies (needs the network)
 
 Servers and tools are cached in $LEPTON_TEST_CACHE, by default ~/.cache/lepton-test.
 ";
@@ -41,6 +49,9 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             print!("{HELP}");
             Ok(())
         }
+        Some((&"test", rest)) => test::command(rest),
+        Some((&"build-cost", rest)) => build_cost::command(rest),
+        Some((&"advisories", [])) => test::advisories(),
         Some((&"services", rest)) => services::command(rest),
         Some((unknown, _)) => bail!("no command {unknown:?}; `cargo xtask help` lists them"),
     }

@@ -1,0 +1,108 @@
+//! Files that one can hold in the head, functions that one can see whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::scan::functions;
+use crate::process::root;
+
+/// Lines from which on a size is mentioned, and above which it is an error.
+struct Limit {
+    what: &'static str,
+    mention: usize,
+    refuse: usize,
+}
+
+const FILE: Limit = Limit { what: "file", mention: 400, refuse: 600 };
+const FUNCTION: Limit = Limit { what: "function", mention: 70, refuse: 80 };
+
+/// Measures every Rust file of the workspace.
+pub(crate) fn check() -> Result<()> {
+    let files = rust_files(&root())?;
+    let mut refused = 0;
+    for file in &files {
+        let source = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        for finding in findings(&source) {
+            println!("{}:{}", file.strip_prefix(root()).unwrap_or(file).display(), finding.text);
+            refused += usize::from(finding.refused);
+        }
+    }
+    if refused > 0 {
+        bail!("{refused} files or functions are too long");
+    }
+    println!("{} files within the limits", files.len());
+    Ok(())
+}
+
+struct Finding {
+    /// Begins with the line.
+    text: String,
+    refused: bool,
+}
+
+fn findings(source: &str) -> Vec<Finding> {
+    let file = FILE.judge(1, "this", source.lines().count());
+    let functions = functions(source);
+    let functions = functions.iter().filter_map(|f| FUNCTION.judge(*f.lines.start(), &f.name, f.length()));
+    file.into_iter().chain(functions).collect()
+}
+
+impl Limit {
+    fn judge(&self, line: usize, name: &str, length: usize) -> Option<Finding> {
+        let refused = length > self.refuse;
+        let word = if refused { "error" } else { "note" };
+        let Self { what, mention, refuse } = self;
+        let text =
+            format!("{line}: {word}: {what} `{name}` has {length} lines; {mention} are plenty, {refuse} the limit");
+        (length > *mention).then_some(Finding { text, refused })
+    }
+}
+
+fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let skipped = name == "target" || name.to_string_lossy().starts_with('.');
+            if entry.file_type()?.is_dir() && !skipped {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(source: &str) -> Vec<bool> {
+        findings(source).iter().map(|finding| finding.refused).collect()
+    }
+
+    fn function(lines: usize) -> String {
+        format!("fn f() {{\n{}}}\n", "    step();\n".repeat(lines - 2))
+    }
+
+    #[test]
+    fn long_functions_are_mentioned_then_refused() {
+        assert_eq!(refused(&function(70)), []);
+        assert_eq!(refused(&function(71)), [false]);
+        assert_eq!(refused(&function(80)), [false]);
+        assert_eq!(refused(&function(81)), [true]);
+    }
+
+    #[test]
+    fn long_files_are_mentioned_then_refused() {
+        assert_eq!(refused(&"\n".repeat(400)), []);
+        assert_eq!(refused(&"\n".repeat(600)), [false]);
+        assert_eq!(refused(&"\n".repeat(601)), [true]);
+    }
+}

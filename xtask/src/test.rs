@@ -1,0 +1,158 @@
+//! `cargo xtask test`: everything that has to hold, suite after suite. A suite
+//! that fails does not keep the others from running.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{output, program, root, run};
+use crate::{checks, services, tools};
+
+struct Suite {
+    name: &'static str,
+    /// Whether `--quick` has it: no servers, no tools, nothing optimised.
+    quick: bool,
+    run: fn() -> Result<()>,
+}
+
+/// In the order in which they run: what fails fast comes first.
+const SUITES: [Suite; 11] = [
+    Suite { name: "toolchain", quick: true, run: toolchain },
+    Suite { name: "fmt", quick: true, run: || cargo(&["fmt", "--all", "--check"]) },
+    Suite { name: "graph", quick: true, run: checks::graph },
+    Suite { name: "sizes", quick: true, run: checks::sizes },
+    Suite { name: "clippy", quick: true, run: clippy },
+    Suite { name: "doc", quick: true, run: doc },
+    Suite { name: "deny", quick: false, run: || deny(&["--offline"], &["bans", "licenses", "sources"]) },
+    Suite { name: "book", quick: false, run: book },
+    Suite { name: "services", quick: false, run: services::build },
+    Suite { name: "tests", quick: false, run: tests },
+    Suite { name: "examples", quick: false, run: examples },
+];
+
+/// What `--quick` runs in place of the suite `tests`.
+const TESTS_WITHOUT_SERVERS: Suite = Suite { name: "tests", quick: true, run: || cargo(&TESTS) };
+
+const TESTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+
+/// Examples that need no arguments and end by themselves.
+const RUN_EXAMPLES: [&str; 3] = ["quickstart", "custom_backend", "migrate"];
+
+/// `cargo xtask test [--quick] [SUITE…]`
+pub(crate) fn command(arguments: &[&str]) -> Result<()> {
+    let (options, names): (Vec<&str>, Vec<&str>) = arguments.iter().copied().partition(|word| word.starts_with('-'));
+    let quick = match options[..] {
+        [] => false,
+        ["--quick"] => true,
+        _ => bail!("test takes --quick and names of suites, not {}", options.join(" ")),
+    };
+    let suites = select(quick, &names)?;
+    let mut results = Vec::new();
+    for suite in &suites {
+        println!("\n== {} ==", suite.name);
+        let begin = Instant::now();
+        let result = (suite.run)();
+        if let Err(error) = &result {
+            println!("{}: {error:#}", suite.name);
+        }
+        results.push((suite.name, begin.elapsed(), result.is_ok()));
+    }
+    close(&results)
+}
+
+fn select(quick: bool, names: &[&str]) -> Result<Vec<Suite>> {
+    let tests = quick.then_some(TESTS_WITHOUT_SERVERS);
+    let all: Vec<Suite> = SUITES.into_iter().filter(|suite| suite.quick || !quick).chain(tests).collect();
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|suite| suite.name == **name)) {
+        let known: Vec<_> = all.iter().map(|suite| suite.name).collect();
+        bail!("no suite {unknown:?}; there are {}", known.join(", "));
+    }
+    Ok(all.into_iter().filter(|suite| names.is_empty() || names.contains(&suite.name)).collect())
+}
+
+/// The closing table, and an error when a suite failed.
+fn close(results: &[(&str, Duration, bool)]) -> Result<()> {
+    println!("\n{:10} {:>8}", "suite", "minutes");
+    for (name, time, passed) in results {
+        println!("{name:10} {:>8.1}  {}", time.as_secs_f64() / 60.0, if *passed { "passed" } else { "FAILED" });
+    }
+    let total: Duration = results.iter().map(|(_, time, _)| *time).sum();
+    println!("{:10} {:>8.1}", "all", total.as_secs_f64() / 60.0);
+    let failed = results.iter().filter(|(_, _, passed)| !passed).count();
+    println!("suites: {} passed, {failed} failed", results.len() - failed);
+    if failed > 0 {
+        bail!("{failed} of {} suites failed", results.len());
+    }
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run(&mut program("cargo", arguments))
+}
+
+/// The stated `rust-version` is true: everything else here runs on it, or the
+/// workspace is checked with it.
+fn toolchain() -> Result<()> {
+    let stated = output(&mut program("cargo", &["metadata", "--no-deps", "--format-version", "1"]))?;
+    let stated = stated.split(r#""rust_version":""#).nth(1).and_then(|rest| rest.split('"').next());
+    let stated = stated.context("Cargo.toml states no rust-version")?;
+    let installed = output(&mut program("rustc", &["--version"]))?;
+    println!("stated: {stated}, installed: {}", installed.trim());
+    let version = installed.split_whitespace().nth(1).context("rustc told no version")?;
+    if version == stated || version.starts_with(&format!("{stated}.")) {
+        return Ok(());
+    }
+    let toolchain = format!("+{stated}");
+    let check = [&toolchain, "check", "--workspace", "--all-features", "--target-dir", "target/rust-version"];
+    run(&mut program("cargo", &check)).with_context(|| format!("the rust-version {stated} is not shown to be true"))
+}
+
+fn clippy() -> Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+}
+
+fn doc() -> Result<()> {
+    let mut command = program("cargo", &["doc", "--workspace", "--all-features", "--no-deps"]);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// `cargo xtask advisories`: needs the database from the network, so `test`
+/// leaves it out.
+pub(crate) fn advisories() -> Result<()> {
+    deny(&[], &["advisories"])
+}
+
+fn deny(options: &[&str], checks: &[&str]) -> Result<()> {
+    let mut command = program(tools::cargo_deny()?, &["--workspace", "--all-features", "--locked"]);
+    run(command.args(options).arg("check").args(checks))
+}
+
+/// mdBook only logs what it warns of, so the log decides.
+fn book() -> Result<()> {
+    let built = program(tools::mdbook()?, &["build", "docs"]).output().context("cannot run mdbook")?;
+    let log = String::from_utf8_lossy(&built.stderr);
+    print!("{log}");
+    if !built.status.success() || log.contains("WARN") || log.contains("ERROR") {
+        bail!("the book in docs/ does not build without warnings");
+    }
+    Ok(())
+}
+
+fn tests() -> Result<()> {
+    let servers = services::start()?;
+    let mut command = program("cargo", &TESTS);
+    for running in &servers {
+        println!("{} at {}", running.server.name, running.server.endpoint);
+        command.env(running.server.variable, &running.server.endpoint);
+    }
+    // With every server running, a test that skips is a test that failed.
+    run(command.env("LEPTON_TEST_REQUIRED", "1"))
+}
+
+fn examples() -> Result<()> {
+    cargo(&["build", "--release", "--examples", "--all-features"])?;
+    for name in RUN_EXAMPLES.iter().filter(|name| root().join("examples").join(format!("{name}.rs")).exists()) {
+        cargo(&["run", "--release", "--all-features", "--example", name])?;
+    }
+    Ok(())
+}
