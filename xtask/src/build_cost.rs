@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::checks::{BUILDS, Build};
 use crate::process::{machine, output, program, root, run};
 
-const PAGE: &str = "docs/src/build-cost.md";
+const PAGE: &str = "docs/build-cost.md";
 
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     if !arguments.is_empty() {

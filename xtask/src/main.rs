@@ -25,7 +25,7 @@ cargo xtask COMMAND
                   status  which of them answer
                   env     print `export LEPTON_TEST_…` lines for a shell
   build-cost      cold builds of the façade against their limits; writes
-                  docs/src/build-cost.md
+                  docs/build-cost.md
   advisories      known vulnerabilities of dependencies (needs the network)
 
 Servers and tools are cached in $LEPTON_TEST_CACHE, by default ~/.cache/lepton-test.

@@ -124,11 +124,12 @@ pub(crate) fn advisories() -> Result<()> {
 
 fn deny(options: &[&str], checks: &[&str]) -> Result<()> {
     let mut command = program(tools::cargo_deny()?, &["--workspace", "--all-features", "--locked"]);
-    run(command.args(options).arg("check").args(checks))
+    run(command.args(options).args(["check", "--hide-inclusion-graph"]).args(checks))
 }
 
 /// mdBook only logs what it warns of, so the log decides.
 fn book() -> Result<()> {
+    checks::pages()?;
     let built = program(tools::mdbook()?, &["build", "docs"]).output().context("cannot run mdbook")?;
     let log = String::from_utf8_lossy(&built.stderr);
     print!("{log}");

@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use crate::process::{output, program};
 
 /// Which of our crates each of them may stand on.
-const LAYERS: [(&str, &[&str]); 5] = [
+const LAYERS: [(&str, &[&str]); 6] = [
     ("lepton-core", &[]),
     ("lepton-providers", &["lepton-core"]),
     ("lepton-data", &["lepton-core"]),
     ("lepton", &["lepton-core", "lepton-providers", "lepton-data"]),
+    ("lepton-s3-front", &["lepton-core"]),
     ("xtask", &[]),
 ];
 

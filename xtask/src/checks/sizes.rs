@@ -1,10 +1,10 @@
 //! Files that one can hold in the head, functions that one can see whole.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::files;
 use super::scan::functions;
 use crate::process::root;
 
@@ -20,7 +20,7 @@ const FUNCTION: Limit = Limit { what: "function", mention: 70, refuse: 80 };
 
 /// Measures every Rust file of the workspace.
 pub(crate) fn check() -> Result<()> {
-    let files = rust_files(&root())?;
+    let files = files(&root(), "rs")?;
     let mut refused = 0;
     for file in &files {
         let source = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -58,25 +58,6 @@ impl Limit {
             format!("{line}: {word}: {what} `{name}` has {length} lines; {mention} are plenty, {refuse} the limit");
         (length > *mention).then_some(Finding { text, refused })
     }
-}
-
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-            let entry = entry?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let skipped = name == "target" || name.to_string_lossy().starts_with('.');
-            if entry.file_type()?.is_dir() && !skipped {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 #[cfg(test)]
