@@ -44,3 +44,8 @@ pub use lepton_data::{
 };
 pub use lepton_providers as providers;
 pub use lepton_providers::open;
+
+/// The README's sample, compiled as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
