@@ -1,18 +1,11 @@
 //! The record of an upload's parts: what makes it possible for another process
 //! to go on after a kill.
 //!
-//! The file begins with a header: 8 bytes of magic, major and minor version (2
-//! bytes each), flags that a reader must understand (4), the length of the JSON
-//! that follows (4), and the CRC-64/NVME of that JSON (8). The JSON has the key
-//! and what was given when the upload was created.
-//!
-//! Part `n` has the 64 bytes at 1 MiB + 64 · (n − 1): its number (4 bytes), four
-//! zero bytes, start and end in the object (8 each), the root of its SHA-256
-//! tree (32), and the CRC-64/NVME of all that (8). A slot of other bytes, also
-//! one that was torn by a power failure, is a part that is not there. All
-//! numbers are big-endian. A slot of its own for each part means that parts can
-//! be recorded at once from many tasks, and one can be looked up without
-//! reading the others.
+//! The file has a header with what was given at the beginning, then a slot of 64
+//! bytes for each part, so that parts can be recorded at once from many tasks and
+//! one can be looked up without reading the others. A slot that is not whole is a
+//! part that is not there. The bytes are specified in
+//! `docs/formats/local-upload.md`.
 
 use std::fs::File;
 use std::io::ErrorKind as Io;
@@ -26,7 +19,7 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-const MAGIC: &[u8; 8] = b"LEPTONUP";
+const MAGIC: &[u8; 8] = b"LEPTUPLD";
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 const HEAD: usize = 28;
@@ -63,12 +56,12 @@ impl Slot {
 
     fn encode(&self) -> [u8; SLOT] {
         let mut bytes = [0; SLOT];
-        bytes[..4].copy_from_slice(&self.number.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.range.start.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.range.end.to_be_bytes());
+        bytes[..4].copy_from_slice(&self.number.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.range.start.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.range.end.to_le_bytes());
         bytes[24..56].copy_from_slice(&self.root.0);
         let check = crc(Crc::Crc64Nvme, &bytes[..56]);
-        bytes[56..].copy_from_slice(&check.to_be_bytes());
+        bytes[56..].copy_from_slice(&check.to_le_bytes());
         bytes
     }
 
@@ -77,8 +70,8 @@ impl Slot {
         let bytes: &[u8; SLOT] = bytes.try_into().ok()?;
         let slot = Self {
             number,
-            range: u64::from_be_bytes(bytes[8..16].try_into().ok()?)
-                ..u64::from_be_bytes(bytes[16..24].try_into().ok()?),
+            range: u64::from_le_bytes(bytes[8..16].try_into().ok()?)
+                ..u64::from_le_bytes(bytes[16..24].try_into().ok()?),
             root: Sha256(bytes[24..56].try_into().ok()?),
         };
         (slot.encode() == *bytes && slot.range.start <= slot.range.end).then_some(slot)
@@ -94,8 +87,8 @@ pub(super) fn write_header(file: &File, header: &Header) -> Result<()> {
         return Err(Error::new(ErrorKind::TooLarge, "the attributes are more than 1 MiB"));
     };
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(MAJOR.to_be_bytes().into_iter().chain(MINOR.to_be_bytes()).chain([0; 4]));
-    bytes.extend(len.to_be_bytes().into_iter().chain(crc(Crc::Crc64Nvme, &json).to_be_bytes()));
+    bytes.extend(MAJOR.to_le_bytes().into_iter().chain(MINOR.to_le_bytes()).chain([0; 4]));
+    bytes.extend(len.to_le_bytes().into_iter().chain(crc(Crc::Crc64Nvme, &json).to_le_bytes()));
     bytes.extend(json);
     file.write_all_at(&bytes, 0).map_err(|error| Error::io("the record of the upload cannot be written", error))
 }
@@ -107,8 +100,8 @@ pub(super) fn write_header(file: &File, header: &Header) -> Result<()> {
 pub(super) fn read_header(file: &File) -> Result<Header> {
     let mut head = [0; HEAD];
     read_exact(file, &mut head, 0)?;
-    let [major, minor] = [8, 10].map(|at| u16::from_be_bytes([head[at], head[at + 1]]));
-    let [flags, len] = [12, 16].map(|at| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+    let [major, minor] = [8, 10].map(|at| u16::from_le_bytes([head[at], head[at + 1]]));
+    let [flags, len] = [12, 16].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
     if &head[..8] != MAGIC {
         return Err(damaged("it does not begin as one"));
     }
@@ -119,7 +112,7 @@ pub(super) fn read_header(file: &File) -> Result<Header> {
     let len = usize::try_from(len).ok().filter(|len| *len <= LARGEST_HEADER);
     let mut json = vec![0; len.ok_or_else(|| damaged("the length of its header is impossible"))?];
     read_exact(file, &mut json, HEAD as u64)?;
-    if crc(Crc::Crc64Nvme, &json).to_be_bytes() != head[20..] {
+    if crc(Crc::Crc64Nvme, &json).to_le_bytes() != head[20..] {
         return Err(damaged("its header does not have the checksum it should"));
     }
     serde_json::from_slice(&json).map_err(|error| damaged("its header cannot be read").with_source(error))
@@ -184,7 +177,7 @@ mod tests {
     use super::*;
 
     fn slot(number: u32) -> Slot {
-        Slot { number, range: 5..u64::from(number) + 5, root: Sha256::of(&number.to_be_bytes()) }
+        Slot { number, range: 5..u64::from(number) + 5, root: Sha256::of(&number.to_le_bytes()) }
     }
 
     #[test]
@@ -201,6 +194,17 @@ mod tests {
         file.write_all_at(&slot(7).encode(), place(9)).unwrap();
         assert_eq!(read_slots(&file).unwrap(), [1, 7].map(slot));
         assert!(is_written(&file, 2).unwrap() && !is_written(&file, 3).unwrap());
+    }
+
+    #[test]
+    fn a_slot_has_the_bytes_that_are_specified() {
+        let slot = Slot { number: 258, range: 1 << 20..(2 << 20) + 1, root: Sha256::of(b"") };
+        let expected = "0201000000000000000010000000000001002000000000\
+                        00e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let bytes = slot.encode();
+        assert_eq!(lepton_core::to_hex(&bytes[..56]), expected);
+        assert_eq!(bytes[56..], crc(Crc::Crc64Nvme, &bytes[..56]).to_le_bytes());
+        assert_eq!(Slot::decode(&bytes, 258), Some(slot));
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub(super) fn named(error: Error, operation: &'static str, key: Option<&ObjectKe
 }
 
 impl Disk {
-    fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
+    pub(super) fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
         if settings.create_root {
             create_root(&settings.root, settings.sync)?;
         }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, Precondition, Result, Retry};
+use lepton_core::{Effect, Error, ErrorKind, Precondition, Result, Retry};
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat,
     renameat_with, statat, unlinkat,
@@ -40,6 +40,10 @@ pub(super) struct Temp {
 impl Temp {
     /// A new empty file that will be at `path`.
     pub(super) fn create(disk: &Arc<Disk>, path: &[u8]) -> Result<Self> {
+        Self::create_by(disk, path, nameless)
+    }
+
+    fn create_by(disk: &Arc<Disk>, path: &[u8], nameless: fn(&OwnedFd) -> Option<OwnedFd>) -> Result<Self> {
         for _ in 1..ATTEMPTS {
             let (dir, found) = create_folder(disk, path)?;
             refuse_folder(disk, &dir, path)?;
@@ -169,13 +173,14 @@ pub(super) fn rename(disk: &Disk, dir: &OwnedFd, from: &str, path: &[u8], precon
     };
     renamed.map_err(|errno| match errno {
         Errno::EXIST if *precondition == Precondition::IfAbsent => already_there(disk, dir, path),
+        Errno::IO => in_the_way(&disk.root, path, errno).with_effect(Effect::Unknown),
         errno => in_the_way(&disk.root, path, errno),
     })
 }
 
 /// Flushes a name that was just given and describes the file as it is now.
 pub(super) fn settled(disk: &Disk, dir: &OwnedFd, path: &[u8], file: &File) -> Result<FileState> {
-    let applied = |error: Error| error.with_effect(lepton_core::Effect::Applied);
+    let applied = |error: Error| error.with_effect(Effect::Applied);
     disk.sync_names(dir, split(path).0).map_err(applied)?;
     FileState::of(file).map_err(|errno| applied(failed_at("the new file cannot be examined", path, errno)))
 }
@@ -245,4 +250,38 @@ fn link(file: &File, dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
 
 fn by_number(file: &impl std::os::fd::AsRawFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::LocalSettings;
+    use lepton_core::{ETag, SystemEnv};
+    use std::os::unix::fs::FileExt as _;
+
+    #[test]
+    fn files_with_and_without_a_name_are_published_alike_or_go() {
+        for nameless in [nameless as fn(&OwnedFd) -> Option<OwnedFd>, |_| None] {
+            let dir = tempfile::tempdir().unwrap();
+            let settings = LocalSettings { root: dir.path().into(), ..LocalSettings::default() };
+            let disk = Arc::new(Disk::open(settings, SystemEnv::shared()).unwrap());
+            let put = |text: &str, condition| {
+                let temp = Temp::create_by(&disk, b"a/b/x", nameless).unwrap();
+                temp.file().write_all_at(text.as_bytes(), 0).unwrap();
+                temp.publish(&condition).map(|state| state.etag())
+            };
+            let read = || std::fs::read_to_string(dir.path().join("a/b/x")).unwrap();
+            let left = || std::fs::read_dir(dir.path().join("a/b")).unwrap().count();
+
+            drop(Temp::create_by(&disk, b"a/b/x", nameless).unwrap());
+            assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "nothing is left of a file given up");
+            let first = put("1", Precondition::IfAbsent).unwrap();
+            assert_eq!(put("2", Precondition::IfAbsent).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            let wrong = put("2", Precondition::IfMatch(ETag::new("other"))).unwrap_err();
+            assert_eq!((wrong.kind(), read().as_str(), left()), (ErrorKind::PreconditionFailed, "1", 1));
+            put("2", Precondition::IfMatch(first)).unwrap();
+            put("3", Precondition::None).unwrap();
+            assert_eq!((read().as_str(), left()), ("3", 1));
+        }
+    }
 }

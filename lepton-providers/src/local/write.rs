@@ -9,7 +9,7 @@ use lepton_core::{
     Attributes, Body, EnvExt as _, Error, ErrorKind, Leaf, ObjectKey, Precondition, PutOptions, PutReceipt, Result,
     ServerCheck, Sha256, SharedEnv, Task, TreeHasher,
 };
-use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, mkdirat, openat};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::{Errno, pwritev, retry_on_intr};
 
 use super::contain::{DIRECTORY, split};
@@ -20,6 +20,7 @@ use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
 
 /// Files up to this size are written in one go; setting space aside for them
 /// would only cost time.
+#[cfg(target_os = "linux")]
 const SMALL: u64 = 1 << 20;
 
 /// Most pieces in one system call (`IOV_MAX`).
@@ -148,7 +149,9 @@ fn write_all(file: &File, leaf: &Leaf, mut offset: u64) -> rustix::io::Result<()
 }
 
 /// Sets space aside, so that a full disk is found before the bytes are sent.
+#[cfg(target_os = "linux")]
 pub(super) fn reserve(file: &File, len: u64) -> Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
     if len <= SMALL {
         return Ok(());
     }
@@ -156,6 +159,12 @@ pub(super) fn reserve(file: &File, len: u64) -> Result<()> {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         Err(errno) => Err(failed("space for the file cannot be set aside", errno).with_context("bytes", len)),
     }
+}
+
+/// Elsewhere a full disk is found while writing.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn reserve(_: &File, _: u64) -> Result<()> {
+    Ok(())
 }
 
 /// Flushes a file, its size and its attributes to the disk.

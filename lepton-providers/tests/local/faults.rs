@@ -6,8 +6,8 @@ use std::process::Command;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    Body, CreateUploadOptions, ErrorKind, GetOptions, Multipart as _, PartSpec, PutOptions, Retry, Storage as _,
-    StorageExt as _,
+    Attribute, Attributes, Body, CreateUploadOptions, ErrorKind, GetOptions, HeadOptions, Multipart as _, PartSpec,
+    PutOptions, Retry, Storage as _, StorageExt as _,
 };
 
 use super::{bytes, key, on_disk, open};
@@ -66,8 +66,12 @@ struct Mounted(tempfile::TempDir);
 
 impl Mounted {
     fn new(options: &str) -> Option<Self> {
+        Self::of("tmpfs", options)
+    }
+
+    fn of(kind: &str, options: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).output();
+        let mount = Command::new("mount").args(["-t", kind, "-o", options, kind]).arg(dir.path()).output();
         if mount.is_ok_and(|mount| mount.status.success()) {
             return Some(Self(dir));
         }
@@ -145,4 +149,29 @@ async fn a_read_only_disk_is_read_and_refuses_writes() {
     assert_eq!(store.remove(&key("there")).await.unwrap_err().kind(), ErrorKind::ReadOnly);
     let error = store.create(&key("x"), CreateUploadOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnly);
+}
+
+#[tokio::test]
+async fn a_disk_without_extended_attributes_says_so() {
+    let Some(disk) = Mounted::of("ramfs", "mode=0755") else { return };
+    let store = open(disk.path()).await;
+    if store.capabilities().keeps(Attribute::ContentType) {
+        println!("skipped: this system has extended attributes everywhere");
+        return;
+    }
+    let mut attributes = Attributes::default();
+    attributes.user_metadata.insert("mtime".into(), "1.000000000".into());
+    attributes.user_metadata.insert("mode".into(), "100644".into());
+    let name = key("x");
+    let put =
+        |attributes: &Attributes| store.put(&name, Body::from("x"), PutOptions::new().attributes(attributes.clone()));
+    put(&attributes).await.unwrap();
+    assert_eq!(store.head(&key("x"), HeadOptions::new()).await.unwrap().attributes, attributes);
+    attributes.user_metadata.insert("color".into(), "red".into());
+    let error = put(&attributes).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::Unsupported, Some("user-metadata")));
+    attributes.user_metadata.remove("color");
+    attributes.content_type = Some("text/plain".into());
+    let error = put(&attributes).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::Unsupported, Some("content-type")));
 }

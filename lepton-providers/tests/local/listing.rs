@@ -116,3 +116,34 @@ async fn a_listing_shows_what_a_head_shows() {
     assert_eq!(listed, [head.meta]);
     assert_eq!(keys(&store).await, ["x/y"]);
 }
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_opened_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder: std::os::fd::OwnedFd = std::fs::File::open(dir.path()).unwrap().into();
+    // Deeper than a path can be long.
+    let name = "d".repeat(250);
+    for _ in 0..20 {
+        rustix::fs::mkdirat(&folder, &name, 0o755.into()).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::RDONLY;
+        folder = rustix::fs::openat(&folder, &name, flags, rustix::fs::Mode::empty()).unwrap();
+    }
+    let store = open(dir.path()).await;
+    let error = store.objects(KeyPrefix::default()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidKey, Some("list")));
+    assert!(error.context("path").unwrap().starts_with(&name), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    grow(dir.path(), &["a/x", "closed/y"]);
+    std::fs::set_permissions(dir.path().join("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::read_dir(dir.path().join("closed")).is_ok() {
+        println!("skipped: the superuser may read everything");
+        return;
+    }
+    let error = open(dir.path()).await.objects(KeyPrefix::default()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!((error.kind(), error.context("path")), (ErrorKind::PermissionDenied, Some("closed")));
+}
