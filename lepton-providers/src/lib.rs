@@ -1,19 +1,15 @@
-//! Backends.
+//! Backends, and [`open`], which makes one of a URL.
+//!
+//! - [`local`]: a folder on a disk (feature `local`)
+//! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
+//! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core
 
+#[cfg(feature = "s3")]
+mod http;
 #[cfg(feature = "local")]
 pub mod local;
+mod open;
+#[cfg(feature = "s3")]
+pub mod s3;
 
-use std::sync::Arc;
-
-use lepton_core::{Error, Location, MemoryStorage, Result};
-
-/// Opens a place by its URL. To be replaced by `open.rs`.
-///
-/// # Errors
-/// `invalid_input` for a scheme that is not known.
-pub fn open(url: &str) -> Result<Location> {
-    let name = url.strip_prefix("memory:");
-    let name = name.ok_or_else(|| Error::invalid_input(format!("{url:?} is not a known place: memory:NAME")))?;
-    let storage = MemoryStorage::builder().name(name).build();
-    Ok(Location::new(Arc::new(storage), ""))
-}
+pub use open::{Settings, open, open_with};

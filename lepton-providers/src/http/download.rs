@@ -1,0 +1,125 @@
+//! Bodies on their way in.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
+
+use super::error::{broken, idle};
+
+/// The body of a response. It gives every byte that was promised or ends with
+/// an error; it never waits for longer than the idle limit.
+pub(crate) struct ResponseBody {
+    incoming: Incoming,
+    /// How many bytes are still to come, where that is known.
+    remaining: Option<u64>,
+    env: SharedEnv,
+    limit: Duration,
+    /// Since when the consumer waits, and the alarm that was set for it.
+    waiting_since: Option<Duration>,
+    alarm: Option<BoxFuture<'static, ()>>,
+    ended: bool,
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, env: SharedEnv, limit: Duration) -> Self {
+        let remaining = incoming.size_hint().exact();
+        Self { incoming, remaining, env, limit, waiting_since: None, alarm: None, ended: false }
+    }
+
+    /// The length that the server promised.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.remaining
+    }
+
+    /// Reads it to its end, which also frees the connection for others.
+    /// Beyond `limit` bytes it is an error.
+    pub(crate) async fn read(mut self, limit: usize) -> Result<Bytes> {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
+            let piece = piece?;
+            if first.len() + rest.len() + piece.len() > limit {
+                let message = format!("the server answered with more than {limit} bytes where that makes no sense");
+                return Err(Error::new(ErrorKind::Unexpected, message));
+            }
+            if first.is_empty() {
+                first = piece;
+            } else {
+                rest.extend_from_slice(&piece);
+            }
+        }
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        Ok([&first[..], &rest[..]].concat().into())
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let now = self.env.uptime();
+        let since = *self.waiting_since.get_or_insert(now);
+        loop {
+            let alarm = self.alarm.get_or_insert_with(|| self.env.sleep(self.limit));
+            ready!(alarm.as_mut().poll(cx));
+            let left = self.limit.saturating_sub(self.env.uptime().saturating_sub(since));
+            if left.is_zero() {
+                return Poll::Ready(idle(self.limit));
+            }
+            self.alarm = Some(self.env.sleep(left));
+        }
+    }
+
+    fn end(&mut self, error: Option<Error>) -> Option<Result<Bytes>> {
+        self.ended = true;
+        error.map(Err)
+    }
+
+    fn take(&mut self, bytes: Bytes) -> Option<Result<Bytes>> {
+        let Some(remaining) = self.remaining else { return Some(Ok(bytes)) };
+        match remaining.checked_sub(bytes.len() as u64) {
+            Some(left) => {
+                self.remaining = Some(left);
+                Some(Ok(bytes))
+            }
+            None => self.end(Some(Error::new(ErrorKind::Unexpected, "the server sent more bytes than it promised"))),
+        }
+    }
+}
+
+impl Stream for ResponseBody {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+                let error = ready!(this.poll_idle(cx));
+                return Poll::Ready(this.end(Some(error)));
+            };
+            this.waiting_since = None;
+            return Poll::Ready(match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => this.take(bytes),
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => this.end(Some(broken("the connection broke while the answer was read", error))),
+                None => {
+                    let missing = this.remaining.filter(|bytes| *bytes > 0);
+                    this.end(missing.map(|bytes| {
+                        let message = format!("the connection ended {bytes} bytes before the end of the answer");
+                        Error::new(ErrorKind::Network, message).with_retry(Retry::Now)
+                    }))
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A connection that still reads an answer after writing failed.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+
+/// How often a failed write is put off so that the answer can be read first.
+const LAST_LOOKS: u8 = 3;
+
+/// A server that refuses an upload may answer and close while the body is still
+/// being sent. The write then fails, although the reason lies ready to be read:
+/// so a failed write is reported only after the reader had another look.
+pub(super) struct Wire<T> {
+    inner: T,
+    proxied: bool,
+    put_off: u8,
+}
+
+impl<T> Wire<T> {
+    /// `proxied`: the other end is a proxy that wants absolute addresses.
+    pub(super) fn new(inner: T, proxied: bool) -> Self {
+        Self { inner, proxied, put_off: 0 }
+    }
+
+    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Err(error))
+                if self.put_off < LAST_LOOKS
+                    && matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+            {
+                self.put_off += 1;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => result,
+        }
+    }
+}
+
+impl<T: Read + Unpin> Read for Wire<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: Write + Unpin> Write for Wire<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.written(cx, result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.written(cx, result)
+    }
+}
+
+impl<T: Connection> Connection for Wire<T> {
+    fn connected(&self) -> Connected {
+        self.inner.connected().proxy(self.proxied)
+    }
+}

@@ -1,0 +1,348 @@
+//! From a URL to a place in a store.
+
+use std::borrow::Cow;
+#[cfg(feature = "local")]
+use std::ffi::OsString;
+#[cfg(feature = "local")]
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton_core::{Error, Location, MemoryStorage, Result};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+#[cfg(any(feature = "s3", feature = "local"))]
+use serde_json::Value;
+
+#[cfg(feature = "local")]
+use crate::local::{LocalSettings, LocalStorage};
+#[cfg(feature = "s3")]
+use crate::s3::{S3Config, S3Storage};
+
+/// Settings of any backend, as they stand in a configuration file.
+///
+/// ```
+/// # #[cfg(feature = "s3")] {
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use lepton_providers::{Settings, open_with};
+/// let settings: Settings = serde_json::from_str(
+///     r#"{"type": "s3", "endpoint": "http://127.0.0.1:9000", "access_key_id": "a", "secret_access_key": "b"}"#,
+/// )?;
+/// let place = open_with("s3://photos/2024?region=eu-central-1", settings).await?;
+/// assert_eq!(place.storage().url(), "s3://photos?endpoint=http%3A%2F%2F127.0.0.1%3A9000");
+/// assert_eq!(place.path(), b"2024");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Settings {
+    /// A bucket.
+    #[cfg(feature = "s3")]
+    S3(Box<S3Config>),
+    /// A folder.
+    #[cfg(feature = "local")]
+    Local(LocalSettings),
+    /// A store in the memory of this process.
+    Memory,
+}
+
+/// Opens a place by its URL. Of S3 nothing is asked yet.
+///
+/// | URL | place |
+/// |---|---|
+/// | `s3://bucket/prefix?endpoint=…&region=…&profile=…` | a bucket; every setting of `S3Config` that is no secret is an option |
+/// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalSettings` is an option |
+/// | `/folder`, `./folder`, `folder` | the same, the text being the path as it is |
+/// | `memory:name` | a store in this process, shared by all that name it |
+///
+/// In URLs `%` and two hexadecimal digits stand for a byte; a `?` in a key is
+/// written `%3F`.
+///
+/// # Errors
+/// `invalid_input` for a scheme or option that is not known, listing the known
+/// ones, and for a secret in a URL; `unsupported` for a scheme whose feature is
+/// off; those of the backend.
+pub async fn open(url: &str) -> Result<Location> {
+    open_url(url, None).await
+}
+
+/// Opens a place by its URL, with settings that the URL does not have. Where
+/// both have one, the URL's counts.
+///
+/// # Errors
+/// As [`open`]; `invalid_input` if the settings are those of another backend.
+pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
+    open_url(url, Some(settings)).await
+}
+
+async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
+    match scheme(url) {
+        Some(("s3", rest)) => open_s3(rest, settings),
+        Some(("memory", rest)) => open_memory(rest, settings),
+        Some(("file", rest)) => {
+            let (path, query) = split_query(rest);
+            let Some(path) = path
+                .strip_prefix("//localhost")
+                .or(path.strip_prefix("//"))
+                .or(Some(path))
+                .filter(|p| p.starts_with('/'))
+            else {
+                return Err(Error::invalid_input(format!("{url:?} names no absolute path; write file:///folder")));
+            };
+            open_local(percent_decode_str(path).collect(), options(query)?, settings).await
+        }
+        Some((scheme, _)) => {
+            let known = "s3://bucket/prefix, file:///folder, memory:name and plain paths";
+            Err(Error::invalid_input(format!("the scheme {scheme}: is not known; known are {known}")))
+        }
+        None if url.is_empty() => Err(Error::invalid_input("an empty text names no place")),
+        None => open_local(url.as_bytes().to_vec(), Vec::new(), settings).await,
+    }
+}
+
+/// The scheme in front of a URL, and what follows the colon. A path has none,
+/// not even if it holds a colon.
+fn scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    let valid = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let known = ["memory", "file"].contains(&scheme);
+    (valid && (known || rest.starts_with("//"))).then_some((scheme, rest))
+}
+
+fn open_memory(rest: &str, settings: Option<Settings>) -> Result<Location> {
+    if !matches!(settings, None | Some(Settings::Memory)) {
+        return Err(other_backend("memory"));
+    }
+    let name = rest.trim_start_matches('/');
+    if name.is_empty() || name.contains('?') {
+        return Err(Error::invalid_input("write memory:name; there are no options"));
+    }
+    let name: Cow<'_, str> = percent_decode_str(name).decode_utf8_lossy();
+    Ok(Location::new(Arc::new(MemoryStorage::builder().name(name).build()), Vec::new()))
+}
+
+#[cfg(feature = "s3")]
+fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
+    let base = match settings {
+        None => None,
+        Some(Settings::S3(config)) => Some(*config),
+        Some(_) => return Err(other_backend("s3")),
+    };
+    let (place, query) = split_query(rest.trim_start_matches("//"));
+    let (bucket, path) = place.split_once('/').unwrap_or((place, ""));
+    if bucket.contains(['@', ':']) {
+        return Err(Error::invalid_input(
+            "an s3:// URL begins with the bucket; credentials belong into the environment or a profile, the store's \
+             address into the option endpoint",
+        ));
+    }
+    let options = options(query)?;
+    if let Some((name, _)) = options.iter().find(|(name, _)| crate::s3::SECRET_SETTINGS.contains(&name.as_str())) {
+        return Err(Error::invalid_input(format!(
+            "{name} does not belong into a URL, where others can see it: use AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, a profile, or a settings file"
+        )));
+    }
+    if options.iter().any(|(name, _)| name == "bucket") {
+        return Err(Error::invalid_input("the bucket is the first part of an s3:// URL, not an option"));
+    }
+    let config: S3Config = parse(options.into_iter().map(|(name, value)| (name, Value::String(value))).collect())?;
+    let config = match base {
+        Some(base) => base.overridden_by(config),
+        None => config,
+    };
+    let bucket = percent_decode_str(bucket).decode_utf8_lossy().into_owned();
+    let storage = S3Storage::new(config.overridden_by(S3Config::new(bucket)))?;
+    Ok(Location::new(Arc::new(storage), percent_decode_str(path).collect::<Vec<u8>>()))
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_s3(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+    Err(feature_is_off("s3"))
+}
+
+/// A folder, or the folder of a file with its name as the path.
+#[cfg(feature = "local")]
+async fn open_local(path: Vec<u8>, options: Vec<(String, String)>, settings: Option<Settings>) -> Result<Location> {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let base = match settings {
+        None => LocalSettings::default(),
+        Some(Settings::Local(settings)) => settings,
+        Some(_) => return Err(other_backend("file")),
+    };
+    let mut values = match serde_json::to_value(base) {
+        Ok(Value::Object(values)) => values,
+        _ => return Err(Error::invalid_input("the settings of the folder cannot be read")),
+    };
+    values.remove("root");
+    for (name, value) in options {
+        if name == "root" {
+            return Err(Error::invalid_input("the root is the path of a file:// URL, not an option"));
+        }
+        values.insert(name, value.parse::<bool>().map_or(Value::String(value), Value::Bool));
+    }
+    let mut settings: LocalSettings = parse(values)?;
+    let path = PathBuf::from(OsString::from_vec(path));
+    let (root, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if path.is_file() => (parent.to_owned(), name.as_bytes().to_vec()),
+        _ => (path, Vec::new()),
+    };
+    settings.root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
+    let storage = LocalStorage::from_settings(settings).open().await?;
+    Ok(Location::new(Arc::new(storage), name))
+}
+
+#[cfg(not(feature = "local"))]
+async fn open_local(_path: Vec<u8>, _options: Vec<(String, String)>, _settings: Option<Settings>) -> Result<Location> {
+    Err(feature_is_off("local"))
+}
+
+#[cfg(not(all(feature = "s3", feature = "local")))]
+fn feature_is_off(feature: &str) -> Error {
+    Error::unsupported(format!("this program was built without the feature {feature} of lepton"))
+}
+
+fn other_backend(scheme: &str) -> Error {
+    Error::invalid_input(format!("the place is one of {scheme}:, the settings are those of another backend"))
+}
+
+fn split_query(text: &str) -> (&str, &str) {
+    text.split_once('?').unwrap_or((text, ""))
+}
+
+/// The options behind the question mark, decoded.
+fn options(query: &str) -> Result<Vec<(String, String)>> {
+    let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut options: Vec<(String, String)> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
+        let name = decode(name);
+        if options.iter().any(|(other, _)| *other == name) {
+            return Err(Error::invalid_input(format!("the option {name} is given twice")));
+        }
+        options.push((name, decode(value)));
+    }
+    Ok(options)
+}
+
+#[cfg(any(feature = "s3", feature = "local"))]
+fn parse<T: serde::de::DeserializeOwned>(options: serde_json::Map<String, Value>) -> Result<T> {
+    T::deserialize(Value::Object(options))
+        .map_err(|error| Error::invalid_input(format!("an option of the URL is wrong: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use lepton_core::ErrorKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_shared_by_name() {
+        let first = open("memory:one").await.unwrap();
+        assert_eq!(first.storage().url(), open("memory:one").await.unwrap().storage().url());
+        assert_ne!(first.storage().url(), open("memory:two").await.unwrap().storage().url());
+        assert!(open("memory:").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn unknown_schemes_list_the_known() {
+        for url in ["gs://bucket", "ftp://host/x"] {
+            let error = open(url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("s3://") && error.to_string().contains("memory:"), "{error}");
+        }
+        assert_eq!(scheme("a:b"), None);
+        assert_eq!(scheme("./s3://x"), None);
+    }
+
+    #[cfg(feature = "local")]
+    #[tokio::test]
+    async fn folders_and_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a b"), "x").unwrap();
+        let text = folder.path().to_str().unwrap();
+        assert_eq!(open(text).await.unwrap().path(), b"");
+        assert_eq!(open(&format!("{text}/a b")).await.unwrap().path(), b"a b");
+        let url = format!("file://{text}/a%20b?symlinks=error&paranoid=true");
+        assert_eq!(open(&url).await.unwrap().key().unwrap().as_bytes(), b"a b");
+        open(&format!("file://localhost{text}/new?create_root=true")).await.unwrap();
+        assert!(folder.path().join("new").is_dir());
+        for (url, says) in [
+            ("file://host/x", "absolute"),
+            ("file:///tmp?symlink=follow", "`symlinks`"),
+            ("file:///tmp?root=/", "root"),
+            ("", "empty"),
+        ] {
+            let error = open(url).await.unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let settings: Settings = serde_json::from_str(r#"{"type": "local", "create_root": true}"#).unwrap();
+        open_with(&format!("{text}/more"), settings).await.unwrap();
+        assert!(folder.path().join("more").is_dir());
+    }
+
+    #[cfg(feature = "s3")]
+    #[tokio::test]
+    async fn buckets_prefixes_and_options() {
+        let place = open("s3://photos/a%2Fb//c%FF%3F?endpoint=http://h:9&region=r&anonymous").await.unwrap();
+        assert_eq!(place.path(), b"a/b//c\xff?");
+        assert_eq!(place.storage().url(), "s3://photos?endpoint=http%3A%2F%2Fh%3A9");
+        let place = open("s3://photos//lead?endpoint=HTTP://H:80/&no_sign_request=true").await.unwrap();
+        assert_eq!((place.path(), place.storage().url()), (&b"/lead"[..], "s3://photos?endpoint=http%3A%2F%2Fh"));
+        let place = open(r#"s3://b?anonymous=true&preset=minio&capabilities={"delete_batch":7}&idle_timeout=5s"#)
+            .await
+            .unwrap();
+        assert_eq!(place.storage().capabilities().delete_batch, 7);
+        assert_eq!(place.storage().capabilities().preset, "minio");
+        assert_eq!(place.storage().url(), "s3://b");
+    }
+
+    #[cfg(feature = "s3")]
+    #[tokio::test]
+    async fn wrong_options_and_secrets_are_refused() {
+        for (url, says) in [
+            ("s3://b?regoin=x", "`region`"),
+            ("s3://b?anonymous=maybe", "neither true nor false"),
+            ("s3://b?region=a&region=b", "twice"),
+            ("s3://b?secret_access_key=s3cr3t", "AWS_SECRET_ACCESS_KEY"),
+            ("s3://b?sse_customer_key=s3cr3t", "URL"),
+            ("s3://key:s3cr3t@b/x", "environment"),
+            ("s3://b?bucket=c", "first part"),
+            ("s3://?anonymous", "bucket"),
+            ("s3://b?preset=ceph", "`minio`"),
+        ] {
+            let error = open(url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
+            assert!(error.to_string().contains(says) && !error.to_string().contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "s3")]
+    #[tokio::test]
+    async fn settings_are_completed_by_the_url() {
+        let settings = || -> Settings {
+            serde_json::from_str(r#"{"type": "s3", "anonymous": true, "preset": "minio", "endpoint": "http://a"}"#)
+                .unwrap()
+        };
+        let place = open_with("s3://b/x?endpoint=http://c", settings()).await.unwrap();
+        assert_eq!(place.storage().url(), "s3://b?endpoint=http%3A%2F%2Fc");
+        assert_eq!(place.storage().capabilities().preset, "minio");
+        assert!(open_with("memory:x", settings()).await.is_err());
+        let unknown = serde_json::from_str::<Settings>(r#"{"type": "s3", "regoin": "x"}"#).unwrap_err();
+        assert!(unknown.to_string().contains("`region`"), "{unknown}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_panics(url in "(s3|memory|file)?:?/{0,3}[a-z%?&=@:0-9]*") {
+            use futures_util::FutureExt as _;
+            let _ = open(&url).now_or_never();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Which credentials, region, endpoint and certificates: settings first, then
+//! the environment, then the profile.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::config::S3Config;
+use super::credentials::{Credentials, CredentialsProvider, ProcessCredentials, Profile, ProfileFiles};
+
+/// A look-up of environment variables.
+pub(super) type Vars<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The variables of this process; empty ones count as not set.
+pub(super) fn process_vars(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What settings, environment and profile say together.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) endpoint: Option<String>,
+    pub(super) region: String,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) addressing_style: Option<String>,
+    /// `None` for anonymous requests.
+    pub(super) credentials: Option<Arc<dyn CredentialsProvider>>,
+}
+
+/// Resolves the settings. Credentials that were injected win over all others.
+pub(super) fn resolve(
+    config: &S3Config,
+    injected: Option<Arc<dyn CredentialsProvider>>,
+    var: Vars<'_>,
+    env: &SharedEnv,
+) -> Result<Resolved> {
+    let files = ProfileFiles::from_env(var);
+    let named = config.profile.clone().or_else(|| var("AWS_PROFILE"));
+    let profile = files.profile(named.as_deref().unwrap_or("default"))?;
+    if let (Some(name), None) = (&named, &profile) {
+        return Err(Error::invalid_input(format!("there is no profile {name:?} in {}", files.describe())));
+    }
+    let of_profile = |name: &str| profile.as_ref().and_then(|profile| profile.get(name)).map(str::to_owned);
+    let credentials = match injected {
+        _ if config.anonymous == Some(true) => None,
+        Some(provider) => Some(provider),
+        None => Some(credentials(config, profile.as_ref(), &files, var, env)?),
+    };
+    Ok(Resolved {
+        endpoint: config
+            .endpoint
+            .clone()
+            .or_else(|| var("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| var("AWS_ENDPOINT_URL"))
+            .or_else(|| of_profile("endpoint_url")),
+        region: config
+            .region
+            .clone()
+            .or_else(|| var("AWS_REGION"))
+            .or_else(|| var("AWS_DEFAULT_REGION"))
+            .or_else(|| of_profile("region"))
+            .unwrap_or_else(|| "us-east-1".to_owned()),
+        ca_file: config
+            .ca_file
+            .clone()
+            .or_else(|| var("AWS_CA_BUNDLE").or_else(|| of_profile("ca_bundle")).map(PathBuf::from)),
+        addressing_style: of_profile("s3.addressing_style"),
+        credentials,
+    })
+}
+
+fn credentials(
+    config: &S3Config,
+    profile: Option<&Profile>,
+    files: &ProfileFiles,
+    var: Vars<'_>,
+    env: &SharedEnv,
+) -> Result<Arc<dyn CredentialsProvider>> {
+    match (&config.access_key_id, &config.secret_access_key) {
+        (Some(id), Some(secret)) => {
+            let token = config.session_token.clone();
+            return Ok(Arc::new(Credentials::new(id, secret.clone()).session_token(token)));
+        }
+        (None, None) => {}
+        _ => return Err(Error::invalid_input("access_key_id and secret_access_key go together; one is missing")),
+    }
+    if config.profile.is_none() {
+        match (var("AWS_ACCESS_KEY_ID"), var("AWS_SECRET_ACCESS_KEY")) {
+            (Some(id), Some(secret)) => {
+                let token = var("AWS_SESSION_TOKEN").map(SecretString::from);
+                return Ok(Arc::new(Credentials::new(id, secret).session_token(token)));
+            }
+            (None, None) => {}
+            _ => {
+                let message = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; one is not set";
+                return Err(Error::new(ErrorKind::Unauthenticated, message));
+            }
+        }
+    }
+    let Some(profile) = profile else { return Err(none_found(files)) };
+    profile.check_supported()?;
+    if let (Some(id), Some(secret)) = (profile.get("aws_access_key_id"), profile.secret("aws_secret_access_key")) {
+        let token = profile.secret("aws_session_token");
+        return Ok(Arc::new(Credentials::new(id, secret).session_token(token)));
+    }
+    match profile.get("credential_process") {
+        Some(command) => Ok(Arc::new(ProcessCredentials::new(command, env.clone())?)),
+        None => Err(none_found(files)),
+    }
+}
+
+fn none_found(files: &ProfileFiles) -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        format!(
+            "no credentials were found in the settings, in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in {}; for \
+             a public bucket set anonymous=true",
+            files.describe()
+        ),
+    )
+}
+
+/// The proxies to use: those of the settings, else those of the environment.
+pub(super) fn proxies(config: &S3Config) -> Result<Matcher> {
+    let Some(proxy) = &config.proxy else { return Ok(Matcher::from_env()) };
+    let proxy = proxy.expose_secret();
+    if proxy == "none" {
+        return Ok(Matcher::builder().build());
+    }
+    let is_proxy =
+        proxy.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
+    if !is_proxy {
+        return Err(Error::invalid_input("proxy is not an address such as http://host:port, nor `none`"));
+    }
+    Ok(Matcher::builder().all(proxy.to_owned()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use lepton_core::SystemEnv;
+
+    use super::*;
+
+    struct Setup {
+        _folder: tempfile::TempDir,
+        vars: BTreeMap<String, String>,
+    }
+
+    fn setup(vars: &[(&str, &str)], config: &str, credentials: &str) -> Setup {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".aws")).unwrap();
+        std::fs::write(folder.path().join(".aws/config"), config).unwrap();
+        std::fs::write(folder.path().join(".aws/credentials"), credentials).unwrap();
+        let mut vars: BTreeMap<String, String> = vars.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        vars.insert("HOME".into(), folder.path().display().to_string());
+        Setup { _folder: folder, vars }
+    }
+
+    async fn key_of(setup: &Setup, config: S3Config) -> Result<String> {
+        let resolved = resolve(&config, None, &|name| setup.vars.get(name).cloned(), &SystemEnv::shared())?;
+        match resolved.credentials {
+            None => Ok("anonymous".into()),
+            Some(provider) => Ok(provider.credentials().await?.access_key_id),
+        }
+    }
+
+    const KEYS: &str = "[default]\naws_access_key_id=D\naws_secret_access_key=x\n[work]\naws_access_key_id=W\naws_secret_access_key=x\n";
+    const ENV_KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "x")];
+
+    #[tokio::test]
+    async fn the_order_of_credentials() {
+        let bare = S3Config::new("b");
+        let explicit = bare.clone().access_key_id("X").secret_access_key("x");
+        let with_env = setup(&ENV_KEYS, "", KEYS);
+        assert_eq!(key_of(&with_env, explicit.clone()).await.unwrap(), "X");
+        assert_eq!(key_of(&with_env, bare.clone()).await.unwrap(), "E");
+        assert_eq!(key_of(&with_env, bare.clone().profile("work")).await.unwrap(), "W");
+        assert_eq!(key_of(&with_env, explicit.anonymous(true)).await.unwrap(), "anonymous");
+        assert_eq!(key_of(&setup(&[], "", KEYS), bare.clone()).await.unwrap(), "D");
+        assert_eq!(key_of(&setup(&[("AWS_PROFILE", "work")], "", KEYS), bare.clone()).await.unwrap(), "W");
+        let process = r#"[default]
+credential_process = printf '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"x"}'
+"#;
+        assert_eq!(key_of(&setup(&[], process, ""), bare).await.unwrap(), "P");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let bare = S3Config::new("b");
+        for (setup, config, says) in [
+            (setup(&[], "", ""), bare.clone(), "anonymous=true"),
+            (setup(&[], "", KEYS), bare.clone().profile("nobody"), "\"nobody\""),
+            (setup(&[], "", KEYS), bare.clone().access_key_id("x"), "secret_access_key"),
+            (setup(&[("AWS_ACCESS_KEY_ID", "x")], "", KEYS), bare.clone(), "AWS_SECRET_ACCESS_KEY"),
+            (setup(&[], "[default]\nrole_arn=arn:x\nsource_profile=work\n", KEYS), bare.clone(), "role_arn"),
+        ] {
+            let error = key_of(&setup, config).await.unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn region_endpoint_and_certificates() {
+        let config = "[default]\nregion=p\nendpoint_url=http://p\nca_bundle=/p.pem\ns3 =\n  addressing_style = path\n";
+        let resolved = |setup: &Setup, config: S3Config| {
+            resolve(&config.anonymous(true), None, &|name| setup.vars.get(name).cloned(), &SystemEnv::shared()).unwrap()
+        };
+        let profile = resolved(&setup(&[], config, ""), S3Config::new("b"));
+        assert_eq!((profile.region.as_str(), profile.endpoint.as_deref()), ("p", Some("http://p")));
+        assert_eq!(profile.addressing_style.as_deref(), Some("path"));
+        assert_eq!(profile.ca_file, Some("/p.pem".into()));
+        let vars = [("AWS_DEFAULT_REGION", "d"), ("AWS_ENDPOINT_URL", "http://e"), ("AWS_CA_BUNDLE", "/e.pem")];
+        let env = resolved(&setup(&vars, config, ""), S3Config::new("b"));
+        assert_eq!((env.region.as_str(), env.endpoint.as_deref()), ("d", Some("http://e")));
+        assert_eq!(env.ca_file, Some("/e.pem".into()));
+        let explicit = resolved(&setup(&vars, config, ""), S3Config::new("b").region("r").endpoint("http://x"));
+        assert_eq!((explicit.region.as_str(), explicit.endpoint.as_deref()), ("r", Some("http://x")));
+        assert_eq!(resolved(&setup(&[], "", ""), S3Config::new("b")).region, "us-east-1");
+    }
+
+    #[test]
+    fn a_wrong_proxy_is_refused_without_showing_it() {
+        let error = proxies(&S3Config::new("b").proxy("socks5://user:s3cr3t@host")).unwrap_err();
+        assert!(!error.to_string().contains("s3cr3t"), "{error}");
+        proxies(&S3Config::new("b").proxy("none")).unwrap();
+        proxies(&S3Config::new("b").proxy("http://user:x@host:3128")).unwrap();
+    }
+}

@@ -1,0 +1,296 @@
+//! Signs and sends requests, and tells answers from refusals.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
+use lepton_core::{Capabilities, Effect, Error, ErrorKind, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
+
+use super::config::ServerSideEncryption;
+use super::credentials::{Credentials, CredentialsCache};
+use super::encode::Query;
+use super::endpoint::{Endpoint, Target};
+use super::error::{Refusal, for_condition};
+use super::payload::{Framed, Framings, Payload};
+use super::sign::{RequestSigner, SigningContext};
+use super::time::AmzDate;
+use super::xml::Element;
+use crate::http::{HttpClient, ResponseBody};
+
+/// The most of a refusal's body that is read, in bytes.
+const LONGEST_REFUSAL: usize = 256 << 10;
+/// The most of a document that is read, in bytes: a page of a listing has up
+/// to 1,000 keys of 1,024 bytes, each of which can become 6.
+const LONGEST_DOCUMENT: usize = 16 << 20;
+/// How often a request may be sent to another region before giving up.
+const REDIRECTS: u32 = 2;
+
+/// The parts of a client, all of them checked.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) bucket: String,
+    pub(super) endpoint: Endpoint,
+    pub(super) capabilities: Capabilities,
+    pub(super) env: SharedEnv,
+    pub(super) http: HttpClient,
+    /// `None` sends requests without a signature.
+    pub(super) credentials: Option<CredentialsCache>,
+    pub(super) signer: RequestSigner,
+    /// Changes when the server names another region.
+    pub(super) target: RwLock<Arc<Target>>,
+    pub(super) options: RequestOptions,
+    /// Whether the bucket has answered: then a missing object is not a missing
+    /// bucket.
+    pub(super) bucket_seen: AtomicBool,
+}
+
+/// Settings that show in requests.
+#[derive(Debug, Default)]
+pub(super) struct RequestOptions {
+    /// Headers of every request.
+    pub(super) headers: HeaderMap,
+    /// Headers of requests that read or write an object with the customer's key.
+    pub(super) customer_key: HeaderMap,
+    /// The same for the source of a copy.
+    pub(super) copy_source_key: HeaderMap,
+    pub(super) sse: Option<(ServerSideEncryption, Option<String>)>,
+    pub(super) storage_class: Option<String>,
+    pub(super) upload_buffer: u64,
+}
+
+/// A request before it is signed.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    pub(super) key: Option<&'a ObjectKey>,
+    pub(super) query: Query,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    /// Whether it can change something.
+    pub(super) writes: bool,
+    /// Whether its condition is that there be no object.
+    pub(super) if_absent: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a ObjectKey>) -> Self {
+        let writes = method != Method::GET && method != Method::HEAD;
+        Self {
+            operation,
+            method,
+            key,
+            query: Query::new(),
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            writes,
+            if_absent: false,
+        }
+    }
+
+    pub(super) fn query(mut self, query: Query) -> Self {
+        self.query = query;
+        self
+    }
+
+    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    pub(super) fn payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+}
+
+/// An answer that is no refusal.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ResponseBody,
+    /// What the server checked of the payload.
+    pub(super) check: ServerCheck,
+}
+
+impl Client {
+    /// Sends a request. Errors name the operation and the key, and have the
+    /// effect `None` if the request only reads.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
+        let (operation, key, writes, if_absent) = (request.operation, request.key, request.writes, request.if_absent);
+        self.send_to_region(request).await.map_err(|error| {
+            let error = if writes { error } else { error.with_effect(Effect::None) };
+            let error = for_condition(error, if_absent).with_operation(operation).with_context("bucket", &self.bucket);
+            match key {
+                Some(key) => error.with_context("key", key),
+                None => error,
+            }
+        })
+    }
+
+    /// Sends a request and reads the document that answers it.
+    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, bytes::Bytes)> {
+        let (operation, writes) = (request.operation, request.writes);
+        let reply = self.send(request).await?;
+        let effect = if writes { Effect::Unknown } else { Effect::None };
+        let read = reply.body.read(LONGEST_DOCUMENT).await;
+        let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
+        Ok((reply.headers, document))
+    }
+
+    async fn send_to_region(&self, mut request: Request<'_>) -> Result<Reply> {
+        let query = std::mem::take(&mut request.query).canonical();
+        for attempt in 0.. {
+            let target = self.target();
+            let (credentials, sent) = self.send_once(&request, &query, &target).await?;
+            let refusal = match sent {
+                Sent::Accepted(reply) => {
+                    self.bucket_seen.store(true, Ordering::Relaxed);
+                    return Ok(*reply);
+                }
+                Sent::Refused(refusal) => refusal,
+            };
+            if let Some(region) = other_region(&refusal, &target) {
+                if attempt < REDIRECTS {
+                    self.set_region(region)?;
+                    continue;
+                }
+            }
+            if (301..400).contains(&refusal.status) {
+                return Err(unhelpful_redirect(*refusal, &target));
+            }
+            let error = refusal.into_error(request.writes);
+            if let (Retry::RefreshCredentials, Some(cache), Some(used)) =
+                (error.retry(), &self.credentials, credentials)
+            {
+                cache.expired(&used).await;
+            }
+            return Err(error);
+        }
+        Err(Error::new(ErrorKind::Unexpected, "the request was sent from region to region"))
+    }
+
+    async fn send_once(
+        &self,
+        request: &Request<'_>,
+        query: &str,
+        target: &Target,
+    ) -> Result<(Option<Arc<Credentials>>, Sent)> {
+        let framed = Framed::new(&request.payload, self.framings()).await?;
+        let path = target.path(request.key);
+        let mut headers = request.headers.clone();
+        headers.extend(self.options.headers.clone());
+        framed.insert_headers(&mut headers);
+        headers.insert(HOST, target.host.clone());
+        if request.method == Method::PUT || request.method == Method::POST {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(framed.len()));
+        }
+        let (credentials, chunk_signer) = match &self.credentials {
+            None => (None, None),
+            Some(cache) => {
+                let credentials = cache.get().await?;
+                let context = self.context(&credentials, target);
+                let method = request.method.as_str();
+                let signer = self.signer.sign(&context, method, &path, query, &mut headers, framed.hash());
+                (Some(credentials), Some(signer))
+            }
+        };
+        // Not signed: a proxy may change these.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
+        let check = framed.check();
+        let mut http = HttpRequest::new(framed.into_body(chunk_signer));
+        *http.method_mut() = request.method.clone();
+        *http.uri_mut() = target.uri(&path, query)?;
+        *http.headers_mut() = headers;
+        let (head, body) = self.http.send(http).await?.into_parts();
+        if head.status.is_success() {
+            let reply = Reply { status: head.status, headers: head.headers, body, check };
+            return Ok((credentials, Sent::Accepted(Box::new(reply))));
+        }
+        // The status says enough if the rest of the refusal is lost.
+        let document = body.read(LONGEST_REFUSAL).await.unwrap_or_default();
+        let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
+        Ok((credentials, Sent::Refused(Box::new(refusal))))
+    }
+
+    pub(super) fn context<'a>(&self, credentials: &'a Arc<Credentials>, target: &'a Target) -> SigningContext<'a> {
+        SigningContext { credentials, region: &target.region, date: AmzDate::new(self.env.now()) }
+    }
+
+    pub(super) fn target(&self) -> Arc<Target> {
+        Arc::clone(&self.target.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_region(&self, region: &str) -> Result<()> {
+        tracing::debug!(bucket = self.bucket, region, "the bucket is in another region");
+        let target = Arc::new(self.endpoint.target(region)?);
+        *self.target.write().unwrap_or_else(PoisonError::into_inner) = target;
+        Ok(())
+    }
+
+    /// Whether larger uploads carry their checksum behind them.
+    pub(super) fn uses_trailers(&self) -> bool {
+        self.framings().trailers
+    }
+
+    fn framings(&self) -> Framings {
+        let verified = &self.capabilities.verified_checksums;
+        Framings {
+            anonymous: self.credentials.is_none(),
+            trailers: self.endpoint.is_tls() && self.capabilities.trailers.is_available(),
+            signed_chunks: self.capabilities.signed_chunks.is_available(),
+            verifies_sha256: verified.contains(&lepton_core::ChecksumAlgorithm::Sha256),
+            buffer: self.options.upload_buffer,
+        }
+    }
+}
+
+enum Sent {
+    Accepted(Box<Reply>),
+    Refused(Box<Refusal>),
+}
+
+/// The region that the refusal names, if that is why it refused.
+fn other_region<'a>(refusal: &'a Refusal, target: &Target) -> Option<&'a str> {
+    let about_region = matches!(refusal.status, 301 | 307)
+        || (refusal.status == 400
+            && refusal.code.as_deref().is_none_or(|code| {
+                matches!(
+                    code,
+                    "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "PermanentRedirect"
+                )
+            }));
+    let region = refusal.region.as_deref().filter(|region| about_region && *region != target.region)?;
+    // It becomes part of a host name that gets credentials.
+    let valid = region.len() <= 64 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    valid.then_some(region)
+}
+
+fn unhelpful_redirect(refusal: Refusal, target: &Target) -> Error {
+    let message = format!(
+        "the store points to another place, which is not followed with credentials; set region (now {:?}) or endpoint \
+         to where the bucket is",
+        target.region
+    );
+    let status = refusal.status;
+    let error = Error::invalid_input(message).with_status(status);
+    match refusal.code {
+        Some(code) => error.with_code(code),
+        None => error,
+    }
+}
+
+/// Fails if the document is an error, which some requests get with status 200.
+pub(super) fn expect_success(root: &Element<'_>) -> Result<()> {
+    if root.name() == b"Error" {
+        return Err(Refusal::inside(root).into_error(true));
+    }
+    Ok(())
+}
+
+/// A header without user's text in it.
+pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from_static(value))
+}

@@ -1,0 +1,226 @@
+//! The settings of a bucket.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::settings::{duration, flag, json, number};
+
+/// How the bucket stands in a request's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AddressingStyle {
+    /// `virtual` on AWS if the bucket's name allows it, else `path`.
+    #[default]
+    Auto,
+    /// `https://endpoint/bucket/key`.
+    Path,
+    /// `https://bucket.endpoint/key`.
+    Virtual,
+}
+
+/// Which store it is, for what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Preset {
+    /// `aws` for hosts of Amazon, else `generic`.
+    #[default]
+    Auto,
+    /// Amazon S3.
+    Aws,
+    /// MinIO.
+    Minio,
+    /// versitygw over a folder.
+    Versitygw,
+    /// moto, a mock for tests: keeps every key, verifies nothing.
+    Moto,
+    /// A store of which nothing but the common ground is taken for granted.
+    Generic,
+}
+
+/// Encryption that the store does with keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub enum ServerSideEncryption {
+    /// SSE-S3.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// SSE-KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+    /// SSE-KMS in two layers.
+    #[serde(rename = "aws:kms:dsse")]
+    KmsDsse,
+}
+
+impl ServerSideEncryption {
+    pub(super) fn header_value(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES256",
+            Self::Kms => "aws:kms",
+            Self::KmsDsse => "aws:kms:dsse",
+        }
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? $name:ident: $type:ty,)*) => {
+        /// The settings of a bucket. What is not set comes from the environment,
+        /// the shared config files, or a default; unknown names are errors.
+        ///
+        /// Each setting has a method here, a name in configuration files and,
+        /// unless it is a secret, an option of that name in
+        /// `s3://bucket/prefix?name=value`.
+        ///
+        /// ```
+        /// use lepton_providers::s3::{Preset, S3Config};
+        /// let config = S3Config::new("photos").endpoint("http://127.0.0.1:9000").preset(Preset::Minio);
+        /// let same: S3Config = serde_json::from_str(
+        ///     r#"{"bucket": "photos", "endpoint": "http://127.0.0.1:9000", "preset": "minio"}"#,
+        /// )?;
+        /// assert_eq!(format!("{config:?}"), format!("{same:?}"));
+        /// # Ok::<(), serde_json::Error>(())
+        /// ```
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct S3Config {
+            #[serde(default)]
+            pub(super) bucket: String,
+            $($(#[doc = $doc])+
+            #[serde(default, $($($serde)*)?)]
+            pub(super) $name: Option<$type>,)*
+        }
+
+        impl S3Config {
+            /// Settings for this bucket.
+            pub fn new(bucket: impl Into<String>) -> Self {
+                Self { bucket: bucket.into(), $($name: None,)* }
+            }
+
+            $($(#[doc = $doc])+
+            #[must_use]
+            pub fn $name(mut self, value: impl Into<$type>) -> Self {
+                self.$name = Some(value.into());
+                self
+            }
+            )*
+
+            /// These settings, but for those that `other` has.
+            #[must_use]
+            pub fn overridden_by(mut self, other: Self) -> Self {
+                if !other.bucket.is_empty() {
+                    self.bucket = other.bucket;
+                }
+                $(self.$name = other.$name.or(self.$name);)*
+                self
+            }
+        }
+    };
+}
+
+settings! {
+    /// Address of the store, such as `https://minio.example:9000`. Default:
+    /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`,
+    /// else Amazon's for the region.
+    endpoint: String,
+    /// Region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's
+    /// `region`, else `us-east-1`. A server that names another one is believed.
+    region: String,
+    /// Profile in the shared config files. Default: `AWS_PROFILE`, else
+    /// `default`. If set, credentials in the environment are not used.
+    profile: String,
+    /// Id of the access key; goes with `secret_access_key`.
+    access_key_id: String,
+    /// Secret of the access key. Not accepted in URLs.
+    secret_access_key: SecretString,
+    /// Token of a temporary access key. Not accepted in URLs.
+    session_token: SecretString,
+    /// Sends requests without a signature, for public buckets.
+    #[serde(alias = "no_sign_request", deserialize_with = "flag")]
+    anonymous: bool,
+    /// How the bucket stands in the address.
+    addressing_style: AddressingStyle,
+    /// PEM file of the certificates to trust instead of the system's. Default:
+    /// `AWS_CA_BUNDLE`, the profile's `ca_bundle`.
+    ca_file: PathBuf,
+    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
+    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
+    /// accepted in URLs: it may hold a password.
+    proxy: SecretString,
+    /// Longest time to make a connection (`10s`).
+    #[serde(deserialize_with = "duration")]
+    connect_timeout: Duration,
+    /// Longest time without a byte in either direction (`30s`). There is no
+    /// limit for a whole request.
+    #[serde(deserialize_with = "duration")]
+    idle_timeout: Duration,
+    /// Most unused connections that are kept (64).
+    #[serde(deserialize_with = "number")]
+    max_idle_connections: u64,
+    /// Which store it is.
+    preset: Preset,
+    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
+    /// from the preset, as JSON.
+    #[serde(deserialize_with = "json")]
+    capabilities: serde_json::Value,
+    /// Most bytes that are held to be hashed before they are sent (32 MiB), for
+    /// stores that take uploads neither in signed chunks nor with trailers. A
+    /// larger body is refused.
+    #[serde(deserialize_with = "number")]
+    upload_buffer: u64,
+    /// Storage class of new objects, unless a call names one.
+    storage_class: String,
+    /// Encryption with keys of the store.
+    sse: ServerSideEncryption,
+    /// Key for `aws:kms`.
+    sse_kms_key_id: String,
+    /// Key for SSE-C: 32 bytes in Base64. Needs https. Not accepted in URLs.
+    sse_customer_key: SecretString,
+    /// Agrees to pay for requests to buckets where the requester does.
+    #[serde(deserialize_with = "flag")]
+    requester_pays: bool,
+    /// Account that must own the bucket; else requests are refused.
+    expected_bucket_owner: String,
+}
+
+/// Settings that a URL must not hold.
+pub(crate) const SECRET_SETTINGS: [&str; 4] = ["secret_access_key", "session_token", "sse_customer_key", "proxy"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_taken_for_every_type_and_unknown_names_list_the_known() {
+        let config: S3Config = serde_json::from_str(
+            r#"{"bucket": "b", "no_sign_request": "true", "requester_pays": true, "idle_timeout": "1m 5s",
+                "connect_timeout": 3, "max_idle_connections": "7", "sse": "aws:kms", "addressing_style": "virtual",
+                "capabilities": "{\"delete_batch\": 5}", "secret_access_key": "s3cr3t"}"#,
+        )
+        .unwrap();
+        assert_eq!(config.anonymous, Some(true));
+        assert_eq!(config.requester_pays, Some(true));
+        assert_eq!(config.idle_timeout, Some(Duration::from_secs(65)));
+        assert_eq!(config.connect_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(config.max_idle_connections, Some(7));
+        assert_eq!(config.capabilities.as_ref().unwrap()["delete_batch"], 5);
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        let error = serde_json::from_str::<S3Config>(r#"{"regoin": "x"}"#).unwrap_err().to_string();
+        assert!(error.contains("regoin") && error.contains("`region`"), "{error}");
+        for wrong in [r#"{"anonymous": "maybe"}"#, r#"{"idle_timeout": "soon"}"#, r#"{"upload_buffer": -1}"#] {
+            assert!(serde_json::from_str::<S3Config>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_more_special_settings_win() {
+        let base = S3Config::new("a").region("r").endpoint("http://x");
+        let both = base.overridden_by(S3Config::new("b").region("s"));
+        assert_eq!((both.bucket.as_str(), both.region.as_deref()), ("b", Some("s")));
+        assert_eq!(both.endpoint.as_deref(), Some("http://x"));
+    }
+}

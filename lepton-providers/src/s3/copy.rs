@@ -1,0 +1,140 @@
+//! Copies that the store makes itself.
+
+use async_trait::async_trait;
+use http::header::HeaderName;
+use http::{HeaderMap, Method};
+use lepton_core::{
+    CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, ObjectKey, PartReceipt, PartSpec, Precondition,
+    PutReceipt, Result, ServerCheck, ServerCopy, Storage as _, Upload,
+};
+
+use super::client::{Client, Request, expect_success, header};
+use super::encode::{encode_path, encode_query};
+use super::headers::{insert, insert_precondition, version};
+use super::list::{expect_root, wrong};
+use super::multipart::{document_checksums, part_query};
+use super::presets;
+use super::storage::S3Storage;
+use super::xml::Element;
+
+/// The largest object that one request copies ("CopyObject" in the Amazon S3
+/// API reference).
+const LARGEST: u64 = 5 << 30;
+
+const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+const COPY_SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
+const COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
+
+#[async_trait]
+impl ServerCopy for S3Storage {
+    /// Every bucket behind the same endpoint, if the credentials permit it.
+    fn reaches(&self, source_url: &str) -> bool {
+        let endpoint_of = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
+        source_url.starts_with("s3://") && endpoint_of(source_url) == endpoint_of(self.url())
+    }
+
+    fn largest(&self) -> u64 {
+        LARGEST
+    }
+
+    async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
+        self.check_reach(&source).map_err(|error| error.with_operation("copy"))?;
+        self.client.copy(&source, key, &options).await
+    }
+
+    async fn copy_part(&self, source: CopySource, upload: &Upload, part: PartSpec) -> Result<PartReceipt> {
+        let copied = match self.check_reach(&source) {
+            Ok(()) => self.client.copy_part(&source, upload, &part).await,
+            Err(error) => Err(error),
+        };
+        copied.map_err(|error| error.with_operation("copy_part").with_context("part", part.number))
+    }
+}
+
+impl S3Storage {
+    fn check_reach(&self, source: &CopySource) -> Result<()> {
+        if self.reaches(&source.store) {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!("{} cannot copy from {} by itself", self.url(), source.store)))
+    }
+}
+
+impl Client {
+    async fn copy(&self, source: &CopySource, key: &ObjectKey, options: &CopyOptions) -> Result<PutReceipt> {
+        self.check_key(key, "copy")?;
+        if options.precondition != Precondition::None && !presets::copies_conditionally(&self.capabilities) {
+            let message = format!("the {} store copies under no condition", self.capabilities.preset);
+            return Err(Error::unsupported(message).with_operation("copy").with_context("key", key));
+        }
+        let attributes = options.attributes.clone().unwrap_or_default();
+        let mut headers = self.write_headers(&attributes, options.storage_class.as_deref())?;
+        if options.attributes.is_some() {
+            headers
+                .extend([header("x-amz-metadata-directive", "REPLACE"), header("x-amz-tagging-directive", "REPLACE")]);
+        }
+        self.insert_source(&mut headers, source)?;
+        let if_absent = insert_precondition(&mut headers, &options.precondition)?;
+        let mut request = Request::new("copy", Method::PUT, Some(key)).headers(headers);
+        request.if_absent = if_absent;
+        let (headers, root) = self.send_for_document(request).await?;
+        read_result(&root, |root| {
+            Ok(PutReceipt::new(ServerCheck::None)
+                .etag(root.text("ETag").map(ETag::new))
+                .version(version(&headers))
+                .checksums(document_checksums(root)))
+        })
+        .map_err(|error| error.with_operation("copy").with_context("key", key))
+    }
+
+    async fn copy_part(&self, source: &CopySource, upload: &Upload, part: &PartSpec) -> Result<PartReceipt> {
+        let mut headers = HeaderMap::new();
+        self.insert_source(&mut headers, source)?;
+        if part.is_empty() {
+            return Err(Error::invalid_input("a part without bytes cannot be copied").with_context("key", &upload.key));
+        }
+        let range = format!("bytes={}-{}", part.range.start, part.range.end - 1);
+        insert(&mut headers, COPY_SOURCE_RANGE, &range)?;
+        let request = Request::new("copy_part", Method::PUT, Some(&upload.key))
+            .query(part_query(upload, part.number))
+            .headers(headers);
+        let (_, root) = self.send_for_document(request).await?;
+        read_result(&root, |root| {
+            let etag = root.text("ETag").ok_or_else(|| wrong("a part without a tag"))?;
+            let checksum = document_checksums(root).into_iter().next();
+            Ok(PartReceipt::new(part.number, part.len(), ETag::new(etag)).checksum(checksum))
+        })
+        .map_err(|error| error.with_context("key", &upload.key))
+    }
+
+    fn insert_source(&self, headers: &mut HeaderMap, source: &CopySource) -> Result<()> {
+        let bucket = source.store.strip_prefix("s3://").unwrap_or_default();
+        let bucket = bucket.split('?').next().unwrap_or_default();
+        let mut path = format!("{bucket}/{}", encode_path(source.key.as_bytes()));
+        if let Some(version) = &source.version {
+            path.push_str("?versionId=");
+            path.push_str(&encode_query(version.as_str().as_bytes()));
+        }
+        insert(headers, COPY_SOURCE, &path)?;
+        if let Some(etag) = &source.if_match {
+            insert(headers, COPY_SOURCE_IF_MATCH, etag.as_str())?;
+        }
+        headers.extend(self.options.customer_key.clone());
+        headers.extend(self.options.copy_source_key.clone());
+        Ok(())
+    }
+}
+
+/// Reads the answer to a copy, which can be an error though its status is 200.
+fn read_result<T>(document: &[u8], read: impl FnOnce(&Element<'_>) -> Result<T>) -> Result<T> {
+    let result = Element::parse(document).and_then(|root| {
+        expect_success(&root)?;
+        // Some stores call the one by the other's name.
+        expect_root(&root, &["CopyObjectResult", "CopyPartResult"])?;
+        read(&root)
+    });
+    result.map_err(|error| match error.kind() {
+        ErrorKind::Unexpected => error.with_effect(Effect::Unknown),
+        _ => error,
+    })
+}

@@ -1,0 +1,206 @@
+//! Credentials that a command prints (`credential_process`).
+//!
+//! Format: "Sourcing credentials with an external process" in the AWS CLI user
+//! guide. The command runs without a shell; what it prints is a secret and
+//! never stands in an error.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::{Credentials, CredentialsProvider};
+use crate::s3::time::parse_iso8601;
+
+/// The most that a command may print, in bytes.
+const MOST_OUTPUT: u64 = 64 << 10;
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a command for credentials.
+#[derive(Debug)]
+pub(crate) struct ProcessCredentials {
+    command: Vec<String>,
+    env: SharedEnv,
+}
+
+impl ProcessCredentials {
+    pub(crate) fn new(command: &str, env: SharedEnv) -> Result<Self> {
+        let words = split(command).filter(|words| !words.is_empty());
+        let Some(command) = words else {
+            return Err(Error::invalid_input("credential_process is empty or has an open quote"));
+        };
+        Ok(Self { command, env })
+    }
+
+    fn failed(&self, why: &'static str) -> Error {
+        let name = self.command.first().map_or("", String::as_str);
+        Error::new(ErrorKind::Unauthenticated, format!("credential_process {name:?} {why}"))
+    }
+
+    async fn output(&self, child: &mut Child) -> Result<Zeroizing<Vec<u8>>> {
+        let Some(stdout) = child.stdout.take() else { return Err(self.failed("has no output")) };
+        let reading = self.env.run_blocking(move || {
+            let mut output = Zeroizing::new(Vec::new());
+            stdout.take(MOST_OUTPUT + 1).read_to_end(&mut output).map(|_| output)
+        });
+        match select(Box::pin(reading.join()), self.env.sleep(PATIENCE)).await {
+            Either::Left((output, _)) => {
+                let output = output?.map_err(|error| self.failed("cannot be read from").with_source(error))?;
+                if output.len() as u64 > MOST_OUTPUT { Err(self.failed("prints too much")) } else { Ok(output) }
+            }
+            Either::Right(_) => Err(self.failed("took longer than a minute")),
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialsProvider for ProcessCredentials {
+    async fn credentials(&self) -> Result<Credentials> {
+        let (program, arguments) = self.command.split_first().ok_or_else(|| self.failed("is empty"))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| self.failed("cannot be started").with_source(error))?;
+        let output = self.output(&mut child).await;
+        if output.is_err() {
+            // It may have ended by itself, which is as good.
+            let _ = child.kill();
+        }
+        let status = self.env.run_blocking(move || child.wait()).join().await?;
+        let output = output?;
+        match status {
+            Ok(status) if status.success() => self.parse(&output),
+            Ok(_) => Err(self.failed("ended with a failure")),
+            Err(error) => Err(self.failed("cannot be waited for").with_source(error)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Printed {
+    version: u32,
+    access_key_id: String,
+    secret_access_key: SecretString,
+    session_token: Option<SecretString>,
+    expiration: Option<String>,
+}
+
+impl ProcessCredentials {
+    fn parse(&self, output: &[u8]) -> Result<Credentials> {
+        // The parser's own words could quote the output: they are left out.
+        let printed: Printed = serde_json::from_slice(output)
+            .map_err(|_| self.failed("did not print the JSON of version 1 with AccessKeyId and SecretAccessKey"))?;
+        if printed.version != 1
+            || printed.access_key_id.is_empty()
+            || printed.secret_access_key.expose_secret().is_empty()
+        {
+            return Err(self.failed("did not print credentials of version 1"));
+        }
+        let expires = match printed.expiration {
+            None => None,
+            Some(text) => {
+                Some(parse_expiration(&text).ok_or_else(|| self.failed("printed an Expiration that is no date"))?)
+            }
+        };
+        Ok(Credentials::new(printed.access_key_id, printed.secret_access_key)
+            .session_token(printed.session_token)
+            .expires(expires))
+    }
+}
+
+/// ISO 8601 in UTC, written with `Z` or as `+00:00`.
+fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
+    match text.strip_suffix("+00:00") {
+        Some(utc) => parse_iso8601(&format!("{utc}Z")),
+        None => parse_iso8601(text),
+    }
+}
+
+/// Words as a shell would split them: quotes and backslashes, nothing else.
+/// `None` if a quote stays open.
+fn split(command: &str) -> Option<Vec<String>> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut characters = command.chars();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (Some(open), close) if open == close => quote = None,
+            (Some('\''), other) => word.get_or_insert_default().push(other),
+            (Some(_), '\\') => match characters.next()? {
+                escaped @ ('"' | '\\') => word.get_or_insert_default().push(escaped),
+                other => word.get_or_insert_default().extend(['\\', other]),
+            },
+            (Some(_), other) => word.get_or_insert_default().push(other),
+            (None, open @ ('"' | '\'')) => {
+                word.get_or_insert_default();
+                quote = Some(open);
+            }
+            (None, '\\') => word.get_or_insert_default().push(characters.next()?),
+            (None, space) if space.is_whitespace() => words.extend(word.take()),
+            (None, other) => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use lepton_core::SystemEnv;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    async fn run(command: &str) -> Result<Credentials> {
+        ProcessCredentials::new(command, SystemEnv::shared())?.credentials().await
+    }
+
+    #[tokio::test]
+    async fn prints_credentials() {
+        let json = r#"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s3cr3t","SessionToken":"t","Expiration":"2030-01-01T00:00:00+00:00"}"#;
+        let credentials = run(&format!("printf %s '{json}'")).await.unwrap();
+        assert_eq!(credentials.access_key_id, "A");
+        assert_eq!(credentials.secret_access_key.expose_secret(), "s3cr3t");
+        assert_eq!(credentials.expires, parse_iso8601("2030-01-01T00:00:00Z"));
+        assert!(!format!("{credentials:?}").contains("s3cr3t"));
+    }
+
+    #[tokio::test]
+    async fn failures_name_the_command_and_never_its_output() {
+        for command in
+            ["/nonexistent/command", "false", "printf 's3cr3t'", "sh -c 'yes s3cr3t'", "sh -c 'echo s3cr3t; exit 3'"]
+        {
+            let error = run(command).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{command}");
+            let program = command.split(' ').next().unwrap();
+            assert!(error.to_string().contains(program), "{error}");
+            assert!(!format!("{error:?} {}", error.report()).contains("s3cr3t"), "{error:?}");
+        }
+        assert_eq!(run("sh -c 'open").await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn words_are_split_as_by_a_shell() {
+        assert_eq!(split(r#"a  "b c" 'd"e' f\ g "h\"i\n" """#).unwrap(), ["a", "b c", "d\"e", "f g", "h\"i\\n", ""]);
+        assert_eq!(split("a 'b"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_panics(command in "\\PC*") {
+            split(&command);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The shared config and credentials files.
+//!
+//! Format: "Shared config and credentials files" in the AWS SDKs and Tools
+//! Reference Guide. As in botocore there are no comments behind a value.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use lepton_core::{Error, ErrorKind, Result};
+use secrecy::SecretString;
+
+/// Where profiles are looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ProfileFiles {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) credentials: Option<PathBuf>,
+}
+
+impl ProfileFiles {
+    /// The files that the environment names, or those in the home folder.
+    pub(crate) fn from_env(var: &dyn Fn(&str) -> Option<String>) -> Self {
+        let home = var("HOME").map(PathBuf::from);
+        let path = |name: &str, default: &str| match var(name) {
+            Some(path) => Some(PathBuf::from(path)),
+            None => home.as_ref().map(|home| home.join(".aws").join(default)),
+        };
+        Self {
+            config: path("AWS_CONFIG_FILE", "config"),
+            credentials: path("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        }
+    }
+
+    /// The profile of this name, from both files; what the credentials file
+    /// says counts. `None` if neither has it.
+    pub(crate) fn profile(&self, name: &str) -> Result<Option<Profile>> {
+        let config = read(self.config.as_deref())?;
+        let credentials = read(self.credentials.as_deref())?;
+        let of_config = match name {
+            "default" => config.get("default").or_else(|| config.get("profile default")),
+            name => config.get(&format!("profile {name}")),
+        };
+        let of_credentials = credentials.get(name);
+        if of_config.is_none() && of_credentials.is_none() {
+            return Ok(None);
+        }
+        let mut values = of_config.cloned().unwrap_or_default();
+        values.extend(of_credentials.cloned().unwrap_or_default());
+        let services = values.get("services").and_then(|services| config.get(&format!("services {services}")));
+        let service_endpoint = services.and_then(|services| services.get("s3.endpoint_url")).cloned();
+        if let Some(endpoint) = service_endpoint {
+            values.insert("endpoint_url".into(), endpoint);
+        }
+        Ok(Some(Profile { name: name.to_owned(), values }))
+    }
+
+    /// The paths, for messages.
+    pub(crate) fn describe(&self) -> String {
+        let paths: Vec<String> =
+            [&self.config, &self.credentials].into_iter().flatten().map(|path| path.display().to_string()).collect();
+        if paths.is_empty() { "no files: HOME is not set".into() } else { paths.join(" and ") }
+    }
+}
+
+/// One profile.
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    values: BTreeMap<String, String>,
+}
+
+/// Ways to get credentials that are not built in.
+const UNSUPPORTED: [&str; 5] =
+    ["role_arn", "source_profile", "web_identity_token_file", "sso_session", "sso_start_url"];
+
+impl Profile {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
+        self.get(name).map(SecretString::from)
+    }
+
+    /// Refuses a profile that gets its credentials in a way that is not built
+    /// in, rather than use others than it means.
+    pub(crate) fn check_supported(&self) -> Result<()> {
+        match UNSUPPORTED.iter().find(|name| self.get(name).is_some()) {
+            None => Ok(()),
+            Some(name) => Err(Error::unsupported(format!(
+                "profile {:?} uses {name}, which is not built in; run `aws configure export-credentials` from a \
+                 credential_process, or inject a credentials provider",
+                self.name
+            ))),
+        }
+    }
+}
+
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+fn read(path: Option<&Path>) -> Result<Sections> {
+    let Some(path) = path else { return Ok(Sections::new()) };
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            parse(&String::from_utf8_lossy(&bytes)).map_err(|error| error.with_context("file", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Sections::new()),
+        Err(error) => Err(Error::io("cannot read the profiles", error).with_context("file", path.display())),
+    }
+}
+
+/// Sections, names and values. An indented line belongs to the name above it:
+/// `s3 =`, then `  endpoint_url = x`, is `s3.endpoint_url`.
+fn parse(text: &str) -> Result<Sections> {
+    let mut sections = Sections::new();
+    let mut section: Option<String> = None;
+    let mut parent = String::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let content = line.trim();
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            continue;
+        }
+        let wrong = |why| Error::new(ErrorKind::InvalidInput, format!("profiles, line {number}: {why}"));
+        if let Some(header) = content.strip_prefix('[') {
+            let name = header.split(']').next().unwrap_or_default();
+            let name = name.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect::<Vec<_>>().join(" ");
+            if name.is_empty() || !header.contains(']') {
+                return Err(wrong("a section needs a name between [ and ]"));
+            }
+            sections.entry(name.clone()).or_default();
+            section = Some(name);
+            parent.clear();
+            continue;
+        }
+        let Some(values) = section.as_ref().and_then(|name| sections.get_mut(name)) else {
+            return Err(wrong("a value outside of any section"));
+        };
+        let nested = line.starts_with([' ', '\t']) && !parent.is_empty();
+        let Some((name, value)) = content.split_once('=') else {
+            // The continuation of a value that nothing here needs.
+            if nested {
+                continue;
+            }
+            return Err(wrong("neither a [section] nor `name = value`"));
+        };
+        let name = name.trim().to_ascii_lowercase();
+        let name = if nested { format!("{parent}.{name}") } else { name };
+        if !nested {
+            parent.clone_from(&name);
+        }
+        values.insert(name, value.trim().to_owned());
+    }
+    Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONFIG: &str = "
+# a comment
+[default]
+region = eu-central-1
+[profile work]
+region=us-west-2
+services = local
+s3 =
+    addressing_style = path
+credential_process = /bin/sh -c \"echo # no comment\"
+[profile  \"two words\"]
+role_arn = arn:aws:iam::1:role/x
+[services local]
+s3 =
+  endpoint_url = http://127.0.0.1:9000
+";
+
+    fn files(config: &str, credentials: &str) -> (tempfile::TempDir, ProfileFiles) {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("config"), folder.path().join("credentials"));
+        std::fs::write(&a, config).unwrap();
+        std::fs::write(&b, credentials).unwrap();
+        (folder, ProfileFiles { config: Some(a), credentials: Some(b) })
+    }
+
+    #[test]
+    fn both_files_make_one_profile() {
+        let (_folder, files) = files(CONFIG, "[work]\naws_access_key_id = A\naws_secret_access_key=b=c\n");
+        let work = files.profile("work").unwrap().unwrap();
+        for (name, value) in [
+            ("region", "us-west-2"),
+            ("aws_access_key_id", "A"),
+            ("aws_secret_access_key", "b=c"),
+            ("s3.addressing_style", "path"),
+            ("endpoint_url", "http://127.0.0.1:9000"),
+            ("credential_process", "/bin/sh -c \"echo # no comment\""),
+        ] {
+            assert_eq!(work.get(name), Some(value), "{name}");
+        }
+        work.check_supported().unwrap();
+        assert_eq!(files.profile("default").unwrap().unwrap().get("region"), Some("eu-central-1"));
+        assert!(files.profile("nobody").unwrap().is_none());
+        let error = files.profile("two words").unwrap().unwrap().check_supported().unwrap_err();
+        assert!(error.to_string().contains("role_arn"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_empty_and_a_wrong_line_is_named() {
+        let none = ProfileFiles { config: Some("/nonexistent/config".into()), credentials: None };
+        assert!(none.profile("default").unwrap().is_none());
+        let (_folder, files) = files("[default]\nregion\n", "");
+        let error = files.profile("default").err().unwrap();
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\[\\]=#; \t\na-z\"\\\\]*") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Where requests go.
+
+use http::HeaderValue;
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+
+use super::config::AddressingStyle;
+use super::encode::push_path;
+
+/// The address of a store, before a region and a bucket make it that of a host.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    base: Base,
+    virtual_host: bool,
+    bucket: String,
+}
+
+#[derive(Debug, Clone)]
+enum Base {
+    /// Amazon's, which follows the region.
+    Aws,
+    Fixed {
+        scheme: Scheme,
+        authority: Authority,
+        path: String,
+    },
+}
+
+impl Endpoint {
+    pub(super) fn new(bucket: &str, endpoint: Option<&str>, style: AddressingStyle) -> Result<Self> {
+        let base = endpoint.map_or(Ok(Base::Aws), parse)?;
+        let is_aws = match &base {
+            Base::Aws => true,
+            Base::Fixed { authority, .. } => is_aws_host(authority.host()),
+        };
+        check_bucket(bucket)?;
+        let virtual_host = match style {
+            AddressingStyle::Path => false,
+            AddressingStyle::Virtual if !is_host_label(bucket, true) => {
+                let message = format!("the bucket {bucket:?} cannot be part of a host name; use addressing_style=path");
+                return Err(Error::invalid_input(message));
+            }
+            AddressingStyle::Virtual => true,
+            AddressingStyle::Auto => is_aws && is_host_label(bucket, false),
+        };
+        Ok(Self { base, virtual_host, bucket: bucket.to_owned() })
+    }
+
+    pub(super) fn is_aws(&self) -> bool {
+        match &self.base {
+            Base::Aws => true,
+            Base::Fixed { authority, .. } => is_aws_host(authority.host()),
+        }
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        match &self.base {
+            Base::Aws => true,
+            Base::Fixed { scheme, .. } => *scheme == Scheme::HTTPS,
+        }
+    }
+
+    /// The endpoint in canonical form; `None` for Amazon's own.
+    pub(super) fn canonical(&self) -> Option<String> {
+        match &self.base {
+            Base::Aws => None,
+            Base::Fixed { scheme, authority, path } => Some(format!("{scheme}://{authority}{path}")),
+        }
+    }
+
+    /// The host and path for a region.
+    pub(super) fn target(&self, region: &str) -> Result<Target> {
+        let (scheme, host, path) = match &self.base {
+            Base::Aws => {
+                let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+                (Scheme::HTTPS, format!("s3.{region}.{suffix}"), "")
+            }
+            Base::Fixed { scheme, authority, path } => (scheme.clone(), authority.to_string(), path.as_str()),
+        };
+        let (host, path) = if self.virtual_host {
+            (format!("{}.{host}", self.bucket), format!("{path}/"))
+        } else {
+            (host, format!("{path}/{}/", self.bucket))
+        };
+        let wrong = |source: http::Error| {
+            Error::invalid_input(format!("{host:?} is not a host name; check bucket, endpoint and region"))
+                .with_source(source)
+        };
+        Ok(Target {
+            region: region.to_owned(),
+            authority: host.parse().map_err(|error| wrong(http::Error::from(error)))?,
+            host: HeaderValue::from_str(&host).map_err(|error| wrong(error.into()))?,
+            scheme,
+            path,
+        })
+    }
+}
+
+/// Where the requests for a bucket go, once the region is settled.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) region: String,
+    pub(super) host: HeaderValue,
+    scheme: Scheme,
+    authority: Authority,
+    /// The bucket's own path; keys follow it.
+    path: String,
+}
+
+impl Target {
+    /// The encoded path of a key, or of the bucket.
+    pub(super) fn path(&self, key: Option<&ObjectKey>) -> String {
+        let mut path = self.path.clone();
+        match key {
+            Some(key) => push_path(&mut path, key.as_bytes()),
+            None if path.len() > 1 => path.truncate(path.len() - 1),
+            None => {}
+        }
+        path
+    }
+
+    /// The address of a path that is encoded already.
+    pub(super) fn uri(&self, path: &str, query: &str) -> Result<Uri> {
+        let text = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
+        let wrong = |source: http::Error| {
+            Error::new(ErrorKind::InvalidKey, "the key makes no valid address; it may be too long").with_source(source)
+        };
+        let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|e| wrong(e.into()))?;
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+            .map_err(wrong)
+    }
+}
+
+fn parse(endpoint: &str) -> Result<Base> {
+    let refuse = |why: &str| Error::invalid_input(format!("endpoint {endpoint:?} {why}"));
+    let uri: Uri = endpoint.parse().map_err(|_| refuse("is not an address such as https://host:port"))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(refuse("needs a scheme and a host, such as https://host:port"));
+    };
+    if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
+        return Err(refuse("must begin with http:// or https://"));
+    }
+    if authority.as_str().contains('@') {
+        return Err(Error::invalid_input("an endpoint must not hold a user name or password"));
+    }
+    if uri.query().is_some() {
+        return Err(refuse("must not have a query"));
+    }
+    let default_port = if *scheme == Scheme::HTTP { ":80" } else { ":443" };
+    let lower = authority.as_str().to_ascii_lowercase();
+    let lower = lower.strip_suffix(default_port).unwrap_or(&lower);
+    let authority = lower.parse().map_err(|_| refuse("has no valid host"))?;
+    Ok(Base::Fixed { scheme: scheme.clone(), authority, path: uri.path().trim_end_matches('/').to_owned() })
+}
+
+fn is_aws_host(host: &str) -> bool {
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+}
+
+fn check_bucket(bucket: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if bucket.is_empty() {
+        return Err(Error::invalid_input("no bucket is named; write s3://bucket/prefix"));
+    }
+    if !bucket.bytes().all(allowed) || bucket.starts_with('.') || bucket.len() > 255 {
+        let message = format!("{bucket:?} is not a bucket name: letters, digits, `-`, `.` and `_` are allowed");
+        return Err(Error::invalid_input(message));
+    }
+    Ok(())
+}
+
+/// Whether a certificate for `*.host` covers the bucket in front of it; with
+/// dots it is still a host name, but not covered.
+fn is_host_label(bucket: &str, dots: bool) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
+    (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(allowed)
+        && !bucket.starts_with('-')
+        && !bucket.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(bucket: &str, endpoint: Option<&str>, style: AddressingStyle, region: &str, key: &str) -> String {
+        let target = Endpoint::new(bucket, endpoint, style).unwrap().target(region).unwrap();
+        let key = (!key.is_empty()).then(|| ObjectKey::try_from(key).unwrap());
+        target.uri(&target.path(key.as_ref()), "").unwrap().to_string()
+    }
+
+    #[test]
+    fn addresses_of_both_styles() {
+        use AddressingStyle::{Auto, Path, Virtual};
+        for (bucket, endpoint, style, region, key, expected) in [
+            ("abc", None, Auto, "us-west-2", "k", "https://abc.s3.us-west-2.amazonaws.com/k"),
+            ("a.b.c", None, Auto, "us-west-2", "k", "https://s3.us-west-2.amazonaws.com/a.b.c/k"),
+            ("abc", None, Auto, "cn-north-1", "", "https://abc.s3.cn-north-1.amazonaws.com.cn/"),
+            ("abc", None, Path, "us-west-2", "/../k//", "https://s3.us-west-2.amazonaws.com/abc//../k//"),
+            ("abc", Some("http://127.0.0.1:9000/"), Auto, "x", "", "http://127.0.0.1:9000/abc"),
+            ("abc", Some("HTTP://Host:80/base/"), Auto, "x", "./k ", "http://host/base/abc/./k%20"),
+            ("abc", Some("https://host:443"), Virtual, "x", "/k", "https://abc.host//k"),
+        ] {
+            assert_eq!(address(bucket, endpoint, style, region, key), expected);
+        }
+    }
+
+    #[test]
+    fn wrong_endpoints_and_buckets_are_refused() {
+        for endpoint in ["", "host:80", "ftp://host", "https://user:s3cr3t@host", "https://host/?x", "/path"] {
+            let error = Endpoint::new("abc", Some(endpoint), AddressingStyle::Auto).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(!error.to_string().contains("s3cr3t"));
+        }
+        for bucket in ["", "a/b", "a b", "..", "a?b"] {
+            assert!(Endpoint::new(bucket, None, AddressingStyle::Auto).is_err(), "{bucket}");
+        }
+        assert!(Endpoint::new("UPPER", None, AddressingStyle::Virtual).is_err());
+    }
+}

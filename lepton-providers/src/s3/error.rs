@@ -1,0 +1,285 @@
+//! What a store's refusal means.
+//!
+//! Codes: "Error responses" in the Amazon S3 API reference, and the codes that
+//! MinIO and versitygw add.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use lepton_core::{Effect, Error, ErrorKind, Retry};
+
+use super::xml::Element;
+
+/// The longest message of a server that is passed on, in characters.
+const LONGEST_MESSAGE: usize = 300;
+/// How long to wait where a server asks to but does not say how long.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// What a server says when it refuses.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: Option<String>,
+    pub(super) region: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    delete_marker: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Self {
+        let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+        let document = Element::parse(body).ok();
+        let error = document.as_ref().filter(|root| root.name() == b"Error");
+        let field = |name: &str| error.and_then(|error| error.text(name)).map(printable);
+        Self {
+            status: status.as_u16(),
+            code: field("Code").or_else(|| header("x-minio-error-code")),
+            region: header("x-amz-bucket-region").or_else(|| field("Region")),
+            message: field("Message").or_else(|| header("x-minio-error-desc")),
+            request_id: header("x-amz-request-id").or_else(|| field("RequestId")),
+            retry_after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now)),
+            delete_marker: header("x-amz-delete-marker").is_some_and(|value| value == "true"),
+        }
+    }
+
+    /// An error inside an answer that is otherwise fine.
+    pub(super) fn inside(error: &Element<'_>) -> Self {
+        let field = |name: &str| error.text(name).map(printable);
+        Self { status: 200, code: field("Code"), message: field("Message"), ..Self::default() }
+    }
+
+    /// The error to report. `writes`: whether the request could have changed
+    /// something, so that a failure of the server leaves its outcome unknown.
+    pub(super) fn into_error(self, writes: bool) -> Error {
+        let (kind, retry) = self.meaning();
+        let failed_inside = self.status >= 500 || (self.status == 200 && retry != Retry::Never);
+        let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
+        let message = match &self.message {
+            Some(words) => format!("{}: {words}", sentence(kind)),
+            None => sentence(kind).to_owned(),
+        };
+        let mut error = Error::new(kind, message)
+            .with_retry(retry)
+            .with_effect(if unknown { Effect::Unknown } else { Effect::None })
+            .with_status(self.status);
+        if let Some(code) = self.code {
+            error = error.with_code(code);
+        }
+        if let Some(id) = self.request_id {
+            error = error.with_request_id(id);
+        }
+        error
+    }
+
+    fn meaning(&self) -> (ErrorKind, Retry) {
+        let (kind, retry) = self.code.as_deref().and_then(by_code).unwrap_or_else(|| self.by_status());
+        let retry = match (retry, self.retry_after) {
+            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (retry, _) => retry,
+        };
+        (kind, retry)
+    }
+
+    fn by_status(&self) -> (ErrorKind, Retry) {
+        use ErrorKind as K;
+        let never = |kind| (kind, Retry::Never);
+        match self.status {
+            404 => never(K::NotFound),
+            405 if self.delete_marker => never(K::NotFound),
+            401 => never(K::Unauthenticated),
+            403 => never(K::PermissionDenied),
+            409 => (K::Conflict, Retry::Now),
+            412 => never(K::PreconditionFailed),
+            413 => never(K::TooLarge),
+            400 | 416 => never(K::InvalidInput),
+            405 | 501 => never(K::Unsupported),
+            408 => (K::Timeout, Retry::Now),
+            429 | 503 => (K::Throttled, Retry::After(DEFAULT_WAIT)),
+            507 => never(K::OutOfSpace),
+            500..=599 => (K::Unavailable, Retry::Now),
+            _ => never(K::Unexpected),
+        }
+    }
+}
+
+fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
+    use ErrorKind as K;
+    let never = |kind| (kind, Retry::Never);
+    Some(match code {
+        "NoSuchBucket" => never(K::BucketNotFound),
+        "NoSuchKey" | "NoSuchVersion" => never(K::NotFound),
+        "NoSuchUpload" => never(K::UploadNotFound),
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => never(K::PermissionDenied),
+        "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException" => {
+            (K::Unauthenticated, Retry::RefreshCredentials)
+        }
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "InvalidSecurity"
+        | "NotSignedUp"
+        | "AuthorizationHeaderMalformed"
+        | "CredentialsNotSupported"
+        | "InvalidClientTokenId"
+        | "MissingSecurityHeader"
+        | "MissingAuthenticationToken" => never(K::Unauthenticated),
+        "RequestTimeTooSkewed" => never(K::ClockSkew),
+        "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => never(K::AlreadyExists),
+        "PreconditionFailed" => never(K::PreconditionFailed),
+        "ConditionalRequestConflict" | "OperationAborted" => (K::Conflict, Retry::Now),
+        "InvalidObjectState" => never(K::Archived),
+        "EntityTooLarge" => never(K::TooLarge),
+        "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "InvalidDigest" => {
+            (K::ChecksumMismatch, Retry::Now)
+        }
+        "RequestTimeout" => (K::Timeout, Retry::Now),
+        "IncompleteBody" => (K::Network, Retry::Now),
+        "SlowDown"
+        | "SlowDownRead"
+        | "SlowDownWrite"
+        | "ServiceUnavailable"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "RequestThrottled"
+        | "BandwidthLimitExceeded" => (K::Throttled, Retry::After(DEFAULT_WAIT)),
+        "InternalError" => (K::Unavailable, Retry::Now),
+        "XMinioServerNotInitialized" => (K::Unavailable, Retry::After(DEFAULT_WAIT)),
+        "KeyTooLongError"
+        | "XMinioInvalidObjectName"
+        | "XMinioParentIsObject"
+        | "XMinioObjectExistsAsDirectory"
+        | "ObjectParentIsFile"
+        | "ExistingObjectIsDirectory"
+        | "DirectoryObjectContainsData"
+        | "InvalidObjectName" => never(K::InvalidKey),
+        "XMinioStorageFull" | "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded" | "InsufficientStorage" => {
+            never(K::OutOfSpace)
+        }
+        "NotImplemented" | "XNotImplemented" => never(K::Unsupported),
+        _ => return None,
+    })
+}
+
+/// What to say before the server's own words.
+fn sentence(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "there is no such object",
+        ErrorKind::BucketNotFound => "there is no such bucket",
+        ErrorKind::UploadNotFound => "there is no such upload; it was completed, aborted or has expired",
+        ErrorKind::Unauthenticated => "the credentials were refused",
+        ErrorKind::PermissionDenied => "the credentials do not permit this",
+        ErrorKind::ClockSkew => "this machine's clock is too far from the server's",
+        ErrorKind::PreconditionFailed => "the object is not the one that was expected",
+        ErrorKind::AlreadyExists => "it exists already",
+        ErrorKind::Archived => "the object is archived and must be restored before it can be read",
+        ErrorKind::TooLarge => "the object or part is too large for this store",
+        ErrorKind::ChecksumMismatch => "other bytes arrived than were sent",
+        ErrorKind::Throttled => "the store asks for fewer requests",
+        ErrorKind::Unavailable => "the store failed",
+        ErrorKind::InvalidKey => "the store cannot hold this key",
+        ErrorKind::OutOfSpace => "the store has no space left",
+        ErrorKind::Unsupported => "the store does not support this",
+        ErrorKind::Conflict => "another request changes the object at this moment",
+        _ => "the store refused the request",
+    }
+}
+
+/// A condition that failed, as the caller put it.
+pub(super) fn for_condition(error: Error, if_absent: bool) -> Error {
+    if if_absent && error.kind() == ErrorKind::PreconditionFailed {
+        return error.with_kind(ErrorKind::AlreadyExists);
+    }
+    error
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE).collect()
+}
+
+/// Seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    match value.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn error(status: u16, code: &str, writes: bool) -> Error {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why\n</Message></Error>");
+        let body = if code.is_empty() { String::new() } else { body };
+        let headers = HeaderMap::from_iter([("x-amz-request-id".parse().unwrap(), HeaderValue::from_static("R1"))]);
+        let status = StatusCode::from_u16(status).unwrap();
+        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(writes)
+    }
+
+    #[test]
+    fn kinds_retries_and_effects() {
+        use ErrorKind as K;
+        let after = Retry::After(DEFAULT_WAIT);
+        for (status, code, kind, retry, effect_of_write) in [
+            (404, "NoSuchBucket", K::BucketNotFound, Retry::Never, Effect::None),
+            (404, "NoSuchKey", K::NotFound, Retry::Never, Effect::None),
+            (404, "", K::NotFound, Retry::Never, Effect::None),
+            (404, "NoSuchUpload", K::UploadNotFound, Retry::Never, Effect::None),
+            (403, "SignatureDoesNotMatch", K::Unauthenticated, Retry::Never, Effect::None),
+            (400, "ExpiredToken", K::Unauthenticated, Retry::RefreshCredentials, Effect::None),
+            (403, "AccessDenied", K::PermissionDenied, Retry::Never, Effect::None),
+            (403, "RequestTimeTooSkewed", K::ClockSkew, Retry::Never, Effect::None),
+            (403, "InvalidObjectState", K::Archived, Retry::Never, Effect::None),
+            (409, "ConditionalRequestConflict", K::Conflict, Retry::Now, Effect::None),
+            (412, "", K::PreconditionFailed, Retry::Never, Effect::None),
+            (400, "BadDigest", K::ChecksumMismatch, Retry::Now, Effect::None),
+            (400, "EntityTooLarge", K::TooLarge, Retry::Never, Effect::None),
+            (503, "SlowDown", K::Throttled, after, Effect::Unknown),
+            (429, "", K::Throttled, after, Effect::None),
+            (500, "InternalError", K::Unavailable, Retry::Now, Effect::Unknown),
+            (502, "", K::Unavailable, Retry::Now, Effect::Unknown),
+            (501, "NotImplemented", K::Unsupported, Retry::Never, Effect::None),
+            (418, "Teapot", K::Unexpected, Retry::Never, Effect::None),
+        ] {
+            let write = error(status, code, true);
+            assert_eq!(
+                (write.kind(), write.retry(), write.effect()),
+                (kind, retry, effect_of_write),
+                "{status} {code}"
+            );
+            assert_eq!(error(status, code, false).effect(), Effect::None);
+            assert_eq!((write.status(), write.request_id()), (Some(status), Some("R1")));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_heard_in_both_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(Duration::from_secs(10)));
+        assert_eq!(retry_after("soon", now), None);
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("9"))]);
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", now);
+        assert_eq!(refusal.into_error(true).retry(), Retry::After(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_condition_is_named_as_the_caller_put_it() {
+        assert_eq!(for_condition(error(412, "", true), true).kind(), ErrorKind::AlreadyExists);
+        assert_eq!(for_condition(error(412, "", true), false).kind(), ErrorKind::PreconditionFailed);
+    }
+
+    #[test]
+    fn an_error_inside_a_success_is_unknown_where_another_try_could_help() {
+        let body = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>";
+        let inside = Refusal::inside(&Element::parse(body).unwrap()).into_error(true);
+        assert_eq!((inside.kind(), inside.effect()), (ErrorKind::Unavailable, Effect::Unknown));
+    }
+}

@@ -1,0 +1,43 @@
+//! Buckets in Amazon S3 and stores that speak its protocol.
+//!
+//! The way of a request: [`storage`] → the file named for the call ([`object`],
+//! [`list`], [`delete`], [`multipart`], [`copy`], [`versions`], [`bucket`]) → [`client`],
+//! which frames the bytes ([`payload`]), signs ([`sign`]) and sends.
+//!
+//! - [`config`], [`settings`]: what the user sets; [`auth`], [`credentials`]:
+//!   what environment and profiles add; [`build`]: a store of both
+//! - [`presets`]: what is known of stores
+//! - [`endpoint`], [`encode`], [`headers`], [`rfc2047`], [`time`], [`xml`]: the
+//!   protocol's forms
+//! - [`error`]: what a refusal means
+
+mod auth;
+mod bucket;
+mod build;
+mod client;
+mod config;
+mod copy;
+mod credentials;
+mod delete;
+mod encode;
+mod endpoint;
+mod error;
+mod headers;
+mod list;
+mod multipart;
+mod object;
+mod payload;
+mod presets;
+mod rfc2047;
+mod settings;
+mod sign;
+mod storage;
+mod time;
+mod versions;
+mod xml;
+
+pub use build::S3Builder;
+pub(crate) use config::SECRET_SETTINGS;
+pub use config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
+pub use credentials::{Credentials, CredentialsProvider};
+pub use storage::S3Storage;

@@ -1,0 +1,258 @@
+//! One object: describe, read, write.
+
+use std::ops::Range;
+
+use futures_util::StreamExt as _;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, IF_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use lepton_core::{
+    Attributes, Body, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, PutOptions,
+    PutReceipt, Result, VersionId,
+};
+
+use super::client::{Client, Reply, Request, header};
+use super::encode::Query;
+use super::headers::{
+    attributes, checksums, etag, insert, insert_attributes, insert_precondition, object_meta, text, version,
+};
+use super::payload::Payload;
+use super::presets;
+use super::xml::Element;
+
+const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+
+impl Client {
+    pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        let query = version_query(options.version.as_ref());
+        let request = Request::new("head", Method::HEAD, Some(key)).query(query).headers(self.read_headers());
+        let reply = match self.send(request).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.explain(key, options.version.as_ref(), error).await),
+        };
+        let size = text(&reply.headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
+        let size = size.ok_or_else(|| malformed("head", key, "no length of the object"))?;
+        let mut info = self.info(key, size, &reply.headers);
+        if options.tags {
+            info.attributes.tags = self.tags(key, options.version.as_ref(), &reply.headers).await?;
+        }
+        Ok(info)
+    }
+
+    /// A refused HEAD says nothing but its status. Where that leaves open what
+    /// is wrong (wrong key or no permission, no object or no bucket), a GET of
+    /// the first byte tells. Missing objects cost no second request once the
+    /// bucket has answered anything.
+    async fn explain(&self, key: &ObjectKey, version: Option<&VersionId>, error: Error) -> Error {
+        let seen = self.bucket_seen.load(std::sync::atomic::Ordering::Relaxed);
+        let open = match error.status() {
+            Some(404) => !seen && error.code().is_none(),
+            Some(400 | 403) => error.code().is_none(),
+            _ => false,
+        };
+        if !open {
+            return error;
+        }
+        let mut headers = self.read_headers();
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        let request = Request::new("head", Method::GET, Some(key)).query(version_query(version)).headers(headers);
+        match self.send(request).await {
+            Err(told) if told.status() == error.status() => told,
+            _ => error,
+        }
+    }
+
+    async fn tags(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+        headers: &HeaderMap,
+    ) -> Result<std::collections::BTreeMap<String, String>> {
+        // An object without tags has no such header.
+        if text(headers, "x-amz-tagging-count").is_none() {
+            return Ok(std::collections::BTreeMap::new());
+        }
+        let query = version_query(version).with("tagging", "");
+        let request = Request::new("get_tags", Method::GET, Some(key)).query(query);
+        let (_, document) = self.send_for_document(request).await?;
+        let root = Element::parse(&document).map_err(|error| error.with_operation("get_tags"))?;
+        let tags = root.child("TagSet").into_iter().flat_map(|set| set.children("Tag"));
+        let text = |tag: &Element<'_>, name| String::from_utf8_lossy(tag.bytes(name).unwrap_or_default()).into_owned();
+        Ok(tags.map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect())
+    }
+
+    pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        if let Some(range) = &options.range
+            && range.is_empty()
+        {
+            return self.get_nothing(key, range.start, options.version, options.if_match).await;
+        }
+        let mut headers = self.read_headers();
+        if let Some(range) = &options.range {
+            insert(&mut headers, RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
+        }
+        if let Some(etag) = &options.if_match {
+            insert(&mut headers, IF_MATCH, etag.as_str())?;
+        }
+        let query = version_query(options.version.as_ref());
+        let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
+        let reply = match self.send(request).await {
+            Err(error)
+                if error.status() == Some(416) && options.range.as_ref().is_some_and(|range| range.start == 0) =>
+            {
+                // Of an empty object every range is beyond the end; ours is cut off there.
+                return self.get_nothing(key, 0, options.version, options.if_match).await;
+            }
+            reply => reply?,
+        };
+        let (range, size) = served(&reply, options.range.as_ref()).map_err(|why| malformed("get", key, why))?;
+        if reply.body.len() != Some(range.end - range.start) {
+            return Err(malformed("get", key, "the length of the body is not that of the range"));
+        }
+        let key = key.clone();
+        let info = self.info(&key, size, &reply.headers);
+        let body = reply.body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));
+        Ok(GetReply::new(info, range, body.boxed()))
+    }
+
+    /// The reply for a range without bytes, which HTTP cannot ask for.
+    async fn get_nothing(
+        &self,
+        key: &ObjectKey,
+        start: u64,
+        version: Option<VersionId>,
+        if_match: Option<lepton_core::ETag>,
+    ) -> Result<GetReply> {
+        let info = self.head(key, HeadOptions::new().version(version)).await.map_err(|e| e.with_operation("get"))?;
+        let refuse = |kind, message| Err(Error::new(kind, message).with_operation("get").with_context("key", key));
+        if if_match
+            .is_some_and(|wanted| info.meta.etag.as_ref().is_none_or(|found| found.unquoted() != wanted.unquoted()))
+        {
+            return refuse(ErrorKind::PreconditionFailed, "the object is not the one that was expected".to_owned());
+        }
+        if start > info.meta.size {
+            let message = format!("the range starts at {start}, beyond the end of the object at {}", info.meta.size);
+            return refuse(ErrorKind::InvalidInput, message);
+        }
+        Ok(GetReply::new(info, start..start, futures_util::stream::empty().boxed()))
+    }
+
+    pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        self.check_key(key, "put")?;
+        if presets::folders_are_empty(&self.capabilities) && key.as_bytes().ends_with(b"/") && !body.is_empty() {
+            let message = "this store keeps a key that ends with `/` only as an empty object";
+            return Err(Error::new(ErrorKind::InvalidKey, message).with_operation("put").with_context("key", key));
+        }
+        if body.len() > self.capabilities.max_single_put {
+            let limit = self.capabilities.max_single_put;
+            let message = format!("{} bytes are more than one put may carry ({limit}); upload in parts", body.len());
+            return Err(Error::new(ErrorKind::TooLarge, message).with_operation("put").with_context("key", key));
+        }
+        let mut headers = self.write_headers(&options.attributes, options.storage_class.as_deref())?;
+        headers.extend(self.options.customer_key.clone());
+        let if_absent = insert_precondition(&mut headers, &options.precondition)?;
+        let mut request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(Payload::Body(body));
+        request.if_absent = if_absent;
+        let reply = self.send(request).await?;
+        let receipt = receipt(&reply);
+        self.drain(reply).await;
+        Ok(receipt)
+    }
+
+    /// Refuses a key that the store would not hold exactly as it is.
+    pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
+        self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
+    }
+
+    /// The headers of every request that reads an object.
+    pub(super) fn read_headers(&self) -> HeaderMap {
+        let mut headers = self.options.customer_key.clone();
+        headers.extend([header(CHECKSUM_MODE.0, CHECKSUM_MODE.1)]);
+        headers
+    }
+
+    /// The headers of a new object.
+    pub(super) fn write_headers(&self, attributes: &Attributes, storage_class: Option<&str>) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        insert_attributes(&mut headers, attributes)?;
+        if let Some(class) = storage_class.or(self.options.storage_class.as_deref()) {
+            insert(&mut headers, HeaderName::from_static("x-amz-storage-class"), class)?;
+        }
+        if let Some((sse, key_id)) = &self.options.sse {
+            headers.extend([header("x-amz-server-side-encryption", sse.header_value())]);
+            if let Some(id) = key_id {
+                insert(&mut headers, HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id"), id)?;
+            }
+        }
+        Ok(headers)
+    }
+
+    fn info(&self, key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInfo {
+        ObjectInfo::new(object_meta(key, size, headers), attributes(headers))
+    }
+
+    /// Reads what is left of an answer, so that its connection serves again.
+    pub(super) async fn drain(&self, reply: Reply) {
+        // What was asked for has been done; only the connection could suffer.
+        let _ = reply.body.read(64 << 10).await;
+    }
+}
+
+/// What the headers of an answer say of an object that was written.
+pub(super) fn receipt(reply: &Reply) -> PutReceipt {
+    PutReceipt::new(reply.check)
+        .etag(etag(&reply.headers))
+        .version(version(&reply.headers))
+        .checksums(checksums(&reply.headers))
+}
+
+pub(super) fn version_query(version: Option<&VersionId>) -> Query {
+    match version {
+        Some(version) => Query::new().with("versionId", version.as_str()),
+        None => Query::new(),
+    }
+}
+
+pub(super) fn malformed(operation: &'static str, key: &ObjectKey, why: &str) -> Error {
+    Error::new(ErrorKind::Unexpected, format!("the store's answer makes no sense: {why}"))
+        .with_operation(operation)
+        .with_context("key", key)
+}
+
+/// Which bytes the answer gives, and the size of the whole object.
+fn served(reply: &Reply, wanted: Option<&Range<u64>>) -> std::result::Result<(Range<u64>, u64), &'static str> {
+    if reply.status != StatusCode::PARTIAL_CONTENT {
+        let size = reply.body.len().ok_or("no length of the object")?;
+        return match wanted {
+            Some(range) if range.start > 0 || range.end < size => Err("it gives the whole object instead of the range"),
+            _ => Ok((0..size, size)),
+        };
+    }
+    let wanted = wanted.ok_or("it gives a range that nobody asked for")?;
+    let header = text(&reply.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
+    let (range, size) = parse_content_range(&header).ok_or("no valid Content-Range")?;
+    if range.start != wanted.start || range.end != wanted.end.min(size) {
+        return Err("it gives another range than was asked for");
+    }
+    Ok((range, size))
+}
+
+/// Reads `bytes 0-9/100`.
+fn parse_content_range(text: &str) -> Option<(Range<u64>, u64)> {
+    let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
+    (first <= last && last < size).then(|| (first..last + 1, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        assert_eq!(parse_content_range("bytes 0-9/100"), Some((0..10, 100)));
+        for wrong in ["", "bytes */100", "bytes 9-0/100", "bytes 0-100/100", "bytes 0-18446744073709551615/1"] {
+            assert_eq!(parse_content_range(wrong), None, "{wrong}");
+        }
+    }
+}

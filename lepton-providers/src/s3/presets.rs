@@ -1,0 +1,133 @@
+//! What is known of stores, as data.
+
+use lepton_core::{
+    Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
+};
+
+use super::config::Preset;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+/// The capabilities of a store, before the user's overrides.
+pub(super) fn capabilities(preset: Preset) -> Capabilities {
+    match preset {
+        Preset::Aws => aws(),
+        Preset::Minio => minio(),
+        Preset::Versitygw => versitygw(),
+        Preset::Moto => moto(),
+        Preset::Auto | Preset::Generic => generic(),
+    }
+}
+
+/// Whether copies take preconditions on the object they write.
+pub(super) fn copies_conditionally(capabilities: &Capabilities) -> bool {
+    capabilities.preset == "aws"
+}
+
+/// Whether objects whose key ends in `/` must be empty.
+pub(super) fn folders_are_empty(capabilities: &Capabilities) -> bool {
+    capabilities.preset == "versitygw"
+}
+
+/// Amazon S3: "Amazon S3 objects overview", "multipart upload limits" and
+/// "conditional requests" in its user guide.
+fn aws() -> Capabilities {
+    let mut capabilities = Capabilities::everything("aws");
+    capabilities.max_single_put = 5 * GIB;
+    capabilities.max_object = 10_000 * 5 * GIB;
+    capabilities.multipart = Some(MultipartLimits::new(5 * MIB, 5 * GIB, 10_000));
+    capabilities.verified_checksums =
+        vec![ChecksumAlgorithm::Sha256, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Crc32c];
+    capabilities.signed_chunks = Support::Native;
+    capabilities.trailers = Support::Native;
+    capabilities.keys = KeyRules::any(1024);
+    capabilities.keys.utf8_only = true;
+    capabilities
+}
+
+/// MinIO, as its last published source behaves (2026-02-12).
+fn minio() -> Capabilities {
+    let mut capabilities = aws();
+    capabilities.preset = "minio".into();
+    capabilities.max_single_put = 5 * TIB;
+    capabilities.max_object = 5 * TIB;
+    capabilities.storage_class = Support::Unsupported;
+    capabilities.conditional_delete = Support::Unsupported;
+    capabilities.keys.max_segment_bytes = 255;
+    capabilities.keys.empty_segments = KeyHandling::Refused;
+    capabilities.keys.dot_segments = KeyHandling::Refused;
+    capabilities.keys.leading_slash = KeyHandling::Changed;
+    capabilities.keys.file_beside_folder = KeyHandling::Refused;
+    capabilities
+}
+
+/// versitygw 1.8 over a folder: keys are paths of files.
+fn versitygw() -> Capabilities {
+    let mut capabilities = aws();
+    capabilities.preset = "versitygw".into();
+    capabilities.storage_class = Support::Unsupported;
+    capabilities.conditional_delete = Support::Unsupported;
+    capabilities.keys.max_segment_bytes = 255;
+    capabilities.keys.empty_segments = KeyHandling::Changed;
+    capabilities.keys.dot_segments = KeyHandling::Changed;
+    capabilities.keys.leading_slash = KeyHandling::Changed;
+    capabilities.keys.file_beside_folder = KeyHandling::Refused;
+    capabilities
+}
+
+/// moto 5.2, a mock: it keeps every key and verifies neither signatures nor
+/// checksums.
+fn moto() -> Capabilities {
+    let mut capabilities = aws();
+    capabilities.preset = "moto".into();
+    capabilities.conditional_complete = Support::Unsupported;
+    capabilities.conditional_delete = Support::Unsupported;
+    capabilities.verified_checksums = Vec::new();
+    capabilities
+}
+
+/// Any other store: the common ground of S3, and nothing that could lose data
+/// if it were not so.
+fn generic() -> Capabilities {
+    let mut capabilities = aws();
+    capabilities.preset = "generic".into();
+    capabilities.list_order = ListOrder::Bytes;
+    capabilities.put_if_absent = Support::Unknown;
+    capabilities.put_if_match = Support::Unknown;
+    capabilities.conditional_complete = Support::Unknown;
+    capabilities.conditional_delete = Support::Unknown;
+    capabilities.versions = Support::Unknown;
+    capabilities.storage_class = Support::Unknown;
+    capabilities.max_object = 5 * TIB;
+    capabilities.verified_checksums = Vec::new();
+    capabilities.signed_chunks = Support::Unknown;
+    capabilities.trailers = Support::Unknown;
+    capabilities.attributes = Attribute::ALL.to_vec();
+    for handling in [
+        &mut capabilities.keys.control_characters,
+        &mut capabilities.keys.empty_segments,
+        &mut capabilities.keys.dot_segments,
+        &mut capabilities.keys.leading_slash,
+        &mut capabilities.keys.file_beside_folder,
+    ] {
+        *handling = KeyHandling::Unknown;
+    }
+    capabilities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_of_a_store_is_refused_by_name() {
+        let rules = capabilities(Preset::Generic).keys;
+        for key in ["/lead", "a//b", "./a", "a/..", "a\u{1}"] {
+            let error = rules.check(&key.try_into().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("not known"), "{error}");
+        }
+        rules.check(&"plain/key with space/".try_into().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,164 @@
+//! Old versions, and URLs that carry their own permission.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use http::Method as HttpMethod;
+use lepton_core::{
+    ETag, Error, ErrorKind, ListRequest, Method, ObjectKey, ObjectMeta, ObjectVersion, Result, SignedUrl, Signer,
+    VersionId, VersionStream, Versions,
+};
+
+use super::client::{Client, Request};
+use super::encode::Query;
+use super::headers::time;
+use super::list::{Names, expect_root, list_query, object, wrong};
+use super::storage::S3Storage;
+use super::xml::Element;
+
+/// The longest life of a signed URL: a week.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+#[async_trait]
+impl Versions for S3Storage {
+    fn list_versions(&self, request: ListRequest) -> VersionStream {
+        let client = Arc::clone(&self.client);
+        let start = request.start_after.clone().map(|key| Marker { key: key.to_vec(), version: None });
+        let pages = stream::try_unfold(Some(start), move |place| {
+            let (client, request) = (Arc::clone(&client), request.clone());
+            async move {
+                let Some(place) = place else { return Ok(None) };
+                client.versions_page(&request, place).await.map(Some)
+            }
+        });
+        pages.boxed()
+    }
+
+    async fn enabled(&self) -> Result<bool> {
+        let query = Query::new().with("versioning", "");
+        let request = Request::new("versioning", HttpMethod::GET, None).query(query);
+        let (_, document) = self.client.send_for_document(request).await?;
+        let root = Element::parse(&document).map_err(|error| error.with_operation("versioning"))?;
+        Ok(root.text("Status") == Some("Enabled"))
+    }
+}
+
+/// Where a page begins: behind this key, or behind this version of it.
+struct Marker {
+    key: Vec<u8>,
+    version: Option<Vec<u8>>,
+}
+
+impl Client {
+    async fn versions_page(
+        &self,
+        request: &ListRequest,
+        after: Option<Marker>,
+    ) -> Result<(Vec<ObjectVersion>, Option<Option<Marker>>)> {
+        let mut query = list_query(request).with("versions", "");
+        if let Some(Marker { key, version }) = after {
+            query.push("key-marker", key);
+            if let Some(version) = version {
+                query.push("version-id-marker", version);
+            }
+        }
+        let request = Request::new("list_versions", HttpMethod::GET, None).query(query);
+        let (_, document) = self.send_for_document(request).await?;
+        page(&document).map_err(|error| error.with_operation("list_versions").with_context("bucket", &self.bucket))
+    }
+}
+
+fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option<Marker>>)> {
+    let root = Element::parse(document)?;
+    expect_root(&root, &["ListVersionsResult"])?;
+    let names = Names::of(&root);
+    let mut versions = Vec::new();
+    for element in root.elements() {
+        let is_delete_marker = match element.name() {
+            b"Version" => false,
+            b"DeleteMarker" => true,
+            _ => continue,
+        };
+        let key = names.key(element, "Key")?;
+        let mut meta = if is_delete_marker { marker(element, key) } else { object(element, key)? };
+        meta.version = element.text("VersionId").filter(|id| *id != "null").map(VersionId::new);
+        let mut version = ObjectVersion::new(meta);
+        version.is_latest = element.text("IsLatest") == Some("true");
+        version.is_delete_marker = is_delete_marker;
+        versions.push(version);
+    }
+    let next = match (root.text("IsTruncated"), names.bytes(&root, "NextKeyMarker")) {
+        (Some("true"), key) if key.is_empty() => return Err(wrong("a page says that there are more but not where")),
+        (Some("true"), key) => {
+            let version = root.bytes("NextVersionIdMarker").filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
+            Some(Some(Marker { key: key.to_vec(), version }))
+        }
+        _ => None,
+    };
+    Ok((versions, next))
+}
+
+fn marker(element: &Element<'_>, key: ObjectKey) -> ObjectMeta {
+    let mut meta = ObjectMeta::new(key, 0);
+    meta.last_modified = time(element.text("LastModified"));
+    meta.etag = element.text("ETag").map(ETag::new);
+    meta
+}
+
+#[async_trait]
+impl Signer for S3Storage {
+    async fn sign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        let signed = self.client.presign(method, key, valid_for).await;
+        signed.map_err(|error| error.with_operation("sign").with_context("key", key))
+    }
+}
+
+impl Client {
+    async fn presign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        if valid_for > LONGEST || valid_for.as_secs() == 0 {
+            return Err(Error::invalid_input("a signed URL lives between a second and a week"));
+        }
+        self.check_key(key, "sign")?;
+        let Some(cache) = &self.credentials else {
+            let message = "anonymous requests have no credentials to sign with";
+            return Err(Error::new(ErrorKind::Unauthenticated, message));
+        };
+        let method = match method {
+            Method::Get => "GET",
+            Method::Put => "PUT",
+            Method::Head => "HEAD",
+            Method::Delete => "DELETE",
+            other => return Err(Error::unsupported(format!("URLs for {other:?} cannot be signed"))),
+        };
+        let credentials = cache.get().await?;
+        let target = self.target();
+        let path = target.path(Some(key));
+        let context = self.context(&credentials, &target);
+        let query = self.signer.presign(&context, method, &path, &target.host, valid_for.as_secs(), Query::new());
+        Ok(SignedUrl::new(target.uri(&path, &query)?.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_delete_markers_keep_their_order() {
+        let document = b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>\
+            <NextVersionIdMarker>v1</NextVersionIdMarker>\
+            <DeleteMarker><Key>k</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest></DeleteMarker>\
+            <Version><Key>k</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest><Size>5</Size></Version>\
+            <Version><Key>l</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><Size>6</Size></Version>\
+            </ListVersionsResult>";
+        let (versions, next) = page(document).unwrap();
+        let seen: Vec<_> = versions.iter().map(|v| (v.meta.size, v.is_latest, v.is_delete_marker)).collect();
+        assert_eq!(seen, [(0, true, true), (5, false, false), (6, true, false)]);
+        assert_eq!(versions[1].meta.version, Some(VersionId::new("v1")));
+        assert_eq!(versions[2].meta.version, None);
+        let marker = next.flatten().unwrap();
+        assert_eq!((marker.key, marker.version), (b"k".to_vec(), Some(b"v1".to_vec())));
+    }
+}
