@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
 }
 
 async fn ls(place: &str, recursive: bool) -> Result<()> {
-    let place = open(place)?;
+    let place = open(place).await?;
     let mut request = ListRequest::new().prefix(place.folder());
     if !recursive {
         request = request.delimiter(b'/');
@@ -98,26 +98,26 @@ async fn ls(place: &str, recursive: bool) -> Result<()> {
 }
 
 /// The object that a URL names. A path names a file in the folder above it.
-fn object(place: &str) -> Result<Location> {
+async fn object(place: &str) -> Result<Location> {
     if place.contains(':') || place.ends_with('/') {
-        return open(place);
+        return open(place).await;
     }
     let path = std::path::Path::new(place);
     let name = path.file_name().ok_or_else(|| Error::invalid_input(format!("{place:?} names no file")))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     let folder = folder.to_str().ok_or_else(|| Error::invalid_input(format!("{place:?} is not UTF-8")))?;
-    Ok(Location::new(open(folder)?.storage().clone(), name.as_encoded_bytes()))
+    Ok(Location::new(open(folder).await?.storage().clone(), name.as_encoded_bytes()))
 }
 
 async fn head(place: &str) -> Result<()> {
-    let place = object(place)?;
+    let place = object(place).await?;
     let info = place.storage().head(&place.key()?, HeadOptions::new().tags(true)).await?;
     println!("{:#}", serde_json::json!({ "object": info.meta, "attributes": info.attributes }));
     Ok(())
 }
 
 async fn cat(place: &str) -> Result<()> {
-    let place = object(place)?;
+    let place = object(place).await?;
     let mut body = place.storage().get(&place.key()?, GetOptions::new()).await?.body;
     let mut out = std::io::stdout().lock();
     while let Some(bytes) = body.try_next().await? {
@@ -127,7 +127,7 @@ async fn cat(place: &str) -> Result<()> {
 }
 
 async fn put(place: &str) -> Result<()> {
-    let place = object(place)?;
+    let place = object(place).await?;
     let mut bytes = Vec::new();
     let mut input = tokio::io::stdin().take(LARGEST + 1);
     input.read_to_end(&mut bytes).await.map_err(|e| Error::io("cannot read standard input", e))?;
@@ -140,12 +140,12 @@ async fn put(place: &str) -> Result<()> {
 }
 
 async fn rm(place: &str) -> Result<()> {
-    let place = object(place)?;
+    let place = object(place).await?;
     place.storage().remove(&place.key()?).await
 }
 
 async fn du(place: &str) -> Result<()> {
-    let place = open(place)?;
+    let place = open(place).await?;
     let mut objects = place.storage().objects(place.folder());
     let (mut count, mut bytes) = (0u64, 0u64);
     while let Some(object) = objects.try_next().await? {

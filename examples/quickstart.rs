@@ -10,9 +10,9 @@ async fn main() -> lepton::Result<()> {
     let [from, to] = places.as_slice() else {
         return Err(lepton::Error::invalid_input("usage: quickstart SOURCE DESTINATION"));
     };
-    let destination = open(to)?;
+    let destination = open(to).await?;
     let transfer =
-        Transfer::builder().from(open(from)?).to(destination.clone()).journal("quickstart.journal").build()?;
+        Transfer::builder().from(open(from).await?).to(destination.clone()).journal("quickstart.journal").build()?;
     let report = transfer.run().await?;
     println!("{:?}: {} objects, {} bytes in {:?}", report.status, report.objects, report.bytes, report.elapsed);
     for failure in &report.failures {

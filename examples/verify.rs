@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<Verification> {
     let depth = if args.quick { Depth::Quick } else { Depth::Full };
-    let found = verify(&args.manifest, &open(&args.destination)?, depth).await?;
+    let found = verify(&args.manifest, &open(&args.destination).await?, depth).await?;
     if args.json {
         println!("{}", serde_json::json!(found));
         return Ok(found);
@@ -52,7 +52,10 @@ async fn run(args: &Args) -> Result<Verification> {
     }
     println!("{} objects, {} bytes: {} problems", found.objects, found.bytes, found.failed);
     if found.size_only > 0 {
-        println!("of {} objects nothing but the size could be compared; a full verification reads them", found.size_only);
+        println!(
+            "of {} objects nothing but the size could be compared; a full verification reads them",
+            found.size_only
+        );
     }
     Ok(found)
 }

@@ -6,8 +6,8 @@
 //! use lepton::{Depth, Status, Transfer, open, verify};
 //!
 //! # async fn move_photos() -> lepton::Result<()> {
-//! let source = open("s3://photos?region=eu-west-1&profile=old-cloud")?;
-//! let destination = open("s3://photos?endpoint=https://s3.new-cloud.example&profile=new-cloud")?;
+//! let source = open("s3://photos?region=eu-west-1&profile=old-cloud").await?;
+//! let destination = open("s3://photos?endpoint=https://s3.new-cloud.example&profile=new-cloud").await?;
 //!
 //! // Killed at any moment, the same lines go on where it was.
 //! let transfer = Transfer::builder().from(source).to(destination.clone()).journal("photos.journal").build()?;

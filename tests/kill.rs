@@ -71,7 +71,7 @@ async fn round(seed: u64, kind: u64) -> u64 {
         1 => (disk.clone(), b.url()),
         _ => (a.url(), disk.clone()),
     };
-    let local = open(&disk).unwrap().storage().clone();
+    let local = open(&disk).await.unwrap().storage().clone();
     let source: SharedStorage = if kind == 1 { local.clone() } else { Arc::new(a.storage.clone()) };
     let target: SharedStorage = if kind == 2 { local } else { Arc::new(b.storage.clone()) };
     fill_mixed(source.as_ref(), seed, 150, 3).await;

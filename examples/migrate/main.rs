@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
 }
 
 async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
-    let (source, destination) = (place("source", from)?, place("destination", to)?);
+    let (source, destination) = (place("source", from).await?, place("destination", to).await?);
     let journal = args.journal_folder(&source, &destination)?;
     let builder = Transfer::builder().from(source).to(destination.clone()).settings(args.settings()?);
     let builder = match &args.manifest {
@@ -68,8 +68,8 @@ async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
     })
 }
 
-fn place(what: &'static str, url: &str) -> Result<Location> {
-    open(url).map_err(|error| error.with_context("place", what))
+async fn place(what: &'static str, url: &str) -> Result<Location> {
+    open(url).await.map_err(|error| error.with_context("place", what))
 }
 
 async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
