@@ -1,5 +1,6 @@
 //! Developer automation: `cargo xtask COMMAND`. This file is the map of commands.
 
+mod bench;
 mod build_cost;
 mod checks;
 mod process;
@@ -24,6 +25,9 @@ cargo xtask COMMAND
                   stop    stop them and remove their data
                   status  which of them answer
                   env     print `export LEPTON_TEST_…` lines for a shell
+  bench transfer [--rounds N] [--set NAME]…
+                  side by side with rclone and s5cmd; writes the table in
+                  docs/benchmarks.md
   build-cost      cold builds of the façade against their limits; writes
                   docs/build-cost.md
   advisories      known vulnerabilities of dependencies (needs the network)
@@ -50,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         Some((&"test", rest)) => test::command(rest),
+        Some((&"bench", rest)) => bench::command(rest),
         Some((&"build-cost", rest)) => build_cost::command(rest),
         Some((&"advisories", [])) => test::advisories(),
         Some((&"services", rest)) => services::command(rest),

