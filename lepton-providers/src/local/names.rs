@@ -58,22 +58,27 @@ impl Names {
     pub(super) fn sort(&mut self) {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|a, b| {
-            let ((a, a_end), (b, b_end)) = (a.parts(bytes), b.parts(bytes));
-            a.iter().chain(a_end).cmp(b.iter().chain(b_end))
+            let (a_name, b_name) = (a.name(bytes), b.name(bytes));
+            let common = a_name.len().min(b_name.len());
+            let (a_rest, b_rest) = (a.behind(&a_name[common..]), b.behind(&b_name[common..]));
+            a_name[..common].cmp(&b_name[..common]).then(a_rest.cmp(&b_rest))
         });
     }
 
     pub(super) fn get(&self, index: usize) -> Option<(&[u8], Kind)> {
-        self.entries.get(index).map(|entry| (entry.parts(&self.bytes).0, entry.kind))
+        self.entries.get(index).map(|entry| (entry.name(&self.bytes), entry.kind))
     }
 }
 
 impl Entry {
-    /// The name and what stands behind it in keys.
-    fn parts<'a>(&self, bytes: &'a [u8]) -> (&'a [u8], &'static [u8]) {
+    fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let start = self.start as usize;
-        let end: &[u8] = if self.kind == Kind::Directory { b"/" } else { b"" };
-        (&bytes[start..start + usize::from(self.len)], end)
+        &bytes[start..start + usize::from(self.len)]
+    }
+
+    /// The next byte of the key, where `rest` is left of the name.
+    fn behind(&self, rest: &[u8]) -> Option<u8> {
+        rest.first().copied().or((self.kind == Kind::Directory).then_some(b'/'))
     }
 }
 

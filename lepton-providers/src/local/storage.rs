@@ -38,8 +38,11 @@ const LARGEST_FILE: u64 = i64::MAX as u64;
 /// never listed.
 ///
 /// Files in progress have no name at all where the file system can do that
-/// (`O_TMPFILE`), so that nothing is left of a process that is killed. Where it
-/// cannot, a `.lepton-<hex digits>.tmp` may be left; it is safe to delete.
+/// (`O_TMPFILE`), so that nothing is left of a process that is killed, but for a
+/// `.lepton-0.tmp` if it was just replacing an object; the next replacement in
+/// that folder removes it. Where the file system cannot, a
+/// `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
+/// process writes there.
 ///
 /// ```
 /// # async fn example() -> lepton_core::Result<()> {

@@ -106,9 +106,17 @@ impl Temp {
                 Err(errno) => return Err(failed_at("the new file cannot be given its name", &self.path, errno)),
             }
         }
-        let name = reserved(&format!("{:016x}", self.disk.env.random()), "tmp");
-        link(&self.file, &self.dir, name.as_bytes())
-            .map_err(|errno| failed_at("the new file cannot be given a name", &self.path, errno))?;
+        // A file cannot be linked over another, so it gets a name for a moment. As
+        // that happens under the lock, one that is there already was left by a
+        // process that was killed.
+        let name = reserved("0", "tmp");
+        let linked = match link(&self.file, &self.dir, name.as_bytes()) {
+            Err(Errno::EXIST) => {
+                unlinkat(&self.dir, &name, AtFlags::empty()).and_then(|()| link(&self.file, &self.dir, name.as_bytes()))
+            }
+            linked => linked,
+        };
+        linked.map_err(|errno| failed_at("the new file cannot be given a name", &self.path, errno))?;
         let renamed = rename(&self.disk, &self.dir, &name, &self.path, precondition);
         if renamed.is_err() {
             // The error that counts is the first.

@@ -4,6 +4,7 @@
 
 mod containment;
 mod faults;
+mod kill;
 mod listing;
 mod multipart;
 mod objects;
