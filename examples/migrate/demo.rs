@@ -34,7 +34,8 @@ impl Cloud {
     }
 
     fn url(&self) -> String {
-        format!("s3://{}?endpoint={}&region=us-east-1", self.name, self.server.endpoint())
+        // The front behaves as Amazon S3, keys included.
+        format!("s3://{}?endpoint={}&region=us-east-1&preset=aws", self.name, self.server.endpoint())
     }
 
     /// Bytes of bodies that came in.

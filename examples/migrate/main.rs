@@ -17,7 +17,9 @@ use args::{Args, Verify};
 use clap::Parser as _;
 use futures_util::TryStreamExt as _;
 use lepton::data::{PlannedAction, Steering};
-use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, open, verify};
+use lepton::providers::local::LocalSettings;
+use lepton::providers::{Settings, open_with};
+use lepton::{Depth, Error, ErrorKind, Location, Report, Result, Status, Transfer, open, verify};
 use show::Show;
 
 /// Exit codes; they stand in `--help` too.
@@ -45,7 +47,8 @@ async fn main() -> ExitCode {
 }
 
 async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
-    let (source, destination) = (place("source", from).await?, place("destination", to).await?);
+    let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
+    let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
     let journal = args.journal_folder(&source, &destination)?;
     let builder = Transfer::builder().from(source).to(destination.clone()).settings(args.settings()?);
     let builder = match &args.manifest {
@@ -68,8 +71,16 @@ async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
     })
 }
 
-async fn place(what: &'static str, url: &str) -> Result<Location> {
-    open(url).await.map_err(|error| error.with_context("place", what))
+/// A folder that is not there yet is made.
+async fn open_destination(url: &str) -> Result<Location> {
+    match open(url).await {
+        Err(error) if error.kind() == ErrorKind::BucketNotFound => {
+            let mut settings = LocalSettings::default();
+            settings.create_root = true;
+            open_with(url, Settings::Local(settings)).await
+        }
+        opened => opened,
+    }
 }
 
 async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {

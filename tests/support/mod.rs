@@ -70,7 +70,7 @@ impl Cloud {
     }
 
     pub fn url(&self) -> String {
-        format!("s3://{BUCKET}?endpoint={}&region=us-east-1", self.server.endpoint())
+        format!("s3://{BUCKET}?endpoint={}&region=us-east-1&preset=aws", self.server.endpoint())
     }
 }
 
