@@ -1,1 +1,159 @@
-//! placeholder
+//! The conformance suite: whether a store does what its
+//! [`Capabilities`](crate::Capabilities) say.
+//!
+//! Each case asks for one promise of the contract. What the store declares it
+//! must do exactly; what it declares as unsupported it must refuse by name, or
+//! the case does not apply. The suite writes under a prefix that nobody else has
+//! and deletes what it made; the store need not be empty.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use lepton_core::{MemoryStorage, SharedStorage, conformance};
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let store: SharedStorage = Arc::new(MemoryStorage::new());
+//! let report = conformance::run(&store, conformance::Options::new()).await;
+//! println!("{report}");
+//! report.check()
+//! # }).unwrap();
+//! ```
+//!
+//! One file for each area: `facets`, `objects`, `ranges`, `attributes`,
+//! `conditions`, `deletes`, `lists`, `keys`, `multipart` (what uploads do),
+//! `uploads` (what can go wrong with them), `copies`, `versions`.
+
+mod attributes;
+mod bodies;
+mod conditions;
+mod copies;
+mod deletes;
+mod expect;
+mod facets;
+mod fixture;
+mod keys;
+mod lists;
+mod multipart;
+mod objects;
+mod ranges;
+mod report;
+mod uploads;
+mod versions;
+
+use futures_core::future::BoxFuture;
+
+use self::expect::{Check, Stop};
+use self::fixture::Fixture;
+use crate::env::{SharedEnv, SystemEnv};
+use crate::storage::SharedStorage;
+
+pub use report::{CaseReport, Outcome, Report};
+
+/// How the suite runs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// What the keys of the suite begin with; a random name follows.
+    pub prefix: String,
+    /// How many objects the longest listing has. More than a page of the store
+    /// (S3: 1,000) shows whether the listing goes on.
+    pub many: usize,
+    /// Only cases whose name contains this.
+    pub only: Option<String>,
+    /// Randomness and time.
+    pub env: SharedEnv,
+}
+
+impl Options {
+    /// 1,100 objects, names that begin with `lepton-conformance-`, all cases.
+    pub fn new() -> Self {
+        Self { prefix: "lepton-conformance-".to_owned(), many: 1100, only: None, env: SystemEnv::shared() }
+    }
+
+    /// Keys begin with this and a random name.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The longest listing has so many objects.
+    #[must_use]
+    pub fn many(mut self, objects: usize) -> Self {
+        self.many = objects;
+        self
+    }
+
+    /// Only cases whose name contains this.
+    #[must_use]
+    pub fn only(mut self, part_of_name: impl Into<String>) -> Self {
+        self.only = Some(part_of_name.into());
+        self
+    }
+
+    /// With this randomness and time.
+    #[must_use]
+    pub fn env(mut self, env: SharedEnv) -> Self {
+        self.env = env;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Asks `storage` for every promise of the contract, one case after the other.
+///
+/// Dropping the future leaves what the running case has made.
+pub async fn run(storage: &SharedStorage, options: Options) -> Report {
+    let mut report = Report::new(storage.url());
+    let root = format!("{}{:016x}/", options.prefix, options.env.random());
+    for (number, case) in all().into_iter().enumerate() {
+        if options.only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
+            continue;
+        }
+        let fixture = Fixture::new(storage, &format!("{root}{number:02}/"), options.many);
+        let done = (case.run)(fixture.clone()).await;
+        let cleaned = fixture.clean().await.map_err(|stop| stop.while_doing("cleaning up"));
+        report.add(case.name, done.and(cleaned));
+    }
+    report
+}
+
+/// One promise, and how to ask for it.
+struct Case {
+    name: &'static str,
+    run: fn(Fixture) -> BoxFuture<'static, Check>,
+}
+
+/// Makes `cases()` of an area from its functions.
+macro_rules! cases {
+    ($area:literal: $($case:ident),* $(,)?) => {
+        pub(super) fn cases() -> Vec<super::Case> {
+            vec![$(super::Case {
+                name: concat!($area, "/", stringify!($case)),
+                run: |fixture| Box::pin($case(fixture)),
+            }),*]
+        }
+    };
+}
+use cases;
+
+fn all() -> Vec<Case> {
+    let areas = [
+        facets::cases,
+        objects::cases,
+        ranges::cases,
+        attributes::cases,
+        conditions::cases,
+        deletes::cases,
+        lists::cases,
+        keys::cases,
+        multipart::cases,
+        uploads::cases,
+        copies::cases,
+        versions::cases,
+    ];
+    areas.iter().flat_map(|cases| cases()).collect()
+}

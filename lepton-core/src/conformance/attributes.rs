@@ -1,0 +1,120 @@
+//! What is attached to an object comes back with it, or is refused by name.
+
+use std::collections::BTreeMap;
+
+use super::cases;
+use super::expect::{Check, ensure, needs_not, refused, same};
+use super::fixture::Fixture;
+use crate::error::ErrorKind;
+use crate::object::{Attribute, Attributes};
+use crate::storage::{GetOptions, HeadOptions, PutOptions};
+
+cases!(
+    "attributes":
+    each_attribute_is_kept_or_refused,
+    all_attributes_are_kept_together,
+    an_overwrite_takes_old_attributes_away,
+    tags_come_only_when_asked_for,
+    storage_classes_are_refused_where_unsupported,
+);
+
+/// Attributes with every one that there is.
+pub(super) fn every() -> Attributes {
+    let text = |value: &str| Some(value.to_owned());
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Attributes {
+        content_type: text("text/x-conformance; charset=utf-8"),
+        content_encoding: text("x-conformance"),
+        content_disposition: text("attachment; filename=\"a b.txt\""),
+        content_language: text("de-AT"),
+        cache_control: text("max-age=60, private"),
+        expires: text("Wed, 21 Oct 2065 07:28:00 GMT"),
+        user_metadata: map(&[("origin", "conformance"), ("two-words", "a b; c=\"d\"")]),
+        tags: map(&[("team", "storage"), ("a:b/c", "x+y=z @_.-")]),
+    }
+}
+
+/// Every attribute that the store keeps.
+pub(super) fn kept(f: &Fixture) -> Attributes {
+    let mut attributes = every();
+    let lost = Attribute::ALL.iter().filter(|attribute| !f.capabilities().keeps(**attribute));
+    lost.for_each(|attribute| attributes.remove(*attribute));
+    attributes
+}
+
+/// Fails unless the object has these attributes. A store may add what describes
+/// its own files (`mtime`, `mode`) and a content type of its own.
+pub(super) async fn has(f: &Fixture, key: &crate::key::ObjectKey, expected: &Attributes) -> Check {
+    let head = f.storage().head(key, HeadOptions::new().tags(true)).await?.attributes;
+    compare("head", &head, expected)?;
+    same("the tags in head", &head.tags, &expected.tags)?;
+    compare("get", &f.storage().get(key, GetOptions::new()).await?.attributes, expected)
+}
+
+fn compare(place: &str, found: &Attributes, expected: &Attributes) -> Check {
+    let headers = |a: &Attributes| {
+        [&a.content_encoding, &a.content_disposition, &a.content_language, &a.cache_control, &a.expires]
+            .map(Clone::clone)
+    };
+    same(&format!("the headers in {place}"), headers(found), headers(expected))?;
+    if expected.content_type.is_some() {
+        same(&format!("the content type in {place}"), &found.content_type, &expected.content_type)?;
+    }
+    let own = |(name, _): &(&String, &String)| !matches!(name.as_str(), "mtime" | "mode");
+    let found: BTreeMap<_, _> = found.user_metadata.iter().filter(own).collect();
+    same(&format!("the metadata in {place}"), found, expected.user_metadata.iter().collect())
+}
+
+async fn each_attribute_is_kept_or_refused(f: Fixture) -> Check {
+    for attribute in Attribute::ALL {
+        let mut one = every();
+        Attribute::ALL.iter().filter(|other| *other != attribute).for_each(|other| one.remove(*other));
+        let key = f.key(format!("{attribute:?}"))?;
+        let result = f.put(&key, "x".to_owned(), PutOptions::new().attributes(one.clone())).await;
+        if f.capabilities().keeps(*attribute) {
+            result?;
+            has(&f, &key, &one).await.map_err(|stop| stop.while_doing(format!("{attribute:?}")))?;
+        } else {
+            refused(result, ErrorKind::Unsupported, &key)?;
+            f.absent(&key).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn all_attributes_are_kept_together(f: Fixture) -> Check {
+    let key = f.key("a")?;
+    f.put(&key, "x".to_owned(), PutOptions::new().attributes(kept(&f))).await?;
+    has(&f, &key, &kept(&f)).await
+}
+
+async fn an_overwrite_takes_old_attributes_away(f: Fixture) -> Check {
+    let key = f.key("a")?;
+    f.put(&key, "x".to_owned(), PutOptions::new().attributes(kept(&f))).await?;
+    f.write(&key, "y").await?;
+    has(&f, &key, &Attributes::default()).await
+}
+
+async fn tags_come_only_when_asked_for(f: Fixture) -> Check {
+    let key = f.key("a")?;
+    let attributes = kept(&f);
+    f.put(&key, "x".to_owned(), PutOptions::new().attributes(attributes.clone())).await?;
+    let head = f.storage().head(&key, HeadOptions::new()).await?;
+    let get = f.storage().get(&key, GetOptions::new()).await?;
+    for (place, tags, count) in
+        [("head", head.attributes.tags, head.tag_count), ("get", get.attributes.tags, get.tag_count)]
+    {
+        ensure!(tags.is_empty(), "{place} gives tags that nobody asked for");
+        let all = attributes.tags.len();
+        ensure!(count == 0 || count as usize == all, "{place} counts {count} tags of {all}");
+    }
+    Ok(())
+}
+
+async fn storage_classes_are_refused_where_unsupported(f: Fixture) -> Check {
+    needs_not(f.capabilities().storage_class, "storage_class")?;
+    let key = f.key("a")?;
+    let options = PutOptions::new().storage_class(Some("STANDARD".to_owned()));
+    refused(f.put(&key, "x".to_owned(), options).await, ErrorKind::Unsupported, &key)?;
+    f.absent(&key).await
+}

@@ -1,0 +1,125 @@
+//! Copies that the store makes itself.
+
+use super::attributes::{has, kept};
+use super::bodies::pattern;
+use super::cases;
+use super::expect::{Check, Stop, ensure, failure, refused, same};
+use super::fixture::Fixture;
+use super::multipart::part_size;
+use crate::error::ErrorKind;
+use crate::key::ObjectKey;
+use crate::object::{Attribute, Attributes, Precondition};
+use crate::storage::{CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, PartSpec, PutOptions, ServerCopy};
+
+cases!(
+    "copies":
+    a_store_reaches_itself_and_not_everything,
+    a_copy_has_bytes_and_attributes_of_its_source,
+    a_copy_can_have_other_attributes,
+    conditions_on_the_source_hold,
+    conditions_on_the_destination_hold_or_are_refused,
+    ranges_become_parts,
+);
+
+fn facet(f: &Fixture) -> Check<&dyn ServerCopy> {
+    f.storage().server_copy().ok_or_else(|| Stop::NotApplicable("server_copy is not available".to_owned()))
+}
+
+fn from(f: &Fixture, key: &ObjectKey) -> CopySource {
+    CopySource::new(f.storage().as_ref(), key.clone())
+}
+
+async fn a_store_reaches_itself_and_not_everything(f: Fixture) -> Check {
+    same("whether the store reaches itself", facet(&f)?.reaches(f.storage().url()), true)?;
+    let nowhere = "conformance-nowhere://no/such/store";
+    same("whether the store reaches one of no known kind", facet(&f)?.reaches(nowhere), false)
+}
+
+async fn a_copy_has_bytes_and_attributes_of_its_source(f: Fixture) -> Check {
+    let facet = facet(&f)?;
+    for (name, size) in [("empty", 0), ("a b+c%d", 100), ("large", 3 << 20)] {
+        let (source, copy) = (f.key(name)?, f.key(format!("copy of {name}"))?);
+        f.put(&source, pattern(size, 1), PutOptions::new().attributes(kept(&f))).await?;
+        facet.copy(from(&f, &source), &copy, CopyOptions::new()).await?;
+        f.holds(&copy, &pattern(size, 1)).await?;
+        has(&f, &copy, &kept(&f)).await?;
+        f.holds(&source, &pattern(size, 1)).await?;
+    }
+    Ok(())
+}
+
+async fn a_copy_can_have_other_attributes(f: Fixture) -> Check {
+    let facet = facet(&f)?;
+    if !f.capabilities().keeps(Attribute::UserMetadata) {
+        return Err(Stop::NotApplicable("attributes lacks user-metadata".to_owned()));
+    }
+    let (source, copy) = (f.key("a")?, f.key("b")?);
+    f.put(&source, pattern(100, 1), PutOptions::new().attributes(kept(&f))).await?;
+    let user_metadata = [("other".to_owned(), "yes".to_owned())].into();
+    let other = Attributes { user_metadata, ..Attributes::default() };
+    facet.copy(from(&f, &source), &copy, CopyOptions::new().attributes(other.clone())).await?;
+    has(&f, &copy, &other).await
+}
+
+async fn conditions_on_the_source_hold(f: Fixture) -> Check {
+    let facet = facet(&f)?;
+    let (source, copy, missing) = (f.key("a")?, f.key("b")?, f.key("missing")?);
+    f.write(&source, pattern(100, 1)).await?;
+    let old = f.etag(&source).await?;
+    f.write(&source, pattern(100, 2)).await?;
+    let stale = from(&f, &source).if_match(Some(old));
+    let error = failure(facet.copy(stale, &copy, CopyOptions::new()).await, "precondition_failed")?;
+    same("the kind of the error", error.kind(), ErrorKind::PreconditionFailed)?;
+    let error = failure(facet.copy(from(&f, &missing), &copy, CopyOptions::new()).await, "not_found")?;
+    same("the kind of the error", error.kind(), ErrorKind::NotFound)?;
+    ensure!(error.report().contains(&missing.to_string()), "the error does not name the source: {error:?}");
+    f.absent(&copy).await?;
+    let fresh = from(&f, &source).if_match(Some(f.etag(&source).await?));
+    facet.copy(fresh, &copy, CopyOptions::new()).await?;
+    f.holds(&copy, &pattern(100, 2)).await
+}
+
+/// There is no capability for these, as stores differ by the request: a store
+/// honours the condition or says that it cannot.
+async fn conditions_on_the_destination_hold_or_are_refused(f: Fixture) -> Check {
+    let facet = facet(&f)?;
+    let (source, copy) = (f.key("a")?, f.key("b")?);
+    f.write(&source, pattern(100, 1)).await?;
+    f.write(&copy, "already there").await?;
+    let stale = f.etag(&source).await?;
+    let conditions = [
+        (Precondition::IfAbsent, ErrorKind::AlreadyExists),
+        (Precondition::IfMatch(stale), ErrorKind::PreconditionFailed),
+    ];
+    for (condition, kind) in conditions {
+        let options = CopyOptions::new().precondition(condition);
+        let error = failure(facet.copy(from(&f, &source), &copy, options).await, kind.code())?;
+        let refused = [kind, ErrorKind::Unsupported].contains(&error.kind());
+        ensure!(refused, "expected {kind} or unsupported, found {error:?}");
+        f.holds(&copy, b"already there").await?;
+    }
+    Ok(())
+}
+
+async fn ranges_become_parts(f: Fixture) -> Check {
+    let (facet, part) = (facet(&f)?, part_size(&f)?);
+    let (source, key) = (f.key("a")?, f.key("b")?);
+    let bytes = pattern(2 * part + 50, 1);
+    f.write(&source, bytes.clone()).await?;
+    let upload = f.upload(&key, CreateUploadOptions::new()).await?;
+    let ends = [0, part as u64, 2 * part as u64, bytes.len() as u64];
+    let mut receipts = Vec::new();
+    for (number, range) in (1..).zip(ends.windows(2).map(|ends| ends[0]..ends[1])) {
+        let spec = PartSpec::new(number, range);
+        receipts.push(facet.copy_part(from(&f, &source), &upload, spec.clone()).await?);
+        same(
+            "number and size in the receipt",
+            receipts.last().map(|r| (r.number, r.size)),
+            Some((number, spec.len())),
+        )?;
+    }
+    f.multipart()?.complete(&upload, receipts, CompleteOptions::new()).await?;
+    f.holds(&key, &bytes).await?;
+    let gone = facet.copy_part(from(&f, &source), &upload, PartSpec::new(1, 0..part as u64)).await;
+    refused(gone, ErrorKind::UploadNotFound, &key)
+}

@@ -1,0 +1,176 @@
+//! Keys are bytes: each is held exactly as it is, or refused by name before
+//! anything is written. Never is another object touched.
+
+use super::cases;
+use super::expect::{Check, Stop, refused, same};
+use super::fixture::Fixture;
+use crate::capabilities::KeyHandling;
+use crate::error::ErrorKind;
+use crate::key::ObjectKey;
+use crate::storage::{CreateUploadOptions, PutOptions, StorageExt as _};
+
+cases!(
+    "keys":
+    odd_keys_are_held_exactly_or_refused,
+    a_leading_slash_is_held_or_refused,
+    a_key_that_climbs_out_is_held_or_refused,
+    the_longest_keys_are_held_and_longer_ones_refused,
+    a_file_beside_a_folder_is_held_or_refused,
+);
+
+/// Odd keys, each with one that a careless store or client takes for the same.
+const ODD: &[(&[u8], &[u8])] = &[
+    (b"a//b", b"a/b"),
+    (b"a///b", b"a/b"),
+    (b"//", b"x"),
+    (b"dir/", b"dirx"),
+    (b"dir2//", b"dir2/x"),
+    (b"./x", b"x"),
+    (b"c/./d", b"c/d"),
+    (b"c/../e", b"e"),
+    (b"g/.", b"g/x"),
+    (b"g2/..", b"g3"),
+    (b"...", b"x"),
+    (b".hidden", b"hidden"),
+    (b" leading space", b"leading space"),
+    (b"trailing space ", b"trailing space"),
+    (b"two  spaces", b"two spaces"),
+    (b"trailing dot.", b"trailing dot"),
+    (b"100%", b"100"),
+    (b"a%20b", b"a b"),
+    (b"a%2Fb", b"a2/b"),
+    (b"%E4", "ä".as_bytes()),
+    (b"a+c", b"a c"),
+    (b"a&amp;b", b"a&b"),
+    (b"?query=1&x=2#f", b"?query"),
+    (b"\"quoted\" 'too'", b"quoted too"),
+    (b"<tag>&</tag>", b"tag"),
+    (b"back\\slash", b"back/slash"),
+    (b"*:|;,=@!$()[]{}^`~", b"symbols"),
+    (b"UPPER", b"upper"),
+    ("é".as_bytes(), "e\u{301}".as_bytes()),
+    ("日本語/🦀".as_bytes(), "日本語/x".as_bytes()),
+    ("\u{a0}no-break".as_bytes(), b" no-break"),
+    ("\u{fffd}".as_bytes(), b"?"),
+    (b"tab\there", b"tab here"),
+    (b"line\nfeed", b"line feed"),
+    (b"carriage\r", b"carriage"),
+    (b"\x01control", b"control"),
+    (b"delete\x7f", b"delete"),
+    (b"nul\0byte", b"nul"),
+    (b"latin-\xe4", "latin-\u{fffd}".as_bytes()),
+    (b"\xff\xfe", "\u{fffd}\u{fffd}".as_bytes()),
+];
+
+async fn odd_keys_are_held_exactly_or_refused(f: Fixture) -> Check {
+    for (number, (odd, alias)) in ODD.iter().enumerate() {
+        let folder = |name: &[u8]| f.key([format!("{number:02}/").as_bytes(), name].concat());
+        let (odd, alias) = (folder(odd)?, folder(alias)?);
+        held_or_refused(&f, &odd, &alias).await.map_err(|stop| stop.while_doing(&odd))?;
+    }
+    Ok(())
+}
+
+async fn a_leading_slash_is_held_or_refused(f: Fixture) -> Check {
+    for start in ["/", "//"] {
+        let (odd, alias) = (f.key_before(start, "lead")?, f.key("lead")?);
+        held_or_refused(&f, &odd, &alias).await.map_err(|stop| stop.while_doing(&odd))?;
+    }
+    Ok(())
+}
+
+async fn a_key_that_climbs_out_is_held_or_refused(f: Fixture) -> Check {
+    for start in ["../", "./", "/../", "x/../"] {
+        let (odd, alias) = (f.key_before(start, "climbs")?, f.key("climbs")?);
+        held_or_refused(&f, &odd, &alias).await.map_err(|stop| stop.while_doing(&odd))?;
+    }
+    Ok(())
+}
+
+/// `odd` is written beside `alias`, which must not notice.
+async fn held_or_refused(f: &Fixture, odd: &ObjectKey, alias: &ObjectKey) -> Check {
+    let rules = &f.capabilities().keys;
+    let alias = Some(alias).filter(|alias| rules.check(alias).is_ok());
+    if let Some(alias) = alias {
+        f.write(alias, "the other object").await?;
+    }
+    let before = f.listed().await?;
+    if rules.check(odd).is_ok() {
+        held(f, odd).await?;
+    } else {
+        let result = f.put(odd, super::bodies::unreadable(5), PutOptions::new()).await;
+        refused(result, ErrorKind::InvalidKey, odd)?;
+        if let Some(multipart) = f.storage().multipart() {
+            refused(multipart.create(odd, CreateUploadOptions::new()).await, ErrorKind::InvalidKey, odd)?;
+        }
+    }
+    same("the objects that are there afterwards", f.listed().await?, before)?;
+    match alias {
+        Some(alias) => f.holds(alias, b"the other object").await,
+        None => Ok(()),
+    }
+}
+
+/// The key goes through every operation as it is.
+async fn held(f: &Fixture, key: &ObjectKey) -> Check {
+    let bytes = key.to_bytes();
+    f.write(key, bytes.clone()).await?;
+    f.holds(key, &bytes).await?;
+    f.etag(key).await?;
+    let prefix = crate::key::KeyPrefix::new(bytes.clone());
+    let listed = f.list(crate::storage::ListRequest::new().prefix(prefix)).await?;
+    let listed: Vec<_> = listed.into_iter().map(|meta| meta.key).collect();
+    same("the keys listed under it", listed, vec![key.clone()])?;
+    f.storage().remove(key).await?;
+    f.absent(key).await
+}
+
+async fn the_longest_keys_are_held_and_longer_ones_refused(f: Fixture) -> Check {
+    let rules = &f.capabilities().keys;
+    if rules.max_bytes > 1 << 16 {
+        return Err(Stop::NotApplicable(format!("keys.max_bytes is {}", rules.max_bytes)));
+    }
+    let start = f.prefix().as_bytes().len();
+    for (len, held_exactly) in [(rules.max_bytes, true), (rules.max_bytes + 1, false)] {
+        let segments = vec![b'k'; len - start];
+        let mut name = segments.chunks(rules.max_segment_bytes.min(200)).collect::<Vec<_>>().join(&b'/');
+        name.truncate(len - start);
+        if name.ends_with(b"/") {
+            name.pop();
+            name.push(b'k');
+        }
+        let key = f.key(name)?;
+        if held_exactly {
+            held(&f, &key).await?;
+        } else {
+            refused(f.put(&key, "x".to_owned(), PutOptions::new()).await, ErrorKind::InvalidKey, &key)?;
+        }
+    }
+    if rules.max_segment_bytes < rules.max_bytes - start {
+        held(&f, &f.key(vec![b's'; rules.max_segment_bytes])?).await?;
+        let key = f.key(vec![b's'; rules.max_segment_bytes + 1])?;
+        refused(f.put(&key, "x".to_owned(), PutOptions::new()).await, ErrorKind::InvalidKey, &key)?;
+    }
+    Ok(())
+}
+
+async fn a_file_beside_a_folder_is_held_or_refused(f: Fixture) -> Check {
+    for (first, second) in [("a", "a/b"), ("c/d", "c")] {
+        let (first, second) = (f.key(first)?, f.key(second)?);
+        f.write(&first, "first").await?;
+        let result = f.storage().write(&second, "second".into()).await;
+        if f.capabilities().keys.file_beside_folder == KeyHandling::Kept {
+            result?;
+            f.holds(&second, b"second").await?;
+        } else {
+            let error = super::expect::failure(result, "a file beside a folder to be refused")?;
+            super::expect::ensure!(
+                error.report().contains(&second.to_string()),
+                "the error does not name it: {error:?}"
+            );
+            f.absent(&second).await?;
+        }
+        f.holds(&first, b"first").await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Reads of a part of an object.
+
+use std::ops::Range;
+
+use super::bodies::{MIB, pattern};
+use super::cases;
+use super::expect::{Check, needs, needs_not, refused, same};
+use super::fixture::Fixture;
+use crate::error::ErrorKind;
+use crate::storage::GetOptions;
+
+cases!("ranges": ranges_give_their_bytes, a_range_beyond_the_end_is_refused, ranges_are_refused_where_unsupported);
+
+const SIZE: usize = 2 * MIB + 100;
+
+async fn ranges_give_their_bytes(f: Fixture) -> Check {
+    needs(f.capabilities().range_get, "range_get")?;
+    let (key, bytes) = (f.key("a")?, pattern(SIZE, 1));
+    f.write(&key, bytes.clone()).await?;
+    let leaf = MIB as u64;
+    let size = SIZE as u64;
+    let cases = [
+        ("the beginning", 0..10, 0..10),
+        ("the first byte", 0..1, 0..1),
+        ("the middle", 1000..1001, 1000..1001),
+        ("over the end of a leaf", leaf - 1..leaf + 1, MIB - 1..MIB + 1),
+        ("one leaf", leaf..2 * leaf, MIB..2 * MIB),
+        ("the last byte", size - 1..size, SIZE - 1..SIZE),
+        ("everything", 0..size, 0..SIZE),
+        ("cut off at the end", size - 5..size + 5, SIZE - 5..SIZE),
+        ("cut off far behind the end", 7..u64::from(u32::MAX) * 16, 7..SIZE),
+    ];
+    for (what, asked, expected) in cases {
+        gives(&f, &key, asked, &bytes[expected.clone()], expected).await.map_err(|stop| stop.while_doing(what))?;
+    }
+    Ok(())
+}
+
+async fn gives(
+    f: &Fixture,
+    key: &crate::key::ObjectKey,
+    asked: Range<u64>,
+    bytes: &[u8],
+    range: Range<usize>,
+) -> Check {
+    let options = GetOptions::new().range(asked);
+    let reply = f.storage().get(key, options.clone()).await?;
+    same("the range in the reply", reply.range, range.start as u64..range.end as u64)?;
+    same("the size of the whole in the reply", reply.meta.size, SIZE as u64)?;
+    let found = f.read(key, options).await?;
+    same("whether the bytes of the range are right", found == bytes, true)
+}
+
+async fn a_range_beyond_the_end_is_refused(f: Fixture) -> Check {
+    needs(f.capabilities().range_get, "range_get")?;
+    let (full, empty) = (f.key("full")?, f.key("empty")?);
+    f.write(&full, pattern(100, 1)).await?;
+    f.write(&empty, "").await?;
+    for (key, range) in [(&full, 100..101), (&full, 5000..6000), (&empty, 0..1), (&full, 10..10)] {
+        let result = f.storage().get(key, GetOptions::new().range(range)).await;
+        refused(result, ErrorKind::InvalidInput, key)?;
+    }
+    Ok(())
+}
+
+async fn ranges_are_refused_where_unsupported(f: Fixture) -> Check {
+    needs_not(f.capabilities().range_get, "range_get")?;
+    let key = f.key("a")?;
+    f.write(&key, pattern(100, 1)).await?;
+    refused(f.storage().get(&key, GetOptions::new().range(1..2)).await, ErrorKind::Unsupported, &key)
+}
