@@ -7,42 +7,46 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// How often a failed write is put off so that the answer can be read first.
-const LAST_LOOKS: u8 = 3;
+/// How often a failed write is put off once the reader has found something.
+const LAST_LOOKS: u8 = 16;
 
 /// A server that refuses an upload may answer and close while the body is still
 /// being sent. The write then fails, although the reason lies ready to be read:
-/// so a failed write is reported only after the reader had another look.
+/// so a failed write is reported only after the reader has had some turns.
 pub(super) struct Wire<T> {
     inner: T,
     proxied: bool,
     put_off: u8,
+    /// Whether the reader waits: then it is woken as soon as there is an answer
+    /// or the end, and on a broken connection there is one of them soon.
+    reader_waits: bool,
 }
 
 impl<T> Wire<T> {
     /// `proxied`: the other end is a proxy that wants absolute addresses.
     pub(super) fn new(inner: T, proxied: bool) -> Self {
-        Self { inner, proxied, put_off: 0 }
+        Self { inner, proxied, put_off: 0, reader_waits: false }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &result {
-            Poll::Ready(Err(error))
-                if self.put_off < LAST_LOOKS
-                    && matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
-            {
-                self.put_off += 1;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            _ => result,
+        let Poll::Ready(Err(error)) = &result else { return result };
+        let closed = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        if !closed || self.put_off == LAST_LOOKS {
+            return result;
         }
+        if !self.reader_waits {
+            self.put_off += 1;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
 impl<T: Read + Unpin> Read for Wire<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.reader_waits = result.is_pending();
+        result
     }
 }
 

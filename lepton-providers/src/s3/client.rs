@@ -151,11 +151,11 @@ impl Client {
                 }
                 Sent::Refused(refusal) => refusal,
             };
-            if let Some(region) = other_region(&refusal, &target) {
-                if attempt < REDIRECTS {
-                    self.set_region(region)?;
-                    continue;
-                }
+            if let Some(region) = other_region(&refusal, &target)
+                && attempt < REDIRECTS
+            {
+                self.set_region(region)?;
+                continue;
             }
             if (301..400).contains(&refusal.status) {
                 return Err(unhelpful_redirect(*refusal, &target));

@@ -125,7 +125,8 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         | "CredentialsNotSupported"
         | "InvalidClientTokenId"
         | "MissingSecurityHeader"
-        | "MissingAuthenticationToken" => never(K::Unauthenticated),
+        | "MissingAuthenticationToken"
+        | "XAdminUserNotFound" => never(K::Unauthenticated),
         "RequestTimeTooSkewed" => never(K::ClockSkew),
         "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => never(K::AlreadyExists),
         "PreconditionFailed" => never(K::PreconditionFailed),

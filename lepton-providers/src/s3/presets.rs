@@ -47,7 +47,8 @@ fn aws() -> Capabilities {
     capabilities
 }
 
-/// MinIO, as its last published source behaves (2026-02-12).
+/// MinIO, as its last published source behaves (2026-02-12). It takes `a/b` beside
+/// `a`, but lists only `a`.
 fn minio() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "minio".into();
@@ -59,17 +60,19 @@ fn minio() -> Capabilities {
     capabilities.keys.empty_segments = KeyHandling::Refused;
     capabilities.keys.dot_segments = KeyHandling::Refused;
     capabilities.keys.leading_slash = KeyHandling::Changed;
-    capabilities.keys.file_beside_folder = KeyHandling::Refused;
+    capabilities.keys.file_beside_folder = KeyHandling::Changed;
     capabilities
 }
 
-/// versitygw 1.8 over a folder: keys are paths of files.
+/// versitygw 1.8 over a folder: keys are paths of files. Control characters are
+/// kept, but its listings show U+FFFD in their place.
 fn versitygw() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "versitygw".into();
     capabilities.storage_class = Support::Unsupported;
     capabilities.conditional_delete = Support::Unsupported;
     capabilities.keys.max_segment_bytes = 255;
+    capabilities.keys.control_characters = KeyHandling::Changed;
     capabilities.keys.empty_segments = KeyHandling::Changed;
     capabilities.keys.dot_segments = KeyHandling::Changed;
     capabilities.keys.leading_slash = KeyHandling::Changed;
@@ -77,11 +80,12 @@ fn versitygw() -> Capabilities {
     capabilities
 }
 
-/// moto 5.2, a mock: it keeps every key and verifies neither signatures nor
-/// checksums.
+/// moto 5.2, a mock: it keeps every key but those with a line feed, which it
+/// takes for others, and verifies neither signatures nor checksums.
 fn moto() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "moto".into();
+    capabilities.keys.forbidden_bytes = vec![b'\n'];
     capabilities.conditional_complete = Support::Unsupported;
     capabilities.conditional_delete = Support::Unsupported;
     capabilities.verified_checksums = Vec::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Attributes, Body, ChecksumAlgorithm, DeleteRequest, ETag, ErrorKind, GetOptions, HeadOptions, KeyPrefix,
-    ListRequest, ObjectKey, Precondition, PutOptions, Retry, ServerCheck, Storage, StorageExt as _,
+    Attributes, Body, ChecksumAlgorithm, DeleteRequest, ETag, ErrorKind, GetOptions, HeadOptions, KeyHandling,
+    KeyPrefix, ListRequest, ObjectKey, Precondition, PutOptions, Retry, ServerCheck, Storage, StorageExt as _,
 };
 use lepton_providers::s3::{S3Config, S3Storage};
 
@@ -174,6 +174,22 @@ async fn odd_keys_are_kept_exactly_or_refused_by_name() {
             result.unwrap();
         }
         assert!(listed(&store, ListRequest::new()).await.is_empty(), "{}", server.name);
+    }
+}
+
+#[tokio::test]
+async fn a_file_beside_a_folder_is_kept_or_refused_as_declared() {
+    for server in servers::all() {
+        let store = server.fresh().await;
+        store.write(&key("x"), data(1)).await.unwrap();
+        let beside = store.write(&key("x/y"), data(2)).await;
+        let found = listed(&store, ListRequest::new()).await;
+        match store.capabilities().keys.file_beside_folder {
+            KeyHandling::Kept => assert_eq!((beside.is_ok(), found), (true, vec!["x".into(), "x/y".into()])),
+            KeyHandling::Refused => assert_eq!(beside.unwrap_err().kind(), ErrorKind::InvalidKey, "{}", server.name),
+            _ => assert_eq!((beside.is_ok(), found), (true, vec!["x".to_owned()]), "{}", server.name),
+        }
+        assert_eq!(store.read(&key("x"), 9).await.unwrap(), data(1), "{}", server.name);
     }
 }
 
