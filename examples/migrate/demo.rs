@@ -150,7 +150,7 @@ fn summarise(a: &Cloud, b: &Cloud, report: &serde_json::Value, bytes: u64) {
     println!("  processor       {:.2} CPU-s/GiB", cpu / (read / f64::from(1 << 30)).max(1e-6));
     println!("  peak memory     {:.0} MiB", number("peak_rss_bytes") / MIB as f64);
     println!("  sent again      {} in {} requests that the kill cut off", HumanBytes(again), cut.iter().sum::<u64>());
-    println!("  sent twice      {} parts that cloud B already held", stats.stored_twice().count());
+    println!("  sent needlessly {} parts that cloud B had said it holds", stats.sent_though_listed().count());
     let gets = a.server.stats().of("GetObject").requests;
     println!(
         "  requests        {gets} reads of cloud A, {} writes to cloud B",

@@ -27,6 +27,22 @@ impl Stats {
     pub fn stored_twice(&self) -> impl Iterator<Item = &PartId> {
         self.parts.iter().filter(|(_, part)| part.stored > 1).map(|(id, _)| id)
     }
+
+    /// The parts that a client sent although an earlier ListParts had shown it
+    /// that the storage holds them.
+    pub fn sent_though_listed(&self) -> impl Iterator<Item = &PartId> {
+        self.parts.iter().filter(|(_, part)| part.sent_though_listed > 0).map(|(id, _)| id)
+    }
+}
+
+impl Stats {
+    fn mark_listed(&mut self, info: &RequestInfo) {
+        let of_upload =
+            |id: &PartId| Some(&id.bucket) == info.bucket.as_ref() && Some(&id.upload) == info.upload.as_ref();
+        for (_, part) in self.parts.iter_mut().filter(|(id, part)| of_upload(id) && part.stored > 0) {
+            part.listed = true;
+        }
+    }
 }
 
 /// The counts of one operation.
@@ -66,6 +82,10 @@ pub struct PartStats {
     pub stored: u64,
     /// Body bytes that came in, with the framing of signed chunks.
     pub bytes_in: u64,
+    /// Whether a ListParts arrived after the storage had taken the part.
+    pub listed: bool,
+    /// Requests that arrived after that.
+    pub sent_though_listed: u64,
 }
 
 /// The shared counters behind [`Stats`].
@@ -84,7 +104,13 @@ impl Recorder {
             counts.requests += 1;
             info.nth = counts.requests;
         });
-        self.part(info, |part| part.requests += 1);
+        self.part(info, |part| {
+            part.requests += 1;
+            part.sent_though_listed += u64::from(part.listed);
+        });
+        if info.operation == "ListParts" {
+            self.with(|stats| stats.mark_listed(info));
+        }
     }
 
     pub(crate) fn succeeded(&self, info: &RequestInfo) {
