@@ -235,13 +235,12 @@ impl Client {
         self.framings().trailers
     }
 
-    fn framings(&self) -> Framings {
-        let verified = &self.capabilities.verified_checksums;
+    fn framings(&self) -> Framings<'_> {
         Framings {
             anonymous: self.credentials.is_none(),
             trailers: self.endpoint.is_tls() && self.capabilities.trailers.is_available(),
             signed_chunks: self.capabilities.signed_chunks.is_available(),
-            verifies_sha256: verified.contains(&lepton_core::ChecksumAlgorithm::Sha256),
+            verified: &self.capabilities.verified_checksums,
             buffer: self.options.upload_buffer,
         }
     }

@@ -44,27 +44,33 @@ pub(super) enum Payload {
 
 /// What may be used, by the store's capabilities and the connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Framings {
+pub(super) struct Framings<'a> {
     pub(super) anonymous: bool,
     pub(super) trailers: bool,
     pub(super) signed_chunks: bool,
-    pub(super) verifies_sha256: bool,
+    pub(super) verified: &'a [ChecksumAlgorithm],
     pub(super) buffer: u64,
+}
+
+impl Framings<'_> {
+    /// What the server checks if it is given this checksum.
+    fn verified(&self, algorithm: ChecksumAlgorithm) -> ServerCheck {
+        if self.verified.contains(&algorithm) { ServerCheck::Checksum(algorithm) } else { ServerCheck::None }
+    }
 }
 
 /// A payload that is ready to be signed.
 pub(super) enum Framed {
     Whole { pieces: Vec<Bytes>, hash: String, check: ServerCheck },
     SignedChunks { body: Body, check: ServerCheck },
-    Trailer { body: Body },
+    Trailer { body: Body, check: ServerCheck },
     Plain { body: Body },
 }
 
 impl Framed {
     /// Chooses the framing; reads the body where it must be hashed first.
-    pub(super) async fn new(payload: &Payload, framings: Framings) -> Result<Self> {
-        let verified =
-            if framings.verifies_sha256 { ServerCheck::Checksum(ChecksumAlgorithm::Sha256) } else { ServerCheck::None };
+    pub(super) async fn new(payload: &Payload, framings: Framings<'_>) -> Result<Self> {
+        let verified = framings.verified(ChecksumAlgorithm::Sha256);
         let body = match payload {
             Payload::Empty => return Ok(Self::whole(Vec::new(), EMPTY_SHA256.into(), verified)),
             Payload::Document(bytes) => {
@@ -77,7 +83,7 @@ impl Framed {
         }
         if body.len() > LEAF_SIZE as u64 {
             if framings.trailers {
-                return Ok(Self::Trailer { body });
+                return Ok(Self::Trailer { body, check: framings.verified(ChecksumAlgorithm::Crc64Nvme) });
             }
             if framings.signed_chunks {
                 return Ok(Self::SignedChunks { body, check: verified });
@@ -96,8 +102,7 @@ impl Framed {
 
     pub(super) fn check(&self) -> ServerCheck {
         match self {
-            Self::Whole { check, .. } | Self::SignedChunks { check, .. } => *check,
-            Self::Trailer { .. } => ServerCheck::Checksum(ChecksumAlgorithm::Crc64Nvme),
+            Self::Whole { check, .. } | Self::SignedChunks { check, .. } | Self::Trailer { check, .. } => *check,
             Self::Plain { .. } => ServerCheck::None,
         }
     }
@@ -117,14 +122,14 @@ impl Framed {
         match self {
             Self::Whole { pieces, .. } => pieces.iter().map(|piece| piece.len() as u64).sum(),
             Self::SignedChunks { body, .. } => framed_len(body.len(), SIGNATURE.len() + 64, SIGNATURE.len() + 64 + 5),
-            Self::Trailer { body } => framed_len(body.len(), 0, 3 + TRAILER.len() + 1 + 12 + 4),
+            Self::Trailer { body, .. } => framed_len(body.len(), 0, 3 + TRAILER.len() + 1 + 12 + 4),
             Self::Plain { body } => body.len(),
         }
     }
 
     /// Adds the headers that belong to the framing.
     pub(super) fn insert_headers(&self, headers: &mut HeaderMap) {
-        let (Self::SignedChunks { body, .. } | Self::Trailer { body }) = self else { return };
+        let (Self::SignedChunks { body, .. } | Self::Trailer { body, .. }) = self else { return };
         let encoding = match headers.get(CONTENT_ENCODING) {
             Some(users) => HeaderValue::from_bytes(&[b"aws-chunked,", users.as_bytes()].concat()).ok(),
             None => Some(HeaderValue::from_static("aws-chunked")),
@@ -148,7 +153,7 @@ impl Framed {
             (Self::Whole { pieces, .. }, _) => {
                 RequestBody::stream(len, Box::pin(futures_util::stream::iter(pieces.into_iter().map(Ok))))
             }
-            (Self::Trailer { body }, _) => Self::chunked(len, &body, Check::Trailer { crc: 0 }),
+            (Self::Trailer { body, .. }, _) => Self::chunked(len, &body, Check::Trailer { crc: 0 }),
             (Self::SignedChunks { body, .. }, Some(signer)) => Self::chunked(len, &body, Check::Signed(signer)),
             (Self::SignedChunks { body, .. } | Self::Plain { body }, _) => {
                 let leaves = body.open();

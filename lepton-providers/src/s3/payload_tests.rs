@@ -10,11 +10,17 @@ use crate::s3::credentials::Credentials;
 use crate::s3::sign::{RequestSigner, SigningContext};
 use crate::s3::time::AmzDate;
 
-fn framings() -> Framings {
-    Framings { anonymous: false, trailers: false, signed_chunks: false, verifies_sha256: true, buffer: 3 << 20 }
+fn framings() -> Framings<'static> {
+    Framings {
+        anonymous: false,
+        trailers: false,
+        signed_chunks: false,
+        verified: &[ChecksumAlgorithm::Sha256],
+        buffer: 3 << 20,
+    }
 }
 
-fn framed(len: usize, framings: Framings) -> Result<Framed> {
+fn framed(len: usize, framings: Framings<'_>) -> Result<Framed> {
     let bytes: Vec<u8> = (0..len).map(|i| (i >> 10).to_le_bytes()[0]).collect();
     Framed::new(&Payload::Body(Body::from(bytes)), framings).now_or_never().unwrap()
 }
@@ -27,7 +33,7 @@ fn signer() -> ChunkSigner {
 }
 
 fn sent(framed: &Framed) -> Vec<u8> {
-    let (Framed::SignedChunks { body, .. } | Framed::Trailer { body }) = framed else { panic!("not chunked") };
+    let (Framed::SignedChunks { body, .. } | Framed::Trailer { body, .. }) = framed else { panic!("not chunked") };
     let check = match framed {
         Framed::Trailer { .. } => Check::Trailer { crc: 0 },
         _ => Check::Signed(signer()),

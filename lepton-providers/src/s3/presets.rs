@@ -85,6 +85,7 @@ fn versitygw() -> Capabilities {
 fn moto() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "moto".into();
+    capabilities.trailers = Support::Unsupported;
     capabilities.keys.forbidden_bytes = vec![b'\n'];
     capabilities.conditional_complete = Support::Unsupported;
     capabilities.conditional_delete = Support::Unsupported;

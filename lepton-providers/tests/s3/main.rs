@@ -9,6 +9,9 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
+mod faults;
 mod multipart;
 mod objects;
+mod script;
 mod servers;
+mod tls;
