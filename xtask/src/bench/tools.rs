@@ -76,7 +76,7 @@ impl Tools {
             Place::Folder(folder) if folder.exists() => fs::remove_dir_all(folder).context("cannot empty the folder"),
             Place::Folder(_) => Ok(()),
             Place::Bucket { .. } if self.count(place)?.0 == 0 => Ok(()),
-            Place::Bucket { .. } => output(&mut self.s5cmd(place, &["rm", &everything()])).map(drop),
+            Place::Bucket { .. } => output(&mut self.s5cmd(place, &["--log", "error", "rm", &everything()])).map(drop),
         }
     }
 
@@ -90,7 +90,7 @@ impl Tools {
     }
 
     fn s5cmd(&self, bucket: &Place, arguments: &[&str]) -> Command {
-        let mut command = program(&self.s5cmd, &["--log", "error"]);
+        let mut command = program::<&str>(&self.s5cmd, &[]);
         if let Place::Bucket { endpoint, .. } = bucket {
             command.args(["--endpoint-url", endpoint]);
         }
@@ -181,7 +181,8 @@ fn s5cmd(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
         Place::Folder(folder) => format!("{}/", folder.display()),
         Place::Bucket { .. } => format!("s3://{BUCKET}/"),
     };
-    let mut command = tools.s5cmd(bucket, &["--numworkers", "8", "cp", "--concurrency", "4", "--part-size", "8"]);
+    let mut command =
+        tools.s5cmd(bucket, &["--log", "error", "--numworkers", "8", "cp", "--concurrency", "4", "--part-size", "8"]);
     command.args([format!("{}*", url(from)), url(to)]);
     Some(command)
 }

@@ -14,6 +14,8 @@ use super::{Place, Service};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);
+/// How long a server may take to end; its guard kills it before.
+const STOP: Duration = Duration::from_secs(10);
 /// How often a server is started again when another process took its port.
 const TRIES: usize = 3;
 
@@ -22,9 +24,9 @@ const TRIES: usize = 3;
 /// whatever ended it: a return, a panic, Ctrl-C or a kill.
 const GUARD: &str = r#"
 read -r _
-kill -TERM -- "-$1" 2>/dev/null
-for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 -- "-$1" 2>/dev/null || break; sleep 0.3; done
-kill -KILL -- "-$1" 2>/dev/null
+kill -s TERM -- "-$1" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- "-$1" 2>/dev/null || break; sleep 0.5; done
+kill -s KILL -- "-$1" 2>/dev/null
 rm -rf "$2"
 "#;
 
@@ -97,7 +99,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(super) fn start(service: &Service) -> Result<Self> {
-        let server = Server::start(service)?;
+        Self::guard(Server::start(service)?)
+    }
+
+    fn guard(server: Server) -> Result<Self> {
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard", &server.process.id().to_string()]).arg(&server.data);
         let mut guard = guard.stdin(Stdio::piped()).process_group(0).spawn().context("cannot run sh")?;
@@ -109,10 +114,26 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.alive.take());
-        // The guard ends both; a failure to wait leaves nothing to be done.
-        let _ = self.server.process.wait();
+        // Should the guard have failed, the server is at least killed; where
+        // waiting fails there is nothing to wait for.
+        if !ended(&mut self.server.process) {
+            let _ = self.server.process.kill();
+            let _ = self.server.process.wait();
+        }
         let _ = self.guard.wait();
     }
+}
+
+/// Waits until the process has ended, but not for ever.
+fn ended(process: &mut Child) -> bool {
+    let deadline = Instant::now() + STOP;
+    while Instant::now() < deadline {
+        if matches!(process.try_wait(), Ok(Some(_))) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 /// Whether a GET of the path is answered with 200.
@@ -137,4 +158,36 @@ fn data_folder(name: &str, port: u16) -> Result<PathBuf> {
         fs::create_dir_all(data.join(folder)).with_context(|| format!("cannot create {}", data.display()))?;
     }
     Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Running {
+        let data = std::env::temp_dir().join(format!("lepton-test-guard-{}-{:?}", std::process::id(), Instant::now()));
+        fs::create_dir(&data).unwrap();
+        let process = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        Running::guard(Server { name: "sleep", variable: "", endpoint: String::new(), process, data }).unwrap()
+    }
+
+    #[test]
+    fn a_server_ends_with_its_value() {
+        let running = sleeper();
+        let (pid, data) = (running.server.process.id(), running.server.data.clone());
+        drop(running);
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+        assert!(!data.exists());
+    }
+
+    #[test]
+    fn a_server_ends_when_nothing_is_left_to_end_it() {
+        let mut running = sleeper();
+        // What the kernel does when the process that started it is killed.
+        drop(running.alive.take());
+        assert!(ended(&mut running.server.process));
+        running.guard.wait().unwrap();
+        assert!(!running.server.data.exists());
+        std::mem::forget(running);
+    }
 }
