@@ -7,7 +7,7 @@
 //! The server runs on one thread over a sink; the client sends requests that
 //! were signed beforehand, so that the server is the limit. Rates are per second
 //! of the server thread's CPU time, as Linux counts it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a measurement")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -33,7 +33,7 @@ fn main() {
             let front = front().bucket("sink", Arc::new(SinkStorage::new("sink:"))).build().unwrap();
             let server = front.serve("127.0.0.1:0").await.unwrap();
             send.send((server, std::fs::read_link("/proc/thread-self").unwrap())).unwrap();
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         });
     });
     let (server, thread) = receive.recv().unwrap();

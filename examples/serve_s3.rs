@@ -1,0 +1,90 @@
+//! Serves any Lepton storage over the S3 protocol, for trying things out:
+//!
+//! ```text
+//! cargo run --example serve_s3 -- --bucket photos=memory: --bucket logs=/tmp/logs
+//! aws --endpoint-url http://127.0.0.1:9000 s3 ls s3://photos
+//! ```
+//!
+//! Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without
+//! them a pair is made up and printed. Ctrl-C lets running requests end.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use lepton::core::SystemEnv;
+use lepton::{Error, Result, SharedStorage};
+use lepton_s3_front::{S3Front, SinkStorage};
+
+#[derive(Parser)]
+#[command(about = "Serves any Lepton storage over the S3 protocol")]
+struct Arguments {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    listen: String,
+    /// A bucket and what is behind it; may be given more than once. The URL is
+    /// what Lepton opens (`memory:`, a path, `s3://…`), or `sink:`, which checks
+    /// what it gets and keeps nothing.
+    #[arg(long = "bucket", required = true, value_name = "NAME=URL", value_parser = bucket)]
+    buckets: Vec<(String, String)>,
+    /// What clients call the region.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+}
+
+fn bucket(argument: &str) -> std::result::Result<(String, String), String> {
+    let (name, url) = argument.split_once('=').ok_or("a bucket is given as NAME=URL")?;
+    Ok((name.to_owned(), url.to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    match serve(Arguments::parse()).await {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("serve_s3: {}", error.report());
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<()> {
+    let (access, secret) = credentials(&arguments.region);
+    let mut front = S3Front::builder().credentials(access, secret).region(arguments.region);
+    for (name, url) in &arguments.buckets {
+        front = front.bucket(name, storage(name, url)?);
+    }
+    let server = front.build()?.serve(&arguments.listen).await?;
+    for (name, url) in &arguments.buckets {
+        println!("{}/{name} serves {url}", server.endpoint());
+    }
+    tokio::signal::ctrl_c().await.map_err(|source| Error::io("cannot wait for Ctrl-C", source))?;
+    println!("stopping; running requests end first");
+    server.stop().await;
+    Ok(())
+}
+
+fn storage(name: &str, url: &str) -> Result<SharedStorage> {
+    let location = match url {
+        "sink:" => return Ok(Arc::new(SinkStorage::new(format!("sink:{name}")))),
+        // Each bucket in memory is one of its own.
+        "memory:" => lepton::open(&format!("memory:{name}"))?,
+        _ => lepton::open(url)?,
+    };
+    if !location.path().is_empty() {
+        let message = format!("{url} names a place within a store; a bucket is a whole store");
+        return Err(Error::invalid_input(message));
+    }
+    Ok(location.storage().clone())
+}
+
+/// The pair from the environment, or one that is made up and shown.
+fn credentials(region: &str) -> (String, String) {
+    if let (Ok(access), Ok(secret)) = (std::env::var("AWS_ACCESS_KEY_ID"), std::env::var("AWS_SECRET_ACCESS_KEY")) {
+        return (access, secret);
+    }
+    let env = SystemEnv::shared();
+    let access = format!("LEPTON{:016X}", env.random());
+    let secret = format!("{:016x}{:016x}", env.random(), env.random());
+    println!("export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} AWS_REGION={region}");
+    (access, secret)
+}
