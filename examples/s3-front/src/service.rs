@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
@@ -54,6 +54,7 @@ impl Service {
         self.recorder.arrived(&mut info);
         let action = self.hooks.as_ref().map_or(Action::Pass, |hooks| hooks.on_request(&info));
         let info = Arc::new(info);
+        let unasked = expects_nothing(request.headers());
         let request = request.map(|body| Request::new(body, Arc::clone(&info), self.recorder.clone()));
         let reset = || {
             connection.reset.store(true, Ordering::Relaxed);
@@ -97,7 +98,11 @@ impl Service {
                 self.serve(&info, request).await?
             }
         };
-        Ok(self.marked(response).map(|body| Reply::new(body, info.operation, self.recorder.clone(), &action)))
+        let mut response = self.marked(response);
+        if unasked {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response.map(|body| Reply::new(body, info.operation, self.recorder.clone(), &action)))
     }
 
     async fn serve(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
@@ -120,6 +125,13 @@ impl Service {
         }
         response
     }
+}
+
+/// Whether a client waits for a `100 Continue` that will not come, because it
+/// has nothing to send. Botocore does, and misreads the next reply on the same
+/// connection, so that there must be none.
+fn expects_nothing(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT) && headers.get(CONTENT_LENGTH).is_some_and(|len| len == "0")
 }
 
 async fn drain(mut body: Request) {

@@ -131,6 +131,12 @@ async fn a_connection_serves_one_request_after_another() {
         assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
     }
     assert_eq!(server.stats().of("PutObject").succeeded, 3);
+    // Botocore misreads what follows an empty put that it asked to continue.
+    let empty = Request::new("PUT", "/plain/empty").header("expect", "100-continue").bytes(&server);
+    let empty = String::from_utf8(empty).unwrap().replace("connection: close\r\n", "");
+    let mut other = TcpStream::connect(server.address()).await.unwrap();
+    other.write_all(empty.as_bytes()).await.unwrap();
+    assert_eq!(common::read(&mut other).await.unwrap().header("connection"), Some("close"));
     // An idle connection does not hinder the end.
     server.stop().await;
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
