@@ -51,7 +51,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let (access, secret) = credentials(&arguments.region);
     let mut front = S3Front::builder().credentials(access, secret).region(arguments.region);
     for (name, url) in &arguments.buckets {
-        front = front.bucket(name, storage(name, url)?);
+        front = front.bucket(name, storage(name, url).await?);
     }
     let server = front.build()?.serve(&arguments.listen).await?;
     for (name, url) in &arguments.buckets {
@@ -63,12 +63,12 @@ async fn serve(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn storage(name: &str, url: &str) -> Result<SharedStorage> {
+async fn storage(name: &str, url: &str) -> Result<SharedStorage> {
     let location = match url {
         "sink:" => return Ok(Arc::new(SinkStorage::new(format!("sink:{name}")))),
         // Each bucket in memory is one of its own.
-        "memory:" => lepton::open(&format!("memory:{name}"))?,
-        _ => lepton::open(url)?,
+        "memory:" => lepton::open(&format!("memory:{name}")).await?,
+        _ => lepton::open(url).await?,
     };
     if !location.path().is_empty() {
         let message = format!("{url} names a place within a store; a bucket is a whole store");
