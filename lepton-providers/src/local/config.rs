@@ -48,7 +48,8 @@ pub enum EmptyDirectories {
     Ignore,
     /// An object without bytes whose key ends in `/`. Putting one makes the
     /// folder, deleting one removes it, and deleting what is in a folder leaves
-    /// the folder. A folder that holds something is not listed.
+    /// the folder. A folder that holds something, even if only a file in
+    /// progress, is not listed. Bytes for a key ending in `/` are refused.
     Marker,
 }
 

@@ -229,10 +229,13 @@ impl Walk {
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(|errno| failed_at("the folder cannot be read", trimmed(&path[..base]), errno))?;
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") || is_reserved(name) {
+            if matches!(name, b"." | b"..") {
                 continue;
             }
             something = true;
+            if is_reserved(name) {
+                continue;
+            }
             path.truncate(base);
             path.extend_from_slice(name);
             let wanted = self.filter.wants(path);

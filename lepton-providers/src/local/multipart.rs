@@ -28,7 +28,7 @@ use super::read::not_opened;
 use super::slots::{self, Header, Slot};
 use super::storage::{Disk, LocalStorage, named};
 use super::temp::{create_folder, create_new, locked, refuse_folder, rename, settled};
-use super::write::{Sink, admit, flush, pump, read_back, receipt, reserve};
+use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt, reserve};
 
 /// Most parts in one upload. The record of a part takes 64 bytes.
 pub(super) const MOST_PARTS: u32 = 100_000;
@@ -96,7 +96,8 @@ fn is_id_of(id: &UploadId, key: &ObjectKey) -> bool {
 }
 
 fn create(disk: &Arc<Disk>, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
-    let (path, is_folder) = admit(disk, key, &options.attributes, options.storage_class.as_deref())?;
+    let (path, is_folder) =
+        admit(disk, key, options.size.unwrap_or(0), &options.attributes, options.storage_class.as_deref())?;
     if is_folder {
         let message = "a key that ends in `/` is a folder here, which is made by a put";
         return Err(Error::new(ErrorKind::InvalidKey, message));
@@ -181,7 +182,8 @@ fn check_part(spec: &PartSpec, body: &Body) -> Result<()> {
     if !(1..=MOST_PARTS).contains(&number) {
         return Err(Error::invalid_input(format!("part {number} is not in 1..={MOST_PARTS}")));
     }
-    if start > end || end > i64::MAX as u64 || end - start != body.len() {
+    check_size(end)?;
+    if start > end || end - start != body.len() {
         let message = format!("part {number} is {start}..{end} of the object, and its body has {} bytes", body.len());
         return Err(Error::invalid_input(message));
     }
@@ -217,8 +219,12 @@ fn complete(disk: &Arc<Disk>, upload: &Upload, parts: &[PartReceipt], condition:
 
 /// Compares the parts with what was recorded; gives the size of the object.
 fn check_parts(held: &[Slot], parts: &[PartReceipt]) -> Result<u64> {
-    let mut end = 0;
-    let mut last = 0;
+    if parts.is_empty() {
+        return Err(Error::invalid_input(
+            "an upload cannot be completed without parts; an empty object has an empty one",
+        ));
+    }
+    let (mut end, mut last) = (0, 0);
     for part in parts {
         let number = part.number;
         let slot = held.binary_search_by_key(&number, |slot| slot.number).ok().map(|index| &held[index]);

@@ -27,7 +27,7 @@ const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
 
 /// The largest file that the system can describe.
-const LARGEST_FILE: u64 = i64::MAX as u64;
+pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
 
 /// A folder on a local disk as an object store.
 ///

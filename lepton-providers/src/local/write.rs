@@ -15,7 +15,7 @@ use rustix::io::{Errno, pwritev, retry_on_intr};
 use super::contain::{DIRECTORY, split};
 use super::error::{failed, failed_at, in_the_way};
 use super::metadata::{self, FileState};
-use super::storage::{Disk, LocalStorage, named};
+use super::storage::{Disk, LARGEST_FILE, LocalStorage, named};
 use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
 
 /// Files up to this size are written in one go; setting space aside for them
@@ -29,7 +29,7 @@ const MOST_PIECES: usize = 1024;
 /// Writes an object.
 pub(super) async fn put(store: &LocalStorage, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
     let disk = Arc::clone(&store.disk);
-    let (path, folder) = admit(&disk, key, &options.attributes, options.storage_class.as_deref())
+    let (path, folder) = admit(&disk, key, body.len(), &options.attributes, options.storage_class.as_deref())
         .map_err(|error| named(error, "put", Some(key)))?;
     let path = path.to_vec();
     if folder {
@@ -56,15 +56,25 @@ pub(super) async fn put(store: &LocalStorage, key: &ObjectKey, body: Body, optio
 pub(super) fn admit<'a>(
     disk: &Disk,
     key: &'a ObjectKey,
+    size: u64,
     attributes: &Attributes,
     storage_class: Option<&str>,
 ) -> Result<(&'a [u8], bool)> {
     let path = disk.path(key)?;
+    check_size(size)?;
     metadata::check(attributes, &disk.capabilities)?;
     match storage_class {
         Some(class) => Err(Error::unsupported(format!("a disk has no storage classes, such as {class:?}"))),
         None => Ok(path),
     }
+}
+
+/// Refuses an object that no file can hold.
+pub(super) fn check_size(size: u64) -> Result<()> {
+    if size <= LARGEST_FILE {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TooLarge, format!("{size} bytes are more than the {LARGEST_FILE} of the largest file")))
 }
 
 /// An object on its way.

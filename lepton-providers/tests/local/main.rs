@@ -2,6 +2,7 @@
 #![cfg(feature = "local")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "test")]
 
+mod conformance;
 mod containment;
 mod faults;
 mod kill;
