@@ -230,6 +230,8 @@ pub trait Multipart: Send + Sync {
     /// # Errors
     /// `upload_not_found`, also where an earlier complete succeeded and its reply
     /// was lost: look at the object. `already_exists`, `precondition_failed`.
+    /// `invalid_input` if there are no parts, or the store does not hold one of
+    /// them with that tag.
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt>;
 
     /// Gives an upload up and frees its parts. One that is not there counts as
