@@ -72,7 +72,6 @@ async fn conditions_on_the_source_hold(f: Fixture) -> Check {
     same("the kind of the error", error.kind(), ErrorKind::PreconditionFailed)?;
     let error = failure(facet.copy(from(&f, &missing), &copy, CopyOptions::new()).await, "not_found")?;
     same("the kind of the error", error.kind(), ErrorKind::NotFound)?;
-    ensure!(error.report().contains(&missing.to_string()), "the error does not name the source: {error:?}");
     f.absent(&copy).await?;
     let fresh = from(&f, &source).if_match(Some(f.etag(&source).await?));
     facet.copy(fresh, &copy, CopyOptions::new()).await?;

@@ -69,17 +69,18 @@ async fn a_prefix_is_compared_byte_by_byte(f: Fixture) -> Check {
 
 async fn start_after_is_exclusive_and_need_not_exist(f: Fixture) -> Check {
     let written = f.write_all(["b", "c/d", "c/e", "c0", "f"]).await?;
+    let at = |name: &str| f.below(name).as_bytes().to_vec();
     let cases =
         [("a", 0), ("b", 1), ("bb", 1), ("c/", 1), ("c/d", 2), ("c/dd", 2), ("c/e", 3), ("c0", 4), ("f", 5), ("g", 5)];
     for (after, from) in cases {
-        let request = below(&f, "").start_after(f.key(after)?.to_bytes());
+        let request = below(&f, "").start_after(at(after));
         are(&f, &format!("the keys after {after:?}"), keys(&f, request).await?, &written[from..])?;
     }
-    let after = below(&f, "c/").start_after(f.key("a")?.to_bytes());
+    let after = below(&f, "c/").start_after(at("a"));
     are(&f, "the keys under a prefix after a lesser key", keys(&f, after).await?, &written[1..3])?;
-    let after = below(&f, "c/").start_after(f.key("c/d")?.to_bytes());
+    let after = below(&f, "c/").start_after(at("c/d"));
     are(&f, "the keys under a prefix after a key in it", keys(&f, after).await?, &written[2..3])?;
-    let after = below(&f, "c/").start_after(f.key("f")?.to_bytes());
+    let after = below(&f, "c/").start_after(at("f"));
     are(&f, "the keys under a prefix after a greater key", keys(&f, after).await?, &[])
 }
 

@@ -56,11 +56,15 @@ async fn a_range_beyond_the_end_is_refused(f: Fixture) -> Check {
     let (full, empty) = (f.key("full")?, f.key("empty")?);
     f.write(&full, pattern(100, 1)).await?;
     f.write(&empty, "").await?;
-    for (key, range) in [(&full, 100..101), (&full, 5000..6000), (&empty, 0..1), (&full, 10..10)] {
-        let result = f.storage().get(key, GetOptions::new().range(range)).await;
-        refused(result, ErrorKind::InvalidInput, key)?;
+    for range in [100..101, 5000..6000] {
+        let result = f.storage().get(&full, GetOptions::new().range(range)).await;
+        refused(result, ErrorKind::InvalidInput, &full)?;
     }
-    Ok(())
+    // Stores differ here: some give the nothing that there is.
+    match f.storage().get(&empty, GetOptions::new().range(0..1)).await {
+        Ok(reply) => same("the range in the reply", reply.range, 0..0),
+        result => refused(result, ErrorKind::InvalidInput, &empty),
+    }
 }
 
 async fn ranges_are_refused_where_unsupported(f: Fixture) -> Check {

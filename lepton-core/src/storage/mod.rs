@@ -85,8 +85,8 @@ pub trait Storage: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `not_found`; `precondition_failed` if [`GetOptions::if_match`] does not
-    /// hold; `invalid_input` if the range is empty or starts at or beyond the end;
-    /// `archived`.
+    /// hold; `invalid_input` if the range starts at or beyond the end (of an empty
+    /// range or object a store may as well give nothing); `archived`.
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply>;
 
     /// Writes an object in one go. It becomes visible whole or not at all.
