@@ -220,6 +220,10 @@ pub struct Capabilities {
     pub trailers: Support,
     /// Whether TLS protects the bytes on their way.
     pub tls: bool,
+    /// Whether a layer below tries again by itself. Who retries on its own, as
+    /// the engine does, refuses such a store: there is one owner of retries.
+    #[serde(default)]
+    pub retries: bool,
     /// Which keys are held exactly.
     pub keys: KeyRules,
 }
@@ -251,6 +255,7 @@ impl Capabilities {
             signed_chunks: Support::Unsupported,
             trailers: Support::Unsupported,
             tls: false,
+            retries: false,
             keys: KeyRules::any(1024),
         }
     }
