@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
+pub mod places;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
