@@ -19,6 +19,7 @@ use super::payload::Payload;
 use super::presets;
 use super::xml::Element;
 
+const TAG_COUNT: &str = "x-amz-tagging-count";
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
 impl Client {
@@ -68,7 +69,7 @@ impl Client {
         headers: &HeaderMap,
     ) -> Result<std::collections::BTreeMap<String, String>> {
         // An object without tags has no such header.
-        if text(headers, "x-amz-tagging-count").is_none() {
+        if text(headers, TAG_COUNT).is_none() {
             return Ok(std::collections::BTreeMap::new());
         }
         let query = version_query(version).with("tagging", "");
@@ -187,7 +188,8 @@ impl Client {
     }
 
     fn info(&self, key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInfo {
-        ObjectInfo::new(object_meta(key, size, headers), attributes(headers))
+        let tags = text(headers, TAG_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0);
+        ObjectInfo::new(object_meta(key, size, headers), attributes(headers)).with_tag_count(tags)
     }
 
     /// Reads what is left of an answer, so that its connection serves again.
