@@ -5,6 +5,7 @@ use http::Method;
 use lepton_core::Result;
 
 use super::client::Request;
+use super::encode::Query;
 use super::payload::Payload;
 use super::storage::S3Storage;
 use super::xml::push_text;
@@ -24,6 +25,21 @@ impl S3Storage {
             document.push_str("</LocationConstraint></CreateBucketConfiguration>");
             request = request.payload(Payload::Document(Bytes::from(document)));
         }
+        let reply = self.client.send(request).await?;
+        self.client.drain(reply).await;
+        Ok(())
+    }
+
+    /// Makes the bucket keep old versions from now on.
+    ///
+    /// # Errors
+    /// `permission_denied`; `unsupported` where the store cannot.
+    pub async fn enable_versioning(&self) -> Result<()> {
+        let document = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Status>Enabled</Status></VersioningConfiguration>";
+        let request = Request::new("enable_versioning", Method::PUT, None)
+            .query(Query::new().with("versioning", ""))
+            .payload(Payload::Document(Bytes::from_static(document.as_bytes())));
         let reply = self.client.send(request).await?;
         self.client.drain(reply).await;
         Ok(())

@@ -92,6 +92,8 @@ impl S3Builder {
             target: RwLock::new(target),
             bucket_seen: false.into(),
             bucket: config.bucket,
+            reading: presets::reading(&capabilities.keys),
+            deleting: presets::deleting(&capabilities.keys),
             capabilities,
             endpoint,
             env,

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
-use lepton_core::{Capabilities, Effect, Error, ErrorKind, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
+use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
 
 use super::config::ServerSideEncryption;
 use super::credentials::{Credentials, CredentialsCache};
@@ -32,6 +32,9 @@ pub(super) struct Client {
     pub(super) bucket: String,
     pub(super) endpoint: Endpoint,
     pub(super) capabilities: Capabilities,
+    /// Which keys can be read, and which deleted.
+    pub(super) reading: KeyRules,
+    pub(super) deleting: KeyRules,
     pub(super) env: SharedEnv,
     pub(super) http: HttpClient,
     /// `None` sends requests without a signature.
@@ -70,8 +73,19 @@ pub(super) struct Request<'a> {
     pub(super) payload: Payload,
     /// Whether it can change something.
     pub(super) writes: bool,
-    /// Whether its condition is that there be no object.
-    pub(super) if_absent: bool,
+    pub(super) condition: Condition,
+    /// Where it goes, if not to the store's own bucket.
+    pub(super) elsewhere: Option<Arc<Target>>,
+}
+
+/// Under which condition a request writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    None,
+    /// That there be no object.
+    IfAbsent,
+    /// That the object be a certain one.
+    IfMatch,
 }
 
 impl<'a> Request<'a> {
@@ -85,7 +99,8 @@ impl<'a> Request<'a> {
             headers: HeaderMap::new(),
             payload: Payload::Empty,
             writes,
-            if_absent: false,
+            condition: Condition::None,
+            elsewhere: None,
         }
     }
 
@@ -96,6 +111,11 @@ impl<'a> Request<'a> {
 
     pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
+        self
+    }
+
+    pub(super) fn condition(mut self, condition: Condition) -> Self {
+        self.condition = condition;
         self
     }
 
@@ -118,10 +138,10 @@ impl Client {
     /// Sends a request. Errors name the operation and the key, and have the
     /// effect `None` if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
-        let (operation, key, writes, if_absent) = (request.operation, request.key, request.writes, request.if_absent);
+        let (operation, key, writes, condition) = (request.operation, request.key, request.writes, request.condition);
         self.send_to_region(request).await.map_err(|error| {
             let error = if writes { error } else { error.with_effect(Effect::None) };
-            let error = for_condition(error, if_absent).with_operation(operation).with_context("bucket", &self.bucket);
+            let error = for_condition(error, condition).with_operation(operation).with_context("bucket", &self.bucket);
             match key {
                 Some(key) => error.with_context("key", key),
                 None => error,
@@ -142,7 +162,7 @@ impl Client {
     async fn send_to_region(&self, mut request: Request<'_>) -> Result<Reply> {
         let query = std::mem::take(&mut request.query).canonical();
         for attempt in 0.. {
-            let target = self.target();
+            let target = request.elsewhere.clone().unwrap_or_else(|| self.target());
             let (credentials, sent) = self.send_once(&request, &query, &target).await?;
             let refusal = match sent {
                 Sent::Accepted(reply) => {
@@ -153,6 +173,7 @@ impl Client {
             };
             if let Some(region) = other_region(&refusal, &target)
                 && attempt < REDIRECTS
+                && request.elsewhere.is_none()
             {
                 self.set_region(region)?;
                 continue;

@@ -1,18 +1,21 @@
 //! Copies that the store makes itself.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use http::header::HeaderName;
+use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, Method};
 use lepton_core::{
-    CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, ObjectKey, PartReceipt, PartSpec, Precondition,
-    PutReceipt, Result, ServerCheck, ServerCopy, Storage as _, Upload,
+    Attributes, CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, ObjectKey, PartReceipt, PartSpec,
+    Precondition, PutReceipt, Result, ServerCheck, ServerCopy, Storage as _, Upload,
 };
 
 use super::client::{Client, Request, expect_success, header};
 use super::encode::{encode_path, encode_query};
-use super::headers::{insert, insert_precondition, version};
+use super::headers::{attributes, insert, insert_precondition, version};
 use super::list::{expect_root, wrong};
 use super::multipart::{document_checksums, part_query};
+use super::object::version_query;
 use super::presets;
 use super::storage::S3Storage;
 use super::xml::Element;
@@ -39,7 +42,8 @@ impl ServerCopy for S3Storage {
 
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         self.check_reach(&source).map_err(|error| error.with_operation("copy"))?;
-        self.client.copy(&source, key, &options).await
+        let copied = self.client.copy(&source, key, &options).await;
+        copied.map_err(|error| error.with_operation("copy").with_context("source", &source.key))
     }
 
     async fn copy_part(&self, source: CopySource, upload: &Upload, part: PartSpec) -> Result<PartReceipt> {
@@ -47,7 +51,9 @@ impl ServerCopy for S3Storage {
             Ok(()) => self.client.copy_part(&source, upload, &part).await,
             Err(error) => Err(error),
         };
-        copied.map_err(|error| error.with_operation("copy_part").with_context("part", part.number))
+        copied.map_err(|error| {
+            error.with_operation("copy_part").with_context("part", part.number).with_context("source", &source.key)
+        })
     }
 }
 
@@ -67,16 +73,24 @@ impl Client {
             let message = format!("the {} store copies under no condition", self.capabilities.preset);
             return Err(Error::unsupported(message).with_operation("copy").with_context("key", key));
         }
-        let attributes = options.attributes.clone().unwrap_or_default();
-        let mut headers = self.write_headers(&attributes, options.storage_class.as_deref())?;
-        if options.attributes.is_some() {
-            headers
-                .extend([header("x-amz-metadata-directive", "REPLACE"), header("x-amz-tagging-directive", "REPLACE")]);
-        }
+        let mut headers = match &options.attributes {
+            Some(new) => {
+                let mut headers = self.write_headers(new, options.storage_class.as_deref())?;
+                headers.extend([header("x-amz-metadata-directive", "REPLACE")]);
+                headers.extend([header("x-amz-tagging-directive", "REPLACE")]);
+                headers
+            }
+            None if presets::copies_lose_expires(&self.capabilities) => {
+                let kept = self.attributes_of(source).await?;
+                let mut headers = self.write_headers(&kept, options.storage_class.as_deref())?;
+                headers.extend([header("x-amz-metadata-directive", "REPLACE")]);
+                headers
+            }
+            None => self.write_headers(&Attributes::default(), options.storage_class.as_deref())?,
+        };
         self.insert_source(&mut headers, source)?;
-        let if_absent = insert_precondition(&mut headers, &options.precondition)?;
-        let mut request = Request::new("copy", Method::PUT, Some(key)).headers(headers);
-        request.if_absent = if_absent;
+        let condition = insert_precondition(&mut headers, &options.precondition)?;
+        let request = Request::new("copy", Method::PUT, Some(key)).headers(headers).condition(condition);
         let (headers, root) = self.send_for_document(request).await?;
         read_result(&root, |root| {
             Ok(PutReceipt::new(ServerCheck::None)
@@ -107,10 +121,20 @@ impl Client {
         .map_err(|error| error.with_context("key", &upload.key))
     }
 
+    /// The attributes of an object in any bucket behind the endpoint.
+    async fn attributes_of(&self, source: &CopySource) -> Result<Attributes> {
+        let mut headers = self.options.customer_key.clone();
+        if let Some(etag) = &source.if_match {
+            insert(&mut headers, IF_MATCH, etag.as_str())?;
+        }
+        let query = version_query(source.version.as_ref());
+        let mut request = Request::new("copy", Method::HEAD, Some(&source.key)).query(query).headers(headers);
+        request.elsewhere = Some(Arc::new(self.endpoint.target_of(bucket_of(source), &self.target().region)?));
+        Ok(attributes(&self.send(request).await?.headers))
+    }
+
     fn insert_source(&self, headers: &mut HeaderMap, source: &CopySource) -> Result<()> {
-        let bucket = source.store.strip_prefix("s3://").unwrap_or_default();
-        let bucket = bucket.split('?').next().unwrap_or_default();
-        let mut path = format!("{bucket}/{}", encode_path(source.key.as_bytes()));
+        let mut path = format!("{}/{}", bucket_of(source), encode_path(source.key.as_bytes()));
         if let Some(version) = &source.version {
             path.push_str("?versionId=");
             path.push_str(&encode_query(version.as_str().as_bytes()));
@@ -123,6 +147,11 @@ impl Client {
         headers.extend(self.options.copy_source_key.clone());
         Ok(())
     }
+}
+
+fn bucket_of(source: &CopySource) -> &str {
+    let place = source.store.strip_prefix("s3://").unwrap_or_default();
+    place.split('?').next().unwrap_or_default()
 }
 
 /// Reads the answer to a copy, which can be an error though its status is 200.

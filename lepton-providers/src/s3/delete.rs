@@ -28,7 +28,7 @@ impl Client {
         let mut singles = Vec::new();
         let mut results: Vec<Option<Result<()>>> = Vec::new();
         for (index, request) in requests.iter().enumerate() {
-            let refused = self.check_key(&request.key, "delete").err();
+            let refused = self.deleting.check(&request.key).map_err(|error| error.with_operation("delete")).err();
             let to_batch = refused.is_none() && request.if_match.is_none() && batch.push(index, request);
             if refused.is_none() && !to_batch {
                 singles.push((index, request.clone()));

@@ -70,6 +70,11 @@ impl Endpoint {
 
     /// The host and path for a region.
     pub(super) fn target(&self, region: &str) -> Result<Target> {
+        self.target_of(&self.bucket, region)
+    }
+
+    /// The same for another bucket behind this endpoint.
+    pub(super) fn target_of(&self, bucket: &str, region: &str) -> Result<Target> {
         let (scheme, host, path) = match &self.base {
             Base::Aws => {
                 let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -78,9 +83,9 @@ impl Endpoint {
             Base::Fixed { scheme, authority, path } => (scheme.clone(), authority.to_string(), path.as_str()),
         };
         let (host, path) = if self.virtual_host {
-            (format!("{}.{host}", self.bucket), format!("{path}/"))
+            (format!("{bucket}.{host}"), format!("{path}/"))
         } else {
-            (host, format!("{path}/{}/", self.bucket))
+            (host, format!("{path}/{bucket}/"))
         };
         let wrong = |source: http::Error| {
             Error::invalid_input(format!("{host:?} is not a host name; check bucket, endpoint and region"))

@@ -9,6 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use lepton_core::{Effect, Error, ErrorKind, Retry};
 
+use super::client::Condition;
 use super::xml::Element;
 
 /// The longest message of a server that is passed on, in characters.
@@ -190,12 +191,14 @@ fn sentence(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// A condition that failed, as the caller put it.
-pub(super) fn for_condition(error: Error, if_absent: bool) -> Error {
-    if if_absent && error.kind() == ErrorKind::PreconditionFailed {
-        return error.with_kind(ErrorKind::AlreadyExists);
+/// A condition that failed, as the caller put it. Some stores answer a demand
+/// for a certain object with 404 where there is none.
+pub(super) fn for_condition(error: Error, condition: Condition) -> Error {
+    match (condition, error.kind()) {
+        (Condition::IfAbsent, ErrorKind::PreconditionFailed) => error.with_kind(ErrorKind::AlreadyExists),
+        (Condition::IfMatch, ErrorKind::NotFound) => error.with_kind(ErrorKind::PreconditionFailed),
+        _ => error,
     }
-    error
 }
 
 fn printable(text: &str) -> String {
@@ -273,8 +276,8 @@ mod tests {
 
     #[test]
     fn a_condition_is_named_as_the_caller_put_it() {
-        assert_eq!(for_condition(error(412, "", true), true).kind(), ErrorKind::AlreadyExists);
-        assert_eq!(for_condition(error(412, "", true), false).kind(), ErrorKind::PreconditionFailed);
+        assert_eq!(for_condition(error(412, "", true), Condition::IfAbsent).kind(), ErrorKind::AlreadyExists);
+        assert_eq!(for_condition(error(404, "", true), Condition::IfMatch).kind(), ErrorKind::PreconditionFailed);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use lepton_core::{
     StoredChecksum, VersionId,
 };
 
+use super::client::Condition;
 use super::encode::encode_query;
 use super::rfc2047;
 
@@ -68,15 +69,15 @@ pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes
     Ok(())
 }
 
-/// Adds the condition of a write; true if it is that there be no object.
-pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondition) -> Result<bool> {
+/// Adds the condition of a write.
+pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondition) -> Result<Condition> {
     match condition {
-        Precondition::None => Ok(false),
+        Precondition::None => Ok(Condition::None),
         Precondition::IfAbsent => {
             headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-            Ok(true)
+            Ok(Condition::IfAbsent)
         }
-        Precondition::IfMatch(etag) => insert(headers, IF_MATCH, etag.as_str()).map(|()| false),
+        Precondition::IfMatch(etag) => insert(headers, IF_MATCH, etag.as_str()).map(|()| Condition::IfMatch),
         other => Err(Error::unsupported(format!("the condition {other:?} is not known here"))),
     }
 }
@@ -88,7 +89,7 @@ pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> Ob
     meta.etag = etag(headers);
     meta.version = version(headers);
     meta.checksums = checksums(headers);
-    meta.storage_class = text(headers, "x-amz-storage-class");
+    meta.storage_class = text(headers, "x-amz-storage-class").filter(|class| class != "STANDARD");
     meta
 }
 

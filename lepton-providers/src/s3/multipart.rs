@@ -16,7 +16,7 @@ use lepton_core::{
     UploadId, UploadInfo,
 };
 
-use super::client::{Client, Request, expect_success, header};
+use super::client::{Client, Condition, Request, expect_success, header};
 use super::encode::Query;
 use super::headers::{CHECKSUMS, checksum, checksums, etag, insert, insert_precondition, time, version};
 use super::list::{Names, expect_root, wrong};
@@ -89,7 +89,8 @@ type UploadMarker = Option<(Vec<u8>, Vec<u8>)>;
 impl Client {
     async fn create_upload(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         self.check_key(key, "create_upload")?;
-        let mut headers = self.write_headers(&options.attributes, options.storage_class.as_deref())?;
+        let headers = self.write_headers(&options.attributes, options.storage_class.as_deref());
+        let mut headers = headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
         headers.extend(self.options.customer_key.clone());
         if self.uses_trailers() {
             // Parts may only bring the checksum that the upload announced.
@@ -143,26 +144,27 @@ impl Client {
         parts: &[PartReceipt],
         options: &CompleteOptions,
     ) -> Result<PutReceipt> {
+        if parts.is_empty() {
+            let message = "an upload cannot be completed without parts; put an empty object instead";
+            return Err(Error::invalid_input(message).with_operation("complete").with_context("key", &upload.key));
+        }
         let mut headers = self.options.customer_key.clone();
         insert(&mut headers, CONTENT_TYPE, "application/xml")?;
-        let if_absent = insert_precondition(&mut headers, &options.precondition)?;
-        if !headers.is_empty()
-            && options.precondition != lepton_core::Precondition::None
-            && !self.capabilities.conditional_complete.is_available()
-        {
+        let condition = insert_precondition(&mut headers, &options.precondition)?;
+        if condition != Condition::None && !self.capabilities.conditional_complete.is_available() {
             let message = format!("the {} store completes uploads under no condition", self.capabilities.preset);
             return Err(Error::unsupported(message).with_operation("complete").with_context("key", &upload.key));
         }
-        let mut request = Request::new("complete", Method::POST, Some(&upload.key))
+        let request = Request::new("complete", Method::POST, Some(&upload.key))
             .query(Query::new().with("uploadId", upload.id.as_str()))
             .headers(headers)
-            .payload(Payload::Document(completion(parts)));
-        request.if_absent = if_absent;
+            .payload(Payload::Document(completion(parts)))
+            .condition(condition);
         let (headers, document) = self.send_for_document(request).await?;
         completed(&headers, &document).map_err(|error| {
             let unknown =
                 if error.kind() == ErrorKind::Unexpected { error.with_effect(Effect::Unknown) } else { error };
-            super::error::for_condition(unknown, if_absent).with_operation("complete").with_context("key", &upload.key)
+            super::error::for_condition(unknown, condition).with_operation("complete").with_context("key", &upload.key)
         })
     }
 

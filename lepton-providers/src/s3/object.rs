@@ -6,17 +6,16 @@ use futures_util::StreamExt as _;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lepton_core::{
-    Attributes, Body, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, PutOptions,
-    PutReceipt, Result, VersionId,
+    Attributes, Body, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Precondition,
+    PutOptions, PutReceipt, Result, Support, VersionId,
 };
 
-use super::client::{Client, Reply, Request, header};
+use super::client::{Client, Condition, Reply, Request, header};
 use super::encode::Query;
 use super::headers::{
     attributes, checksums, etag, insert, insert_attributes, insert_precondition, object_meta, text, version,
 };
 use super::payload::Payload;
-use super::presets;
 use super::xml::Element;
 
 const TAG_COUNT: &str = "x-amz-tagging-count";
@@ -24,6 +23,7 @@ const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        self.check_reading(key, "head")?;
         let query = version_query(options.version.as_ref());
         let request = Request::new("head", Method::HEAD, Some(key)).query(query).headers(self.read_headers());
         let reply = match self.send(request).await {
@@ -82,13 +82,13 @@ impl Client {
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        if let Some(range) = &options.range
-            && range.is_empty()
-        {
-            return self.get_nothing(key, range.start, options.version, options.if_match).await;
-        }
+        self.check_reading(key, "get")?;
         let mut headers = self.read_headers();
         if let Some(range) = &options.range {
+            if range.is_empty() {
+                let message = format!("the range {range:?} has no bytes");
+                return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));
+            }
             insert(&mut headers, RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
         }
         if let Some(etag) = &options.if_match {
@@ -96,15 +96,7 @@ impl Client {
         }
         let query = version_query(options.version.as_ref());
         let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
-        let reply = match self.send(request).await {
-            Err(error)
-                if error.status() == Some(416) && options.range.as_ref().is_some_and(|range| range.start == 0) =>
-            {
-                // Of an empty object every range is beyond the end; ours is cut off there.
-                return self.get_nothing(key, 0, options.version, options.if_match).await;
-            }
-            reply => reply?,
-        };
+        let reply = self.send(request).await?;
         let (range, size) = served(&reply, options.range.as_ref()).map_err(|why| malformed("get", key, why))?;
         if reply.body.len() != Some(range.end - range.start) {
             return Err(malformed("get", key, "the length of the body is not that of the range"));
@@ -115,48 +107,43 @@ impl Client {
         Ok(GetReply::new(info, range, body.boxed()))
     }
 
-    /// The reply for a range without bytes, which HTTP cannot ask for.
-    async fn get_nothing(
-        &self,
-        key: &ObjectKey,
-        start: u64,
-        version: Option<VersionId>,
-        if_match: Option<lepton_core::ETag>,
-    ) -> Result<GetReply> {
-        let info = self.head(key, HeadOptions::new().version(version)).await.map_err(|e| e.with_operation("get"))?;
-        let refuse = |kind, message| Err(Error::new(kind, message).with_operation("get").with_context("key", key));
-        if if_match
-            .is_some_and(|wanted| info.meta.etag.as_ref().is_none_or(|found| found.unquoted() != wanted.unquoted()))
-        {
-            return refuse(ErrorKind::PreconditionFailed, "the object is not the one that was expected".to_owned());
-        }
-        if start > info.meta.size {
-            let message = format!("the range starts at {start}, beyond the end of the object at {}", info.meta.size);
-            return refuse(ErrorKind::InvalidInput, message);
-        }
-        Ok(GetReply::new(info, start..start, futures_util::stream::empty().boxed()))
-    }
-
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.check_key(key, "put")?;
-        if presets::folders_are_empty(&self.capabilities) && key.as_bytes().ends_with(b"/") && !body.is_empty() {
-            let message = "this store keeps a key that ends with `/` only as an empty object";
-            return Err(Error::new(ErrorKind::InvalidKey, message).with_operation("put").with_context("key", key));
-        }
         if body.len() > self.capabilities.max_single_put {
             let limit = self.capabilities.max_single_put;
             let message = format!("{} bytes are more than one put may carry ({limit}); upload in parts", body.len());
             return Err(Error::new(ErrorKind::TooLarge, message).with_operation("put").with_context("key", key));
         }
-        let mut headers = self.write_headers(&options.attributes, options.storage_class.as_deref())?;
+        let headers = self.write_headers(&options.attributes, options.storage_class.as_deref());
+        let mut headers = headers.map_err(|error| error.with_operation("put").with_context("key", key))?;
         headers.extend(self.options.customer_key.clone());
-        let if_absent = insert_precondition(&mut headers, &options.precondition)?;
-        let mut request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(Payload::Body(body));
-        request.if_absent = if_absent;
-        let reply = self.send(request).await?;
+        let condition =
+            self.put_condition(&mut headers, &options.precondition).map_err(|e| e.with_context("key", key))?;
+        let request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(Payload::Body(body));
+        let reply = self.send(request.condition(condition)).await?;
         let receipt = receipt(&reply);
         self.drain(reply).await;
         Ok(receipt)
+    }
+
+    fn put_condition(&self, headers: &mut HeaderMap, condition: &Precondition) -> Result<Condition> {
+        let support = match condition {
+            Precondition::IfMatch(_) => self.capabilities.put_if_match,
+            Precondition::IfAbsent => self.capabilities.put_if_absent,
+            _ => Support::Native,
+        };
+        if !support.is_available() {
+            let message =
+                format!("it is not known that the {} store puts under this condition", self.capabilities.preset);
+            return Err(Error::unsupported(message).with_operation("put"));
+        }
+        insert_precondition(headers, condition)
+    }
+
+    /// Refuses a key by which the store would give another object. Where it is
+    /// not known, a key that is there was put by that name.
+    fn check_reading(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
+        self.reading.check(key).map_err(|error| error.with_operation(operation))
     }
 
     /// Refuses a key that the store would not hold exactly as it is.
@@ -174,6 +161,14 @@ impl Client {
     /// The headers of a new object.
     pub(super) fn write_headers(&self, attributes: &Attributes, storage_class: Option<&str>) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
+        let refuse =
+            |what: &str| Err(Error::unsupported(format!("the {} store keeps no {what}", self.capabilities.preset)));
+        if let Some(attribute) = attributes.present().into_iter().find(|found| !self.capabilities.keeps(*found)) {
+            return refuse(&format!("{attribute:?}"));
+        }
+        if storage_class.is_some() && self.capabilities.storage_class == Support::Unsupported {
+            return refuse("storage classes");
+        }
         insert_attributes(&mut headers, attributes)?;
         if let Some(class) = storage_class.or(self.options.storage_class.as_deref()) {
             insert(&mut headers, HeaderName::from_static("x-amz-storage-class"), class)?;

@@ -26,9 +26,37 @@ pub(super) fn copies_conditionally(capabilities: &Capabilities) -> bool {
     capabilities.preset == "aws"
 }
 
-/// Whether objects whose key ends in `/` must be empty.
-pub(super) fn folders_are_empty(capabilities: &Capabilities) -> bool {
-    capabilities.preset == "versitygw"
+/// Whether copies lose `Expires` unless they are told it.
+pub(super) fn copies_lose_expires(capabilities: &Capabilities) -> bool {
+    capabilities.preset == "minio"
+}
+
+/// The keys that can be read: all that are there, but for those by which the
+/// store gives another object.
+pub(super) fn reading(rules: &KeyRules) -> KeyRules {
+    relaxed(rules, &[KeyHandling::Refused, KeyHandling::Unknown])
+}
+
+/// The keys that can be deleted: as for reading, but where it is not known
+/// another object could go.
+pub(super) fn deleting(rules: &KeyRules) -> KeyRules {
+    relaxed(rules, &[KeyHandling::Refused])
+}
+
+fn relaxed(rules: &KeyRules, harmless: &[KeyHandling]) -> KeyRules {
+    let mut rules = rules.clone();
+    for handling in [
+        &mut rules.control_characters,
+        &mut rules.empty_segments,
+        &mut rules.dot_segments,
+        &mut rules.leading_slash,
+        &mut rules.trailing_slash,
+    ] {
+        if harmless.contains(handling) {
+            *handling = KeyHandling::Kept;
+        }
+    }
+    rules
 }
 
 /// Amazon S3: "Amazon S3 objects overview", "multipart upload limits" and
@@ -57,6 +85,7 @@ fn minio() -> Capabilities {
     capabilities.storage_class = Support::Unsupported;
     capabilities.conditional_delete = Support::Unsupported;
     capabilities.keys.max_segment_bytes = 255;
+    capabilities.keys.forbidden_bytes = vec![0];
     capabilities.keys.empty_segments = KeyHandling::Refused;
     capabilities.keys.dot_segments = KeyHandling::Refused;
     capabilities.keys.leading_slash = KeyHandling::Changed;
@@ -64,15 +93,18 @@ fn minio() -> Capabilities {
     capabilities
 }
 
-/// versitygw 1.8 over a folder: keys are paths of files. Control characters are
-/// kept, but its listings show U+FFFD in their place.
+/// versitygw 1.8 over a folder: keys are paths of files, and a key that ends in
+/// `/` is the folder itself. Control characters are kept, but its listings show
+/// U+FFFD in their place.
 fn versitygw() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "versitygw".into();
     capabilities.storage_class = Support::Unsupported;
     capabilities.conditional_delete = Support::Unsupported;
     capabilities.keys.max_segment_bytes = 255;
+    capabilities.keys.forbidden_bytes = vec![0];
     capabilities.keys.control_characters = KeyHandling::Changed;
+    capabilities.keys.trailing_slash = KeyHandling::Refused;
     capabilities.keys.empty_segments = KeyHandling::Changed;
     capabilities.keys.dot_segments = KeyHandling::Changed;
     capabilities.keys.leading_slash = KeyHandling::Changed;

@@ -62,17 +62,17 @@ async fn ranges_are_exact() {
         let bytes = data(100_000);
         store.write(&key("k"), bytes.clone()).await.unwrap();
         store.write(&key("empty"), Bytes::new()).await.unwrap();
-        for (range, given) in [(0..1, 0..1), (10..5000, 10..5000), (99_999..200_000, 99_999..100_000), (5..5, 5..5)] {
+        for (range, given) in [(0..1, 0..1), (10..5000, 10..5000), (99_999..200_000, 99_999..100_000)] {
             let reply = store.get(&key("k"), GetOptions::new().range(range.clone())).await.unwrap();
             assert_eq!((reply.range.clone(), reply.meta.size), (given.clone(), 100_000), "{} {range:?}", server.name);
             let pieces: Vec<Bytes> = reply.body.try_collect().await.unwrap();
             let given = usize::try_from(given.start).unwrap()..usize::try_from(given.end).unwrap();
             assert!(pieces.concat() == bytes[given]);
         }
-        let error = store.get(&key("k"), GetOptions::new().range(100_001..100_002)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{} {error:?}", server.name);
-        let reply = store.get(&key("empty"), GetOptions::new().range(0..10)).await.unwrap();
-        assert_eq!(reply.range, 0..0, "{}", server.name);
+        for (name, range) in [("k", 100_000..100_001), ("k", 5..5), ("empty", 0..10)] {
+            let error = store.get(&key(name), GetOptions::new().range(range)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{} {error:?}", server.name);
+        }
     }
 }
 
