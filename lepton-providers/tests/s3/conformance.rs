@@ -19,11 +19,20 @@ const MOTO_FAILS: [&str; 5] = [
     "copies/ranges_become_parts",
 ];
 
+/// versitygw fails with 500 where a name that is a folder is deleted from a
+/// bucket with versions.
+const VERSITYGW_FAILS_WITH_VERSIONS: [&str; 3] = [
+    "objects/what_is_not_there_is_not_found",
+    "deletes/deleting_what_is_absent_succeeds",
+    "keys/a_file_beside_a_folder_is_held_or_refused",
+];
+
 #[tokio::test]
 async fn every_server_does_what_its_preset_declares() {
     for server in servers::all() {
         let store = server.fresh().await;
-        conforms(server.name, store, Options::new()).await;
+        let known: &[&str] = if server.name == "moto" { &MOTO_FAILS } else { &[] };
+        conforms(server.name, store, Options::new(), known).await;
     }
 }
 
@@ -32,15 +41,19 @@ async fn every_server_keeps_versions_as_its_preset_declares() {
     for server in servers::all() {
         let store = server.fresh().await;
         store.enable_versioning().await.unwrap();
-        conforms(server.name, store, Options::new().many(20)).await;
+        let known: &[&str] = match server.name {
+            "moto" => &MOTO_FAILS,
+            "versitygw" => &VERSITYGW_FAILS_WITH_VERSIONS,
+            _ => &[],
+        };
+        conforms(server.name, store, Options::new().many(20), known).await;
     }
 }
 
-async fn conforms(server: &str, store: S3Storage, options: Options) {
+async fn conforms(server: &str, store: S3Storage, options: Options, known: &[&str]) {
     let store: SharedStorage = Arc::new(store);
     let report = run(&store, options).await;
     println!("{server}: {report}");
-    let known: &[&str] = if server == "moto" { &MOTO_FAILS } else { &[] };
     let failed: Vec<_> = report.failures().filter(|(name, _)| !known.contains(name)).collect();
     assert!(failed.is_empty() && report.passed() > 50, "{server}: {failed:#?}");
 }
