@@ -62,7 +62,8 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores of {model}, {}", std::env::consts::OS)
 }
 
-fn shown(command: &Command) -> String {
+/// The command as it would be typed, without quoting.
+pub(crate) fn shown(command: &Command) -> String {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

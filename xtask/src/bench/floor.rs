@@ -21,7 +21,13 @@ pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>>
                 measure::run(command.args(["send", &address]).arg(file).args(option))
             });
             let case = format!("{}, up (disk → sink that drops it)", set.title);
-            Ok(Row { case, tool: tool.to_owned(), bytes: set.size, samples: samples.collect::<Result<_>>()? })
+            Ok(Row {
+                case,
+                tool: tool.to_owned(),
+                command: String::new(),
+                bytes: set.size,
+                samples: samples.collect::<Result<_>>()?,
+            })
         });
     drop(sink.stdin.take());
     sink.wait().context("cannot wait for the sink")?;

@@ -4,12 +4,14 @@
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
 //! - `floor`: what the machine allows
+//! - `sink`: a server that keeps nothing
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
 
 mod floor;
 mod measure;
 mod set;
+mod sink;
 mod table;
 mod tools;
 
@@ -18,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::process::shown;
 use crate::services::{self, Running};
 use measure::Row;
 use set::{SETS, Set};
+use sink::Sink;
 use tools::{Place, Tool, Tools};
 
 /// What to measure.
@@ -100,6 +104,7 @@ impl Bench {
             if set.floor {
                 self.floor(set)?;
             }
+            self.compare(set, "up", &source, &Sink::start()?.place)?;
             self.compare(set, "up", &source, &first)?;
             fs::remove_dir_all(self.work.0.join("source"))?;
             self.compare(set, "down", &first, &copied)?;
@@ -121,7 +126,8 @@ impl Bench {
     /// Every tool in every round, each round beginning with another tool; what
     /// the last run of all left stays only at a bucket, for the next direction.
     fn compare(&mut self, set: &'static Set, direction: &str, from: &Place, to: &Place) -> Result<()> {
-        let able: Vec<Tool> = self.tools.all().filter(|tool| tool.command(&self.tools, from, to).is_some()).collect();
+        let able: Vec<Tool> =
+            Tool::ALL.into_iter().filter(|tool| tool.command(&self.tools, from, to).is_some()).collect();
         let mut rows: Vec<Row> = able.iter().map(|tool| Row::new(set, direction, from, to, tool.name())).collect();
         for round in 0..self.options.rounds {
             for turn in 0..able.len() {
@@ -129,6 +135,7 @@ impl Bench {
                 self.tools.empty(to)?;
                 tools::forget_journal()?;
                 let Some(mut command) = able[at].command(&self.tools, from, to) else { continue };
+                rows[at].command = shown(&command);
                 let sample = measure::run(&mut command)?;
                 set.arrived(&self.tools, to).with_context(|| format!("after {}", able[at].name()))?;
                 println!("{} round {}: {}", rows[at].title(), round + 1, sample);

