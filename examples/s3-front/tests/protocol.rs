@@ -367,6 +367,14 @@ async fn versions_are_listed_read_and_deleted() {
     let status = ok(&server, Request::new("GET", "/versioned?versioning=")).await;
     assert_eq!(status.element("Status").as_deref(), Some("Enabled"));
     assert_eq!(ok(&server, Request::new("GET", "/plain?versioning=")).await.element("Status"), None);
+
+    // Without versions each object is its one version.
+    put(&server, "/plain/k", "x").await;
+    let page = ok(&server, Request::new("GET", "/plain?versions=")).await;
+    assert_eq!((elements(&page, "VersionId"), elements(&page, "IsLatest")), (vec!["null".into()], vec!["true".into()]));
+    assert_eq!(ok(&server, Request::new("GET", "/plain/k?versionId=null")).await.text(), "x");
+    ok(&server, Request::new("DELETE", "/plain/k?versionId=null")).await;
+    assert_eq!(code(&server, Request::new("GET", "/plain/k")).await.0, 404);
 }
 
 #[tokio::test]

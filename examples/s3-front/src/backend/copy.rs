@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use lepton_core::{
     Attributes, CopyOptions, CopySource, GetOptions, HeadOptions, ObjectInfo, ObjectKey, PartSpec, PutOptions,
-    SharedStorage, Upload, UploadId, VersionId,
+    SharedStorage, Upload, UploadId,
 };
 use s3s::dto::{
     self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
@@ -19,7 +19,7 @@ use super::attributes::{refuse_unsupported, requested, s3_etag};
 use super::condition::{self, ReadConditions};
 use super::error::IntoS3 as _;
 use super::uploads::{multipart, part_number};
-use super::{Backend, ingest, key_of};
+use super::{Backend, ingest, key_of, versions};
 
 /// The object that is copied, as it was just seen.
 struct Source {
@@ -146,7 +146,7 @@ impl Backend {
         };
         let storage = self.bucket(bucket)?.storage.clone();
         let key = key_of(key)?;
-        let version = version_id.as_deref().map(VersionId::new);
+        let version = versions::named(&storage, version_id.as_deref());
         let info = storage.head(&key, HeadOptions::new().version(version).tags(true)).await.s3()?;
         conditions.check_source(&info.meta)?;
         Ok(Source { storage, key, info })

@@ -18,7 +18,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{describing, refuse_unsupported};
 use super::condition::ReadConditions;
 use super::error::{IntoS3 as _, s3_error_of};
-use super::{Backend, key_of, signed};
+use super::{Backend, key_of, signed, versions};
 
 impl Backend {
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -33,7 +33,7 @@ impl Backend {
             if_modified_since: input.if_modified_since,
             if_unmodified_since: input.if_unmodified_since,
         };
-        let version = input.version_id.map(VersionId::new);
+        let version = versions::named(storage, input.version_id.as_deref());
         let mut options = GetOptions::new().version(version.clone());
         match input.range {
             None => {}
@@ -78,7 +78,7 @@ impl Backend {
         let storage = &self.bucket(&input.bucket)?.storage;
         let key = key_of(&input.key)?;
         refuse_part(input.part_number)?;
-        let version = input.version_id.map(VersionId::new);
+        let version = versions::named(storage, input.version_id.as_deref());
         let ObjectInfo { meta, attributes, tag_count, .. } =
             storage.head(&key, HeadOptions::new().version(version)).await.s3()?;
         let conditions = ReadConditions {
@@ -105,7 +105,7 @@ impl Backend {
 
     pub(super) async fn tagging(&self, input: GetObjectTaggingInput) -> S3Result<S3Response<GetObjectTaggingOutput>> {
         let storage = &self.bucket(&input.bucket)?.storage;
-        let options = HeadOptions::new().version(input.version_id.map(VersionId::new)).tags(true);
+        let options = HeadOptions::new().version(versions::named(storage, input.version_id.as_deref())).tags(true);
         let info = storage.head(&key_of(&input.key)?, options).await.s3()?;
         let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
         let tag_set = info.attributes.tags.into_iter().map(tag).collect();

@@ -1,7 +1,7 @@
 //! ListObjectVersions, GetBucketVersioning.
 
-use futures_util::StreamExt as _;
-use lepton_core::{KeyPrefix, ListRequest, ObjectVersion};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use lepton_core::{KeyPrefix, ListRequest, ObjectVersion, SharedStorage, VersionId, VersionStream};
 use s3s::dto::{
     self, BucketVersioningStatus, DeleteMarkerEntry, GetBucketVersioningInput, GetBucketVersioningOutput,
     ListObjectVersionsInput, ListObjectVersionsOutput,
@@ -37,9 +37,6 @@ impl Backend {
         if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(s3_error!(NotImplemented, "this server lists versions without a delimiter"));
         }
-        let Some(facet) = storage.versions() else {
-            return Err(s3_error!(NotImplemented, "the storage behind this bucket keeps no versions"));
-        };
         let limit = usize::try_from(input.max_keys.unwrap_or(1000).clamp(0, 1000)).unwrap_or_default();
         let (key_marker, version_marker) =
             (input.key_marker.clone().unwrap_or_default(), input.version_id_marker.clone().unwrap_or_default());
@@ -53,7 +50,7 @@ impl Backend {
         let mut found: Vec<ObjectVersion> = Vec::new();
         let mut resume =
             Resume { key: key_marker.as_bytes(), version: &version_marker, passed: version_marker.is_empty() };
-        let mut pages = facet.list_versions(request);
+        let mut pages = all_versions(storage, request);
         while limit > 0 && found.len() <= limit {
             let Some(page) = pages.next().await else { break };
             found.extend(page.s3()?.into_iter().filter(|version| resume.takes(version)));
@@ -80,6 +77,25 @@ impl Backend {
         }
         Ok(S3Response::new(output))
     }
+}
+
+/// All versions. Of a storage that keeps none, each object is its one version,
+/// which S3 calls `null`.
+fn all_versions(storage: &SharedStorage, request: ListRequest) -> VersionStream {
+    let only = |meta| {
+        let mut version = ObjectVersion::new(meta);
+        version.is_latest = true;
+        version
+    };
+    match storage.versions() {
+        Some(facet) => facet.list_versions(request),
+        None => storage.list(request).map_ok(move |page| page.objects.into_iter().map(only).collect()).boxed(),
+    }
+}
+
+/// The version that a request names.
+pub(super) fn named(storage: &SharedStorage, id: Option<&str>) -> Option<VersionId> {
+    id.filter(|id| *id != "null" || storage.versions().is_some()).map(VersionId::new)
 }
 
 /// Leaves out what the last page showed of the key that it ended in.

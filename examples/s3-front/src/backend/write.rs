@@ -1,6 +1,6 @@
 //! PutObject, DeleteObject, DeleteObjects.
 
-use lepton_core::{DeleteRequest, Error, ErrorKind, PutOptions, VersionId};
+use lepton_core::{DeleteRequest, Error, ErrorKind, PutOptions};
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition,
     PutObjectInput, PutObjectOutput,
@@ -10,7 +10,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{add_checksums, refuse_unsupported, requested, s3_etag};
 use super::error::{IntoS3 as _, s3_error_of};
 use super::ingest::{echo, ingest};
-use super::{Backend, condition, key_of};
+use super::{Backend, condition, key_of, versions};
 
 /// Most keys in one DeleteObjects, as Amazon S3 has it.
 const DELETE_LIMIT: usize = 1000;
@@ -48,7 +48,8 @@ impl Backend {
         if input.if_match_size.is_some() || input.if_match_last_modified_time.is_some() {
             return Err(s3_error!(NotImplemented, "a delete takes no condition but If-Match"));
         }
-        let mut request = DeleteRequest::new(key.clone()).version(input.version_id.clone().map(VersionId::new));
+        let mut request =
+            DeleteRequest::new(key.clone()).version(versions::named(storage, input.version_id.as_deref()));
         if let Some(wanted) = &input.if_match {
             match condition::of_delete(storage, &key, wanted).await? {
                 Some(etag) => request = request.if_match(Some(etag)),
@@ -99,7 +100,7 @@ impl Backend {
         object: &dto::ObjectIdentifier,
     ) -> S3Result<Option<DeleteRequest>> {
         let key = key_of(&object.key)?;
-        let request = DeleteRequest::new(key.clone()).version(object.version_id.clone().map(VersionId::new));
+        let request = DeleteRequest::new(key.clone()).version(versions::named(storage, object.version_id.as_deref()));
         let Some(etag) = object.e_tag.clone() else { return Ok(Some(request)) };
         let etag = condition::of_delete(storage, &key, &ETagCondition::ETag(etag)).await?;
         Ok(etag.map(|etag| request.if_match(Some(etag))))
