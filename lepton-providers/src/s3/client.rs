@@ -220,7 +220,7 @@ impl Client {
         // Not signed: a proxy may change these.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
-        let check = framed.check();
+        let (check, chunked) = (framed.check(), matches!(framed, Framed::SignedChunks { .. }));
         let mut http = HttpRequest::new(framed.into_body(chunk_signer));
         *http.method_mut() = request.method.clone();
         *http.uri_mut() = target.uri(&path, query)?;
@@ -232,7 +232,10 @@ impl Client {
         }
         // The status says enough if the rest of the refusal is lost.
         let document = body.read(LONGEST_REFUSAL).await.unwrap_or_default();
-        let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
+        let mut refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
+        if chunked && self.bucket_seen.load(Ordering::Relaxed) {
+            refusal.blame_the_chunks();
+        }
         Ok((credentials, Sent::Refused(Box::new(refusal))))
     }
 

@@ -52,6 +52,14 @@ impl Refusal {
         Self { status: 200, code: field("Code"), message: field("Message"), ..Self::default() }
     }
 
+    /// A signature that does not match, though the same credentials were good
+    /// before, is that of a chunk: its bytes changed after they were hashed.
+    pub(super) fn blame_the_chunks(&mut self) {
+        if self.code.as_deref() == Some("SignatureDoesNotMatch") {
+            self.code = Some("XAmzContentSHA256Mismatch".to_owned());
+        }
+    }
+
     /// The error to report. `writes`: whether the request could have changed
     /// something, so that a failure of the server leaves its outcome unknown.
     pub(super) fn into_error(self, writes: bool) -> Error {

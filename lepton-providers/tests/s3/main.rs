@@ -13,6 +13,7 @@ mod conformance;
 mod faults;
 mod multipart;
 mod objects;
+mod proof;
 mod script;
 mod servers;
 mod tls;
