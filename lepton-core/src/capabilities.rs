@@ -197,6 +197,10 @@ pub struct Capabilities {
     pub max_object: u64,
     /// Limits of multipart uploads; `None` where there is no such facet.
     pub multipart: Option<MultipartLimits>,
+    /// Whether a part is written at its place in the object, so that
+    /// [`PartSpec::range`](crate::PartSpec::range) must be that place (local
+    /// disks); elsewhere only its length counts.
+    pub parts_by_place: bool,
     /// Whether the parts of an upload can be listed.
     pub list_parts: Support,
     /// Whether the uploads of a key can be listed.
@@ -244,6 +248,7 @@ impl Capabilities {
             max_single_put: u64::MAX,
             max_object: u64::MAX,
             multipart: Some(MultipartLimits::new(1, u64::MAX, u32::MAX)),
+            parts_by_place: false,
             list_parts: Support::Native,
             list_uploads: Support::Native,
             server_copy: Support::Native,

@@ -226,6 +226,7 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.max_single_put = LARGEST_FILE;
     all.max_object = LARGEST_FILE;
     all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, multipart::MOST_PARTS));
+    all.parts_by_place = true;
     all.server_copy = Support::Unsupported;
     all.versions = Support::Unsupported;
     all.storage_class = Support::Unsupported;
