@@ -18,8 +18,8 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{refuse_unsupported, requested, s3_etag};
 use super::condition::{self, ReadConditions};
 use super::error::IntoS3 as _;
-use super::uploads::{multipart, part_number};
-use super::{Backend, ingest, key_of, versions};
+use super::uploads::part_number;
+use super::{Backend, ingest, versions};
 
 /// The object that is copied, as it was just seen.
 struct Source {
@@ -50,8 +50,8 @@ impl Backend {
     pub(super) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
         let conditions = ReadConditions {
             if_match: input.copy_source_if_match,
             if_none_match: input.copy_source_if_none_match,
@@ -103,8 +103,8 @@ impl Backend {
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let upload = Upload::new(key_of(&input.key)?, UploadId::new(input.upload_id));
+        let bucket = self.bucket(&input.bucket)?;
+        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
         let number = part_number(input.part_number)?;
         let conditions = ReadConditions {
             if_match: input.copy_source_if_match,
@@ -114,8 +114,8 @@ impl Backend {
         };
         let source = self.source(&input.copy_source, &conditions).await?;
         let range = source_range(input.copy_source_range.as_deref(), source.info.meta.size)?;
-        let facet = storage.server_copy().filter(|facet| facet.reaches(source.storage.url()));
-        let receipt = if let Some(facet) = facet {
+        let own = bucket.storage.server_copy().filter(|_| !bucket.staged);
+        let receipt = if let Some(facet) = own.filter(|facet| facet.reaches(source.storage.url())) {
             facet.copy_part(source.pinned(), &upload, PartSpec::new(number, range)).await.s3()?
         } else {
             let len = range.end - range.start;
@@ -123,7 +123,7 @@ impl Backend {
             let options = if len > 0 { options.range(range) } else { options };
             let reply = source.storage.get(&source.key, options).await.s3()?;
             let body = ingest::once(len, reply.body);
-            multipart(storage)?.upload_part(&upload, PartSpec::new(number, 0..len), body).await.s3()?
+            bucket.multipart().upload_part(&upload, PartSpec::new(number, 0..len), body).await.s3()?
         };
         let result = CopyPartResult {
             e_tag: Some(s3_etag(&receipt.etag)),
@@ -144,8 +144,8 @@ impl Backend {
         let dto::CopySource::Bucket { bucket, key, version_id } = named else {
             return Err(s3_error!(NotImplemented, "a copy source is named by bucket and key on this server"));
         };
-        let storage = self.bucket(bucket)?.storage.clone();
-        let key = key_of(key)?;
+        let bucket = self.bucket(bucket)?;
+        let (storage, key) = (bucket.storage.clone(), bucket.key(key)?);
         let version = versions::named(&storage, version_id.as_deref());
         let info = storage.head(&key, HeadOptions::new().version(version).tags(true)).await.s3()?;
         conditions.check_source(&info.meta)?;

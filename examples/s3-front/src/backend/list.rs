@@ -1,7 +1,7 @@
 //! ListObjects and ListObjectsV2.
 
 use futures_util::StreamExt as _;
-use lepton_core::{KeyPrefix, ListRequest, ObjectMeta, SharedStorage};
+use lepton_core::{KeyPrefix, ListRequest, ObjectMeta};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use s3s::dto::{
     CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
@@ -10,7 +10,7 @@ use s3s::{S3Response, S3Result, s3_error};
 
 use super::attributes::s3_etag;
 use super::error::IntoS3 as _;
-use super::{Backend, signed};
+use super::{Backend, BucketState, signed};
 
 /// The largest page, as Amazon S3 has it.
 const PAGE: i32 = 1000;
@@ -22,14 +22,14 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 
 impl Backend {
     pub(super) async fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
+        let bucket = self.bucket(&input.bucket)?;
         let names = Names::new(input.encoding_type.as_ref())?;
         let start = match &input.continuation_token {
             Some(token) => Start::from_token(token)?,
             None => Start::after_key(input.start_after.as_deref()),
         };
         let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), start, input.max_keys)?;
-        let page = query.run(storage).await?;
+        let page = query.run(bucket).await?;
         let (contents, common_prefixes) = names.entries(page.entries)?;
         let plain = |text: &Option<String>| text.as_ref().map(|text| names.text(text));
         Ok(S3Response::new(ListObjectsV2Output {
@@ -50,7 +50,7 @@ impl Backend {
     }
 
     pub(super) async fn list_v1(&self, input: ListObjectsInput) -> S3Result<S3Response<ListObjectsOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
+        let bucket = self.bucket(&input.bucket)?;
         let names = Names::new(input.encoding_type.as_ref())?;
         let start = match (&input.marker, &input.delimiter) {
             // The marker of a page that ended with a common prefix.
@@ -60,7 +60,7 @@ impl Backend {
             (marker, _) => Start::after_key(marker.as_deref()),
         };
         let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), start, input.max_keys)?;
-        let page = query.run(storage).await?;
+        let page = query.run(bucket).await?;
         let (contents, common_prefixes) = names.entries(page.entries)?;
         let next_marker = match page.next {
             Some(Start::Key(last) | Start::Prefix(last)) => Some(names.bytes(&last)?),
@@ -154,18 +154,19 @@ impl Query {
     }
 
     /// Collects one entry more than asked for, which tells whether there is more.
-    async fn run(&self, storage: &SharedStorage) -> S3Result<Page> {
+    async fn run(&self, bucket: &BucketState) -> S3Result<Page> {
         let limit = usize::try_from(self.max_keys).unwrap_or_default();
         let mut entries = Vec::new();
         if limit == 0 {
             return Ok(Page { entries, next: None });
         }
-        let mut pages = storage.list(self.request(limit + 1));
+        let mut pages = bucket.storage.list(self.request(limit + 1));
         while entries.len() <= limit {
             let Some(page) = pages.next().await else { break };
             let page = page.s3()?;
-            entries.extend(page.objects.into_iter().map(Entry::Object));
-            entries.extend(page.prefixes.into_iter().map(Entry::Prefix).filter(|entry| !self.is_done(entry)));
+            let found = page.objects.into_iter().map(Entry::Object);
+            let found = found.chain(page.prefixes.into_iter().map(Entry::Prefix).filter(|entry| !self.is_done(entry)));
+            entries.extend(found.filter(|entry| !bucket.hides(entry.name())));
         }
         entries.sort_by(|a, b| a.name().cmp(b.name()));
         let more = entries.len() > limit;

@@ -3,7 +3,7 @@
 //! - `read`: GetObject, HeadObject, GetObjectTagging
 //! - `write`: PutObject, DeleteObject, DeleteObjects
 //! - `ingest`: bodies on their way in, checked as they pass
-//! - `uploads`: multipart uploads
+//! - `uploads`: multipart uploads; `staging`: where the storage cannot take them
 //! - `copy`: CopyObject, UploadPartCopy
 //! - `list`: ListObjects, ListObjectsV2, `versions`: ListObjectVersions
 //! - `attributes`, `condition`, `error`: between S3's words and Lepton's
@@ -15,6 +15,7 @@ mod error;
 mod ingest;
 mod list;
 mod read;
+mod staging;
 mod uploads;
 mod versions;
 mod write;
@@ -23,11 +24,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use lepton_core::{ObjectKey, SharedStorage};
+use lepton_core::{Multipart, ObjectKey, SharedStorage};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use error::IntoS3 as _;
+use staging::Staging;
 
 /// A storage for each bucket.
 pub(crate) struct Backend {
@@ -38,12 +40,37 @@ pub(crate) struct Backend {
 
 pub(crate) struct BucketState {
     storage: SharedStorage,
+    /// Takes uploads where the storage cannot.
+    staging: Staging,
+    staged: bool,
     /// The keys that uploads were begun for through this server: a storage can
     /// list the uploads of one key only.
     upload_keys: Mutex<BTreeSet<ObjectKey>>,
 }
 
 impl BucketState {
+    fn new(storage: SharedStorage) -> Self {
+        let staged = storage.multipart().is_none() || storage.capabilities().parts_by_place;
+        Self { staging: Staging::new(storage.clone()), staged, storage, upload_keys: Mutex::default() }
+    }
+
+    /// The key of a request, unless it is of the server's own.
+    fn key(&self, key: &str) -> S3Result<ObjectKey> {
+        if self.hides(key.as_bytes()) {
+            return Err(s3_error!(InvalidArgument, "this server keeps uploads below {}", staging::STAGING));
+        }
+        ObjectKey::new(key.as_bytes().to_vec()).s3()
+    }
+
+    /// Whether a key or prefix is of uploads in progress.
+    fn hides(&self, key: &[u8]) -> bool {
+        self.staged && key.starts_with(staging::STAGING.as_bytes())
+    }
+
+    fn multipart(&self) -> &dyn Multipart {
+        self.storage.multipart().filter(|_| !self.staged).unwrap_or(&self.staging)
+    }
+
     fn with_upload_keys<T>(&self, work: impl FnOnce(&mut BTreeSet<ObjectKey>) -> T) -> T {
         work(&mut self.upload_keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -51,18 +78,13 @@ impl BucketState {
 
 impl Backend {
     pub(crate) fn new(buckets: BTreeMap<String, SharedStorage>, region: String) -> Self {
-        let state = |storage| BucketState { storage, upload_keys: Mutex::default() };
-        let buckets = buckets.into_iter().map(|(name, storage)| (name, state(storage))).collect();
+        let buckets = buckets.into_iter().map(|(name, storage)| (name, BucketState::new(storage))).collect();
         Self { buckets, region, started: SystemTime::now() }
     }
 
     fn bucket(&self, name: &str) -> S3Result<&BucketState> {
         self.buckets.get(name).ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket {name}"))
     }
-}
-
-fn key_of(key: &str) -> S3Result<ObjectKey> {
-    ObjectKey::new(key.as_bytes().to_vec()).s3()
 }
 
 /// A size as S3 writes it.

@@ -18,14 +18,14 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{describing, refuse_unsupported};
 use super::condition::ReadConditions;
 use super::error::{IntoS3 as _, s3_error_of};
-use super::{Backend, key_of, signed, versions};
+use super::{Backend, signed, versions};
 
 impl Backend {
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
         refuse_part(input.part_number)?;
         let conditions = ReadConditions {
             if_match: input.if_match,
@@ -75,8 +75,8 @@ impl Backend {
     pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
         refuse_part(input.part_number)?;
         let version = versions::named(storage, input.version_id.as_deref());
         let ObjectInfo { meta, attributes, tag_count, .. } =
@@ -104,9 +104,10 @@ impl Backend {
     }
 
     pub(super) async fn tagging(&self, input: GetObjectTaggingInput) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
+        let bucket = self.bucket(&input.bucket)?;
+        let storage = &bucket.storage;
         let options = HeadOptions::new().version(versions::named(storage, input.version_id.as_deref())).tags(true);
-        let info = storage.head(&key_of(&input.key)?, options).await.s3()?;
+        let info = storage.head(&bucket.key(&input.key)?, options).await.s3()?;
         let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
         let tag_set = info.attributes.tags.into_iter().map(tag).collect();
         let version_id = info.meta.version.map(|version| version.as_str().to_owned());

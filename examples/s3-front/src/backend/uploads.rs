@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, KeyPrefix, Multipart, ObjectKey, PartInfo, PartSpec,
-    SharedStorage, Upload, UploadId, UploadInfo,
+    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, KeyPrefix, ObjectKey, PartInfo, PartSpec, SharedStorage,
+    Upload, UploadId, UploadInfo,
 };
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumType, CompleteMultipartUploadInput,
@@ -19,7 +19,7 @@ use super::attributes::{full_checksum, refuse_unsupported, requested, s3_etag};
 use super::error::IntoS3 as _;
 use super::ingest::{echo, ingest};
 use super::list::Names;
-use super::{Backend, condition, key_of, signed};
+use super::{Backend, condition, signed};
 
 /// The largest page of parts or uploads, as Amazon S3 has it.
 const PAGE: i32 = 1000;
@@ -34,13 +34,13 @@ impl Backend {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
-        let key = key_of(&input.key)?;
+        let key = bucket.key(&input.key)?;
         let options = CreateUploadOptions::new()
             .attributes(requested(&request.headers, input.metadata)?)
             .storage_class(input.storage_class.map(|class| class.as_str().to_owned()));
         // Known before the effect, so that an upload is found even if this reply is lost.
         bucket.with_upload_keys(|keys| keys.insert(key.clone()));
-        let upload = multipart(&bucket.storage)?.create(&key, options).await.s3()?;
+        let upload = bucket.multipart().create(&key, options).await.s3()?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: in_xml(&input.key),
@@ -54,13 +54,13 @@ impl Backend {
     pub(super) async fn put_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let upload = Upload::new(key_of(&input.key)?, UploadId::new(input.upload_id));
+        let bucket = self.bucket(&input.bucket)?;
+        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
         let number = part_number(input.part_number)?;
         let ingested = ingest(input.body, &request.headers, request.trailing_headers).await?;
         // S3 does not say where a part lies in its object.
         let spec = PartSpec::new(number, 0..ingested.body.len());
-        let receipt = multipart(storage)?.upload_part(&upload, spec, ingested.body).await.s3()?;
+        let receipt = bucket.multipart().upload_part(&upload, spec, ingested.body).await.s3()?;
         let output = UploadPartOutput { e_tag: Some(s3_etag(&receipt.etag)), ..Default::default() };
         let mut response = S3Response::new(output);
         echo(&ingested.verified, &mut response.headers);
@@ -68,13 +68,13 @@ impl Backend {
     }
 
     pub(super) async fn parts(&self, input: ListPartsInput) -> S3Result<S3Response<ListPartsOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let upload = Upload::new(key_of(&input.key)?, UploadId::new(input.upload_id.clone()));
+        let bucket = self.bucket(&input.bucket)?;
+        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id.clone()));
         let limit = input.max_parts.unwrap_or(PAGE).clamp(0, PAGE);
         let after = input.part_number_marker.unwrap_or(0);
         let count = usize::try_from(limit).unwrap_or_default();
         let behind = |part: &PartInfo| std::future::ready(i64::from(part.number) > i64::from(after));
-        let listed = multipart(storage)?.list_parts(&upload).try_filter(behind);
+        let listed = bucket.multipart().list_parts(&upload).try_filter(behind);
         let mut listed: Vec<PartInfo> = listed.take(count + 1).try_collect().await.s3()?;
         let more = listed.len() > count;
         listed.truncate(count);
@@ -96,9 +96,9 @@ impl Backend {
         &self,
         input: CompleteMultipartUploadInput,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let facet = multipart(storage)?;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, facet) = (&bucket.storage, bucket.multipart());
+        let key = bucket.key(&input.key)?;
         let upload = Upload::new(key.clone(), UploadId::new(input.upload_id));
         let wanted = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let held: BTreeMap<u32, PartInfo> =
@@ -129,8 +129,9 @@ impl Backend {
         &self,
         input: AbortMultipartUploadInput,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let facet = multipart(&self.bucket(&input.bucket)?.storage)?;
-        let upload = Upload::new(key_of(&input.key)?, UploadId::new(input.upload_id));
+        let bucket = self.bucket(&input.bucket)?;
+        let facet = bucket.multipart();
+        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
         // A storage takes an unknown upload for aborted; S3 says so instead.
         facet.list_parts(&upload).next().await.transpose().s3()?;
         facet.abort(&upload).await.s3()?;
@@ -142,7 +143,7 @@ impl Backend {
         input: ListMultipartUploadsInput,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         let bucket = self.bucket(&input.bucket)?;
-        let facet = multipart(&bucket.storage)?;
+        let facet = bucket.multipart();
         let names = Names::new(input.encoding_type.as_ref())?;
         if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(s3_error!(NotImplemented, "this server lists uploads without a delimiter"));
@@ -187,10 +188,6 @@ impl Backend {
 fn in_xml(key: &str) -> Option<String> {
     let written = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}');
     key.chars().all(written).then(|| key.to_owned())
-}
-
-pub(super) fn multipart(storage: &SharedStorage) -> S3Result<&dyn Multipart> {
-    storage.multipart().ok_or_else(|| s3_error!(NotImplemented, "the storage behind this bucket takes no parts"))
 }
 
 pub(super) fn part_number(number: i32) -> S3Result<u32> {

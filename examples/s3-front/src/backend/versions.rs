@@ -32,7 +32,7 @@ impl Backend {
         &self,
         input: ListObjectVersionsInput,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
+        let bucket = self.bucket(&input.bucket)?;
         let names = Names::new(input.encoding_type.as_ref())?;
         if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(s3_error!(NotImplemented, "this server lists versions without a delimiter"));
@@ -50,10 +50,11 @@ impl Backend {
         let mut found: Vec<ObjectVersion> = Vec::new();
         let mut resume =
             Resume { key: key_marker.as_bytes(), version: &version_marker, passed: version_marker.is_empty() };
-        let mut pages = all_versions(storage, request);
+        let mut pages = all_versions(&bucket.storage, request);
         while limit > 0 && found.len() <= limit {
             let Some(page) = pages.next().await else { break };
-            found.extend(page.s3()?.into_iter().filter(|version| resume.takes(version)));
+            let shown = page.s3()?.into_iter().filter(|version| !bucket.hides(version.meta.key.as_bytes()));
+            found.extend(shown.filter(|version| resume.takes(version)));
         }
         let more = found.len() > limit;
         found.truncate(limit);

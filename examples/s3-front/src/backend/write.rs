@@ -10,7 +10,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use super::attributes::{add_checksums, refuse_unsupported, requested, s3_etag};
 use super::error::{IntoS3 as _, s3_error_of};
 use super::ingest::{echo, ingest};
-use super::{Backend, condition, key_of, versions};
+use super::{Backend, BucketState, condition, versions};
 
 /// Most keys in one DeleteObjects, as Amazon S3 has it.
 const DELETE_LIMIT: usize = 1000;
@@ -19,8 +19,8 @@ impl Backend {
     pub(super) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         refuse_unsupported(&request.headers)?;
         let input = request.input;
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
         if input.write_offset_bytes.is_some() {
             return Err(s3_error!(NotImplemented, "this server does not append"));
         }
@@ -43,8 +43,8 @@ impl Backend {
     }
 
     pub(super) async fn delete(&self, input: DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
-        let key = key_of(&input.key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
         if input.if_match_size.is_some() || input.if_match_last_modified_time.is_some() {
             return Err(s3_error!(NotImplemented, "a delete takes no condition but If-Match"));
         }
@@ -62,7 +62,8 @@ impl Backend {
     }
 
     pub(super) async fn delete_many(&self, input: DeleteObjectsInput) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let storage = &self.bucket(&input.bucket)?.storage;
+        let bucket = self.bucket(&input.bucket)?;
+        let storage = &bucket.storage;
         let objects = input.delete.objects;
         if objects.len() > DELETE_LIMIT {
             return Err(s3_error!(MalformedXML, "{} keys; at most {DELETE_LIMIT} are deleted at once", objects.len()));
@@ -73,7 +74,7 @@ impl Backend {
             let mut sent = Vec::new();
             let mut requests = Vec::new();
             for object in batch {
-                match self.deletion(storage, object).await {
+                match deletion(bucket, object).await {
                     Ok(Some(request)) => {
                         sent.push(object);
                         requests.push(request);
@@ -93,18 +94,15 @@ impl Backend {
         let deleted = (!quiet).then_some(deleted);
         Ok(S3Response::new(DeleteObjectsOutput { deleted, errors: Some(errors), ..Default::default() }))
     }
+}
 
-    async fn deletion(
-        &self,
-        storage: &lepton_core::SharedStorage,
-        object: &dto::ObjectIdentifier,
-    ) -> S3Result<Option<DeleteRequest>> {
-        let key = key_of(&object.key)?;
-        let request = DeleteRequest::new(key.clone()).version(versions::named(storage, object.version_id.as_deref()));
-        let Some(etag) = object.e_tag.clone() else { return Ok(Some(request)) };
-        let etag = condition::of_delete(storage, &key, &ETagCondition::ETag(etag)).await?;
-        Ok(etag.map(|etag| request.if_match(Some(etag))))
-    }
+async fn deletion(bucket: &BucketState, object: &dto::ObjectIdentifier) -> S3Result<Option<DeleteRequest>> {
+    let (storage, key) = (&bucket.storage, bucket.key(&object.key)?);
+    let version = versions::named(storage, object.version_id.as_deref());
+    let request = DeleteRequest::new(key.clone()).version(version);
+    let Some(etag) = object.e_tag.clone() else { return Ok(Some(request)) };
+    let etag = condition::of_delete(storage, &key, &ETagCondition::ETag(etag)).await?;
+    Ok(etag.map(|etag| request.if_match(Some(etag))))
 }
 
 fn no_result() -> lepton_core::Result<()> {
