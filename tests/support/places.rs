@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use lepton::core::{DeleteRequest, ListRequest};
 use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
-use lepton::{MemoryStorage, SharedStorage, Storage as _};
+use lepton::{MemoryStorage, SharedStorage};
 
 use super::{ACCESS_KEY, BUCKET, Cloud, SECRET_KEY};
 

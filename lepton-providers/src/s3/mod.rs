@@ -1,15 +1,15 @@
 //! Buckets in Amazon S3 and stores that speak its protocol.
 //!
-//! The way of a request: [`storage`] → the file named for the call ([`object`],
-//! [`list`], [`delete`], [`multipart`], [`copy`], [`versions`], [`bucket`]) → [`client`],
-//! which frames the bytes ([`payload`]), signs ([`sign`]) and sends.
+//! The way of a request: `storage` → the file named for the call (`object`,
+//! `list`, `delete`, `multipart`, `copy`, `versions`, `bucket`) → `client`,
+//! which frames the bytes (`payload`), signs (`sign`) and sends.
 //!
-//! - [`config`], [`settings`]: what the user sets; [`auth`], [`credentials`]:
-//!   what environment and profiles add; [`build`]: a store of both
-//! - [`presets`]: what is known of stores
-//! - [`endpoint`], [`encode`], [`headers`], [`rfc2047`], [`time`], [`xml`]: the
+//! - `config`, `settings`: what the user sets; `auth`, `credentials`:
+//!   what environment and profiles add; `build`: a store of both
+//! - `presets`: what is known of stores
+//! - `endpoint`, `encode`, `headers`, `rfc2047`, `time`, `xml`: the
 //!   protocol's forms
-//! - [`error`]: what a refusal means
+//! - `error`: what a refusal means
 
 mod auth;
 mod bucket;
