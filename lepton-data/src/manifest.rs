@@ -311,3 +311,29 @@ fn unexpected(error: serde_json::Error) -> Error {
 fn failed(what: &'static str, path: &Path, error: std::io::Error) -> Error {
     Error::io(what, error).with_operation("manifest").with_context("path", path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<ManifestEntry>> {
+        ManifestReader::new(bytes)?.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, from in 0usize..200, to in 0usize..200) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("m");
+            let writer = ManifestWriter::create(&path, "memory:a", "memory:b").unwrap();
+            writer.finish().unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            prop_assert!(read(&whole).unwrap().is_empty());
+            let cut = [&whole[..from.min(whole.len())], &bytes, &whole[to.min(whole.len())..]].concat();
+            if cut != whole {
+                prop_assert!(read(&cut).is_err());
+            }
+        }
+    }
+}

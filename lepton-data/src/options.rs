@@ -212,6 +212,10 @@ fn check_stores(source: &Location, destination: &Location) -> Result<()> {
             let message = format!("{} does not list in key order, which a transfer needs", side.storage().url());
             return Err(Error::unsupported(message));
         }
+        if capabilities.retries {
+            let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
+            return Err(Error::unsupported(message));
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Reading a journal back: which groups are complete, and what they hold.
 //!
-//! A segment is read whole: it has at most 64 MiB and one group more.
+//! A segment is read whole: it has at most 8 MiB and one group more.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -113,3 +113,21 @@ async fn with_any_bit_flipped_it_is_recovered_or_refused_never_wrong() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_long_journal_has_several_segments_and_a_missing_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap().journal;
+    let record = vec![7; 1 << 20];
+    for _ in 0..20 {
+        journal.append(16, &record).unwrap();
+        journal.commit().await.unwrap();
+    }
+    drop(journal);
+    assert_eq!(replay::segments(folder.path()).unwrap().len(), 3);
+    assert_eq!(records(folder.path()).unwrap(), vec![record; 20]);
+    fs::remove_file(segment_path(folder.path(), 2)).unwrap();
+    let error = open(folder.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("segment 2 is missing"), "{error}");
+}

@@ -10,7 +10,7 @@ use super::{HEADER, Identity, at, segment_path, sync_folder};
 use crate::error::{Error, Result};
 
 /// A segment that has reached this size is followed by another.
-const SEGMENT: u64 = 64 << 20;
+const SEGMENT: u64 = 8 << 20;
 
 #[derive(Debug)]
 pub(super) struct Writer {
