@@ -2,10 +2,12 @@
 //!
 //! - [`local`]: a folder on a disk (feature `local`)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
+//! - [`layers`] around any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core
 
 #[cfg(feature = "s3")]
 mod http;
+pub mod layers;
 #[cfg(feature = "local")]
 pub mod local;
 mod open;

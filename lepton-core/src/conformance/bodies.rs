@@ -36,7 +36,7 @@ impl BodySource for Scripted {
 }
 
 fn breakage() -> Error {
-    Error::new(ErrorKind::Archived, "the source broke on purpose").with_retry(Retry::After(Duration::from_secs(7)))
+    Error::new(ErrorKind::Archived, "the source broke on purpose").with_retry(Retry::After(Duration::from_millis(7)))
 }
 
 /// A body of `len` bytes that breaks after `good` of them.

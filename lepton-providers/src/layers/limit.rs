@@ -1,0 +1,79 @@
+//! At most so many requests at a time.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use lepton_core::{ByteStream, Result, SharedStorage};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::layered::Layered;
+use super::{Around, Operation};
+
+/// The same store with at most `requests` of them at a time; the rest wait in
+/// order.
+///
+/// A get counts until its body has ended or was dropped, a listing only while a
+/// page is fetched. Who reads and writes at once through one such store needs at
+/// least two.
+pub fn limit(storage: SharedStorage, requests: NonZeroUsize) -> SharedStorage {
+    let requests = requests.get().min(Semaphore::MAX_PERMITS);
+    Layered::shared(storage, Limit { semaphore: Arc::new(Semaphore::new(requests)) })
+}
+
+#[derive(Debug, Clone)]
+struct Limit {
+    semaphore: Arc<Semaphore>,
+}
+
+/// A place among the requests. Without one if the semaphore were closed, which
+/// it never is.
+type Place = Option<OwnedSemaphorePermit>;
+
+impl Limit {
+    async fn place(&self) -> Place {
+        Arc::clone(&self.semaphore).acquire_owned().await.ok()
+    }
+}
+
+impl Around for Limit {
+    type Held = Place;
+
+    async fn call<'a, T: Send + 'a>(
+        &'a self,
+        _: Operation,
+        mut request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
+    ) -> Result<(T, Place)> {
+        let place = self.place().await;
+        Ok((request().await?, place))
+    }
+
+    fn body(&self, body: ByteStream, place: Place) -> ByteStream {
+        let held = stream::unfold(Some((body, place)), |state| async {
+            let (mut body, place) = state?;
+            match body.next().await? {
+                Ok(bytes) => Some((Ok(bytes), Some((body, place)))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        held.boxed()
+    }
+
+    fn stream<T: Send + 'static>(
+        &self,
+        _: Operation,
+        mut open: impl FnMut() -> BoxStream<'static, Result<T>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T>> {
+        let this = self.clone();
+        let placed = stream::unfold(open(), move |mut pages| {
+            let this = this.clone();
+            async move {
+                let _place = this.place().await;
+                pages.next().await.map(|page| (page, pages))
+            }
+        });
+        placed.boxed()
+    }
+}

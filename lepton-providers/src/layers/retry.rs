@@ -1,0 +1,154 @@
+//! Tries again, for callers that do not do so themselves.
+
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use lepton_core::{ByteStream, Decision, Error, Result, SharedEnv, SharedStorage, decide};
+
+use super::layered::Layered;
+use super::{Around, Operation};
+
+/// How often and how patiently to try.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RetryOptions {
+    /// How often an operation is tried at the most. Default: 5.
+    pub attempts: u32,
+    /// The longest wait before the second attempt; it doubles from one to the
+    /// next. Default: 100 ms.
+    pub first_wait: Duration,
+    /// The longest wait of all, unless the store asks for more. Default: 10 s.
+    pub longest_wait: Duration,
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self { attempts: 5, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(10) }
+    }
+}
+
+impl RetryOptions {
+    /// At most so many attempts.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Waits from `first` on, doubling up to `longest`.
+    #[must_use]
+    pub fn waits(mut self, first: Duration, longest: Duration) -> Self {
+        (self.first_wait, self.longest_wait) = (first, longest);
+        self
+    }
+}
+
+/// The same store, trying again where [`decide`] says that it helps and does no
+/// harm, after a random wait (exponential with full jitter), never sooner than
+/// the store asks for.
+///
+/// What is not tried again:
+/// - a body that breaks after a get was answered, or a listing that breaks after
+///   its first page: read the rest as a range, list from the last key seen;
+/// - a conditional write, the begin or the completion of an upload whose outcome
+///   is unknown: the error says so, look at what is there;
+/// - single keys of a delete whose request as a whole succeeded.
+///
+/// The engine tries again by itself and refuses such a store, which says so in
+/// [`Capabilities::retries`](lepton_core::Capabilities::retries).
+///
+/// # Errors
+/// `invalid_input` if a layer below retries already, or for no attempts.
+pub fn retry(storage: SharedStorage, options: RetryOptions, env: SharedEnv) -> Result<SharedStorage> {
+    let mut capabilities = storage.capabilities().clone();
+    if capabilities.retries {
+        return Err(Error::invalid_input("a layer below retries already; retries multiply").with_operation("retry"));
+    }
+    if options.attempts == 0 {
+        return Err(Error::invalid_input("attempts is 0; at least 1 is needed").with_operation("retry"));
+    }
+    capabilities.retries = true;
+    Ok(Layered::declaring(storage, Again { options, env }, capabilities))
+}
+
+#[derive(Debug, Clone)]
+struct Again {
+    options: RetryOptions,
+    env: SharedEnv,
+}
+
+impl Again {
+    /// Waits before the next attempt, or gives the error back if there is none.
+    async fn wait(&self, operation: &Operation, attempt: u32, error: Error) -> Result<()> {
+        let least = match decide(&error, operation.idempotent) {
+            Decision::Again(least) => least,
+            Decision::Refresh => Duration::ZERO,
+            _ => return Err(error),
+        };
+        if attempt >= self.options.attempts {
+            return Err(error.with_context("attempts", attempt));
+        }
+        let wait = self.jitter(attempt).max(least);
+        tracing::debug!(operation = operation.name, attempt, ?wait, error = %error.report(), "trying again");
+        self.env.sleep(wait).await;
+        Ok(())
+    }
+
+    /// Any time up to the ceiling of this attempt ("Exponential Backoff And
+    /// Jitter", AWS Architecture Blog: full jitter).
+    fn jitter(&self, attempt: u32) -> Duration {
+        let doubled = self.options.first_wait.saturating_mul(1 << (attempt - 1).min(30));
+        let ceiling = u64::try_from(doubled.min(self.options.longest_wait).as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.env.random() % ceiling.saturating_add(1).max(1))
+    }
+}
+
+impl Around for Again {
+    type Held = ();
+
+    async fn call<'a, T: Send + 'a>(
+        &'a self,
+        operation: Operation,
+        mut request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
+    ) -> Result<(T, ())> {
+        let mut attempt = 1;
+        loop {
+            match request().await {
+                Ok(reply) => return Ok((reply, ())),
+                Err(error) => self.wait(&operation, attempt, error).await?,
+            }
+            attempt += 1;
+        }
+    }
+
+    fn body(&self, body: ByteStream, (): ()) -> ByteStream {
+        body
+    }
+
+    fn stream<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        mut open: impl FnMut() -> BoxStream<'static, Result<T>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T>> {
+        let this = self.clone();
+        let first = async move {
+            let mut attempt = 1;
+            loop {
+                let mut pages = open();
+                match pages.next().await {
+                    Some(Ok(page)) => return stream::iter([Ok(page)]).chain(pages).boxed(),
+                    None => return stream::empty().boxed(),
+                    Some(Err(error)) => {
+                        if let Err(error) = this.wait(&operation, attempt, error).await {
+                            return stream::iter([Err(error)]).boxed();
+                        }
+                    }
+                }
+                attempt += 1;
+            }
+        };
+        stream::once(first).flatten().boxed()
+    }
+}
