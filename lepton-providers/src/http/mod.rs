@@ -1,11 +1,11 @@
 //! The HTTP/1.1 client under the providers.
 //!
-//! - [`client`]: sends a request, bounded by a time without progress
-//! - [`connect`]: connections, through proxies and TLS
-//! - [`stream`]: a connection that still reads an answer after writing failed
-//! - [`upload`], [`download`]: bodies in each direction
-//! - [`tls`]: trusted certificates
-//! - [`error`]: what failed, and whether anything was sent
+//! - `client`: sends a request, bounded by a time without progress
+//! - `connect`: connections, through proxies and TLS
+//! - `stream`: a connection that still reads an answer after writing failed
+//! - `upload`, `download`: bodies in each direction
+//! - `tls`: trusted certificates
+//! - `error`: what failed, and whether anything was sent
 //!
 //! It follows no redirect, retries nothing and keeps a path exactly as it was
 //! given, `.` and `..` included.

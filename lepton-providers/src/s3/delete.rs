@@ -50,10 +50,8 @@ impl Client {
     async fn delete_one(&self, request: &DeleteRequest) -> Result<()> {
         let mut headers = HeaderMap::new();
         if let Some(etag) = &request.if_match {
-            if !self.capabilities.conditional_delete.is_available() {
-                let message = format!("the {} store has no conditional deletes", self.capabilities.preset);
-                return Err(Error::unsupported(message).with_operation("delete").with_context("key", &request.key));
-            }
+            let required = self.require(self.capabilities.conditional_delete, "conditional deletes", "delete");
+            required.map_err(|error| error.with_context("key", &request.key))?;
             insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         let query = version_query(request.version.as_ref());

@@ -151,9 +151,9 @@ impl Client {
         let mut headers = self.options.customer_key.clone();
         insert(&mut headers, CONTENT_TYPE, "application/xml")?;
         let condition = insert_precondition(&mut headers, &options.precondition)?;
-        if condition != Condition::None && !self.capabilities.conditional_complete.is_available() {
-            let message = format!("the {} store completes uploads under no condition", self.capabilities.preset);
-            return Err(Error::unsupported(message).with_operation("complete").with_context("key", &upload.key));
+        if condition != Condition::None {
+            let required = self.require(self.capabilities.conditional_complete, "conditional completion", "complete");
+            required.map_err(|error| error.with_context("key", &upload.key))?;
         }
         let request = Request::new("complete", Method::POST, Some(&upload.key))
             .query(Query::new().with("uploadId", upload.id.as_str()))

@@ -24,11 +24,16 @@ const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
         self.check_reading(key, "head")?;
-        let query = version_query(options.version.as_ref());
-        let request = Request::new("head", Method::HEAD, Some(key)).query(query).headers(self.read_headers());
-        let reply = match self.send(request).await {
+        let region = self.target().region.clone();
+        let reply = match self.send_head(key, options.version.as_ref()).await {
             Ok(reply) => reply,
-            Err(error) => return Err(self.explain(key, options.version.as_ref(), error).await),
+            Err(error) => {
+                let told = self.explain(key, options.version.as_ref(), error).await;
+                if self.target().region == region {
+                    return Err(told);
+                }
+                self.send_head(key, options.version.as_ref()).await?
+            }
         };
         let size = text(&reply.headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
         let size = size.ok_or_else(|| malformed("head", key, "no length of the object"))?;
@@ -39,15 +44,20 @@ impl Client {
         Ok(info)
     }
 
+    async fn send_head(&self, key: &ObjectKey, version: Option<&VersionId>) -> Result<Reply> {
+        let request = Request::new("head", Method::HEAD, Some(key)).query(version_query(version));
+        self.send(request.headers(self.read_headers())).await
+    }
+
     /// A refused HEAD says nothing but its status. Where that leaves open what
-    /// is wrong (wrong key or no permission, no object or no bucket), a GET of
-    /// the first byte tells. Missing objects cost no second request once the
+    /// is wrong (wrong key or no permission, no object or no bucket, which
+    /// region), a GET of the first byte tells. Missing objects cost no second request once the
     /// bucket has answered anything.
     async fn explain(&self, key: &ObjectKey, version: Option<&VersionId>, error: Error) -> Error {
         let seen = self.bucket_seen.load(std::sync::atomic::Ordering::Relaxed);
         let open = match error.status() {
             Some(404) => !seen && error.code().is_none(),
-            Some(400 | 403) => error.code().is_none(),
+            Some(301 | 400 | 403) => error.code().is_none(),
             _ => false,
         };
         if !open {
@@ -85,6 +95,7 @@ impl Client {
         self.check_reading(key, "get")?;
         let mut headers = self.read_headers();
         if let Some(range) = &options.range {
+            self.require(self.capabilities.range_get, "reads of ranges", "get")?;
             if range.is_empty() {
                 let message = format!("the range {range:?} has no bytes");
                 return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));
@@ -92,6 +103,7 @@ impl Client {
             insert(&mut headers, RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
         }
         if let Some(etag) = &options.if_match {
+            self.require(self.capabilities.conditional_get, "conditional reads", "get")?;
             insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         let query = version_query(options.version.as_ref());
@@ -132,12 +144,18 @@ impl Client {
             Precondition::IfAbsent => self.capabilities.put_if_absent,
             _ => Support::Native,
         };
-        if !support.is_available() {
-            let message =
-                format!("it is not known that the {} store puts under this condition", self.capabilities.preset);
-            return Err(Error::unsupported(message).with_operation("put"));
-        }
+        self.require(support, "puts under this condition", "put")?;
         insert_precondition(headers, condition)
+    }
+
+    /// Refuses what the store cannot do, or is not known to do.
+    pub(super) fn require(&self, support: Support, what: &str, operation: &'static str) -> Result<()> {
+        if support.is_available() {
+            return Ok(());
+        }
+        let known = if support == Support::Unknown { "is not known to have" } else { "has no" };
+        let message = format!("the {} store {known} {what}", self.capabilities.preset);
+        Err(Error::unsupported(message).with_operation(operation))
     }
 
     /// Refuses a key by which the store would give another object. Where it is

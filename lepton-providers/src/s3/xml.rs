@@ -36,9 +36,8 @@ impl<'a> Element<'a> {
         self.children.iter()
     }
 
-    pub(super) fn children(&self, name: &str) -> impl Iterator<Item = &Element<'a>> {
-        let name = name.as_bytes().to_vec();
-        self.children.iter().filter(move |child| child.name == name)
+    pub(super) fn children(&self, name: &'static str) -> impl Iterator<Item = &Element<'a>> {
+        self.children.iter().filter(move |child| child.name == name.as_bytes())
     }
 
     pub(super) fn child(&self, name: &str) -> Option<&Element<'a>> {

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    Body, BodySource, CompleteOptions, ETag, Effect, EnvExt as _, Error, ErrorKind, GetOptions, HeadOptions, Leaf,
-    LeafStream, ListRequest, Multipart as _, PartReceipt, PutOptions, Result, Retry, Storage as _, StorageExt as _,
-    SystemEnv, Upload, UploadId,
+    Attributes, Body, BodySource, CompleteOptions, ETag, Effect, EnvExt as _, Error, ErrorKind, GetOptions,
+    HeadOptions, Leaf, LeafStream, ListRequest, Multipart as _, PartReceipt, Precondition, PutOptions, Result, Retry,
+    Storage as _, StorageExt as _, SystemEnv, Upload, UploadId,
 };
 use lepton_providers::s3::{Credentials, CredentialsProvider, S3Storage};
 
@@ -201,6 +201,47 @@ async fn a_head_without_words_is_explained_once() {
     assert_eq!(meaning(&error), (ErrorKind::ClockSkew, Retry::Never, Effect::None), "{error:?}");
     let seen = script.seen();
     assert!(seen[0].head.starts_with("HEAD ") && seen[1].head.starts_with("GET ") && seen.len() == 2);
+}
+
+#[tokio::test]
+async fn a_head_in_the_wrong_region_finds_the_right_one() {
+    let malformed =
+        refusal("AuthorizationHeaderMalformed").replace("</Message>", "</Message><Region>eu-west-9</Region>");
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let found = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n".to_owned();
+    let (script, store) = store(vec![
+        Act::Answer(head),
+        Act::Answer(answer("400 Bad Request", &[], &malformed)),
+        Act::Answer(answer("206 Partial Content", &["Content-Range: bytes 0-0/7"], "x")),
+        Act::Answer(found),
+    ])
+    .await;
+    let info = store.head(&key("k"), HeadOptions::new()).await.unwrap();
+    assert_eq!(info.meta.size, 7);
+    assert!(script.seen()[3].head.starts_with("HEAD ") && script.seen()[3].head.contains("/eu-west-9/s3/"));
+}
+
+#[tokio::test]
+async fn what_the_capabilities_deny_is_refused_by_name() {
+    let script = Script::start(vec![Act::Close]).await;
+    let denied = serde_json::json!({"conditional_get": "unsupported", "range_get": "unsupported",
+        "put_if_absent": "unknown", "attributes": ["content-type"], "storage_class": "unsupported"});
+    let store = S3Storage::new(script.config().capabilities(denied)).unwrap();
+    let mut attributes = Attributes::default();
+    attributes.expires = Some("x".into());
+    let name = key("k");
+    let put = |options| store.put(&name, Body::from(data(1)), options);
+    for (error, says) in [
+        (store.get(&key("k"), GetOptions::new().range(0..1)).await.unwrap_err(), "ranges"),
+        (store.get(&key("k"), GetOptions::new().if_match(Some(ETag::new("e")))).await.unwrap_err(), "conditional"),
+        (put(PutOptions::new().precondition(Precondition::IfAbsent)).await.unwrap_err(), "not known"),
+        (put(PutOptions::new().attributes(attributes)).await.unwrap_err(), "Expires"),
+        (put(PutOptions::new().storage_class(Some("X".into()))).await.unwrap_err(), "storage classes"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(error.to_string().contains(says) && error.to_string().contains("aws"), "{error}");
+    }
+    assert!(script.seen().is_empty());
 }
 
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Credentials and where they come from.
 //!
-//! - [`profile`]: the shared config and credentials files
-//! - [`process`]: a command that prints credentials
-//! - [`cache`]: asks again before they expire
+//! - `profile`: the shared config and credentials files
+//! - `process`: a command that prints credentials
+//! - `cache`: asks again before they expire
 
 mod cache;
 mod process;
