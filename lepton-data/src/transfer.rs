@@ -20,7 +20,8 @@ use crate::progress::Counters;
 use crate::reconcile::abort_orphan;
 use crate::report::{Report, Status};
 use crate::resume::{DONE, Log, Note, Resumed};
-use crate::run::{Run, ends_the_run};
+use crate::retry::attempts;
+use crate::run::Run;
 use crate::schedule::{Control, Pool, Wish};
 use crate::settle::Ledger;
 
@@ -93,14 +94,25 @@ impl Transfer {
 async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
     let (journal_env, identity) = (Arc::clone(env), options.identity());
     let opened: Task<Result<(Log, Resumed)>> = env.run_blocking(move || {
-        let opened = Journal::open(Arc::clone(&journal_env), &folder, &identity)?;
+        let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
+        let opened = match open() {
+            // A run that has come to its end does not bind the next one.
+            Err(error) if error.kind() == ErrorKind::PlanMismatch => {
+                if !Resumed::load(Replay::of(&folder)?)?.finished {
+                    return Err(error);
+                }
+                Journal::discard(&folder)?;
+                open()?
+            }
+            opened => opened?,
+        };
         let resumed = opened.replay.map(Resumed::load).transpose()?.unwrap_or_default();
         if !resumed.finished {
             return Ok((Log(opened.journal), resumed));
         }
         drop(opened.journal);
         Journal::discard(&folder)?;
-        Ok((Log(Journal::open(journal_env, &folder, &identity)?.journal), Resumed::default()))
+        Ok((Log(open()?.journal), Resumed::default()))
     });
     opened.join().await?
 }
@@ -139,12 +151,15 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
 /// with its address or credentials shows at once.
 async fn preflight(run: &Run) -> Result<()> {
     let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
-    let first = run.destination().list(request).next().await;
-    match first {
+    let first = attempts(run, true, || {
+        let mut pages = run.destination().list(request.clone());
+        async move { pages.next().await.transpose() }
+    });
+    match first.await {
         // Those who may only write may not list; writing will tell.
-        Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        Some(Err(error)) if ends_the_run(&error) => Err(error.with_context("side", "destination")),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error.with_context("side", "destination")),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -131,6 +131,8 @@ async fn another_plan_and_a_second_run_are_refused() {
     fill(&from, &[("b", 1)]).await;
     let report = build().build().unwrap().run().await.unwrap();
     assert_eq!((report.objects, report.resumed_objects), (2, 0), "a finished journal makes way for a new run");
+    let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
+    assert_eq!(skipping.skipped, 2, "also for a run with other options");
     let die = Arc::new(dying(&to, 0));
     let interrupted = transfer(shared(&from), die).journal(folder.path()).build().unwrap();
     interrupted.run().await.unwrap_err();
