@@ -34,6 +34,9 @@ pub use replay::{Record, Replay};
 /// Appended bytes beyond which a group commit starts by itself.
 const FLUSH_AT: usize = 256 << 10;
 
+/// The file that says that the segments beside it are being removed.
+const DISCARD: &str = "journal.discard";
+
 /// The first record type that a user of the journal may choose.
 pub const FIRST_USER_TYPE: u16 = 16;
 
@@ -88,6 +91,9 @@ impl Journal {
     pub fn open(env: SharedEnv, folder: &Path, identity: &Identity) -> Result<Opened> {
         fs::create_dir_all(folder).map_err(|e| at(Error::io("cannot create the journal folder", e), folder))?;
         let lock = Lock::take(folder)?;
+        if folder.join(DISCARD).exists() {
+            finish_discard(folder)?;
+        }
         let segments = replay::segments(folder)?;
         let scan = replay::scan(&segments)?;
         let (writer, replay) = match scan {
@@ -110,10 +116,11 @@ impl Journal {
     /// `locked` if a process has the journal open.
     pub fn discard(folder: &Path) -> Result<()> {
         let _lock = Lock::take(folder)?;
-        for segment in replay::segments(folder)?.iter().rev() {
-            fs::remove_file(segment).map_err(|e| at(Error::io("cannot remove a journal segment", e), segment))?;
-        }
-        sync_folder(folder)
+        let marker = folder.join(DISCARD);
+        let marked = File::create(&marker).and_then(|file| file.sync_all());
+        marked.map_err(|e| at(Error::io("cannot mark the journal as discarded", e), &marker))?;
+        sync_folder(folder)?;
+        finish_discard(folder)
     }
 
     /// Appends a record. It is durable after the next [`commit`](Self::commit).
@@ -197,6 +204,19 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes the segments of a journal that is marked as discarded. The marker goes
+/// last, so that a crash on the way never leaves a shorter journal behind.
+fn finish_discard(folder: &Path) -> Result<()> {
+    let remove =
+        |path: &Path| fs::remove_file(path).map_err(|e| at(Error::io("cannot remove a part of the journal", e), path));
+    for (_, segment) in replay::numbered(folder)? {
+        remove(&segment)?;
+    }
+    sync_folder(folder)?;
+    remove(&folder.join(DISCARD))?;
+    sync_folder(folder)
 }
 
 /// Refuses a journal of another plan, naming every difference.

@@ -29,8 +29,20 @@ pub(super) struct Scan {
     pub(super) groups: u64,
 }
 
-/// The segments of a folder in order.
+/// The segments of a folder in order; none may be missing.
 pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = numbered(folder)?;
+    for (index, (number, path)) in found.iter().enumerate() {
+        if *number as usize != index + 1 {
+            let message = format!("journal segment {} is missing", index + 1);
+            return Err(at(Error::new(ErrorKind::Corrupt, message), path));
+        }
+    }
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The segments that are there, with their numbers.
+pub(super) fn numbered(folder: &Path) -> Result<Vec<(u32, PathBuf)>> {
     let failed = |e| at(Error::io("cannot read the journal folder", e), folder);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -39,13 +51,7 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
         found.extend(number.map(|number| (number, folder.join(&name))));
     }
     found.sort();
-    for (index, (number, path)) in found.iter().enumerate() {
-        if *number as usize != index + 1 {
-            let message = format!("journal segment {} is missing", index + 1);
-            return Err(at(Error::new(ErrorKind::Corrupt, message), path));
-        }
-    }
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok(found)
 }
 
 /// Checks all segments; `None` if nothing was ever committed.

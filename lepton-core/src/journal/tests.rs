@@ -131,3 +131,17 @@ async fn a_long_journal_has_several_segments_and_a_missing_one_is_named() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("segment 2 is missing"), "{error}");
 }
+
+#[tokio::test]
+async fn a_discard_that_a_crash_cut_short_is_brought_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path()).await;
+    File::create(folder.path().join(DISCARD)).unwrap();
+    let opened = open(folder.path()).unwrap();
+    assert!(opened.replay.is_none(), "what was being removed is not taken up");
+    drop(opened);
+    assert!(!folder.path().join(DISCARD).exists());
+    small(folder.path()).await;
+    Journal::discard(folder.path()).unwrap();
+    assert!(open(folder.path()).unwrap().replay.is_none());
+}
