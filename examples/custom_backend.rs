@@ -1,0 +1,214 @@
+//! A backend of one's own, and the proof that it is one: it runs the public
+//! conformance suite over itself and prints the report.
+//!
+//! `Scratch` keeps the bytes of all objects in one unnamed temporary file and
+//! their index in memory: more than fits into memory, gone when the program ends.
+//! What it cannot do its capabilities say, and it refuses it by name. Space of
+//! deleted objects is not used again.
+//!
+//! `cargo run --example custom_backend`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use lepton::core::*;
+use tokio::task::block_in_place;
+
+const BLOCK: usize = 1 << 20;
+
+/// What is known of each object, and where its bytes begin in the file.
+type Index = BTreeMap<ObjectKey, (ObjectInfo, u64)>;
+
+#[derive(Debug)]
+struct Scratch {
+    file: Arc<File>,
+    end: AtomicU64,
+    writes: AtomicU64,
+    index: Arc<Mutex<Index>>,
+    capabilities: Capabilities,
+}
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        // Declare what is true, no more: the suite asks for all of it.
+        let mut capabilities = Capabilities::everything("scratch");
+        capabilities.multipart = None;
+        capabilities.server_copy = Support::Unsupported;
+        capabilities.versions = Support::Unsupported;
+        capabilities.storage_class = Support::Unsupported;
+        capabilities.conditional_get = Support::Unsupported;
+        capabilities.conditional_delete = Support::Unsupported;
+        capabilities.put_if_match = Support::Unsupported;
+        capabilities.attributes.retain(|attribute| *attribute != Attribute::Tags);
+        let file = Arc::new(tempfile::tempfile().map_err(io)?);
+        Ok(Self { file, end: 0.into(), writes: 0.into(), index: Arc::default(), capabilities })
+    }
+
+    fn find(&self, key: &ObjectKey, version: Option<&VersionId>) -> Result<(ObjectInfo, u64)> {
+        refuse(version.is_some(), "versions")?;
+        let found = locked(&self.index).get(key).cloned();
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such object"))
+    }
+
+    /// Reads the body to its end before anything becomes visible: if it breaks,
+    /// its own error comes back and nothing was written.
+    async fn store(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        self.capabilities.keys.check(key)?;
+        refuse(options.attributes.has(Attribute::Tags), "tags")?;
+        refuse(options.storage_class.is_some(), "storage classes")?;
+        refuse(matches!(options.precondition, Precondition::IfMatch(_)), "put if match")?;
+        let at = self.end.fetch_add(body.len(), Ordering::Relaxed);
+        let (mut leaves, mut written) = (body.open(), 0);
+        while let Some(leaf) = leaves.try_next().await? {
+            for piece in leaf.pieces {
+                let offset = at + written;
+                written += piece.len() as u64;
+                // One byte too many would run into the next object.
+                if written <= body.len() {
+                    block_in_place(|| self.file.write_all_at(&piece, offset)).map_err(io)?;
+                }
+            }
+        }
+        if written != body.len() {
+            return Err(Error::new(ErrorKind::Unexpected, "the body does not have the length that it promised"));
+        }
+        let mut meta = ObjectMeta::new(key.clone(), written);
+        meta.etag = Some(ETag::new(format!("\"{}\"", self.writes.fetch_add(1, Ordering::Relaxed))));
+        meta.last_modified = Some(SystemTime::now());
+        let receipt = PutReceipt::new(ServerCheck::None).etag(meta.etag.clone());
+        // The condition and the change are one step under the lock.
+        let mut index = locked(&self.index);
+        if options.precondition == Precondition::IfAbsent && index.contains_key(key) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "the object exists"));
+        }
+        index.insert(key.clone(), (ObjectInfo::new(meta, options.attributes), at));
+        Ok(receipt)
+    }
+
+    fn read(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        refuse(options.if_match.is_some(), "get if match")?;
+        let (info, at) = self.find(key, options.version.as_ref())?;
+        let size = info.meta.size;
+        let range = options.range.map_or(0..size, |range| range.start..range.end.min(size));
+        if range.start > range.end || (range.start == size && size > 0) {
+            return Err(Error::invalid_input(format!("the object has only {size} bytes")));
+        }
+        let (file, end) = (Arc::clone(&self.file), range.end);
+        let blocks = range.clone().step_by(BLOCK).map(move |offset| {
+            let mut block = vec![0; usize::try_from(end - offset).map_or(BLOCK, |left| left.min(BLOCK))];
+            block_in_place(|| file.read_exact_at(&mut block, at + offset)).map_err(io)?;
+            Ok(Bytes::from(block))
+        });
+        Ok(GetReply::new(info, range, Box::pin(stream::iter(blocks))))
+    }
+
+    fn remove(&self, request: &DeleteRequest) -> Result<()> {
+        refuse(request.version.is_some(), "versions")?;
+        refuse(request.if_match.is_some(), "delete if match")?;
+        locked(&self.index).remove(&request.key);
+        Ok(())
+    }
+}
+
+fn locked(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn io(error: std::io::Error) -> Error {
+    Error::io("the scratch file fails", error)
+}
+
+fn refuse(wanted: bool, what: &str) -> Result<()> {
+    if wanted { Err(Error::unsupported(format!("scratch has no {what}"))) } else { Ok(()) }
+}
+
+/// Every error says what was done with which key.
+fn named(operation: &'static str, key: &ObjectKey) -> impl Fn(Error) -> Error {
+    move |error| error.with_operation(operation).with_context("key", key)
+}
+
+fn pages(index: &Index, request: &ListRequest) -> Vec<Result<ListPage>> {
+    let prefix = request.prefix.as_bytes();
+    let after = |key: &ObjectKey| request.start_after.as_ref().is_none_or(|after| key.as_bytes() > &after[..]);
+    let (mut pages, mut folders) = (Vec::new(), BTreeSet::new());
+    let mut page = ListPage::default();
+    for (key, (info, _)) in index.iter().filter(|(key, _)| request.prefix.matches(key) && after(key)) {
+        let rest = &key.as_bytes()[prefix.len()..];
+        match request.delimiter.and_then(|delimiter| rest.iter().position(|byte| *byte == delimiter)) {
+            None => page.objects.push(info.meta.clone()),
+            Some(at) => {
+                let folder = KeyPrefix::new(key.to_bytes().slice(..=prefix.len() + at));
+                page.prefixes.extend(folders.insert(folder.clone()).then_some(folder));
+            }
+        }
+        if page.objects.len() + page.prefixes.len() >= request.page_size.unwrap_or(1000) {
+            pages.push(Ok(std::mem::take(&mut page)));
+        }
+    }
+    pages.push(Ok(page));
+    pages
+}
+
+#[async_trait]
+impl Storage for Scratch {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn url(&self) -> &str {
+        "scratch:"
+    }
+
+    fn list(&self, request: ListRequest) -> PageStream {
+        let index = Arc::clone(&self.index);
+        let listed = async move { stream::iter(pages(&locked(&index), &request)) };
+        stream::once(listed).flatten().boxed()
+    }
+
+    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        Ok(self.find(key, options.version.as_ref()).map_err(named("head", key))?.0)
+    }
+
+    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        self.read(key, options).map_err(named("get", key))
+    }
+
+    async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        self.store(key, body, options).await.map_err(named("put", key))
+    }
+
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+        Ok(requests.iter().map(|request| self.remove(request).map_err(named("delete", &request.key))).collect())
+    }
+
+    fn multipart(&self) -> Option<&dyn Multipart> {
+        None
+    }
+
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        None
+    }
+
+    fn signer(&self) -> Option<&dyn Signer> {
+        None
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let store: SharedStorage = Arc::new(Scratch::new()?);
+    let report = conformance::run(&store, conformance::Options::new()).await;
+    println!("{report}");
+    report.check()
+}
