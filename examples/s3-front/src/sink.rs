@@ -11,9 +11,10 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
     Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CrcHasher, CreateUploadOptions, DeleteRequest, ETag,
-    Error, ErrorKind, GetOptions, GetReply, HeadOptions, ListPage, ListRequest, Multipart, ObjectInfo, ObjectKey,
-    ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result, ServerCheck,
-    ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions, combine_crc,
+    Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, Multipart, ObjectInfo,
+    ObjectKey, ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result,
+    ServerCheck, ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions,
+    combine_crc,
 };
 
 /// Takes what is written, computes its CRC-64/NVME and drops it.
@@ -120,6 +121,21 @@ fn no_upload(upload: &Upload) -> Error {
     Error::new(ErrorKind::UploadNotFound, "there is no such upload").with_context("upload", &upload.id)
 }
 
+/// One page of these objects, those that have the delimiter behind the prefix
+/// rolled up.
+fn rolled_up(objects: Vec<ObjectMeta>, prefix: usize, delimiter: u8) -> ListPage {
+    let (mut direct, mut folders) = (Vec::new(), Vec::new());
+    for meta in objects {
+        let key = meta.key.as_bytes();
+        match key[prefix..].iter().position(|byte| *byte == delimiter) {
+            Some(end) => folders.push(KeyPrefix::new(key[..=prefix + end].to_vec())),
+            None => direct.push(meta),
+        }
+    }
+    folders.dedup();
+    ListPage::new(direct, folders)
+}
+
 fn refuse_class(class: Option<&String>) -> Result<()> {
     class.map_or(Ok(()), |_| Err(Error::unsupported("a sink has no storage classes")))
 }
@@ -135,9 +151,6 @@ impl Storage for SinkStorage {
     }
 
     fn list(&self, request: ListRequest) -> PageStream {
-        if request.delimiter.is_some() {
-            return stream::once(async { Err(Error::unsupported("a sink lists without a delimiter")) }).boxed();
-        }
         let start = match request.start_after.map(ObjectKey::new) {
             Some(Ok(key)) => Bound::Excluded(key),
             _ => Bound::Unbounded,
@@ -146,6 +159,10 @@ impl Storage for SinkStorage {
         let objects: Vec<ObjectMeta> = self.with(|state| {
             state.objects.range((start, Bound::Unbounded)).map(|(_, meta)| meta).filter(matching).cloned().collect()
         });
+        if let Some(delimiter) = request.delimiter {
+            let page = rolled_up(objects, request.prefix.as_bytes().len(), delimiter);
+            return stream::once(async { Ok(page) }).boxed();
+        }
         let size = request.page_size.unwrap_or(1000).max(1);
         let pages: Vec<_> = objects.chunks(size).map(|page| Ok(ListPage::new(page.to_vec(), Vec::new()))).collect();
         stream::iter(pages).boxed()
