@@ -84,8 +84,9 @@ impl SinkStorage {
     }
 }
 
+/// Not to be taken for an MD5: clients compare those.
 fn etag_of(size: u64, crc: u64) -> ETag {
-    ETag::new(format!("\"{crc:016x}{size:016x}\""))
+    ETag::new(format!("\"sink-{crc:016x}-{size:x}\""))
 }
 
 fn checksum_of(crc: u64) -> StoredChecksum {
