@@ -16,7 +16,7 @@ mod table;
 mod tools;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -41,7 +41,8 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     };
     let tools = Tools::prepare()?;
     let servers = services::start()?;
-    let work = Work::new()?;
+    // Beside a server's data, in memory, and removed with it however this ends.
+    let work = servers.first().context("no server runs")?.server.data.join("bench");
     let mut bench = Bench { options, tools, servers, work, rows: Vec::new() };
     bench.run()?;
     table::write(&bench.rows, &bench.tools, bench.options.rounds)
@@ -68,29 +69,12 @@ impl Options {
     }
 }
 
-/// A folder in memory that ends with the run.
-struct Work(PathBuf);
-
-impl Work {
-    fn new() -> Result<Self> {
-        let folder = Path::new("/dev/shm").join(format!("lepton-bench-{}", std::process::id()));
-        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        // What cannot be removed is reported by nobody: the run is over.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 struct Bench {
     options: Options,
     tools: Tools,
     servers: Vec<Running>,
-    work: Work,
+    /// Where files are read and written.
+    work: PathBuf,
     rows: Vec<Row>,
 }
 
@@ -98,15 +82,15 @@ impl Bench {
     fn run(&mut self) -> Result<()> {
         let (first, second) = (self.bucket("minio")?, self.bucket("versitygw")?);
         for set in self.options.sets.clone() {
-            let source = Place::Folder(self.work.0.join("source"));
-            let copied = Place::Folder(self.work.0.join("copied"));
-            set.create(&self.work.0.join("source"))?;
+            let source = Place::Folder(self.work.join("source"));
+            let copied = Place::Folder(self.work.join("copied"));
+            set.create(&self.work.join("source"))?;
             if set.floor {
                 self.floor(set)?;
             }
             self.compare(set, "up", &source, &Sink::start()?.place)?;
             self.compare(set, "up", &source, &first)?;
-            fs::remove_dir_all(self.work.0.join("source"))?;
+            fs::remove_dir_all(self.work.join("source"))?;
             self.compare(set, "down", &first, &copied)?;
             self.compare(set, "S3 to S3", &first, &second)?;
             self.tools.empty(&first)?;
@@ -147,7 +131,7 @@ impl Bench {
     }
 
     fn floor(&mut self, set: &'static Set) -> Result<()> {
-        let file = self.work.0.join("source").join(Set::file_name(0));
+        let file = self.work.join("source").join(Set::file_name(0));
         let mut rows = floor::measure(set, &file, self.options.rounds)?;
         self.rows.append(&mut rows);
         Ok(())

@@ -163,16 +163,8 @@ fn rclone(tools: &Tools, files: &str, from: &Place, to: &Place) -> Command {
     };
     let mut command = program(&tools.rclone, &["copy".to_owned(), url(from), url(to)]);
     command.args(["--transfers", files, "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
-    command.args([
-        "--multi-thread-streams",
-        "4",
-        "--s3-no-check-bucket",
-        "--fast-list",
-        "--stats",
-        "0",
-        "--log-level",
-        "ERROR",
-    ]);
+    command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
+    command.args(["--stats", "0", "--log-level", "ERROR"]);
     command.env("RCLONE_CONFIG", "");
     for place in [from, to] {
         if let Place::Bucket { server, endpoint } = place {
