@@ -206,8 +206,7 @@ async fn five_thousand_small_objects() {
     .await;
 }
 
-/// Run with a source of 1 GiB where `LEPTON_TEST_LARGE=1`, which `cargo xtask test`
-/// sets; else of 64 MiB.
+/// With a source of 64 MiB; `LEPTON_TEST_LARGE=1` makes it 1 GiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_large_object() {
     let large = std::env::var("LEPTON_TEST_LARGE").is_ok_and(|value| value == "1");
