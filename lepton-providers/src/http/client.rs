@@ -18,8 +18,9 @@ use super::download::ResponseBody;
 use super::error::{idle, unanswered};
 use super::upload::{Progress, RequestBody};
 
-/// How much of a body may lie between the connection and the socket.
-const BUFFER: usize = 1 << 20;
+/// How much of a body may lie between the connection and the socket. More costs
+/// memory, as a piece that was read keeps all of its buffer; less costs calls.
+const BUFFER: usize = 256 << 10;
 
 /// The settings of a client.
 pub(crate) struct HttpOptions {
