@@ -98,6 +98,12 @@ impl Show {
         if report.metadata_lost > 0 {
             println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }
+        if report.superseded > 0 {
+            println!(
+                "{} objects got a newer version at the source meanwhile; the manifest names them",
+                report.superseded
+            );
+        }
         for upload in &report.foreign_uploads {
             println!("an upload that is not ours was left alone: {upload}");
         }

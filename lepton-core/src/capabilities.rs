@@ -224,6 +224,10 @@ pub struct Capabilities {
     pub trailers: Support,
     /// Whether TLS protects the bytes on their way.
     pub tls: bool,
+    /// Whether the whole body of an upload is held in memory before it is sent,
+    /// because it must be hashed first. Who counts memory counts the body then.
+    #[serde(default)]
+    pub holds_uploads: bool,
     /// Whether a layer below tries again by itself. Who retries on its own, as
     /// the engine does, refuses such a store: there is one owner of retries.
     #[serde(default)]
@@ -260,6 +264,7 @@ impl Capabilities {
             signed_chunks: Support::Unsupported,
             trailers: Support::Unsupported,
             tls: false,
+            holds_uploads: false,
             retries: false,
             keys: KeyRules::any(1024),
         }

@@ -76,6 +76,10 @@ pub struct ManifestEntry {
     /// Metadata that the destination could not keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Attribute>,
+    /// Whether the source had got another version, or had lost the object, by the
+    /// time the version that was listed had been copied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
 }
 
 impl ManifestEntry {

@@ -9,7 +9,7 @@ use crate::commit;
 use crate::diff::{Verdict, decide};
 use crate::manifest::ManifestEntry;
 use crate::plan::{Entry, Layout, Pin};
-use crate::read::{self, Source, side};
+use crate::read::{self, Source, is_source, side};
 use crate::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::resume::{Note, OpenUpload, UploadPlan};
 use crate::retry::attempts;
@@ -32,8 +32,8 @@ pub(crate) enum Outcome {
     Failed(Error),
 }
 
-/// Moves one object. When its source changes or its upload vanishes it begins
-/// again, so many times as the settings say.
+/// Moves one object. When its source changes, its upload vanishes or its bytes
+/// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
     let mut again = 0;
     loop {
@@ -41,8 +41,7 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
-        let changed = matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::UploadNotFound);
-        if !changed || again >= run.options.settings.source_changes {
+        if !may_begin_again(&error) || again >= run.options.settings.source_changes {
             return match existing_outcome(&run, &error) {
                 Some(outcome) => outcome,
                 None => Outcome::Failed(error.with_context("key", &entry.source.key)),
@@ -57,6 +56,16 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
             Err(gone) if gone.kind() == ErrorKind::NotFound => return Outcome::Failed(error),
             Err(error) => return Outcome::Failed(side(error)),
         }
+    }
+}
+
+/// Whether the object may come out right from its start: its source changed, its
+/// upload vanished, or bytes of the source went wrong on their way.
+fn may_begin_again(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::SourceChanged | ErrorKind::UploadNotFound => true,
+        ErrorKind::ChecksumMismatch => is_source(error),
+        _ => false,
     }
 }
 
@@ -83,9 +92,25 @@ async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Ou
         run.counters.add(|c| &c.done_bytes, layout.size);
         (sent, Parts::new())
     };
-    let line = manifest_line(entry, layout, sent, &roots);
+    let mut line = manifest_line(entry, layout, sent, &roots);
+    line.superseded = is_superseded(run, entry).await;
     run.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
+}
+
+/// Whether another version took the place of the one that was read. Asked only
+/// where the source was pinned by its version: no other read outlives that.
+async fn is_superseded(run: &Run, entry: &Entry) -> bool {
+    let Some(version) = &entry.source.version else { return false };
+    match attempts(run, true, || run.source().head(&entry.source.key, HeadOptions::new())).await {
+        Ok(now) => now.meta.version.as_ref() != Some(version),
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => {
+            // The copy is right either way.
+            tracing::warn!(key = %entry.source.key, error = %error.report(), "the latest version was not told");
+            false
+        }
+    }
 }
 
 /// Moves an object in parts, taking up what an earlier run left of it.
@@ -194,5 +219,6 @@ fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts) -> Ma
         version: sent.receipt.version,
         check: sent.receipt.check,
         lost: sent.lost,
+        superseded: false,
     }
 }

@@ -66,6 +66,10 @@ pub struct Report {
     /// Objects whose metadata could not be kept whole; the manifest says what
     /// was lost.
     pub metadata_lost: u64,
+    /// Objects that were copied in the version that was listed, while another
+    /// version took its place at the source. The manifest names them; a further
+    /// run on a new journal copies what is there now.
+    pub superseded: u64,
     /// Uploads of our keys that somebody else has begun: `key (upload id)`. They
     /// were left alone.
     pub foreign_uploads: Vec<String>,

@@ -96,6 +96,7 @@ pub(crate) struct Resumed {
     pub(crate) bytes: u64,
     pub(crate) skipped: u64,
     pub(crate) metadata_lost: u64,
+    pub(crate) superseded: u64,
     pub(crate) finished: bool,
 }
 
@@ -129,6 +130,7 @@ impl Resumed {
         self.objects += 1;
         self.bytes += entry.size;
         self.metadata_lost += u64::from(!entry.lost.is_empty());
+        self.superseded += u64::from(entry.superseded);
     }
 
     fn settle(&mut self, key: &ObjectKey) {

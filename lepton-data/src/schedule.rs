@@ -68,6 +68,8 @@ fn cancelled() -> Error {
 pub(crate) struct Pool {
     slots: Arc<Semaphore>,
     budget: MemoryBudget,
+    /// Whether the destination holds all of what it is given to send.
+    holds: bool,
     control: Control,
 }
 
@@ -79,8 +81,8 @@ pub(crate) struct Slot {
 }
 
 impl Pool {
-    pub(crate) fn new(concurrency: usize, memory: u64, control: Control) -> Self {
-        Self { slots: Arc::new(Semaphore::new(concurrency)), budget: MemoryBudget::new(memory), control }
+    pub(crate) fn new(concurrency: usize, memory: u64, holds: bool, control: Control) -> Self {
+        Self { slots: Arc::new(Semaphore::new(concurrency)), budget: MemoryBudget::new(memory), holds, control }
     }
 
     /// Waits for a place for a unit of `bytes`.
@@ -89,10 +91,11 @@ impl Pool {
     /// `cancelled`.
     pub(crate) async fn enter(&self, bytes: u64) -> Result<Slot> {
         self.control.go().await?;
+        let held = if self.holds { bytes.saturating_add(WINDOW) } else { bytes.min(WINDOW) };
         let work = async {
             // The semaphore is never closed.
             let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            let memory = self.budget.acquire(bytes.min(WINDOW)).await;
+            let memory = self.budget.acquire(held).await;
             Slot { _memory: memory, _slot: slot }
         };
         let slot = tokio::select! {
@@ -101,5 +104,20 @@ impl Pool {
         };
         self.control.go().await?;
         Ok(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_is_held_is_charged_whole() {
+        const MIB: u64 = 1 << 20;
+        for (holds, charged) in [(false, 3 * MIB), (true, 11 * MIB)] {
+            let pool = Pool::new(4, 64 * MIB, holds, Control::new());
+            let _slot = pool.enter(8 * MIB).await.unwrap();
+            assert_eq!(pool.budget.available(), 64 * MIB - charged);
+        }
     }
 }

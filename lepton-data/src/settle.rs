@@ -31,6 +31,7 @@ pub(crate) struct Ledger {
     unnoted: usize,
     failures: BTreeMap<ObjectKey, Failure>,
     metadata_lost: u64,
+    superseded: u64,
 }
 
 impl Ledger {
@@ -51,6 +52,7 @@ impl Ledger {
             unnoted: 0,
             failures: BTreeMap::new(),
             metadata_lost: resumed.metadata_lost,
+            superseded: resumed.superseded,
         }
     }
 
@@ -71,6 +73,7 @@ impl Ledger {
             Outcome::Done(line) => {
                 self.run.counters.add(|c| &c.done_objects, 1);
                 self.metadata_lost += u64::from(!line.lost.is_empty());
+                self.superseded += u64::from(line.superseded);
             }
             Outcome::Skipped => {
                 self.run.counters.add(|c| &c.skipped_objects, 1);
@@ -147,6 +150,7 @@ impl Ledger {
             parts: progress.parts,
             retries: progress.retries,
             metadata_lost: self.metadata_lost,
+            superseded: self.superseded,
             foreign_uploads: self.run.foreign_uploads(),
             elapsed: progress.elapsed,
             manifest,

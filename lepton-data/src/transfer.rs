@@ -69,7 +69,8 @@ impl Transfer {
         let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
         let control = Control::new();
         let settings = &self.options.settings;
-        let pool = Pool::new(settings.concurrency.get(), settings.memory, control.clone());
+        let holds = self.options.destination.storage().capabilities().holds_uploads;
+        let pool = Pool::new(settings.concurrency.get(), settings.memory, holds, control.clone());
         let env = Arc::clone(&self.env);
         let counters = Arc::new(Counters::default());
         let foreign = Mutex::new(resumed.foreign.clone());

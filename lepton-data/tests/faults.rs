@@ -168,3 +168,29 @@ async fn an_upload_that_vanishes_is_begun_again() {
     assert_same(&from, &to).await;
     no_uploads(&to, "large").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_overwritten_meanwhile_is_copied_and_called_superseded() {
+    for (meddle, len) in [(overwrite as fn(&MemoryStorage), 3 * MIB), (remove, 3 * MIB), (overwrite_small, 1000)] {
+        let (from, to) = (MemoryStorage::builder().versioned(true).build(), MemoryStorage::new());
+        fill(&from, &[("large", len), ("other", 1000)]).await;
+        let before = from.read(&key("large"), u64::MAX).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut meddled = false;
+        let script = move |called: &str, name: &lepton_core::ObjectKey| {
+            let hit = called == "get" && *name == key("large") && !std::mem::replace(&mut meddled, true);
+            hit.then_some(Fault::Meddle(meddle))
+        };
+        let built = transfer(Arc::new(Faulty::new(&from, script)), shared(&to)).journal(folder.path());
+        let report = built.build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.objects, report.superseded), (Status::Complete, 2, 1));
+        assert!(to.read(&key("large"), u64::MAX).await.unwrap() == before, "it is not the version that was listed");
+        let manifest = std::fs::read_to_string(report.manifest.unwrap()).unwrap();
+        let marked = manifest.lines().filter(|line| line.contains(r#""superseded":true"#));
+        assert!(marked.map(|line| line.contains(r#""key":"large""#)).eq([true]), "{manifest}");
+    }
+}
+
+fn overwrite_small(store: &MemoryStorage) {
+    write(store, 79, 1000);
+}

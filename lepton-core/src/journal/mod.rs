@@ -69,7 +69,7 @@ struct State {
     durable: u64,
     /// Once a write or sync failed, nothing is durable any more: what the
     /// kernel kept of it is unknown.
-    failed: Option<String>,
+    failed: Option<(ErrorKind, String)>,
 }
 
 /// A journal that was opened, and what it already held.
@@ -159,8 +159,9 @@ impl Journal {
             let changed = self.shared.changed.notified();
             {
                 let state = self.state();
-                if let Some(why) = &state.failed {
-                    return Err(Error::new(ErrorKind::Io, format!("the journal cannot be written: {why}")));
+                if let Some((kind, why)) = &state.failed {
+                    let error = Error::new(*kind, format!("the journal cannot be written any more: {why}"));
+                    return Err(error.with_operation("journal"));
                 }
                 if state.durable >= target {
                     return Ok(());
@@ -185,7 +186,7 @@ impl Journal {
             let mut state = shared.state();
             match outcome {
                 Ok(()) => state.durable = upto,
-                Err(error) => state.failed = Some(error.report()),
+                Err(error) => state.failed = Some((error.kind(), error.report())),
             }
             state.writer = Some(writer);
             drop(state);

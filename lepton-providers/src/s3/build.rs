@@ -76,6 +76,9 @@ impl S3Builder {
             None => known,
         };
         capabilities.tls = endpoint.is_tls();
+        capabilities.holds_uploads = resolved.credentials.is_some()
+            && !capabilities.signed_chunks.is_available()
+            && !(capabilities.tls && capabilities.trailers.is_available());
         let options = HttpOptions {
             tls: endpoint.is_tls(),
             ca_file: resolved.ca_file,

@@ -1,8 +1,6 @@
 //! Files that change under a read, full disks, read-only disks.
 
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::process::Command;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
@@ -10,6 +8,7 @@ use lepton_core::{
     PutOptions, Retry, Storage as _, StorageExt as _,
 };
 
+use super::mounted::Mounted;
 use super::{bytes, key, on_disk, open};
 
 const MIB: usize = 1 << 20;
@@ -58,39 +57,6 @@ async fn a_deleted_file_is_read_to_its_end_or_reported() {
     match reply.body.try_collect::<Vec<_>>().await {
         Ok(pieces) => assert!(pieces.concat() == bytes(4 * MIB, 1)),
         Err(error) => assert_eq!(error.kind(), ErrorKind::SourceChanged),
-    }
-}
-
-/// A small file system in memory that goes away at the end.
-struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    fn new(options: &str) -> Option<Self> {
-        Self::of("tmpfs", options)
-    }
-
-    fn of(kind: &str, options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount").args(["-t", kind, "-o", options, kind]).arg(dir.path()).output();
-        if mount.is_ok_and(|mount| mount.status.success()) {
-            return Some(Self(dir));
-        }
-        println!("skipped: mounting is not permitted here");
-        None
-    }
-
-    fn remount(&self, options: &str) {
-        assert!(Command::new("mount").args(["-o", options]).arg(self.0.path()).status().unwrap().success());
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["--lazy"]).arg(self.0.path()).status();
     }
 }
 

@@ -7,6 +7,7 @@ mod containment;
 mod faults;
 mod kill;
 mod listing;
+mod mounted;
 mod multipart;
 mod objects;
 
