@@ -12,7 +12,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use lepton::{Depth, Location, SharedStorage, open, verify};
 use support::*;
 
@@ -84,24 +83,14 @@ async fn round(seed: u64, kind: u64) -> u64 {
     let twice: Vec<_> = stats.sent_though_listed().collect();
     assert!(twice.is_empty(), "parts that the store held were sent again: {twice:?}");
     for i in 0..3 {
-        let name = key(&format!("large/{i}"));
-        let left: Vec<_> = target.multipart().unwrap().list_uploads(&name).try_collect().await.unwrap();
-        assert!(left.is_empty(), "uploads were left over: {left:?}");
+        let name = format!("large/{i}");
+        assert_no_uploads(target.as_ref(), &name).await;
     }
     if kind == 2 {
-        let strangers: Vec<_> = walk(Path::new(&disk)).into_iter().filter(|name| name.contains("lepton")).collect();
+        let strangers = strangers(Path::new(&disk));
         assert!(strangers.is_empty(), "files were left over: {strangers:?}");
     }
     kills
-}
-
-fn walk(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(
-            |path| if path.is_dir() { walk(&path) } else { vec![path.file_name().unwrap().to_string_lossy().into()] },
-        )
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 pub mod places;
+pub mod program;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton::core::{GetOptions, KeyPrefix, ListRequest};
+use lepton::providers::s3::{Preset, S3Config};
 use lepton::{MemoryStorage, ObjectKey, ObjectMeta, Storage, StorageExt as _};
 use lepton_s3_front::{Hooks, S3Front, Server};
 
@@ -55,6 +58,7 @@ pub fn bytes(seed: u64, len: usize) -> Bytes {
 pub struct Cloud {
     pub storage: MemoryStorage,
     pub server: Server,
+    front: S3Front,
 }
 
 pub const BUCKET: &str = "bucket";
@@ -67,8 +71,23 @@ impl Cloud {
         if let Some(hooks) = hooks {
             front = front.hooks(hooks);
         }
-        let server = front.build().unwrap().serve("127.0.0.1:0").await.unwrap();
-        Self { storage, server }
+        let front = front.build().unwrap();
+        let server = front.serve("127.0.0.1:0").await.unwrap();
+        Self { storage, server, front }
+    }
+
+    /// As if its process were killed, and another one started after a while on
+    /// the same address over the same objects.
+    pub async fn kill_and_restart(self, after: Duration) -> Self {
+        let address = self.server.address().to_string();
+        self.server.kill().await;
+        tokio::time::sleep(after).await;
+        let server = self.front.serve(&address).await.unwrap();
+        Self { server, ..self }
+    }
+
+    pub fn config(&self) -> S3Config {
+        places::config(BUCKET, &self.server.endpoint(), Preset::Aws)
     }
 
     pub fn url(&self) -> String {
@@ -108,6 +127,26 @@ pub async fn assert_same(left: &dyn Storage, right: &dyn Storage) {
     for ((meta, a), (_, b)) in left.iter().zip(&right) {
         assert!(a == b, "{} differs", meta.key);
     }
+}
+
+/// Asserts that no upload of this key was left open.
+pub async fn assert_no_uploads(store: &dyn Storage, name: &str) {
+    let left: Vec<_> = store.multipart().unwrap().list_uploads(&key(name)).try_collect().await.unwrap();
+    assert!(left.is_empty(), "uploads of {name} were left over: {left:?}");
+}
+
+/// The names of all files under a folder that Lepton made for itself.
+pub fn strangers(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            found.extend(strangers(&entry.path()));
+        } else {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found.retain(|name| name.contains("lepton"));
+    found
 }
 
 /// Objects of all sizes, some of several parts.

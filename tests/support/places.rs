@@ -10,7 +10,7 @@ use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
 use lepton::{MemoryStorage, SharedStorage};
 
-use super::{ACCESS_KEY, BUCKET, Cloud, SECRET_KEY};
+use super::{ACCESS_KEY, Cloud, SECRET_KEY};
 
 /// A place that nobody else uses, and what must live as long as it.
 pub struct Place {
@@ -23,17 +23,24 @@ pub struct Place {
 /// The kinds that can be had here. Says which cannot; where a server is required,
 /// its absence is a failure.
 pub fn kinds() -> Vec<&'static str> {
-    let mut kinds = vec!["memory", "local", "front"];
-    for (kind, _, variable) in SERVERS {
-        match std::env::var(variable) {
-            Ok(_) => kinds.push(kind),
-            Err(_) if std::env::var("LEPTON_TEST_REQUIRED").is_ok_and(|value| value == "1") => {
-                panic!("{variable} is not set, and LEPTON_TEST_REQUIRED=1")
-            }
-            Err(_) => println!("skipped: {variable} is not set"),
-        }
+    ["memory", "local", "front"].into_iter().chain(servers().into_iter().map(|(kind, ..)| kind)).collect()
+}
+
+/// The real servers that can be had here, with their endpoints.
+pub fn servers() -> Vec<(&'static str, Preset, String)> {
+    SERVERS.into_iter().filter_map(|(kind, preset, variable)| Some((kind, preset, given(variable)?))).collect()
+}
+
+/// What the test driver gives in an environment variable. Says where it does not;
+/// where everything is required that is a failure.
+pub fn given(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok();
+    if value.is_none() {
+        let required = std::env::var("LEPTON_TEST_REQUIRED").is_ok_and(|value| value == "1");
+        assert!(!required, "{variable} is not set, and LEPTON_TEST_REQUIRED=1");
+        println!("skipped: {variable} is not set");
     }
-    kinds
+    value
 }
 
 const SERVERS: [(&str, Preset, &str); 3] = [
@@ -54,12 +61,11 @@ impl Place {
             }
             "front" => {
                 let cloud = Cloud::start(None).await;
-                let storage = S3Storage::new(config(BUCKET, &cloud.server.endpoint(), Preset::Aws)).unwrap();
+                let storage = S3Storage::new(cloud.config()).unwrap();
                 Self { _cloud: Some(cloud), ..place(Arc::new(storage)) }
             }
             server => {
-                let (_, preset, variable) = SERVERS.into_iter().find(|(name, ..)| *name == server).unwrap();
-                let endpoint = std::env::var(variable).unwrap();
+                let (_, preset, endpoint) = servers().into_iter().find(|(name, ..)| *name == server).unwrap();
                 let storage = S3Storage::new(config(&unused_bucket(), &endpoint, preset)).unwrap();
                 storage.create_bucket().await.unwrap();
                 place(Arc::new(storage))
@@ -89,7 +95,7 @@ pub fn config(bucket: &str, endpoint: &str, preset: Preset) -> S3Config {
         .proxy("none")
 }
 
-fn unused_bucket() -> String {
+pub fn unused_bucket() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     format!("lepton-{}-{nanos}", COUNT.fetch_add(1, Ordering::Relaxed))

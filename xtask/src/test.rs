@@ -152,10 +152,11 @@ fn tests() -> Result<()> {
     let mut command = program("cargo", &TESTS);
     for running in &servers {
         println!("{} at {}", running.server.name, running.server.endpoint);
-        command.env(running.server.variable, &running.server.endpoint);
+        let server = &running.server;
+        command.env(server.variable, &server.endpoint).env(format!("{}_PROGRAM", server.variable), &server.program);
     }
     // With every server running, a test that skips is a test that failed.
-    run(command.env("LEPTON_TEST_REQUIRED", "1"))
+    run(command.env("LEPTON_TEST_REQUIRED", "1").env("LEPTON_TEST_LARGE", "1"))
 }
 
 fn examples() -> Result<()> {

@@ -1,5 +1,5 @@
 //! Servers that outlive the command that started them: `target/services/NAME`
-//! holds process id, endpoint and data folder of each, a line apiece.
+//! holds process id, endpoint, data folder and program of each, a line apiece.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ struct Record {
     pid: Pid,
     endpoint: String,
     data: PathBuf,
+    program: String,
 }
 
 pub(super) fn start() -> Result<()> {
@@ -26,7 +27,8 @@ pub(super) fn start() -> Result<()> {
     for service in &SERVICES {
         if running(service).is_none() {
             let server = Server::start(service)?;
-            let record = format!("{}\n{}\n{}\n", server.process.id(), server.endpoint, server.data.display());
+            let (data, program) = (server.data.display(), server.program.display());
+            let record = format!("{}\n{}\n{data}\n{program}\n", server.process.id(), server.endpoint);
             let file = file(service);
             fs::create_dir_all(file.parent().context("the root has a folder")?)?;
             fs::write(&file, record).with_context(|| format!("cannot write {}", file.display()))?;
@@ -66,7 +68,7 @@ pub(super) fn env() -> Result<()> {
         bail!("no service is running; `cargo xtask services start` starts them");
     }
     for (variable, record) in found {
-        println!("export {variable}={}", record.endpoint);
+        println!("export {variable}={} {variable}_PROGRAM={}", record.endpoint, record.program);
     }
     Ok(())
 }
@@ -78,9 +80,9 @@ fn running(service: &Service) -> Option<Record> {
     let mut lines = text.lines();
     let pid = Pid::from_raw(lines.next()?.parse().ok()?)?;
     let endpoint = lines.next()?.to_owned();
-    let data = PathBuf::from(lines.next()?);
+    let (data, program) = (PathBuf::from(lines.next()?), lines.next()?.to_owned());
     let answers = answers(endpoint.strip_prefix("http://")?, service.ready);
-    answers.then_some(Record { pid, endpoint, data })
+    answers.then_some(Record { pid, endpoint, data, program })
 }
 
 fn end(record: &Record) -> Result<()> {

@@ -15,8 +15,8 @@ pub(super) const SERVICE: Service = Service {
         let mut command = program(installed.join("minio"), &["server", "--quiet", "--address", address]);
         command.arg(data).env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
         command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
-        // What is deleted keeps its space until this has passed; else five minutes,
-        // in which tests and benchmarks fill the machine's memory.
+        // Deleted objects keep their space until this has passed, else five minutes
+        // (the first time still five): the data is in memory.
         command.env("MINIO_API_DELETE_CLEANUP_INTERVAL", "1s");
         command
     },

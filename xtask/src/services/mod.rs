@@ -28,7 +28,8 @@ const SERVICES: [Service; 3] = [moto::SERVICE, versitygw::SERVICE, minio::SERVIC
 /// How one server is installed, started and asked whether it is ready.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    /// The environment variable that tells the tests its endpoint.
+    /// The environment variable that tells the tests its endpoint; the same with
+    /// `_PROGRAM` behind it tells what runs.
     pub(crate) variable: &'static str,
     /// A path that is answered with 200 once requests are served.
     ready: &'static str,

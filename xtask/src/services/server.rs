@@ -35,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) variable: &'static str,
     pub(crate) endpoint: String,
+    /// What runs: a test may start one of its own.
+    pub(crate) program: PathBuf,
     /// Its process, which leads a process group of its own.
     pub(crate) process: Child,
     pub(crate) data: PathBuf,
@@ -61,8 +63,8 @@ impl Server {
         let mut command = (service.command)(Place { installed, data: &data, address: &address });
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let process = command.spawn().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-        let endpoint = format!("http://{address}");
-        let mut server = Self { name: service.name, variable: service.variable, endpoint, process, data };
+        let (endpoint, program) = (format!("http://{address}"), PathBuf::from(command.get_program()));
+        let mut server = Self { name: service.name, variable: service.variable, endpoint, program, process, data };
         match server.wait_until_ready(&address, service.ready) {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -168,7 +170,8 @@ mod tests {
         let data = std::env::temp_dir().join(format!("lepton-test-guard-{}-{:?}", std::process::id(), Instant::now()));
         fs::create_dir(&data).unwrap();
         let process = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
-        Running::guard(Server { name: "sleep", variable: "", endpoint: String::new(), process, data }).unwrap()
+        let (endpoint, program) = (String::new(), PathBuf::new());
+        Running::guard(Server { name: "sleep", variable: "", endpoint, program, process, data }).unwrap()
     }
 
     #[test]

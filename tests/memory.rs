@@ -1,0 +1,69 @@
+//! The program's memory depends neither on the number nor on the size of objects,
+//! and stays at its budget and what the process itself takes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lepton::core::{Body, PutOptions};
+use lepton::{MemoryStorage, SharedStorage, Storage as _, StorageExt as _};
+use lepton_s3_front::{S3Front, SinkStorage};
+use support::*;
+
+const BUDGET: usize = 32 * MIB;
+/// What the process takes besides: code, connections, journal.
+const OVERHEAD: usize = 40 * MIB;
+
+/// Moves everything from `store` to a server that keeps nothing, in a process of
+/// its own, and gives the peak of its resident memory.
+async fn peak(store: &MemoryStorage, to: &str) -> usize {
+    let sink: SharedStorage = Arc::new(SinkStorage::new("sink:"));
+    let front = S3Front::builder().bucket("source", Arc::new(store.clone())).bucket("sink-bucket", sink);
+    let server = front.credentials(ACCESS_KEY, SECRET_KEY).build().unwrap().serve("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = |bucket: &str, preset: &str| {
+        format!("s3://{bucket}?endpoint={}&region=us-east-1&preset={preset}", server.endpoint())
+    };
+    let to = if to == "disk" { folder.path().join("disk").display().to_string() } else { url("sink-bucket", to) };
+    let mut command = Command::new(example("migrate"));
+    command
+        .args([&url("source", "aws"), &to, "--json", "--memory", "32MiB", "--journal"])
+        .arg(folder.path().join("journal"));
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).stderr(Stdio::inherit());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let events = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let report = events.into_iter().find(|event| event["event"] == "report").unwrap();
+    assert_eq!(report["status"], "complete");
+    usize::try_from(report["peak_rss_bytes"].as_u64().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_depends_neither_on_the_number_nor_on_the_size_of_objects() {
+    let (few, many, large) = (MemoryStorage::new(), MemoryStorage::new(), MemoryStorage::new());
+    for i in 0..10_000u64 {
+        let name = key(&format!("{:02}/{i:05}", i % 17));
+        many.write(&name, bytes(i, 500)).await.unwrap();
+        if i < 100 {
+            few.write(&name, bytes(i, 500)).await.unwrap();
+        }
+    }
+    let piece: Bytes = bytes(7, MIB);
+    for name in ["large/a", "large/b"] {
+        let body = Body::from_pieces(std::iter::repeat_n(piece.clone(), 300));
+        large.put(&key(name), body, PutOptions::new()).await.unwrap();
+    }
+    for (store, what) in [(&few, "100 small"), (&many, "10,000 small"), (&large, "2 of 300 MiB")] {
+        // To a generic store parts are held whole, to be hashed before they are sent.
+        for to in ["aws", "generic", "disk"] {
+            let peak = peak(store, to).await;
+            println!("{what} to {to}: {} MiB", peak / MIB);
+            assert!(peak < BUDGET + OVERHEAD, "{what} to {to}: {} MiB", peak / MIB);
+        }
+    }
+}
