@@ -44,8 +44,7 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     // Beside a server's data, in memory, and removed with it however this ends.
     let work = servers.first().context("no server runs")?.server.data.join("bench");
     let mut bench = Bench { options, tools, servers, work, rows: Vec::new() };
-    bench.run()?;
-    table::write(&bench.rows, &bench.tools, bench.options.rounds)
+    bench.run()
 }
 
 impl Options {
@@ -75,6 +74,7 @@ struct Bench {
     servers: Vec<Running>,
     /// Where files are read and written.
     work: PathBuf,
+    /// Those of the present set.
     rows: Vec<Row>,
 }
 
@@ -93,7 +93,8 @@ impl Bench {
             fs::remove_dir_all(self.work.join("source"))?;
             self.compare(set, "down", &first, &copied)?;
             self.compare(set, "S3 to S3", &first, &second)?;
-            self.tools.empty(&first)?;
+            self.empty(&first)?;
+            table::write(set, &std::mem::take(&mut self.rows), &self.tools, self.options.rounds)?;
         }
         Ok(())
     }
@@ -116,7 +117,7 @@ impl Bench {
         for round in 0..self.options.rounds {
             for turn in 0..able.len() {
                 let at = (round + turn) % able.len();
-                self.tools.empty(to)?;
+                self.empty(to)?;
                 tools::forget_journal()?;
                 let Some(mut command) = able[at].command(&self.tools, set, from, to) else { continue };
                 rows[at].command = shown(&command);
@@ -127,7 +128,22 @@ impl Bench {
             }
         }
         self.rows.append(&mut rows);
-        if direction != "up" { self.tools.empty(to) } else { Ok(()) }
+        if direction != "up" { self.empty(to) } else { Ok(()) }
+    }
+
+    /// Removes everything at a place, and what MinIO keeps of it for minutes: the
+    /// data of all servers has to fit into memory.
+    fn empty(&self, place: &Place) -> Result<()> {
+        self.tools.empty(place)?;
+        for running in &self.servers {
+            let trash = running.server.data.join(".minio.sys/tmp/.trash");
+            for deleted in fs::read_dir(trash).into_iter().flatten() {
+                let path = deleted?.path();
+                // MinIO itself may have been quicker.
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+        Ok(())
     }
 
     fn floor(&mut self, set: &'static Set) -> Result<()> {

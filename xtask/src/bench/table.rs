@@ -1,4 +1,4 @@
-//! Medians as Markdown, between two marks of `docs/benchmarks.md`.
+//! Medians as Markdown, between the two marks of a set in `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,15 +6,20 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::measure::{Row, Sample};
+use super::set::Set;
 use super::tools::{Tool, Tools};
 use crate::process::{machine, root};
 
 const PAGE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- written by `cargo xtask bench transfer` -->\n";
 const END: &str = "<!-- end -->\n";
 
-pub(super) fn write(rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
-    let mut text = format!("Medians of {rounds} rounds on {}; {}.\n", machine(), tools.versions()?.join(", "));
+fn begin(set: &str) -> String {
+    format!("<!-- written by `cargo xtask bench transfer --set {set}` -->\n")
+}
+
+pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
+    let mut text = format!("### {}\n\n", set.title);
+    writeln!(text, "Medians of {rounds} rounds on {}; {}.", machine(), tools.versions()?.join(", "))?;
     text.push_str(
         "\n| what | program | CPU-seconds per GiB | seconds | peak memory, MiB |\n|---|---|---:|---:|---:|\n",
     );
@@ -22,6 +27,7 @@ pub(super) fn write(rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
     for row in rows {
         let case = if row.case == last { "" } else { &row.case };
         last = &row.case;
+        let case = case.strip_prefix(set.title).unwrap_or(case).trim_start_matches(", ");
         writeln!(text, "| {case} | {} | {} |", row.tool, cells(row))?;
     }
     text.push_str("\nThe options, as in the first case of each program:\n\n```console\n");
@@ -33,7 +39,8 @@ pub(super) fn write(rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
     println!("\n{text}");
     let page = root().join(PAGE);
     let old = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
-    let new = replace(&old, &text).with_context(|| format!("{PAGE} lacks the marks of the table"))?;
+    let new = replace(&old, set.name, &text);
+    let new = new.with_context(|| format!("{PAGE} lacks the mark {}", begin(set.name).trim_end()))?;
     fs::write(&page, new).with_context(|| format!("cannot write {PAGE}"))
 }
 
@@ -62,10 +69,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn replace(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+fn replace(page: &str, set: &str, text: &str) -> Option<String> {
+    let begin = begin(set);
+    let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{text}{END}{after}"))
+    Some(format!("{before}{begin}{text}{END}{after}"))
 }
 
 #[cfg(test)]
@@ -86,8 +94,9 @@ mod tests {
 
     #[test]
     fn replaces_only_what_is_between_the_marks() {
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(replace(&page, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
-        assert_eq!(replace("a\n", "new\n"), None);
+        let (one, two) = (begin("one"), begin("two"));
+        let page = |text| format!("a\n{one}kept\n{END}b\n{two}{text}\n{END}c\n");
+        assert_eq!(replace(&page("old"), "two", "new\n"), Some(page("new")));
+        assert_eq!(replace(&page("old"), "three", "new\n"), None);
     }
 }
