@@ -270,7 +270,8 @@ impl<R: BufRead> ManifestReader<R> {
         }
         self.hasher.update(&line);
         self.objects += 1;
-        self.bytes += entry.size;
+        let bytes = self.bytes.checked_add(entry.size);
+        self.bytes = bytes.ok_or_else(|| corrupt(self.line, "the sizes sum up to more than there can be"))?;
         Ok(Some(entry))
     }
 

@@ -15,3 +15,14 @@ mod open;
 pub mod s3;
 
 pub use open::{Settings, open, open_with};
+
+/// Doors to the parsers for the fuzz targets; there only when they are built.
+#[cfg(all(fuzzing, feature = "s3"))]
+pub mod fuzz {
+    /// A URL, as far as it is read without opening anything.
+    pub fn url(text: &str) {
+        crate::open::fuzz(text);
+    }
+
+    pub use crate::s3::fuzz::{documents, profiles};
+}

@@ -132,6 +132,13 @@ fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
         Some(Settings::S3(config)) => Some(*config),
         Some(_) => return Err(other_backend("s3")),
     };
+    let (config, path) = s3_config(rest, base)?;
+    Ok(Location::new(Arc::new(S3Storage::new(config)?), path))
+}
+
+/// The settings and the path that are behind `s3:`.
+#[cfg(feature = "s3")]
+fn s3_config(rest: &str, base: Option<S3Config>) -> Result<(S3Config, Vec<u8>)> {
     let (place, query) = split_query(rest.trim_start_matches("//"));
     let (bucket, path) = place.split_once('/').unwrap_or((place, ""));
     if bucket.contains(['@', ':']) {
@@ -156,8 +163,16 @@ fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
         None => config,
     };
     let bucket = percent_decode_str(bucket).decode_utf8_lossy().into_owned();
-    let storage = S3Storage::new(config.overridden_by(S3Config::new(bucket)))?;
-    Ok(Location::new(Arc::new(storage), percent_decode_str(path).collect::<Vec<u8>>()))
+    Ok((config.overridden_by(S3Config::new(bucket)), percent_decode_str(path).collect()))
+}
+
+/// The door for the fuzz targets.
+#[cfg(all(fuzzing, feature = "s3"))]
+pub(crate) fn fuzz(text: &str) {
+    let _ = scheme(text);
+    if let Ok((config, _)) = s3_config(text, None) {
+        assert!(!format!("{config:?}").contains("secret_access_key: Some"), "a URL gave a secret");
+    }
 }
 
 #[cfg(not(feature = "s3"))]

@@ -3,6 +3,7 @@
 mod bench;
 mod build_cost;
 mod checks;
+mod fuzz;
 mod process;
 mod services;
 mod test;
@@ -28,6 +29,9 @@ cargo xtask COMMAND
   bench transfer [--rounds N] [--set NAME]…
                   side by side with rclone and s5cmd; writes the table in
                   docs/benchmarks.md
+  fuzz [--seconds N] [TARGET…]
+                  every parser under libFuzzer, 60 s each; what fails is kept
+                  in fuzz/artifacts
   build-cost      cold builds of the façade against their limits; writes
                   docs/build-cost.md
   advisories      known vulnerabilities of dependencies (needs the network)
@@ -55,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         }
         Some((&"test", rest)) => test::command(rest),
         Some((&"bench", rest)) => bench::command(rest),
+        Some((&"fuzz", rest)) => fuzz::command(rest),
         Some((&"build-cost", rest)) => build_cost::command(rest),
         Some((&"advisories", [])) => test::advisories(),
         Some((&"services", rest)) => services::command(rest),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{output, program, run};
-use crate::{checks, services, tools};
+use crate::{checks, fuzz, services, tools};
 
 struct Suite {
     name: &'static str,
@@ -16,9 +16,9 @@ struct Suite {
 }
 
 /// In the order in which they run: what fails fast comes first.
-const SUITES: [Suite; 11] = [
+const SUITES: [Suite; 12] = [
     Suite { name: "toolchain", quick: true, run: toolchain },
-    Suite { name: "fmt", quick: true, run: || cargo(&["fmt", "--all", "--check"]) },
+    Suite { name: "fmt", quick: true, run: fmt },
     Suite { name: "graph", quick: true, run: checks::graph },
     Suite { name: "sizes", quick: true, run: checks::sizes },
     Suite { name: "clippy", quick: true, run: clippy },
@@ -28,6 +28,7 @@ const SUITES: [Suite; 11] = [
     Suite { name: "services", quick: false, run: services::build },
     Suite { name: "tests", quick: false, run: tests },
     Suite { name: "examples", quick: false, run: examples },
+    Suite { name: "fuzz", quick: false, run: fuzz::suite },
 ];
 
 /// What `--quick` runs in place of the suite `tests`.
@@ -105,6 +106,12 @@ fn toolchain() -> Result<()> {
     let toolchain = format!("+{stated}");
     let check = [&toolchain, "check", "--workspace", "--all-features", "--target-dir", "target/rust-version"];
     run(&mut program("cargo", &check)).with_context(|| format!("the rust-version {stated} is not shown to be true"))
+}
+
+/// The fuzz targets are a workspace of their own.
+fn fmt() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
 }
 
 fn clippy() -> Result<()> {

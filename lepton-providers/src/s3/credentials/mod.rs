@@ -19,6 +19,17 @@ pub(super) use cache::CredentialsCache;
 pub(super) use process::ProcessCredentials;
 pub(super) use profile::{Profile, ProfileFiles};
 
+/// The door for the fuzz targets.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = profile::parse(&text);
+    let _ = process::split(&text);
+    if let Ok(process) = ProcessCredentials::new("program", lepton_core::SystemEnv::shared()) {
+        let _ = process.parse(bytes);
+    }
+}
+
 /// An access key with its secret. Secrets do not print and are wiped.
 #[derive(Clone)]
 pub struct Credentials {

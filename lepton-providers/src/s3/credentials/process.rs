@@ -97,7 +97,7 @@ struct Printed {
 }
 
 impl ProcessCredentials {
-    fn parse(&self, output: &[u8]) -> Result<Credentials> {
+    pub(super) fn parse(&self, output: &[u8]) -> Result<Credentials> {
         // The parser's own words could quote the output: they are left out.
         let printed: Printed = serde_json::from_slice(output)
             .map_err(|_| self.failed("did not print the JSON of version 1 with AccessKeyId and SecretAccessKey"))?;
@@ -129,7 +129,7 @@ fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
 
 /// Words as a shell would split them: quotes and backslashes, nothing else.
 /// `None` if a quote stays open.
-fn split(command: &str) -> Option<Vec<String>> {
+pub(super) fn split(command: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -109,7 +109,7 @@ fn read(path: Option<&Path>) -> Result<Sections> {
 
 /// Sections, names and values. An indented line belongs to the name above it:
 /// `s3 =`, then `  endpoint_url = x`, is `s3.endpoint_url`.
-fn parse(text: &str) -> Result<Sections> {
+pub(super) fn parse(text: &str) -> Result<Sections> {
     let mut sections = Sections::new();
     let mut section: Option<String> = None;
     let mut parent = String::new();

@@ -1,0 +1,38 @@
+//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
+//! built.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode};
+use lepton_core::ObjectKey;
+
+use super::error::Refusal;
+use super::{list, multipart, versions};
+
+/// Whatever a server may answer.
+pub fn documents(document: &[u8]) {
+    if let Ok((page, _)) = list::parse_page(document) {
+        for object in page.objects {
+            let text = object.key.to_string();
+            assert!(ObjectKey::from_text(&text).is_ok_and(|key| key == object.key), "{text:?}");
+        }
+    }
+    let _ = versions::page(document);
+    if let Ok((parts, _)) = multipart::parts(document, 3) {
+        assert!(parts.iter().all(|part| part.number > 3) && parts.is_sorted_by(|a, b| a.number < b.number));
+    }
+    if let Ok(key) = ObjectKey::try_from("k") {
+        let _ = multipart::uploads(document, &key);
+    }
+    let _ = multipart::completed(&HeaderMap::new(), document);
+    for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
+        let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
+        let said = refusal.into_error(true).report();
+        assert!(!said.contains('\n'), "{said:?}");
+    }
+}
+
+/// Shared config files and the output of a `credential_process`.
+pub fn profiles(bytes: &[u8]) {
+    super::credentials::fuzz(bytes);
+}
