@@ -3,9 +3,11 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use lepton::core::Sha256;
-use lepton::{Error, Existing, Location, Metadata, Result, TransferSettings};
+use lepton::{Error, Location, Metadata, Result, TransferSettings};
+
+use crate::choose::Choose;
 
 /// Moves objects between any two places, with a journal, progress and a proof.
 ///
@@ -41,9 +43,8 @@ pub(crate) struct Args {
     /// How much memory data may take.
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size)]
     memory: u64,
-    /// What to do with objects that are there already.
-    #[arg(long, value_enum, default_value = "overwrite")]
-    existing: WhatExists,
+    #[command(flatten)]
+    choose: Choose,
     /// What to do with metadata that the destination cannot keep.
     #[arg(long, value_enum, default_value = "keep")]
     metadata: WhatMetadata,
@@ -74,17 +75,8 @@ Exit codes:
   2    the command line is wrong
   3    the run ended early; the same command goes on when the cause is gone
   4    the destination is not what the manifest says
+  5    the run came to --max-transfer or --max-duration; the same command goes on
   130  stopped by Ctrl-C; the same command goes on";
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum WhatExists {
-    /// Replace them.
-    Overwrite,
-    /// Leave them.
-    Skip,
-    /// Leave them and report them as failed.
-    Fail,
-}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum WhatMetadata {
@@ -106,12 +98,20 @@ pub(crate) enum Verify {
 }
 
 impl Args {
+    /// Reads the command line; ends the program where it is wrong. The matches know
+    /// the order of options.
+    pub(crate) fn read() -> (Self, ArgMatches) {
+        let matches = Self::command().get_matches();
+        let args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        (args, matches)
+    }
+
     /// Source and destination, if any were given.
     pub(crate) fn places(&self) -> Option<(&str, &str)> {
         Some((self.source.as_deref()?, self.destination.as_deref()?))
     }
 
-    pub(crate) fn settings(&self) -> Result<TransferSettings> {
+    pub(crate) fn settings(&self, matches: &ArgMatches) -> TransferSettings {
         let mut settings = TransferSettings::default();
         settings.concurrency = self.concurrency;
         settings.part_size = self.part_size;
@@ -119,16 +119,12 @@ impl Args {
         settings.fail_fast = self.fail_fast;
         settings.max_failures = self.max_failures;
         settings.attempts = self.attempts;
-        settings.existing = match self.existing {
-            WhatExists::Overwrite => Existing::Overwrite,
-            WhatExists::Skip => Existing::Skip,
-            WhatExists::Fail => Existing::Fail,
-        };
+        self.choose.enter(&mut settings, matches);
         settings.metadata = match self.metadata {
             WhatMetadata::Keep => Metadata::Keep,
             WhatMetadata::Strict => Metadata::Strict,
         };
-        Ok(settings)
+        settings
     }
 
     /// The journal's folder: the same for the same places, so that the same
@@ -159,7 +155,7 @@ pub(crate) fn show_bar(args: &Args) -> bool {
 }
 
 /// Reads `8MiB`, `64k`, `1G` (all powers of 1024) or a number of bytes.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
 mod args;
+mod choose;
 mod demo;
 mod show;
 mod usage;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Args, Verify};
-use clap::Parser as _;
+use clap::ArgMatches;
 use futures_util::TryStreamExt as _;
 use lepton::data::{PlannedAction, Steering};
 use lepton::providers::local::LocalSettings;
@@ -26,16 +27,17 @@ use show::Show;
 const INCOMPLETE: u8 = 1;
 const FAILED: u8 = 3;
 const NOT_PROVEN: u8 = 4;
+const LIMITED: u8 = 5;
 const CANCELLED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let (args, matches) = Args::read();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match args.places() {
         None => demo::run().await,
-        Some((from, to)) => migrate(&args, from, to).await,
+        Some((from, to)) => migrate(&args, &matches, from, to).await,
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -46,11 +48,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
+async fn migrate(args: &Args, matches: &ArgMatches, from: &str, to: &str) -> Result<u8> {
     let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
     let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
     let journal = args.journal_folder(&source, &destination)?;
-    let builder = Transfer::builder().from(source).to(destination.clone()).settings(args.settings()?);
+    let builder = Transfer::builder().from(source).to(destination.clone()).settings(args.settings(matches));
     let builder = match &args.manifest {
         Some(file) => builder.journal(&journal).manifest(file),
         None => builder.journal(&journal),
@@ -67,6 +69,7 @@ async fn migrate(args: &Args, from: &str, to: &str) -> Result<u8> {
     Ok(match report.status {
         Status::Complete => prove(args, &report, &destination, &show).await?,
         Status::Cancelled => CANCELLED,
+        Status::Limited => LIMITED,
         _ => INCOMPLETE,
     })
 }

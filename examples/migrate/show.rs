@@ -77,16 +77,19 @@ impl Show {
         let seconds = report.elapsed.as_secs_f64().max(1e-3);
         let rate = HumanBytes(whole(report.bytes_read as f64 / seconds));
         println!(
-            "{}: {} objects, {} ({} of them taken over), {} skipped, {} failed",
+            "{}: {} objects, {} ({} of them taken over), {} unchanged, {} skipped, {} deleted, {} failed",
             match report.status {
                 Status::Complete => "complete",
                 Status::Cancelled => "stopped",
+                Status::Limited => "stopped at the limit",
                 _ => "incomplete",
             },
             report.objects,
             HumanBytes(report.bytes),
             HumanBytes(report.resumed_bytes),
+            report.unchanged,
             report.skipped,
+            report.deleted,
             report.failures.len(),
         );
         println!(
@@ -95,6 +98,9 @@ impl Show {
             usage.words(report.bytes_read),
             report.retries
         );
+        if report.extras > report.deleted && report.status == Status::Incomplete {
+            println!("{} objects were not deleted, because not all came to a good end", report.extras - report.deleted);
+        }
         if report.metadata_lost > 0 {
             println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }
@@ -120,9 +126,13 @@ impl Show {
             return Self::event("planned", json!(planned));
         }
         let what = match &planned.action {
-            PlannedAction::Copy { parts: 1, .. } => "copy".to_owned(),
-            PlannedAction::Copy { parts, part_size } => format!("copy in {parts} parts of {}", HumanBytes(*part_size)),
+            PlannedAction::Copy { reason, parts: 1, .. } => format!("copy ({})", word(&json!(reason))),
+            PlannedAction::Copy { reason, parts, part_size } => {
+                format!("copy in {parts} parts of {} ({})", HumanBytes(*part_size), word(&json!(reason)))
+            }
+            PlannedAction::Unchanged { by } => format!("unchanged (by {})", word(&json!(by))),
             PlannedAction::Skip => "skip".to_owned(),
+            PlannedAction::Delete => "delete".to_owned(),
             PlannedAction::Refuse { reason } => format!("refuse: {reason}"),
             _ => "?".to_owned(),
         };
@@ -153,6 +163,11 @@ impl Show {
         }
         eprintln!("error: {}", error.report());
     }
+}
+
+/// A name as JSON has it.
+fn word(name: &serde_json::Value) -> String {
+    name.as_str().unwrap_or_default().to_owned()
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a figure for people")]

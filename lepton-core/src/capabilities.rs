@@ -211,6 +211,16 @@ pub struct Capabilities {
     pub versions: Support,
     /// Most keys in one delete request.
     pub delete_batch: usize,
+    /// Whether the ETag of an object that was put in one go is the MD5 of its
+    /// bytes, and that of one put in parts the MD5 of their MD5s with their number
+    /// behind a `-`. Not so where the store encrypts with keys of its own (SSE-KMS,
+    /// SSE-C): say so there, or unchanged objects are taken for changed ones.
+    #[serde(default)]
+    pub etag_is_md5: bool,
+    /// Whether the time of last modification is one that the writer sets (local
+    /// disks), so that a copy has the time of its source.
+    #[serde(default)]
+    pub keeps_mtime: bool,
     /// The attributes that the backend keeps.
     pub attributes: Vec<Attribute>,
     /// Whether storage classes can be chosen.
@@ -258,6 +268,8 @@ impl Capabilities {
             server_copy: Support::Native,
             versions: Support::Native,
             delete_batch: 1000,
+            etag_is_md5: false,
+            keeps_mtime: false,
             attributes: Attribute::ALL.to_vec(),
             storage_class: Support::Native,
             verified_checksums: Vec::new(),

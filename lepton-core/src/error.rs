@@ -105,6 +105,9 @@ kinds! {
     Cancelled = "cancelled",
     /// More objects failed than the run allows. The report names them.
     TooManyFailures = "too_many_failures",
+    /// A mirror would delete more than it may. Nothing was deleted. Look at the
+    /// plan; if it is right, allow more.
+    TooManyDeletes = "too_many_deletes",
     /// An operation of the local operating system failed in a way no other kind
     /// names; the source has the system's own words.
     Io = "io",

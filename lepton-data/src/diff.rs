@@ -1,19 +1,59 @@
 //! What the destination holds already, and what follows from it.
 
-use lepton_core::{Error, ErrorKind, HeadOptions, Precondition, Result};
+use std::borrow::Cow;
+
+use lepton_core::{Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::commit::{Found, read_back};
+use crate::compare::{Answer, Basis, compare};
 use crate::options::Existing;
-use crate::plan::{Entry, Layout};
+use crate::plan::{Entry, Layout, There};
 use crate::read::{self, Source};
 use crate::retry::attempts;
 use crate::run::Run;
+
+/// Why an object is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The destination has none of that name.
+    New,
+    /// What is there is replaced in any case, or was written by an earlier run of
+    /// this transfer.
+    Overwrite,
+    /// What is there has another size.
+    Size,
+    /// What is there does not have the time that a copy would have.
+    Time,
+    /// What is there has another ETag.
+    Etag,
+    /// What is there has another checksum.
+    Checksum,
+    /// What is there has other bytes.
+    Content,
+}
+
+impl From<Basis> for Reason {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Size => Self::Size,
+            Basis::Time => Self::Time,
+            Basis::Etag => Self::Etag,
+            Basis::Checksum => Self::Checksum,
+            Basis::Content => Self::Content,
+        }
+    }
+}
 
 /// What is to be done with an entry.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// Copy it, under this condition on the destination.
-    Copy(Precondition),
+    Copy { reason: Reason, precondition: Precondition },
+    /// The destination has the same, as far as was compared.
+    Unchanged(Basis, Box<ObjectMeta>),
     /// Leave the destination as it is.
     Skip,
 }
@@ -24,16 +64,59 @@ pub(crate) enum Verdict {
 pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
     let existing = run.options.settings.existing;
     if existing == Existing::Overwrite {
-        return Ok(Verdict::Copy(Precondition::None));
+        let reason = if entry.there == There::Absent { Reason::New } else { Reason::Overwrite };
+        return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
-    let head = attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await;
-    match head {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Verdict::Copy(if_absent(run, layout))),
+    let Some(there) = there(run, entry).await? else {
+        return Ok(Verdict::Copy { reason: Reason::New, precondition: if_absent(run, layout) });
+    };
+    let guards = matches!(existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+    if guards && maybe_ours && is_ours(run, entry).await? {
+        return Ok(Verdict::Copy { reason: Reason::Overwrite, precondition: Precondition::None });
+    }
+    match existing {
+        Existing::Skip => return Ok(Verdict::Skip),
+        Existing::Fail => return Err(exists(entry, "the destination has an object of this key already")),
+        _ => {}
+    }
+    match compare(run, entry, &there).await? {
+        Answer::Same(basis) => Ok(Verdict::Unchanged(basis, Box::new(there.into_owned()))),
+        Answer::Different(basis) if existing == Existing::Immutable => {
+            let reason = Reason::from(basis);
+            Err(exists(entry, &format!("the destination has another object of this key, by {reason:?}")))
+        }
+        Answer::Different(_) if existing == Existing::IfNewer && is_newer_there(run, entry, &there) => {
+            Ok(Verdict::Skip)
+        }
+        Answer::Different(basis) => {
+            let precondition = if_unchanged(run, layout, &there);
+            Ok(Verdict::Copy { reason: basis.into(), precondition })
+        }
+    }
+}
+
+/// What the destination has of the name: as it was listed, else as it says now.
+async fn there<'a>(run: &Run, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
+    match &entry.there {
+        There::Absent => return Ok(None),
+        There::Present(there) => return Ok(Some(Cow::Borrowed(there))),
+        There::Unknown => {}
+    }
+    match attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await {
+        Ok(info) => Ok(Some(Cow::Owned(info.meta))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-        Ok(_) if maybe_ours && is_ours(run, entry).await? => Ok(Verdict::Copy(Precondition::None)),
-        Ok(_) if existing == Existing::Skip => Ok(Verdict::Skip),
-        Ok(_) => Err(Error::new(ErrorKind::AlreadyExists, "the destination has an object of this key already")
-            .with_context("key", &entry.target)),
+    }
+}
+
+fn exists(entry: &Entry, message: &str) -> Error {
+    Error::new(ErrorKind::AlreadyExists, message.to_owned()).with_context("key", &entry.target)
+}
+
+fn is_newer_there(run: &Run, entry: &Entry, there: &ObjectMeta) -> bool {
+    match (there.last_modified, entry.source.last_modified) {
+        (Some(there), Some(ours)) => run.rules.is_newer(there, ours),
+        _ => false,
     }
 }
 
@@ -44,10 +127,20 @@ fn if_absent(run: &Run, layout: Layout) -> Precondition {
     if support.is_available() { Precondition::IfAbsent } else { Precondition::None }
 }
 
+/// The condition that what is replaced is what was compared, where it can be had.
+fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Precondition {
+    let target = run.target();
+    let support = if layout.multipart { target.conditional_complete } else { target.put_if_match };
+    match &there.etag {
+        Some(etag) if support.is_available() => Precondition::IfMatch(etag.clone()),
+        _ => Precondition::None,
+    }
+}
+
 /// Whether the destination has exactly the source's bytes, so that writing them
 /// again does no harm.
 async fn is_ours(run: &Run, entry: &Entry) -> Result<bool> {
     let source = Source::new(run.source(), &entry.source);
-    let digest = read::digest(run, &source).await?;
+    let digest = read::digest(run, &source, None).await?;
     Ok(matches!(read_back(run, &entry.target, &digest, None).await?, Found::Same(_)))
 }

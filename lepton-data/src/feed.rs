@@ -1,15 +1,18 @@
 //! What is to be done next: first what an earlier run failed at, then what the
-//! listing brings.
+//! listings bring.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result};
+use lepton_core::{ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result};
 
-use crate::list::{self, Pages};
-use crate::object::Earlier;
+use crate::compare::Answer;
+use crate::list;
+use crate::manifest::ManifestEntry;
+use crate::merge::{Found, Merge};
+use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
-use crate::plan::{Entry, Names};
+use crate::plan::{Entry, Names, There};
 use crate::read::side;
 use crate::resume::{Note, OpenUpload, Resumed};
 use crate::retry::attempts;
@@ -18,24 +21,28 @@ use crate::run::Run;
 /// The next thing to do.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// An object to move. `listed` says that it comes in listing order.
+    /// An object to look into. `listed` says that it comes in listing order.
     Object { entry: Box<Entry>, earlier: Earlier, listed: bool },
-    /// An object that cannot be moved.
-    Refused { key: ObjectKey, error: Error, listed: bool },
+    /// A source key, which comes in listing order if `listed`, for which nothing is
+    /// to be done but to book how it ended.
+    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, listed: bool },
 }
 
-/// The source's objects, each with what an earlier run left of it.
+/// The source's objects, each with what an earlier run left of it, and what only
+/// the destination has.
 #[derive(Debug)]
 pub(crate) struct Feed {
     run: Arc<Run>,
     again: VecDeque<ObjectKey>,
-    pages: Pages,
-    page: VecDeque<ObjectMeta>,
-    /// Whether the journal says that the objects of `page` may be written.
-    announced: bool,
+    merge: Merge,
+    /// What the merge gave and is not handed on yet.
+    found: Option<Found>,
     names: Names,
     beyond: BTreeSet<ObjectKey>,
+    /// Objects up to here may have been written by an earlier run.
     started: Option<ObjectKey>,
+    /// Objects up to here may be written by this run, as the journal knows.
+    announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
 }
 
@@ -45,17 +52,17 @@ impl Feed {
         Self {
             run: Arc::clone(run),
             again: resumed.failed.into_keys().collect(),
-            pages: list::start(run, resumed.settled),
-            page: VecDeque::new(),
-            announced: true,
+            merge: Merge::start(run, resumed.settled),
+            found: None,
             names: Names::new(options.source.folder(), options.destination.folder(), run.target()),
             beyond: resumed.beyond,
+            announced: resumed.started.clone(),
             started: resumed.started,
             uploads: resumed.uploads,
         }
     }
 
-    /// The next thing to do; `None` when the listing has ended.
+    /// The next thing to do; `None` when the listings have ended.
     ///
     /// Cancellation safe: nothing is lost when the future is dropped.
     ///
@@ -67,58 +74,99 @@ impl Feed {
             let head = attempts(&self.run, true, || self.run.source().head(&key, HeadOptions::new())).await;
             self.again.pop_front();
             return match head {
-                Ok(info) => Ok(Some(self.object(info.meta, false))),
+                Ok(info) => Ok(Some(self.object(info.meta, There::Unknown, false))),
                 Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
-                Err(error) => Ok(Some(Next::Refused { key, error: side(error), listed: false })),
+                Err(error) => {
+                    let outcome = Outcome::Failed(side(error));
+                    Ok(Some(Next::Settled { key, entry: None, outcome, listed: false }))
+                }
             };
         }
         loop {
-            self.announce().await?;
-            while let Some(object) = self.page.pop_front() {
-                if !self.beyond.remove(&object.key) {
-                    return Ok(Some(self.object(object, true)));
-                }
+            if self.found.is_none() {
+                self.found = self.merge.next().await?;
             }
-            match self.pages.recv().await.transpose()? {
-                Some(page) => self.turn(page),
-                None => {
-                    self.run.counters.add(|c| &c.listing_done, 1);
-                    return Ok(None);
-                }
+            self.announce().await?;
+            let Some(found) = self.found.take() else {
+                self.run.counters.add(|c| &c.listing_done, 1);
+                return Ok(None);
+            };
+            if let Some(next) = self.next_of(found) {
+                return Ok(Some(next));
             }
         }
     }
 
-    fn turn(&mut self, page: Vec<ObjectMeta>) {
-        let new = || page.iter().filter(|object| !self.beyond.contains(&object.key));
-        self.run.counters.add(|c| &c.listed_objects, new().count() as u64);
-        self.run.counters.add(|c| &c.listed_bytes, new().map(|object| object.size).sum());
-        self.page = page.into();
-        self.announced = false;
+    /// What is to be done with what lies at one name, if anything.
+    fn next_of(&mut self, found: Found) -> Option<Next> {
+        let settings = &self.run.options.settings;
+        match found {
+            Found::Source(object, there) => {
+                let taken = self.run.filter.takes(self.names.name(&object.key).as_bytes(), &object);
+                match there {
+                    _ if self.beyond.remove(&object.key) => {
+                        list::uncount(&self.run, &object);
+                        None
+                    }
+                    there if taken => Some(self.object(object, there, true)),
+                    There::Present(there) if settings.delete_excluded => Some(extra(object.key, *there)),
+                    _ => None,
+                }
+            }
+            Found::Extra(there) => {
+                let key = self.names.at_source(&there.key);
+                let name = self.names.name(&key);
+                let taken = settings.delete_excluded || self.run.filter.takes(name.as_bytes(), &there);
+                (settings.delete && taken && !self.beyond.remove(&key)).then(|| extra(key, there))
+            }
+        }
     }
 
-    /// Where what is at the destination matters, the journal must know what may
-    /// be our own before it is written.
+    /// Where it matters whether an object at the destination may be our own, the
+    /// journal must know before it is written.
     async fn announce(&mut self) -> Result<()> {
-        if self.announced || self.run.options.settings.existing == Existing::Overwrite {
+        if !matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable) {
             return Ok(());
         }
-        if let Some(last) = self.page.back() {
-            self.run.log.note_durably(&Note::Started { through: last.key.clone() }).await?;
+        if let Some(Found::Source(next, _)) = &self.found
+            && self.announced.as_ref().is_none_or(|announced| *announced < next.key)
+        {
+            let through = self.merge.ahead().unwrap_or(&next.key).clone();
+            self.run.log.note_durably(&Note::Started { through: through.clone() }).await?;
+            self.announced = Some(through);
         }
-        self.announced = true;
         Ok(())
     }
 
-    fn object(&mut self, source: ObjectMeta, listed: bool) -> Next {
+    fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
         let key = source.key.clone();
-        let (entry, verdict) = self.names.entry(source);
+        let (entry, verdict) = self.names.entry(source, there);
+        let entry = Box::new(entry);
         if let Err(error) = verdict {
-            return Next::Refused { key, error, listed };
+            return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), listed };
         }
         let maybe_written = self.started.as_ref().is_some_and(|started| key <= *started);
         let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written };
-        Next::Object { entry: Box::new(entry), earlier, listed }
+        match self.at_a_glance(&entry, &earlier) {
+            Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, listed },
+            None => Next::Object { entry, earlier, listed },
+        }
+    }
+
+    /// How the object ends, if the listings tell that nothing is to be done.
+    fn at_a_glance(&self, entry: &Entry, earlier: &Earlier) -> Option<Outcome> {
+        let There::Present(there) = &entry.there else { return None };
+        let existing = self.run.options.settings.existing;
+        if earlier.upload.is_some() {
+            return None;
+        }
+        if existing == Existing::Skip && !earlier.maybe_written {
+            return Some(Outcome::Skipped);
+        }
+        match existing.compares().then(|| self.run.rules.by_listing(&entry.source, there))?? {
+            Answer::Same(basis) => Some(Outcome::Unchanged(Box::new(ManifestEntry::unchanged(entry, there, basis)))),
+            Answer::Different(_) => None,
+        }
     }
 
     /// Uploads that an earlier run left of objects that are not at the source any
@@ -126,4 +174,8 @@ impl Feed {
     pub(crate) fn orphans(self) -> impl Iterator<Item = (ObjectKey, OpenUpload)> {
         self.uploads.into_iter()
     }
+}
+
+fn extra(key: ObjectKey, there: ObjectMeta) -> Next {
+    Next::Settled { key, entry: None, outcome: Outcome::Extra(Box::new(there)), listed: true }
 }

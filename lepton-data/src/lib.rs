@@ -7,11 +7,15 @@
 
 mod checksum;
 mod commit;
+mod compare;
+mod delete;
 mod diff;
 mod feed;
+mod filter;
 mod handle;
 mod list;
 mod manifest;
+mod merge;
 mod object;
 mod options;
 mod plan;
@@ -24,11 +28,15 @@ mod resume;
 mod retry;
 mod run;
 mod schedule;
+mod seconds;
 mod settle;
 mod transfer;
 mod verify;
 mod write;
 
+pub use compare::{Basis, Compare};
+pub use diff::Reason;
+pub use filter::{FilterRule, Filters};
 pub use handle::{Steering, TransferHandle};
 pub use manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, SourceCheck};
 pub use options::{Existing, Metadata, TransferBuilder, TransferSettings};

@@ -1,10 +1,11 @@
-//! Listing the source ahead of the work, in strictly ascending order.
+//! Listing a side ahead of the work, in strictly ascending order.
+
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use lepton_core::{
-    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Result, SharedStorage,
+    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListRequest, Location, ObjectKey, ObjectMeta, Result,
 };
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::run::Run;
@@ -12,98 +13,162 @@ use crate::run::Run;
 /// Pages that are fetched ahead.
 const AHEAD: usize = 2;
 
-/// Objects of the source, page by page.
-pub(crate) type Pages = mpsc::Receiver<Result<Vec<ObjectMeta>>>;
+/// Objects of one side, page by page.
+pub(crate) type Pages = mpsc::Receiver<Result<Page>>;
+
+/// What a listing gives.
+#[derive(Debug)]
+pub(crate) enum Page {
+    Objects(Vec<ObjectMeta>),
+    /// The listing has come to a clean end. One that ends without this broke off.
+    End,
+}
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Destination,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Source => "source",
+            Side::Destination => "destination",
+        }
+    }
+
+    fn of(self, run: &Run) -> &Location {
+        match self {
+            Side::Source => &run.options.source,
+            Side::Destination => &run.options.destination,
+        }
+    }
+}
 
 /// Starts listing what lies behind `after`. A page that fails is asked for again
 /// from the last key seen.
-pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Pages {
+pub(crate) fn start(run: &Arc<Run>, side: Side, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
     let run = Arc::clone(run);
     drop(run.env.clone().spawn_task(async move {
-        if let Err(error) = list(&run, after, &send).await {
-            // The receiver is gone when the run has ended.
-            let _ = send.send(Err(error)).await;
-        }
+        let listing = Listing { run: &run, side, send };
+        let end = match listing.list(after).await {
+            Ok(()) => Ok(Page::End),
+            Err(error) => Err(error.with_context("side", side.name())),
+        };
+        // The receiver is gone when the run has ended.
+        let _ = listing.send.send(end).await;
     }));
     receive
 }
 
-async fn list(run: &Run, mut after: Option<ObjectKey>, send: &mpsc::Sender<Result<Vec<ObjectMeta>>>) -> Result<()> {
-    let folder = run.options.source.folder();
-    let nothing_before = after.is_none();
-    let mut failures = 0;
-    let mut found = false;
-    loop {
-        let before = after.clone();
-        let Err(error) = pages(run, &folder, &mut after, &mut found, send).await else { break };
-        if after != before {
-            failures = 0;
-        }
-        failures += 1;
-        let again = error.retry() != lepton_core::Retry::Never && failures < run.options.settings.attempts.get();
-        if !again {
-            return Err(crate::read::side(error));
-        }
-        run.counters.add(|c| &c.retries, 1);
-        crate::retry::wait(run, failures, &error).await?;
-    }
-    if !found
-        && nothing_before
-        && let Some(object) = single(run, &folder).await?
-    {
-        // The receiver is gone when the run has ended.
-        let _ = send.send(Ok(vec![object])).await;
-    }
-    Ok(())
+/// Takes an object that was counted out of the count: an earlier run's books have
+/// it.
+pub(crate) fn uncount(run: &Run, object: &ObjectMeta) {
+    run.counters.sub(|c| &c.listed_objects, 1);
+    run.counters.sub(|c| &c.listed_bytes, object.size);
 }
 
-/// Sends pages until the listing ends, noting the last key seen.
-async fn pages(
-    run: &Run,
-    folder: &KeyPrefix,
-    after: &mut Option<ObjectKey>,
-    found: &mut bool,
-    send: &mpsc::Sender<Result<Vec<ObjectMeta>>>,
-) -> Result<()> {
-    let mut request = ListRequest::new().prefix(folder.clone());
-    if let Some(key) = after {
-        request = request.start_after(key.to_bytes());
-    }
-    let mut pages = run.source().list(request);
-    while let Some(page) = pages.next().await {
-        let objects = page?.objects;
-        for object in &objects {
-            ascending(after.as_ref(), &object.key)?;
-            *after = Some(object.key.clone());
-        }
-        *found |= !objects.is_empty();
-        if !objects.is_empty() && send.send(Ok(objects)).await.is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
+struct Listing<'a> {
+    run: &'a Run,
+    side: Side,
+    send: mpsc::Sender<Result<Page>>,
 }
 
-fn ascending(before: Option<&ObjectKey>, key: &ObjectKey) -> Result<()> {
-    match before {
-        Some(before) if before >= key => {
-            let message = format!("the source lists {key} after {before}: out of order or twice");
-            Err(Error::new(ErrorKind::Unexpected, message).with_operation("list"))
+impl Listing<'_> {
+    async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
+        let folder = self.side.of(self.run).folder();
+        let nothing_before = after.is_none();
+        let mut failures = 0;
+        let mut found = false;
+        loop {
+            let before = after.clone();
+            let Err(error) = self.pages(&folder, &mut after, &mut found).await else { break };
+            if after != before {
+                failures = 0;
+            }
+            failures += 1;
+            let settings = &self.run.options.settings;
+            if error.retry() == lepton_core::Retry::Never || failures >= settings.attempts.get() {
+                return Err(error);
+            }
+            self.run.counters.add(|c| &c.retries, 1);
+            crate::retry::wait(self.run, failures, &error).await?;
         }
-        _ => Ok(()),
+        // Of an empty source a mirror would leave nothing: then one object is not
+        // looked for in its place.
+        let may_be_one = self.side == Side::Source && !self.run.options.settings.delete;
+        if !found
+            && nothing_before
+            && may_be_one
+            && let Some(object) = self.single(&folder).await?
+        {
+            // The receiver is gone when the run has ended.
+            let objects = vec![object];
+            self.count(&folder, &objects);
+            let _ = self.send.send(Ok(Page::Objects(objects))).await;
+        }
+        Ok(())
     }
-}
 
-/// A source that names one object instead of a folder.
-async fn single(run: &Run, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
-    if folder.is_empty() || run.options.source.path().ends_with(b"/") {
-        return Ok(None);
+    /// Sends pages until the listing ends, noting the last key seen.
+    async fn pages(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
+        let mut request = ListRequest::new().prefix(folder.clone());
+        if let Some(key) = after {
+            request = request.start_after(key.to_bytes());
+        }
+        let mut pages = self.side.of(self.run).storage().list(request);
+        while let Some(page) = pages.next().await {
+            let objects = page?.objects;
+            for object in &objects {
+                self.ascending(after.as_ref(), &object.key)?;
+                *after = Some(object.key.clone());
+            }
+            *found |= !objects.is_empty();
+            if self.side == Side::Source {
+                self.count(folder, &objects);
+            }
+            if !objects.is_empty() && self.send.send(Ok(Page::Objects(objects))).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
-    let storage: &SharedStorage = run.source();
-    match storage.head(&run.options.source.key()?, HeadOptions::new()).await {
-        Ok(info) => Ok(Some(info.meta)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(crate::read::side(error)),
+
+    /// Counts what is to be moved as soon as it is known of.
+    fn count(&self, folder: &KeyPrefix, objects: &[ObjectMeta]) {
+        let taken = objects.iter().filter(|object| {
+            let key = object.key.as_bytes();
+            self.run.filter.takes(key.strip_prefix(folder.as_bytes()).unwrap_or(key), object)
+        });
+        let (number, bytes) = taken.fold((0, 0), |(number, bytes), object| (number + 1, bytes + object.size));
+        self.run.counters.add(|c| &c.listed_objects, number);
+        self.run.counters.add(|c| &c.listed_bytes, bytes);
+    }
+
+    fn ascending(&self, before: Option<&ObjectKey>, key: &ObjectKey) -> Result<()> {
+        match before {
+            Some(before) if before >= key => {
+                let side = self.side.name();
+                let message = format!("the {side} lists {key} after {before}: out of order or twice");
+                Err(Error::new(ErrorKind::Unexpected, message).with_operation("list"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A source that names one object instead of a folder.
+    async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
+        let place = self.side.of(self.run);
+        if folder.is_empty() || place.path().ends_with(b"/") {
+            return Ok(None);
+        }
+        match place.storage().head(&place.key()?, HeadOptions::new()).await {
+            Ok(info) => Ok(Some(info.meta)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -10,11 +10,16 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use lepton_core::{
-    Attribute, ETag, Error, ErrorKind, ObjectKey, Result, ServerCheck, Sha256, TreeDigest, VersionId, root_of_parts,
+    Attribute, ETag, Error, ErrorKind, ObjectKey, ObjectMeta, Result, ServerCheck, Sha256, TreeDigest, VersionId,
+    root_of_parts,
 };
 use serde::{Deserialize, Serialize};
 
 use sha2::Digest as _;
+
+use crate::compare::Basis;
+use crate::diff::Reason;
+use crate::plan::Entry;
 
 /// The version of the format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -24,7 +29,7 @@ pub const MANIFEST_VERSION: u32 = 1;
 const MAX_LINE: u64 = 8 << 20;
 
 /// How the bytes that were read compare with what the source states of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SourceCheck {
@@ -33,7 +38,29 @@ pub enum SourceCheck {
     /// The source keeps none that compares; TLS protected them on the way.
     Transport,
     /// Nothing but the operating system and TCP protected them.
+    #[default]
     None,
+}
+
+impl SourceCheck {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+fn unchecked() -> ServerCheck {
+    ServerCheck::None
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_unchecked(check: &ServerCheck) -> bool {
+    *check == ServerCheck::None
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An object as the manifest has it.
@@ -47,15 +74,25 @@ pub struct ManifestEntry {
     pub source_key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
+    /// Why it was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// It was not copied: by this, the destination had the same. Such an entry has
+    /// no digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<Basis>,
     /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
-    pub sha256_tree: Sha256,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256_tree: Option<Sha256>,
     /// The size of the pieces that `parts` are the roots of.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub part_size: u64,
     /// The tree hash of each piece; empty if there is one piece only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Sha256>,
     /// The CRC-64/NVME of its bytes, 16 hexadecimal digits.
-    pub crc64nvme: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc64nvme: Option<String>,
     /// The tag of the source that was read. Without tag and version the source
     /// was not pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +101,7 @@ pub struct ManifestEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_version: Option<VersionId>,
     /// How the bytes compare with what the source states.
+    #[serde(default, skip_serializing_if = "SourceCheck::is_none")]
     pub source_check: SourceCheck,
     /// The tag that the destination gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +110,7 @@ pub struct ManifestEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionId>,
     /// What the destination checked of the bytes it took.
+    #[serde(default = "unchecked", skip_serializing_if = "is_unchecked")]
     pub check: ServerCheck,
     /// Metadata that the destination could not keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,19 +122,52 @@ pub struct ManifestEntry {
 }
 
 impl ManifestEntry {
-    /// The digest of the object.
-    pub fn digest(&self) -> TreeDigest {
-        TreeDigest { root: self.sha256_tree, len: self.size }
+    /// The line of an object that the destination had already.
+    pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: Basis) -> Self {
+        Self {
+            key: entry.target.clone(),
+            source_key: entry.source.key.clone(),
+            size: entry.source.size,
+            reason: None,
+            unchanged: Some(basis),
+            sha256_tree: None,
+            part_size: 0,
+            parts: Vec::new(),
+            crc64nvme: None,
+            source_etag: entry.source.etag.clone(),
+            source_version: entry.source.version.clone(),
+            source_check: SourceCheck::None,
+            etag: there.etag.clone(),
+            version: there.version.clone(),
+            check: ServerCheck::None,
+            lost: Vec::new(),
+            superseded: false,
+        }
     }
 
-    /// Whether the roots of the parts give the root of the object, and are as
-    /// many as size and part size say.
+    /// Whether another object was at the destination before.
+    pub(crate) fn replaced(&self) -> bool {
+        self.reason.is_some_and(|reason| reason != Reason::New)
+    }
+
+    /// The digest of the object, if it was copied.
+    pub fn digest(&self) -> Option<TreeDigest> {
+        Some(TreeDigest { root: self.sha256_tree?, len: self.size })
+    }
+
+    /// Whether the entry is of one piece: it has digests unless it was unchanged,
+    /// the roots of the parts give the root of the object, and are as many as size
+    /// and part size say.
     pub fn is_consistent(&self) -> bool {
+        let Some(root) = self.sha256_tree else {
+            return self.unchanged.is_some() && self.parts.is_empty() && self.crc64nvme.is_none();
+        };
         let count = self.size.div_ceil(self.part_size.max(1));
-        match self.parts.as_slice() {
+        let fits = match self.parts.as_slice() {
             [] => count <= 1,
-            parts => parts.len() as u64 == count && root_of_parts(parts) == self.sha256_tree,
-        }
+            parts => parts.len() as u64 == count && root_of_parts(parts) == root,
+        };
+        fits && self.unchanged.is_none() && self.crc64nvme.is_some()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, Precondition, Result, Upload};
+use lepton_core::{
+    CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result, Upload,
+};
 
 use crate::checksum::{check_source, combine, extra_crc};
 use crate::commit;
@@ -28,7 +30,11 @@ pub(crate) struct Earlier {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done(Box<ManifestEntry>),
+    /// The destination has the same.
+    Unchanged(Box<ManifestEntry>),
     Skipped,
+    /// Only the destination has it.
+    Extra(Box<ObjectMeta>),
     Failed(Error),
 }
 
@@ -77,9 +83,19 @@ fn existing_outcome(run: &Run, error: &Error) -> Option<Outcome> {
 
 async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Outcome> {
     let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
-    let precondition = match decide(run, entry, layout, earlier.maybe_written).await? {
-        Verdict::Copy(precondition) => precondition,
-        Verdict::Skip => return Ok(Outcome::Skipped),
+    let (reason, precondition) = match decide(run, entry, layout, earlier.maybe_written).await? {
+        Verdict::Copy { reason, precondition } => (reason, precondition),
+        left => {
+            if let Some(open) = earlier.upload.take() {
+                give_up(run, entry, layout, open).await?;
+            }
+            return Ok(match left {
+                Verdict::Unchanged(basis, there) => {
+                    Outcome::Unchanged(Box::new(ManifestEntry::unchanged(entry, &there, basis)))
+                }
+                _ => Outcome::Skipped,
+            });
+        }
     };
     let (sent, roots) = if layout.multipart {
         in_parts(run, entry, layout, &precondition, earlier.upload.take()).await?
@@ -93,6 +109,7 @@ async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Ou
         (sent, Parts::new())
     };
     let mut line = manifest_line(entry, layout, sent, &roots);
+    line.reason = Some(reason);
     line.superseded = is_superseded(run, entry).await;
     run.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
@@ -193,7 +210,7 @@ async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Error) -> Err
     error
 }
 
-/// An upload is left of an object that now goes in one piece.
+/// An upload is left of an object that now goes in one piece, or not at all.
 async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
     let source = Source::new(run.source(), &entry.source);
     if let Left::Held(upload, _) = reconcile(run, entry, &source, layout, None, open).await? {
@@ -208,10 +225,12 @@ fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts) -> Ma
         key: entry.target.clone(),
         source_key: entry.source.key.clone(),
         size: layout.size,
-        sha256_tree: sent.digest.root,
+        reason: None,
+        unchanged: None,
+        sha256_tree: Some(sent.digest.root),
         part_size: layout.part_size,
         parts: roots,
-        crc64nvme: format!("{:016x}", sent.digest.crc64),
+        crc64nvme: Some(format!("{:016x}", sent.digest.crc64)),
         source_etag: entry.source.etag.clone(),
         source_version: entry.source.version.clone(),
         source_check: sent.source_check,

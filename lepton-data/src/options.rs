@@ -3,11 +3,14 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lepton_core::journal::Identity;
 use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, SharedEnv, SystemEnv};
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Compare;
+use crate::filter::{Filter, Filters};
 use crate::transfer::Transfer;
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -24,6 +27,20 @@ pub enum Existing {
     Skip,
     /// Leave it and record the object as failed.
     Fail,
+    /// Replace it if it differs from the source, by [`Compare`]; a synchronisation.
+    IfDifferent,
+    /// Replace it if it differs from the source and was not written after it.
+    IfNewer,
+    /// Leave it if it is the same as the source, by [`Compare`]; record the object
+    /// as failed if it differs.
+    Immutable,
+}
+
+impl Existing {
+    /// Whether what is there is compared with the source.
+    pub(crate) fn compares(self) -> bool {
+        matches!(self, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable)
+    }
 }
 
 /// What to do with metadata that the destination cannot keep.
@@ -53,6 +70,33 @@ pub struct TransferSettings {
     pub memory: u64,
     /// What to do with objects that are there already.
     pub existing: Existing,
+    /// By what objects that are there already are compared with the source, where
+    /// `existing` asks for it.
+    pub compare: Compare,
+    /// How far the clocks of two stores may be apart, and how coarse their time
+    /// stamps are: times that differ by less say nothing. In seconds. Default 2.
+    #[serde(with = "crate::seconds")]
+    pub time_window: Duration,
+    /// Which objects are taken.
+    pub filters: Filters,
+    /// Delete what the destination has and the source has not, once everything
+    /// else has come to a good end: a mirror. What the filters leave out is neither
+    /// copied nor deleted.
+    pub delete: bool,
+    /// With `delete`: delete also what the filters leave out.
+    pub delete_excluded: bool,
+    /// Delete nothing at all if there are more objects to delete than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delete: Option<u64>,
+    /// Delete nothing at all if more than this share of the destination's objects
+    /// would go, in per cent. Default 10.
+    pub max_delete_percent: u8,
+    /// Begin no further object once so many bytes have been taken in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_transfer: Option<u64>,
+    /// Begin no further object after so many seconds.
+    #[serde(with = "crate::seconds::optional", skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<Duration>,
     /// What to do with metadata that the destination cannot keep.
     pub metadata: Metadata,
     /// End the run at the first object that fails.
@@ -72,6 +116,15 @@ impl Default for TransferSettings {
             part_size: 8 * MIB,
             memory: MemoryBudget::DEFAULT,
             existing: Existing::default(),
+            compare: Compare::default(),
+            time_window: Duration::from_secs(2),
+            filters: Filters::default(),
+            delete: false,
+            delete_excluded: false,
+            max_delete: None,
+            max_delete_percent: 10,
+            max_transfer: None,
+            max_duration: None,
             metadata: Metadata::default(),
             fail_fast: false,
             max_failures: 10_000,
@@ -152,6 +205,24 @@ impl TransferBuilder {
         memory: u64,
         /// What to do with objects that are there already.
         existing: Existing,
+        /// By what objects that are there already are compared with the source.
+        compare: Compare,
+        /// How far clocks may be apart and how coarse time stamps are.
+        time_window: Duration,
+        /// Which objects are taken.
+        filters: Filters,
+        /// Delete what the destination has and the source has not.
+        delete: bool,
+        /// With `delete`: delete also what the filters leave out.
+        delete_excluded: bool,
+        /// Delete nothing at all if there is more to delete than this.
+        max_delete: Option<u64>,
+        /// Delete nothing at all if more than this share would go, in per cent.
+        max_delete_percent: u8,
+        /// Begin no further object once so many bytes have been taken in hand.
+        max_transfer: Option<u64>,
+        /// Begin no further object after so long.
+        max_duration: Option<Duration>,
         /// What to do with metadata that the destination cannot keep.
         metadata: Metadata,
         /// End the run at the first object that fails.
@@ -196,6 +267,14 @@ fn check_settings(settings: &TransferSettings) -> Result<()> {
     if settings.memory < 4 * MIB {
         return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", settings.memory)));
     }
+    if settings.max_delete_percent > 100 {
+        let percent = settings.max_delete_percent;
+        return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));
+    }
+    if settings.delete_excluded && !settings.delete {
+        return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
+    }
+    Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
     Ok(())
 }
 
@@ -241,9 +320,19 @@ impl Options {
             "destination_folder": self.destination.folder().to_string(),
             "part_size": settings.part_size,
             "existing": settings.existing,
+            "compare": settings.compare,
+            "time_window": settings.time_window.as_secs_f64(),
+            "filters": settings.filters,
+            "delete": settings.delete,
+            "delete_excluded": settings.delete_excluded,
             "metadata": settings.metadata,
         });
         identity.as_object().cloned().unwrap_or_default()
+    }
+
+    /// Whether what is at the destination matters, so that it is listed too.
+    pub(crate) fn compares_listings(&self) -> bool {
+        self.settings.existing != Existing::Overwrite || self.settings.delete
     }
 
     /// Where the manifest goes, if anywhere.

@@ -8,11 +8,23 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// One source object and the name it gets.
+/// What the destination has of a name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum There {
+    /// It was not looked at.
+    Unknown,
+    /// Nothing, when it was listed.
+    Absent,
+    /// This, when it was listed.
+    Present(Box<ObjectMeta>),
+}
+
+/// One source object, the name it gets, and what is there already.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) source: ObjectMeta,
     pub(crate) target: ObjectKey,
+    pub(crate) there: There,
 }
 
 /// How the bytes of an object travel.
@@ -106,11 +118,20 @@ impl Names {
 
     /// The entry of a source object. Keys come in ascending order. The error is
     /// the object's, not the run's.
-    pub(crate) fn entry(&mut self, source: ObjectMeta) -> (Entry, Result<()>) {
-        let name = source.key.stripped(&self.from).unwrap_or_else(|| source.key.clone());
-        let target = name.prefixed(&self.to);
+    pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
+        let target = self.name(&source.key).prefixed(&self.to);
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
-        (Entry { source, target }, verdict)
+        (Entry { source, target, there }, verdict)
+    }
+
+    /// The name of a source object behind the source's folder.
+    pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
+        key.stripped(&self.from).unwrap_or_else(|| key.clone())
+    }
+
+    /// The key that an object of the destination would have at the source.
+    pub(crate) fn at_source(&self, target: &ObjectKey) -> ObjectKey {
+        target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
     }
 
     fn beside(&mut self, target: &ObjectKey) -> Result<()> {
@@ -179,7 +200,8 @@ mod tests {
         let mut capabilities = Capabilities::everything("disk");
         capabilities.keys.file_beside_folder = KeyHandling::Refused;
         let mut names = Names::new("in/".into(), "out/".into(), &capabilities);
-        let mut verdict = |key: &str| names.entry(ObjectMeta::new(ObjectKey::try_from(key).unwrap(), 1)).1;
+        let mut verdict =
+            |key: &str| names.entry(ObjectMeta::new(ObjectKey::try_from(key).unwrap(), 1), There::Unknown).1;
         verdict("in/a").unwrap();
         verdict("in/a-b").unwrap();
         verdict("in/a.b/c").unwrap();

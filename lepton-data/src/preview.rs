@@ -1,26 +1,39 @@
 //! The dry run: what a transfer would do, object by object, without doing it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use futures_core::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use lepton_core::{ErrorKind, HeadOptions, ListRequest, ObjectKey, ObjectMeta, Result};
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use serde::Serialize;
 
-use crate::options::{Existing, Options};
-use crate::plan::{Layout, Names};
+use crate::compare::Basis;
+use crate::diff::{Reason, Verdict, decide};
+use crate::feed::{Feed, Next};
+use crate::object::Outcome;
+use crate::plan::{Entry, Layout, There};
+use crate::resume::{Log, Resumed};
+use crate::run::{Run, ends_the_run};
 use crate::transfer::Transfer;
 
 /// What a transfer would do with one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Planned {
-    /// Its key at the source.
+    /// Its key at the source; of an object that only the destination has, the key
+    /// that it would have there.
     pub source_key: ObjectKey,
     /// Its key at the destination.
     pub key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
     /// What would be done.
+    #[serde(flatten)]
     pub action: PlannedAction,
+    /// What is at the destination, where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<ObjectMeta>,
 }
 
 /// What would be done with an object.
@@ -30,13 +43,22 @@ pub struct Planned {
 pub enum PlannedAction {
     /// It would be copied in so many parts; one is a single request.
     Copy {
+        /// Why.
+        reason: Reason,
         /// The number of parts.
         parts: u32,
         /// Their size in bytes, the last one's aside.
         part_size: u64,
     },
+    /// It is the same on both sides.
+    Unchanged {
+        /// By what.
+        by: Basis,
+    },
     /// It would be left as it is.
     Skip,
+    /// It would be deleted at the destination.
+    Delete,
     /// It would fail.
     Refuse {
         /// Why.
@@ -46,55 +68,73 @@ pub enum PlannedAction {
 
 impl Transfer {
     /// Streams what the transfer would do, in key order. Reads the source's
-    /// listing and, unless existing objects are overwritten, asks the destination
-    /// for each object; writes nothing anywhere and opens no journal.
+    /// listing and, unless existing objects are overwritten, the destination's;
+    /// where these do not tell, asks for single objects as the run would. Writes
+    /// nothing anywhere and opens no journal. Whether so much may be deleted is not
+    /// looked at.
     ///
     /// # Errors
     /// The stream ends with the first error of a listing or of the destination.
     pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
-        let options = self.options.clone();
-        let pages = options.source.storage().list(ListRequest::new().prefix(options.source.folder()));
-        let mut names = Names::new(
-            options.source.folder(),
-            options.destination.folder(),
-            options.destination.storage().capabilities(),
-        );
-        let objects = pages.map_ok(|page| futures_util::stream::iter(page.objects.into_iter().map(Ok))).try_flatten();
-        let planned = objects.map_ok(move |object| {
-            let (entry, verdict) = names.entry(object);
-            (entry.source, entry.target, verdict)
-        });
-        let decided = planned.map_ok(move |(source, target, verdict)| {
-            let options = options.clone();
-            async move { decide(&options, source, target, verdict).await }
-        });
-        decided.try_buffered(16).boxed()
-    }
-}
-
-async fn decide(options: &Options, source: ObjectMeta, key: ObjectKey, verdict: Result<()>) -> Result<Planned> {
-    let target = options.destination.storage().capabilities();
-    let layout = verdict.and_then(|()| Layout::choose(source.size, options.settings.part_size, target));
-    let action = match layout {
-        Err(error) => PlannedAction::Refuse { reason: error.report() },
-        Ok(layout) => match (options.settings.existing, is_there(options, &key).await?) {
-            (Existing::Skip, true) => PlannedAction::Skip,
-            (Existing::Fail, true) => {
-                PlannedAction::Refuse { reason: "the destination has an object of this key".into() }
+        let run = match Run::new(self.options.clone(), Arc::clone(&self.env), Log(None), BTreeSet::new()) {
+            Ok(run) => Arc::new(run),
+            Err(error) => return stream::once(future::err(error)).boxed(),
+        };
+        let at_once = run.options.settings.concurrency.get();
+        let next = stream::try_unfold(None, {
+            let run = Arc::clone(&run);
+            move |feed: Option<Feed>| {
+                let mut feed = feed.unwrap_or_else(|| Feed::new(&run, Resumed::default()));
+                async move { Ok(feed.next().await?.map(|next| (next, Some(feed)))) }
             }
-            _ => PlannedAction::Copy { parts: layout.parts(), part_size: layout.part_size },
-        },
-    };
-    Ok(Planned { source_key: source.key, key, size: source.size, action })
+        });
+        let planned = next.map_ok(move |next| {
+            let run = Arc::clone(&run);
+            async move { planned(&run, next).await }
+        });
+        planned.try_buffered(at_once).boxed()
+    }
 }
 
-async fn is_there(options: &Options, key: &ObjectKey) -> Result<bool> {
-    if options.settings.existing == Existing::Overwrite {
-        return Ok(false);
-    }
-    match options.destination.storage().head(key, HeadOptions::new()).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+async fn planned(run: &Run, next: Next) -> Result<Planned> {
+    let (entry, action) = match next {
+        Next::Object { entry, .. } => match action(run, &entry).await {
+            Ok(action) => (entry, action),
+            Err(error) if ends_the_run(&error) => return Err(error),
+            Err(error) => (entry, refuse(&error)),
+        },
+        Next::Settled { key, outcome: Outcome::Extra(there), .. } => {
+            let (key_there, size) = (there.key.clone(), there.size);
+            let (action, destination) = (PlannedAction::Delete, Some(*there));
+            return Ok(Planned { source_key: key, key: key_there, size, action, destination });
+        }
+        Next::Settled { entry: Some(entry), outcome, .. } => match outcome {
+            Outcome::Failed(error) => (entry, refuse(&error)),
+            Outcome::Unchanged(line) => {
+                (entry, line.unchanged.map_or(PlannedAction::Skip, |by| PlannedAction::Unchanged { by }))
+            }
+            _ => (entry, PlannedAction::Skip),
+        },
+        Next::Settled { outcome: Outcome::Failed(error), .. } => return Err(error),
+        Next::Settled { .. } => {
+            return Err(Error::new(ErrorKind::Unexpected, "an object was settled without an entry"));
+        }
+    };
+    let destination = if let There::Present(there) = entry.there { Some(*there) } else { None };
+    Ok(Planned { source_key: entry.source.key, key: entry.target, size: entry.source.size, action, destination })
+}
+
+fn refuse(error: &Error) -> PlannedAction {
+    PlannedAction::Refuse { reason: error.report() }
+}
+
+async fn action(run: &Run, entry: &Entry) -> Result<PlannedAction> {
+    let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+    Ok(match decide(run, entry, layout, false).await? {
+        Verdict::Copy { reason, .. } => {
+            PlannedAction::Copy { reason, parts: layout.parts(), part_size: layout.part_size }
+        }
+        Verdict::Unchanged(by, _) => PlannedAction::Unchanged { by },
+        Verdict::Skip => PlannedAction::Skip,
+    })
 }

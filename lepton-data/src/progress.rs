@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
-use crate::report::seconds;
+use serde::Serialize;
 
 /// Counters that all stages share.
 #[derive(Debug, Default)]
@@ -15,6 +13,9 @@ pub(crate) struct Counters {
     pub(crate) done_objects: AtomicU64,
     pub(crate) done_bytes: AtomicU64,
     pub(crate) skipped_objects: AtomicU64,
+    pub(crate) unchanged_objects: AtomicU64,
+    pub(crate) unchanged_bytes: AtomicU64,
+    pub(crate) deleted_objects: AtomicU64,
     pub(crate) failed_objects: AtomicU64,
     pub(crate) resumed_objects: AtomicU64,
     pub(crate) resumed_bytes: AtomicU64,
@@ -33,6 +34,10 @@ impl Counters {
         counter(self).fetch_add(by, Relaxed);
     }
 
+    pub(crate) fn sub(&self, counter: fn(&Self) -> &AtomicU64, by: u64) {
+        counter(self).fetch_sub(by, Relaxed);
+    }
+
     pub(crate) fn snapshot(&self, elapsed: Duration) -> Progress {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
         let (done, resumed, total) = (get(&self.done_bytes), get(&self.resumed_bytes), get(&self.listed_bytes));
@@ -40,11 +45,14 @@ impl Counters {
         let rate = (done - resumed.min(done)) as f64 / elapsed.as_secs_f64().max(1e-3);
         let listing_done = get(&self.listing_done) > 0;
         #[allow(clippy::cast_precision_loss, reason = "an estimate for people")]
-        let left = (listing_done && rate >= 1.0).then(|| total.saturating_sub(done) as f64 / rate);
+        let left = (listing_done && rate >= 1.0)
+            .then(|| total.saturating_sub(done + get(&self.unchanged_bytes)) as f64 / rate);
         Progress {
             objects: get(&self.done_objects),
             bytes: done,
             skipped: get(&self.skipped_objects),
+            unchanged: get(&self.unchanged_objects),
+            deleted: get(&self.deleted_objects),
             failed: get(&self.failed_objects),
             total_objects: get(&self.listed_objects),
             total_bytes: total,
@@ -68,6 +76,10 @@ pub struct Progress {
     pub bytes: u64,
     /// Objects that were skipped.
     pub skipped: u64,
+    /// Objects that were found to be the same on both sides.
+    pub unchanged: u64,
+    /// Objects that were deleted at the destination.
+    pub deleted: u64,
     /// Objects that failed.
     pub failed: u64,
     /// Objects found so far.
@@ -83,17 +95,10 @@ pub struct Progress {
     /// Bytes a second, on the average of this run.
     pub bytes_per_second: f64,
     /// How long this run has taken; JSON has it as `elapsed_seconds`.
-    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
+    #[serde(rename = "elapsed_seconds", with = "crate::seconds")]
     pub elapsed: Duration,
     /// How long it will still take, if that can be told; JSON has it as
     /// `remaining_seconds`.
-    #[serde(rename = "remaining_seconds", serialize_with = "some_seconds")]
+    #[serde(rename = "remaining_seconds", with = "crate::seconds::optional")]
     pub remaining: Option<Duration>,
-}
-
-fn some_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => seconds(duration, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -231,9 +231,9 @@ impl Stream for Hashed {
 }
 
 /// Reads a whole source object for its digest alone.
-pub(crate) async fn digest(run: &Run, source: &Source) -> Result<PieceDigest> {
+pub(crate) async fn digest(run: &Run, source: &Source, extra: Option<Crc>) -> Result<PieceDigest> {
     attempts(run, true, || async {
-        let piece = Piece::new(source.clone(), 0..source.size, None, Arc::clone(&run.counters));
+        let piece = Piece::new(source.clone(), 0..source.size, extra, Arc::clone(&run.counters));
         piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
         piece.digest()
     })

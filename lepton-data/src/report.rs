@@ -16,6 +16,9 @@ pub enum Status {
     /// Some objects failed; the report names them. The same transfer on the same
     /// journal tries them again.
     Incomplete,
+    /// The run came to its limit of bytes or of time. The same transfer on the same
+    /// journal goes on.
+    Limited,
     /// The run was cancelled. The same transfer on the same journal goes on.
     Cancelled,
 }
@@ -54,6 +57,13 @@ pub struct Report {
     pub resumed_bytes: u64,
     /// Objects that were left as they are, as asked.
     pub skipped: u64,
+    /// Objects that were found to be the same on both sides.
+    pub unchanged: u64,
+    /// Objects that only the destination has, if they were to be deleted.
+    pub extras: u64,
+    /// Of these, those that were deleted. None are unless every object came to a
+    /// good end.
+    pub deleted: u64,
     /// The objects that failed, by key.
     pub failures: Vec<Failure>,
     /// Bytes that this run read from the source: more than `bytes` if something
@@ -74,13 +84,8 @@ pub struct Report {
     /// were left alone.
     pub foreign_uploads: Vec<String>,
     /// How long this run took; JSON has it as `elapsed_seconds`.
-    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
+    #[serde(rename = "elapsed_seconds", with = "crate::seconds")]
     pub elapsed: Duration,
     /// Where the manifest is.
     pub manifest: Option<PathBuf>,
-}
-
-/// Durations are seconds with a fraction in JSON.
-pub(crate) fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lepton_core::journal::{FIRST_USER_TYPE, Journal, Record, Replay};
-use lepton_core::{Error, ErrorKind, ObjectKey, PartReceipt, Result, UploadId};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, PartReceipt, Result, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::PartDigest;
@@ -16,7 +16,7 @@ use crate::manifest::ManifestEntry;
 use crate::plan::{Layout, Pin};
 use crate::report::Failure;
 
-/// An object is at the destination. The payload is its line in the manifest.
+/// An object is at the destination, by us or unchanged. The payload is its line in the manifest.
 pub(crate) const DONE: u16 = FIRST_USER_TYPE;
 /// Everything else, as a [`Note`].
 const NOTE: u16 = FIRST_USER_TYPE + 1;
@@ -32,6 +32,9 @@ pub(crate) enum Note {
     Settled { through: ObjectKey },
     /// The object was left as it is, as asked.
     Skipped { key: ObjectKey },
+    /// Only the destination has this object; `key` is where the source would have
+    /// it. It is deleted when everything else has come to a good end.
+    Extra { key: ObjectKey, there: ObjectMeta },
     /// The object failed.
     Failed { failure: Failure },
     /// An upload is about to be begun. Durable before it is.
@@ -95,6 +98,12 @@ pub(crate) struct Resumed {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     pub(crate) skipped: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) unchanged_bytes: u64,
+    /// Objects that replaced another.
+    pub(crate) replaced: u64,
+    /// Objects that only the destination had.
+    pub(crate) extras: u64,
     pub(crate) metadata_lost: u64,
     pub(crate) superseded: u64,
     pub(crate) finished: bool,
@@ -127,8 +136,14 @@ impl Resumed {
         self.failed.remove(key);
         self.uploads.remove(key);
         self.settle(key);
+        if entry.unchanged.is_some() {
+            self.unchanged += 1;
+            self.unchanged_bytes += entry.size;
+            return;
+        }
         self.objects += 1;
         self.bytes += entry.size;
+        self.replaced += u64::from(entry.replaced());
         self.metadata_lost += u64::from(!entry.lost.is_empty());
         self.superseded += u64::from(entry.superseded);
     }
@@ -151,6 +166,10 @@ impl Resumed {
                 self.failed.remove(&key);
                 self.settle(&key);
                 self.skipped += 1;
+            }
+            Note::Extra { key, .. } => {
+                self.settle(&key);
+                self.extras += 1;
             }
             Note::Failed { failure } => {
                 self.settle(&failure.key);
@@ -193,29 +212,50 @@ fn parse<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
     })
 }
 
-/// The journal of a transfer.
+/// What only the destination has, if that is what a record says.
+pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)>> {
+    if record.kind != NOTE {
+        return Ok(None);
+    }
+    match parse(&record.payload)? {
+        Note::Extra { key, there } => Ok(Some((key, there))),
+        _ => Ok(None),
+    }
+}
+
+/// The journal of a transfer; a plan has none and notes nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct Log(pub(crate) Journal);
+pub(crate) struct Log(pub(crate) Option<Journal>);
 
 impl Log {
     /// Appends a record; durable with the next commit.
     pub(crate) fn note(&self, note: &Note) -> Result<()> {
-        self.0.append(NOTE, &to_json(note)?)
+        self.append(NOTE, note)
     }
 
     /// Appends a record and waits until it is durable.
     pub(crate) async fn note_durably(&self, note: &Note) -> Result<()> {
         self.note(note)?;
-        self.0.commit().await
+        self.commit().await
     }
 
     /// Appends the manifest line of a finished object.
     pub(crate) fn done(&self, entry: &ManifestEntry) -> Result<()> {
-        self.0.append(DONE, &to_json(entry)?)
+        self.append(DONE, entry)
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.0.commit().await
+        match &self.0 {
+            Some(journal) => journal.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    fn append(&self, kind: u16, record: &impl Serialize) -> Result<()> {
+        match &self.0 {
+            Some(journal) => journal.append(kind, &to_json(record)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use lepton_core::{Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, SharedEnv, SharedStorage, UploadId};
 
+use crate::compare::Rules;
+use crate::filter::Filter;
 use crate::options::Options;
 use crate::progress::{Counters, Progress};
 use crate::read::is_source;
@@ -24,9 +26,30 @@ pub(crate) struct Run {
     /// Uploads of our keys that somebody else has begun.
     pub(crate) foreign: Mutex<BTreeSet<String>>,
     pub(crate) begun: Duration,
+    pub(crate) filter: Filter,
+    /// How the listings of the two sides compare.
+    pub(crate) rules: Rules,
 }
 
 impl Run {
+    pub(crate) fn new(options: Options, env: SharedEnv, log: Log, foreign: BTreeSet<String>) -> Result<Self> {
+        let settings = &options.settings;
+        let (from, to) = (options.source.storage().capabilities(), options.destination.storage().capabilities());
+        let control = Control::new();
+        Ok(Self {
+            log,
+            pool: Pool::new(settings.concurrency.get(), settings.memory, to.holds_uploads, control.clone()),
+            control,
+            counters: Arc::default(),
+            foreign: Mutex::new(foreign),
+            begun: env.uptime(),
+            filter: Filter::new(&settings.filters, env.now())?,
+            rules: Rules::new(settings.compare, settings.time_window, from, to),
+            options,
+            env,
+        })
+    }
+
     pub(crate) fn source(&self) -> &SharedStorage {
         self.options.source.storage()
     }

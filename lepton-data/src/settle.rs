@@ -19,6 +19,16 @@ const WINDOW: usize = 65_536;
 /// Objects settled between two notes of the watermark.
 const NOTE_EVERY: usize = 512;
 
+/// Objects that only the destination has, by number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extras {
+    pub(crate) found: u64,
+    /// Of these, those that an earlier run found.
+    pub(crate) earlier: u64,
+    /// All objects that the destination had, these included.
+    pub(crate) of: u64,
+}
+
 /// The books of one run.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -32,13 +42,19 @@ pub(crate) struct Ledger {
     failures: BTreeMap<ObjectKey, Failure>,
     metadata_lost: u64,
     superseded: u64,
+    replaced: u64,
+    extras: u64,
+    /// Of the extras, those that an earlier run found.
+    earlier_extras: u64,
 }
 
 impl Ledger {
     pub(crate) fn new(run: &Arc<Run>, resumed: &Resumed) -> Self {
         let counters = &run.counters;
-        counters.add(|c| &c.listed_objects, resumed.objects + resumed.skipped);
-        counters.add(|c| &c.listed_bytes, resumed.bytes);
+        counters.add(|c| &c.listed_objects, resumed.objects + resumed.skipped + resumed.unchanged);
+        counters.add(|c| &c.listed_bytes, resumed.bytes + resumed.unchanged_bytes);
+        counters.add(|c| &c.unchanged_objects, resumed.unchanged);
+        counters.add(|c| &c.unchanged_bytes, resumed.unchanged_bytes);
         counters.add(|c| &c.done_objects, resumed.objects);
         counters.add(|c| &c.done_bytes, resumed.bytes);
         counters.add(|c| &c.resumed_objects, resumed.objects);
@@ -53,6 +69,9 @@ impl Ledger {
             failures: BTreeMap::new(),
             metadata_lost: resumed.metadata_lost,
             superseded: resumed.superseded,
+            replaced: resumed.replaced,
+            extras: resumed.extras,
+            earlier_extras: resumed.extras,
         }
     }
 
@@ -74,6 +93,16 @@ impl Ledger {
                 self.run.counters.add(|c| &c.done_objects, 1);
                 self.metadata_lost += u64::from(!line.lost.is_empty());
                 self.superseded += u64::from(line.superseded);
+                self.replaced += u64::from(line.replaced());
+            }
+            Outcome::Unchanged(line) => {
+                self.run.counters.add(|c| &c.unchanged_objects, 1);
+                self.run.counters.add(|c| &c.unchanged_bytes, line.size);
+                self.run.log.done(&line)?;
+            }
+            Outcome::Extra(there) => {
+                self.extras += 1;
+                self.run.log.note(&Note::Extra { key, there: *there })?;
             }
             Outcome::Skipped => {
                 self.run.counters.add(|c| &c.skipped_objects, 1);
@@ -134,6 +163,21 @@ impl Ledger {
         !self.failures.is_empty()
     }
 
+    /// What a mirror is about to delete.
+    pub(crate) fn extras(&self) -> Extras {
+        let progress = self.run.progress();
+        let kept = progress.unchanged + progress.skipped + self.replaced;
+        Extras { found: self.extras, earlier: self.earlier_extras, of: self.extras + kept }
+    }
+
+    /// Books an object that could not be deleted. It is found again by the next
+    /// run, not by the journal.
+    pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
+        tracing::warn!(%key, error = %error.report(), "an object was not deleted");
+        self.run.counters.add(|c| &c.failed_objects, 1);
+        self.failures.insert(key.clone(), Failure::new(key, error));
+    }
+
     pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
         let progress = self.run.progress();
         let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
@@ -145,6 +189,9 @@ impl Ledger {
             resumed_objects: get(&counters.resumed_objects),
             resumed_bytes: get(&counters.resumed_bytes),
             skipped: progress.skipped,
+            unchanged: progress.unchanged,
+            deleted: progress.deleted,
+            extras: self.extras,
             failures: self.failures.into_values().collect(),
             bytes_read: get(&counters.read_bytes),
             parts: progress.parts,

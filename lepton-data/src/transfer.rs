@@ -3,26 +3,27 @@
 //!
 //! `list → plan → diff → read → checksum → write → commit → report`
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::{Journal, Replay};
 use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
 
+use crate::delete;
 use crate::feed::{Feed, Next};
 use crate::handle::TransferHandle;
 use crate::manifest::ManifestWriter;
 use crate::object::{Outcome, object};
 use crate::options::{Options, TransferBuilder};
-use crate::progress::Counters;
 use crate::reconcile::abort_orphan;
 use crate::report::{Report, Status};
 use crate::resume::{DONE, Log, Note, Resumed};
 use crate::retry::attempts;
 use crate::run::Run;
-use crate::schedule::{Control, Pool, Wish};
+use crate::schedule::Wish;
 use crate::settle::Ledger;
 
 /// Objects on their way at once, for each place in the pool: enough that places
@@ -62,20 +63,12 @@ impl Transfer {
     /// # Errors
     /// As [`run`](Self::run), as far as they show before the first object.
     pub async fn start(self) -> Result<TransferHandle> {
-        let begun = self.env.uptime();
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());
         let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
-        let control = Control::new();
-        let settings = &self.options.settings;
-        let holds = self.options.destination.storage().capabilities().holds_uploads;
-        let pool = Pool::new(settings.concurrency.get(), settings.memory, holds, control.clone());
         let env = Arc::clone(&self.env);
-        let counters = Arc::new(Counters::default());
-        let foreign = Mutex::new(resumed.foreign.clone());
-        let run = Run { options: self.options, env: self.env, log, pool, control, counters, foreign, begun };
-        let run = Arc::new(run);
+        let run = Arc::new(Run::new(self.options, self.env, log, resumed.foreign.clone())?);
         let task = env.spawn_task({
             let run = Arc::clone(&run);
             async move {
@@ -109,11 +102,11 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
         };
         let resumed = opened.replay.map(Resumed::load).transpose()?.unwrap_or_default();
         if !resumed.finished {
-            return Ok((Log(opened.journal), resumed));
+            return Ok((Log(Some(opened.journal)), resumed));
         }
         drop(opened.journal);
         Journal::discard(&folder)?;
-        Ok((Log(open()?.journal), Resumed::default()))
+        Ok((Log(Some(open()?.journal)), Resumed::default()))
     });
     opened.join().await?
 }
@@ -129,19 +122,21 @@ async fn discard(run: &Run, folder: PathBuf) {
 async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
     let mut ledger = Ledger::new(run, &resumed);
     let outcome = match preflight(run).await {
-        Ok(()) => objects(run, resumed, &mut ledger).await,
+        Ok(()) => work(run, resumed, &mut ledger, &journal).await,
         Err(error) => Err(error),
     };
     // Also after an error: what was done must be found again.
     let committed = run.log.commit().await;
     let status = match outcome {
-        Ok(()) if ledger.failed() => Status::Incomplete,
-        Ok(()) => Status::Complete,
+        Ok(Ended::AtItsLimit) => Status::Limited,
+        Ok(Ended::WithTheListing) if ledger.failed() => Status::Incomplete,
+        Ok(Ended::WithTheListing) => Status::Complete,
         Err(error) if error.kind() == ErrorKind::Cancelled => Status::Cancelled,
         Err(error) => return Err(error),
     };
     committed?;
-    let manifest = if status == Status::Cancelled { None } else { write_manifest(run, journal).await? };
+    let manifest =
+        if matches!(status, Status::Cancelled | Status::Limited) { None } else { write_manifest(run, journal).await? };
     if status == Status::Complete {
         run.log.note_durably(&Note::Finished).await?;
     }
@@ -164,14 +159,36 @@ async fn preflight(run: &Run) -> Result<()> {
     }
 }
 
+/// How the objects came to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    WithTheListing,
+    AtItsLimit,
+}
+
+/// Every object, and then what is to be deleted.
+async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
+    let ended = objects(run, resumed, ledger).await?;
+    if run.options.settings.delete && ended == Ended::WithTheListing {
+        if ledger.failed() {
+            tracing::warn!("nothing is deleted, because objects failed");
+        } else {
+            delete::extras(run, journal.to_owned(), ledger).await?;
+        }
+    }
+    Ok(ended)
+}
+
 /// Moves every object; returns when all have ended. The first error that ends
 /// the run lets what is on its way end too.
-async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<()> {
+async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
     let most = run.options.settings.concurrency.get() * OBJECTS_PER_PLACE;
     let mut feed = Feed::new(run, resumed);
+    let mut limit = Limit::new(run);
     let (mut more, mut ended) = (true, Ok(()));
     loop {
+        more = more && !limit.is_reached(run);
         let room = more && running.len() < most && ledger.has_room();
         let outcome = tokio::select! {
             biased;
@@ -179,14 +196,15 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             next = feed.next(), if room => match next {
                 Ok(Some(Next::Object { entry, earlier, listed })) => {
                     let key = entry.source.key.clone();
+                    limit.taken += entry.source.size;
                     let place = listed.then(|| ledger.open(&key));
                     let task = run.env.spawn_task(object(Arc::clone(run), *entry, earlier));
                     running.push(async move { (key, place, task.join().await.unwrap_or_else(Outcome::Failed)) });
                     Ok(())
                 }
-                Ok(Some(Next::Refused { key, error, listed })) => {
+                Ok(Some(Next::Settled { key, outcome, listed, .. })) => {
                     let place = listed.then(|| ledger.open(&key));
-                    ledger.settle(key, place, Outcome::Failed(error))
+                    ledger.settle(key, place, outcome)
                 }
                 Ok(None) => {
                     more = false;
@@ -203,10 +221,35 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
     }
     ledger.flush()?;
     ended?;
+    if limit.reached {
+        return Ok(Ended::AtItsLimit);
+    }
     for (key, open) in feed.orphans() {
         abort_orphan(run, key, open).await?;
     }
-    Ok(())
+    Ok(Ended::WithTheListing)
+}
+
+/// How much a run may take in hand, and for how long.
+struct Limit {
+    taken: u64,
+    bytes: Option<u64>,
+    until: Option<Duration>,
+    reached: bool,
+}
+
+impl Limit {
+    fn new(run: &Run) -> Self {
+        let settings = &run.options.settings;
+        let until = settings.max_duration.map(|most| run.begun.saturating_add(most));
+        Self { taken: 0, bytes: settings.max_transfer, until, reached: false }
+    }
+
+    fn is_reached(&mut self, run: &Run) -> bool {
+        self.reached |= self.bytes.is_some_and(|most| self.taken >= most);
+        self.reached |= self.until.is_some_and(|until| run.env.uptime() >= until);
+        self.reached
+    }
 }
 
 /// Writes the manifest from the journal's lines: memory does not depend on their

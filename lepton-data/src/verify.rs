@@ -58,6 +58,9 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// Objects of which a quick look could compare nothing but the size.
     pub size_only: u64,
+    /// Objects that the transfer found unchanged: there is no digest of them, so
+    /// they were looked at as by [`Depth::Quick`].
+    pub unchanged: u64,
 }
 
 impl Verification {
@@ -91,6 +94,7 @@ pub async fn verify(manifest: &Path, destination: &Location, depth: Depth) -> Re
         for entry in batch {
             found.objects += 1;
             found.bytes += entry.size;
+            found.unchanged += u64::from(entry.unchanged.is_some());
             for unit in Unit::of(Arc::new(entry), depth) {
                 while running.len() >= CONCURRENCY {
                     take(&mut found, running.next().await)?;
@@ -168,8 +172,8 @@ impl Checker {
     async fn check(&self, unit: Unit) -> Result<Verdict> {
         for attempt in 1.. {
             let checked = match self.depth {
-                Depth::Full => self.read(&unit).await,
-                Depth::Quick => self.look(&unit).await,
+                Depth::Full if unit.entry.sha256_tree.is_some() => self.read(&unit).await,
+                _ => self.look(&unit).await,
             };
             match checked {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -211,7 +215,7 @@ impl Checker {
                 let range = unit.range();
                 unit.wrong(format!("part {} (bytes {}-{}) has other bytes", unit.part + 1, range.start, range.end - 1))
             }
-            None if root != entry.sha256_tree => unit.wrong("the object has other bytes"),
+            None if Some(root) != entry.sha256_tree => unit.wrong("the object has other bytes"),
             _ => Verdict::Right,
         })
     }
@@ -226,8 +230,8 @@ impl Checker {
             .checksums
             .iter()
             .find(|c| c.algorithm == ChecksumAlgorithm::Crc64Nvme && c.scope == ChecksumScope::Full);
-        if let Some(stored) = crc {
-            let same = from_hex(&entry.crc64nvme).is_some_and(|ours| ours == stored.value);
+        if let (Some(stored), Some(ours)) = (crc, &entry.crc64nvme) {
+            let same = from_hex(ours).is_some_and(|ours| ours == stored.value);
             return Ok(if same { Verdict::Right } else { unit.wrong("the store keeps another CRC-64/NVME of it") });
         }
         Ok(match (&entry.etag, &meta.etag) {

@@ -43,7 +43,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
         Err(error) if error.effect() == Effect::Unknown => error,
         Err(error) => return Err(error),
     };
-    let digest = read::digest(run, &source).await?;
+    let digest = read::digest(run, &source, None).await?;
     match read_back(run, &entry.target, &digest, None).await? {
         Found::Same(meta) => {
             let (_, lost) = describe(run, &source).await?;

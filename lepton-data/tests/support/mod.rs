@@ -5,11 +5,13 @@
 pub mod faulty;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
     Body, KeyPrefix, MemoryStorage, ObjectKey, ObjectMeta, PutOptions, SharedStorage, Storage as _, StorageExt as _,
+    SystemEnv,
 };
 use lepton_data::{Transfer, TransferBuilder};
 
@@ -31,6 +33,11 @@ pub fn bytes(seed: u64, len: usize) -> Bytes {
     let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
     bytes.truncate(len);
     bytes.into()
+}
+
+/// Lets time pass.
+pub async fn pause(milliseconds: u64) {
+    SystemEnv::shared().sleep(Duration::from_millis(milliseconds)).await;
 }
 
 pub fn stores() -> (MemoryStorage, MemoryStorage) {

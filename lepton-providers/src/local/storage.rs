@@ -223,6 +223,7 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.put_if_match = Support::Emulated;
     all.conditional_complete = Support::Emulated;
     all.conditional_delete = Support::Emulated;
+    all.keeps_mtime = true;
     all.max_single_put = LARGEST_FILE;
     all.max_object = LARGEST_FILE;
     all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, multipart::MOST_PARTS));

@@ -76,6 +76,11 @@ impl S3Builder {
             None => known,
         };
         capabilities.tls = endpoint.is_tls();
+        let keyed = matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse));
+        if keyed || config.sse_customer_key.is_some() {
+            // Their tags are no MD5s of the bytes ("Common response headers").
+            capabilities.etag_is_md5 = false;
+        }
         capabilities.holds_uploads = resolved.credentials.is_some()
             && !capabilities.signed_chunks.is_available()
             && !(capabilities.tls && capabilities.trailers.is_available());

@@ -70,6 +70,7 @@ fn aws() -> Capabilities {
         vec![ChecksumAlgorithm::Sha256, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Crc32c];
     capabilities.signed_chunks = Support::Native;
     capabilities.trailers = Support::Native;
+    capabilities.etag_is_md5 = true;
     capabilities.keys = KeyRules::any(1024);
     capabilities.keys.utf8_only = true;
     capabilities

@@ -62,7 +62,11 @@ impl MemoryStorageBuilder {
         if let Some(shared) = stores.get(&url).and_then(Weak::upgrade) {
             return MemoryStorage { shared };
         }
-        let mut capabilities = self.capabilities.unwrap_or_else(|| Capabilities::everything("memory"));
+        let mut capabilities = self.capabilities.unwrap_or_else(|| {
+            let mut everything = Capabilities::everything("memory");
+            everything.etag_is_md5 = true;
+            everything
+        });
         capabilities.versions = if self.versioned { Support::Native } else { Support::Unsupported };
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         let shared = Arc::new(Shared { url: url.clone(), capabilities, env, bucket: Mutex::default() });
