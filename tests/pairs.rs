@@ -6,31 +6,13 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use lepton::core::{Attribute, Attributes, Body, HeadOptions, PutOptions};
 use lepton::{Depth, ErrorKind, Location, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, verify};
-use support::places::{Place, kinds};
+use support::places::{Place, every_pair};
 use support::*;
-
-/// Runs `case` for every destination of every source that `fill` made.
-async fn every_pair<F: AsyncFn(&SharedStorage), C: AsyncFn(&Place, &Place)>(fill: F, case: C) {
-    let kinds = kinds();
-    for from in &kinds {
-        let source = Place::fresh(from).await;
-        fill(&source.storage).await;
-        for to in &kinds {
-            let begin = Instant::now();
-            let target = Place::fresh(to).await;
-            case(&source, &target).await;
-            target.clear().await;
-            println!("{from} → {to}: {:.1} s", begin.elapsed().as_secs_f64());
-        }
-        source.clear().await;
-    }
-}
 
 /// Moves everything and proves the manifest both ways.
 async fn moved(from: &Place, to: &Place) -> Report {

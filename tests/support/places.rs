@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use futures_util::TryStreamExt as _;
 use lepton::core::{DeleteRequest, ListRequest};
@@ -82,6 +83,23 @@ impl Place {
                 result.unwrap();
             }
         }
+    }
+}
+
+/// Runs `case` for every destination of every source that `fill` made.
+pub async fn every_pair<F: AsyncFn(&SharedStorage), C: AsyncFn(&Place, &Place)>(fill: F, case: C) {
+    let kinds = kinds();
+    for from in &kinds {
+        let source = Place::fresh(from).await;
+        fill(&source.storage).await;
+        for to in &kinds {
+            let begin = Instant::now();
+            let target = Place::fresh(to).await;
+            case(&source, &target).await;
+            target.clear().await;
+            println!("{from} → {to}: {:.1} s", begin.elapsed().as_secs_f64());
+        }
+        source.clear().await;
     }
 }
 
