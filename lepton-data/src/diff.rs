@@ -63,6 +63,9 @@ pub(crate) enum Verdict {
 /// of being taken for somebody else's.
 pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
     let existing = run.options.settings.existing;
+    if let Some(reason) = entry.planned {
+        return as_planned(run, entry, layout, reason, maybe_ours).await;
+    }
     if existing == Existing::Overwrite {
         let reason = if entry.there == There::Absent { Reason::New } else { Reason::Overwrite };
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
@@ -98,15 +101,51 @@ pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours:
 /// What the destination has of the name: as it was listed, else as it says now.
 async fn there<'a>(run: &Run, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
     match &entry.there {
-        There::Absent => return Ok(None),
-        There::Present(there) => return Ok(Some(Cow::Borrowed(there))),
-        There::Unknown => {}
+        There::Absent => Ok(None),
+        There::Present(there) => Ok(Some(Cow::Borrowed(there))),
+        There::Unknown => Ok(now(run, entry).await?.map(Cow::Owned)),
     }
+}
+
+/// What the destination says now.
+async fn now(run: &Run, entry: &Entry) -> Result<Option<ObjectMeta>> {
     match attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await {
-        Ok(info) => Ok(Some(Cow::Owned(info.meta))),
+        Ok(info) => Ok(Some(info.meta)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Asks what the destination has, if nobody has looked yet.
+pub(crate) async fn look(run: &Run, entry: &mut Entry) -> Result<()> {
+    if entry.there == There::Unknown {
+        entry.there = now(run, entry).await?.map_or(There::Absent, |there| There::Present(Box::new(there)));
+    }
+    Ok(())
+}
+
+/// A copy that a saved plan asks for, under the condition that the destination is
+/// as the plan saw it. Where the store cannot take the condition it is asked.
+async fn as_planned(run: &Run, entry: &Entry, layout: Layout, reason: Reason, maybe_ours: bool) -> Result<Verdict> {
+    if maybe_ours && now(run, entry).await?.is_some() && is_ours(run, entry).await? {
+        return Ok(Verdict::Copy { reason, precondition: Precondition::None });
+    }
+    let precondition = match &entry.there {
+        There::Present(there) => if_unchanged(run, layout, there),
+        _ => if_absent(run, layout),
+    };
+    if precondition == Precondition::None {
+        let same = match (&entry.there, now(run, entry).await?) {
+            (There::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
+            (There::Present(_), None) => false,
+            (_, now) => now.is_none(),
+        };
+        if !same {
+            let message = "the destination is not as the plan saw it, so it was left";
+            return Err(Error::new(ErrorKind::PreconditionFailed, message).with_context("key", &entry.target));
+        }
+    }
+    Ok(Verdict::Copy { reason, precondition })
 }
 
 fn exists(entry: &Entry, message: &str) -> Error {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use lepton_core::{ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result};
+use lepton_core::{Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result};
 
 use crate::compare::Answer;
 use crate::list;
@@ -13,10 +13,12 @@ use crate::merge::{Found, Merge};
 use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
 use crate::plan::{Entry, Names, There};
+use crate::preview::{Planned, PlannedAction};
 use crate::read::side;
 use crate::resume::{Note, OpenUpload, Resumed};
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::saved::{self, Batches};
 
 /// The next thing to do.
 #[derive(Debug)]
@@ -34,8 +36,8 @@ pub(crate) enum Next {
 pub(crate) struct Feed {
     run: Arc<Run>,
     again: VecDeque<ObjectKey>,
-    merge: Merge,
-    /// What the merge gave and is not handed on yet.
+    origin: Origin,
+    /// What that gave and is not handed on yet.
     found: Option<Found>,
     names: Names,
     beyond: BTreeSet<ObjectKey>,
@@ -52,7 +54,7 @@ impl Feed {
         Self {
             run: Arc::clone(run),
             again: resumed.failed.into_keys().collect(),
-            merge: Merge::start(run, resumed.settled),
+            origin: Origin::start(run, resumed.settled),
             found: None,
             names: Names::new(options.source.folder(), options.destination.folder(), run.target()),
             beyond: resumed.beyond,
@@ -84,7 +86,7 @@ impl Feed {
         }
         loop {
             if self.found.is_none() {
-                self.found = self.merge.next().await?;
+                self.found = self.origin.next().await?;
             }
             self.announce().await?;
             let Some(found) = self.found.take() else {
@@ -101,13 +103,14 @@ impl Feed {
     fn next_of(&mut self, found: Found) -> Option<Next> {
         let settings = &self.run.options.settings;
         match found {
-            Found::Source(object, there) => {
+            Found::Source(object, ..) if self.beyond.remove(&object.key) => {
+                list::uncount(&self.run, &object);
+                None
+            }
+            Found::Source(object, there, Some(action)) => Some(self.planned(object, there, action)),
+            Found::Source(object, there, None) => {
                 let taken = self.run.filter.takes(self.names.name(&object.key).as_bytes(), &object);
                 match there {
-                    _ if self.beyond.remove(&object.key) => {
-                        list::uncount(&self.run, &object);
-                        None
-                    }
                     there if taken => Some(self.object(object, there, true)),
                     There::Present(there) if settings.delete_excluded => Some(extra(object.key, *there)),
                     _ => None,
@@ -117,7 +120,8 @@ impl Feed {
                 let key = self.names.at_source(&there.key);
                 let name = self.names.name(&key);
                 let taken = settings.delete_excluded || self.run.filter.takes(name.as_bytes(), &there);
-                (settings.delete && taken && !self.beyond.remove(&key)).then(|| extra(key, there))
+                let taken = self.run.options.plan.is_some() || (settings.delete && taken);
+                (taken && !self.beyond.remove(&key)).then(|| extra(key, there))
             }
         }
     }
@@ -125,13 +129,15 @@ impl Feed {
     /// Where it matters whether an object at the destination may be our own, the
     /// journal must know before it is written.
     async fn announce(&mut self) -> Result<()> {
-        if !matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable) {
+        let guards =
+            matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+        if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
-        if let Some(Found::Source(next, _)) = &self.found
+        if let Some(Found::Source(next, _, _)) = &self.found
             && self.announced.as_ref().is_none_or(|announced| *announced < next.key)
         {
-            let through = self.merge.ahead().unwrap_or(&next.key).clone();
+            let through = self.origin.ahead().unwrap_or(&next.key).clone();
             self.run.log.note_durably(&Note::Started { through: through.clone() }).await?;
             self.announced = Some(through);
         }
@@ -153,11 +159,38 @@ impl Feed {
         }
     }
 
+    /// What a saved plan has to be done with an object.
+    fn planned(&mut self, source: ObjectMeta, there: There, action: PlannedAction) -> Next {
+        let basis = match action {
+            PlannedAction::Copy { reason, .. } => {
+                let mut next = self.object(source, there, true);
+                if let Next::Object { entry, .. } = &mut next {
+                    entry.planned = Some(reason);
+                }
+                return next;
+            }
+            PlannedAction::Unchanged { by } => Some(by),
+            _ => None,
+        };
+        let key = source.key.clone();
+        let (entry, _) = self.names.entry(source, there);
+        let outcome = match (basis, &entry.there, action) {
+            (Some(basis), There::Present(there), _) => {
+                Outcome::Unchanged(Box::new(ManifestEntry::unchanged(&entry, there, basis)))
+            }
+            (_, _, PlannedAction::Refuse { reason }) => {
+                Outcome::Failed(Error::new(ErrorKind::InvalidInput, format!("refused by the plan: {reason}")))
+            }
+            _ => Outcome::Skipped,
+        };
+        Next::Settled { key, entry: Some(Box::new(entry)), outcome, listed: true }
+    }
+
     /// How the object ends, if the listings tell that nothing is to be done.
     fn at_a_glance(&self, entry: &Entry, earlier: &Earlier) -> Option<Outcome> {
         let There::Present(there) = &entry.there else { return None };
         let existing = self.run.options.settings.existing;
-        if earlier.upload.is_some() {
+        if earlier.upload.is_some() || self.run.options.plan.is_some() {
             return None;
         }
         if existing == Existing::Skip && !earlier.maybe_written {
@@ -173,6 +206,49 @@ impl Feed {
     /// more. Meaningful once the listing has ended.
     pub(crate) fn orphans(self) -> impl Iterator<Item = (ObjectKey, OpenUpload)> {
         self.uploads.into_iter()
+    }
+}
+
+/// Where it comes from what there is to do.
+#[derive(Debug)]
+enum Origin {
+    Listings(Merge),
+    Plan { batches: Batches, batch: VecDeque<Planned>, ended: bool },
+}
+
+impl Origin {
+    /// Begins behind the source key `after`.
+    fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
+        match &run.options.plan {
+            None => Self::Listings(Merge::start(run, after)),
+            Some(file) => {
+                let batches = saved::start(run, file.clone(), after);
+                Self::Plan { batches, batch: VecDeque::new(), ended: false }
+            }
+        }
+    }
+
+    /// What comes next; `None` at the clean end. Cancellation safe.
+    async fn next(&mut self) -> Result<Option<Found>> {
+        let (batches, batch, ended) = match self {
+            Self::Listings(merge) => return merge.next().await,
+            Self::Plan { batches, batch, ended } => (batches, batch, ended),
+        };
+        while batch.is_empty() && !*ended {
+            let broke_off = || Error::new(ErrorKind::Unexpected, "the plan broke off").with_operation("plan");
+            *batch = batches.recv().await.ok_or_else(broke_off)??.into();
+            *ended = batch.is_empty();
+        }
+        let neither = || Error::new(ErrorKind::Corrupt, "the plan has an object that neither side has");
+        batch.pop_front().map(|planned| planned.found().ok_or_else(|| neither().with_operation("plan"))).transpose()
+    }
+
+    /// The last key of the source that is at hand.
+    fn ahead(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Listings(merge) => merge.ahead(),
+            Self::Plan { batch, .. } => Some(&batch.back()?.source_key),
+        }
     }
 }
 

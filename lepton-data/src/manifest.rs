@@ -1,13 +1,12 @@
 //! The manifest: the proof of a transfer, one JSON object a line.
 //!
 //! The first line names the format and the stores, each further line an object,
-//! the last one their count and the SHA-256 of every byte before it, so that a
-//! manifest with a line cut out or its end missing never verifies. The format is
-//! in `docs/formats/manifest.md`.
+//! and the last one [seals](crate::sealed) them. The format is in
+//! `docs/formats/manifest.md`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use lepton_core::{
     Attribute, ETag, Error, ErrorKind, ObjectKey, ObjectMeta, Result, ServerCheck, Sha256, TreeDigest, VersionId,
@@ -15,18 +14,13 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use sha2::Digest as _;
-
 use crate::compare::Basis;
 use crate::diff::Reason;
 use crate::plan::Entry;
+use crate::sealed::{self, SealedReader, SealedWriter};
 
 /// The version of the format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
-
-/// The longest line that a reader accepts: an object of 10,000 parts needs
-/// under 1 MiB.
-const MAX_LINE: u64 = 8 << 20;
 
 /// How the bytes that were read compare with what the source states of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,48 +173,16 @@ struct Header {
     destination: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Trailer {
-    end: Totals,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Totals {
-    objects: u64,
-    bytes: u64,
-    sha256: Sha256,
-}
+const MANIFEST: &str = "manifest";
 
 /// Writes a manifest: beside its place, then renamed into it.
-pub(crate) struct ManifestWriter {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: BufWriter<File>,
-    hasher: sha2::Sha256,
-    objects: u64,
-    bytes: u64,
-}
+pub(crate) struct ManifestWriter(SealedWriter);
 
 impl ManifestWriter {
     pub(crate) fn create(path: &Path, source: &str, destination: &str) -> Result<Self> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        let file = File::create(&temporary).map_err(|e| failed("cannot create the manifest", &temporary, e))?;
-        let mut writer = Self {
-            path: path.to_owned(),
-            temporary,
-            file: BufWriter::with_capacity(256 << 10, file),
-            hasher: sha2::Sha256::new(),
-            objects: 0,
-            bytes: 0,
-        };
         let (source, destination) = (source.to_owned(), destination.to_owned());
-        let header = serde_json::to_vec(&Header { lepton_manifest: MANIFEST_VERSION, source, destination });
-        writer.line(&header.map_err(unexpected)?)?;
-        Ok(writer)
+        let header = Header { lepton_manifest: MANIFEST_VERSION, source, destination };
+        Ok(Self(SealedWriter::create(path, MANIFEST, &header)?))
     }
 
     /// Adds an object by its line, as the journal has it.
@@ -229,32 +191,15 @@ impl ManifestWriter {
         struct Size {
             size: u64,
         }
-        let Size { size } = serde_json::from_slice(line).map_err(unexpected)?;
-        self.objects += 1;
-        self.bytes += size;
-        self.line(line)
-    }
-
-    fn line(&mut self, line: &[u8]) -> Result<()> {
-        for bytes in [line, b"\n"] {
-            self.hasher.update(bytes);
-            self.file.write_all(bytes).map_err(|e| failed("cannot write the manifest", &self.temporary, e))?;
-        }
-        Ok(())
+        let Size { size } = serde_json::from_slice(line).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "a manifest line cannot be written").with_source(error)
+        })?;
+        self.0.add(line, size)
     }
 
     /// Ends the manifest and puts it into its place.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        let sha256 = Sha256(self.hasher.clone().finalize().into());
-        let end = Totals { objects: self.objects, bytes: self.bytes, sha256 };
-        let trailer = serde_json::to_vec(&Trailer { end }).map_err(unexpected)?;
-        self.line(&trailer)?;
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        synced.map_err(|e| failed("cannot write the manifest", &self.temporary, e))?;
-        std::fs::rename(&self.temporary, &self.path).map_err(|e| failed("cannot place the manifest", &self.path, e))?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|e| failed("cannot sync the manifest's folder", folder, e))
+    pub(crate) fn finish(self) -> Result<()> {
+        self.0.finish()
     }
 }
 
@@ -264,12 +209,8 @@ impl ManifestWriter {
 /// has ended without an error has read a whole manifest.
 #[derive(Debug)]
 pub struct ManifestReader<R = BufReader<File>> {
-    input: R,
+    lines: SealedReader<R>,
     header: Header,
-    hasher: sha2::Sha256,
-    line: u64,
-    objects: u64,
-    bytes: u64,
     ended: bool,
 }
 
@@ -280,8 +221,7 @@ impl ManifestReader {
     /// `not_found`; `corrupt` if it is not a manifest; `unsupported` if its
     /// version is not known.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| failed("cannot open the manifest", path, e))?;
-        Self::new(BufReader::with_capacity(256 << 10, file)).map_err(|e| e.with_context("path", path.display()))
+        Self::new(sealed::open(path, MANIFEST)?).map_err(|e| e.with_context("path", path.display()))
     }
 }
 
@@ -291,19 +231,9 @@ impl<R: BufRead> ManifestReader<R> {
     /// # Errors
     /// As [`open`](ManifestReader::open).
     pub fn new(input: R) -> Result<Self> {
-        let header = Header { lepton_manifest: 0, source: String::new(), destination: String::new() };
-        let hasher = sha2::Sha256::new();
-        let mut reader = Self { input, header, hasher, line: 0, objects: 0, bytes: 0, ended: false };
-        let line = reader.read_line()?.ok_or_else(|| corrupt(1, "the file is empty"))?;
-        reader.header = serde_json::from_slice(&line).map_err(|e| corrupt(1, &format!("not a manifest: {e}")))?;
-        if reader.header.lepton_manifest != MANIFEST_VERSION {
-            let version = reader.header.lepton_manifest;
-            let message =
-                format!("manifest version {version}; this version of Lepton reads version {MANIFEST_VERSION}");
-            return Err(Error::unsupported(message));
-        }
-        reader.hasher.update(&line);
-        Ok(reader)
+        let (lines, header): (_, Header) = SealedReader::new(input, MANIFEST)?;
+        sealed::check_version(MANIFEST, header.lepton_manifest, MANIFEST_VERSION)?;
+        Ok(Self { lines, header, ended: false })
     }
 
     /// The URL of the source.
@@ -316,51 +246,12 @@ impl<R: BufRead> ManifestReader<R> {
         &self.header.destination
     }
 
-    fn read_line(&mut self) -> Result<Option<Vec<u8>>> {
-        use std::io::Read as _;
-        let mut line = Vec::new();
-        let read = self.input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
-        read.map_err(|e| Error::io("cannot read the manifest", e).with_operation("manifest"))?;
-        self.line += 1;
-        Ok((!line.is_empty()).then_some(line))
-    }
-
     fn entry(&mut self) -> Result<Option<ManifestEntry>> {
-        let line =
-            self.read_line()?.ok_or_else(|| corrupt(self.line, "the manifest is cut off: its last line is missing"))?;
-        if let Ok(Trailer { end }) = serde_json::from_slice(&line) {
-            self.check_end(end)?;
-            return Ok(None);
-        }
-        let entry: ManifestEntry =
-            serde_json::from_slice(&line).map_err(|e| corrupt(self.line, &format!("not an entry: {e}")))?;
-        if !line.ends_with(b"\n") {
-            return Err(corrupt(self.line, "the manifest is cut off"));
-        }
+        let Some(entry) = self.lines.next(|entry: &ManifestEntry| entry.size)? else { return Ok(None) };
         if !entry.is_consistent() {
-            return Err(corrupt(self.line, &format!("the parts of {} do not give its digest", entry.key)));
+            return Err(self.lines.corrupt(&format!("the parts of {} do not give its digest", entry.key)));
         }
-        self.hasher.update(&line);
-        self.objects += 1;
-        let bytes = self.bytes.checked_add(entry.size);
-        self.bytes = bytes.ok_or_else(|| corrupt(self.line, "the sizes sum up to more than there can be"))?;
         Ok(Some(entry))
-    }
-
-    fn check_end(&mut self, end: Totals) -> Result<()> {
-        if self.read_line()?.is_some() {
-            return Err(corrupt(self.line, "something follows the manifest's last line"));
-        }
-        let found =
-            Totals { objects: self.objects, bytes: self.bytes, sha256: Sha256(self.hasher.clone().finalize().into()) };
-        if found != end {
-            let message = format!(
-                "the manifest was changed: it ends with {} objects, {} bytes and digest {}, but holds {}, {} and {}",
-                end.objects, end.bytes, end.sha256, found.objects, found.bytes, found.sha256
-            );
-            return Err(corrupt(self.line, &message));
-        }
-        Ok(())
     }
 }
 
@@ -375,18 +266,6 @@ impl<R: BufRead> Iterator for ManifestReader<R> {
         self.ended = !matches!(entry, Some(Ok(_)));
         entry
     }
-}
-
-fn corrupt(line: u64, why: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, why.to_owned()).with_operation("manifest").with_context("line", line)
-}
-
-fn unexpected(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, "a manifest line cannot be written").with_source(error)
-}
-
-fn failed(what: &'static str, path: &Path, error: std::io::Error) -> Error {
-    Error::io(what, error).with_operation("manifest").with_context("path", path.display())
 }
 
 #[cfg(test)]

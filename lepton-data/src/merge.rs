@@ -9,13 +9,15 @@ use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
 use crate::list::{self, Page, Pages, Side};
 use crate::plan::There;
+use crate::preview::PlannedAction;
 use crate::run::Run;
 
 /// What lies at one name.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
-    /// An object of the source, and what the destination has of that name.
-    Source(ObjectMeta, There),
+    /// An object of the source, what the destination has of that name, and what a
+    /// saved plan has to be done with it.
+    Source(ObjectMeta, There, Option<PlannedAction>),
     /// An object that only the destination has.
     Extra(ObjectMeta),
 }
@@ -33,7 +35,7 @@ impl Merge {
     pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         let options = &run.options;
         let (from, to) = (options.source.folder(), options.destination.folder());
-        let destination = options.compares_listings().then(|| {
+        let destination = run.compares_listings().then(|| {
             let behind = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
             Cursor::new(list::start(run, Side::Destination, behind), to)
         });
@@ -53,12 +55,12 @@ impl Merge {
         };
         let mut theirs = || self.destination.as_mut().and_then(Cursor::take);
         Ok(match turn {
-            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown)),
-            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent)),
+            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown, None)),
+            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent, None)),
             Turn::Theirs => theirs().map(Found::Extra),
             Turn::Both => {
                 let there = theirs().map_or(There::Absent, |object| There::Present(Box::new(object)));
-                self.source.take().map(|object| Found::Source(object, there))
+                self.source.take().map(|object| Found::Source(object, there, None))
             }
         })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lepton_core::journal::Identity;
-use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, SharedEnv, SystemEnv};
+use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, Sha256, SharedEnv, SystemEnv};
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Compare;
@@ -143,6 +143,7 @@ pub struct TransferBuilder {
     settings: TransferSettings,
     journal: Option<PathBuf>,
     manifest: Option<PathBuf>,
+    plan: Option<PathBuf>,
     env: Option<SharedEnv>,
 }
 
@@ -181,6 +182,16 @@ impl TransferBuilder {
     /// without a journal, no manifest is written.
     pub fn manifest(mut self, file: impl Into<PathBuf>) -> Self {
         self.manifest = Some(file.into());
+        self
+    }
+
+    /// Carries out a plan that [`Transfer::save_plan`] wrote, of the same source and
+    /// destination: just its actions, each only if source and destination are still
+    /// as the plan saw them. What changed since is reported as failed and left.
+    /// The settings for existing objects, comparison and filters have no meaning
+    /// then; those for how much may be deleted have.
+    pub fn saved_plan(mut self, file: impl Into<PathBuf>) -> Self {
+        self.plan = Some(file.into());
         self
     }
 
@@ -253,6 +264,7 @@ impl TransferBuilder {
                 settings: self.settings,
                 journal: self.journal,
                 manifest: self.manifest,
+                plan: self.plan,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })
@@ -307,12 +319,22 @@ pub(crate) struct Options {
     pub(crate) settings: TransferSettings,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) manifest: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
 }
 
 impl Options {
-    /// What the journal belongs to: everything that changes bytes or names.
-    pub(crate) fn identity(&self) -> Identity {
+    /// What the journal belongs to: everything that changes bytes, names or
+    /// deletes. `plan` is the digest of the saved plan.
+    pub(crate) fn identity(&self, plan: Option<Sha256>) -> Identity {
         let settings = &self.settings;
+        if let Some(plan) = plan {
+            let identity = serde_json::json!({
+                "plan": plan.to_string(),
+                "part_size": settings.part_size,
+                "metadata": settings.metadata,
+            });
+            return identity.as_object().cloned().unwrap_or_default();
+        }
         let identity = serde_json::json!({
             "source": self.source.storage().url(),
             "source_folder": self.source.folder().to_string(),
@@ -328,11 +350,6 @@ impl Options {
             "metadata": settings.metadata,
         });
         identity.as_object().cloned().unwrap_or_default()
-    }
-
-    /// Whether what is at the destination matters, so that it is listed too.
-    pub(crate) fn compares_listings(&self) -> bool {
-        self.settings.existing != Existing::Overwrite || self.settings.delete
     }
 
     /// Where the manifest goes, if anywhere.

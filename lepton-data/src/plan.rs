@@ -8,6 +8,8 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::diff::Reason;
+
 /// What the destination has of a name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum There {
@@ -25,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) source: ObjectMeta,
     pub(crate) target: ObjectKey,
     pub(crate) there: There,
+    /// Why a saved plan has it copied: then nothing is compared again.
+    pub(crate) planned: Option<Reason>,
 }
 
 /// How the bytes of an object travel.
@@ -121,7 +125,7 @@ impl Names {
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
         let target = self.name(&source.key).prefixed(&self.to);
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
-        (Entry { source, target, there }, verdict)
+        (Entry { source, target, there, planned: None }, verdict)
     }
 
     /// The name of a source object behind the source's folder.

@@ -1,24 +1,24 @@
 //! The dry run: what a transfer would do, object by object, without doing it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::Basis;
-use crate::diff::{Reason, Verdict, decide};
+use crate::diff::{Reason, Verdict, decide, look};
 use crate::feed::{Feed, Next};
+use crate::merge::Found;
 use crate::object::Outcome;
 use crate::plan::{Entry, Layout, There};
-use crate::resume::{Log, Resumed};
+use crate::resume::Resumed;
 use crate::run::{Run, ends_the_run};
 use crate::transfer::Transfer;
 
 /// What a transfer would do with one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Planned {
     /// Its key at the source; of an object that only the destination has, the key
@@ -31,13 +31,16 @@ pub struct Planned {
     /// What would be done.
     #[serde(flatten)]
     pub action: PlannedAction,
-    /// What is at the destination, where that was looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The object at the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ObjectMeta>,
+    /// The object at the destination, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<ObjectMeta>,
 }
 
 /// What would be done with an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 #[non_exhaustive]
 pub enum PlannedAction {
@@ -66,17 +69,29 @@ pub enum PlannedAction {
     },
 }
 
+impl Planned {
+    /// What was found when it was planned, and what is to be done with it; `None`
+    /// for an object that neither side has.
+    pub(crate) fn found(self) -> Option<Found> {
+        let there = self.destination.map_or(There::Absent, |there| There::Present(Box::new(there)));
+        match (self.source, there) {
+            (Some(source), there) => Some(Found::Source(source, there, Some(self.action))),
+            (None, There::Present(there)) => Some(Found::Extra(*there)),
+            (None, _) => None,
+        }
+    }
+}
+
 impl Transfer {
-    /// Streams what the transfer would do, in key order. Reads the source's
-    /// listing and, unless existing objects are overwritten, the destination's;
-    /// where these do not tell, asks for single objects as the run would. Writes
-    /// nothing anywhere and opens no journal. Whether so much may be deleted is not
-    /// looked at.
+    /// Streams what the transfer would do, in key order. Reads the listings of
+    /// both sides; where these do not tell, asks for single objects as the run
+    /// would. Writes nothing anywhere and opens no journal. Whether so much may be
+    /// deleted is not looked at.
     ///
     /// # Errors
     /// The stream ends with the first error of a listing or of the destination.
     pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
-        let run = match Run::new(self.options.clone(), Arc::clone(&self.env), Log(None), BTreeSet::new()) {
+        let run = match Run::planning(self.options.clone(), Arc::clone(&self.env)) {
             Ok(run) => Arc::new(run),
             Err(error) => return stream::once(future::err(error)).boxed(),
         };
@@ -98,7 +113,7 @@ impl Transfer {
 
 async fn planned(run: &Run, next: Next) -> Result<Planned> {
     let (entry, action) = match next {
-        Next::Object { entry, .. } => match action(run, &entry).await {
+        Next::Object { mut entry, .. } => match action(run, &mut entry).await {
             Ok(action) => (entry, action),
             Err(error) if ends_the_run(&error) => return Err(error),
             Err(error) => (entry, refuse(&error)),
@@ -106,7 +121,7 @@ async fn planned(run: &Run, next: Next) -> Result<Planned> {
         Next::Settled { key, outcome: Outcome::Extra(there), .. } => {
             let (key_there, size) = (there.key.clone(), there.size);
             let (action, destination) = (PlannedAction::Delete, Some(*there));
-            return Ok(Planned { source_key: key, key: key_there, size, action, destination });
+            return Ok(Planned { source_key: key, key: key_there, size, action, source: None, destination });
         }
         Next::Settled { entry: Some(entry), outcome, .. } => match outcome {
             Outcome::Failed(error) => (entry, refuse(&error)),
@@ -121,14 +136,16 @@ async fn planned(run: &Run, next: Next) -> Result<Planned> {
         }
     };
     let destination = if let There::Present(there) = entry.there { Some(*there) } else { None };
-    Ok(Planned { source_key: entry.source.key, key: entry.target, size: entry.source.size, action, destination })
+    let (source_key, size) = (entry.source.key.clone(), entry.source.size);
+    Ok(Planned { source_key, key: entry.target, size, action, source: Some(entry.source), destination })
 }
 
 fn refuse(error: &Error) -> PlannedAction {
     PlannedAction::Refuse { reason: error.report() }
 }
 
-async fn action(run: &Run, entry: &Entry) -> Result<PlannedAction> {
+async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
+    look(run, entry).await?;
     let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
     Ok(match decide(run, entry, layout, false).await? {
         Verdict::Copy { reason, .. } => {

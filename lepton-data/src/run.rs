@@ -8,7 +8,7 @@ use lepton_core::{Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, 
 
 use crate::compare::Rules;
 use crate::filter::Filter;
-use crate::options::Options;
+use crate::options::{Existing, Options};
 use crate::progress::{Counters, Progress};
 use crate::read::is_source;
 use crate::resume::{Log, Note, foreign};
@@ -29,9 +29,21 @@ pub(crate) struct Run {
     pub(crate) filter: Filter,
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
+    planning: bool,
 }
 
 impl Run {
+    /// A run that only looks.
+    pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
+        Ok(Self { planning: true, ..Self::new(options, env, Log(None), BTreeSet::new())? })
+    }
+
+    /// Whether what is at the destination matters, so that it is listed too.
+    pub(crate) fn compares_listings(&self) -> bool {
+        let settings = &self.options.settings;
+        self.planning || settings.existing != Existing::Overwrite || settings.delete
+    }
+
     pub(crate) fn new(options: Options, env: SharedEnv, log: Log, foreign: BTreeSet<String>) -> Result<Self> {
         let settings = &options.settings;
         let (from, to) = (options.source.storage().capabilities(), options.destination.storage().capabilities());
@@ -45,6 +57,7 @@ impl Run {
             begun: env.uptime(),
             filter: Filter::new(&settings.filters, env.now())?,
             rules: Rules::new(settings.compare, settings.time_window, from, to),
+            planning: false,
             options,
             env,
         })

@@ -23,6 +23,7 @@ use crate::report::{Report, Status};
 use crate::resume::{DONE, Log, Note, Resumed};
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::saved;
 use crate::schedule::Wish;
 use crate::settle::Ledger;
 
@@ -86,8 +87,10 @@ impl Transfer {
 /// Opens the journal and reads what earlier runs left. One that has come to its
 /// end makes way for a new one.
 async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
-    let (journal_env, identity) = (Arc::clone(env), options.identity());
+    let (journal_env, options) = (Arc::clone(env), options.clone());
     let opened: Task<Result<(Log, Resumed)>> = env.run_blocking(move || {
+        let plan = options.plan.as_ref().map(|file| saved::check(file, &options)).transpose()?;
+        let identity = options.identity(plan);
         let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
         let opened = match open() {
             // A run that has come to its end does not bind the next one.
@@ -169,7 +172,8 @@ enum Ended {
 /// Every object, and then what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
     let ended = objects(run, resumed, ledger).await?;
-    if run.options.settings.delete && ended == Ended::WithTheListing {
+    let deletes = run.options.settings.delete || run.options.plan.is_some();
+    if deletes && ended == Ended::WithTheListing {
         if ledger.failed() {
             tracing::warn!("nothing is deleted, because objects failed");
         } else {

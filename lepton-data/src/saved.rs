@@ -1,0 +1,194 @@
+//! A plan on disk: written by a dry run, read by whoever decides, carried out
+//! later. The format is in `docs/formats/plan.md`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result, Sha256};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::options::Options;
+use crate::preview::{Planned, PlannedAction};
+use crate::run::Run;
+use crate::sealed::{self, SealedReader, SealedWriter};
+use crate::transfer::Transfer;
+
+/// The version of the format that this code writes and reads.
+pub const PLAN_VERSION: u32 = 1;
+
+const PLAN: &str = "plan";
+
+/// Lines that are read at once, away from the tasks.
+const BATCH: usize = 256;
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    lepton_plan: u32,
+    source: String,
+    source_folder: String,
+    destination: String,
+    destination_folder: String,
+}
+
+impl Header {
+    fn of(options: &Options) -> Self {
+        Self {
+            lepton_plan: PLAN_VERSION,
+            source: options.source.storage().url().to_owned(),
+            source_folder: options.source.folder().to_string(),
+            destination: options.destination.storage().url().to_owned(),
+            destination_folder: options.destination.folder().to_string(),
+        }
+    }
+
+    /// Refuses the plan of another source or destination.
+    fn check(&self, options: &Options) -> Result<()> {
+        sealed::check_version(PLAN, self.lepton_plan, PLAN_VERSION)?;
+        let ours = Header::of(options);
+        if *self == ours {
+            return Ok(());
+        }
+        let message = format!(
+            "the plan moves {} {} to {} {}, this transfer {} {} to {} {}",
+            self.source,
+            self.source_folder,
+            self.destination,
+            self.destination_folder,
+            ours.source,
+            ours.source_folder,
+            ours.destination,
+            ours.destination_folder,
+        );
+        Err(Error::new(ErrorKind::PlanMismatch, message).with_operation(PLAN))
+    }
+}
+
+/// What a plan would do, in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PlanSummary {
+    /// Objects that would be copied.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that are the same on both sides.
+    pub unchanged: u64,
+    /// Objects that would be left as they are.
+    pub skipped: u64,
+    /// Objects that would be deleted at the destination.
+    pub deletes: u64,
+    /// Objects that would fail.
+    pub refused: u64,
+}
+
+impl PlanSummary {
+    /// Counts one more object.
+    pub fn add(&mut self, planned: &Planned) {
+        match planned.action {
+            PlannedAction::Copy { .. } => {
+                self.copies += 1;
+                self.bytes += planned.size;
+            }
+            PlannedAction::Unchanged { .. } => self.unchanged += 1,
+            PlannedAction::Skip => self.skipped += 1,
+            PlannedAction::Delete => self.deletes += 1,
+            PlannedAction::Refuse { .. } => self.refused += 1,
+        }
+    }
+}
+
+impl Transfer {
+    /// Writes what [`plan`](Self::plan) streams into a file, which
+    /// [`TransferBuilder::saved_plan`](crate::TransferBuilder::saved_plan) carries
+    /// out later. The file appears when it is complete; memory does not depend on
+    /// its length.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); what keeps the file from being written.
+    pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
+        let header = Header::of(&self.options);
+        let path = file.to_owned();
+        let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
+        let writing = self.env.run_blocking(move || {
+            let mut writer = SealedWriter::create(&path, PLAN, &header)?;
+            let mut complete = false;
+            while let Some(batch) = receive.blocking_recv() {
+                // The last batch is empty; without it, the plan broke off.
+                complete = batch.is_empty();
+                for planned in batch {
+                    writer.add(&sealed::to_json(&planned)?, planned.size)?;
+                }
+            }
+            if complete { writer.finish() } else { writer.discard() }
+        });
+        let mut summary = PlanSummary::default();
+        let mut batches = self.plan().try_chunks(BATCH);
+        // What the writer says is what counts if it does not take a batch.
+        while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
+            batch.iter().for_each(|planned| summary.add(planned));
+            if send.send(batch).await.is_err() {
+                break;
+            }
+        }
+        let _ = send.send(Vec::new()).await;
+        drop(send);
+        writing.join().await??;
+        Ok(summary)
+    }
+}
+
+/// Reads a plan to its end, to see that it is whole and of these options; gives
+/// its digest. Blocks.
+pub(crate) fn check(file: &Path, options: &Options) -> Result<Sha256> {
+    let (mut lines, header): (_, Header) = SealedReader::new(sealed::open(file, PLAN)?, PLAN)?;
+    header.check(options)?;
+    while lines.next(|planned: &Planned| planned.size)?.is_some() {}
+    Ok(lines.digest())
+}
+
+/// Actions of a plan on their way; an empty batch is the last.
+pub(crate) type Batches = mpsc::Receiver<Result<Vec<Planned>>>;
+
+/// Starts reading the actions behind the source key `after`.
+pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
+    let (send, receive) = mpsc::channel(2);
+    let counting = Arc::clone(run);
+    drop(run.env.run_blocking(move || {
+        let sent = batches(&file, after.as_ref(), |batch| {
+            let sources = || batch.iter().filter_map(|planned: &Planned| planned.source.as_ref());
+            counting.counters.add(|c| &c.listed_objects, sources().count() as u64);
+            counting.counters.add(|c| &c.listed_bytes, sources().map(|source| source.size).sum());
+            send.blocking_send(Ok(batch)).is_ok()
+        });
+        if let Err(error) = sent {
+            // The receiver is gone when the run has ended.
+            let _ = send.blocking_send(Err(error.with_context("path", file.display())));
+        }
+    }));
+    receive
+}
+
+fn batches(file: &Path, after: Option<&ObjectKey>, mut send: impl FnMut(Vec<Planned>) -> bool) -> Result<()> {
+    let (mut lines, _): (_, Header) = SealedReader::new(sealed::open(file, PLAN)?, PLAN)?;
+    let mut batch = Vec::new();
+    let mut last: Option<ObjectKey> = None;
+    while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {
+        if last.as_ref().is_some_and(|last| *last >= planned.source_key) {
+            return Err(lines.corrupt("the plan's keys do not ascend"));
+        }
+        last = Some(planned.source_key.clone());
+        if after.is_none_or(|after| *after < planned.source_key) {
+            batch.push(planned);
+        }
+        if batch.len() == BATCH && !send(std::mem::take(&mut batch)) {
+            return Ok(());
+        }
+    }
+    if batch.is_empty() || send(batch) {
+        send(Vec::new());
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Files of one JSON object a line, sealed by their last line: it has the number
+//! of objects, the sum of their sizes and the SHA-256 of every byte before it, so
+//! that a file with a line cut out or its end missing is never taken for whole.
+
+use std::fs::File;
+use std::io::{BufRead, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use lepton_core::{Error, ErrorKind, Result, Sha256};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+/// The longest line that a reader accepts: an object of 10,000 parts needs
+/// under 1 MiB.
+const MAX_LINE: u64 = 8 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trailer {
+    end: Totals,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Totals {
+    objects: u64,
+    bytes: u64,
+    sha256: Sha256,
+}
+
+/// Writes a sealed file: beside its place, then renamed into it.
+pub(crate) struct SealedWriter {
+    /// What it is, for messages: `manifest`.
+    what: &'static str,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<File>,
+    hasher: sha2::Sha256,
+    objects: u64,
+    bytes: u64,
+}
+
+impl SealedWriter {
+    pub(crate) fn create(path: &Path, what: &'static str, header: &impl Serialize) -> Result<Self> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let file = File::create(&temporary).map_err(|e| failed("cannot create the file", what, &temporary, e))?;
+        let mut writer = Self {
+            what,
+            path: path.to_owned(),
+            temporary,
+            file: BufWriter::with_capacity(256 << 10, file),
+            hasher: sha2::Sha256::new(),
+            objects: 0,
+            bytes: 0,
+        };
+        let header = to_json(header)?;
+        writer.line(&header)?;
+        Ok(writer)
+    }
+
+    /// Adds the line of an object of `size` bytes.
+    pub(crate) fn add(&mut self, line: &[u8], size: u64) -> Result<()> {
+        self.objects += 1;
+        self.bytes += size;
+        self.line(line)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<()> {
+        for bytes in [line, b"\n"] {
+            self.hasher.update(bytes);
+            let written = self.file.write_all(bytes);
+            written.map_err(|e| failed("cannot write the file", self.what, &self.temporary, e))?;
+        }
+        Ok(())
+    }
+
+    /// Seals the file and puts it into its place.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let sha256 = Sha256(self.hasher.clone().finalize().into());
+        let end = Totals { objects: self.objects, bytes: self.bytes, sha256 };
+        self.line(&to_json(&Trailer { end })?)?;
+        let what = self.what;
+        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        synced.map_err(|e| failed("cannot write the file", what, &self.temporary, e))?;
+        let placed = std::fs::rename(&self.temporary, &self.path);
+        placed.map_err(|e| failed("cannot place the file", what, &self.path, e))?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| failed("cannot sync the folder", what, folder, e))
+    }
+}
+
+impl SealedWriter {
+    /// Leaves nothing behind.
+    pub(crate) fn discard(self) -> Result<()> {
+        let removed = std::fs::remove_file(&self.temporary);
+        removed.map_err(|e| failed("cannot remove the file", self.what, &self.temporary, e))
+    }
+}
+
+/// The JSON of a line.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::new(ErrorKind::Unexpected, "a line cannot be written").with_source(error))
+}
+
+/// Reads a sealed file, line by line. Only one whose reader has given `None` has
+/// been read whole.
+#[derive(Debug)]
+pub(crate) struct SealedReader<R> {
+    what: &'static str,
+    input: R,
+    hasher: sha2::Sha256,
+    line: u64,
+    objects: u64,
+    bytes: u64,
+}
+
+impl<R: BufRead> SealedReader<R> {
+    /// Begins to read, and reads the header.
+    pub(crate) fn new<H: DeserializeOwned>(input: R, what: &'static str) -> Result<(Self, H)> {
+        let mut reader = Self { what, input, hasher: sha2::Sha256::new(), line: 0, objects: 0, bytes: 0 };
+        let line = reader.read_line()?.ok_or_else(|| reader.corrupt("the file is empty"))?;
+        let header = serde_json::from_slice(&line).map_err(|e| reader.corrupt(&format!("not a {what}: {e}")))?;
+        reader.hasher.update(&line);
+        Ok((reader, header))
+    }
+
+    /// The next line; `None` once the last line has shown that none is missing.
+    pub(crate) fn next<T: DeserializeOwned>(&mut self, size: impl Fn(&T) -> u64) -> Result<Option<T>> {
+        let cut_off = |reader: &Self| reader.corrupt("the file is cut off: its last line is missing");
+        let line = self.read_line()?.ok_or_else(|| cut_off(self))?;
+        if let Ok(Trailer { end }) = serde_json::from_slice(&line) {
+            self.check_end(end)?;
+            return Ok(None);
+        }
+        let value =
+            serde_json::from_slice(&line).map_err(|e| self.corrupt(&format!("not a line of a {}: {e}", self.what)))?;
+        if !line.ends_with(b"\n") {
+            return Err(cut_off(self));
+        }
+        self.hasher.update(&line);
+        self.objects += 1;
+        let bytes = self.bytes.checked_add(size(&value));
+        self.bytes = bytes.ok_or_else(|| self.corrupt("the sizes sum up to more than there can be"))?;
+        Ok(Some(value))
+    }
+
+    /// The digest of what was read so far: of a file read whole, its name.
+    pub(crate) fn digest(&self) -> Sha256 {
+        Sha256(self.hasher.clone().finalize().into())
+    }
+
+    fn read_line(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        let read = self.input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        read.map_err(|e| Error::io("cannot read the file", e).with_operation(self.what))?;
+        self.line += 1;
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    fn check_end(&mut self, end: Totals) -> Result<()> {
+        if self.read_line()?.is_some() {
+            return Err(self.corrupt("something follows the last line"));
+        }
+        let found = Totals { objects: self.objects, bytes: self.bytes, sha256: self.digest() };
+        if found != end {
+            let message = format!(
+                "the {} was changed: it ends with {} objects, {} bytes and digest {}, but holds {}, {} and {}",
+                self.what, end.objects, end.bytes, end.sha256, found.objects, found.bytes, found.sha256
+            );
+            return Err(self.corrupt(&message));
+        }
+        Ok(())
+    }
+
+    /// Something is wrong with the line that was read last.
+    pub(crate) fn corrupt(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Corrupt, why.to_owned()).with_operation(self.what).with_context("line", self.line)
+    }
+}
+
+/// Refuses a version that is not known.
+pub(crate) fn check_version(what: &str, found: u32, known: u32) -> Result<()> {
+    if found == known {
+        return Ok(());
+    }
+    let message = format!("{what} version {found}; this version of Lepton reads version {known}");
+    Err(Error::unsupported(message))
+}
+
+/// Opens a file for reading.
+pub(crate) fn open(path: &Path, what: &'static str) -> Result<std::io::BufReader<File>> {
+    let file = File::open(path).map_err(|e| failed("cannot open the file", what, path, e))?;
+    Ok(std::io::BufReader::with_capacity(256 << 10, file))
+}
+
+fn failed(message: &'static str, what: &'static str, path: &Path, error: std::io::Error) -> Error {
+    Error::io(message, error).with_operation(what).with_context("path", path.display())
+}
