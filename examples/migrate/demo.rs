@@ -80,7 +80,7 @@ pub(crate) async fn run() -> Result<u8> {
     a.server.stop().await;
     b.server.stop().await;
     let proven = found.is_proven() && found.objects == objects;
-    Ok(if proven { 0 } else { super::NOT_PROVEN })
+    Ok(if proven { 0 } else { super::common::NOT_PROVEN })
 }
 
 /// Starts this very program on the two clouds.

@@ -62,8 +62,9 @@ pub struct ObjectMeta {
     pub key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
-    /// When it was last written, as far as the store tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was last written, as far as the store tells. JSON has it as text:
+    /// seconds since 1970, with a fraction.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "unix_time")]
     pub last_modified: Option<SystemTime>,
     /// Its entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,41 @@ pub struct ObjectMeta {
     /// Its storage class in the store's own words; `None` is the store's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+}
+
+/// Times as text: seconds since 1970, with a fraction of nine digits.
+mod unix_time {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(time) = time else { return serializer.serialize_none() };
+        let (sign, apart) = match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => ("", after),
+            Err(before) => ("-", before.duration()),
+        };
+        serializer.collect_str(&format_args!("{sign}{}.{:09}", apart.as_secs(), apart.subsec_nanos()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let time =
+            parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no number of seconds since 1970")))?;
+        Ok(Some(time))
+    }
+
+    fn parse(text: &str) -> Option<SystemTime> {
+        let (before, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+        let (seconds, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(seconds) || !is_number(fraction) || fraction.len() > 9 {
+            return None;
+        }
+        let apart = Duration::new(seconds.parse().ok()?, format!("{fraction:0<9}").parse().ok()?);
+        if before { UNIX_EPOCH.checked_sub(apart) } else { UNIX_EPOCH.checked_add(apart) }
+    }
 }
 
 impl ObjectMeta {
@@ -210,4 +246,29 @@ pub enum Precondition {
     /// Only if the object has this tag (`If-Match`); fails with
     /// [`ErrorKind::PreconditionFailed`](crate::ErrorKind::PreconditionFailed).
     IfMatch(ETag),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn the_time_of_an_object_survives_json() {
+        let mut object = ObjectMeta::new(ObjectKey::try_from("a").unwrap(), 1);
+        for (time, text) in [
+            (UNIX_EPOCH + Duration::new(1_700_000_000, 5), "\"1700000000.000000005\""),
+            (UNIX_EPOCH - Duration::new(1, 500_000_000), "\"-1.500000000\""),
+            (UNIX_EPOCH, "\"0.000000000\""),
+        ] {
+            object.last_modified = Some(time);
+            let json = serde_json::to_string(&object).unwrap();
+            assert!(json.contains(text), "{json}");
+            assert_eq!(serde_json::from_str::<ObjectMeta>(&json).unwrap(), object);
+        }
+        for wrong in ["\"\"", "\"1.\"", "\".5\"", "\"1.0000000001\"", "\"x\"", "\"99999999999999999999\"", "5"] {
+            let json = format!("{{\"key\":\"a\",\"size\":1,\"last_modified\":{wrong}}}");
+            assert!(serde_json::from_str::<ObjectMeta>(&json).is_err(), "{wrong}");
+        }
+    }
 }

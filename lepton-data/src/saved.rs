@@ -51,18 +51,16 @@ impl Header {
         if *self == ours {
             return Ok(());
         }
-        let message = format!(
-            "the plan moves {} {} to {} {}, this transfer {} {} to {} {}",
-            self.source,
-            self.source_folder,
-            self.destination,
-            self.destination_folder,
-            ours.source,
-            ours.source_folder,
-            ours.destination,
-            ours.destination_folder,
-        );
+        let message = format!("the plan is for {self}, this transfer for {ours}");
         Err(Error::new(ErrorKind::PlanMismatch, message).with_operation(PLAN))
+    }
+}
+
+impl std::fmt::Display for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!(" (folder {folder})") };
+        let (from, to) = (folder(&self.source_folder), folder(&self.destination_folder));
+        write!(f, "{}{from} to {}{to}", self.source, self.destination)
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the user sees: a bar on a terminal, a line a second elsewhere, or JSON.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
-use lepton::data::{Planned, PlannedAction};
+use lepton::data::{PlanSummary, Planned, PlannedAction};
 use lepton::{Error, Progress, Report, Status, Verification};
 use serde_json::json;
 
-use crate::args::{Args, show_bar};
-use crate::usage::Usage;
+use super::options::Options;
+use super::usage::Usage;
 
 /// How many failures are shown by name; all of them are in the JSON report.
 const SHOWN: usize = 20;
@@ -16,12 +17,20 @@ const SHOWN: usize = 20;
 pub(crate) struct Show {
     json: bool,
     quiet: bool,
+    stats: bool,
     bar: Option<ProgressBar>,
 }
 
 impl Show {
-    pub(crate) fn new(args: &Args) -> Self {
-        Self { json: args.json, quiet: args.quiet, bar: show_bar(args).then(bar) }
+    pub(crate) fn new(options: &Options) -> Self {
+        // A bar is for somebody who looks.
+        let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(bar);
+        Self { json: options.json, quiet: options.quiet, stats: options.stats, bar }
+    }
+
+    /// Milliseconds between two words about progress.
+    pub(crate) fn every_ms(&self) -> u64 {
+        if self.bar.is_some() { 100 } else { 1000 }
     }
 
     fn event(name: &str, value: serde_json::Value) {
@@ -70,6 +79,9 @@ impl Show {
         }
         if !self.quiet {
             self.summary(report, journal, &usage);
+        }
+        if self.stats {
+            stats(report, &usage);
         }
     }
 
@@ -139,9 +151,17 @@ impl Show {
         println!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
     }
 
-    pub(crate) fn plan_end(&self) {
-        if !self.json && !self.quiet {
-            eprintln!("nothing was written");
+    pub(crate) fn plan_end(&self, summary: &PlanSummary) {
+        if self.json {
+            return Self::event("plan", json!(summary));
+        }
+        if !self.quiet {
+            let PlanSummary { copies, bytes, unchanged, skipped, deletes, refused, .. } = summary;
+            let bytes = HumanBytes(*bytes);
+            eprintln!(
+                "would copy {copies} objects ({bytes}), leave {unchanged} unchanged, skip {skipped}, delete {deletes}, \
+                 fail at {refused}; nothing was written"
+            );
         }
     }
 
@@ -163,6 +183,25 @@ impl Show {
         }
         eprintln!("error: {}", error.report());
     }
+}
+
+/// One line of `name=number`.
+fn stats(report: &Report, usage: &Usage) {
+    println!(
+        "objects={} bytes={} unchanged={} skipped={} deleted={} failed={} retries={} bytes_read={} seconds={:.3} \
+         cpu_seconds={:.3} peak_rss_bytes={}",
+        report.objects,
+        report.bytes,
+        report.unchanged,
+        report.skipped,
+        report.deleted,
+        report.failures.len(),
+        report.retries,
+        report.bytes_read,
+        report.elapsed.as_secs_f64(),
+        usage.cpu_seconds,
+        usage.peak_rss,
+    );
 }
 
 /// A name as JSON has it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, ValueEnum};
 use lepton::{Compare, Existing, Filters, TransferSettings};
 
-use crate::args::size;
+use super::options::size;
 
 /// Which objects, and what becomes of what is there.
 #[derive(Debug, Args)]
@@ -62,10 +62,10 @@ pub(crate) struct Choose {
     #[arg(long, requires = "delete")]
     delete_excluded: bool,
     /// Delete nothing at all if there is more to delete than this.
-    #[arg(long, value_name = "N", requires = "delete")]
+    #[arg(long, value_name = "N")]
     max_delete: Option<u64>,
     /// Delete nothing at all if more than this share of the destination would go.
-    #[arg(long, value_name = "PERCENT", default_value = "10", requires = "delete")]
+    #[arg(long, value_name = "PERCENT", default_value = "10")]
     max_delete_percent: u8,
     /// Begin no further object once so many bytes are taken in hand.
     #[arg(long, value_name = "SIZE", value_parser = size)]
