@@ -1,6 +1,7 @@
 //! The options that say which objects are moved, and what becomes of those that
 //! the destination has already.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, ValueEnum};
@@ -55,6 +56,10 @@ pub(crate) struct Choose {
     /// Leave out what was written more than this ago.
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_age: Option<Duration>,
+    /// Move what this file names, a name a line, instead of everything; `-` reads
+    /// standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "delete")]
+    pub(crate) from_list: Option<PathBuf>,
     /// Delete at the destination what the source has not, once all else is done.
     #[arg(long)]
     delete: bool,

@@ -6,6 +6,7 @@ pub(crate) mod options;
 pub(crate) mod show;
 mod usage;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -46,7 +47,7 @@ pub(crate) fn log() {
 pub(crate) struct Job {
     pub(crate) builder: TransferBuilder,
     pub(crate) destination: Location,
-    pub(crate) journal: std::path::PathBuf,
+    pub(crate) journal: PathBuf,
 }
 
 impl Job {
@@ -67,8 +68,26 @@ impl Job {
             Some(file) => builder.manifest(file),
             None => builder,
         };
+        let builder = match &choose.from_list {
+            Some(file) => builder.from_list(list_file(file, &journal)?),
+            None => builder,
+        };
         Ok(Self { builder, destination, journal })
     }
+}
+
+/// Standard input is kept beside the journal: a list is read more than once.
+fn list_file(file: &Path, journal: &Path) -> Result<PathBuf> {
+    if file != Path::new("-") {
+        return Ok(file.to_owned());
+    }
+    let kept = journal.join("list");
+    let keep = || {
+        std::fs::create_dir_all(journal)?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::fs::File::create(&kept)?)
+    };
+    keep().map_err(|error| Error::io("cannot keep the list of standard input", error))?;
+    Ok(kept)
 }
 
 /// A folder that is not there yet is made.

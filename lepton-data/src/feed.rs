@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use tokio::sync::mpsc::Receiver;
 
 use crate::compare::Answer;
+use crate::keys;
 use crate::list;
 use crate::manifest::ManifestEntry;
 use crate::merge::{Found, Merge};
@@ -14,11 +16,9 @@ use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
 use crate::plan::{Entry, Names, There};
 use crate::preview::{Planned, PlannedAction};
-use crate::read::side;
 use crate::resume::{Note, OpenUpload, Resumed};
-use crate::retry::attempts;
 use crate::run::Run;
-use crate::saved::{self, Batches};
+use crate::saved;
 
 /// The next thing to do.
 #[derive(Debug)]
@@ -72,17 +72,8 @@ impl Feed {
     /// What ends the run: a listing that cannot be read, a journal that cannot be
     /// written.
     pub(crate) async fn next(&mut self) -> Result<Option<Next>> {
-        if let Some(key) = self.again.front().cloned() {
-            let head = attempts(&self.run, true, || self.run.source().head(&key, HeadOptions::new())).await;
-            self.again.pop_front();
-            return match head {
-                Ok(info) => Ok(Some(self.object(info.meta, There::Unknown, false))),
-                Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
-                Err(error) => {
-                    let outcome = Outcome::Failed(side(error));
-                    Ok(Some(Next::Settled { key, entry: None, outcome, listed: false }))
-                }
-            };
+        if let Some(key) = self.again.pop_front() {
+            return Ok(Some(self.named(key, false)));
         }
         loop {
             if self.found.is_none() {
@@ -106,6 +97,11 @@ impl Feed {
             Found::Source(object, ..) if self.beyond.remove(&object.key) => {
                 list::uncount(&self.run, &object);
                 None
+            }
+            Found::Named(key) if self.beyond.remove(&key) => None,
+            Found::Named(key) => {
+                let taken = self.run.filter.takes_name(self.names.name(&key).as_bytes());
+                taken.then(|| self.named(key, true))
             }
             Found::Source(object, there, Some(action)) => Some(self.planned(object, there, action)),
             Found::Source(object, there, None) => {
@@ -134,14 +130,27 @@ impl Feed {
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
-        if let Some(Found::Source(next, _, _)) = &self.found
-            && self.announced.as_ref().is_none_or(|announced| *announced < next.key)
-        {
-            let through = self.origin.ahead().unwrap_or(&next.key).clone();
+        let next = match &self.found {
+            Some(Found::Source(next, ..)) => &next.key,
+            Some(Found::Named(next)) => next,
+            _ => return Ok(()),
+        };
+        if self.announced.as_ref().is_none_or(|announced| announced < next) {
+            let through = self.origin.ahead().unwrap_or(next).clone();
             self.run.log.note_durably(&Note::Started { through: through.clone() }).await?;
             self.announced = Some(through);
         }
         Ok(())
+    }
+
+    /// An object of which nothing is known but its key.
+    fn named(&mut self, key: ObjectKey, listed: bool) -> Next {
+        self.run.counters.add(|c| &c.listed_objects, 1);
+        let mut next = self.object(ObjectMeta::new(key, 0), There::Unknown, listed);
+        if let Next::Object { entry, .. } = &mut next {
+            entry.known = false;
+        }
+        next
     }
 
     fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
@@ -213,34 +222,41 @@ impl Feed {
 #[derive(Debug)]
 enum Origin {
     Listings(Merge),
-    Plan { batches: Batches, batch: VecDeque<Planned>, ended: bool },
+    Plan { batches: saved::Batches, batch: VecDeque<Planned>, ended: bool },
+    Keys { batches: keys::Batches, batch: VecDeque<ObjectKey>, ended: bool },
 }
 
 impl Origin {
     /// Begins behind the source key `after`.
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
-        match &run.options.plan {
-            None => Self::Listings(Merge::start(run, after)),
-            Some(file) => {
+        match (&run.options.plan, &run.options.keys) {
+            (None, None) => Self::Listings(Merge::start(run, after)),
+            (Some(file), _) => {
                 let batches = saved::start(run, file.clone(), after);
                 Self::Plan { batches, batch: VecDeque::new(), ended: false }
+            }
+            (None, Some(file)) => {
+                let batches = keys::start(run, file.clone(), after);
+                Self::Keys { batches, batch: VecDeque::new(), ended: false }
             }
         }
     }
 
     /// What comes next; `None` at the clean end. Cancellation safe.
     async fn next(&mut self) -> Result<Option<Found>> {
-        let (batches, batch, ended) = match self {
-            Self::Listings(merge) => return merge.next().await,
-            Self::Plan { batches, batch, ended } => (batches, batch, ended),
-        };
-        while batch.is_empty() && !*ended {
-            let broke_off = || Error::new(ErrorKind::Unexpected, "the plan broke off").with_operation("plan");
-            *batch = batches.recv().await.ok_or_else(broke_off)??.into();
-            *ended = batch.is_empty();
+        match self {
+            Self::Listings(merge) => merge.next().await,
+            Self::Plan { batches, batch, ended } => {
+                refill(batches, batch, ended).await?;
+                let neither = || Error::new(ErrorKind::Corrupt, "the plan has an object that neither side has");
+                let found = |planned: Planned| planned.found().ok_or_else(|| neither().with_operation("plan"));
+                batch.pop_front().map(found).transpose()
+            }
+            Self::Keys { batches, batch, ended } => {
+                refill(batches, batch, ended).await?;
+                Ok(batch.pop_front().map(Found::Named))
+            }
         }
-        let neither = || Error::new(ErrorKind::Corrupt, "the plan has an object that neither side has");
-        batch.pop_front().map(|planned| planned.found().ok_or_else(|| neither().with_operation("plan"))).transpose()
     }
 
     /// The last key of the source that is at hand.
@@ -248,8 +264,19 @@ impl Origin {
         match self {
             Self::Listings(merge) => merge.ahead(),
             Self::Plan { batch, .. } => Some(&batch.back()?.source_key),
+            Self::Keys { batch, .. } => batch.back(),
         }
     }
+}
+
+/// Waits for the next batch, if there is none at hand; an empty one is the last.
+async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<T>, ended: &mut bool) -> Result<()> {
+    while batch.is_empty() && !*ended {
+        let broke_off = || Error::new(ErrorKind::Unexpected, "what is to be done broke off");
+        *batch = batches.recv().await.ok_or_else(broke_off)??.into();
+        *ended = batch.is_empty();
+    }
+    Ok(())
 }
 
 fn extra(key: ObjectKey, there: ObjectMeta) -> Next {

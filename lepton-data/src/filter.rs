@@ -149,12 +149,17 @@ impl Filter {
     /// Whether this object, by this name, is taken. One whose age is not known is
     /// not left out for its age.
     pub(crate) fn takes(&self, name: &[u8], object: &ObjectMeta) -> bool {
+        self.takes_size_and_age(object) && self.takes_name(name)
+    }
+
+    /// Whether this object is taken, its name aside.
+    pub(crate) fn takes_size_and_age(&self, object: &ObjectMeta) -> bool {
         let (least, most) = self.sizes;
         let (oldest, youngest) = self.written;
         let in_time = object.last_modified.is_none_or(|written| {
             oldest.is_none_or(|oldest| written >= oldest) && youngest.is_none_or(|youngest| written <= youngest)
         });
-        (least..=most).contains(&object.size) && in_time && self.takes_name(name)
+        (least..=most).contains(&object.size) && in_time
     }
 }
 

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use lepton_core::{
-    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListRequest, Location, ObjectKey, ObjectMeta, Result,
+    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, Location, ObjectKey, ObjectMeta,
+    Result,
 };
 use tokio::sync::mpsc;
 
 use crate::run::Run;
+use crate::sort::Sorter;
 
 /// Pages that are fetched ahead.
 const AHEAD: usize = 2;
+
+/// Objects that are sent at once, where they do not come in pages.
+const PAGE: usize = 1000;
 
 /// Objects of one side, page by page.
 pub(crate) type Pages = mpsc::Receiver<Result<Page>>;
@@ -83,9 +88,15 @@ impl Listing<'_> {
         let nothing_before = after.is_none();
         let mut failures = 0;
         let mut found = false;
+        let ordered = self.side.of(self.run).storage().capabilities().list_order == ListOrder::Bytes;
         loop {
             let before = after.clone();
-            let Err(error) = self.pages(&folder, &mut after, &mut found).await else { break };
+            let listed = if ordered {
+                self.pages(&folder, &mut after, &mut found).await
+            } else {
+                self.sorted(&folder, &mut after, &mut found).await
+            };
+            let Err(error) = listed else { break };
             if after != before {
                 failures = 0;
             }
@@ -122,19 +133,59 @@ impl Listing<'_> {
         let mut pages = self.side.of(self.run).storage().list(request);
         while let Some(page) = pages.next().await {
             let objects = page?.objects;
-            for object in &objects {
-                self.ascending(after.as_ref(), &object.key)?;
-                *after = Some(object.key.clone());
-            }
-            *found |= !objects.is_empty();
-            if self.side == Side::Source {
-                self.count(folder, &objects);
-            }
-            if !objects.is_empty() && self.send.send(Ok(Page::Objects(objects))).await.is_err() {
+            if !self.hand_on(folder, objects, after, found).await? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Sends what lies behind `after` of a listing without order, which is listed
+    /// to its end and sorted on disk before.
+    async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
+        let env = &self.run.env;
+        let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
+        let mut pages = self.side.of(self.run).storage().list(ListRequest::new().prefix(folder.clone()));
+        while let Some(page) = pages.next().await {
+            let (mut objects, behind) = (page?.objects, after.clone());
+            objects.retain(|object| behind.as_ref().is_none_or(|behind| *behind < object.key));
+            let pushed = env
+                .run_blocking(move || objects.into_iter().try_for_each(|object| sorter.push(object)).map(|()| sorter));
+            sorter = pushed.join().await??;
+        }
+        let mut sorted = env.run_blocking(move || sorter.finish()).join().await??;
+        loop {
+            let taken = env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<Vec<_>>>(), sorted));
+            let (objects, rest) = taken.join().await?;
+            sorted = rest;
+            let objects = objects?;
+            if objects.is_empty() || !self.hand_on(folder, objects, after, found).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends objects, once they are seen to come in order; `false` if nobody takes
+    /// them any more.
+    async fn hand_on(
+        &self,
+        folder: &KeyPrefix,
+        objects: Vec<ObjectMeta>,
+        after: &mut Option<ObjectKey>,
+        found: &mut bool,
+    ) -> Result<bool> {
+        for object in &objects {
+            self.ascending(after.as_ref(), &object.key)?;
+            *after = Some(object.key.clone());
+        }
+        if objects.is_empty() {
+            return Ok(true);
+        }
+        *found = true;
+        if self.side == Side::Source {
+            self.count(folder, &objects);
+        }
+        Ok(self.send.send(Ok(Page::Objects(objects))).await.is_ok())
     }
 
     /// Counts what is to be moved as soon as it is known of.

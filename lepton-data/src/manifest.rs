@@ -64,8 +64,9 @@ fn is_zero(number: &u64) -> bool {
 pub struct ManifestEntry {
     /// Its key at the destination.
     pub key: ObjectKey,
-    /// Its key at the source.
-    pub source_key: ObjectKey,
+    /// Its key at the source, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_key: Option<ObjectKey>,
     /// Its size in bytes.
     pub size: u64,
     /// Why it was copied.
@@ -88,7 +89,8 @@ pub struct ManifestEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc64nvme: Option<String>,
     /// The tag of the source that was read. Without tag and version the source
-    /// was not pinned.
+    /// was not pinned. Of an unchanged object, the source's tag if it is another
+    /// than the destination's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_etag: Option<ETag>,
     /// The version of the source that was read.
@@ -120,7 +122,7 @@ impl ManifestEntry {
     pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: Basis) -> Self {
         Self {
             key: entry.target.clone(),
-            source_key: entry.source.key.clone(),
+            source_key: entry.renamed(),
             size: entry.source.size,
             reason: None,
             unchanged: Some(basis),
@@ -128,7 +130,7 @@ impl ManifestEntry {
             part_size: 0,
             parts: Vec::new(),
             crc64nvme: None,
-            source_etag: entry.source.etag.clone(),
+            source_etag: entry.source.etag.clone().filter(|etag| there.etag.as_ref() != Some(etag)),
             source_version: entry.source.version.clone(),
             source_check: SourceCheck::None,
             etag: there.etag.clone(),
@@ -137,6 +139,11 @@ impl ManifestEntry {
             lost: Vec::new(),
             superseded: false,
         }
+    }
+
+    /// Its key at the source.
+    pub fn source_key(&self) -> &ObjectKey {
+        self.source_key.as_ref().unwrap_or(&self.key)
     }
 
     /// Whether another object was at the destination before.

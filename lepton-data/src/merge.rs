@@ -18,6 +18,8 @@ pub(crate) enum Found {
     /// An object of the source, what the destination has of that name, and what a
     /// saved plan has to be done with it.
     Source(ObjectMeta, There, Option<PlannedAction>),
+    /// A key of the source that a list names; nobody has looked yet.
+    Named(ObjectKey),
     /// An object that only the destination has.
     Extra(ObjectMeta),
 }

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     /// The destination has the same.
     Unchanged(Box<ManifestEntry>),
     Skipped,
+    /// By what the source told when it was asked, the filters leave it out.
+    LeftOut,
     /// Only the destination has it.
     Extra(Box<ObjectMeta>),
     Failed(Error),
@@ -41,6 +43,13 @@ pub(crate) enum Outcome {
 /// Moves one object. When its source changes, its upload vanishes or its bytes
 /// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
+    if !entry.known {
+        match find(&run, &mut entry).await {
+            Ok(true) => {}
+            Ok(false) => return Outcome::LeftOut,
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
     let mut again = 0;
     loop {
         let error = match once(&run, &entry, &mut earlier).await {
@@ -63,6 +72,16 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
             Err(error) => return Outcome::Failed(side(error)),
         }
     }
+}
+
+/// Asks the source for an object of which only the key is known; `false` if the
+/// filters leave it out.
+pub(crate) async fn find(run: &Run, entry: &mut Entry) -> Result<bool> {
+    let key = &entry.source.key;
+    let info = attempts(run, true, || run.source().head(key, HeadOptions::new())).await.map_err(side)?;
+    (entry.source, entry.known) = (info.meta, true);
+    run.counters.add(|c| &c.listed_bytes, entry.source.size);
+    Ok(run.filter.takes_size_and_age(&entry.source))
 }
 
 /// Whether the object may come out right from its start: its source changed, its
@@ -223,7 +242,7 @@ fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts) -> Ma
     let roots = if parts.len() > 1 { parts.values().map(|(_, digest)| digest.root).collect() } else { Vec::new() };
     ManifestEntry {
         key: entry.target.clone(),
-        source_key: entry.source.key.clone(),
+        source_key: entry.renamed(),
         size: layout.size,
         reason: None,
         unchanged: None,

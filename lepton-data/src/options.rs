@@ -144,6 +144,7 @@ pub struct TransferBuilder {
     journal: Option<PathBuf>,
     manifest: Option<PathBuf>,
     plan: Option<PathBuf>,
+    keys: Option<PathBuf>,
     env: Option<SharedEnv>,
 }
 
@@ -182,6 +183,15 @@ impl TransferBuilder {
     /// without a journal, no manifest is written.
     pub fn manifest(mut self, file: impl Into<PathBuf>) -> Self {
         self.manifest = Some(file.into());
+        self
+    }
+
+    /// Moves the objects that a file names instead of all: a name behind the source's
+    /// folder on each line, in any order, byte for byte as it is. The source is asked
+    /// for each and not listed; one that it has not is reported as failed. Filters
+    /// still apply. Not with `delete`.
+    pub fn from_list(mut self, file: impl Into<PathBuf>) -> Self {
+        self.keys = Some(file.into());
         self
     }
 
@@ -257,6 +267,9 @@ impl TransferBuilder {
         let destination = self.destination.ok_or_else(|| missing("destination"))?;
         check_settings(&self.settings)?;
         check_stores(&source, &destination)?;
+        if self.keys.is_some() && (self.settings.delete || self.plan.is_some()) {
+            return Err(Error::invalid_input("a list of keys goes neither with delete nor with a saved plan"));
+        }
         Ok(Transfer {
             options: Options {
                 source,
@@ -265,6 +278,7 @@ impl TransferBuilder {
                 journal: self.journal,
                 manifest: self.manifest,
                 plan: self.plan,
+                keys: self.keys,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })
@@ -299,10 +313,6 @@ fn check_stores(source: &Location, destination: &Location) -> Result<()> {
     }
     for side in [source, destination] {
         let capabilities = side.storage().capabilities();
-        if capabilities.list_order != lepton_core::ListOrder::Bytes {
-            let message = format!("{} does not list in key order, which a transfer needs", side.storage().url());
-            return Err(Error::unsupported(message));
-        }
         if capabilities.retries {
             let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
             return Err(Error::unsupported(message));
@@ -320,12 +330,13 @@ pub(crate) struct Options {
     pub(crate) journal: Option<PathBuf>,
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) plan: Option<PathBuf>,
+    pub(crate) keys: Option<PathBuf>,
 }
 
 impl Options {
     /// What the journal belongs to: everything that changes bytes, names or
-    /// deletes. `plan` is the digest of the saved plan.
-    pub(crate) fn identity(&self, plan: Option<Sha256>) -> Identity {
+    /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
+    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
         let settings = &self.settings;
         if let Some(plan) = plan {
             let identity = serde_json::json!({
@@ -349,7 +360,9 @@ impl Options {
             "delete_excluded": settings.delete_excluded,
             "metadata": settings.metadata,
         });
-        identity.as_object().cloned().unwrap_or_default()
+        let mut identity = identity.as_object().cloned().unwrap_or_default();
+        identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
+        identity
     }
 
     /// Where the manifest goes, if anywhere.

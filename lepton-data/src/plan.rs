@@ -27,8 +27,17 @@ pub(crate) struct Entry {
     pub(crate) source: ObjectMeta,
     pub(crate) target: ObjectKey,
     pub(crate) there: There,
+    /// Whether the source has told of it; else only its key is known.
+    pub(crate) known: bool,
     /// Why a saved plan has it copied: then nothing is compared again.
     pub(crate) planned: Option<Reason>,
+}
+
+impl Entry {
+    /// The key at the source, where it is another than at the destination.
+    pub(crate) fn renamed(&self) -> Option<ObjectKey> {
+        (self.source.key != self.target).then(|| self.source.key.clone())
+    }
 }
 
 /// How the bytes of an object travel.
@@ -125,7 +134,7 @@ impl Names {
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
         let target = self.name(&source.key).prefixed(&self.to);
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
-        (Entry { source, target, there, planned: None }, verdict)
+        (Entry { source, target, there, known: true, planned: None }, verdict)
     }
 
     /// The name of a source object behind the source's folder.

@@ -11,7 +11,7 @@ use crate::compare::Basis;
 use crate::diff::{Reason, Verdict, decide, look};
 use crate::feed::{Feed, Next};
 use crate::merge::Found;
-use crate::object::Outcome;
+use crate::object::{Outcome, find};
 use crate::plan::{Entry, Layout, There};
 use crate::resume::Resumed;
 use crate::run::{Run, ends_the_run};
@@ -145,6 +145,9 @@ fn refuse(error: &Error) -> PlannedAction {
 }
 
 async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
+    if !entry.known && !find(run, entry).await? {
+        return Ok(PlannedAction::Skip);
+    }
     look(run, entry).await?;
     let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
     Ok(match decide(run, entry, layout, false).await? {

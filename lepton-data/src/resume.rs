@@ -32,6 +32,8 @@ pub(crate) enum Note {
     Settled { through: ObjectKey },
     /// The object was left as it is, as asked.
     Skipped { key: ObjectKey },
+    /// The object was left out, by what the source told of it.
+    LeftOut { key: ObjectKey },
     /// Only the destination has this object; `key` is where the source would have
     /// it. It is deleted when everything else has come to a good end.
     Extra { key: ObjectKey, there: ObjectMeta },
@@ -132,7 +134,7 @@ impl Resumed {
     }
 
     fn done(&mut self, entry: &ManifestEntry) {
-        let key = &entry.source_key;
+        let key = entry.source_key();
         self.failed.remove(key);
         self.uploads.remove(key);
         self.settle(key);
@@ -167,6 +169,7 @@ impl Resumed {
                 self.settle(&key);
                 self.skipped += 1;
             }
+            Note::LeftOut { key } => self.settle(&key),
             Note::Extra { key, .. } => {
                 self.settle(&key);
                 self.extras += 1;

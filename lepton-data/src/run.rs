@@ -1,6 +1,7 @@
 //! What all stages of one run share.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,16 @@ impl Run {
     /// A run that only looks.
     pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
         Ok(Self { planning: true, ..Self::new(options, env, Log(None), BTreeSet::new())? })
+    }
+
+    /// Where to put what does not fit into memory.
+    pub(crate) fn spill_folder(&self) -> PathBuf {
+        self.options.journal.clone().filter(|_| !self.planning).unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// How many bytes may be sorted in memory at once.
+    pub(crate) fn sort_memory(&self) -> usize {
+        usize::try_from(self.options.settings.memory / 8).unwrap_or(usize::MAX)
     }
 
     /// Whether what is at the destination matters, so that it is listed too.

@@ -100,6 +100,7 @@ impl Ledger {
                 self.run.counters.add(|c| &c.unchanged_bytes, line.size);
                 self.run.log.done(&line)?;
             }
+            Outcome::LeftOut => self.run.log.note(&Note::LeftOut { key })?,
             Outcome::Extra(there) => {
                 self.extras += 1;
                 self.run.log.note(&Note::Extra { key, there: *there })?;

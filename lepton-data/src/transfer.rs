@@ -15,6 +15,7 @@ use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
 use crate::delete;
 use crate::feed::{Feed, Next};
 use crate::handle::TransferHandle;
+use crate::keys;
 use crate::manifest::ManifestWriter;
 use crate::object::{Outcome, object};
 use crate::options::{Options, TransferBuilder};
@@ -90,7 +91,8 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
     let (journal_env, options) = (Arc::clone(env), options.clone());
     let opened: Task<Result<(Log, Resumed)>> = env.run_blocking(move || {
         let plan = options.plan.as_ref().map(|file| saved::check(file, &options)).transpose()?;
-        let identity = options.identity(plan);
+        let keys = options.keys.as_deref().map(keys::digest).transpose()?;
+        let identity = options.identity(plan, keys);
         let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
         let opened = match open() {
             // A run that has come to its end does not bind the next one.

@@ -9,9 +9,9 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CreateUploadOptions, DeleteRequest, Effect, Error, ErrorKind, GetOptions,
-    GetReply, HeadOptions, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo,
-    PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload, UploadInfo,
-    Versions,
+    GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream,
+    PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload,
+    UploadInfo, Versions,
 };
 
 /// What happens to a call.
@@ -34,6 +34,7 @@ pub struct Faulty {
     script: Arc<Mutex<Box<Script>>>,
     calls: Arc<Mutex<Vec<String>>>,
     effects: Arc<Mutex<Vec<String>>>,
+    capabilities: Capabilities,
 }
 
 impl Faulty {
@@ -43,7 +44,14 @@ impl Faulty {
             script: Arc::new(Mutex::new(Box::new(script))),
             calls: Arc::default(),
             effects: Arc::default(),
+            capabilities: inner.capabilities().clone(),
         }
+    }
+
+    /// The same store, listing backwards, as a store without order may.
+    pub fn backwards(mut self) -> Self {
+        self.capabilities.list_order = ListOrder::Unordered;
+        self
     }
 
     /// How often an operation took effect.
@@ -100,7 +108,7 @@ impl fmt::Debug for Faulty {
 #[async_trait]
 impl Storage for Faulty {
     fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+        &self.capabilities
     }
 
     fn url(&self) -> &str {
@@ -110,7 +118,17 @@ impl Storage for Faulty {
     fn list(&self, request: ListRequest) -> PageStream {
         let this = self.clone();
         let last = Arc::new(Mutex::new(ObjectKey::new("-").unwrap()));
-        let pages = self.inner.list(request);
+        let mut pages = self.inner.list(request);
+        if self.capabilities.list_order == ListOrder::Unordered {
+            let all = pages.collect::<Vec<_>>();
+            let backwards = async move {
+                let mut pages = all.await;
+                pages.reverse();
+                pages.iter_mut().flatten().for_each(|page| page.objects.reverse());
+                futures_util::stream::iter(pages)
+            };
+            pages = Box::pin(futures_util::stream::once(backwards).flatten());
+        }
         Box::pin(pages.then(move |page| {
             let (this, last) = (this.clone(), Arc::clone(&last));
             async move {

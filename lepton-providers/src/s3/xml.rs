@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use lepton_core::{Error, ErrorKind, Result};
+use memchr::{memchr, memchr2, memmem};
 
 /// The deepest nesting that S3 could need, with room.
 const DEEPEST: usize = 16;
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
 
     fn content(&mut self, element: &mut Element<'a>, full_name: &[u8], depth: usize) -> Result<()> {
         loop {
-            let Some(at) = self.rest.iter().position(|byte| *byte == b'<' || *byte == b'&') else {
+            let Some(at) = memchr2(b'<', b'&', self.rest) else {
                 return Err(self.wrong("no end of an element"));
             };
             let (text, rest) = self.rest.split_at(at);
@@ -143,7 +144,10 @@ impl<'a> Reader<'a> {
 
     /// What stands before `end`, which is passed too.
     fn take_past(&mut self, end: &[u8]) -> Result<&'a [u8]> {
-        let found = self.rest.windows(end.len()).position(|window| window == end);
+        let found = match end {
+            [byte] => memchr(*byte, self.rest),
+            _ => memmem::find(self.rest, end),
+        };
         let Some(at) = found else { return Err(self.wrong("something without an end")) };
         let (taken, rest) = self.rest.split_at(at);
         self.rest = rest.get(end.len()..).unwrap_or_default();

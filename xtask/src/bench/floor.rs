@@ -12,7 +12,7 @@ use crate::process::program;
 
 /// Sends one file with and without hashing it.
 pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>> {
-    let floor = build()?;
+    let floor = executable("floor")?;
     let (mut sink, address) = start_sink(&floor)?;
     let measured =
         [("raw socket loop", None), ("raw socket loop with SHA-256", Some("--sha256"))].map(|(tool, option)| {
@@ -35,13 +35,13 @@ pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>>
 }
 
 /// Cargo puts a benchmark under a name with a hash, and says which.
-fn build() -> Result<PathBuf> {
-    let mut command = program("cargo", &["bench", "--locked", "--bench", "floor", "--no-run"]);
+pub(super) fn executable(name: &str) -> Result<PathBuf> {
+    let mut command = program("cargo", &["bench", "--locked", "--bench", name, "--no-run"]);
     let built = command.output().context("cannot run cargo")?;
     let said = String::from_utf8_lossy(&built.stderr);
     let path =
         said.lines().find_map(|line| line.trim().strip_prefix("Executable")?.split_once('(')?.1.strip_suffix(')'));
-    let path = path.with_context(|| format!("cargo built no benchmark `floor`:\n{said}"))?;
+    let path = path.with_context(|| format!("cargo built no benchmark `{name}`:\n{said}"))?;
     Ok(crate::process::root().join(path))
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask bench transfer`: Lepton beside rclone and s5cmd, in one run and
-//! against the same servers, and the table in `docs/benchmarks.md`.
+//! `cargo xtask bench transfer` and `… sync`: Lepton beside rclone and s5cmd, in one
+//! run and against the same servers, and the tables in `docs/benchmarks.md`.
 //!
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
@@ -7,11 +7,13 @@
 //! - `sink`: a server that keeps nothing
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
+//! - `sync`: two buckets that are the same
 
 mod floor;
 mod measure;
 mod set;
 mod sink;
+mod sync;
 mod table;
 mod tools;
 
@@ -33,11 +35,13 @@ struct Options {
     sets: Vec<&'static Set>,
 }
 
-/// `cargo xtask bench transfer [--rounds N] [--set NAME]…`
+/// `cargo xtask bench transfer [--rounds N] [--set NAME]…` and
+/// `cargo xtask bench sync [--rounds N] [--objects N]…`
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     let options = match arguments.split_first() {
         Some((&"transfer", rest)) => Options::parse(rest)?,
-        _ => bail!("there is one benchmark: `cargo xtask bench transfer [--rounds N] [--set NAME]…`"),
+        Some((&"sync", rest)) => return sync::command(rest),
+        _ => bail!("there are two benchmarks, `transfer` and `sync`; `cargo xtask help` has their options"),
     };
     let tools = Tools::prepare()?;
     let servers = services::start()?;

@@ -13,8 +13,8 @@ use crate::process::{machine, root};
 const PAGE: &str = "docs/benchmarks.md";
 const END: &str = "<!-- end -->\n";
 
-fn begin(set: &str) -> String {
-    format!("<!-- written by `cargo xtask bench transfer --set {set}` -->\n")
+fn begin(command: &str) -> String {
+    format!("<!-- written by `{command}` -->\n")
 }
 
 pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
@@ -37,23 +37,34 @@ pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Re
     }
     text.push_str("```\n");
     println!("\n{text}");
+    place(&format!("cargo xtask bench transfer --set {}", set.name), &text)
+}
+
+/// Puts a table between the marks of the command that wrote it.
+pub(super) fn place(command: &str, text: &str) -> Result<()> {
     let page = root().join(PAGE);
     let old = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
-    let new = replace(&old, set.name, &text);
-    let new = new.with_context(|| format!("{PAGE} lacks the mark {}", begin(set.name).trim_end()))?;
+    let new = replace(&old, command, text);
+    let new = new.with_context(|| format!("{PAGE} lacks the mark {}", begin(command).trim_end()))?;
     fs::write(&page, new).with_context(|| format!("cannot write {PAGE}"))
+}
+
+/// The medians of seconds on the clock, CPU seconds and MiB.
+pub(super) fn medians(samples: &[Sample]) -> [f64; 3] {
+    let of = |value: fn(&Sample) -> f64| median(samples.iter().map(value).collect());
+    [of(|s| s.wall), of(|s| s.cpu), of(|s| s.memory)]
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes of a benchmark are far below 2^53")]
 fn cells(row: &Row) -> String {
-    let of = |value: fn(&Sample) -> f64| median(row.samples.iter().map(value).collect());
+    let [wall, cpu, memory] = medians(&row.samples);
     let gib = row.bytes as f64 / f64::from(1 << 30);
-    format!("{:.2} | {:.1} | {:.0}", of(|s| s.cpu) / gib, of(|s| s.wall), of(|s| s.memory))
+    format!("{:.2} | {wall:.1} | {memory:.0}", cpu / gib)
 }
 
 /// The command without the folder of its program, which differs from machine to
 /// machine.
-fn without_folder(command: &str) -> &str {
+pub(super) fn without_folder(command: &str) -> &str {
     let (program, _) = command.split_once(' ').unwrap_or((command, ""));
     &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
 }
@@ -69,8 +80,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn replace(page: &str, set: &str, text: &str) -> Option<String> {
-    let begin = begin(set);
+fn replace(page: &str, command: &str, text: &str) -> Option<String> {
+    let begin = begin(command);
     let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{begin}{text}{END}{after}"))

