@@ -1,6 +1,7 @@
 //! Listing a side ahead of the work, in strictly ascending order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lepton_core::{
@@ -10,10 +11,18 @@ use lepton_core::{
 use tokio::sync::mpsc;
 
 use crate::run::Run;
+use crate::shard::Shards;
 use crate::sort::Sorter;
 
 /// Pages that are fetched ahead.
 const AHEAD: usize = 2;
+
+/// Pages after which it is decided whether a listing is worth being cut.
+const SAMPLE: u32 = 4;
+
+/// A store that takes longer for a page is asked for several ranges at once: while
+/// it does not answer, it might as well.
+const SLOW: Duration = Duration::from_millis(8);
 
 /// Objects that are sent at once, where they do not come in pages.
 const PAGE: usize = 1000;
@@ -37,14 +46,14 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Side::Source => "source",
             Side::Destination => "destination",
         }
     }
 
-    fn of(self, run: &Run) -> &Location {
+    pub(crate) fn of(self, run: &Run) -> &Location {
         match self {
             Side::Source => &run.options.source,
             Side::Destination => &run.options.destination,
@@ -58,7 +67,7 @@ pub(crate) fn start(run: &Arc<Run>, side: Side, after: Option<ObjectKey>) -> Pag
     let (send, receive) = mpsc::channel(AHEAD);
     let run = Arc::clone(run);
     drop(run.env.clone().spawn_task(async move {
-        let listing = Listing { run: &run, side, send };
+        let listing = Listing { run, side, send };
         let end = match listing.list(after).await {
             Ok(()) => Ok(Page::End),
             Err(error) => Err(error.with_context("side", side.name())),
@@ -76,19 +85,19 @@ pub(crate) fn uncount(run: &Run, object: &ObjectMeta) {
     run.counters.sub(|c| &c.listed_bytes, object.size);
 }
 
-struct Listing<'a> {
-    run: &'a Run,
+struct Listing {
+    run: Arc<Run>,
     side: Side,
     send: mpsc::Sender<Result<Page>>,
 }
 
-impl Listing<'_> {
+impl Listing {
     async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
-        let folder = self.side.of(self.run).folder();
+        let folder = self.side.of(&self.run).folder();
         let nothing_before = after.is_none();
         let mut failures = 0;
         let mut found = false;
-        let ordered = self.side.of(self.run).storage().capabilities().list_order == ListOrder::Bytes;
+        let ordered = self.side.of(&self.run).storage().capabilities().list_order == ListOrder::Bytes;
         loop {
             let before = after.clone();
             let listed = if ordered {
@@ -106,7 +115,7 @@ impl Listing<'_> {
                 return Err(error);
             }
             self.run.counters.add(|c| &c.retries, 1);
-            crate::retry::wait(self.run, failures, &error).await?;
+            crate::retry::wait(&self.run, failures, &error).await?;
         }
         // Of an empty source a mirror would leave nothing: then one object is not
         // looked for in its place.
@@ -130,9 +139,28 @@ impl Listing<'_> {
         if let Some(key) = after {
             request = request.start_after(key.to_bytes());
         }
-        let mut pages = self.side.of(self.run).storage().list(request);
-        while let Some(page) = pages.next().await {
+        let mut pages = self.side.of(&self.run).storage().list(request);
+        let (mut seen, mut waited) = (0, Duration::ZERO);
+        loop {
+            let asked = self.run.env.uptime();
+            let Some(page) = pages.next().await else { return Ok(()) };
+            waited += self.run.env.uptime().saturating_sub(asked);
             let objects = page?.objects;
+            if !self.hand_on(folder, objects, after, found).await? {
+                return Ok(());
+            }
+            seen += 1;
+            if seen == SAMPLE && waited > SLOW * SAMPLE {
+                return self.by_ranges(folder, after, found).await;
+            }
+        }
+    }
+
+    /// Sends what lies behind `after`, several ranges of it being listed at once.
+    async fn by_ranges(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
+        let start = after.as_ref().map_or(folder.as_bytes(), ObjectKey::as_bytes);
+        let mut shards = Shards::start(&self.run, self.side, folder, start).await?;
+        while let Some(objects) = shards.next(&self.run).await? {
             if !self.hand_on(folder, objects, after, found).await? {
                 return Ok(());
             }
@@ -145,7 +173,7 @@ impl Listing<'_> {
     async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let env = &self.run.env;
         let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
-        let mut pages = self.side.of(self.run).storage().list(ListRequest::new().prefix(folder.clone()));
+        let mut pages = self.side.of(&self.run).storage().list(ListRequest::new().prefix(folder.clone()));
         while let Some(page) = pages.next().await {
             let (mut objects, behind) = (page?.objects, after.clone());
             objects.retain(|object| behind.as_ref().is_none_or(|behind| *behind < object.key));
@@ -212,7 +240,7 @@ impl Listing<'_> {
 
     /// A source that names one object instead of a folder.
     async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
-        let place = self.side.of(self.run);
+        let place = self.side.of(&self.run);
         if folder.is_empty() || place.path().ends_with(b"/") {
             return Ok(None);
         }

@@ -56,6 +56,40 @@ async fn a_listing_without_order_that_fails_half_way_begins_again() {
     assert_same(&from, &to).await;
 }
 
+/// A store that takes its time for each page, and fails at one of them.
+fn slow(store: &MemoryStorage, fails_at: usize) -> Faulty {
+    let mut pages = 0;
+    Faulty::new(store, move |call, _| {
+        pages += usize::from(call == "list");
+        match call {
+            "list" if pages == fails_at => Some(Fault::Fail(ErrorKind::Unavailable, Retry::Now)),
+            "list" => Some(Fault::Slow(12)),
+            _ => None,
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_is_listed_by_ranges_and_nothing_is_lost() {
+    for flat in [true, false] {
+        for fails_at in [0, 3, 20, 25] {
+            let (from, to) = stores();
+            for i in 0..15_000 {
+                let name = if flat { format!("in/object-{i:08}") } else { format!("in/f{:03}/{i}", i / 70) };
+                from.write(&key(&name), bytes(1, 1)).await.unwrap();
+            }
+            let source = slow(&from, fails_at);
+            let place = Location::new(Arc::new(source.clone()), "in");
+            let target = Location::new(shared(&to), "in");
+            let report = Transfer::builder().from(place).to(target).build().unwrap().run().await.unwrap();
+            assert_eq!((report.status, report.objects), (Status::Complete, 15_000), "{flat} {fails_at}");
+            assert_eq!(report.retries, u64::from(fails_at > 0), "{flat} {fails_at}");
+            assert!(source.count("list") > 20, "not one after the other: {}", source.count("list"));
+            assert_same(&from, &to).await;
+        }
+    }
+}
+
 fn listed(from: &MemoryStorage, to: &MemoryStorage, list: &Path) -> TransferBuilder {
     let (from, to) = (Location::new(shared(from), "in"), Location::new(shared(to), "out"));
     Transfer::builder().from(from).to(to).from_list(list)

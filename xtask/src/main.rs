@@ -32,7 +32,7 @@ cargo xtask COMMAND
   fuzz [--seconds N] [TARGET…]
                   every parser under libFuzzer, 60 s each; what fails is kept
                   in fuzz/artifacts
-  bench sync [--rounds N] [--objects N]…
+  bench sync [--rounds N] [--objects N[@MS]]…
                   two buckets that are the same, side by side with the same
                   programs; writes its table there too
   build-cost      cold builds of the façade against their limits; writes

@@ -21,6 +21,8 @@ pub enum Fault {
     Fail(ErrorKind, Retry),
     /// It does what it should, and the answer is lost.
     LoseReply,
+    /// It takes so many milliseconds longer.
+    Slow(u64),
     /// Something is done to the store just before it.
     Meddle(fn(&MemoryStorage)),
 }
@@ -86,6 +88,10 @@ impl Faulty {
                 call.await?;
                 let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(Retry::Now);
                 Err(lost.with_effect(Effect::Unknown).with_operation(operation).with_context("key", key))
+            }
+            Some(Fault::Slow(milliseconds)) => {
+                super::pause(milliseconds).await;
+                call.await
             }
             Some(Fault::Meddle(meddle)) => {
                 meddle(&self.inner);

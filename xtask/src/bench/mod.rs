@@ -36,7 +36,7 @@ struct Options {
 }
 
 /// `cargo xtask bench transfer [--rounds N] [--set NAME]…` and
-/// `cargo xtask bench sync [--rounds N] [--objects N]…`
+/// `cargo xtask bench sync [--rounds N] [--objects N[@MILLISECONDS]]…`
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     let options = match arguments.split_first() {
         Some((&"transfer", rest)) => Options::parse(rest)?,

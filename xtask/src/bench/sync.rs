@@ -22,23 +22,24 @@ const MOST_FOR_PEERS: u64 = 1_000_000;
 
 /// Measures these numbers of objects.
 pub(super) fn command(arguments: &[&str]) -> Result<()> {
-    let (mut rounds, mut sizes) = (5, Vec::new());
+    let (mut rounds, mut cases) = (5, Vec::new());
     for pair in arguments.chunks(2) {
         match pair {
             ["--rounds", number] => rounds = number.parse().context("--rounds takes a number")?,
-            ["--objects", number] => sizes.push(number.parse().context("--objects takes a number")?),
-            _ => bail!("bench sync takes --rounds N and --objects N, not {:?}", pair.join(" ")),
+            ["--objects", case] => cases.push(parse(case).context("--objects takes N or N@MILLISECONDS")?),
+            _ => bail!("bench sync takes --rounds N and --objects N[@MILLISECONDS], not {:?}", pair.join(" ")),
         }
     }
-    if sizes.is_empty() {
-        sizes = vec![10_000, 100_000, 1_000_000, 10_000_000];
+    if cases.is_empty() {
+        cases = vec![(10_000, 0), (100_000, 0), (1_000_000, 0), (10_000_000, 0), (1_000_000, 40)];
     }
     let (tools, listing) = (Tools::prepare()?, executable("listing")?);
     let mut text = format!("Medians of {rounds} rounds on {}; {}.\n\n", machine(), tools.versions()?.join(", "));
-    text.push_str("| objects | program | seconds | CPU seconds | peak memory, MiB |\n|---:|---|---:|---:|---:|\n");
+    text.push_str("| objects | answers take | program | seconds | CPU seconds | peak memory, MiB |\n");
+    text.push_str("|---:|---:|---|---:|---:|---:|\n");
     let mut commands = Vec::new();
-    for objects in sizes {
-        let server = Server::start(&listing, objects)?;
+    for (objects, delay) in cases {
+        let server = Server::start(&listing, objects, delay)?;
         let able: Vec<Tool> =
             Tool::ALL.into_iter().filter(|tool| *tool == Tool::Lepton || objects <= MOST_FOR_PEERS).collect();
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); able.len()];
@@ -46,16 +47,16 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
             for turn in 0..able.len() {
                 let at = (round + turn) % able.len();
                 let mut command = server.command(able[at], &tools)?;
-                if round == 0 && objects == 1_000_000 {
+                if round == 0 && (objects, delay) == (1_000_000, 0) {
                     commands.push(shown(&command));
                 }
                 let sample = measure::run(&mut command)?;
-                println!("{objects} objects: {} round {}: {sample}", able[at].name(), round + 1);
+                println!("{objects} objects, {delay} ms: {} round {}: {sample}", able[at].name(), round + 1);
                 samples[at].push(sample);
             }
         }
         for (at, (tool, samples)) in able.iter().zip(&samples).enumerate() {
-            let first = if at == 0 { objects.to_string() } else { String::new() };
+            let first = if at == 0 { format!("{objects} | {delay} ms") } else { "|".to_owned() };
             let [wall, cpu, memory] = table::medians(samples);
             writeln!(text, "| {first} | {} | {wall:.2} | {cpu:.2} | {memory:.0} |", tool.name())?;
         }
@@ -69,6 +70,12 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
     table::place("cargo xtask bench sync", &text)
 }
 
+/// A number of objects, and how many milliseconds each answer takes.
+fn parse(case: &str) -> Option<(u64, u64)> {
+    let (objects, delay) = case.split_once('@').unwrap_or((case, "0"));
+    Some((objects.parse().ok()?, delay.parse().ok()?))
+}
+
 /// The synthetic server, running.
 struct Server {
     process: Child,
@@ -76,9 +83,9 @@ struct Server {
 }
 
 impl Server {
-    fn start(program: &Path, objects: u64) -> Result<Self> {
+    fn start(program: &Path, objects: u64, delay: u64) -> Result<Self> {
         let mut command = Command::new(program);
-        command.arg(objects.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([objects, delay].map(|number| number.to_string())).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("cannot start the synthetic server")?;
         let mut endpoint = String::new();
         BufReader::new(process.stdout.take().context("the server has an output")?).read_line(&mut endpoint)?;

@@ -1,0 +1,125 @@
+//! Where to cut a key space, found by a few requests: at folders if there are some,
+//! else at the first character by which the keys to come differ.
+
+use futures_util::StreamExt as _;
+use lepton_core::{KeyPrefix, ListPage, ListRequest, Result, SharedStorage};
+
+/// The most cuts.
+const MOST: usize = 64;
+
+/// Pages of folders that are looked at.
+const PAGES: usize = 10;
+
+/// How deep to follow a folder that is the only one.
+const DEEPEST: usize = 16;
+
+/// Names behind `after`, ascending, between which keys lie: a range is what is
+/// greater than one and not greater than the next. Few or none if the keys tell
+/// nothing.
+pub(crate) async fn split(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut cuts = at_folders(storage, folder, after).await?;
+    if cuts.is_empty() {
+        cuts = at_characters(storage, folder, after).await?;
+    }
+    cuts.retain(|cut| &cut[..] > after);
+    let step = cuts.len().div_ceil(MOST).max(1);
+    Ok(cuts.into_iter().step_by(step).collect())
+}
+
+/// The folders to come, below the first that is not alone.
+async fn at_folders(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut inside = folder.clone();
+    for _ in 0..DEEPEST {
+        let request = ListRequest::new().prefix(inside.clone()).delimiter(b'/').start_after(after.to_vec());
+        let mut pages = storage.list(request).take(PAGES);
+        let mut found = Vec::new();
+        let mut objects = 0;
+        while let Some(page) = pages.next().await {
+            let ListPage { objects: beside, prefixes, .. } = page?;
+            objects += beside.len();
+            found.extend(prefixes);
+        }
+        match found.as_slice() {
+            [only] if objects == 0 && *only != inside => inside = only.clone(),
+            found => return Ok(found.iter().map(|prefix| prefix.as_bytes().to_vec()).collect()),
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The characters by which the keys to come differ first.
+async fn at_characters(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
+    // Keys that part from `after` at one character are also beyond it at each later
+    // one, so the first is found by halving.
+    let (mut low, mut high) = (folder.as_bytes().len(), after.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        match next_of(after, middle) {
+            Some(probe) if first(storage, folder, &probe).await?.is_some() => high = middle,
+            _ => low = middle + 1,
+        }
+    }
+    let mut cuts = Vec::new();
+    let Some(mut probe) = next_of(after, low) else { return Ok(cuts) };
+    while let Some(key) = first(storage, folder, &probe).await? {
+        let (Some(cut), Some(next)) = (key.get(..=low), next_of(&key, low)) else { break };
+        cuts.push(cut.to_vec());
+        probe = next;
+        if cuts.len() == MOST {
+            break;
+        }
+    }
+    Ok(cuts)
+}
+
+/// The key up to this character, with the next one in its place; only for ASCII, as
+/// stores want names of whole characters.
+fn next_of(key: &[u8], at: usize) -> Option<Vec<u8>> {
+    let (stem, character) = (key.get(..at)?, *key.get(at)?);
+    let is_text = std::str::from_utf8(stem).is_ok() && (b' '..b'~').contains(&character);
+    is_text.then(|| [stem, &[character + 1]].concat())
+}
+
+/// The first key behind a name.
+async fn first(storage: &SharedStorage, folder: &KeyPrefix, name: &[u8]) -> Result<Option<Vec<u8>>> {
+    let request = ListRequest::new().prefix(folder.clone()).start_after(name.to_vec()).page_size(1);
+    let page = storage.list(request).next().await.transpose()?;
+    Ok(page.and_then(|page| Some(page.objects.first()?.key.as_bytes().to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use lepton_core::{MemoryStorage, ObjectKey, StorageExt as _};
+
+    async fn cuts(keys: impl IntoIterator<Item = String>, folder: &str, after: &str) -> Vec<String> {
+        let store = MemoryStorage::new();
+        for key in keys {
+            store.write(&ObjectKey::try_from(&*key).unwrap(), bytes::Bytes::from_static(b"x")).await.unwrap();
+        }
+        let storage: SharedStorage = Arc::new(store);
+        let cuts = split(&storage, &folder.into(), after.as_bytes()).await.unwrap();
+        cuts.into_iter().map(|cut| String::from_utf8(cut).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn folders_are_where_to_cut() {
+        let keys = || (0..300).map(|i| format!("in/top/f{:02}/{i}", i / 10));
+        let found = cuts(keys(), "in/", "in/top/f03/35").await;
+        assert_eq!(found.first().map(String::as_str), Some("in/top/f04/"));
+        assert_eq!(found.len(), 26);
+        let many = cuts((0..5000).map(|i| format!("f{i:04}/x")), "", "f0000/x").await;
+        assert!(many.len() > 30 && many.len() <= MOST, "{}", many.len());
+        assert!(many.is_sorted());
+    }
+
+    #[tokio::test]
+    async fn without_folders_the_first_character_that_differs_is() {
+        let found = cuts((0..1000).map(|i| format!("in/object-{i:07}")), "in/", "in/object-0000012").await;
+        assert_eq!(found, (1..10).map(|i| format!("in/object-00001{i}").replace("00001", "0000")).collect::<Vec<_>>());
+        assert!(cuts(["a".into(), "b".into()], "", "b").await.is_empty());
+        assert!(cuts(["ü1".into(), "ü2".into()], "", "ü1").await.len() <= 1);
+    }
+}
