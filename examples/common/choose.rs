@@ -72,6 +72,12 @@ pub(crate) struct Choose {
     /// Delete nothing at all if more than this share of the destination would go.
     #[arg(long, value_name = "PERCENT", default_value = "10")]
     max_delete_percent: u8,
+    /// Copy what is about to be replaced or deleted to this prefix of the destination.
+    #[arg(long, value_name = "PREFIX")]
+    backup_prefix: Option<String>,
+    /// Record the tree hash of each object in its metadata; reads each once more.
+    #[arg(long)]
+    record_digest: bool,
     /// Begin no further object once so many bytes are taken in hand.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_transfer: Option<u64>,
@@ -124,6 +130,8 @@ impl Choose {
         settings.delete_excluded = self.delete_excluded;
         settings.max_delete = self.max_delete;
         settings.max_delete_percent = self.max_delete_percent;
+        settings.backup_prefix.clone_from(&self.backup_prefix);
+        settings.record_digest = self.record_digest;
         settings.max_transfer = self.max_transfer;
         settings.max_duration = self.max_duration;
     }

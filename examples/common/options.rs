@@ -25,6 +25,12 @@ pub(crate) struct Options {
     /// How much memory data may take.
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size)]
     memory: u64,
+    /// How many bytes a second may be read, in all.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    bandwidth: Option<u64>,
+    /// How many requests a second may be made.
+    #[arg(long, value_name = "N")]
+    requests_per_second: Option<u64>,
     /// What to do with metadata that the destination cannot keep.
     #[arg(long, value_enum, default_value = "keep")]
     metadata: WhatMetadata,
@@ -76,6 +82,8 @@ impl Options {
         settings.concurrency = self.concurrency;
         settings.part_size = self.part_size;
         settings.memory = self.memory;
+        settings.bandwidth = self.bandwidth;
+        settings.requests_per_second = self.requests_per_second;
         settings.fail_fast = self.fail_fast;
         settings.max_failures = self.max_failures;
         settings.attempts = self.attempts;

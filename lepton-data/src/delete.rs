@@ -12,6 +12,7 @@ use lepton_core::journal::Replay;
 use lepton_core::{DeleteRequest, EnvExt as _, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support};
 use tokio::sync::mpsc;
 
+use crate::backup;
 use crate::options::TransferSettings;
 use crate::resume::extra_of;
 use crate::retry::attempts;
@@ -131,13 +132,24 @@ async fn still_extra(run: &Run, key: &ObjectKey, there: &ObjectMeta, ask: bool, 
             Err(error) => return Err(error),
         }
     }
-    if conditional && there.etag.is_some() {
-        return Ok(true);
+    // A backup is of what was listed, and of nothing that is gone.
+    let backed_up = run.options.settings.backup_prefix.is_some();
+    let asks_itself = conditional && there.etag.is_some() && !backed_up;
+    if !asks_itself && !is_as_listed(run, there).await? {
+        return Ok(false);
     }
+    match backup::keep(run, there).await {
+        // Somebody else has deleted it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        kept => kept.map(|()| true),
+    }
+}
+
+/// Whether the object is there as it was listed; `false` if it is gone.
+async fn is_as_listed(run: &Run, there: &ObjectMeta) -> Result<bool> {
     match attempts(run, true, || run.destination().head(&there.key, HeadOptions::new())).await {
         Ok(now) if now.meta.etag == there.etag && now.meta.size == there.size => Ok(true),
         Ok(_) => Err(Error::new(ErrorKind::PreconditionFailed, CHANGED).with_context("key", &there.key)),
-        // Somebody else has deleted it.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

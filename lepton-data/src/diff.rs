@@ -20,8 +20,8 @@ use crate::run::Run;
 pub enum Reason {
     /// The destination has none of that name.
     New,
-    /// What is there is replaced in any case, or was written by an earlier run of
-    /// this transfer.
+    /// Whatever is there is replaced in any case, so that nobody may have looked; or
+    /// it was written by an earlier run of this transfer.
     Overwrite,
     /// What is there has another size.
     Size,

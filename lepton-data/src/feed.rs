@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use tokio::sync::mpsc::Receiver;
 
+use crate::backup;
 use crate::compare::Answer;
 use crate::keys;
 use crate::list;
@@ -46,6 +47,7 @@ pub(crate) struct Feed {
     /// Objects up to here may be written by this run, as the journal knows.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
+    kept: BTreeSet<ObjectKey>,
 }
 
 impl Feed {
@@ -61,6 +63,7 @@ impl Feed {
             announced: resumed.started.clone(),
             started: resumed.started,
             uploads: resumed.uploads,
+            kept: resumed.kept,
         }
     }
 
@@ -112,6 +115,7 @@ impl Feed {
                     _ => None,
                 }
             }
+            Found::Extra(there) if backup::holds(&self.run, &there.key) => None,
             Found::Extra(there) => {
                 let key = self.names.at_source(&there.key);
                 let name = self.names.name(&key);
@@ -157,11 +161,16 @@ impl Feed {
         let key = source.key.clone();
         let (entry, verdict) = self.names.entry(source, there);
         let entry = Box::new(entry);
+        let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {
+            true => Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the backups")),
+            false => Ok(()),
+        });
         if let Err(error) = verdict {
             return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), listed };
         }
         let maybe_written = self.started.as_ref().is_some_and(|started| key <= *started);
-        let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written };
+        let kept = self.kept.remove(&key);
+        let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written, kept };
         match self.at_a_glance(&entry, &earlier) {
             Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, listed },
             None => Next::Object { entry, earlier, listed },

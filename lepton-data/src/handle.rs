@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lepton_core::{Result, Task};
 
+use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::run::Run;
@@ -20,9 +21,12 @@ pub struct TransferHandle {
     task: Option<Task<Result<Report>>>,
 }
 
-/// Pauses and cancels a run from elsewhere, such as a signal handler.
+/// Pauses, slows and cancels a run from elsewhere, such as a signal handler.
 #[derive(Debug, Clone)]
-pub struct Steering(Control);
+pub struct Steering {
+    control: Control,
+    bandwidth: Arc<Pace>,
+}
 
 impl TransferHandle {
     pub(crate) fn new(run: Arc<Run>, task: Task<Result<Report>>) -> Self {
@@ -45,6 +49,12 @@ impl TransferHandle {
         self.steering().resume();
     }
 
+    /// Sets how many bytes a second may be read of the source, from now on; `None` is
+    /// as many as there are.
+    pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.steering().set_bandwidth(bytes_per_second);
+    }
+
     /// Lets the parts on their way end, writes the journal and ends the run with
     /// [`Status::Cancelled`](crate::Status::Cancelled). The same transfer on the
     /// same journal goes on.
@@ -54,7 +64,7 @@ impl TransferHandle {
 
     /// A handle that can be given away.
     pub fn steering(&self) -> Steering {
-        Steering(self.run.control.clone())
+        Steering { control: self.run.control.clone(), bandwidth: Arc::clone(&self.run.bandwidth) }
     }
 
     /// Waits for the end of the run, reporting progress each `every` to `watch`.
@@ -88,17 +98,22 @@ impl TransferHandle {
 impl Steering {
     /// As [`TransferHandle::pause`].
     pub fn pause(&self) {
-        self.0.set(Wish::Pause);
+        self.control.set(Wish::Pause);
     }
 
     /// As [`TransferHandle::resume`].
     pub fn resume(&self) {
-        self.0.set(Wish::Run);
+        self.control.set(Wish::Run);
+    }
+
+    /// As [`TransferHandle::set_bandwidth`].
+    pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.bandwidth.set(bytes_per_second);
     }
 
     /// As [`TransferHandle::cancel`].
     pub fn cancel(&self) {
-        self.0.set(Wish::Cancel);
+        self.control.set(Wish::Cancel);
     }
 }
 

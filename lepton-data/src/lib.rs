@@ -5,6 +5,8 @@
 //! the stages, one file each: list, plan, diff, read, checksum, write, commit,
 //! report. [`verify`] proves a manifest against a destination later.
 
+mod backup;
+mod checked;
 mod checksum;
 mod commit;
 mod compare;
@@ -19,6 +21,7 @@ mod manifest;
 mod merge;
 mod object;
 mod options;
+mod pace;
 mod plan;
 mod preview;
 mod progress;

@@ -142,6 +142,7 @@ impl Listing {
         let mut pages = self.side.of(&self.run).storage().list(request);
         let (mut seen, mut waited) = (0, Duration::ZERO);
         loop {
+            self.run.requests.take(1).await;
             let asked = self.run.env.uptime();
             let Some(page) = pages.next().await else { return Ok(()) };
             waited += self.run.env.uptime().saturating_sub(asked);
@@ -174,7 +175,9 @@ impl Listing {
         let env = &self.run.env;
         let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
         let mut pages = self.side.of(&self.run).storage().list(ListRequest::new().prefix(folder.clone()));
-        while let Some(page) = pages.next().await {
+        loop {
+            self.run.requests.take(1).await;
+            let Some(page) = pages.next().await else { break };
             let (mut objects, behind) = (page?.objects, after.clone());
             objects.retain(|object| behind.as_ref().is_none_or(|behind| *behind < object.key));
             let pushed = env

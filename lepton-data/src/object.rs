@@ -6,11 +6,12 @@ use lepton_core::{
     CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result, Upload,
 };
 
+use crate::backup;
 use crate::checksum::{check_source, combine, extra_crc};
 use crate::commit;
-use crate::diff::{Verdict, decide};
+use crate::diff::{Verdict, decide, look};
 use crate::manifest::ManifestEntry;
-use crate::plan::{Entry, Layout, Pin};
+use crate::plan::{Entry, Layout, Pin, There};
 use crate::read::{self, Source, is_source, side};
 use crate::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::resume::{Note, OpenUpload, UploadPlan};
@@ -24,6 +25,8 @@ pub(crate) struct Earlier {
     pub(crate) upload: Option<OpenUpload>,
     /// It may have written the object.
     pub(crate) maybe_written: bool,
+    /// It has kept what the object replaces.
+    pub(crate) kept: bool,
 }
 
 /// How an object ended.
@@ -52,7 +55,7 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
     }
     let mut again = 0;
     loop {
-        let error = match once(&run, &entry, &mut earlier).await {
+        let error = match once(&run, &mut entry, &mut earlier).await {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
@@ -100,8 +103,11 @@ fn existing_outcome(run: &Run, error: &Error) -> Option<Outcome> {
     (skip && error.kind() == ErrorKind::AlreadyExists).then_some(Outcome::Skipped)
 }
 
-async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Outcome> {
+async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Result<Outcome> {
     let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+    if run.options.settings.backup_prefix.is_some() {
+        look(run, entry).await?;
+    }
     let (reason, precondition) = match decide(run, entry, layout, earlier.maybe_written).await? {
         Verdict::Copy { reason, precondition } => (reason, precondition),
         left => {
@@ -116,6 +122,14 @@ async fn once(run: &Arc<Run>, entry: &Entry, earlier: &mut Earlier) -> Result<Ou
             });
         }
     };
+    if let There::Present(there) = &entry.there
+        && run.options.settings.backup_prefix.is_some()
+        && !earlier.kept
+    {
+        backup::keep(run, there).await?;
+        run.log.note_durably(&Note::Kept { key: entry.source.key.clone() }).await?;
+        earlier.kept = true;
+    }
     let (sent, roots) = if layout.multipart {
         in_parts(run, entry, layout, &precondition, earlier.upload.take()).await?
     } else {

@@ -1,16 +1,15 @@
-//! Settings of a transfer: raw as a user writes them, checked as the engine
-//! reads them.
+//! Settings of a transfer, as a user writes them.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::journal::Identity;
-use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, Sha256, SharedEnv, SystemEnv};
+use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, SharedEnv, SystemEnv};
 use serde::{Deserialize, Serialize};
 
+use crate::checked::{Options, check_settings, check_stores};
 use crate::compare::Compare;
-use crate::filter::{Filter, Filters};
+use crate::filter::Filters;
 use crate::transfer::Transfer;
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -68,6 +67,13 @@ pub struct TransferSettings {
     pub part_size: u64,
     /// How many bytes the run may hold in memory. Default 128 MiB.
     pub memory: u64,
+    /// How many bytes a second may be read of the source, in all. It can be changed
+    /// while the run is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
+    /// How many requests a second may be made, listings included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u64>,
     /// What to do with objects that are there already.
     pub existing: Existing,
     /// By what objects that are there already are compared with the source, where
@@ -91,6 +97,15 @@ pub struct TransferSettings {
     /// Delete nothing at all if more than this share of the destination's objects
     /// would go, in per cent. Default 10.
     pub max_delete_percent: u8,
+    /// Before an object at the destination is replaced or deleted, copy it there: the
+    /// key behind the destination's folder, with this in front. What is kept is no
+    /// part of the transfer, and is never replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_prefix: Option<String>,
+    /// Record the tree hash of each object in its user metadata
+    /// (`lepton-sha256-tree`), so that later comparisons by checksum need not read
+    /// it. Each source object is read once more for it.
+    pub record_digest: bool,
     /// Begin no further object once so many bytes have been taken in hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_transfer: Option<u64>,
@@ -115,6 +130,8 @@ impl Default for TransferSettings {
             concurrency: NonZeroUsize::MIN.saturating_add(31),
             part_size: 8 * MIB,
             memory: MemoryBudget::DEFAULT,
+            bandwidth: None,
+            requests_per_second: None,
             existing: Existing::default(),
             compare: Compare::default(),
             time_window: Duration::from_secs(2),
@@ -123,6 +140,8 @@ impl Default for TransferSettings {
             delete_excluded: false,
             max_delete: None,
             max_delete_percent: 10,
+            backup_prefix: None,
+            record_digest: false,
             max_transfer: None,
             max_duration: None,
             metadata: Metadata::default(),
@@ -187,9 +206,10 @@ impl TransferBuilder {
     }
 
     /// Moves the objects that a file names instead of all: a name behind the source's
-    /// folder on each line, in any order, byte for byte as it is. The source is asked
-    /// for each and not listed; one that it has not is reported as failed. Filters
-    /// still apply. Not with `delete`.
+    /// folder on each line, in any order, byte for byte as it is. Lines end in a line
+    /// feed, with or without a carriage return before it. The source is asked for
+    /// each and not listed; one that it has not is reported as failed. Filters still
+    /// apply. Not with `delete`.
     pub fn from_list(mut self, file: impl Into<PathBuf>) -> Self {
         self.keys = Some(file.into());
         self
@@ -224,6 +244,10 @@ impl TransferBuilder {
         part_size: u64,
         /// How many bytes the run may hold in memory.
         memory: u64,
+        /// How many bytes a second may be read of the source, in all.
+        bandwidth: Option<u64>,
+        /// How many requests a second may be made, listings included.
+        requests_per_second: Option<u64>,
         /// What to do with objects that are there already.
         existing: Existing,
         /// By what objects that are there already are compared with the source.
@@ -240,6 +264,10 @@ impl TransferBuilder {
         max_delete: Option<u64>,
         /// Delete nothing at all if more than this share would go, in per cent.
         max_delete_percent: u8,
+        /// Before an object at the destination is replaced or deleted, copy it there.
+        backup_prefix: Option<String>,
+        /// Record the tree hash of each object in its user metadata.
+        record_digest: bool,
         /// Begin no further object once so many bytes have been taken in hand.
         max_transfer: Option<u64>,
         /// Begin no further object after so long.
@@ -282,106 +310,5 @@ impl TransferBuilder {
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })
-    }
-}
-
-fn check_settings(settings: &TransferSettings) -> Result<()> {
-    let part = settings.part_size;
-    if !part.is_power_of_two() || part < MIB {
-        return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
-    }
-    if settings.memory < 4 * MIB {
-        return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", settings.memory)));
-    }
-    if settings.max_delete_percent > 100 {
-        let percent = settings.max_delete_percent;
-        return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));
-    }
-    if settings.delete_excluded && !settings.delete {
-        return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
-    }
-    Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
-    Ok(())
-}
-
-fn check_stores(source: &Location, destination: &Location) -> Result<()> {
-    if source.storage().url() == destination.storage().url() {
-        let (from, to) = (source.folder(), destination.folder());
-        if from.as_bytes().starts_with(to.as_bytes()) || to.as_bytes().starts_with(from.as_bytes()) {
-            return Err(Error::invalid_input("source and destination overlap in the same store"));
-        }
-    }
-    for side in [source, destination] {
-        let capabilities = side.storage().capabilities();
-        if capabilities.retries {
-            let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
-            return Err(Error::unsupported(message));
-        }
-    }
-    Ok(())
-}
-
-/// Checked settings: what the engine reads.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    pub(crate) source: Location,
-    pub(crate) destination: Location,
-    pub(crate) settings: TransferSettings,
-    pub(crate) journal: Option<PathBuf>,
-    pub(crate) manifest: Option<PathBuf>,
-    pub(crate) plan: Option<PathBuf>,
-    pub(crate) keys: Option<PathBuf>,
-}
-
-impl Options {
-    /// What the journal belongs to: everything that changes bytes, names or
-    /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
-    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
-        let settings = &self.settings;
-        if let Some(plan) = plan {
-            let identity = serde_json::json!({
-                "plan": plan.to_string(),
-                "part_size": settings.part_size,
-                "metadata": settings.metadata,
-            });
-            return identity.as_object().cloned().unwrap_or_default();
-        }
-        let identity = serde_json::json!({
-            "source": self.source.storage().url(),
-            "source_folder": self.source.folder().to_string(),
-            "destination": self.destination.storage().url(),
-            "destination_folder": self.destination.folder().to_string(),
-            "part_size": settings.part_size,
-            "existing": settings.existing,
-            "compare": settings.compare,
-            "time_window": settings.time_window.as_secs_f64(),
-            "filters": settings.filters,
-            "delete": settings.delete,
-            "delete_excluded": settings.delete_excluded,
-            "metadata": settings.metadata,
-        });
-        let mut identity = identity.as_object().cloned().unwrap_or_default();
-        identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
-        identity
-    }
-
-    /// Where the manifest goes, if anywhere.
-    pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
-        self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_checked_and_unknown_names_list_the_known() {
-        let mut settings = TransferSettings { part_size: 3 * MIB, ..TransferSettings::default() };
-        assert!(check_settings(&settings).unwrap_err().to_string().contains("power of two"));
-        settings = TransferSettings { memory: 1, ..TransferSettings::default() };
-        assert!(check_settings(&settings).unwrap_err().to_string().contains("4 MiB"));
-        let error = serde_json::from_str::<TransferSettings>(r#"{"threads": 4}"#).unwrap_err();
-        assert!(error.to_string().contains("concurrency"), "{error}");
     }
 }

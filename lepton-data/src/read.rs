@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply, Hashing,
     HeadOptions, Leaf, LeafStream, Leaves, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage,
@@ -14,6 +14,7 @@ use lepton_core::{
 };
 
 use crate::checksum::{PieceDigest, agrees};
+use crate::pace::Pace;
 use crate::plan::Pin;
 use crate::progress::Counters;
 use crate::retry::attempts;
@@ -95,11 +96,21 @@ pub(crate) struct Piece {
     expected: Vec<StoredChecksum>,
     digest: Arc<Mutex<Option<PieceDigest>>>,
     counters: Arc<Counters>,
+    bandwidth: Arc<Pace>,
 }
 
 impl Piece {
-    pub(crate) fn new(source: Source, range: Range<u64>, extra: Option<Crc>, counters: Arc<Counters>) -> Self {
-        Self { source, range, extra, primed: Mutex::new(None), expected: Vec::new(), digest: Arc::default(), counters }
+    pub(crate) fn new(run: &Run, source: Source, range: Range<u64>, extra: Option<Crc>) -> Self {
+        Self {
+            source,
+            range,
+            extra,
+            primed: Mutex::new(None),
+            expected: Vec::new(),
+            digest: Arc::default(),
+            counters: Arc::clone(&run.counters),
+            bandwidth: Arc::clone(&run.bandwidth),
+        }
     }
 
     pub(crate) fn expecting(self, expected: Vec<StoredChecksum>) -> Self {
@@ -134,7 +145,8 @@ impl Piece {
 impl BodySource for Piece {
     fn open(&self) -> LeafStream {
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Box::pin(Hashed {
+        let bandwidth = Arc::clone(&self.bandwidth);
+        let hashed = Hashed {
             leaves: Leaves::new(self.bytes(), Hashing::Eager),
             promised: self.len(),
             expected: self.expected.clone(),
@@ -144,7 +156,16 @@ impl BodySource for Piece {
             passed: 0,
             result: Arc::clone(&self.digest),
             counters: Arc::clone(&self.counters),
-        })
+        };
+        Box::pin(hashed.then(move |leaf| {
+            let bandwidth = Arc::clone(&bandwidth);
+            async move {
+                if let Ok(leaf) = &leaf {
+                    bandwidth.take(leaf.len() as u64).await;
+                }
+                leaf
+            }
+        }))
     }
 }
 
@@ -233,7 +254,7 @@ impl Stream for Hashed {
 /// Reads a whole source object for its digest alone.
 pub(crate) async fn digest(run: &Run, source: &Source, extra: Option<Crc>) -> Result<PieceDigest> {
     attempts(run, true, || async {
-        let piece = Piece::new(source.clone(), 0..source.size, extra, Arc::clone(&run.counters));
+        let piece = Piece::new(run, source.clone(), 0..source.size, extra);
         piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
         piece.digest()
     })

@@ -124,7 +124,7 @@ async fn compare(
     let range = layout.part(part.number).range;
     attempts(run, true, || async {
         let _slot = run.pool.enter(range.end - range.start).await?;
-        let piece = Arc::new(Piece::new(source.clone(), range.clone(), extra, Arc::clone(&run.counters)));
+        let piece = Arc::new(Piece::new(run, source.clone(), range.clone(), extra));
         let mut bytes = Vec::new();
         let mut leaves = piece.open();
         while let Some(leaf) = leaves.try_next().await? {

@@ -37,6 +37,8 @@ pub(crate) enum Note {
     /// Only the destination has this object; `key` is where the source would have
     /// it. It is deleted when everything else has come to a good end.
     Extra { key: ObjectKey, there: ObjectMeta },
+    /// What the object replaces is kept. Durable before it is replaced.
+    Kept { key: ObjectKey },
     /// The object failed.
     Failed { failure: Failure },
     /// An upload is about to be begun. Durable before it is.
@@ -96,6 +98,8 @@ pub(crate) struct Resumed {
     /// Objects that failed and were not done since.
     pub(crate) failed: BTreeMap<ObjectKey, Failure>,
     pub(crate) uploads: BTreeMap<ObjectKey, OpenUpload>,
+    /// Objects not done yet of which what they replace is kept.
+    pub(crate) kept: BTreeSet<ObjectKey>,
     pub(crate) foreign: BTreeSet<String>,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
@@ -137,6 +141,7 @@ impl Resumed {
         let key = entry.source_key();
         self.failed.remove(key);
         self.uploads.remove(key);
+        self.kept.remove(key);
         self.settle(key);
         if entry.unchanged.is_some() {
             self.unchanged += 1;
@@ -168,6 +173,9 @@ impl Resumed {
                 self.failed.remove(&key);
                 self.settle(&key);
                 self.skipped += 1;
+            }
+            Note::Kept { key } => {
+                self.kept.insert(key);
             }
             Note::LeftOut { key } => self.settle(&key),
             Note::Extra { key, .. } => {

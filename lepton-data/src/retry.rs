@@ -21,6 +21,7 @@ where
 {
     let most = run.options.settings.attempts.get();
     for attempt in 1.. {
+        run.requests.take(1).await;
         let error = match action().await {
             Ok(value) => return Ok(value),
             Err(error) => error,

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use lepton_core::{Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, SharedEnv, SharedStorage, UploadId};
 
+use crate::checked::Options;
 use crate::compare::Rules;
 use crate::filter::Filter;
-use crate::options::{Existing, Options};
+use crate::options::Existing;
+use crate::pace::Pace;
 use crate::progress::{Counters, Progress};
 use crate::read::is_source;
 use crate::resume::{Log, Note, foreign};
@@ -27,6 +29,9 @@ pub(crate) struct Run {
     /// Uploads of our keys that somebody else has begun.
     pub(crate) foreign: Mutex<BTreeSet<String>>,
     pub(crate) begun: Duration,
+    /// Bytes that are read of the source.
+    pub(crate) bandwidth: Arc<Pace>,
+    pub(crate) requests: Arc<Pace>,
     pub(crate) filter: Filter,
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
@@ -52,7 +57,7 @@ impl Run {
     /// Whether what is at the destination matters, so that it is listed too.
     pub(crate) fn compares_listings(&self) -> bool {
         let settings = &self.options.settings;
-        self.planning || settings.existing != Existing::Overwrite || settings.delete
+        self.planning || settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
     }
 
     pub(crate) fn new(options: Options, env: SharedEnv, log: Log, foreign: BTreeSet<String>) -> Result<Self> {
@@ -66,6 +71,8 @@ impl Run {
             counters: Arc::default(),
             foreign: Mutex::new(foreign),
             begun: env.uptime(),
+            bandwidth: Arc::new(Pace::new(Arc::clone(&env), settings.bandwidth)),
+            requests: Arc::new(Pace::new(Arc::clone(&env), settings.requests_per_second)),
             filter: Filter::new(&settings.filters, env.now())?,
             rules: Rules::new(settings.compare, settings.time_window, from, to),
             planning: false,

@@ -9,7 +9,7 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result, Sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::options::Options;
+use crate::checked::Options;
 use crate::preview::{Planned, PlannedAction};
 use crate::run::Run;
 use crate::sealed::{self, SealedReader, SealedWriter};

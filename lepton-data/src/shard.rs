@@ -108,7 +108,9 @@ impl Range {
     async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
         let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone());
         let mut pages = self.side.of(&self.run).storage().list(request);
-        while let Some(page) = pages.next().await {
+        loop {
+            self.run.requests.take(1).await;
+            let Some(page) = pages.next().await else { return Ok(()) };
             let mut objects = page?.objects;
             let all = objects.len();
             if let Some(end) = &self.end {
@@ -125,7 +127,6 @@ impl Range {
                 return Ok(());
             }
         }
-        Ok(())
     }
 }
 

@@ -12,13 +12,14 @@ use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::{Journal, Replay};
 use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
 
+use crate::checked::Options;
 use crate::delete;
 use crate::feed::{Feed, Next};
 use crate::handle::TransferHandle;
 use crate::keys;
 use crate::manifest::ManifestWriter;
 use crate::object::{Outcome, object};
-use crate::options::{Options, TransferBuilder};
+use crate::options::TransferBuilder;
 use crate::reconcile::abort_orphan;
 use crate::report::{Report, Status};
 use crate::resume::{DONE, Log, Note, Resumed};

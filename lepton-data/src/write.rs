@@ -12,6 +12,7 @@ use lepton_core::{
 
 use crate::checksum::{PartDigest, PieceDigest, check_source, extra_crc};
 use crate::commit::{Found, read_back, receipt_of};
+use crate::compare::RECORDED_DIGEST;
 use crate::manifest::SourceCheck;
 use crate::options::Metadata;
 use crate::plan::{Entry, Layout, keep_attributes};
@@ -60,7 +61,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
 async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
     let reply = source.get(0..source.size).await?;
     let (attributes, lost) = attributes(run, source, reply.attributes, reply.tag_count).await?;
-    let piece = Piece::new(source.clone(), 0..source.size, extra_crc(&reply.meta), Arc::clone(&run.counters));
+    let piece = Piece::new(run, source.clone(), 0..source.size, extra_crc(&reply.meta));
     let piece = Arc::new(piece.expecting(reply.meta.checksums.clone()).primed(reply.body));
     let options = PutOptions::new().attributes(attributes).precondition(precondition.clone());
     let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
@@ -84,6 +85,10 @@ pub(crate) async fn attributes(
             let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
             attributes.tags = source.storage.head(&source.key, options).await.map_err(side)?.attributes.tags;
         }
+    }
+    if run.options.settings.record_digest && run.target().keeps(Attribute::UserMetadata) {
+        let digest = read::digest(run, source, None).await?;
+        attributes.user_metadata.insert(RECORDED_DIGEST.into(), digest.root.to_string());
     }
     let (kept, mut lost) = keep_attributes(attributes, run.target());
     if tags_lost {
@@ -172,7 +177,7 @@ impl Job {
         let (run, part) = (&self.run, self.layout.part(self.number));
         let multipart = run.multipart()?;
         let (receipt, digest) = attempts(run, true, || async {
-            let piece = Piece::new(self.source.clone(), part.range.clone(), self.extra, Arc::clone(&run.counters));
+            let piece = Piece::new(run, self.source.clone(), part.range.clone(), self.extra);
             let piece = Arc::new(piece);
             let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
             let receipt = multipart.upload_part(&self.upload, part.clone(), body).await?;

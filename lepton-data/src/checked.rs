@@ -1,0 +1,121 @@
+//! Settings that were checked: what the engine reads, and what a journal belongs to.
+
+use std::path::PathBuf;
+
+use lepton_core::journal::Identity;
+use lepton_core::{Error, LEAF_SIZE, Location, Result, Sha256};
+
+use crate::filter::Filter;
+use crate::options::TransferSettings;
+
+const MIB: u64 = LEAF_SIZE as u64;
+
+/// Checked settings: what the engine reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) source: Location,
+    pub(crate) destination: Location,
+    pub(crate) settings: TransferSettings,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) manifest: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
+    pub(crate) keys: Option<PathBuf>,
+}
+
+impl Options {
+    /// What the journal belongs to: everything that changes bytes, names or
+    /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
+    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
+        let settings = &self.settings;
+        if let Some(plan) = plan {
+            let identity = serde_json::json!({
+                "plan": plan.to_string(),
+                "part_size": settings.part_size,
+                "backup_prefix": settings.backup_prefix,
+                "record_digest": settings.record_digest,
+                "metadata": settings.metadata,
+            });
+            return identity.as_object().cloned().unwrap_or_default();
+        }
+        let identity = serde_json::json!({
+            "source": self.source.storage().url(),
+            "source_folder": self.source.folder().to_string(),
+            "destination": self.destination.storage().url(),
+            "destination_folder": self.destination.folder().to_string(),
+            "part_size": settings.part_size,
+            "existing": settings.existing,
+            "compare": settings.compare,
+            "time_window": settings.time_window.as_secs_f64(),
+            "filters": settings.filters,
+            "delete": settings.delete,
+            "delete_excluded": settings.delete_excluded,
+            "backup_prefix": settings.backup_prefix,
+            "record_digest": settings.record_digest,
+            "metadata": settings.metadata,
+        });
+        let mut identity = identity.as_object().cloned().unwrap_or_default();
+        identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
+        identity
+    }
+
+    /// Where the manifest goes, if anywhere.
+    pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
+        self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
+    }
+}
+
+/// Refuses what cannot be, by name.
+pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
+    let part = settings.part_size;
+    if !part.is_power_of_two() || part < MIB {
+        return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
+    }
+    if settings.memory < 4 * MIB {
+        return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", settings.memory)));
+    }
+    if settings.max_delete_percent > 100 {
+        let percent = settings.max_delete_percent;
+        return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));
+    }
+    if settings.delete_excluded && !settings.delete {
+        return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
+    }
+    if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
+        return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));
+    }
+    Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
+    Ok(())
+}
+
+/// Refuses stores that cannot serve as they are asked to.
+pub(crate) fn check_stores(source: &Location, destination: &Location) -> Result<()> {
+    if source.storage().url() == destination.storage().url() {
+        let (from, to) = (source.folder(), destination.folder());
+        if from.as_bytes().starts_with(to.as_bytes()) || to.as_bytes().starts_with(from.as_bytes()) {
+            return Err(Error::invalid_input("source and destination overlap in the same store"));
+        }
+    }
+    for side in [source, destination] {
+        let capabilities = side.storage().capabilities();
+        if capabilities.retries {
+            let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
+            return Err(Error::unsupported(message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_and_unknown_names_list_the_known() {
+        let mut settings = TransferSettings { part_size: 3 * MIB, ..TransferSettings::default() };
+        assert!(check_settings(&settings).unwrap_err().to_string().contains("power of two"));
+        settings = TransferSettings { memory: 1, ..TransferSettings::default() };
+        assert!(check_settings(&settings).unwrap_err().to_string().contains("4 MiB"));
+        let error = serde_json::from_str::<TransferSettings>(r#"{"threads": 4}"#).unwrap_err();
+        assert!(error.to_string().contains("concurrency"), "{error}");
+    }
+}

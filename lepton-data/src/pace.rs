@@ -1,0 +1,141 @@
+//! Rates that a run keeps to: bytes and requests a second.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lepton_core::SharedEnv;
+use tokio::sync::watch;
+
+/// What may be taken at once after a time in which little was.
+const BURST: Duration = Duration::from_millis(100);
+
+/// A token bucket. Whoever takes waits until what was taken before has been paid
+/// for; the rate can be changed at any time.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    env: SharedEnv,
+    state: Mutex<State>,
+    /// Wakes those who wait under a rate that is not the rate any more.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Units a second.
+    rate: Option<u64>,
+    /// When, in uptime, all that was taken has been paid for.
+    paid: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(env: SharedEnv, rate: Option<u64>) -> Self {
+        Self { env, state: Mutex::new(State { rate, paid: Duration::ZERO }), changes: watch::Sender::new(0) }
+    }
+
+    /// Sets the rate, also for those who wait; `None` is no limit.
+    pub(crate) fn set(&self, rate: Option<u64>) {
+        let now = self.env.uptime();
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { rate, paid: now };
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    /// Takes so many units, waiting for its turn.
+    ///
+    /// Cancellation safe: what was taken stays taken.
+    pub(crate) async fn take(&self, units: u64) {
+        loop {
+            let mut changes = self.changes.subscribe();
+            let Some(wait) = self.reserve(units).filter(|wait| !wait.is_zero()) else { return };
+            tokio::select! {
+                () = self.env.sleep(wait) => return,
+                // The sender lives as long as this.
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// How long to wait for these units; `None` where there is no limit.
+    fn reserve(&self, units: u64) -> Option<Duration> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = state.rate?.max(1);
+        let now = self.env.uptime();
+        let begin = state.paid.max(now.saturating_sub(BURST));
+        #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact to the byte")]
+        let cost = units as f64 / rate as f64;
+        state.paid = begin.saturating_add(Duration::try_from_secs_f64(cost).unwrap_or(Duration::MAX));
+        Some(state.paid.saturating_sub(now).saturating_sub(BURST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
+    use futures_util::future::{BoxFuture, join_all};
+    use lepton_core::Env;
+
+    use super::*;
+
+    /// A clock that only sleeping moves: a fake, to measure without waiting.
+    #[derive(Debug, Default)]
+    struct Clock(AtomicU64);
+
+    impl Env for Clock {
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+        fn spawn_cpu(&self, _: Box<dyn FnOnce() + Send>) {}
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.0.fetch_add(u64::try_from(duration.as_nanos()).unwrap(), Ordering::Relaxed);
+            Box::pin(std::future::ready(()))
+        }
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + self.uptime()
+        }
+        fn uptime(&self) -> Duration {
+            Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        }
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rate_is_kept_within_one_per_cent_over_thirty_seconds() {
+        for (rate, piece) in [(1 << 20, 1 << 20), (100 << 20, 1 << 20), (1000, 1), (3, 1)] {
+            let clock: SharedEnv = Arc::new(Clock::default());
+            let pace = Pace::new(Arc::clone(&clock), Some(rate));
+            let mut taken = 0;
+            while clock.uptime() < Duration::from_secs(30) {
+                pace.take(piece).await;
+                taken += piece;
+            }
+            let expected = 30 * rate;
+            assert!(taken.abs_diff(expected) <= expected / 100 + 2 * piece, "{rate}: {taken} of {expected}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_gives_no_more_than_a_burst() {
+        let clock: SharedEnv = Arc::new(Clock::default());
+        let pace = Pace::new(Arc::clone(&clock), Some(1000));
+        drop(clock.sleep(Duration::from_secs(3600)));
+        let begin = clock.uptime();
+        for _ in 0..2000 {
+            pace.take(1).await;
+        }
+        let took = clock.uptime() - begin;
+        assert!(took >= Duration::from_millis(1790) && took <= Duration::from_secs(2), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_new_rate_wakes_those_who_wait() {
+        let env = lepton_core::SystemEnv::shared();
+        let pace = Pace::new(env, Some(1));
+        let waiting = join_all((0..3).map(|_| pace.take(1 << 40)));
+        let lift = async { pace.set(None) };
+        // Without being woken the first would wait for thousands of years.
+        tokio::join!(waiting, lift);
+        pace.take(u64::MAX).await;
+    }
+}
