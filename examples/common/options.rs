@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// How often a request is tried, in all.
     #[arg(long, value_name = "N", default_value = "8")]
     attempts: NonZeroU32,
+    /// Read and send also what the destination could copy from the source by itself.
+    #[arg(long)]
+    no_server_copy: bool,
     /// Prove the destination against the manifest at the end.
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) verify: Verify,
@@ -84,6 +87,7 @@ impl Options {
         settings.memory = self.memory;
         settings.bandwidth = self.bandwidth;
         settings.requests_per_second = self.requests_per_second;
+        settings.server_copy = !self.no_server_copy;
         settings.fail_fast = self.fail_fast;
         settings.max_failures = self.max_failures;
         settings.attempts = self.attempts;

@@ -113,6 +113,12 @@ impl Show {
         if report.extras > report.deleted && report.status == Status::Incomplete {
             println!("{} objects were not deleted, because not all came to a good end", report.extras - report.deleted);
         }
+        if report.server_copies > 0 {
+            println!("{} objects were copied by the store itself", report.server_copies);
+        }
+        if let Some(cause) = &report.server_copy_refused {
+            println!("what the store did not copy by itself was read and sent: {cause}");
+        }
         if report.metadata_lost > 0 {
             println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }

@@ -33,6 +33,7 @@ impl Options {
                 "part_size": settings.part_size,
                 "backup_prefix": settings.backup_prefix,
                 "record_digest": settings.record_digest,
+            "server_copy": settings.server_copy,
                 "metadata": settings.metadata,
             });
             return identity.as_object().cloned().unwrap_or_default();
@@ -51,6 +52,7 @@ impl Options {
             "delete_excluded": settings.delete_excluded,
             "backup_prefix": settings.backup_prefix,
             "record_digest": settings.record_digest,
+            "server_copy": settings.server_copy,
             "metadata": settings.metadata,
         });
         let mut identity = identity.as_object().cloned().unwrap_or_default();

@@ -102,7 +102,7 @@ pub(crate) fn receipt_of(meta: ObjectMeta) -> PutReceipt {
 
 /// The tag that S3 gives an object of these parts: the MD5 of their MD5s and
 /// their number. `None` where the parts' tags are no MD5s.
-fn composite_etag(parts: &[PartReceipt]) -> Option<String> {
+pub(crate) fn composite_etag(parts: &[PartReceipt]) -> Option<String> {
     let sums: Option<Vec<Vec<u8>>> =
         parts.iter().map(|part| from_hex(part.etag.unquoted()).filter(|sum| sum.len() == 16)).collect();
     Some(format!("{}-{}", to_hex(&md5(&sums?.concat())), parts.len()))

@@ -118,6 +118,11 @@ impl Rules {
         (source.parts.is_none() && there.parts.is_none()).then_some(Answer::Different(Basis::Etag))
     }
 
+    /// Whether two tags are the same MD5, of stores whose tags are MD5s.
+    pub(crate) fn same_tag(&self, source: &ETag, there: &ETag) -> bool {
+        self.by_tag(source, there) == Some(Answer::Same(Basis::Etag))
+    }
+
     fn by_time(&self, source: SystemTime, there: SystemTime) -> Option<Answer> {
         if self.kept_times {
             let same = apart(source, there) <= self.window;
@@ -213,7 +218,7 @@ pub(crate) fn recorded_mtime(attributes: &Attributes) -> Option<SystemTime> {
 }
 
 /// What a store or its user states of all the bytes of an object.
-fn statements(object: &ObjectInfo) -> Vec<StoredChecksum> {
+pub(crate) fn statements(object: &ObjectInfo) -> Vec<StoredChecksum> {
     let mut kept: Vec<_> =
         object.meta.checksums.iter().filter(|stored| stored.scope == ChecksumScope::Full).cloned().collect();
     kept.extend(recorded_digest(&object.attributes));
@@ -227,7 +232,7 @@ fn recorded_digest(attributes: &Attributes) -> Option<StoredChecksum> {
 }
 
 /// Whether two sides state the same; `None` if they state nothing that compares.
-fn states_same(ours: &[StoredChecksum], theirs: &[StoredChecksum]) -> Option<bool> {
+pub(crate) fn states_same(ours: &[StoredChecksum], theirs: &[StoredChecksum]) -> Option<bool> {
     let pair = |one: &StoredChecksum| theirs.iter().find(|two| two.algorithm == one.algorithm);
     ours.iter().find_map(|one| pair(one).map(|two| one.value == two.value))
 }

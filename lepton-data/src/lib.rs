@@ -35,6 +35,7 @@ mod saved;
 mod schedule;
 mod sealed;
 mod seconds;
+mod server;
 mod settle;
 mod shard;
 mod sort;

@@ -18,6 +18,7 @@ use crate::compare::Basis;
 use crate::diff::Reason;
 use crate::plan::Entry;
 use crate::sealed::{self, SealedReader, SealedWriter};
+use crate::server::Copied;
 
 /// The version of the format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -76,6 +77,11 @@ pub struct ManifestEntry {
     /// no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<Basis>,
+    /// The destination copied it by itself, and by this it is known to be right:
+    /// what both stores state, or no more than the size. Such an entry has no
+    /// digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_copy: Option<Basis>,
     /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_tree: Option<Sha256>,
@@ -126,6 +132,7 @@ impl ManifestEntry {
             size: entry.source.size,
             reason: None,
             unchanged: Some(basis),
+            server_copy: None,
             sha256_tree: None,
             part_size: 0,
             parts: Vec::new(),
@@ -138,6 +145,19 @@ impl ManifestEntry {
             check: ServerCheck::None,
             lost: Vec::new(),
             superseded: false,
+        }
+    }
+
+    /// The line of an object that the destination copied by itself.
+    pub(crate) fn copied(entry: &Entry, copied: Copied, reason: Reason) -> Self {
+        Self {
+            reason: Some(reason),
+            unchanged: None,
+            server_copy: Some(copied.basis),
+            source_etag: entry.source.etag.clone(),
+            etag: copied.receipt.etag,
+            version: copied.receipt.version,
+            ..Self::unchanged(entry, &entry.source, copied.basis)
         }
     }
 
@@ -161,14 +181,15 @@ impl ManifestEntry {
     /// and part size say.
     pub fn is_consistent(&self) -> bool {
         let Some(root) = self.sha256_tree else {
-            return self.unchanged.is_some() && self.parts.is_empty() && self.crc64nvme.is_none();
+            let said = self.unchanged.is_some() != self.server_copy.is_some();
+            return said && self.parts.is_empty() && self.crc64nvme.is_none();
         };
         let count = self.size.div_ceil(self.part_size.max(1));
         let fits = match self.parts.as_slice() {
             [] => count <= 1,
             parts => parts.len() as u64 == count && root_of_parts(parts) == root,
         };
-        fits && self.unchanged.is_none() && self.crc64nvme.is_some()
+        fits && self.unchanged.is_none() && self.server_copy.is_none() && self.crc64nvme.is_some()
     }
 }
 

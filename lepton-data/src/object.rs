@@ -9,7 +9,7 @@ use lepton_core::{
 use crate::backup;
 use crate::checksum::{check_source, combine, extra_crc};
 use crate::commit;
-use crate::diff::{Verdict, decide, look};
+use crate::diff::{Reason, Verdict, decide, look};
 use crate::manifest::ManifestEntry;
 use crate::plan::{Entry, Layout, Pin, There};
 use crate::read::{self, Source, is_source, side};
@@ -17,6 +17,7 @@ use crate::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::resume::{Note, OpenUpload, UploadPlan};
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::server::{self, Copied};
 use crate::write::{self, Parts, Sent};
 
 /// What an earlier run left of an object.
@@ -130,22 +131,57 @@ async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Resul
         run.log.note_durably(&Note::Kept { key: entry.source.key.clone() }).await?;
         earlier.kept = true;
     }
-    let (sent, roots) = if layout.multipart {
-        in_parts(run, entry, layout, &precondition, earlier.upload.take()).await?
-    } else {
-        if let Some(open) = earlier.upload.take() {
-            give_up(run, entry, layout, open).await?;
+    let mut line = match by_the_store(run, entry, layout, &precondition, earlier).await? {
+        Some(copied) => ManifestEntry::copied(entry, copied, reason),
+        None => {
+            let (sent, roots) = through_here(run, entry, layout, &precondition, earlier).await?;
+            manifest_line(entry, layout, sent, &roots, reason)
         }
-        let sent = write::whole(run, entry, &precondition).await?;
-        run.counters.add(|c| &c.parts, 1);
-        run.counters.add(|c| &c.done_bytes, layout.size);
-        (sent, Parts::new())
     };
-    let mut line = manifest_line(entry, layout, sent, &roots);
-    line.reason = Some(reason);
     line.superseded = is_superseded(run, entry).await;
     run.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
+}
+
+/// Has the store copy the object by itself, unless an earlier run has sent parts of
+/// it already. An upload without parts is given up: a copy can be made again.
+async fn by_the_store(
+    run: &Run,
+    entry: &Entry,
+    layout: Layout,
+    precondition: &Precondition,
+    earlier: &mut Earlier,
+) -> Result<Option<Copied>> {
+    if run.copier().is_none() {
+        return Ok(None);
+    }
+    if let Some(open) = earlier.upload.take_if(|open| open.parts.is_empty()) {
+        give_up(run, entry, layout, open).await?;
+    }
+    match earlier.upload {
+        Some(_) => Ok(None),
+        None => server::copy(run, entry, precondition).await,
+    }
+}
+
+/// Reads the object and sends it.
+async fn through_here(
+    run: &Arc<Run>,
+    entry: &Entry,
+    layout: Layout,
+    precondition: &Precondition,
+    earlier: &mut Earlier,
+) -> Result<(Sent, Parts)> {
+    if layout.multipart {
+        return in_parts(run, entry, layout, precondition, earlier.upload.take()).await;
+    }
+    if let Some(open) = earlier.upload.take() {
+        give_up(run, entry, layout, open).await?;
+    }
+    let sent = write::whole(run, entry, precondition).await?;
+    run.counters.add(|c| &c.parts, 1);
+    run.counters.add(|c| &c.done_bytes, layout.size);
+    Ok((sent, Parts::new()))
 }
 
 /// Whether another version took the place of the one that was read. Asked only
@@ -204,7 +240,12 @@ async fn in_parts(
 }
 
 /// Begins an upload: intent, effect, outcome.
-async fn begin(run: &Run, entry: &Entry, layout: Layout, attributes: lepton_core::Attributes) -> Result<Upload> {
+pub(crate) async fn begin(
+    run: &Run,
+    entry: &Entry,
+    layout: Layout,
+    attributes: lepton_core::Attributes,
+) -> Result<Upload> {
     let key = entry.source.key.clone();
     let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
     run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
@@ -252,14 +293,15 @@ async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> 
     Ok(())
 }
 
-fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts) -> ManifestEntry {
+fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts, reason: Reason) -> ManifestEntry {
     let roots = if parts.len() > 1 { parts.values().map(|(_, digest)| digest.root).collect() } else { Vec::new() };
     ManifestEntry {
         key: entry.target.clone(),
         source_key: entry.renamed(),
         size: layout.size,
-        reason: None,
+        reason: Some(reason),
         unchanged: None,
+        server_copy: None,
         sha256_tree: Some(sent.digest.root),
         part_size: layout.part_size,
         parts: roots,

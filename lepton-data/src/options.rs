@@ -102,6 +102,11 @@ pub struct TransferSettings {
     /// part of the transfer, and is never replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_prefix: Option<String>,
+    /// Where the destination can read the source by itself, with its credentials, let
+    /// it copy: no byte passes through here, and the manifest has no digest of the
+    /// object but says by what the stores state the copy is right. What the store
+    /// does not copy is read and sent. Default true.
+    pub server_copy: bool,
     /// Record the tree hash of each object in its user metadata
     /// (`lepton-sha256-tree`), so that later comparisons by checksum need not read
     /// it. Each source object is read once more for it.
@@ -141,6 +146,7 @@ impl Default for TransferSettings {
             max_delete: None,
             max_delete_percent: 10,
             backup_prefix: None,
+            server_copy: true,
             record_digest: false,
             max_transfer: None,
             max_duration: None,
@@ -266,6 +272,8 @@ impl TransferBuilder {
         max_delete_percent: u8,
         /// Before an object at the destination is replaced or deleted, copy it there.
         backup_prefix: Option<String>,
+        /// Where the destination can read the source by itself, let it copy.
+        server_copy: bool,
         /// Record the tree hash of each object in its user metadata.
         record_digest: bool,
         /// Begin no further object once so many bytes have been taken in hand.

@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     pub(crate) unchanged_objects: AtomicU64,
     pub(crate) unchanged_bytes: AtomicU64,
     pub(crate) deleted_objects: AtomicU64,
+    pub(crate) server_copies: AtomicU64,
     pub(crate) failed_objects: AtomicU64,
     pub(crate) resumed_objects: AtomicU64,
     pub(crate) resumed_bytes: AtomicU64,

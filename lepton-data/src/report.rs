@@ -57,6 +57,13 @@ pub struct Report {
     pub resumed_bytes: u64,
     /// Objects that were left as they are, as asked.
     pub skipped: u64,
+    /// Objects that the destination copied by itself; the manifest says by what they
+    /// are known to be right.
+    pub server_copies: u64,
+    /// Why it did not copy an object by itself though it could reach the source: the
+    /// first cause. Such objects were read and sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_copy_refused: Option<String>,
     /// Objects that were found to be the same on both sides.
     pub unchanged: u64,
     /// Objects that only the destination has, if they were to be deleted.

@@ -5,6 +5,7 @@
 //! more of those than the window of the run allows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lepton_core::journal::{FIRST_USER_TYPE, Journal, Record, Replay};
@@ -106,6 +107,7 @@ pub(crate) struct Resumed {
     pub(crate) skipped: u64,
     pub(crate) unchanged: u64,
     pub(crate) unchanged_bytes: u64,
+    pub(crate) server_copies: u64,
     /// Objects that replaced another.
     pub(crate) replaced: u64,
     /// Objects that only the destination had.
@@ -151,6 +153,7 @@ impl Resumed {
         self.objects += 1;
         self.bytes += entry.size;
         self.replaced += u64::from(entry.replaced());
+        self.server_copies += u64::from(entry.server_copy.is_some());
         self.metadata_lost += u64::from(!entry.lost.is_empty());
         self.superseded += u64::from(entry.superseded);
     }
@@ -235,10 +238,24 @@ pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)
 }
 
 /// The journal of a transfer; a plan has none and notes nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct Log(pub(crate) Option<Journal>);
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Option<Journal>>);
 
 impl Log {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self(Mutex::new(Some(journal)))
+    }
+
+    /// Gives the journal back to whoever comes next. Tasks that end later than their
+    /// run have nothing to note.
+    pub(crate) fn close(&self) {
+        self.journal().take();
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Appends a record; durable with the next commit.
     pub(crate) fn note(&self, note: &Note) -> Result<()> {
         self.append(NOTE, note)
@@ -256,15 +273,17 @@ impl Log {
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
-        match &self.0 {
+        let journal = self.journal().clone();
+        match journal {
             Some(journal) => journal.commit().await,
             None => Ok(()),
         }
     }
 
     fn append(&self, kind: u16, record: &impl Serialize) -> Result<()> {
-        match &self.0 {
-            Some(journal) => journal.append(kind, &to_json(record)?),
+        let record = to_json(record)?;
+        match &*self.journal() {
+            Some(journal) => journal.append(kind, &record),
             None => Ok(()),
         }
     }

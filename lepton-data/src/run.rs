@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lepton_core::{Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, SharedEnv, SharedStorage, UploadId};
+use lepton_core::{
+    Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, ServerCopy, SharedEnv, SharedStorage, UploadId,
+};
 
 use crate::checked::Options;
 use crate::compare::Rules;
@@ -36,12 +39,14 @@ pub(crate) struct Run {
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
     planning: bool,
+    no_server_copies: AtomicBool,
+    server_copy_refused: Mutex<Option<String>>,
 }
 
 impl Run {
     /// A run that only looks.
     pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
-        Ok(Self { planning: true, ..Self::new(options, env, Log(None), BTreeSet::new())? })
+        Ok(Self { planning: true, ..Self::new(options, env, Log::default(), BTreeSet::new())? })
     }
 
     /// Where to put what does not fit into memory.
@@ -52,6 +57,29 @@ impl Run {
     /// How many bytes may be sorted in memory at once.
     pub(crate) fn sort_memory(&self) -> usize {
         usize::try_from(self.options.settings.memory / 8).unwrap_or(usize::MAX)
+    }
+
+    /// Who copies without the bytes passing through here, if somebody does.
+    pub(crate) fn copier(&self) -> Option<&dyn ServerCopy> {
+        let settings = &self.options.settings;
+        let wanted = settings.server_copy && !settings.record_digest && !self.no_server_copies.load(Relaxed);
+        let copier = self.destination().server_copy().filter(|_| wanted)?;
+        copier.reaches(self.source().url()).then_some(copier)
+    }
+
+    /// Notes why the store did not copy an object, and whether it is to be asked
+    /// again for others.
+    pub(crate) fn refuse_server_copies(&self, error: &Error, for_good: bool) {
+        if for_good {
+            self.no_server_copies.store(true, Relaxed);
+        }
+        let mut first = self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.report());
+    }
+
+    /// Why the store did not copy by itself, the first time.
+    pub(crate) fn server_copy_refused(&self) -> Option<String> {
+        self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether what is at the destination matters, so that it is listed too.
@@ -76,6 +104,8 @@ impl Run {
             filter: Filter::new(&settings.filters, env.now())?,
             rules: Rules::new(settings.compare, settings.time_window, from, to),
             planning: false,
+            no_server_copies: AtomicBool::new(false),
+            server_copy_refused: Mutex::default(),
             options,
             env,
         })

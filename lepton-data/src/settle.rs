@@ -59,6 +59,7 @@ impl Ledger {
         counters.add(|c| &c.done_bytes, resumed.bytes);
         counters.add(|c| &c.resumed_objects, resumed.objects);
         counters.add(|c| &c.resumed_bytes, resumed.bytes);
+        counters.add(|c| &c.server_copies, resumed.server_copies);
         counters.add(|c| &c.skipped_objects, resumed.skipped);
         Self {
             run: Arc::clone(run),
@@ -190,6 +191,8 @@ impl Ledger {
             resumed_objects: get(&counters.resumed_objects),
             resumed_bytes: get(&counters.resumed_bytes),
             skipped: progress.skipped,
+            server_copies: get(&counters.server_copies),
+            server_copy_refused: self.run.server_copy_refused(),
             unchanged: progress.unchanged,
             deleted: progress.deleted,
             extras: self.extras,

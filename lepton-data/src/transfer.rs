@@ -76,6 +76,7 @@ impl Transfer {
             let run = Arc::clone(&run);
             async move {
                 let outcome = drive(&run, resumed, journal).await;
+                run.log.close();
                 if folder.is_none() {
                     discard(&run, temporary).await;
                 }
@@ -108,11 +109,11 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
         };
         let resumed = opened.replay.map(Resumed::load).transpose()?.unwrap_or_default();
         if !resumed.finished {
-            return Ok((Log(Some(opened.journal)), resumed));
+            return Ok((Log::new(opened.journal), resumed));
         }
         drop(opened.journal);
         Journal::discard(&folder)?;
-        Ok((Log(Some(open()?.journal)), Resumed::default()))
+        Ok((Log::new(open()?.journal), Resumed::default()))
     });
     opened.join().await?
 }

@@ -58,9 +58,9 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// Objects of which a quick look could compare nothing but the size.
     pub size_only: u64,
-    /// Objects that the transfer found unchanged: there is no digest of them, so
-    /// they were looked at as by [`Depth::Quick`].
-    pub unchanged: u64,
+    /// Objects that the transfer found unchanged or had the store copy by itself:
+    /// there is no digest of them, so they were looked at as by [`Depth::Quick`].
+    pub without_digest: u64,
 }
 
 impl Verification {
@@ -94,7 +94,7 @@ pub async fn verify(manifest: &Path, destination: &Location, depth: Depth) -> Re
         for entry in batch {
             found.objects += 1;
             found.bytes += entry.size;
-            found.unchanged += u64::from(entry.unchanged.is_some());
+            found.without_digest += u64::from(entry.sha256_tree.is_none());
             for unit in Unit::of(Arc::new(entry), depth) {
                 while running.len() >= CONCURRENCY {
                     take(&mut found, running.next().await)?;

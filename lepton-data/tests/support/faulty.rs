@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use lepton_core::{
-    Body, Capabilities, CompleteOptions, CreateUploadOptions, DeleteRequest, Effect, Error, ErrorKind, GetOptions,
-    GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream,
-    PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload,
-    UploadInfo, Versions,
+    Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
+    ErrorKind, GetOptions, GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo,
+    ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer,
+    Storage, Upload, UploadInfo, Versions,
 };
 
 /// What happens to a call.
@@ -37,6 +37,7 @@ pub struct Faulty {
     calls: Arc<Mutex<Vec<String>>>,
     effects: Arc<Mutex<Vec<String>>>,
     capabilities: Capabilities,
+    copies: bool,
 }
 
 impl Faulty {
@@ -47,7 +48,14 @@ impl Faulty {
             calls: Arc::default(),
             effects: Arc::default(),
             capabilities: inner.capabilities().clone(),
+            copies: false,
         }
+    }
+
+    /// The same store, which also copies by itself.
+    pub fn copying(mut self) -> Self {
+        self.copies = true;
+        self
     }
 
     /// The same store, listing backwards, as a store without order may.
@@ -169,7 +177,7 @@ impl Storage for Faulty {
     }
 
     fn server_copy(&self) -> Option<&dyn ServerCopy> {
-        None
+        self.copies.then_some(self)
     }
 
     fn signer(&self) -> Option<&dyn Signer> {
@@ -178,6 +186,25 @@ impl Storage for Faulty {
 
     fn versions(&self) -> Option<&dyn Versions> {
         None
+    }
+}
+
+#[async_trait]
+impl ServerCopy for Faulty {
+    fn reaches(&self, source_url: &str) -> bool {
+        self.inner.reaches(source_url)
+    }
+
+    fn largest(&self) -> u64 {
+        self.inner.largest()
+    }
+
+    async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
+        self.under("copy", key, self.inner.copy(source, key, options)).await
+    }
+
+    async fn copy_part(&self, source: CopySource, upload: &Upload, part: PartSpec) -> Result<PartReceipt> {
+        self.under("copy_part", &upload.key, self.inner.copy_part(source, upload, part)).await
     }
 }
 

@@ -62,9 +62,9 @@ pub async fn list(store: &MemoryStorage) -> Vec<ObjectMeta> {
     store.objects(KeyPrefix::default()).try_collect().await.unwrap()
 }
 
-/// A transfer with parts of 1 MiB and short waits.
+/// A transfer with parts of 1 MiB, whose bytes pass through the engine.
 pub fn transfer(from: SharedStorage, to: SharedStorage) -> TransferBuilder {
-    Transfer::builder().from(from).to(to).part_size(MIB as u64)
+    Transfer::builder().from(from).to(to).part_size(MIB as u64).server_copy(false)
 }
 
 /// Asserts that both stores hold the same keys and bytes.

@@ -1,0 +1,184 @@
+//! Copies that the destination makes by itself, where it can read the source with
+//! the credentials it has: no byte passes through here.
+//!
+//! What such a copy is worth as a proof is what the store states of both objects;
+//! the manifest says which statement it was. Whatever keeps the store from copying,
+//! the object is then read and sent as any other.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use lepton_core::{
+    CompleteOptions, CopyOptions, CopySource, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, PartReceipt, PartSpec,
+    Precondition, PutReceipt, Result, ServerCopy, Upload,
+};
+
+use crate::commit::{composite_etag, receipt_of};
+use crate::compare::{Basis, statements, states_same};
+use crate::object::begin;
+use crate::plan::{Entry, Layout};
+use crate::read::{Source, side};
+use crate::reconcile::abort;
+use crate::resume::Note;
+use crate::retry::attempts;
+use crate::run::Run;
+
+/// The bytes of one part of a copy that is too large for one request.
+const PART: u64 = 1 << 30;
+
+/// Parts of one object that are copied at once.
+const AT_ONCE: usize = 8;
+
+/// A copy that the store made, and by what it is known to be right.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    pub(crate) receipt: PutReceipt,
+    pub(crate) basis: Basis,
+}
+
+/// Has the destination copy the object by itself; `None` if the object has to be
+/// read and sent.
+pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Option<Copied>> {
+    let Some(copier) = run.copier() else { return Ok(None) };
+    let _slot = run.pool.enter(0).await?;
+    let outcome = match entry.source.size <= copier.largest() {
+        true => whole(run, copier, entry, precondition).await,
+        false => in_parts(run, copier, entry, precondition).await,
+    };
+    let receipt = match outcome {
+        Ok(receipt) => receipt,
+        Err(error) => return refused(run, entry, error),
+    };
+    match verified(run, entry, &receipt).await? {
+        Some(basis) => {
+            run.counters.add(|c| &c.server_copies, 1);
+            run.counters.add(|c| &c.done_bytes, entry.source.size);
+            Ok(Some(Copied { receipt, basis }))
+        }
+        None => {
+            let message = "the store's copy is not what the source is";
+            refused(run, entry, Error::new(ErrorKind::ChecksumMismatch, message))
+        }
+    }
+}
+
+/// What becomes of an object that the store did not copy: it is read and sent,
+/// unless that could do no better.
+fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
+    let for_good = match error.kind() {
+        // It may not, cannot, or does not see the source: nor will it the next one.
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
+        // Which side the condition was about, sending will tell.
+        ErrorKind::NotFound
+        | ErrorKind::PreconditionFailed
+        | ErrorKind::InvalidInput
+        | ErrorKind::TooLarge
+        | ErrorKind::ChecksumMismatch
+        | ErrorKind::Unexpected => false,
+        _ => return Err(error),
+    };
+    tracing::info!(key = %entry.source.key, error = %error.report(), "the store does not copy the object by itself");
+    run.refuse_server_copies(&error, for_good);
+    Ok(None)
+}
+
+fn source_of(run: &Run, entry: &Entry) -> CopySource {
+    let source = CopySource::new(run.source().as_ref(), entry.source.key.clone());
+    source.version(entry.source.version.clone()).if_match(entry.source.etag.clone())
+}
+
+async fn whole(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: &Precondition) -> Result<PutReceipt> {
+    let idempotent = *condition == Precondition::None;
+    let options = CopyOptions::new().precondition(condition.clone());
+    let copied = attempts(run, idempotent, || copier.copy(source_of(run, entry), &entry.target, options.clone())).await;
+    match copied {
+        // The answer was lost; what is there will be compared with the source.
+        Err(error) if error.effect() == Effect::Unknown => found(run, entry).await?.ok_or(error),
+        copied => copied,
+    }
+}
+
+/// What is at the destination, if it has the size of the source.
+async fn found(run: &Run, entry: &Entry) -> Result<Option<PutReceipt>> {
+    match attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await {
+        Ok(info) => Ok((info.meta.size == entry.source.size).then(|| receipt_of(info.meta))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn in_parts(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: &Precondition) -> Result<PutReceipt> {
+    let source = Source::new(run.source(), &entry.source);
+    let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
+    let head = || run.source().head(&source.key, options.clone());
+    let attributes = attempts(run, true, head).await.map_err(side)?.attributes;
+    let layout = Layout { size: entry.source.size, part_size: PART.min(copier.largest()), multipart: true };
+    let upload = begin(run, entry, layout, attributes).await?;
+    let copied = match copy_parts(run, copier, entry, layout, &upload).await {
+        Ok(parts) => complete(run, entry, &upload, parts, condition).await,
+        Err(error) => Err(error),
+    };
+    if copied.is_err()
+        && let Err(error) = abort(run, &upload, entry).await
+    {
+        tracing::warn!(key = %entry.target, error = %error.report(), "an upload could not be aborted");
+    }
+    copied
+}
+
+async fn copy_parts(
+    run: &Run,
+    copier: &dyn ServerCopy,
+    entry: &Entry,
+    layout: Layout,
+    upload: &Upload,
+) -> Result<Vec<PartReceipt>> {
+    let copy = |part: PartSpec| async move {
+        run.control.go().await?;
+        attempts(run, true, || copier.copy_part(source_of(run, entry), upload, part.clone())).await
+    };
+    stream::iter((1..=layout.parts()).map(|number| copy(layout.part(number)))).buffered(AT_ONCE).try_collect().await
+}
+
+async fn complete(
+    run: &Run,
+    entry: &Entry,
+    upload: &Upload,
+    parts: Vec<PartReceipt>,
+    condition: &Precondition,
+) -> Result<PutReceipt> {
+    let multipart = run.multipart()?;
+    let tag = composite_etag(&parts);
+    let options = CompleteOptions::new().precondition(condition.clone());
+    run.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
+    let completed = attempts(run, false, || multipart.complete(upload, parts.clone(), options.clone())).await;
+    match completed {
+        Err(error) if error.effect() == Effect::Unknown || error.kind() == ErrorKind::UploadNotFound => {
+            let ours = |receipt: &PutReceipt| {
+                tag.is_some() && receipt.etag.as_ref().map(lepton_core::ETag::unquoted) == tag.as_deref()
+            };
+            found(run, entry).await?.filter(ours).ok_or(error)
+        }
+        completed => completed,
+    }
+}
+
+/// By what the copy is known to be the source: a checksum that both sides state,
+/// their tags, or no more than the size and the tag that the store gave the copy.
+/// `None` if they say that it is not.
+async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Option<Basis>> {
+    if let (Some(ours), Some(theirs)) = (&entry.source.etag, &receipt.etag)
+        && run.rules.same_tag(ours, theirs)
+    {
+        return Ok(Some(Basis::Etag));
+    }
+    let source = Source::new(run.source(), &entry.source);
+    let ours = attempts(run, true, || source.head()).await?;
+    let theirs = attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await?;
+    let same = |ours: &ObjectInfo, theirs: &ObjectInfo| states_same(&statements(ours), &statements(theirs));
+    Ok(match same(&ours, &theirs) {
+        Some(true) => Some(Basis::Checksum),
+        Some(false) => None,
+        None if theirs.meta.size != entry.source.size => None,
+        None if receipt.etag.is_some() && theirs.meta.etag != receipt.etag => None,
+        None => Some(Basis::Size),
+    })
+}
