@@ -13,11 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton::{Depth, Location, SharedStorage, open, verify};
+use support::places::setting;
 use support::*;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
-}
 
 fn migrate(from: &str, to: &str, folder: &Path) -> Command {
     let mut command = Command::new(example("migrate"));

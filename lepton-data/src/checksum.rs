@@ -15,6 +15,8 @@ pub(crate) struct PieceDigest {
     pub(crate) crc64: u64,
     /// Another CRC, because the source keeps it.
     pub(crate) extra: Option<(Crc, u64)>,
+    /// The MD5, because the source states nothing else.
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 /// The digests of one part, as the journal keeps them.
@@ -44,6 +46,7 @@ pub(crate) fn combine(parts: &[PartDigest], extra: Option<Crc>) -> PieceDigest {
         root: root_of_parts(&roots),
         crc64: fold(Crc::Crc64Nvme, |part| Some(part.crc64)).unwrap_or_default(),
         extra: extra.and_then(|kind| Some((kind, fold(kind, |part| part.extra)?))),
+        md5: None,
     }
 }
 
@@ -59,6 +62,15 @@ pub(crate) fn extra_crc(meta: &ObjectMeta) -> Option<Crc> {
     }
 }
 
+/// What bytes in one piece are compared with on their way. An MD5, which is slow,
+/// is only where nothing else would show a wrong byte.
+pub(crate) fn expected(meta: &ObjectMeta, tls: bool) -> Vec<StoredChecksum> {
+    let is_md5 = |stored: &StoredChecksum| stored.algorithm == ChecksumAlgorithm::Md5;
+    let full = |stored: &StoredChecksum| stored.scope == ChecksumScope::Full && !is_md5(stored);
+    let needless = tls || meta.checksums.iter().any(full);
+    meta.checksums.iter().filter(|stored| !(needless && is_md5(stored))).cloned().collect()
+}
+
 /// Compares what passed with one checksum that a store keeps of the whole
 /// object; `None` if they do not compare.
 pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bool> {
@@ -72,6 +84,7 @@ pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bo
         ChecksumAlgorithm::Crc32c => extra(Crc::Crc32c).map(|value| crc(value, 4)),
         ChecksumAlgorithm::Crc32 => extra(Crc::Crc32).map(|value| crc(value, 4)),
         ChecksumAlgorithm::Sha256Tree => Some(stored.value == digest.root.0),
+        ChecksumAlgorithm::Md5 => digest.md5.map(|md5| stored.value == md5),
         ChecksumAlgorithm::Sha256 if digest.len <= lepton_core::LEAF_SIZE as u64 => Some(stored.value == digest.root.0),
         _ => None,
     }

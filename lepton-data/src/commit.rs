@@ -45,6 +45,8 @@ pub(crate) async fn complete(
             return Err(error);
         }
         if let Found::Same(meta) = read_back(run, &upload.key, digest, etag.as_deref()).await? {
+            // The same bytes may have been there before, and the upload still is.
+            attempts(run, true, || multipart.abort(upload)).await?;
             return Ok(receipt_of(meta));
         }
         if gone && asked_before {
@@ -55,6 +57,7 @@ pub(crate) async fn complete(
             return Err(error);
         }
         asked_before = true;
+        run.counters.add(|c| &c.retries, 1);
     }
     Err(Error::new(ErrorKind::Unavailable, "the destination never said whether the upload is complete")
         .with_effect(Effect::Unknown)

@@ -6,6 +6,7 @@
 //! report. [`verify`] proves a manifest against a destination later.
 
 mod backup;
+mod batch;
 mod checked;
 mod checksum;
 mod commit;

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply, Hashing,
-    HeadOptions, Leaf, LeafStream, Leaves, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage,
+    HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage,
     StoredChecksum, TreeHasher,
 };
 
@@ -153,6 +153,7 @@ impl BodySource for Piece {
             tree: TreeHasher::new(),
             crc64: CrcHasher::new(Crc::Crc64Nvme),
             extra: self.extra.map(|kind| (kind, CrcHasher::new(kind))),
+            md5: self.expected.iter().any(|stored| stored.algorithm == ChecksumAlgorithm::Md5).then(Md5Hasher::new),
             passed: 0,
             result: Arc::clone(&self.digest),
             counters: Arc::clone(&self.counters),
@@ -177,6 +178,7 @@ struct Hashed {
     tree: TreeHasher,
     crc64: CrcHasher,
     extra: Option<(Crc, CrcHasher)>,
+    md5: Option<Md5Hasher>,
     passed: u64,
     result: Arc<Mutex<Option<PieceDigest>>>,
     counters: Arc<Counters>,
@@ -195,6 +197,9 @@ impl Hashed {
             if let Some((_, crc)) = &mut self.extra {
                 crc.update(piece);
             }
+            if let Some(md5) = &mut self.md5 {
+                md5.update(piece);
+            }
         }
         self.passed += len;
         self.counters.read(len);
@@ -211,6 +216,7 @@ impl Hashed {
             root: std::mem::take(&mut self.tree).finish().root,
             crc64: self.crc64.finish(),
             extra: self.extra.as_ref().map(|(kind, crc)| (*kind, crc.finish())),
+            md5: self.md5.take().map(Md5Hasher::finish),
         };
         if let Some(wrong) = self.expected.iter().find(|stored| agrees(&digest, stored) == Some(false)) {
             return Err(differs(wrong.algorithm));

@@ -155,7 +155,10 @@ async fn complete(
             let ours = |receipt: &PutReceipt| {
                 tag.is_some() && receipt.etag.as_ref().map(lepton_core::ETag::unquoted) == tag.as_deref()
             };
-            found(run, entry).await?.filter(ours).ok_or(error)
+            let receipt = found(run, entry).await?.filter(ours).ok_or(error)?;
+            // The same may have been there before, and the upload still is.
+            attempts(run, true, || multipart.abort(upload)).await?;
+            Ok(receipt)
         }
         completed => completed,
     }

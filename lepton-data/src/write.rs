@@ -10,7 +10,7 @@ use lepton_core::{
     PutOptions, PutReceipt, Result, Upload,
 };
 
-use crate::checksum::{PartDigest, PieceDigest, check_source, extra_crc};
+use crate::checksum::{PartDigest, PieceDigest, check_source, expected, extra_crc};
 use crate::commit::{Found, read_back, receipt_of};
 use crate::compare::RECORDED_DIGEST;
 use crate::manifest::SourceCheck;
@@ -62,12 +62,13 @@ async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondit
     let reply = source.get(0..source.size).await?;
     let (attributes, lost) = attributes(run, source, reply.attributes, reply.tag_count).await?;
     let piece = Piece::new(run, source.clone(), 0..source.size, extra_crc(&reply.meta));
-    let piece = Arc::new(piece.expecting(reply.meta.checksums.clone()).primed(reply.body));
+    let tls = run.source().capabilities().tls;
+    let piece = Arc::new(piece.expecting(expected(&reply.meta, tls)).primed(reply.body));
     let options = PutOptions::new().attributes(attributes).precondition(precondition.clone());
     let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
     let receipt = run.destination().put(&entry.target, body, options).await?;
     let digest = piece.digest()?;
-    let source_check = check_source(&digest, &reply.meta, run.source().capabilities().tls).map_err(read::differs)?;
+    let source_check = check_source(&digest, &reply.meta, tls).map_err(read::differs)?;
     Ok(Sent { digest, receipt, source_check, lost })
 }
 

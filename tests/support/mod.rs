@@ -4,6 +4,7 @@
 
 pub mod places;
 pub mod program;
+pub mod proxied;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -32,6 +32,11 @@ pub fn servers() -> Vec<(&'static str, Preset, String)> {
     SERVERS.into_iter().filter_map(|(kind, preset, variable)| Some((kind, preset, given(variable)?))).collect()
 }
 
+/// A number from an environment variable.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
 /// What the test driver gives in an environment variable. Says where it does not;
 /// where everything is required that is a failure.
 pub fn given(variable: &str) -> Option<String> {

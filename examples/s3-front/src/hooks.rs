@@ -39,9 +39,22 @@ pub enum Action {
     Reset(Moment),
     /// It is never answered; the connection stays open.
     Stall,
+    /// It is delivered twice, one after the other, and the second reply is sent.
+    Twice,
+    /// It is served with one bit of the byte at this offset of its body wrong. A
+    /// shorter body stays as it is.
+    FlipRequest(u64),
     /// It is served, but the reply's body ends after so many bytes, with the
     /// headers of the whole, and the connection is closed.
     Truncate(u64),
+    /// It is served, but the reply's body ends after so many bytes, and its
+    /// headers say that this is all.
+    Shorten(u64),
+    /// It is served, but a reply with a part of an object says that the part
+    /// begins so many bytes later.
+    Shift(u64),
+    /// It is served, but the reply's body is what this function makes of it.
+    Rewrite(fn(String) -> String),
     /// It is served, but one bit of the byte at this offset of the reply's body
     /// is wrong. A shorter body stays as it is.
     Flip(u64),

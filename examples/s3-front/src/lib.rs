@@ -1,4 +1,5 @@
-//! An S3 server over any Lepton storage, for demonstrations and tests.
+//! An S3 server over any Lepton storage, or a proxy before a real one, for
+//! demonstrations and tests.
 //!
 //! The crate `s3s` speaks the protocol and checks signatures; what is behind it
 //! is a [`Storage`](lepton_core::Storage) for each bucket. Keys are kept byte
@@ -6,7 +7,8 @@
 //! chunks, checksums in headers or trailers, MD5) is checked before the storage
 //! has the last of it.
 //!
-//! - [`S3Front`] and its [`Builder`]: buckets, credentials, hooks
+//! - [`S3Front`] and its [`Builder`]: buckets, credentials, hooks; or
+//!   [`S3Front::proxy`], which passes requests on
 //! - [`Server`]: address, [`Stats`], a graceful and an abrupt end
 //! - [`Hooks`], [`Action`], [`ScriptedHooks`]: the fake for faults that a real
 //!   server cannot be made to give
@@ -33,6 +35,7 @@
 //! no users.
 
 mod backend;
+mod forward;
 mod hooks;
 mod request;
 mod server;
@@ -49,10 +52,13 @@ use lepton_core::{Error, Result, SharedStorage};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::SingleDomain;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::service::S3ServiceBuilder;
 use s3s::{S3Result, s3_error};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+
+use crate::forward::Upstream;
+use crate::service::Backing;
 
 pub use hooks::{Action, Failure, Gate, Hooks, Moment, Rule, ScriptedHooks};
 pub use request::RequestInfo;
@@ -64,7 +70,7 @@ pub use stats::{OperationStats, PartId, PartStats, Stats};
 /// address after a [`Server`] was stopped or killed.
 #[derive(Clone)]
 pub struct S3Front {
-    s3: S3Service,
+    backing: Backing,
     hooks: Option<Arc<dyn Hooks>>,
 }
 
@@ -72,6 +78,18 @@ impl S3Front {
     /// Nothing yet: no buckets, no credentials.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Stands in front of another server: passes on what the hooks let pass, and
+    /// back what it answers. `endpoint` is `http://host:port`.
+    ///
+    /// # Errors
+    /// `invalid_input` if the endpoint is not of this form.
+    pub fn proxy(endpoint: &str, hooks: Arc<dyn Hooks>) -> Result<S3Front> {
+        let authority = endpoint.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').parse().ok());
+        let wrong = || Error::invalid_input(format!("{endpoint:?} is not http://host:port"));
+        let server = Upstream::new(authority.ok_or_else(wrong)?);
+        Ok(S3Front { backing: Backing::Server(server), hooks: Some(hooks) })
     }
 
     /// Serves over plain HTTP/1.1 on this address; port 0 takes a free one.
@@ -92,7 +110,7 @@ impl S3Front {
 
     async fn start(&self, address: &str, tls: Option<TlsAcceptor>) -> Result<Server> {
         let service = service::Service {
-            s3: self.s3.clone(),
+            backing: self.backing.clone(),
             hooks: self.hooks.clone(),
             recorder: stats::Recorder::default(),
             request_ids: AtomicU64::new(1),
@@ -192,7 +210,7 @@ impl Builder {
             let host = SingleDomain::new(&domain);
             s3.set_host(host.map_err(|_| Error::invalid_input(format!("{domain:?} is not a domain")))?);
         }
-        Ok(S3Front { s3: s3.build(), hooks: self.hooks })
+        Ok(S3Front { backing: Backing::Storage(s3.build()), hooks: self.hooks })
     }
 }
 

@@ -1,23 +1,31 @@
 //! One request from its first line to its reply: counted, given to the hooks,
-//! and served by the S3 protocol.
+//! and served by the S3 protocol or by the server behind.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::forward::Upstream;
 use crate::hooks::{Action, Failure, Hooks, Moment};
 use crate::request::RequestInfo;
 use crate::stats::Recorder;
 use crate::wire::{Reply, Request};
 
+/// What answers requests that no hook keeps back.
+#[derive(Clone)]
+pub(crate) enum Backing {
+    Storage(s3s::service::S3Service),
+    Server(Upstream),
+}
+
 /// What all connections of a server share.
 pub(crate) struct Service {
-    pub(crate) s3: s3s::service::S3Service,
+    pub(crate) backing: Backing,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
     pub(crate) recorder: Recorder,
     pub(crate) request_ids: AtomicU64,
@@ -55,7 +63,7 @@ impl Service {
         let action = self.hooks.as_ref().map_or(Action::Pass, |hooks| hooks.on_request(&info));
         let info = Arc::new(info);
         let unasked = expects_nothing(request.headers());
-        let request = request.map(|body| Request::new(body, Arc::clone(&info), self.recorder.clone()));
+        let request = request.map(|body| Request::new(body, Arc::clone(&info), self.recorder.clone(), &action));
         let reset = || {
             connection.reset.store(true, Ordering::Relaxed);
             Err(Dropped)
@@ -94,11 +102,10 @@ impl Service {
                 connection.stalled.store(true, Ordering::Relaxed);
                 self.serve(&info, request).await?
             }
-            Action::Pass | Action::Truncate(_) | Action::Flip(_) | Action::Trickle(..) => {
-                self.serve(&info, request).await?
-            }
+            Action::Twice => self.twice(&info, request).await?,
+            _ => self.serve(&info, request).await?,
         };
-        let mut response = self.marked(response);
+        let mut response = altered(self.marked(response), &action).await?;
         if unasked {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -106,9 +113,29 @@ impl Service {
     }
 
     async fn serve(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
-        let response = self.s3.call(request.map(s3s::Body::http_body)).await.map_err(|error| {
-            let source: Box<dyn std::error::Error + Send + Sync> = error.into();
-            tracing::warn!(operation = info.operation, "the protocol layer failed: {source}");
+        self.call(info, request.map(s3s::Body::http_body)).await
+    }
+
+    async fn twice(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+        let again = || http::Request::from_parts(head.clone(), s3s::Body::from(body.clone()));
+        let first = self.call(info, again()).await?;
+        drop(first.into_body().collect().await);
+        self.call(info, again()).await
+    }
+
+    async fn call(
+        &self,
+        info: &RequestInfo,
+        request: http::Request<s3s::Body>,
+    ) -> Result<Response<s3s::Body>, Dropped> {
+        let answered: Result<_, Box<dyn std::error::Error + Send + Sync>> = match &self.backing {
+            Backing::Storage(s3) => s3.call(request).await.map_err(Into::into),
+            Backing::Server(server) => server.call(request).await.map_err(Into::into),
+        };
+        let response = answered.map_err(|source| {
+            tracing::warn!(operation = info.operation, "the request was not answered: {source}");
             Dropped
         })?;
         if response.status().is_success() {
@@ -117,11 +144,11 @@ impl Service {
         Ok(response)
     }
 
-    /// Gives a response the id that clients report.
+    /// Gives a response the id that clients report, unless it has one.
     fn marked<B>(&self, mut response: Response<B>) -> Response<B> {
         let id = self.request_ids.fetch_add(1, Ordering::Relaxed);
         if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
-            response.headers_mut().insert("x-amz-request-id", id);
+            response.headers_mut().entry("x-amz-request-id").or_insert(id);
         }
         response
     }
@@ -132,6 +159,41 @@ impl Service {
 /// connection, so that there must be none.
 fn expects_nothing(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT) && headers.get(CONTENT_LENGTH).is_some_and(|len| len == "0")
+}
+
+/// What an action does to the head of a reply, and to a body as a whole.
+async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<Response<s3s::Body>, Dropped> {
+    match *action {
+        Action::Shorten(most) => {
+            let len = response.headers().get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
+            if let Some(len) = len {
+                response.headers_mut().insert(CONTENT_LENGTH, len.min(most).into());
+            }
+        }
+        Action::Shift(by) => {
+            if let Some(range) = response.headers().get(CONTENT_RANGE).and_then(|range| shifted(range, by)) {
+                response.headers_mut().insert(CONTENT_RANGE, range);
+            }
+        }
+        Action::Rewrite(rewrite) => {
+            let (mut head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+            let body = rewrite(String::from_utf8_lossy(&body).into_owned());
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            head.headers.remove(TRANSFER_ENCODING);
+            response = Response::from_parts(head, s3s::Body::from(body));
+        }
+        _ => {}
+    }
+    Ok(response)
+}
+
+/// `bytes 5-9/20` as `bytes 6-10/20`.
+fn shifted(range: &HeaderValue, by: u64) -> Option<HeaderValue> {
+    let (range, size) = range.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    HeaderValue::try_from(format!("bytes {}-{}/{size}", first + by, last + by)).ok()
 }
 
 async fn drain(mut body: Request) {

@@ -22,11 +22,15 @@ pub(crate) struct Request {
     info: Arc<RequestInfo>,
     recorder: Recorder,
     uncounted: u64,
+    passed: u64,
+    /// The offset of the byte that goes wrong.
+    flip: Option<u64>,
 }
 
 impl Request {
-    pub(crate) fn new(inner: Incoming, info: Arc<RequestInfo>, recorder: Recorder) -> Self {
-        Self { inner, info, recorder, uncounted: 0 }
+    pub(crate) fn new(inner: Incoming, info: Arc<RequestInfo>, recorder: Recorder, action: &Action) -> Self {
+        let flip = if let Action::FlipRequest(at) = *action { Some(at) } else { None };
+        Self { inner, info, recorder, uncounted: 0, passed: 0, flip }
     }
 
     fn count(&mut self) {
@@ -49,11 +53,15 @@ impl Body for Request {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => self.uncounted += frame.data_ref().map_or(0, |data| data.len() as u64),
-            _ => self.count(),
-        }
-        Poll::Ready(frame)
+        let Some(Ok(frame)) = frame else {
+            self.count();
+            return Poll::Ready(frame);
+        };
+        let (passed, flip) = (self.passed, self.flip);
+        let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.uncounted += len;
+        self.passed += len;
+        Poll::Ready(Some(Ok(frame.map_data(|data| flipped(data, flip.and_then(|at| at.checked_sub(passed)))))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -84,6 +92,8 @@ enum Ending {
     /// The connection breaks, a moment later so that what was sent arrives.
     Break(Option<Pin<Box<Sleep>>>),
     Stall,
+    /// As if this were all.
+    Whole,
 }
 
 const FLUSH: Duration = Duration::from_millis(20);
@@ -93,6 +103,7 @@ impl Reply {
         let fault = match *action {
             Action::Truncate(after) => Some(Fault::End { after, then: Ending::Break(None) }),
             Action::StallAfter(after) => Some(Fault::End { after, then: Ending::Stall }),
+            Action::Shorten(after) => Some(Fault::End { after, then: Ending::Whole }),
             Action::Flip(at) => Some(Fault::Flip { at }),
             Action::Trickle(piece, pause) => {
                 let piece = usize::try_from(piece).unwrap_or(usize::MAX).max(1);
@@ -118,7 +129,11 @@ impl Reply {
         let sent = self.sent;
         match &mut self.fault {
             Some(Fault::End { after, then }) if sent >= *after => {
-                let Ending::Break(timer) = then else { return Poll::Pending };
+                let timer = match then {
+                    Ending::Break(timer) => timer,
+                    Ending::Stall => return Poll::Pending,
+                    Ending::Whole => return Poll::Ready(None),
+                };
                 ready!(timer.get_or_insert_with(|| Box::pin(sleep(FLUSH))).as_mut().poll(cx));
                 return Poll::Ready(Some(Err("a hook ended the reply early".into())));
             }
@@ -180,6 +195,10 @@ impl Body for Reply {
     }
 
     fn size_hint(&self) -> SizeHint {
-        Body::size_hint(&self.inner)
+        let whole = Body::size_hint(&self.inner);
+        match (&self.fault, whole.exact()) {
+            (Some(Fault::End { after, then: Ending::Whole }), Some(len)) => SizeHint::with_exact(len.min(*after)),
+            _ => whole,
+        }
     }
 }

@@ -169,7 +169,13 @@ impl Storage for Faulty {
     }
 
     async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-        self.inner.delete(requests).await
+        let mut results = Vec::new();
+        for request in requests {
+            let key = request.key.clone();
+            let deleted = self.under("delete", &key, async { self.inner.delete(vec![request]).await?.remove(0) });
+            results.push(deleted.await);
+        }
+        Ok(results)
     }
 
     fn multipart(&self) -> Option<&dyn Multipart> {

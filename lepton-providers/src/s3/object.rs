@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lepton_core::{
-    Attributes, Body, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Precondition,
-    PutOptions, PutReceipt, Result, Support, VersionId,
+    Attributes, Body, ChecksumAlgorithm, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey,
+    Precondition, PutOptions, PutReceipt, Result, Retry, StoredChecksum, Support, VersionId, from_hex,
 };
 
 use super::client::{Client, Condition, Reply, Request, header};
@@ -109,9 +109,11 @@ impl Client {
         let query = version_query(options.version.as_ref());
         let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
         let reply = self.send(request).await?;
-        let (range, size) = served(&reply, options.range.as_ref()).map_err(|why| malformed("get", key, why))?;
+        let (range, size) =
+            served(&reply, options.range.as_ref()).map_err(|why| malformed("get", key, why).with_retry(Retry::Now))?;
         if reply.body.len() != Some(range.end - range.start) {
-            return Err(malformed("get", key, "the length of the body is not that of the range"));
+            let error = malformed("get", key, "the length of the body is not that of the range");
+            return Err(error.with_retry(Retry::Now));
         }
         let key = key.clone();
         let info = self.info(&key, size, &reply.headers);
@@ -202,7 +204,11 @@ impl Client {
 
     fn info(&self, key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInfo {
         let tags = text(headers, TAG_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0);
-        ObjectInfo::new(object_meta(key, size, headers), attributes(headers)).with_tag_count(tags)
+        let mut meta = object_meta(key, size, headers);
+        if self.capabilities.etag_is_md5 {
+            meta.checksums.extend(md5_of_tag(headers));
+        }
+        ObjectInfo::new(meta, attributes(headers)).with_tag_count(tags)
     }
 
     /// Reads what is left of an answer, so that its connection serves again.
@@ -210,6 +216,14 @@ impl Client {
         // What was asked for has been done; only the connection could suffer.
         let _ = reply.body.read(64 << 10).await;
     }
+}
+
+/// The MD5 of all bytes that a tag is, unless the answer says that the object is
+/// encrypted: then it may be anything.
+fn md5_of_tag(headers: &HeaderMap) -> Option<StoredChecksum> {
+    let encrypted = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
+    let md5 = from_hex(etag(headers)?.unquoted()).filter(|md5| md5.len() == 16 && !encrypted)?;
+    Some(StoredChecksum::full(ChecksumAlgorithm::Md5, md5))
 }
 
 /// What the headers of an answer say of an object that was written.

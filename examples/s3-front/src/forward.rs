@@ -1,0 +1,44 @@
+//! Requests passed on to the server behind, as a proxy does.
+
+use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, Response, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::TokioExecutor;
+
+/// A server that answers over plain HTTP/1.1.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    client: Client<HttpConnector, s3s::Body>,
+    authority: Authority,
+}
+
+impl Upstream {
+    pub(crate) fn new(authority: Authority) -> Self {
+        let client = Client::builder(TokioExecutor::new()).set_host(false).build_http();
+        Self { client, authority }
+    }
+
+    /// Sends the request as it came: the host it names stays, because it is signed.
+    pub(crate) async fn call(&self, mut request: Request<s3s::Body>) -> Result<Response<s3s::Body>, Error> {
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let mut uri = http::uri::Parts::default();
+        (uri.scheme, uri.authority, uri.path_and_query) =
+            (Some(Scheme::HTTP), Some(self.authority.clone()), Some(path));
+        // All three parts are there, so that this is a URI.
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        between_neighbours(request.headers_mut());
+        let mut response = self.client.request(request).await?;
+        between_neighbours(response.headers_mut());
+        Ok(response.map(s3s::Body::from))
+    }
+}
+
+/// Removes what concerns one connection only.
+fn between_neighbours(headers: &mut HeaderMap) {
+    for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
+        headers.remove(name);
+    }
+}

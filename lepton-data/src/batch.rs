@@ -1,0 +1,144 @@
+//! One batch of deletes: each object asked for, deleted, and tried again until it is
+//! known what became of it.
+
+use futures_util::{StreamExt as _, stream};
+use lepton_core::{
+    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support, decide,
+};
+
+use crate::backup;
+use crate::retry::{attempts, wait};
+use crate::run::Run;
+
+/// An object that only the destination has.
+#[derive(Debug)]
+pub(crate) struct Extra {
+    /// Where the source would have it.
+    pub(crate) key: ObjectKey,
+    pub(crate) there: ObjectMeta,
+    /// An earlier run found it: the source may have it by now.
+    pub(crate) earlier: bool,
+    /// A request to delete it was not answered.
+    pub(crate) maybe_gone: bool,
+}
+
+/// What became of an object: whether it was deleted.
+pub(crate) type Deleted = (ObjectKey, Result<bool>);
+
+/// Deletes a batch, each object only if it is still what was listed; what fails in
+/// passing is looked at again before it is tried again.
+pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>> {
+    let (mut open, mut done) = (batch, Vec::new());
+    for attempt in 1.. {
+        let last = attempt >= run.options.settings.attempts.get();
+        let (results, mut passing) = once(run, open).await;
+        if let Some(error) = passing.take_if(|error| last || !may_pass(error)) {
+            return Err(error);
+        }
+        let unknown = passing.as_ref().is_some_and(|error| error.effect() == Effect::Unknown);
+        open = Vec::new();
+        for (mut extra, result) in results {
+            match result {
+                None => {
+                    extra.maybe_gone |= unknown;
+                    open.push(extra);
+                }
+                Some(Err(error)) if !last && may_pass(&error) => {
+                    extra.maybe_gone |= error.effect() == Effect::Unknown;
+                    open.push(extra);
+                    passing = Some(error);
+                }
+                Some(result) => done.push((extra.there.key, result)),
+            }
+        }
+        let Some(error) = passing else { break };
+        run.counters.add(|c| &c.retries, 1);
+        wait(run, attempt, &error).await?;
+    }
+    Ok(done)
+}
+
+/// An object that is gone counts as deleted, so that asking twice does no harm.
+fn may_pass(error: &Error) -> bool {
+    matches!(decide(error, true), Decision::Again(_) | Decision::Refresh)
+}
+
+/// Asks, and deletes what is still there, once. Where the request failed as a whole,
+/// its error, and nothing of the objects that it was for.
+async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
+    let conditional = run.target().conditional_delete == Support::Native;
+    let asked = stream::iter(batch).map(|extra| async move {
+        let verdict = still_extra(run, &extra, conditional).await;
+        (extra, verdict)
+    });
+    let asked: Vec<_> = asked.buffered(run.options.settings.concurrency.get()).collect().await;
+    let request =
+        |there: &ObjectMeta| DeleteRequest::new(there.key.clone()).if_match(there.etag.clone().filter(|_| conditional));
+    let wanted = asked.iter().filter(|(_, verdict)| matches!(verdict, Ok(true)));
+    let requests: Vec<DeleteRequest> = wanted.map(|(extra, _)| request(&extra.there)).collect();
+    run.requests.take(1).await;
+    let (mut answers, failed) = match requests.is_empty() {
+        true => (Vec::new().into_iter(), None),
+        false => match run.destination().delete(requests).await {
+            Ok(answers) => (answers.into_iter(), None),
+            Err(error) => (Vec::new().into_iter(), Some(error)),
+        },
+    };
+    let mut settle = |(extra, verdict)| {
+        let result = match verdict {
+            Ok(true) if failed.is_some() => None,
+            Ok(true) => Some(answers.next().unwrap_or_else(|| Err(unanswered())).map(|()| true).map_err(changed)),
+            other => Some(other),
+        };
+        (extra, result)
+    };
+    (asked.into_iter().map(&mut settle).collect(), failed)
+}
+
+/// Whether an object is still one that only the destination has, and, where the
+/// delete itself cannot ask, what was listed.
+async fn still_extra(run: &Run, extra: &Extra, conditional: bool) -> Result<bool> {
+    let Extra { key, there, .. } = extra;
+    if extra.earlier {
+        match attempts(run, true, || run.source().head(key, HeadOptions::new())).await {
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // A backup is of what was listed, and of nothing that is gone.
+    let backed_up = run.options.settings.backup_prefix.is_some();
+    let asks_itself = conditional && there.etag.is_some() && !backed_up;
+    if !asks_itself && !is_as_listed(run, there).await? {
+        // Gone: by our request that was not answered, or by somebody else's.
+        return Ok(extra.maybe_gone);
+    }
+    match backup::keep(run, there).await {
+        // Somebody else has deleted it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        kept => kept.map(|()| true),
+    }
+}
+
+/// Whether the object is there as it was listed; `false` if it is gone.
+async fn is_as_listed(run: &Run, there: &ObjectMeta) -> Result<bool> {
+    match attempts(run, true, || run.destination().head(&there.key, HeadOptions::new())).await {
+        Ok(now) if now.meta.etag == there.etag && now.meta.size == there.size => Ok(true),
+        Ok(_) => Err(Error::new(ErrorKind::PreconditionFailed, CHANGED).with_context("key", &there.key)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+const CHANGED: &str = "the object was written after it had been listed, so it was not deleted";
+
+fn changed(error: Error) -> Error {
+    if error.kind() == ErrorKind::PreconditionFailed {
+        return Error::new(ErrorKind::PreconditionFailed, CHANGED).with_source(error);
+    }
+    error
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Unexpected, "the store did not say whether it deleted the object")
+}
