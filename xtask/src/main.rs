@@ -6,6 +6,7 @@ mod checks;
 mod fuzz;
 mod process;
 mod services;
+mod storm;
 mod test;
 mod tools;
 
@@ -26,6 +27,9 @@ cargo xtask COMMAND
                   stop    stop them and remove their data
                   status  which of them answer
                   env     print `export LEPTON_TEST_…` lines for a shell
+  storm [--seed S] [--kills N] [--faults NAME,…]
+                  random work between random stores, killed and harmed; 1,000
+                  kills. The seed of a round repeats it
   bench transfer [--rounds N] [--set NAME]…
                   side by side with rclone and s5cmd; writes the table in
                   docs/benchmarks.md
@@ -63,6 +67,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         Some((&"test", rest)) => test::command(rest),
         Some((&"bench", rest)) => bench::command(rest),
         Some((&"fuzz", rest)) => fuzz::command(rest),
+        Some((&"storm", rest)) => storm::command(rest),
         Some((&"build-cost", rest)) => build_cost::command(rest),
         Some((&"advisories", [])) => test::advisories(),
         Some((&"services", rest)) => services::command(rest),

@@ -1,0 +1,33 @@
+//! `cargo xtask storm`: random work under faults and kills, on real servers.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{program, run};
+use crate::services;
+
+/// What the storm's test reads, by option.
+const OPTIONS: [(&str, &str); 3] =
+    [("--seed", "LEPTON_TEST_SEED"), ("--kills", "LEPTON_TEST_KILLS"), ("--faults", "LEPTON_TEST_FAULTS")];
+
+/// How many kills there are where nothing else is said.
+const KILLS: &str = "1000";
+
+/// `cargo xtask storm [--seed S] [--kills N] [--faults NAME,…]`
+pub(crate) fn command(arguments: &[&str]) -> Result<()> {
+    // The programs that are killed are those that people run.
+    run(&mut program("cargo", &["build", "--release", "--examples", "--all-features"]))?;
+    let mut test = program("cargo", &["test", "--release", "--all-features", "--test", "storm", "--", "--nocapture"]);
+    test.env("LEPTON_TEST_KILLS", KILLS).env("LEPTON_TEST_REQUIRED", "1");
+    for pair in arguments.chunks(2) {
+        let &[option, value] = pair else { bail!("{} takes a value", pair[0]) };
+        let Some((_, variable)) = OPTIONS.iter().find(|(name, _)| *name == option) else {
+            bail!("no option {option:?}; there are {}", OPTIONS.map(|(name, _)| name).join(", "));
+        };
+        test.env(variable, value);
+    }
+    let servers = services::start()?;
+    for running in &servers {
+        test.env(running.server.variable, &running.server.endpoint);
+    }
+    run(&mut test).context("the storm left something wrong; the seed that it printed last repeats the round")
+}
