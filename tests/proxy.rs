@@ -180,10 +180,12 @@ async fn what_nobody_vouches_for_is_said() {
     }
 }
 
+type Rewrite = fn(&str) -> String;
+
 /// A listing without the order that S3 promises, or without its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_cannot_be_right_is_refused_and_nothing_is_deleted() {
-    let faults: [(&str, fn(String) -> String); 3] =
+    let faults: [(&str, Rewrite); 3] =
         [("repeats a key", twice), ("goes back", backwards), ("does not say how it goes on", endless)];
     for (name, preset, endpoint) in strict() {
         for (what, fault) in faults {
@@ -208,16 +210,16 @@ async fn a_listing_that_cannot_be_right_is_refused_and_nothing_is_deleted() {
 }
 
 /// The first entry comes twice.
-fn twice(page: String) -> String {
-    let Some((_, rest)) = page.split_once("<Contents>") else { return page };
+fn twice(page: &str) -> String {
+    let Some((_, rest)) = page.split_once("<Contents>") else { return page.to_owned() };
     let (entry, _) = rest.split_once("</Contents>").unwrap();
     let entry = format!("<Contents>{entry}</Contents><Contents>");
     page.replacen("<Contents>", &entry, 1)
 }
 
 /// The last entry comes first.
-fn backwards(page: String) -> String {
-    let Some(last) = page.rfind("<Contents>") else { return page };
+fn backwards(page: &str) -> String {
+    let Some(last) = page.rfind("<Contents>") else { return page.to_owned() };
     let end = page[last..].find("</Contents>").unwrap() + last + "</Contents>".len();
     let entry = page[last..end].to_owned();
     let rest = format!("{}{}", &page[..last], &page[end..]);
@@ -225,6 +227,6 @@ fn backwards(page: String) -> String {
 }
 
 /// There is more, and no token to ask for it.
-fn endless(page: String) -> String {
+fn endless(page: &str) -> String {
     page.replace("<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>")
 }

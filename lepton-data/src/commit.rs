@@ -8,6 +8,7 @@ use lepton_core::{
 };
 
 use crate::checksum::{PieceDigest, agrees};
+use crate::read::is_source;
 use crate::retry::attempts;
 use crate::run::Run;
 
@@ -19,7 +20,15 @@ pub(crate) enum Found {
     /// Nothing.
     Absent,
     /// Something else.
-    Other,
+    Other(ObjectMeta),
+}
+
+/// Whether what failed may have been done: the answer was lost, or the condition did
+/// not hold because the request had arrived before, by itself or by a proxy that
+/// repeats.
+pub(crate) fn may_be_ours(error: &Error) -> bool {
+    let refused = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed);
+    error.effect() == Effect::Unknown || (refused && !is_source(error))
 }
 
 /// Completes an upload of these parts. A lost answer is settled by reading back.
@@ -41,7 +50,7 @@ pub(crate) async fn complete(
             Err(error) => error,
         };
         let gone = error.kind() == ErrorKind::UploadNotFound;
-        if !gone && error.effect() != Effect::Unknown {
+        if !gone && !may_be_ours(&error) {
             return Err(error);
         }
         if let Found::Same(meta) = read_back(run, &upload.key, digest, etag.as_deref()).await? {
@@ -53,7 +62,7 @@ pub(crate) async fn complete(
             let message = "the upload is gone and the destination holds something else: somebody wrote the object";
             return Err(Error::new(ErrorKind::Conflict, message).with_context("key", &upload.key).with_source(error));
         }
-        if gone {
+        if gone || error.effect() != Effect::Unknown {
             return Err(error);
         }
         asked_before = true;
@@ -74,7 +83,7 @@ pub(crate) async fn read_back(run: &Run, key: &ObjectKey, digest: &PieceDigest, 
         Err(error) => return Err(error),
     };
     if meta.size != digest.len {
-        return Ok(Found::Other);
+        return Ok(Found::Other(meta));
     }
     let by_etag = etag.is_some_and(|etag| meta.etag.as_ref().is_some_and(|found| found.unquoted() == etag));
     let verdict = if by_etag { Some(true) } else { meta.checksums.iter().find_map(|stored| agrees(digest, stored)) };
@@ -82,7 +91,7 @@ pub(crate) async fn read_back(run: &Run, key: &ObjectKey, digest: &PieceDigest, 
         Some(same) => same,
         None => read_whole(run, &meta).await? == *digest.root.0.as_slice(),
     };
-    Ok(if same { Found::Same(meta) } else { Found::Other })
+    Ok(if same { Found::Same(meta) } else { Found::Other(meta) })
 }
 
 async fn read_whole(run: &Run, meta: &ObjectMeta) -> Result<[u8; 32]> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use lepton_core::journal::Replay;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
-use tokio::sync::mpsc;
 
 use crate::batch::{self, Extra};
 use crate::options::TransferSettings;
@@ -26,14 +25,17 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
     allowed(&run.options.settings, extras)?;
     // What is to be deleted, and that all else is done, is on disk before.
     run.log.commit().await?;
-    let mut batches = batches(run, journal);
+    let mut found = Found::open(run, journal).await?;
     let mut seen = 0;
-    while let Some(batch) = batches.recv().await.transpose()? {
+    loop {
+        let batch = found.next(run).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
         run.control.go().await?;
-        let found = (seen..).zip(batch);
-        let batch: Vec<Extra> = found
-            .map(|(index, (key, there))| Extra { key, there, earlier: index < extras.earlier, maybe_gone: false })
-            .collect();
+        let earlier = |index| index < extras.earlier;
+        let extra = |(index, (key, there))| Extra { key, there, earlier: earlier(index), maybe_gone: false };
+        let batch: Vec<Extra> = (seen..).zip(batch).map(extra).collect();
         seen += batch.len() as u64;
         for (key, result) in batch::delete(run, batch).await? {
             match result {
@@ -44,7 +46,6 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
             }
         }
     }
-    Ok(())
 }
 
 /// Whether so much may be deleted.
@@ -64,28 +65,26 @@ fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
     Ok(())
 }
 
-/// The extras of the journal, in batches of what the store deletes at once.
-fn batches(run: &Arc<Run>, journal: PathBuf) -> mpsc::Receiver<Result<Vec<(ObjectKey, ObjectMeta)>>> {
-    let (send, receive) = mpsc::channel(1);
-    let size = run.target().delete_batch.clamp(1, 1000);
-    drop(run.env.run_blocking(move || {
-        let found = Replay::of(&journal).and_then(|replay| {
-            let mut batch = Vec::new();
-            for record in replay {
-                batch.extend(extra_of(&record?)?);
-                if batch.len() >= size && send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
-                    return Ok(());
-                }
-            }
-            // The receiver is gone when the run has ended.
-            let _ = send.blocking_send(Ok(batch));
-            Ok(())
+/// The extras of the journal.
+struct Found(Option<Replay>);
+
+impl Found {
+    async fn open(run: &Run, journal: PathBuf) -> Result<Self> {
+        Ok(Self(Some(run.env.run_blocking(move || Replay::of(&journal)).join().await??)))
+    }
+
+    /// What the store deletes at once; empty at the end.
+    async fn next(&mut self, run: &Run) -> Result<Vec<(ObjectKey, ObjectMeta)>> {
+        let Some(mut replay) = self.0.take() else { return Ok(Vec::new()) };
+        let size = run.target().delete_batch.clamp(1, 1000);
+        let reading = run.env.run_blocking(move || {
+            let found = replay.by_ref().filter_map(|record| record.and_then(|record| extra_of(&record)).transpose());
+            (found.take(size).collect::<Result<Vec<_>>>(), replay)
         });
-        if let Err(error) = found {
-            let _ = send.blocking_send(Err(error));
-        }
-    }));
-    receive
+        let (batch, replay) = reading.join().await?;
+        self.0 = Some(replay);
+        batch
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl TransferHandle {
         tokio::pin!(end);
         loop {
             tokio::select! {
+                biased;
                 outcome = &mut end => return outcome?,
                 () = run.env.sleep(every) => watch(run.progress()),
             }

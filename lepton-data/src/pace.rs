@@ -47,6 +47,7 @@ impl Pace {
             let mut changes = self.changes.subscribe();
             let Some(wait) = self.reserve(units).filter(|wait| !wait.is_zero()) else { return };
             tokio::select! {
+                biased;
                 () = self.env.sleep(wait) => return,
                 // The sender lives as long as this.
                 _ = changes.changed() => {}

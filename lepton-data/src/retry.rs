@@ -50,6 +50,7 @@ pub(crate) async fn wait(run: &Run, attempt: u32, error: &Error) -> Result<()> {
 async fn pause(run: &Run, attempt: u32, least: Duration) -> Result<()> {
     let wait = backoff(attempt, run.env.random()).max(least);
     tokio::select! {
+        biased;
         () = run.env.sleep(wait) => run.control.go().await,
         () = run.control.cancelled() => run.control.go().await,
     }

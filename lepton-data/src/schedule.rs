@@ -99,6 +99,7 @@ impl Pool {
             Slot { _memory: memory, _slot: slot }
         };
         let slot = tokio::select! {
+            biased;
             slot = work => slot,
             () = self.control.cancelled() => return Err(cancelled()),
         };

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::{
-    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, HeadOptions, PartReceipt, Precondition,
-    PutOptions, PutReceipt, Result, Upload,
+    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, HeadOptions, ObjectMeta, PartReceipt,
+    Precondition, PutOptions, PutReceipt, Result, Upload,
 };
 
 use crate::checksum::{PartDigest, PieceDigest, check_source, expected, extra_crc};
-use crate::commit::{Found, read_back, receipt_of};
+use crate::commit::{Found, may_be_ours, read_back, receipt_of};
 use crate::compare::RECORDED_DIGEST;
 use crate::manifest::SourceCheck;
 use crate::options::Metadata;
 use crate::plan::{Entry, Layout, keep_attributes};
 use crate::read::{self, Piece, Source, side};
 use crate::resume::Note;
-use crate::retry::attempts;
+use crate::retry::{attempts, wait};
 use crate::run::Run;
 use crate::schedule::Slot;
 
@@ -34,28 +34,44 @@ pub(crate) struct Sent {
 /// The parts that are at the destination, by number.
 pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;
 
-/// Sends an object in one piece.
+/// Sends an object in one piece. A lost answer is settled by reading back.
 pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
     let _slot = run.pool.enter(entry.source.size).await?;
     let source = Source::new(run.source(), &entry.source);
     let idempotent = *precondition == Precondition::None;
-    let error = match attempts(run, idempotent, || put(run, entry, &source, precondition)).await {
-        Ok(sent) => return Ok(sent),
-        Err(error) if error.effect() == Effect::Unknown => error,
-        Err(error) => return Err(error),
-    };
-    let digest = read::digest(run, &source, None).await?;
-    match read_back(run, &entry.target, &digest, None).await? {
-        Found::Same(meta) => {
-            let (_, lost) = describe(run, &source).await?;
-            let receipt = receipt_of(meta);
-            Ok(Sent { digest, receipt, source_check: SourceCheck::None, lost })
+    for attempt in 1.. {
+        let error = match attempts(run, idempotent, || put(run, entry, &source, precondition)).await {
+            Err(error) if may_be_ours(&error) => error,
+            sent => return sent,
+        };
+        let digest = read::digest(run, &source, None).await?;
+        match read_back(run, &entry.target, &digest, None).await? {
+            Found::Same(meta) => {
+                let (_, lost) = describe(run, &source).await?;
+                let receipt = receipt_of(meta);
+                return Ok(Sent { digest, receipt, source_check: SourceCheck::None, lost });
+            }
+            // It is refused, and what is there is not ours.
+            _ if error.effect() != Effect::Unknown => return Err(error),
+            Found::Other(meta) if !is_replaced(&meta, precondition) => {
+                return Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
+                    .with_context("key", &entry.target)
+                    .with_source(error));
+            }
+            // It never took effect.
+            Found::Absent | Found::Other(_) if attempt >= run.options.settings.attempts.get() => return Err(error),
+            Found::Absent | Found::Other(_) => {
+                run.counters.add(|c| &c.retries, 1);
+                wait(run, attempt, &error).await?;
+            }
         }
-        Found::Absent => attempts(run, idempotent, || put(run, entry, &source, precondition)).await,
-        Found::Other => Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
-            .with_context("key", &entry.target)
-            .with_source(error)),
     }
+    Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
+}
+
+/// Whether this is the object that was to be replaced.
+fn is_replaced(found: &ObjectMeta, precondition: &Precondition) -> bool {
+    matches!(precondition, Precondition::IfMatch(etag) if found.etag.as_ref() == Some(etag))
 }
 
 async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
@@ -127,6 +143,7 @@ pub(crate) async fn parts(
         tokio::pin!(turn);
         let slot = loop {
             tokio::select! {
+                biased;
                 slot = &mut turn => break slot,
                 Some(sent) = running.next(), if !running.is_empty() => keep(&mut held, &mut failed, sent),
             }

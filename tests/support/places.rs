@@ -32,6 +32,11 @@ pub fn servers() -> Vec<(&'static str, Preset, String)> {
     SERVERS.into_iter().filter_map(|(kind, preset, variable)| Some((kind, preset, given(variable)?))).collect()
 }
 
+/// Whether what is not there is a failure.
+pub fn required() -> bool {
+    std::env::var("LEPTON_TEST_REQUIRED").is_ok_and(|value| value == "1")
+}
+
 /// A number from an environment variable.
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
@@ -42,8 +47,7 @@ pub fn setting(name: &str, default: u64) -> u64 {
 pub fn given(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
-        let required = std::env::var("LEPTON_TEST_REQUIRED").is_ok_and(|value| value == "1");
-        assert!(!required, "{variable} is not set, and LEPTON_TEST_REQUIRED=1");
+        assert!(!required(), "{variable} is not set, and LEPTON_TEST_REQUIRED=1");
         println!("skipped: {variable} is not set");
     }
     value

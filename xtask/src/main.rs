@@ -29,7 +29,7 @@ cargo xtask COMMAND
                   env     print `export LEPTON_TEST_…` lines for a shell
   storm [--seed S] [--kills N] [--faults NAME,…]
                   random work between random stores, killed and harmed; 1,000
-                  kills. The seed of a round repeats it
+                  kills. The seed of a round plays it again
   bench transfer [--rounds N] [--set NAME]…
                   side by side with rclone and s5cmd; writes the table in
                   docs/benchmarks.md

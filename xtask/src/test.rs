@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{output, program, run};
+use crate::process::{exists, output, program, run};
 use crate::{checks, fuzz, services, tools};
 
 struct Suite {
@@ -155,6 +155,9 @@ fn book() -> Result<()> {
 }
 
 fn tests() -> Result<()> {
+    if cfg!(target_os = "linux") && !exists("strace") {
+        tools::debian(&["strace"])?;
+    }
     let servers = services::start()?;
     let mut command = program("cargo", &TESTS);
     for running in &servers {

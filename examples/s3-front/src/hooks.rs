@@ -54,7 +54,7 @@ pub enum Action {
     /// begins so many bytes later.
     Shift(u64),
     /// It is served, but the reply's body is what this function makes of it.
-    Rewrite(fn(String) -> String),
+    Rewrite(fn(&str) -> String),
     /// It is served, but one bit of the byte at this offset of the reply's body
     /// is wrong. A shorter body stays as it is.
     Flip(u64),

@@ -178,7 +178,7 @@ async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<R
         Action::Rewrite(rewrite) => {
             let (mut head, body) = response.into_parts();
             let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-            let body = rewrite(String::from_utf8_lossy(&body).into_owned());
+            let body = rewrite(&String::from_utf8_lossy(&body));
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             head.headers.remove(TRANSFER_ENCODING);
             response = Response::from_parts(head, s3s::Body::from(body));

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
     ErrorKind, GetOptions, GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo,
     ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer,
     Storage, Upload, UploadInfo, Versions,
 };
+use tokio::sync::Notify;
 
 /// What happens to a call.
 #[derive(Debug, Clone)]
@@ -21,10 +22,16 @@ pub enum Fault {
     Fail(ErrorKind, Retry),
     /// It does what it should, and the answer is lost.
     LoseReply,
+    /// It never arrives, and nobody can tell.
+    LoseRequest,
     /// It takes so many milliseconds longer.
     Slow(u64),
     /// Something is done to the store just before it.
     Meddle(fn(&MemoryStorage)),
+    /// The body that it gives ends before its first byte.
+    Cut,
+    /// The process that called dies of it: before it takes effect, or after.
+    Die { after: bool },
 }
 
 type Script = dyn FnMut(&str, &ObjectKey) -> Option<Fault> + Send;
@@ -38,6 +45,7 @@ pub struct Faulty {
     effects: Arc<Mutex<Vec<String>>>,
     capabilities: Capabilities,
     copies: bool,
+    death: Arc<Notify>,
 }
 
 impl Faulty {
@@ -49,7 +57,13 @@ impl Faulty {
             effects: Arc::default(),
             capabilities: inner.capabilities().clone(),
             copies: false,
+            death: Arc::default(),
         }
+    }
+
+    /// Waits until a call was told to die; that call never returns.
+    pub async fn died(&self) {
+        self.death.notified().await;
     }
 
     /// The same store, which also copies by itself.
@@ -62,6 +76,11 @@ impl Faulty {
     pub fn backwards(mut self) -> Self {
         self.capabilities.list_order = ListOrder::Unordered;
         self
+    }
+
+    /// Every call, in order.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
     }
 
     /// How often an operation took effect.
@@ -81,11 +100,27 @@ impl Faulty {
         key: &ObjectKey,
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let fault = self.fault(operation, key);
+        self.suffer(fault, operation, key, call).await
+    }
+
+    /// What the script says of a call.
+    fn fault(&self, operation: &'static str, key: &ObjectKey) -> Option<Fault> {
         self.calls.lock().unwrap().push(operation.to_owned());
         let fault = (self.script.lock().unwrap())(operation, key);
-        if !matches!(fault, Some(Fault::Fail(..))) {
+        if !matches!(fault, Some(Fault::Fail(..) | Fault::LoseRequest | Fault::Die { after: false })) {
             self.effects.lock().unwrap().push(operation.to_owned());
         }
+        fault
+    }
+
+    async fn suffer<T>(
+        &self,
+        fault: Option<Fault>,
+        operation: &'static str,
+        key: &ObjectKey,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         match fault {
             None => call.await,
             Some(Fault::Fail(kind, retry)) => Err(Error::new(kind, "told to fail")
@@ -94,9 +129,9 @@ impl Faulty {
                 .with_context("key", key)),
             Some(Fault::LoseReply) => {
                 call.await?;
-                let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(Retry::Now);
-                Err(lost.with_effect(Effect::Unknown).with_operation(operation).with_context("key", key))
+                Err(lost(operation, key))
             }
+            Some(Fault::LoseRequest) => Err(lost(operation, key)),
             Some(Fault::Slow(milliseconds)) => {
                 super::pause(milliseconds).await;
                 call.await
@@ -105,12 +140,37 @@ impl Faulty {
                 meddle(&self.inner);
                 call.await
             }
+            Some(Fault::Cut) => call.await,
+            Some(Fault::Die { after }) => {
+                if after {
+                    drop(call.await);
+                }
+                self.death.notify_one();
+                std::future::pending().await
+            }
         }
+    }
+
+    /// A stream that begins under the script.
+    fn streamed<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        key: &ObjectKey,
+        stream: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        let (this, key) = (self.clone(), key.clone());
+        let begun = async move { this.under(operation, &key, async { Ok(stream) }).await };
+        Box::pin(futures_util::stream::once(begun).try_flatten())
     }
 
     fn parts(&self) -> &dyn Multipart {
         self.inner.multipart().unwrap()
     }
+}
+
+fn lost(operation: &'static str, key: &ObjectKey) -> Error {
+    let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(Retry::Now);
+    lost.with_effect(Effect::Unknown).with_operation(operation).with_context("key", key)
 }
 
 impl fmt::Debug for Faulty {
@@ -161,7 +221,13 @@ impl Storage for Faulty {
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        self.under("get", key, self.inner.get(key, options)).await
+        let fault = self.fault("get", key);
+        let cut = matches!(fault, Some(Fault::Cut));
+        let mut reply = self.suffer(fault, "get", key, self.inner.get(key, options)).await?;
+        if cut {
+            reply.body = Box::pin(futures_util::stream::empty());
+        }
+        Ok(reply)
     }
 
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
@@ -225,7 +291,7 @@ impl Multipart for Faulty {
     }
 
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
-        self.parts().list_parts(upload)
+        self.streamed("list_parts", &upload.key, self.parts().list_parts(upload))
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
@@ -237,6 +303,6 @@ impl Multipart for Faulty {
     }
 
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
-        self.parts().list_uploads(key)
+        self.streamed("list_uploads", key, self.parts().list_uploads(key))
     }
 }

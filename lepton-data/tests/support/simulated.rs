@@ -1,0 +1,95 @@
+//! A world without real time, threads or chance: the same for the same seed.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use lepton_core::Env;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// A small generator of random numbers: the same for the same seed.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self((seed ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// The one thread that everything of a life runs on. Time passes only when nothing
+/// else is to be done.
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+/// The clock and the chance of a world, for the stores and for every life of the
+/// process.
+#[derive(Debug)]
+pub struct Simulated {
+    /// When the life began: on the wall, and by the runtime.
+    begun: Mutex<(SystemTime, Instant)>,
+    random: Mutex<Random>,
+}
+
+impl Simulated {
+    pub fn new(seed: u64) -> Arc<Self> {
+        let begun = Mutex::new((SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000), Instant::now()));
+        Arc::new(Self { begun, random: Mutex::new(Random::new(seed)) })
+    }
+
+    /// Begins a life, a while after the last one. To be called in its runtime.
+    pub fn begin_life(&self, later: Duration) {
+        let mut begun = self.begun.lock().unwrap();
+        *begun = (begun.0 + later, Instant::now());
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this stands in for the system")]
+impl Env for Simulated {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+
+    /// Work that blocks takes a moment, and is then done at once.
+    fn spawn_cpu(&self, work: Box<dyn FnOnce() + Send>) {
+        let moment = Duration::from_micros(self.random.lock().unwrap().below(3000));
+        tokio::spawn(async move {
+            tokio::time::sleep(moment).await;
+            work();
+        });
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn now(&self) -> SystemTime {
+        let (wall, begun) = *self.begun.lock().unwrap();
+        wall + begun.elapsed()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.begun.lock().unwrap().1.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        self.random.lock().unwrap().next()
+    }
+}
