@@ -13,7 +13,7 @@ use std::sync::Arc;
 use clap::Parser;
 use lepton::core::SystemEnv;
 use lepton::{Error, Result, SharedStorage};
-use lepton_s3_front::{S3Front, SinkStorage};
+use lepton_s3_front::{S3Front, SinkStorage, tls_from_files};
 
 #[derive(Parser)]
 #[command(about = "Serves any Lepton storage over the S3 protocol")]
@@ -29,6 +29,12 @@ struct Arguments {
     /// What clients call the region.
     #[arg(long, default_value = "us-east-1")]
     region: String,
+    /// Serve over TLS with this certificate, in PEM.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<std::path::PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<std::path::PathBuf>,
 }
 
 fn bucket(argument: &str) -> std::result::Result<(String, String), String> {
@@ -53,7 +59,11 @@ async fn serve(arguments: Arguments) -> Result<()> {
     for (name, url) in &arguments.buckets {
         front = front.bucket(name, storage(name, url).await?);
     }
-    let server = front.build()?.serve(&arguments.listen).await?;
+    let front = front.build()?;
+    let server = match arguments.tls_cert.zip(arguments.tls_key) {
+        Some((cert, key)) => front.serve_tls(&arguments.listen, tls_from_files(&cert, &key)?).await?,
+        None => front.serve(&arguments.listen).await?,
+    };
     for (name, url) in &arguments.buckets {
         println!("{}/{name} serves {url}", server.endpoint());
     }

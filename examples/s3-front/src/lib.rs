@@ -42,6 +42,7 @@ mod server;
 mod service;
 mod sink;
 mod stats;
+mod tls;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ pub use request::RequestInfo;
 pub use server::Server;
 pub use sink::SinkStorage;
 pub use stats::{OperationStats, PartId, PartStats, Stats};
+pub use tls::tls_from_files;
 
 /// What a server serves. It can be served more than once, also on the same
 /// address after a [`Server`] was stopped or killed.

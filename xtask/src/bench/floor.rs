@@ -25,6 +25,7 @@ pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>>
                 case,
                 tool: tool.to_owned(),
                 command: String::new(),
+                objects: 1,
                 bytes: set.size,
                 samples: samples.collect::<Result<_>>()?,
             })

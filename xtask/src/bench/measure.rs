@@ -31,6 +31,7 @@ pub(super) struct Row {
     pub(super) tool: String,
     /// How it was called, for the reader to judge the options.
     pub(super) command: String,
+    pub(super) objects: u64,
     pub(super) bytes: u64,
     pub(super) samples: Vec<Sample>,
 }
@@ -38,7 +39,14 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(set: &Set, direction: &str, from: &Place, to: &Place, tool: &str) -> Self {
         let case = format!("{}, {direction} ({} → {})", set.title, from.name(), to.name());
-        Self { case, tool: tool.to_owned(), command: String::new(), bytes: set.bytes(), samples: Vec::new() }
+        Self {
+            case,
+            tool: tool.to_owned(),
+            command: String::new(),
+            objects: set.objects,
+            bytes: set.bytes(),
+            samples: Vec::new(),
+        }
     }
 
     pub(super) fn title(&self) -> String {

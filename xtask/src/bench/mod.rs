@@ -4,13 +4,15 @@
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
 //! - `floor`: what the machine allows
-//! - `sink`: a server that keeps nothing
+//! - `sink`: a server that keeps nothing, and one over TLS
+//! - `relay`: a way that takes time
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
 //! - `sync`: two buckets that are the same
 
 mod floor;
 mod measure;
+mod relay;
 mod set;
 mod sink;
 mod sync;
@@ -19,15 +21,19 @@ mod tools;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::shown;
 use crate::services::{self, Running};
 use measure::Row;
-use set::{SETS, Set};
+use set::{SETS, Set, Way};
 use sink::Sink;
 use tools::{Place, Tool, Tools};
+
+/// How long a way takes that is far, in each direction.
+const DELAY: Duration = Duration::from_millis(20);
 
 /// What to measure.
 struct Options {
@@ -92,11 +98,34 @@ impl Bench {
             if set.floor {
                 self.floor(set)?;
             }
-            self.compare(set, "up", &source, &Sink::start()?.place)?;
-            self.compare(set, "up", &source, &first)?;
-            fs::remove_dir_all(self.work.join("source"))?;
-            self.compare(set, "down", &first, &copied)?;
-            self.compare(set, "S3 to S3", &first, &second)?;
+            match set.way {
+                Way::Near => {
+                    self.compare(set, "up", &source, &Sink::start()?.place)?;
+                    self.compare(set, "up", &source, &first)?;
+                    fs::remove_dir_all(self.work.join("source"))?;
+                    self.compare(set, "down", &first, &copied)?;
+                    // Three copies of the largest do not fit into memory.
+                    if !set.floor {
+                        self.compare(set, "S3 to S3", &first, &second)?;
+                    }
+                }
+                Way::Far => {
+                    let far = first.far(DELAY)?;
+                    for server in [&first, &far] {
+                        self.compare(set, "up", &source, server)?;
+                        self.compare(set, "down", server, &copied)?;
+                    }
+                    fs::remove_dir_all(self.work.join("source"))?;
+                }
+                Way::Tls => {
+                    self.compare(set, "up", &source, &Sink::over_tls("sink:", &self.work)?.place)?;
+                    let folder = self.work.join("source");
+                    let server = Sink::over_tls(&folder.display().to_string(), &self.work)?;
+                    self.compare(set, "down", &server.place, &copied)?;
+                    drop(server);
+                    fs::remove_dir_all(folder)?;
+                }
+            }
             self.empty(&first)?;
             table::write(set, &std::mem::take(&mut self.rows), &self.tools, self.options.rounds)?;
         }
@@ -107,7 +136,7 @@ impl Bench {
     fn bucket(&self, name: &'static str) -> Result<Place> {
         let running = self.servers.iter().find(|running| running.server.name == name);
         let endpoint = running.with_context(|| format!("no server {name}"))?.server.endpoint.clone();
-        let bucket = Place::Bucket { server: name, endpoint };
+        let bucket = Place::bucket(name, endpoint);
         self.tools.make(&bucket)?;
         Ok(bucket)
     }

@@ -9,6 +9,17 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::tools::{Place, Tools};
 
+/// How the server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Over loopback.
+    Near,
+    /// Over loopback, and over a way that takes 20 ms in each direction.
+    Far,
+    /// Over TLS.
+    Tls,
+}
+
 /// Files of one size.
 #[derive(Debug)]
 pub(super) struct Set {
@@ -16,20 +27,41 @@ pub(super) struct Set {
     pub(super) title: &'static str,
     pub(super) objects: u64,
     pub(super) size: u64,
+    pub(super) way: Way,
     /// Whether the raw floor is measured over its first file.
     pub(super) floor: bool,
 }
 
-pub(super) const SETS: [Set; 3] = [
-    Set { name: "one", title: "one object of 2 GiB", objects: 1, size: 2 << 30, floor: true },
-    Set { name: "large", title: "20 of 256 MiB", objects: 20, size: 256 << 20, floor: false },
-    Set { name: "small", title: "10,000 of 64 KiB", objects: 10_000, size: 64 << 10, floor: false },
+impl Set {
+    const fn new(name: &'static str, title: &'static str, objects: u64, size: u64) -> Self {
+        Self { name, title, objects, size, way: Way::Near, floor: false }
+    }
+
+    const fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+}
+
+pub(super) const SETS: [Set; 8] = [
+    Set { floor: true, ..Set::new("one", "one object of 5 GiB", 1, 5 << 30) },
+    Set::new("large", "20 of 256 MiB", 20, 256 << 20),
+    Set::new("small", "10,000 of 64 KiB", 10_000, 64 << 10),
+    Set::new("tiny", "100,000 of 4 KiB", 100_000, 4 << 10),
+    Set::new("far", "20 of 64 MiB, near and 40 ms away", 20, 64 << 20).by(Way::Far),
+    Set::new("far-small", "2,000 of 64 KiB, near and 40 ms away", 2000, 64 << 10).by(Way::Far),
+    Set::new("tls", "one object of 5 GiB over TLS", 1, 5 << 30).by(Way::Tls),
+    Set::new("tls-small", "10,000 of 64 KiB over TLS", 10_000, 64 << 10).by(Way::Tls),
 ];
 
 /// Files per folder.
 const FOLDER: u64 = 1000;
 
 impl Set {
+    /// Whether objects count rather than bytes.
+    pub(super) fn is_small(&self) -> bool {
+        self.size < 1 << 20
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.objects * self.size
     }

@@ -2,12 +2,14 @@
 //! the limit: the example `serve_s3` over a sink.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result};
 
 use super::tools::{BUCKET, Place, credentials};
-use crate::process::{program, root};
+use crate::process::{exists, output, program, root};
+use crate::tools::debian;
 
 /// Ends with this value.
 pub(super) struct Sink {
@@ -17,8 +19,21 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn start() -> Result<Self> {
+        Self::serve("sink:", None)
+    }
+
+    /// Serves what Lepton opens by this URL over TLS, with a certificate that is made
+    /// in `folder`.
+    pub(super) fn over_tls(url: &str, folder: &Path) -> Result<Self> {
+        Self::serve(url, Some(Certificate::make(folder)?))
+    }
+
+    fn serve(url: &str, tls: Option<Certificate>) -> Result<Self> {
         let program_file = root().join("target/release/examples/serve_s3");
-        let mut command = program(program_file, &["--listen", "127.0.0.1:0", "--bucket", &format!("{BUCKET}=sink:")]);
+        let mut command = program(program_file, &["--listen", "127.0.0.1:0", "--bucket", &format!("{BUCKET}={url}")]);
+        if let Some(Certificate { file, key }) = &tls {
+            command.arg("--tls-cert").arg(file).arg("--tls-key").arg(key);
+        }
         credentials(&mut command);
         let mut process = command.stdout(Stdio::piped()).spawn().context("cannot start serve_s3")?;
         // It says `http://127.0.0.1:1234/bench serves sink:` once it listens.
@@ -26,7 +41,27 @@ impl Sink {
         BufReader::new(process.stdout.take().context("serve_s3 has an output")?).read_line(&mut said)?;
         let endpoint = said.split_once(&format!("/{BUCKET} ")).map(|(endpoint, _)| endpoint.to_owned());
         let endpoint = endpoint.with_context(|| format!("serve_s3 did not say where it listens: {said}"))?;
-        Ok(Self { process, place: Place::Bucket { server: "sink", endpoint } })
+        let place = Place::Bucket { server: "sink", far: false, endpoint, certificate: tls.map(|tls| tls.file) };
+        Ok(Self { process, place })
+    }
+}
+
+/// One that nobody vouches for but whoever is told of it.
+struct Certificate {
+    file: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    fn make(folder: &Path) -> Result<Self> {
+        if !exists("openssl") {
+            debian(&["openssl"])?;
+        }
+        let (file, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        let mut command = program("openssl", &["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        command.args(["-nodes", "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"]);
+        output(command.arg("-out").arg(&file).arg("-keyout").arg(&key))?;
+        Ok(Self { file, key })
     }
 }
 

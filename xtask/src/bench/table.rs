@@ -20,15 +20,14 @@ fn begin(command: &str) -> String {
 pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
     let mut text = format!("### {}\n\n", set.title);
     writeln!(text, "Medians of {rounds} rounds on {}; {}.", machine(), tools.versions()?.join(", "))?;
-    text.push_str(
-        "\n| what | program | CPU-seconds per GiB | seconds | peak memory, MiB |\n|---|---|---:|---:|---:|\n",
-    );
+    let head = if set.is_small() { "CPU-ms per object | objects a second" } else { "CPU-seconds per GiB | seconds" };
+    writeln!(text, "\n| what | program | {head} | peak memory, MiB |\n|---|---|---:|---:|---:|")?;
     let mut last = "";
     for row in rows {
         let case = if row.case == last { "" } else { &row.case };
         last = &row.case;
         let case = case.strip_prefix(set.title).unwrap_or(case).trim_start_matches(", ");
-        writeln!(text, "| {case} | {} | {} |", row.tool, cells(row))?;
+        writeln!(text, "| {case} | {} | {} |", row.tool, cells(row, set.is_small()))?;
     }
     text.push_str("\nThe options, as in the first case of each program:\n\n```console\n");
     for tool in Tool::ALL {
@@ -56,8 +55,12 @@ pub(super) fn medians(samples: &[Sample]) -> [f64; 3] {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes of a benchmark are far below 2^53")]
-fn cells(row: &Row) -> String {
+fn cells(row: &Row, small: bool) -> String {
     let [wall, cpu, memory] = medians(&row.samples);
+    if small {
+        let objects = row.objects as f64;
+        return format!("{:.3} | {:.0} | {memory:.0}", cpu * 1000.0 / objects, objects / wall);
+    }
     let gib = row.bytes as f64 / f64::from(1 << 30);
     format!("{:.2} | {wall:.1} | {memory:.0}", cpu / gib)
 }

@@ -1,12 +1,14 @@
-//! The programs that are compared, each told to do the same: 8 MiB parts, 32
-//! requests at once.
+//! The programs that are compared, each told to do the same: 8 MiB parts. The peers
+//! are told to make 32 requests at once; Lepton finds its number.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
+use super::relay;
 use super::set::Set;
 use crate::process::{output, program, root, run};
 use crate::services::{ACCESS_KEY, SECRET_KEY};
@@ -21,14 +23,32 @@ pub(super) const BUCKET: &str = "bench";
 /// One end of a transfer.
 pub(super) enum Place {
     Folder(PathBuf),
-    Bucket { server: &'static str, endpoint: String },
+    Bucket {
+        server: &'static str,
+        endpoint: String,
+        far: bool,
+        /// What to trust, where it is reached over TLS.
+        certificate: Option<PathBuf>,
+    },
 }
 
 impl Place {
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn bucket(server: &'static str, endpoint: String) -> Self {
+        Self::Bucket { server, endpoint, far: false, certificate: None }
+    }
+
+    /// The same bucket behind a way that takes so long in each direction.
+    pub(super) fn far(&self, delay: Duration) -> Result<Self> {
+        let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is never far") };
+        Ok(Self::Bucket { server, endpoint: relay::start(endpoint, delay)?, far: true, certificate: None })
+    }
+
+    pub(super) fn name(&self) -> String {
         match self {
-            Self::Folder(_) => "disk",
-            Self::Bucket { server, .. } => server,
+            Self::Folder(_) => "disk".to_owned(),
+            Self::Bucket { far: true, server, .. } => format!("{server}, far"),
+            Self::Bucket { certificate: Some(_), .. } => "serve_s3".to_owned(),
+            Self::Bucket { server, .. } => (*server).to_owned(),
         }
     }
 }
@@ -94,8 +114,10 @@ impl Tools {
 
     fn s5cmd(&self, bucket: &Place, arguments: &[&str]) -> Command {
         let mut command = program::<&str>(&self.s5cmd, &[]);
-        if let Place::Bucket { endpoint, .. } = bucket {
+        if let Place::Bucket { endpoint, certificate, .. } = bucket {
             command.args(["--endpoint-url", endpoint]);
+            // It has no way to be told of a certificate.
+            command.args(certificate.as_ref().map(|_| "--no-verify-ssl"));
         }
         command.args(arguments);
         credentials(&mut command);
@@ -118,30 +140,41 @@ impl Tool {
     pub(super) fn command(self, tools: &Tools, set: &Set, from: &Place, to: &Place) -> Option<Command> {
         match self {
             Self::Lepton => Some(lepton(tools, from, to)),
-            Self::Rclone => Some(rclone(tools, files_at_once(set), from, to)),
-            Self::S5cmd => s5cmd(tools, files_at_once(set), from, to),
+            Self::Rclone => Some(rclone(tools, files_at_once(set, from, to), from, to)),
+            Self::S5cmd => s5cmd(tools, files_at_once(set, from, to), from, to),
         }
     }
 }
 
 /// Files at once for the peers, which count files and parts apart: 32 requests at
-/// once either way.
-fn files_at_once(set: &Set) -> &'static str {
-    if set.size > PART { "8" } else { "32" }
+/// once either way, and 64 to a server that is far.
+fn files_at_once(set: &Set, from: &Place, to: &Place) -> &'static str {
+    let far = [from, to].iter().any(|place| matches!(place, Place::Bucket { far: true, .. }));
+    match (set.size > PART, far) {
+        (true, false) => "8",
+        (true, true) => "16",
+        (false, false) => "32",
+        (false, true) => "64",
+    }
 }
 
 /// With a journal in a fresh folder and the manifest that it always writes.
 fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
     let url = |place: &Place| match place {
         Place::Folder(folder) => folder.display().to_string(),
-        Place::Bucket { endpoint, server } => {
+        Place::Bucket { endpoint, server, .. } => {
             // What answers as the sink's server does is Amazon's preset.
             let preset = if *server == "sink" { "aws" } else { server };
             format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
         }
     };
     let mut command = program(&tools.lepton, &[url(from), url(to)]);
-    command.args(["--quiet", "--concurrency", "32", "--part-size", "8MiB"]).arg("--journal").arg(journal());
+    command.args(["--quiet", "--part-size", "8MiB"]).arg("--journal").arg(journal());
+    for place in [from, to] {
+        if let Place::Bucket { certificate: Some(certificate), .. } = place {
+            command.env("AWS_CA_BUNDLE", certificate);
+        }
+    }
     credentials(&mut command);
     command
 }
@@ -168,8 +201,11 @@ fn rclone(tools: &Tools, files: &str, from: &Place, to: &Place) -> Command {
     command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
     command.args(["--stats", "0", "--log-level", "ERROR"]);
     for place in [from, to] {
-        if let Place::Bucket { server, endpoint } = place {
+        if let Place::Bucket { server, endpoint, certificate, .. } = place {
             let provider = if *server == "minio" { "Minio" } else { "Other" };
+            if let Some(certificate) = certificate {
+                command.arg("--ca-cert").arg(certificate);
+            }
             rclone_remote(&mut command, server, provider, endpoint);
         }
     }
