@@ -44,10 +44,21 @@ impl MemoryBudget {
     ///
     /// Cancellation safe: dropping the future gives the place in the queue up.
     pub async fn acquire(&self, bytes: u64) -> Permit {
-        let units = bytes.div_ceil(UNIT).min(u64::from(self.units / 4));
-        let units = u32::try_from(units).unwrap_or(self.units / 4);
+        let units = self.units(bytes);
         // The semaphore is never closed; were it, the work would go unbounded, not wrong.
         Permit { held: Arc::clone(&self.semaphore).acquire_many_owned(units).await.ok() }
+    }
+
+    /// Takes `bytes`, or [`largest`](Self::largest) if that is less, if they are free
+    /// at the moment.
+    pub fn try_acquire(&self, bytes: u64) -> Option<Permit> {
+        let held = Arc::clone(&self.semaphore).try_acquire_many_owned(self.units(bytes)).ok()?;
+        Some(Permit { held: Some(held) })
+    }
+
+    fn units(&self, bytes: u64) -> u32 {
+        let most = self.units / 4;
+        u32::try_from(bytes.div_ceil(UNIT)).map_or(most, |units| units.min(most))
     }
 }
 
@@ -110,7 +121,9 @@ mod tests {
         assert_eq!(budget.available(), 0);
         let mut fifth = Box::pin(budget.acquire(1));
         assert!(fifth.as_mut().now_or_never().is_none());
+        assert!(budget.try_acquire(1).is_none());
         held.pop();
         assert_eq!(fifth.await.bytes(), 1024);
+        assert_eq!(budget.try_acquire(1).map(|permit| permit.bytes()), Some(1024));
     }
 }
