@@ -16,9 +16,12 @@ pub(crate) struct Options {
     /// Where the manifest goes [default: manifest.jsonl in the journal's folder].
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// How many objects and parts are on their way at once.
-    #[arg(long, value_name = "N", default_value = "32")]
+    /// How many objects and parts are on their way at once, at most.
+    #[arg(long, value_name = "N", default_value = "64")]
     concurrency: NonZeroUsize,
+    /// Have always that many on their way, instead of finding how many are best.
+    #[arg(long)]
+    no_adaptive: bool,
     /// The smallest part: a power of two of MiB.
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size)]
     part_size: u64,
@@ -83,6 +86,7 @@ impl Options {
     pub(crate) fn settings(&self) -> TransferSettings {
         let mut settings = TransferSettings::default();
         settings.concurrency = self.concurrency;
+        settings.adaptive = !self.no_adaptive;
         settings.part_size = self.part_size;
         settings.memory = self.memory;
         settings.bandwidth = self.bandwidth;

@@ -194,8 +194,8 @@ impl Show {
 /// One line of `name=number`.
 fn stats(report: &Report, usage: &Usage) {
     println!(
-        "objects={} bytes={} unchanged={} skipped={} deleted={} failed={} retries={} bytes_read={} seconds={:.3} \
-         cpu_seconds={:.3} peak_rss_bytes={}",
+        "objects={} bytes={} unchanged={} skipped={} deleted={} failed={} retries={} throttled={} bytes_read={} \
+         seconds={:.3} cpu_seconds={:.3} peak_rss_bytes={}",
         report.objects,
         report.bytes,
         report.unchanged,
@@ -203,6 +203,7 @@ fn stats(report: &Report, usage: &Usage) {
         report.deleted,
         report.failures.len(),
         report.retries,
+        report.throttled,
         report.bytes_read,
         report.elapsed.as_secs_f64(),
         usage.cpu_seconds,

@@ -10,7 +10,7 @@ use lepton_core::{
 };
 
 use crate::read::{self, Piece, Source};
-use crate::retry::attempts;
+use crate::retry::{attempts, attempts_in};
 use crate::run::Run;
 
 /// The bytes of one part that the store copies by itself.
@@ -111,7 +111,7 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
 
 /// A store that does not copy by itself.
 async fn through_here(run: &Run, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
-    let _slot = run.pool.enter(there.size).await?;
+    let slot = run.pool.enter(run.lane(there.size), there.size).await?;
     let source = Source::new(run.destination(), there);
     let head = || run.destination().head(&there.key, HeadOptions::new().tags(true));
     let mut attributes = attempts(run, true, head).await?.attributes;
@@ -119,7 +119,7 @@ async fn through_here(run: &Run, there: &ObjectMeta, target: &ObjectKey) -> Resu
         attributes = lepton_core::Attributes::default();
     }
     let condition = if run.target().put_if_absent.is_available() { Precondition::IfAbsent } else { Precondition::None };
-    attempts(run, condition == Precondition::None, || {
+    attempts_in(run, &slot, condition == Precondition::None, || {
         let piece = Piece::new(run, source.clone(), 0..there.size, None);
         let body = Body::from_source(there.size, Arc::new(piece));
         let options = PutOptions::new().attributes(attributes.clone()).precondition(condition.clone());

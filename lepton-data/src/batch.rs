@@ -7,7 +7,9 @@ use lepton_core::{
 };
 
 use crate::backup;
-use crate::retry::{attempts, wait};
+use crate::lanes::Lane;
+use crate::list::Side;
+use crate::retry::{attempts, note, wait};
 use crate::run::Run;
 
 /// An object that only the destination has.
@@ -71,12 +73,13 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
         let verdict = still_extra(run, &extra, conditional).await;
         (extra, verdict)
     });
-    let asked: Vec<_> = asked.buffered(run.options.settings.concurrency.get()).collect().await;
+    let asked: Vec<_> = asked.buffered(run.pool.lanes.limit(Lane::Small)).collect().await;
     let request =
         |there: &ObjectMeta| DeleteRequest::new(there.key.clone()).if_match(there.etag.clone().filter(|_| conditional));
     let wanted = asked.iter().filter(|(_, verdict)| matches!(verdict, Ok(true)));
     let requests: Vec<DeleteRequest> = wanted.map(|(extra, _)| request(&extra.there)).collect();
     run.requests.take(1).await;
+    let begun = run.env.uptime();
     let (mut answers, failed) = match requests.is_empty() {
         true => (Vec::new().into_iter(), None),
         false => match run.destination().delete(requests).await {
@@ -92,7 +95,10 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
         };
         (extra, result)
     };
-    (asked.into_iter().map(&mut settle).collect(), failed)
+    let settled: Vec<(Extra, Option<Result<bool>>)> = asked.into_iter().map(&mut settle).collect();
+    let refused = settled.iter().filter_map(|(_, result)| result.as_ref()?.as_ref().err());
+    refused.chain(&failed).for_each(|error| note(run, Lane::Small, Side::Destination, begun, error));
+    (settled, failed)
 }
 
 /// Whether an object is still one that only the destination has, and, where the

@@ -263,7 +263,7 @@ async fn by_reading(run: &Run, source: &Source, ours: Stated<'_>, theirs: Stated
 
 /// Reads what is at the destination.
 async fn read_there(run: &Run, there: &ObjectMeta, extra: Option<Crc>) -> Result<PieceDigest> {
-    let _slot = run.pool.enter(there.size).await?;
+    let _slot = run.pool.enter(run.lane(there.size), there.size).await?;
     let source = Source::new(run.destination(), there);
     read::digest(run, &source, extra).await.map_err(|error| {
         // Read as a source is, but it is not the source.

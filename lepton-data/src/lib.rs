@@ -7,6 +7,7 @@
 
 mod backup;
 mod batch;
+mod begin;
 mod checked;
 mod checksum;
 mod commit;
@@ -17,6 +18,8 @@ mod feed;
 mod filter;
 mod handle;
 mod keys;
+mod lanes;
+mod law;
 mod list;
 mod manifest;
 mod merge;
@@ -52,7 +55,7 @@ pub use handle::{Steering, TransferHandle};
 pub use manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, SourceCheck};
 pub use options::{Existing, Metadata, TransferBuilder, TransferSettings};
 pub use preview::{Planned, PlannedAction};
-pub use progress::Progress;
+pub use progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};
 pub use report::{Failure, Report, Status};
 pub use saved::{PLAN_VERSION, PlanSummary};
 pub use transfer::Transfer;

@@ -10,6 +10,8 @@ use lepton_core::{
 };
 use tokio::sync::mpsc;
 
+use crate::lanes::Lane;
+use crate::retry::{note, wait};
 use crate::run::Run;
 use crate::shard::Shards;
 use crate::sort::Sorter;
@@ -110,12 +112,13 @@ impl Listing {
                 failures = 0;
             }
             failures += 1;
+            note(&self.run, Lane::Listing(self.side), self.side, self.run.env.uptime(), &error);
             let settings = &self.run.options.settings;
             if error.retry() == lepton_core::Retry::Never || failures >= settings.attempts.get() {
                 return Err(error);
             }
             self.run.counters.add(|c| &c.retries, 1);
-            crate::retry::wait(&self.run, failures, &error).await?;
+            wait(&self.run, failures, &error).await?;
         }
         // Of an empty source a mirror would leave nothing: then one object is not
         // looked for in its place.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lepton_core::{
-    CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result, Upload,
+    CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Precondition,
+    Result, Upload,
 };
 
 use crate::backup;
@@ -69,11 +70,11 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
         again += 1;
         run.counters.add(|c| &c.retries, 1);
         tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
-        let fresh = attempts(&run, true, || run.source().head(&entry.source.key, HeadOptions::new())).await;
+        let fresh = attempts(&run, true, || at_source(&run, &entry.source.key)).await;
         match fresh {
             Ok(info) => entry.source = info.meta,
             Err(gone) if gone.kind() == ErrorKind::NotFound => return Outcome::Failed(error),
-            Err(error) => return Outcome::Failed(side(error)),
+            Err(error) => return Outcome::Failed(error),
         }
     }
 }
@@ -82,10 +83,15 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
 /// filters leave it out.
 pub(crate) async fn find(run: &Run, entry: &mut Entry) -> Result<bool> {
     let key = &entry.source.key;
-    let info = attempts(run, true, || run.source().head(key, HeadOptions::new())).await.map_err(side)?;
+    let info = attempts(run, true, || at_source(run, key)).await?;
     (entry.source, entry.known) = (info.meta, true);
     run.counters.add(|c| &c.listed_bytes, entry.source.size);
     Ok(run.filter.takes_size_and_age(&entry.source))
+}
+
+/// What the source has of this key now.
+async fn at_source(run: &Run, key: &ObjectKey) -> Result<ObjectInfo> {
+    run.source().head(key, HeadOptions::new()).await.map_err(side)
 }
 
 /// Whether the object may come out right from its start: its source changed, its
@@ -188,7 +194,7 @@ async fn through_here(
 /// where the source was pinned by its version: no other read outlives that.
 async fn is_superseded(run: &Run, entry: &Entry) -> bool {
     let Some(version) = &entry.source.version else { return false };
-    match attempts(run, true, || run.source().head(&entry.source.key, HeadOptions::new())).await {
+    match attempts(run, true, || at_source(run, &entry.source.key)).await {
         Ok(now) => now.meta.version.as_ref() != Some(version),
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => {

@@ -60,8 +60,11 @@ pub enum Metadata {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferSettings {
-    /// How many objects and parts are on their way at once. Default 32.
+    /// How many objects and parts are on their way at once, at most. Default 64.
     pub concurrency: NonZeroUsize,
+    /// Find by what gets done, and by what the stores refuse, how many of them are
+    /// best, up to `concurrency`; else it is always that many. Default true.
+    pub adaptive: bool,
     /// The smallest part in bytes: a power of two of MiB. Larger objects get
     /// larger parts where the destination's limits ask for it. Default 8 MiB.
     pub part_size: u64,
@@ -132,7 +135,8 @@ pub struct TransferSettings {
 impl Default for TransferSettings {
     fn default() -> Self {
         Self {
-            concurrency: NonZeroUsize::MIN.saturating_add(31),
+            concurrency: NonZeroUsize::MIN.saturating_add(63),
+            adaptive: true,
             part_size: 8 * MIB,
             memory: MemoryBudget::DEFAULT,
             bandwidth: None,
@@ -244,8 +248,10 @@ impl TransferBuilder {
     }
 
     setters! {
-        /// How many objects and parts are on their way at once.
+        /// How many objects and parts are on their way at once, at most.
         concurrency: NonZeroUsize,
+        /// Find how many of them are best.
+        adaptive: bool,
         /// The smallest part in bytes: a power of two of MiB.
         part_size: u64,
         /// How many bytes the run may hold in memory.

@@ -39,7 +39,7 @@ impl Counters {
         counter(self).fetch_sub(by, Relaxed);
     }
 
-    pub(crate) fn snapshot(&self, elapsed: Duration) -> Progress {
+    pub(crate) fn snapshot(&self, elapsed: Duration, lanes: LanesProgress) -> Progress {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
         let (done, resumed, total) = (get(&self.done_bytes), get(&self.resumed_bytes), get(&self.listed_bytes));
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -60,6 +60,7 @@ impl Counters {
             listing_done,
             parts: get(&self.parts),
             retries: get(&self.retries),
+            lanes,
             bytes_per_second: rate,
             elapsed,
             remaining: left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
@@ -93,6 +94,8 @@ pub struct Progress {
     pub parts: u64,
     /// Requests that were tried again.
     pub retries: u64,
+    /// What is on its way at once, and how much may be.
+    pub lanes: LanesProgress,
     /// Bytes a second, on the average of this run.
     pub bytes_per_second: f64,
     /// How long this run has taken; JSON has it as `elapsed_seconds`.
@@ -102,4 +105,54 @@ pub struct Progress {
     /// `remaining_seconds`.
     #[serde(rename = "remaining_seconds", with = "crate::seconds::optional")]
     pub remaining: Option<Duration>,
+}
+
+/// The lanes of a run. Each kind of work has one, with limits of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct LanesProgress {
+    /// Pages of listings that are asked for by ranges, several at once. The two
+    /// sides are listed apart, each within its own limit.
+    pub listing: LaneProgress,
+    /// Objects that go in one piece, and copies that the store makes of such.
+    pub small: LaneProgress,
+    /// Parts of large objects.
+    pub parts: LaneProgress,
+}
+
+impl LanesProgress {
+    /// How often a store asked for less: 503, 429 and the like.
+    pub fn throttled(&self) -> u64 {
+        [self.listing, self.small, self.parts]
+            .iter()
+            .map(|lane| lane.source.throttled + lane.destination.throttled)
+            .sum()
+    }
+}
+
+/// One kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct LaneProgress {
+    /// What the source is good for.
+    pub source: EndpointProgress,
+    /// What the destination is good for. What uses both sides is held to the smaller
+    /// limit.
+    pub destination: EndpointProgress,
+    /// Units on their way.
+    pub running: usize,
+    /// Of these, those that wait to be tried again.
+    pub resting: usize,
+    /// Units that are ready and wait for a place or for memory.
+    pub waiting: usize,
+}
+
+/// One side of one kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct EndpointProgress {
+    /// How many may be on their way at once, as found so far.
+    pub limit: usize,
+    /// How often the store asked for less.
+    pub throttled: u64,
 }

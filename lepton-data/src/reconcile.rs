@@ -11,6 +11,7 @@ use lepton_core::{
 };
 
 use crate::checksum::PartDigest;
+use crate::lanes::Lane;
 use crate::plan::{Entry, Layout, Pin};
 use crate::read::{Piece, Source};
 use crate::resume::{Note, OpenUpload, UploadPlan};
@@ -123,7 +124,7 @@ async fn compare(
 ) -> Result<Option<PartDigest>> {
     let range = layout.part(part.number).range;
     attempts(run, true, || async {
-        let _slot = run.pool.enter(range.end - range.start).await?;
+        let _slot = run.pool.enter(Lane::Parts, range.end - range.start).await?;
         let piece = Arc::new(Piece::new(run, source.clone(), range.clone(), extra));
         let mut bytes = Vec::new();
         let mut leaves = piece.open();

@@ -80,6 +80,9 @@ pub struct Report {
     pub parts: u64,
     /// Requests that were tried again.
     pub retries: u64,
+    /// Of these and of listings, those that a store refused because they were too much:
+    /// 503, 429 and the like.
+    pub throttled: u64,
     /// Objects whose metadata could not be kept whole; the manifest says what
     /// was lost.
     pub metadata_lost: u64,

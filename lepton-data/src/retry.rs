@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
 
+use crate::lanes::{Lane, Slot};
+use crate::list::Side;
+use crate::read::is_source;
 use crate::run::Run;
 
 /// The first wait; it doubles up to the longest.
@@ -15,17 +18,37 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// An error with unknown effect comes back as it is unless the action is
 /// `idempotent`: the caller reads back.
-pub(crate) async fn attempts<T, F>(run: &Run, idempotent: bool, mut action: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn attempts<T, F>(run: &Run, idempotent: bool, action: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    tries(run, None, idempotent, action).await
+}
+
+/// As [`attempts`], for a unit of work that has its place, of which it keeps a share
+/// while it waits.
+pub(crate) async fn attempts_in<T, F>(run: &Run, slot: &Slot, idempotent: bool, action: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    tries(run, Some(slot), idempotent, action).await
+}
+
+async fn tries<T, F>(run: &Run, slot: Option<&Slot>, idempotent: bool, mut action: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let most = run.options.settings.attempts.get();
+    let lane = slot.map_or(Lane::Small, Slot::lane);
     for attempt in 1.. {
         run.requests.take(1).await;
+        let asked = run.env.uptime();
         let error = match action().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        let side = if is_source(&error) { Side::Source } else { Side::Destination };
+        note(run, lane, side, asked, &error);
         let least = match decide(&error, idempotent) {
             Decision::Again(wait) => wait,
             Decision::Refresh => Duration::ZERO,
@@ -36,9 +59,17 @@ where
         }
         run.counters.retries.fetch_add(1, Relaxed);
         tracing::debug!(attempt, error = %error.report(), "trying again");
+        let _rest = slot.map(Slot::rest);
         pause(run, attempt, least).await?;
     }
     Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
+}
+
+/// Takes in an error that says that what was asked at some moment was too much.
+pub(crate) fn note(run: &Run, lane: Lane, side: Side, asked: Duration, error: &Error) {
+    if error.kind() == ErrorKind::Throttled {
+        run.pool.lanes.throttled(lane, side, asked);
+    }
 }
 
 /// Waits before attempt `attempt + 1`, at least as long as the error asks for.

@@ -13,8 +13,10 @@ use lepton_core::{
 use crate::checked::Options;
 use crate::compare::Rules;
 use crate::filter::Filter;
+use crate::lanes::{Lane, Lanes};
 use crate::options::Existing;
 use crate::pace::Pace;
+use crate::plan::Layout;
 use crate::progress::{Counters, Progress};
 use crate::read::is_source;
 use crate::resume::{Log, Note, foreign};
@@ -92,9 +94,11 @@ impl Run {
         let settings = &options.settings;
         let (from, to) = (options.source.storage().capabilities(), options.destination.storage().capabilities());
         let control = Control::new();
+        let places = settings.concurrency.get();
+        let lanes = Lanes::new(Arc::clone(&env), places, settings.memory, settings.adaptive);
         Ok(Self {
             log,
-            pool: Pool::new(settings.concurrency.get(), settings.memory, to.holds_uploads, control.clone()),
+            pool: Pool::new(lanes, to.holds_uploads, control.clone()),
             control,
             counters: Arc::default(),
             foreign: Mutex::new(foreign),
@@ -109,6 +113,12 @@ impl Run {
             options,
             env,
         })
+    }
+
+    /// The lane in which an object of this size travels.
+    pub(crate) fn lane(&self, size: u64) -> Lane {
+        let layout = Layout::choose(size, self.options.settings.part_size, self.target());
+        if layout.is_ok_and(|layout| layout.multipart) { Lane::Parts } else { Lane::Small }
     }
 
     pub(crate) fn source(&self) -> &SharedStorage {
@@ -140,7 +150,7 @@ impl Run {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        self.counters.snapshot(self.env.uptime().saturating_sub(self.begun))
+        self.counters.snapshot(self.env.uptime().saturating_sub(self.begun), self.pool.lanes.progress())
     }
 }
 

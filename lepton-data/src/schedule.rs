@@ -1,10 +1,12 @@
-//! One pool over parts and small objects, bounded in number and in memory, that
-//! can be paused and cancelled.
+//! The pool that every request with a body goes through: its lanes, bounded in number
+//! and in memory, and the wish to pause or cancel.
 
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, LEAF_SIZE, MemoryBudget, Permit, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use lepton_core::{Error, ErrorKind, LEAF_SIZE, Result};
+use tokio::sync::watch;
+
+use crate::lanes::{Lane, Lanes, Slot};
 
 /// What a unit of work holds at most while it streams: a leaf being sent, a leaf
 /// being filled, one read ahead.
@@ -62,45 +64,31 @@ fn cancelled() -> Error {
 
 /// The pool that every request with a body goes through.
 ///
-/// It is served in order. A large object asks for one part at a time, so small
-/// objects never wait behind all of its parts, nor the reverse.
+/// A large object asks for one part at a time, so no object waits for all parts of
+/// another.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    slots: Arc<Semaphore>,
-    budget: MemoryBudget,
+    pub(crate) lanes: Arc<Lanes>,
     /// Whether the destination holds all of what it is given to send.
     holds: bool,
     control: Control,
 }
 
-/// Leave to run one unit of work; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    _memory: Permit,
-    _slot: Option<OwnedSemaphorePermit>,
-}
-
 impl Pool {
-    pub(crate) fn new(concurrency: usize, memory: u64, holds: bool, control: Control) -> Self {
-        Self { slots: Arc::new(Semaphore::new(concurrency)), budget: MemoryBudget::new(memory), holds, control }
+    pub(crate) fn new(lanes: Arc<Lanes>, holds: bool, control: Control) -> Self {
+        Self { lanes, holds, control }
     }
 
     /// Waits for a place for a unit of `bytes`.
     ///
     /// # Errors
     /// `cancelled`.
-    pub(crate) async fn enter(&self, bytes: u64) -> Result<Slot> {
+    pub(crate) async fn enter(&self, lane: Lane, bytes: u64) -> Result<Slot> {
         self.control.go().await?;
         let held = if self.holds { bytes.saturating_add(WINDOW) } else { bytes.min(WINDOW) };
-        let work = async {
-            // The semaphore is never closed.
-            let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            let memory = self.budget.acquire(held).await;
-            Slot { _memory: memory, _slot: slot }
-        };
         let slot = tokio::select! {
             biased;
-            slot = work => slot,
+            slot = self.lanes.enter(lane, held) => slot.ok_or_else(cancelled)?,
             () = self.control.cancelled() => return Err(cancelled()),
         };
         self.control.go().await?;
@@ -116,9 +104,10 @@ mod tests {
     async fn a_part_that_is_held_is_charged_whole() {
         const MIB: u64 = 1 << 20;
         for (holds, charged) in [(false, 3 * MIB), (true, 11 * MIB)] {
-            let pool = Pool::new(4, 64 * MIB, holds, Control::new());
-            let _slot = pool.enter(8 * MIB).await.unwrap();
-            assert_eq!(pool.budget.available(), 64 * MIB - charged);
+            let lanes = Lanes::new(lepton_core::SystemEnv::shared(), 4, 64 * MIB, true);
+            let pool = Pool::new(Arc::clone(&lanes), holds, Control::new());
+            let _slot = pool.enter(Lane::Parts, 8 * MIB).await.unwrap();
+            assert_eq!(lanes.free_memory(), 64 * MIB - charged);
         }
     }
 }

@@ -13,12 +13,13 @@ use lepton_core::{
 
 use crate::commit::{composite_etag, receipt_of};
 use crate::compare::{Basis, statements, states_same};
+use crate::lanes::Slot;
 use crate::object::begin;
 use crate::plan::{Entry, Layout};
 use crate::read::{Source, side};
 use crate::reconcile::abort;
 use crate::resume::Note;
-use crate::retry::attempts;
+use crate::retry::{attempts, attempts_in};
 use crate::run::Run;
 
 /// The bytes of one part of a copy that is too large for one request.
@@ -38,9 +39,9 @@ pub(crate) struct Copied {
 /// read and sent.
 pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Option<Copied>> {
     let Some(copier) = run.copier() else { return Ok(None) };
-    let _slot = run.pool.enter(0).await?;
+    let slot = run.pool.enter(run.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
-        true => whole(run, copier, entry, precondition).await,
+        true => whole(run, &slot, copier, entry, precondition).await,
         false => in_parts(run, copier, entry, precondition).await,
     };
     let receipt = match outcome {
@@ -49,6 +50,7 @@ pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) 
     };
     match verified(run, entry, &receipt).await? {
         Some(basis) => {
+            slot.done(0);
             run.counters.add(|c| &c.server_copies, 1);
             run.counters.add(|c| &c.done_bytes, entry.source.size);
             Ok(Some(Copied { receipt, basis }))
@@ -85,10 +87,17 @@ fn source_of(run: &Run, entry: &Entry) -> CopySource {
     source.version(entry.source.version.clone()).if_match(entry.source.etag.clone())
 }
 
-async fn whole(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: &Precondition) -> Result<PutReceipt> {
+async fn whole(
+    run: &Run,
+    slot: &Slot,
+    copier: &dyn ServerCopy,
+    entry: &Entry,
+    condition: &Precondition,
+) -> Result<PutReceipt> {
     let idempotent = *condition == Precondition::None;
     let options = CopyOptions::new().precondition(condition.clone());
-    let copied = attempts(run, idempotent, || copier.copy(source_of(run, entry), &entry.target, options.clone())).await;
+    let copy = || copier.copy(source_of(run, entry), &entry.target, options.clone());
+    let copied = attempts_in(run, slot, idempotent, copy).await;
     match copied {
         // The answer was lost; what is there will be compared with the source.
         Err(error) if error.effect() == Effect::Unknown => found(run, entry).await?.ok_or(error),
@@ -108,8 +117,8 @@ async fn found(run: &Run, entry: &Entry) -> Result<Option<PutReceipt>> {
 async fn in_parts(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: &Precondition) -> Result<PutReceipt> {
     let source = Source::new(run.source(), &entry.source);
     let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
-    let head = || run.source().head(&source.key, options.clone());
-    let attributes = attempts(run, true, head).await.map_err(side)?.attributes;
+    let head = || async { run.source().head(&source.key, options.clone()).await.map_err(side) };
+    let attributes = attempts(run, true, head).await?.attributes;
     let layout = Layout { size: entry.source.size, part_size: PART.min(copier.largest()), multipart: true };
     let upload = begin(run, entry, layout, attributes).await?;
     let copied = match copy_parts(run, copier, entry, layout, &upload).await {

@@ -200,6 +200,7 @@ impl Ledger {
             bytes_read: get(&counters.read_bytes),
             parts: progress.parts,
             retries: progress.retries,
+            throttled: progress.lanes.throttled(),
             metadata_lost: self.metadata_lost,
             superseded: self.superseded,
             foreign_uploads: self.run.foreign_uploads(),

@@ -14,13 +14,12 @@ use futures_util::StreamExt as _;
 use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result, Retry};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::lanes::{LISTING, Lane};
 use crate::list::Side;
+use crate::retry::{note, wait};
 use crate::run::Run;
 use crate::sealed::to_json;
 use crate::split::split;
-
-/// Ranges that are listed at once.
-const AT_ONCE: usize = 16;
 
 /// Pages that wait in memory: of the range that is being read, whose further pages
 /// are not asked for, and of each other one, whose further pages wait on disk.
@@ -40,7 +39,7 @@ impl Shards {
         tracing::debug!(side = side.name(), ranges = cuts.len() + 1, "listing by ranges");
         let starts = std::iter::once(after.to_vec()).chain(cuts.iter().cloned());
         let ends = cuts.iter().cloned().map(Some).chain([None]);
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(LISTING));
         let mut spools = VecDeque::new();
         for (start, end) in starts.zip(ends) {
             let spool = Arc::new(Spool::default());
@@ -101,7 +100,7 @@ impl Range {
                 return Err(error);
             }
             self.run.counters.add(|c| &c.retries, 1);
-            crate::retry::wait(&self.run, failures, &error).await?;
+            wait(&self.run, failures, &error).await?;
         }
     }
 
@@ -110,8 +109,16 @@ impl Range {
         let mut pages = self.side.of(&self.run).storage().list(request);
         loop {
             self.run.requests.take(1).await;
+            let slot = self.run.pool.lanes.enter(Lane::Listing(self.side), 0).await;
+            let asked = self.run.env.uptime();
             let Some(page) = pages.next().await else { return Ok(()) };
+            if let Err(error) = &page {
+                note(&self.run, Lane::Listing(self.side), self.side, asked, error);
+            }
             let mut objects = page?.objects;
+            if let Some(slot) = slot {
+                slot.done(0);
+            }
             let all = objects.len();
             if let Some(end) = &self.end {
                 objects.retain(|object| object.key.as_bytes() <= &end[..]);

@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::{Journal, Replay};
 use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
 
+use crate::begin::{Ready, Waiting};
 use crate::checked::Options;
 use crate::delete;
 use crate::feed::{Feed, Next};
@@ -28,10 +29,6 @@ use crate::run::Run;
 use crate::saved;
 use crate::schedule::Wish;
 use crate::settle::Ledger;
-
-/// Objects on their way at once, for each place in the pool: enough that places
-/// never wait for the next object.
-const OBJECTS_PER_PLACE: usize = 2;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
@@ -191,23 +188,34 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &P
 /// the run lets what is on its way end too.
 async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
-    let most = run.options.settings.concurrency.get() * OBJECTS_PER_PLACE;
+    let mut waiting = Waiting::default();
     let mut feed = Feed::new(run, resumed);
     let mut limit = Limit::new(run);
     let (mut more, mut ended) = (true, Ok(()));
     loop {
+        while ended.is_ok()
+            && !waiting.is_empty()
+            && !limit.is_reached(run)
+            && let Some((ready, open)) = waiting.next(run)
+        {
+            let (key, place) = (ready.entry.source.key.clone(), ready.place);
+            limit.taken += ready.entry.source.size;
+            let task = run.env.spawn_task(object(Arc::clone(run), *ready.entry, ready.earlier));
+            running.push(async move {
+                let outcome = task.join().await.unwrap_or_else(Outcome::Failed);
+                drop(open);
+                (key, place, outcome)
+            });
+        }
         more = more && !limit.is_reached(run);
-        let room = more && running.len() < most && ledger.has_room();
+        let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
             Some((key, place, outcome)) = running.next(), if !running.is_empty() => ledger.settle(key, place, outcome),
             next = feed.next(), if room => match next {
                 Ok(Some(Next::Object { entry, earlier, listed })) => {
-                    let key = entry.source.key.clone();
-                    limit.taken += entry.source.size;
-                    let place = listed.then(|| ledger.open(&key));
-                    let task = run.env.spawn_task(object(Arc::clone(run), *entry, earlier));
-                    running.push(async move { (key, place, task.join().await.unwrap_or_else(Outcome::Failed)) });
+                    let place = listed.then(|| ledger.open(&entry.source.key));
+                    waiting.push(run, Ready { entry, earlier, place });
                     Ok(())
                 }
                 Ok(Some(Next::Settled { key, outcome, listed, .. })) => {

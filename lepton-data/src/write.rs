@@ -13,14 +13,14 @@ use lepton_core::{
 use crate::checksum::{PartDigest, PieceDigest, check_source, expected, extra_crc};
 use crate::commit::{Found, may_be_ours, read_back, receipt_of};
 use crate::compare::RECORDED_DIGEST;
+use crate::lanes::{Lane, Slot};
 use crate::manifest::SourceCheck;
 use crate::options::Metadata;
 use crate::plan::{Entry, Layout, keep_attributes};
 use crate::read::{self, Piece, Source, side};
 use crate::resume::Note;
-use crate::retry::{attempts, wait};
+use crate::retry::{attempts, attempts_in, wait};
 use crate::run::Run;
-use crate::schedule::Slot;
 
 /// An object that is at the destination.
 #[derive(Debug)]
@@ -36,13 +36,17 @@ pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;
 
 /// Sends an object in one piece. A lost answer is settled by reading back.
 pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
-    let _slot = run.pool.enter(entry.source.size).await?;
+    let slot = run.pool.enter(Lane::Small, entry.source.size).await?;
     let source = Source::new(run.source(), &entry.source);
     let idempotent = *precondition == Precondition::None;
     for attempt in 1.. {
-        let error = match attempts(run, idempotent, || put(run, entry, &source, precondition)).await {
+        let error = match attempts_in(run, &slot, idempotent, || put(run, entry, &source, precondition)).await {
+            Ok(sent) => {
+                slot.done(entry.source.size);
+                return Ok(sent);
+            }
             Err(error) if may_be_ours(&error) => error,
-            sent => return sent,
+            Err(error) => return Err(error),
         };
         let digest = read::digest(run, &source, None).await?;
         match read_back(run, &entry.target, &digest, None).await? {
@@ -62,6 +66,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
             Found::Absent | Found::Other(_) if attempt >= run.options.settings.attempts.get() => return Err(error),
             Found::Absent | Found::Other(_) => {
                 run.counters.add(|c| &c.retries, 1);
+                let _rest = slot.rest();
                 wait(run, attempt, &error).await?;
             }
         }
@@ -139,7 +144,7 @@ pub(crate) async fn parts(
     let mut running = FuturesUnordered::new();
     let missing: Vec<u32> = (1..=layout.parts()).filter(|number| !held.contains_key(number)).collect();
     for number in missing {
-        let turn = run.pool.enter(layout.part(number).len());
+        let turn = run.pool.enter(Lane::Parts, layout.part(number).len());
         tokio::pin!(turn);
         let slot = loop {
             tokio::select! {
@@ -191,10 +196,10 @@ struct Job {
 }
 
 impl Job {
-    async fn send(self, _slot: Slot) -> Result<(PartReceipt, PartDigest)> {
+    async fn send(self, slot: Slot) -> Result<(PartReceipt, PartDigest)> {
         let (run, part) = (&self.run, self.layout.part(self.number));
         let multipart = run.multipart()?;
-        let (receipt, digest) = attempts(run, true, || async {
+        let (receipt, digest) = attempts_in(run, &slot, true, || async {
             let piece = Piece::new(run, self.source.clone(), part.range.clone(), self.extra);
             let piece = Arc::new(piece);
             let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
@@ -202,6 +207,7 @@ impl Job {
             Ok((receipt, PartDigest::from(piece.digest()?)))
         })
         .await?;
+        slot.done(part.len());
         run.counters.add(|c| &c.parts, 1);
         run.counters.add(|c| &c.done_bytes, part.len());
         let (key, receipt_too, digest_too) = (self.source.key.clone(), receipt.clone(), digest.clone());
