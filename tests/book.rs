@@ -1,8 +1,13 @@
-//! The book names every option with its default, and every kind of error.
+//! The book names every option with its default, every kind of error, and every field
+//! of a report.
 
 #![allow(clippy::unwrap_used, reason = "test")]
 
-use lepton::{ErrorKind, TransferSettings};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lepton::{ErrorKind, MemoryStorage, ObjectKey, StorageExt as _, Transfer, TransferSettings};
+use serde_json::{Value, json};
 
 #[test]
 fn every_option_stands_in_the_book_with_its_default() {
@@ -26,5 +31,38 @@ fn every_kind_of_error_stands_in_the_book() {
     let page = include_str!("../docs/errors.md");
     for kind in ErrorKind::ALL {
         assert!(page.contains(&format!("\n| `{}` | ", kind.code())), "docs/errors.md lacks {kind}");
+    }
+}
+
+/// The names in the first column of a page's table under this heading.
+fn documented(page: &str, heading: &str) -> BTreeSet<String> {
+    let section = page.split("\n## ").find_map(|section| section.strip_prefix(heading)).unwrap();
+    section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
+}
+
+fn fields(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+/// A report leaves no field out, so that any run tells which there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_of_a_report_stands_in_the_book_and_no_other() {
+    let page = include_str!("../docs/formats/report.md");
+    let (from, to) = (MemoryStorage::new(), MemoryStorage::new());
+    from.write(&ObjectKey::try_from("a").unwrap(), "abc".into()).await.unwrap();
+    let list = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(list.path(), "a\nmissing\n").unwrap();
+    let transfer = Transfer::builder().from(Arc::new(from) as Arc<_>).to(Arc::new(to) as Arc<_>);
+    let handle = transfer.from_list(list.path()).build().unwrap().start().await.unwrap();
+    let progress = json!(handle.progress());
+    let report = json!(handle.wait().await.unwrap());
+    assert_eq!(report["failures_by_kind"], json!({ "not_found": 1 }));
+    for (heading, value) in [
+        ("Report\n", &report),
+        ("A failure\n", &report["failures"][0]),
+        ("A slow object\n", &report["slowest"][0]),
+        ("Progress\n", &progress),
+    ] {
+        assert_eq!(documented(page, heading), fields(value), "docs/formats/report.md: {heading}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use lepton::data::{PlanSummary, Planned, PlannedAction};
@@ -13,6 +14,11 @@ use super::usage::Usage;
 
 /// How many failures are shown by name; all of them are in the JSON report.
 const SHOWN: usize = 20;
+
+/// After a run that took so long it is worth knowing which objects did; all ten are in
+/// the JSON report.
+const LONG: Duration = Duration::from_secs(30);
+const SLOWEST_SHOWN: usize = 3;
 
 pub(crate) struct Show {
     json: bool,
@@ -76,6 +82,8 @@ impl Show {
         }
         if report.failures.len() > SHOWN {
             eprintln!("… and {} more; --json names them all", report.failures.len() - SHOWN);
+            let by_kind = report.failures_by_kind.iter().map(|(kind, count)| format!("{count} {kind}"));
+            eprintln!("failed in all: {}", by_kind.collect::<Vec<_>>().join(", "));
         }
         if !self.quiet {
             self.summary(report, journal, &usage);
@@ -102,7 +110,7 @@ impl Show {
             report.unchanged,
             report.skipped,
             report.deleted,
-            report.failures.len(),
+            report.failed(),
         );
         println!(
             "took {} at {rate}/s, {}, {} retries",
@@ -110,6 +118,11 @@ impl Show {
             usage.words(report.bytes_read),
             report.retries
         );
+        if report.elapsed >= LONG {
+            for slow in report.slowest.iter().take(SLOWEST_SHOWN) {
+                println!("slow: {}: {} took {}", slow.key, HumanBytes(slow.size), HumanDuration(slow.elapsed));
+            }
+        }
         if report.extras > report.deleted && report.status == Status::Incomplete {
             println!("{} objects were not deleted, because not all came to a good end", report.extras - report.deleted);
         }
@@ -201,7 +214,7 @@ fn stats(report: &Report, usage: &Usage) {
         report.unchanged,
         report.skipped,
         report.deleted,
-        report.failures.len(),
+        report.failed(),
         report.retries,
         report.throttled,
         report.bytes_read,

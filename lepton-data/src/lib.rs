@@ -56,7 +56,7 @@ pub use manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, SourceCheck}
 pub use options::{Existing, Metadata, TransferBuilder, TransferSettings};
 pub use preview::{Planned, PlannedAction};
 pub use progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};
-pub use report::{Failure, Report, Status};
+pub use report::{Failure, Report, SlowObject, Status};
 pub use saved::{PLAN_VERSION, PlanSummary};
 pub use transfer::Transfer;
 pub use verify::{Depth, Problem, Verification, verify};

@@ -1,5 +1,6 @@
 //! What a run did.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,7 +42,42 @@ impl Failure {
     }
 }
 
-/// What a run did, those before it on the same journal included.
+/// An object that took long.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct SlowObject {
+    /// From the moment it was taken in hand until it was at the destination, waits
+    /// for its turn included; JSON has it as `elapsed_seconds`.
+    #[serde(rename = "elapsed_seconds", with = "crate::seconds")]
+    pub elapsed: Duration,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its key at the source.
+    pub key: ObjectKey,
+}
+
+/// The objects that took longest: never more than [`MOST`](Self::MOST).
+#[derive(Debug, Default)]
+pub(crate) struct Slowest(BTreeSet<SlowObject>);
+
+impl Slowest {
+    const MOST: usize = 10;
+
+    pub(crate) fn take(&mut self, key: ObjectKey, size: u64, elapsed: Duration) {
+        self.0.insert(SlowObject { elapsed, size, key });
+        if self.0.len() > Self::MOST {
+            self.0.pop_first();
+        }
+    }
+
+    /// The slowest first.
+    pub(crate) fn into_vec(self) -> Vec<SlowObject> {
+        self.0.into_iter().rev().collect()
+    }
+}
+
+/// What a run did, those before it on the same journal included. In JSON no field is
+/// ever left out; `docs/formats/report.md` describes them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -62,7 +98,6 @@ pub struct Report {
     pub server_copies: u64,
     /// Why it did not copy an object by itself though it could reach the source: the
     /// first cause. Such objects were read and sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_copy_refused: Option<String>,
     /// Objects that were found to be the same on both sides.
     pub unchanged: u64,
@@ -71,8 +106,13 @@ pub struct Report {
     /// Of these, those that were deleted. None are unless every object came to a
     /// good end.
     pub deleted: u64,
-    /// The objects that failed, by key.
+    /// The objects that failed, by key. Of objects that could not be deleted no more
+    /// are named than `max_failures` says; `failures_by_kind` counts all.
     pub failures: Vec<Failure>,
+    /// How many objects failed, by the stable code of the error's kind.
+    pub failures_by_kind: BTreeMap<String, u64>,
+    /// The objects of this run that took longest, the slowest first; at most ten.
+    pub slowest: Vec<SlowObject>,
     /// Bytes that this run read from the source: more than `bytes` if something
     /// had to be sent again.
     pub bytes_read: u64,
@@ -96,6 +136,33 @@ pub struct Report {
     /// How long this run took; JSON has it as `elapsed_seconds`.
     #[serde(rename = "elapsed_seconds", with = "crate::seconds")]
     pub elapsed: Duration,
+    /// Bytes that this run brought, a second, on the average of its whole time.
+    pub bytes_per_second: f64,
+    /// Objects that this run brought, a second, on the average of its whole time.
+    pub objects_per_second: f64,
     /// Where the manifest is.
     pub manifest: Option<PathBuf>,
+}
+
+impl Report {
+    /// How many objects failed.
+    pub fn failed(&self) -> u64 {
+        self.failures_by_kind.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_slowest_are_kept_the_slowest_first() {
+        let mut slowest = Slowest::default();
+        for number in 0..1000u64 {
+            let key = ObjectKey::try_from(&*format!("k{number}")).unwrap();
+            slowest.take(key, number, Duration::from_millis(number * 7919 % 1000));
+        }
+        let times: Vec<u128> = slowest.into_vec().iter().map(|object| object.elapsed.as_millis()).collect();
+        assert_eq!(times, (990..1000).rev().collect::<Vec<_>>());
+    }
 }

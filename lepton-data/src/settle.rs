@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 
 use crate::object::Outcome;
-use crate::report::{Failure, Report, Status};
+use crate::report::{Failure, Report, Slowest, Status};
 use crate::resume::{Note, Resumed};
 use crate::run::{Run, ends_the_run};
 
@@ -40,6 +41,8 @@ pub(crate) struct Ledger {
     settled: Option<ObjectKey>,
     unnoted: usize,
     failures: BTreeMap<ObjectKey, Failure>,
+    failures_by_kind: BTreeMap<String, u64>,
+    slowest: Slowest,
     metadata_lost: u64,
     superseded: u64,
     replaced: u64,
@@ -68,6 +71,8 @@ impl Ledger {
             settled: None,
             unnoted: 0,
             failures: BTreeMap::new(),
+            failures_by_kind: BTreeMap::new(),
+            slowest: Slowest::default(),
             metadata_lost: resumed.metadata_lost,
             superseded: resumed.superseded,
             replaced: resumed.replaced,
@@ -87,10 +92,20 @@ impl Ledger {
         self.first + self.window.len() as u64 - 1
     }
 
-    /// Books how an object ended. An error ends the run.
-    pub(crate) fn settle(&mut self, key: ObjectKey, place: Option<u64>, outcome: Outcome) -> Result<()> {
+    /// Books how an object ended, and how long it took if it was taken in hand. An
+    /// error ends the run.
+    pub(crate) fn settle(
+        &mut self,
+        key: ObjectKey,
+        place: Option<u64>,
+        outcome: Outcome,
+        took: Option<Duration>,
+    ) -> Result<()> {
         match outcome {
             Outcome::Done(line) => {
+                if let Some(took) = took {
+                    self.slowest.take(key, line.size, took);
+                }
                 self.run.counters.add(|c| &c.done_objects, 1);
                 self.metadata_lost += u64::from(!line.lost.is_empty());
                 self.superseded += u64::from(line.superseded);
@@ -125,7 +140,7 @@ impl Ledger {
         tracing::warn!(%key, error = %error.report(), "an object failed");
         let failure = Failure::new(key.clone(), &error);
         self.run.log.note(&Note::Failed { failure: failure.clone() })?;
-        self.run.counters.add(|c| &c.failed_objects, 1);
+        self.count_failure(&failure);
         self.failures.insert(key, failure);
         let most = self.run.options.settings.max_failures;
         if self.run.options.settings.fail_fast {
@@ -136,6 +151,11 @@ impl Ledger {
             return Err(Error::new(ErrorKind::TooManyFailures, message));
         }
         Ok(())
+    }
+
+    fn count_failure(&mut self, failure: &Failure) {
+        self.run.counters.add(|c| &c.failed_objects, 1);
+        *self.failures_by_kind.entry(failure.kind.clone()).or_default() += 1;
     }
 
     /// Marks a place settled and moves the watermark.
@@ -162,7 +182,7 @@ impl Ledger {
     }
 
     pub(crate) fn failed(&self) -> bool {
-        !self.failures.is_empty()
+        !self.failures_by_kind.is_empty()
     }
 
     /// What a mirror is about to delete.
@@ -173,17 +193,24 @@ impl Ledger {
     }
 
     /// Books an object that could not be deleted. It is found again by the next
-    /// run, not by the journal.
+    /// run, not by the journal. So many are named as objects may fail, all are
+    /// counted.
     pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
         tracing::warn!(%key, error = %error.report(), "an object was not deleted");
-        self.run.counters.add(|c| &c.failed_objects, 1);
-        self.failures.insert(key.clone(), Failure::new(key, error));
+        let failure = Failure::new(key.clone(), error);
+        self.count_failure(&failure);
+        if self.failures.len() < self.run.options.settings.max_failures {
+            self.failures.insert(key, failure);
+        }
     }
 
     pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
         let progress = self.run.progress();
         let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         let counters = &self.run.counters;
+        let brought = progress.objects.saturating_sub(get(&counters.resumed_objects));
+        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+        let objects_per_second = brought as f64 / progress.elapsed.as_secs_f64().max(1e-3);
         Report {
             status,
             objects: progress.objects,
@@ -197,6 +224,8 @@ impl Ledger {
             deleted: progress.deleted,
             extras: self.extras,
             failures: self.failures.into_values().collect(),
+            failures_by_kind: self.failures_by_kind,
+            slowest: self.slowest.into_vec(),
             bytes_read: get(&counters.read_bytes),
             parts: progress.parts,
             retries: progress.retries,
@@ -205,6 +234,8 @@ impl Ledger {
             superseded: self.superseded,
             foreign_uploads: self.run.foreign_uploads(),
             elapsed: progress.elapsed,
+            bytes_per_second: progress.bytes_per_second,
+            objects_per_second,
             manifest,
         }
     }

@@ -200,18 +200,21 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         {
             let (key, place) = (ready.entry.source.key.clone(), ready.place);
             limit.taken += ready.entry.source.size;
+            let begun = run.env.uptime();
             let task = run.env.spawn_task(object(Arc::clone(run), *ready.entry, ready.earlier));
             running.push(async move {
                 let outcome = task.join().await.unwrap_or_else(Outcome::Failed);
                 drop(open);
-                (key, place, outcome)
+                (key, place, outcome, run.env.uptime().saturating_sub(begun))
             });
         }
         more = more && !limit.is_reached(run);
         let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
-            Some((key, place, outcome)) = running.next(), if !running.is_empty() => ledger.settle(key, place, outcome),
+            Some((key, place, outcome, took)) = running.next(), if !running.is_empty() => {
+                ledger.settle(key, place, outcome, Some(took))
+            }
             next = feed.next(), if room => match next {
                 Ok(Some(Next::Object { entry, earlier, listed })) => {
                     let place = listed.then(|| ledger.open(&entry.source.key));
@@ -220,7 +223,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
                 }
                 Ok(Some(Next::Settled { key, outcome, listed, .. })) => {
                     let place = listed.then(|| ledger.open(&key));
-                    ledger.settle(key, place, outcome)
+                    ledger.settle(key, place, outcome, None)
                 }
                 Ok(None) => {
                     more = false;
