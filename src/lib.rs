@@ -30,7 +30,8 @@
 //!   (feature `conformance`).
 //! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
 //!
-//! Features: `local` and `s3` (default), `conformance`.
+//! Features: `local` and `s3` (default), `conformance`, `otel-metrics` (what a run measures,
+//! through the `opentelemetry` crate).
 
 pub use lepton_core as core;
 pub use lepton_core::{

@@ -54,7 +54,7 @@ pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>>
             }
         }
         let Some(error) = passing else { break };
-        run.counters.add(|c| &c.retries, 1);
+        run.counters.retried(error.kind());
         wait(run, attempt, &error).await?;
     }
     Ok(done)

@@ -66,7 +66,7 @@ pub(crate) async fn complete(
             return Err(error);
         }
         asked_before = true;
-        run.counters.add(|c| &c.retries, 1);
+        run.counters.retried(error.kind());
     }
     Err(Error::new(ErrorKind::Unavailable, "the destination never said whether the upload is complete")
         .with_effect(Effect::Unknown)

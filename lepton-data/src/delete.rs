@@ -39,7 +39,10 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
         seen += batch.len() as u64;
         for (key, result) in batch::delete(run, batch).await? {
             match result {
-                Ok(true) => run.counters.add(|c| &c.deleted_objects, 1),
+                Ok(true) => {
+                    run.counters.add(|c| &c.deleted_objects, 1);
+                    run.counters.metrics.ended("deleted");
+                }
                 Ok(false) => {}
                 Err(error) if ends_the_run(&error) || error.kind() == ErrorKind::Cancelled => return Err(error),
                 Err(error) => ledger.not_deleted(key, &error),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lepton_core::{Result, Task};
 
+use crate::metrics::say_progress;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -79,7 +80,11 @@ impl TransferHandle {
             tokio::select! {
                 biased;
                 outcome = &mut end => return outcome?,
-                () = run.env.sleep(every) => watch(run.progress()),
+                () = run.env.sleep(every) => {
+                    let progress = run.progress();
+                    say_progress(&progress);
+                    watch(progress);
+                }
             }
         }
     }

@@ -22,9 +22,13 @@ mod lanes;
 mod law;
 mod list;
 mod manifest;
+mod measure;
 mod merge;
+mod metrics;
 mod object;
 mod options;
+#[cfg_attr(not(feature = "otel-metrics"), path = "otel_off.rs")]
+mod otel;
 mod pace;
 mod plan;
 mod preview;

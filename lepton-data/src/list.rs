@@ -117,7 +117,7 @@ impl Listing {
             if error.retry() == lepton_core::Retry::Never || failures >= settings.attempts.get() {
                 return Err(error);
             }
-            self.run.counters.add(|c| &c.retries, 1);
+            self.run.counters.retried(error.kind());
             wait(&self.run, failures, &error).await?;
         }
         // Of an empty source a mirror would leave nothing: then one object is not

@@ -45,6 +45,20 @@ pub(crate) enum Outcome {
     Failed(Error),
 }
 
+impl Outcome {
+    /// What measurements call it, if they count it.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Done(_) => Some("copied"),
+            Self::Unchanged(_) => Some("unchanged"),
+            Self::Skipped => Some("skipped"),
+            Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
+            Self::Failed(_) => Some("failed"),
+            Self::LeftOut | Self::Extra(_) => None,
+        }
+    }
+}
+
 /// Moves one object. When its source changes, its upload vanishes or its bytes
 /// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
@@ -68,7 +82,7 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
             };
         }
         again += 1;
-        run.counters.add(|c| &c.retries, 1);
+        run.counters.retried(error.kind());
         tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
         let fresh = attempts(&run, true, || at_source(&run, &entry.source.key)).await;
         match fresh {

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use lepton_core::ErrorKind;
 use serde::Serialize;
+
+use crate::metrics::Metrics;
 
 /// Counters that all stages share.
 #[derive(Debug, Default)]
@@ -24,11 +27,13 @@ pub(crate) struct Counters {
     pub(crate) parts: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) listing_done: AtomicU64,
+    pub(crate) metrics: Metrics,
 }
 
 impl Counters {
     pub(crate) fn read(&self, bytes: u64) {
         self.read_bytes.fetch_add(bytes, Relaxed);
+        self.metrics.read(bytes);
     }
 
     pub(crate) fn add(&self, counter: fn(&Self) -> &AtomicU64, by: u64) {
@@ -37,6 +42,12 @@ impl Counters {
 
     pub(crate) fn sub(&self, counter: fn(&Self) -> &AtomicU64, by: u64) {
         counter(self).fetch_sub(by, Relaxed);
+    }
+
+    /// A request is tried again because of this.
+    pub(crate) fn retried(&self, kind: ErrorKind) {
+        self.retries.fetch_add(1, Relaxed);
+        self.metrics.retried(kind);
     }
 
     pub(crate) fn snapshot(&self, elapsed: Duration, lanes: LanesProgress) -> Progress {

@@ -1,6 +1,5 @@
 //! The one owner of retries: every request of the engine goes through here.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
@@ -57,7 +56,7 @@ where
         if attempt >= most {
             return Err(error.with_context("attempts", attempt));
         }
-        run.counters.retries.fetch_add(1, Relaxed);
+        run.counters.retried(error.kind());
         tracing::debug!(attempt, error = %error.report(), "trying again");
         let _rest = slot.map(Slot::rest);
         pause(run, attempt, least).await?;

@@ -14,6 +14,8 @@ use crate::checked::Options;
 use crate::compare::Rules;
 use crate::filter::Filter;
 use crate::lanes::{Lane, Lanes};
+use crate::list::Side;
+use crate::measure::measured;
 use crate::options::Existing;
 use crate::pace::Pace;
 use crate::plan::Layout;
@@ -91,6 +93,12 @@ impl Run {
     }
 
     pub(crate) fn new(options: Options, env: SharedEnv, log: Log, foreign: BTreeSet<String>) -> Result<Self> {
+        let counters = Arc::default();
+        let options = Options {
+            source: measured(&options.source, Side::Source, &env, &counters),
+            destination: measured(&options.destination, Side::Destination, &env, &counters),
+            ..options
+        };
         let settings = &options.settings;
         let (from, to) = (options.source.storage().capabilities(), options.destination.storage().capabilities());
         let control = Control::new();
@@ -100,7 +108,7 @@ impl Run {
             log,
             pool: Pool::new(lanes, to.holds_uploads, control.clone()),
             control,
-            counters: Arc::default(),
+            counters,
             foreign: Mutex::new(foreign),
             begun: env.uptime(),
             bandwidth: Arc::new(Pace::new(Arc::clone(&env), settings.bandwidth)),
@@ -147,6 +155,11 @@ impl Run {
 
     pub(crate) fn foreign_uploads(&self) -> Vec<String> {
         self.foreign.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Says what the run has measured.
+    pub(crate) fn say_metrics(&self) {
+        self.counters.metrics.say(&self.progress(), self.counters.read_bytes.load(Relaxed));
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -101,9 +101,13 @@ impl Ledger {
         outcome: Outcome,
         took: Option<Duration>,
     ) -> Result<()> {
+        if let Some(name) = outcome.name() {
+            self.run.counters.metrics.ended(name);
+        }
         match outcome {
             Outcome::Done(line) => {
                 if let Some(took) = took {
+                    self.run.counters.metrics.copied(line.size, took);
                     self.slowest.take(key, line.size, took);
                 }
                 self.run.counters.add(|c| &c.done_objects, 1);
@@ -199,6 +203,7 @@ impl Ledger {
         tracing::warn!(%key, error = %error.report(), "an object was not deleted");
         let failure = Failure::new(key.clone(), error);
         self.count_failure(&failure);
+        self.run.counters.metrics.ended("failed");
         if self.failures.len() < self.run.options.settings.max_failures {
             self.failures.insert(key, failure);
         }

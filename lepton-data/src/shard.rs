@@ -99,7 +99,7 @@ impl Range {
             if error.retry() == Retry::Never || failures >= self.run.options.settings.attempts.get() {
                 return Err(error);
             }
-            self.run.counters.add(|c| &c.retries, 1);
+            self.run.counters.retried(error.kind());
             wait(&self.run, failures, &error).await?;
         }
     }

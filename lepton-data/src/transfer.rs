@@ -73,6 +73,7 @@ impl Transfer {
             let run = Arc::clone(&run);
             async move {
                 let outcome = drive(&run, resumed, journal).await;
+                run.say_metrics();
                 run.log.close();
                 if folder.is_none() {
                     discard(&run, temporary).await;

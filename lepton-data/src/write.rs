@@ -65,7 +65,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
             // It never took effect.
             Found::Absent | Found::Other(_) if attempt >= run.options.settings.attempts.get() => return Err(error),
             Found::Absent | Found::Other(_) => {
-                run.counters.add(|c| &c.retries, 1);
+                run.counters.retried(error.kind());
                 let _rest = slot.rest();
                 wait(run, attempt, &error).await?;
             }
