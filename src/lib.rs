@@ -40,8 +40,8 @@ pub use lepton_core::{
 };
 pub use lepton_data as data;
 pub use lepton_data::{
-    Compare, Depth, Existing, Filters, Metadata, Progress, Report, Status, Transfer, TransferBuilder, TransferHandle,
-    TransferSettings, Verification, verify,
+    Compare, Depth, Existing, Filters, Metadata, PrefixMap, Progress, Report, Status, Transfer, TransferBuilder,
+    TransferHandle, TransferSettings, Verification, verify,
 };
 pub use lepton_providers as providers;
 pub use lepton_providers::open;

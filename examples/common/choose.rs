@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, ValueEnum};
-use lepton::{Compare, Existing, Filters, TransferSettings};
+use lepton::{Compare, Existing, Filters, PrefixMap, TransferSettings};
 
 use super::options::size;
 
@@ -56,6 +56,10 @@ pub(crate) struct Choose {
     /// Leave out what was written more than this ago.
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_age: Option<Duration>,
+    /// Names that begin with FROM at the source begin with TO at the destination; the
+    /// first --map that holds wins. An equals sign in FROM is written `\=`.
+    #[arg(long, value_name = "FROM=TO", value_parser = prefix_map)]
+    map: Vec<PrefixMap>,
     /// Move what this file names, a name a line, instead of everything; `-` reads
     /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
@@ -126,6 +130,7 @@ impl Choose {
         settings.compare = self.compare();
         settings.time_window = self.time_window;
         settings.filters = self.filters(matches);
+        settings.map.clone_from(&self.map);
         settings.delete = self.delete;
         settings.delete_excluded = self.delete_excluded;
         settings.max_delete = self.max_delete;
@@ -173,6 +178,19 @@ impl Choose {
         (filters.min_age, filters.max_age) = (self.min_age, self.max_age);
         filters
     }
+}
+
+/// Reads `FROM=TO`; a backslash takes from the character behind it what it means.
+fn prefix_map(text: &str) -> Result<PrefixMap, String> {
+    let (mut from, mut rest) = (String::new(), text.chars());
+    while let Some(next) = rest.next() {
+        match next {
+            '=' => return Ok(PrefixMap::new(from, rest.as_str())),
+            '\\' => from.extend(rest.next()),
+            other => from.push(other),
+        }
+    }
+    Err(format!("{text:?} is not a rule such as old/=new/"))
 }
 
 /// Reads `90`, `90s`, `1.5h`, `7d` or `2w`.

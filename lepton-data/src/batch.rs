@@ -15,8 +15,8 @@ use crate::run::Run;
 /// An object that only the destination has.
 #[derive(Debug)]
 pub(crate) struct Extra {
-    /// Where the source would have it.
-    pub(crate) key: ObjectKey,
+    /// Its place: where the source would have it.
+    pub(crate) place: ObjectKey,
     pub(crate) there: ObjectMeta,
     /// An earlier run found it: the source may have it by now.
     pub(crate) earlier: bool,
@@ -104,12 +104,14 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
 /// Whether an object is still one that only the destination has, and, where the
 /// delete itself cannot ask, what was listed.
 async fn still_extra(run: &Run, extra: &Extra, conditional: bool) -> Result<bool> {
-    let Extra { key, there, .. } = extra;
+    let Extra { place, there, .. } = extra;
     if extra.earlier {
-        match attempts(run, true, || run.source().head(key, HeadOptions::new())).await {
-            Ok(_) => return Ok(false),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        for source in run.mapping.sources(place) {
+            match attempts(run, true, || run.source().head(&source, HeadOptions::new())).await {
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     // A backup is of what was listed, and of nothing that is gone.

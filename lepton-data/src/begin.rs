@@ -22,8 +22,8 @@ const AHEAD: usize = 1000;
 pub(crate) struct Ready {
     pub(crate) entry: Box<Entry>,
     pub(crate) earlier: Earlier,
-    /// Its place in the books, if it comes in listing order.
-    pub(crate) place: Option<u64>,
+    /// Its number in the books, if it comes in listing order.
+    pub(crate) number: Option<u64>,
 }
 
 /// Objects that wait to be begun.

@@ -6,6 +6,7 @@ use lepton_core::journal::Identity;
 use lepton_core::{Error, LEAF_SIZE, Location, Result, Sha256};
 
 use crate::filter::Filter;
+use crate::mapping;
 use crate::options::TransferSettings;
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -56,6 +57,9 @@ impl Options {
             "metadata": settings.metadata,
         });
         let mut identity = identity.as_object().cloned().unwrap_or_default();
+        if !settings.map.is_empty() {
+            identity.insert("map".to_owned(), serde_json::json!(settings.map));
+        }
         identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
         identity
     }
@@ -85,6 +89,7 @@ pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
     if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
         return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));
     }
+    mapping::check(&settings.map)?;
     Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
     Ok(())
 }

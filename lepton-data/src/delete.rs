@@ -34,7 +34,7 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
         }
         run.control.go().await?;
         let earlier = |index| index < extras.earlier;
-        let extra = |(index, (key, there))| Extra { key, there, earlier: earlier(index), maybe_gone: false };
+        let extra = |(index, (place, there))| Extra { place, there, earlier: earlier(index), maybe_gone: false };
         let batch: Vec<Extra> = (seen..).zip(batch).map(extra).collect();
         seen += batch.len() as u64;
         for (key, result) in batch::delete(run, batch).await? {

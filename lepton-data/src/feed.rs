@@ -12,6 +12,7 @@ use crate::compare::Answer;
 use crate::keys;
 use crate::list;
 use crate::manifest::ManifestEntry;
+use crate::mapping::Mapping;
 use crate::merge::{Found, Merge};
 use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
@@ -24,11 +25,11 @@ use crate::saved;
 /// The next thing to do.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// An object to look into. `listed` says that it comes in listing order.
-    Object { entry: Box<Entry>, earlier: Earlier, listed: bool },
-    /// A source key, which comes in listing order if `listed`, for which nothing is
-    /// to be done but to book how it ended.
-    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, listed: bool },
+    /// An object to look into, with its place if it comes in its order.
+    Object { entry: Box<Entry>, earlier: Earlier, place: Option<ObjectKey> },
+    /// A source key, with its place if it comes in its order, for which nothing is to
+    /// be done but to book how it ended.
+    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, place: Option<ObjectKey> },
 }
 
 /// The source's objects, each with what an earlier run left of it, and what only
@@ -41,10 +42,11 @@ pub(crate) struct Feed {
     /// What that gave and is not handed on yet.
     found: Option<Found>,
     names: Names,
+    /// Places that are settled beyond the watermark.
     beyond: BTreeSet<ObjectKey>,
-    /// Objects up to here may have been written by an earlier run.
+    /// Places up to here may have been written by an earlier run.
     started: Option<ObjectKey>,
-    /// Objects up to here may be written by this run, as the journal knows.
+    /// Places up to here may be written by this run, as the journal knows.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
     kept: BTreeSet<ObjectKey>,
@@ -52,13 +54,12 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn new(run: &Arc<Run>, resumed: Resumed) -> Self {
-        let options = &run.options;
         Self {
             run: Arc::clone(run),
             again: resumed.failed.into_keys().collect(),
             origin: Origin::start(run, resumed.settled),
             found: None,
-            names: Names::new(options.source.folder(), options.destination.folder(), run.target()),
+            names: Names::new(Arc::clone(&run.mapping), run.target()),
             beyond: resumed.beyond,
             announced: resumed.started.clone(),
             started: resumed.started,
@@ -95,33 +96,36 @@ impl Feed {
 
     /// What is to be done with what lies at one name, if anything.
     fn next_of(&mut self, found: Found) -> Option<Next> {
-        let settings = &self.run.options.settings;
+        let run = Arc::clone(&self.run);
+        let (settings, mapping) = (&run.options.settings, &run.mapping);
         match found {
-            Found::Source(object, ..) if self.beyond.remove(&object.key) => {
+            Found::Source(object, ..) if self.beyond.remove(&mapping.place(&object.key)) => {
                 list::uncount(&self.run, &object);
                 None
             }
-            Found::Named(key) if self.beyond.remove(&key) => None,
+            Found::Named(key) if self.beyond.remove(&mapping.place(&key)) => None,
             Found::Named(key) => {
-                let taken = self.run.filter.takes_name(self.names.name(&key).as_bytes());
+                let taken = run.filter.takes_name(mapping.name(&key).as_bytes());
                 taken.then(|| self.named(key, true))
             }
             Found::Source(object, there, Some(action)) => Some(self.planned(object, there, action)),
             Found::Source(object, there, None) => {
-                let taken = self.run.filter.takes(self.names.name(&object.key).as_bytes(), &object);
+                let taken = run.filter.takes(mapping.name(&object.key).as_bytes(), &object);
                 match there {
                     there if taken => Some(self.object(object, there, true)),
-                    There::Present(there) if settings.delete_excluded => Some(extra(object.key, *there)),
+                    There::Present(there) if settings.delete_excluded => {
+                        Some(extra(mapping.place(&object.key), *there))
+                    }
                     _ => None,
                 }
             }
             Found::Extra(there) if backup::holds(&self.run, &there.key) => None,
             Found::Extra(there) => {
-                let key = self.names.at_source(&there.key);
-                let name = self.names.name(&key);
-                let taken = settings.delete_excluded || self.run.filter.takes(name.as_bytes(), &there);
-                let taken = self.run.options.plan.is_some() || (settings.delete && taken);
-                (taken && !self.beyond.remove(&key)).then(|| extra(key, there))
+                let place = mapping.place_of_target(&there.key);
+                let by_name = |name: &ObjectKey| run.filter.takes(name.as_bytes(), &there);
+                let taken = settings.delete_excluded || mapping.judged_by(&place).iter().all(by_name);
+                let taken = run.options.plan.is_some() || (settings.delete && taken);
+                (taken && !self.beyond.remove(&place)).then(|| extra(place, there))
             }
         }
     }
@@ -134,13 +138,14 @@ impl Feed {
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
+        let mapping = &self.run.mapping;
         let next = match &self.found {
-            Some(Found::Source(next, ..)) => &next.key,
-            Some(Found::Named(next)) => next,
+            Some(Found::Source(next, ..)) => mapping.place(&next.key),
+            Some(Found::Named(next)) => mapping.place(next),
             _ => return Ok(()),
         };
-        if self.announced.as_ref().is_none_or(|announced| announced < next) {
-            let through = self.origin.ahead().unwrap_or(next).clone();
+        if self.announced.as_ref().is_none_or(|announced| *announced < next) {
+            let through = self.origin.ahead(mapping).unwrap_or(next);
             self.run.log.note_durably(&Note::Started { through: through.clone() }).await?;
             self.announced = Some(through);
         }
@@ -159,6 +164,8 @@ impl Feed {
 
     fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
         let key = source.key.clone();
+        let place = self.run.mapping.place(&key);
+        let listed = listed.then(|| place.clone());
         let (entry, verdict) = self.names.entry(source, there);
         let entry = Box::new(entry);
         let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {
@@ -166,14 +173,14 @@ impl Feed {
             false => Ok(()),
         });
         if let Err(error) = verdict {
-            return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), listed };
+            return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), place: listed };
         }
-        let maybe_written = self.started.as_ref().is_some_and(|started| key <= *started);
+        let maybe_written = self.started.as_ref().is_some_and(|started| place <= *started);
         let kept = self.kept.remove(&key);
         let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written, kept };
         match self.at_a_glance(&entry, &earlier) {
-            Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, listed },
-            None => Next::Object { entry, earlier, listed },
+            Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, place: listed },
+            None => Next::Object { entry, earlier, place: listed },
         }
     }
 
@@ -201,7 +208,8 @@ impl Feed {
             }
             _ => Outcome::Skipped,
         };
-        Next::Settled { key, entry: Some(Box::new(entry)), outcome, listed: true }
+        let place = Some(self.run.mapping.place(&key));
+        Next::Settled { key, entry: Some(Box::new(entry)), outcome, place }
     }
 
     /// How the object ends, if the listings tell that nothing is to be done.
@@ -236,7 +244,7 @@ enum Origin {
 }
 
 impl Origin {
-    /// Begins behind the source key `after`.
+    /// Begins behind the place `after`.
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         match (&run.options.plan, &run.options.keys) {
             (None, None) => Self::Listings(Merge::start(run, after)),
@@ -268,12 +276,12 @@ impl Origin {
         }
     }
 
-    /// The last key of the source that is at hand.
-    fn ahead(&self) -> Option<&ObjectKey> {
+    /// The last place of the source that is at hand.
+    fn ahead(&self, mapping: &Mapping) -> Option<ObjectKey> {
         match self {
-            Self::Listings(merge) => merge.ahead(),
-            Self::Plan { batch, .. } => Some(&batch.back()?.source_key),
-            Self::Keys { batch, .. } => batch.back(),
+            Self::Listings(merge) => merge.ahead().map(|key| mapping.place(key)),
+            Self::Plan { batch, .. } => batch.back().map(|planned| planned.place(mapping)),
+            Self::Keys { batch, .. } => batch.back().map(|key| mapping.place(key)),
         }
     }
 }
@@ -288,6 +296,7 @@ async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<
     Ok(())
 }
 
-fn extra(key: ObjectKey, there: ObjectMeta) -> Next {
-    Next::Settled { key, entry: None, outcome: Outcome::Extra(Box::new(there)), listed: true }
+fn extra(place: ObjectKey, there: ObjectMeta) -> Next {
+    let outcome = Outcome::Extra(Box::new(there));
+    Next::Settled { key: place.clone(), entry: None, outcome, place: Some(place) }
 }

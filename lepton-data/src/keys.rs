@@ -8,6 +8,7 @@ use lepton_core::{EnvExt as _, ObjectKey, Result, Sha256};
 use sha2::Digest as _;
 use tokio::sync::mpsc;
 
+use crate::placing::{Placed, Placing};
 use crate::run::Run;
 use crate::sealed;
 use crate::sort::Sorter;
@@ -31,21 +32,19 @@ pub(crate) fn digest(file: &Path) -> Result<Sha256> {
     Ok(Sha256(hasher.finalize().into()))
 }
 
-/// Starts reading the keys behind the source key `after`.
+/// Starts reading the keys behind the place `after`.
 pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
-    let (folder, spill, memory) = (run.options.source.folder(), run.spill_folder(), run.sort_memory());
+    let ours = Arc::clone(run);
     drop(run.env.run_blocking(move || {
         let sort = || {
-            let mut sorter = Sorter::new(&spill, memory);
-            lines(&file, |line| sorter.push(ObjectKey::new(line.to_vec())?.prefixed(&folder)))?;
             let mut last = after;
             let mut batch = Vec::new();
-            for key in sorter.finish()? {
-                let key = key?;
-                if last.as_ref().is_none_or(|last| *last < key) {
-                    last = Some(key.clone());
-                    batch.push(key);
+            for placed in sorted(&ours, &file)? {
+                let Placed { place, value } = placed?;
+                if last.as_ref().is_none_or(|last| *last < place) {
+                    last = Some(place);
+                    batch.push(value);
                 }
                 if batch.len() == BATCH && send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
                     return Ok(());
@@ -61,6 +60,20 @@ pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> 
         }
     }));
     receive
+}
+
+/// The keys in the order of their places; one that is named twice may come twice.
+fn sorted(run: &Run, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Placed<ObjectKey>>>>> {
+    let folder = run.options.source.folder();
+    let key = |line: &[u8]| ObjectKey::new(line.to_vec()).map(|name| name.prefixed(&folder));
+    if run.mapping.is_empty() {
+        let mut sorter = Sorter::new(&run.spill_folder(), run.sort_memory());
+        lines(file, |line| sorter.push(key(line)?))?;
+        return Ok(Box::new(sorter.finish()?.map(|key| key.map(|key| Placed { place: key.clone(), value: key }))));
+    }
+    let mut placing = Placing::new(run);
+    lines(file, |line| placing.push(key(line)?))?;
+    Ok(Box::new(placing.finish(|key| run.filter.takes_name(run.mapping.name(key).as_bytes()))?))
 }
 
 /// Gives each line that is not empty, without its end.

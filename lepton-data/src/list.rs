@@ -17,7 +17,7 @@ use crate::shard::Shards;
 use crate::sort::Sorter;
 
 /// Pages that are fetched ahead.
-const AHEAD: usize = 2;
+pub(crate) const AHEAD: usize = 2;
 
 /// Pages after which it is decided whether a listing is worth being cut.
 const SAMPLE: u32 = 4;
@@ -27,7 +27,7 @@ const SAMPLE: u32 = 4;
 const SLOW: Duration = Duration::from_millis(8);
 
 /// Objects that are sent at once, where they do not come in pages.
-const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
 /// Objects of one side, page by page.
 pub(crate) type Pages = mpsc::Receiver<Result<Page>>;

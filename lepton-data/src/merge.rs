@@ -1,6 +1,7 @@
 //! The two sides side by side: a merge of their listings in key order, in memory
 //! that does not depend on the number of keys.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
 use crate::list::{self, Page, Pages, Side};
+use crate::mapping::Mapping;
+use crate::placing;
 use crate::plan::There;
 use crate::preview::PlannedAction;
 use crate::run::Run;
@@ -33,7 +36,7 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    /// Merges what lies behind the source key `after`.
+    /// Merges what lies behind the place `after`.
     pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         let options = &run.options;
         let (from, to) = (options.source.folder(), options.destination.folder());
@@ -41,7 +44,10 @@ impl Merge {
             let behind = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
             Cursor::new(list::start(run, Side::Destination, behind), to)
         });
-        Self { source: Cursor::new(list::start(run, Side::Source, after), from), destination }
+        let renaming = !run.mapping.is_empty();
+        let pages = if renaming { placing::start(run, after) } else { list::start(run, Side::Source, after) };
+        let mapping = renaming.then(|| Arc::clone(&run.mapping));
+        Self { source: Cursor { mapping, ..Cursor::new(pages, from) }, destination }
     }
 
     /// What comes next; `None` when both listings have come to a clean end.
@@ -52,7 +58,9 @@ impl Merge {
         let turn = match &mut self.destination {
             // A single object that was named instead of a folder lies outside of
             // it: the destination is asked for that one.
-            Some(destination) if ours != Some(None) => turn(ours.flatten(), destination.name().await?.flatten()),
+            Some(destination) if ours != Some(None) => {
+                turn(ours.flatten().as_deref(), destination.name().await?.flatten().as_deref())
+            }
             _ => Turn::Unmatched,
         };
         let mut theirs = || self.destination.as_mut().and_then(Cursor::take);
@@ -101,18 +109,20 @@ struct Cursor {
     pages: Pages,
     page: VecDeque<ObjectMeta>,
     folder: KeyPrefix,
+    /// Of a source whose names change.
+    mapping: Option<Arc<Mapping>>,
     ended: bool,
 }
 
 impl Cursor {
     fn new(pages: Pages, folder: KeyPrefix) -> Self {
-        Self { pages, page: VecDeque::new(), folder, ended: false }
+        Self { pages, page: VecDeque::new(), folder, mapping: None, ended: false }
     }
 
-    /// The name of the next object behind its folder, if there is a next object
+    /// The name that the next object gets behind its folder, if there is a next object
     /// and if it lies there.
     #[allow(clippy::option_option, reason = "no object, or an object without a name in the folder")]
-    async fn name(&mut self) -> Result<Option<Option<&[u8]>>> {
+    async fn name(&mut self) -> Result<Option<Option<Cow<'_, [u8]>>>> {
         while self.page.is_empty() && !self.ended {
             match self.pages.recv().await.transpose()? {
                 Some(Page::Objects(page)) => self.page = page.into(),
@@ -120,7 +130,13 @@ impl Cursor {
                 None => return Err(Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list")),
             }
         }
-        Ok(self.page.front().map(|object| object.key.as_bytes().strip_prefix(self.folder.as_bytes())))
+        let (folder, mapping) = (self.folder.as_bytes(), &self.mapping);
+        Ok(self.page.front().map(|object| match mapping {
+            None => object.key.as_bytes().strip_prefix(folder).map(Cow::Borrowed),
+            Some(mapping) => {
+                mapping.place(&object.key).as_bytes().strip_prefix(folder).map(|name| name.to_vec().into())
+            }
+        }))
     }
 
     fn take(&mut self) -> Option<ObjectMeta> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::checked::{Options, check_settings, check_stores};
 use crate::compare::Compare;
 use crate::filter::Filters;
+use crate::mapping::PrefixMap;
 use crate::transfer::Transfer;
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -88,6 +89,10 @@ pub struct TransferSettings {
     pub time_window: Duration,
     /// Which objects are taken.
     pub filters: Filters,
+    /// Names that change on the way: the first rule whose `from` a source key begins
+    /// with, behind the source's folder, puts its `to` there. What none holds for keeps
+    /// its name. Filters go by the names at the source.
+    pub map: Vec<PrefixMap>,
     /// Delete what the destination has and the source has not, once everything
     /// else has come to a good end: a mirror. What the filters leave out is neither
     /// copied nor deleted.
@@ -145,6 +150,7 @@ impl Default for TransferSettings {
             compare: Compare::default(),
             time_window: Duration::from_secs(2),
             filters: Filters::default(),
+            map: Vec::new(),
             delete: false,
             delete_excluded: false,
             max_delete: None,
@@ -268,6 +274,8 @@ impl TransferBuilder {
         time_window: Duration,
         /// Which objects are taken.
         filters: Filters,
+        /// Names that change on the way; the first rule that holds wins.
+        map: Vec<PrefixMap>,
         /// Delete what the destination has and the source has not.
         delete: bool,
         /// With `delete`: delete also what the filters leave out.

@@ -1,14 +1,16 @@
 //! What is to be done with each object: names, parts, refusals.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use lepton_core::{
-    Attribute, Attributes, Capabilities, ETag, Error, ErrorKind, KeyHandling, KeyPrefix, LEAF_SIZE, ObjectKey,
-    ObjectMeta, PartSpec, Result, VersionId,
+    Attribute, Attributes, Capabilities, ETag, Error, ErrorKind, KeyHandling, LEAF_SIZE, ObjectKey, ObjectMeta,
+    PartSpec, Result, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Reason;
+use crate::mapping::Mapping;
 
 /// What the destination has of a name.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,34 +119,23 @@ impl Pin {
 /// hold.
 #[derive(Debug)]
 pub(crate) struct Names {
-    from: KeyPrefix,
-    to: KeyPrefix,
+    mapping: Arc<Mapping>,
     rules: lepton_core::KeyRules,
     /// Keys that begin the present one: `a` while `a.b` and `a/b` pass.
     open: Vec<ObjectKey>,
 }
 
 impl Names {
-    pub(crate) fn new(from: KeyPrefix, to: KeyPrefix, capabilities: &Capabilities) -> Self {
-        Self { from, to, rules: capabilities.keys.clone(), open: Vec::new() }
+    pub(crate) fn new(mapping: Arc<Mapping>, capabilities: &Capabilities) -> Self {
+        Self { mapping, rules: capabilities.keys.clone(), open: Vec::new() }
     }
 
-    /// The entry of a source object. Keys come in ascending order. The error is
-    /// the object's, not the run's.
+    /// The entry of a source object. Their places ascend. The error is the object's,
+    /// not the run's.
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
-        let target = self.name(&source.key).prefixed(&self.to);
+        let target = self.mapping.target(&self.mapping.place(&source.key));
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
         (Entry { source, target, there, known: true, planned: None }, verdict)
-    }
-
-    /// The name of a source object behind the source's folder.
-    pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
-        key.stripped(&self.from).unwrap_or_else(|| key.clone())
-    }
-
-    /// The key that an object of the destination would have at the source.
-    pub(crate) fn at_source(&self, target: &ObjectKey) -> ObjectKey {
-        target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
     }
 
     fn beside(&mut self, target: &ObjectKey) -> Result<()> {
@@ -212,7 +203,7 @@ mod tests {
     fn a_file_beside_its_folder_is_found_across_keys_between() {
         let mut capabilities = Capabilities::everything("disk");
         capabilities.keys.file_beside_folder = KeyHandling::Refused;
-        let mut names = Names::new("in/".into(), "out/".into(), &capabilities);
+        let mut names = Names::new(Mapping::new("in/".into(), "out/".into(), Vec::new()).into(), &capabilities);
         let mut verdict =
             |key: &str| names.entry(ObjectMeta::new(ObjectKey::try_from(key).unwrap(), 1), There::Unknown).1;
         verdict("in/a").unwrap();

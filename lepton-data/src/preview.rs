@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::Basis;
 use crate::diff::{Reason, Verdict, decide, look};
 use crate::feed::{Feed, Next};
+use crate::mapping::Mapping;
 use crate::merge::Found;
 use crate::object::{Outcome, find};
 use crate::plan::{Entry, Layout, There};
@@ -22,7 +23,7 @@ use crate::transfer::Transfer;
 #[non_exhaustive]
 pub struct Planned {
     /// Its key at the source; of an object that only the destination has, the key
-    /// that it would have there.
+    /// that it would have there, were no name changed.
     pub source_key: ObjectKey,
     /// Its key at the destination.
     pub key: ObjectKey,
@@ -70,6 +71,11 @@ pub enum PlannedAction {
 }
 
 impl Planned {
+    /// Where it comes in order.
+    pub(crate) fn place(&self, mapping: &Mapping) -> ObjectKey {
+        self.source.as_ref().map_or_else(|| self.source_key.clone(), |source| mapping.place(&source.key))
+    }
+
     /// What was found when it was planned, and what is to be done with it; `None`
     /// for an object that neither side has.
     pub(crate) fn found(self) -> Option<Found> {
@@ -83,7 +89,7 @@ impl Planned {
 }
 
 impl Transfer {
-    /// Streams what the transfer would do, in key order. Reads the listings of
+    /// Streams what the transfer would do, in the order of keys at the destination. Reads the listings of
     /// both sides; where these do not tell, asks for single objects as the run
     /// would. Writes nothing anywhere and opens no journal. Whether so much may be
     /// deleted is not looked at.

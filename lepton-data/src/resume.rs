@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::PartDigest;
 use crate::manifest::ManifestEntry;
+use crate::mapping::Mapping;
 use crate::plan::{Layout, Pin};
 use crate::report::Failure;
 
@@ -26,17 +27,16 @@ const NOTE: u16 = FIRST_USER_TYPE + 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Note {
-    /// Objects up to this source key may have been written. Durable before the
-    /// first of them is.
+    /// Objects up to this place may have been written. Durable before the first of
+    /// them is.
     Started { through: ObjectKey },
-    /// Objects up to this source key are settled: done, skipped or failed.
+    /// Objects up to this place are settled: done, skipped or failed.
     Settled { through: ObjectKey },
     /// The object was left as it is, as asked.
     Skipped { key: ObjectKey },
     /// The object was left out, by what the source told of it.
     LeftOut { key: ObjectKey },
-    /// Only the destination has this object; `key` is where the source would have
-    /// it. It is deleted when everything else has come to a good end.
+    /// Only the destination has this object; `key` is its place. It is deleted when everything else has come to a good end.
     Extra { key: ObjectKey, there: ObjectMeta },
     /// What the object replaces is kept. Durable before it is replaced.
     Kept { key: ObjectKey },
@@ -90,11 +90,12 @@ pub(crate) struct OpenUpload {
 /// What earlier runs left.
 #[derive(Debug, Default)]
 pub(crate) struct Resumed {
-    /// Listing goes on behind this key.
+    mapping: Mapping,
+    /// Listing goes on behind this place.
     pub(crate) settled: Option<ObjectKey>,
-    /// Objects up to here may have been written by an earlier run.
+    /// Places up to here may have been written by an earlier run.
     pub(crate) started: Option<ObjectKey>,
-    /// Settled objects beyond `settled`.
+    /// Settled places beyond `settled`.
     pub(crate) beyond: BTreeSet<ObjectKey>,
     /// Objects that failed and were not done since.
     pub(crate) failed: BTreeMap<ObjectKey, Failure>,
@@ -118,9 +119,9 @@ pub(crate) struct Resumed {
 }
 
 impl Resumed {
-    /// Reads what earlier runs left. Blocks.
-    pub(crate) fn load(replay: Replay) -> Result<Self> {
-        let mut resumed = Self::default();
+    /// Reads what earlier runs left, under these names. Blocks.
+    pub(crate) fn load(replay: Replay, mapping: &Mapping) -> Result<Self> {
+        let mut resumed = Self { mapping: mapping.clone(), ..Self::default() };
         for record in replay {
             resumed.take(&record?)?;
         }
@@ -159,8 +160,12 @@ impl Resumed {
     }
 
     fn settle(&mut self, key: &ObjectKey) {
-        if self.settled.as_ref().is_none_or(|settled| key > settled) {
-            self.beyond.insert(key.clone());
+        self.settle_place(self.mapping.place(key));
+    }
+
+    fn settle_place(&mut self, place: ObjectKey) {
+        if self.settled.as_ref().is_none_or(|settled| place > *settled) {
+            self.beyond.insert(place);
         }
     }
 
@@ -181,8 +186,8 @@ impl Resumed {
                 self.kept.insert(key);
             }
             Note::LeftOut { key } => self.settle(&key),
-            Note::Extra { key, .. } => {
-                self.settle(&key);
+            Note::Extra { key: place, .. } => {
+                self.settle_place(place);
                 self.extras += 1;
             }
             Note::Failed { failure } => {

@@ -15,6 +15,7 @@ use crate::compare::Rules;
 use crate::filter::Filter;
 use crate::lanes::{Lane, Lanes};
 use crate::list::Side;
+use crate::mapping::Mapping;
 use crate::measure::measured;
 use crate::options::Existing;
 use crate::pace::Pace;
@@ -40,6 +41,7 @@ pub(crate) struct Run {
     pub(crate) bandwidth: Arc<Pace>,
     pub(crate) requests: Arc<Pace>,
     pub(crate) filter: Filter,
+    pub(crate) mapping: Arc<Mapping>,
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
     planning: bool,
@@ -113,6 +115,7 @@ impl Run {
             begun: env.uptime(),
             bandwidth: Arc::new(Pace::new(Arc::clone(&env), settings.bandwidth)),
             requests: Arc::new(Pace::new(Arc::clone(&env), settings.requests_per_second)),
+            mapping: Arc::new(Mapping::of(&options.source, &options.destination, &settings.map)),
             filter: Filter::new(&settings.filters, env.now())?,
             rules: Rules::new(settings.compare, settings.time_window, from, to),
             planning: false,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::checked::Options;
+use crate::mapping::{Mapping, PrefixMap};
 use crate::preview::{Planned, PlannedAction};
 use crate::run::Run;
 use crate::sealed::{self, SealedReader, SealedWriter};
@@ -31,6 +32,8 @@ struct Header {
     source_folder: String,
     destination: String,
     destination_folder: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    map: Vec<PrefixMap>,
 }
 
 impl Header {
@@ -41,10 +44,11 @@ impl Header {
             source_folder: options.source.folder().to_string(),
             destination: options.destination.storage().url().to_owned(),
             destination_folder: options.destination.folder().to_string(),
+            map: options.settings.map.clone(),
         }
     }
 
-    /// Refuses the plan of another source or destination.
+    /// Refuses the plan of another source or destination, or of other names.
     fn check(&self, options: &Options) -> Result<()> {
         sealed::check_version(PLAN, self.lepton_plan, PLAN_VERSION)?;
         let ours = Header::of(options);
@@ -60,7 +64,8 @@ impl std::fmt::Display for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!(" (folder {folder})") };
         let (from, to) = (folder(&self.source_folder), folder(&self.destination_folder));
-        write!(f, "{}{from} to {}{to}", self.source, self.destination)
+        write!(f, "{}{from} to {}{to}", self.source, self.destination)?;
+        self.map.iter().try_for_each(|rule| write!(f, ", {:?} being {:?}", rule.from, rule.to))
     }
 }
 
@@ -150,12 +155,12 @@ pub(crate) fn check(file: &Path, options: &Options) -> Result<Sha256> {
 /// Actions of a plan on their way; an empty batch is the last.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<Planned>>>;
 
-/// Starts reading the actions behind the source key `after`.
+/// Starts reading the actions behind the place `after`.
 pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
     let counting = Arc::clone(run);
     drop(run.env.run_blocking(move || {
-        let sent = batches(&file, after.as_ref(), |batch| {
+        let sent = batches(&file, &counting.mapping, after.as_ref(), |batch| {
             let sources = || batch.iter().filter_map(|planned: &Planned| planned.source.as_ref());
             counting.counters.add(|c| &c.listed_objects, sources().count() as u64);
             counting.counters.add(|c| &c.listed_bytes, sources().map(|source| source.size).sum());
@@ -169,16 +174,23 @@ pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> 
     receive
 }
 
-fn batches(file: &Path, after: Option<&ObjectKey>, mut send: impl FnMut(Vec<Planned>) -> bool) -> Result<()> {
+fn batches(
+    file: &Path,
+    mapping: &Mapping,
+    after: Option<&ObjectKey>,
+    mut send: impl FnMut(Vec<Planned>) -> bool,
+) -> Result<()> {
     let (mut lines, _): (_, Header) = SealedReader::new(sealed::open(file, PLAN)?, PLAN)?;
     let mut batch = Vec::new();
     let mut last: Option<ObjectKey> = None;
     while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {
-        if last.as_ref().is_some_and(|last| *last >= planned.source_key) {
+        let place = planned.place(mapping);
+        if last.as_ref().is_some_and(|last| *last >= place) {
             return Err(lines.corrupt("the plan's keys do not ascend"));
         }
-        last = Some(planned.source_key.clone());
-        if after.is_none_or(|after| *after < planned.source_key) {
+        let behind = after.is_none_or(|after| *after < place);
+        last = Some(place);
+        if behind {
             batch.push(planned);
         }
         if batch.len() == BATCH && !send(std::mem::take(&mut batch)) {

@@ -34,7 +34,7 @@ pub(crate) struct Extras {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     run: Arc<Run>,
-    /// Objects in listing order from the first unsettled one, and whether each is
+    /// Objects in the order of places from the first unsettled one, and whether each is
     /// settled.
     window: VecDeque<(ObjectKey, bool)>,
     first: u64,
@@ -85,10 +85,10 @@ impl Ledger {
         self.window.len() < WINDOW
     }
 
-    /// Enters an object in listing order; its place is given back to
+    /// Enters an object in the order of places; its number is given back to
     /// [`settle`](Self::settle).
-    pub(crate) fn open(&mut self, key: &ObjectKey) -> u64 {
-        self.window.push_back((key.clone(), false));
+    pub(crate) fn open(&mut self, place: ObjectKey) -> u64 {
+        self.window.push_back((place, false));
         self.first + self.window.len() as u64 - 1
     }
 
@@ -97,7 +97,7 @@ impl Ledger {
     pub(crate) fn settle(
         &mut self,
         key: ObjectKey,
-        place: Option<u64>,
+        number: Option<u64>,
         outcome: Outcome,
         took: Option<Duration>,
     ) -> Result<()> {
@@ -134,8 +134,8 @@ impl Ledger {
             }
             Outcome::Failed(error) => self.fail(key, error)?,
         }
-        if let Some(place) = place {
-            self.advance(place)?;
+        if let Some(number) = number {
+            self.advance(number)?;
         }
         Ok(())
     }
@@ -162,9 +162,9 @@ impl Ledger {
         *self.failures_by_kind.entry(failure.kind.clone()).or_default() += 1;
     }
 
-    /// Marks a place settled and moves the watermark.
-    fn advance(&mut self, place: u64) -> Result<()> {
-        let index = usize::try_from(place - self.first).unwrap_or(usize::MAX);
+    /// Marks an object settled and moves the watermark.
+    fn advance(&mut self, number: u64) -> Result<()> {
+        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         if let Some((_, settled)) = self.window.get_mut(index) {
             *settled = true;
         }

@@ -19,6 +19,7 @@ use crate::feed::{Feed, Next};
 use crate::handle::TransferHandle;
 use crate::keys;
 use crate::manifest::ManifestWriter;
+use crate::mapping::Mapping;
 use crate::object::{Outcome, object};
 use crate::options::TransferBuilder;
 use crate::reconcile::abort_orphan;
@@ -93,11 +94,12 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
         let plan = options.plan.as_ref().map(|file| saved::check(file, &options)).transpose()?;
         let keys = options.keys.as_deref().map(keys::digest).transpose()?;
         let identity = options.identity(plan, keys);
+        let mapping = Mapping::of(&options.source, &options.destination, &options.settings.map);
         let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
         let opened = match open() {
             // A run that has come to its end does not bind the next one.
             Err(error) if error.kind() == ErrorKind::PlanMismatch => {
-                if !Resumed::load(Replay::of(&folder)?)?.finished {
+                if !Resumed::load(Replay::of(&folder)?, &mapping)?.finished {
                     return Err(error);
                 }
                 Journal::discard(&folder)?;
@@ -105,7 +107,7 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
             }
             opened => opened?,
         };
-        let resumed = opened.replay.map(Resumed::load).transpose()?.unwrap_or_default();
+        let resumed = opened.replay.map(|replay| Resumed::load(replay, &mapping)).transpose()?.unwrap_or_default();
         if !resumed.finished {
             return Ok((Log::new(opened.journal), resumed));
         }
@@ -199,32 +201,32 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             && !limit.is_reached(run)
             && let Some((ready, open)) = waiting.next(run)
         {
-            let (key, place) = (ready.entry.source.key.clone(), ready.place);
+            let (key, number) = (ready.entry.source.key.clone(), ready.number);
             limit.taken += ready.entry.source.size;
             let begun = run.env.uptime();
             let task = run.env.spawn_task(object(Arc::clone(run), *ready.entry, ready.earlier));
             running.push(async move {
                 let outcome = task.join().await.unwrap_or_else(Outcome::Failed);
                 drop(open);
-                (key, place, outcome, run.env.uptime().saturating_sub(begun))
+                (key, number, outcome, run.env.uptime().saturating_sub(begun))
             });
         }
         more = more && !limit.is_reached(run);
         let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
-            Some((key, place, outcome, took)) = running.next(), if !running.is_empty() => {
-                ledger.settle(key, place, outcome, Some(took))
+            Some((key, number, outcome, took)) = running.next(), if !running.is_empty() => {
+                ledger.settle(key, number, outcome, Some(took))
             }
             next = feed.next(), if room => match next {
-                Ok(Some(Next::Object { entry, earlier, listed })) => {
-                    let place = listed.then(|| ledger.open(&entry.source.key));
-                    waiting.push(run, Ready { entry, earlier, place });
+                Ok(Some(Next::Object { entry, earlier, place })) => {
+                    let number = place.map(|place| ledger.open(place));
+                    waiting.push(run, Ready { entry, earlier, number });
                     Ok(())
                 }
-                Ok(Some(Next::Settled { key, outcome, listed, .. })) => {
-                    let place = listed.then(|| ledger.open(&key));
-                    ledger.settle(key, place, outcome, None)
+                Ok(Some(Next::Settled { key, outcome, place, .. })) => {
+                    let number = place.map(|place| ledger.open(place));
+                    ledger.settle(key, number, outcome, None)
                 }
                 Ok(None) => {
                     more = false;

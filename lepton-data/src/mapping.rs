@@ -1,0 +1,171 @@
+//! Names that change on the way: rules that put one beginning in the place of another.
+
+use lepton_core::{Error, KeyPrefix, Location, ObjectKey, Result};
+use serde::{Deserialize, Serialize};
+
+/// A rule for names: a source key that begins with `from`, behind the source's folder,
+/// has `to` in its place at the destination.
+///
+/// Beginnings are compared byte for byte, so a folder is named with its `/`: `old` also
+/// begins `older`. A rule that would leave nothing of a name does not hold for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PrefixMap {
+    /// What the name begins with at the source; empty holds for every name.
+    pub from: String,
+    /// What it begins with at the destination.
+    pub to: String,
+}
+
+impl PrefixMap {
+    /// The rule that puts `to` in the place of `from`.
+    pub fn new(from: impl Into<String>, to: impl Into<String>) -> Self {
+        Self { from: from.into(), to: to.into() }
+    }
+
+    fn apply(&self, name: &[u8]) -> Option<ObjectKey> {
+        exchange(name, &self.from, &self.to)
+    }
+}
+
+/// `name` with `to` in the place of `from`, if it begins with that and something is left.
+fn exchange(name: &[u8], from: &str, to: &str) -> Option<ObjectKey> {
+    let rest = name.strip_prefix(from.as_bytes())?;
+    ObjectKey::new([to.as_bytes(), rest].concat()).ok()
+}
+
+/// Refuses rules of which one can never hold, by name.
+pub(crate) fn check(rules: &[PrefixMap]) -> Result<()> {
+    for (index, rule) in rules.iter().enumerate() {
+        if let Some(before) = rules[..index].iter().find(|before| rule.from.starts_with(&before.from)) {
+            let message = format!(
+                "map: the rule for {:?} never holds, because the one for {:?} comes before it; put it first",
+                rule.from, before.from
+            );
+            return Err(Error::invalid_input(message));
+        }
+    }
+    Ok(())
+}
+
+/// The names that a run gives. Each source key has a *place*: the key it would have at
+/// the source by its name at the destination. Without rules that is the key itself.
+/// Whatever goes in order goes in that of places, which is that of the destination.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mapping {
+    from: KeyPrefix,
+    to: KeyPrefix,
+    rules: Vec<PrefixMap>,
+}
+
+impl Mapping {
+    pub(crate) fn new(from: KeyPrefix, to: KeyPrefix, rules: Vec<PrefixMap>) -> Self {
+        Self { from, to, rules }
+    }
+
+    pub(crate) fn of(source: &Location, destination: &Location, rules: &[PrefixMap]) -> Self {
+        Self::new(source.folder(), destination.folder(), rules.to_vec())
+    }
+
+    /// Whether no name changes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The name of a source object behind the source's folder.
+    pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
+        key.stripped(&self.from).unwrap_or_else(|| key.clone())
+    }
+
+    /// The place of a source key. One that was named instead of a folder lies outside
+    /// of it, and keeps its name.
+    pub(crate) fn place(&self, key: &ObjectKey) -> ObjectKey {
+        let name = if self.is_empty() { None } else { key.stripped(&self.from) };
+        let mapped = name.and_then(|name| self.rules.iter().find_map(|rule| rule.apply(name.as_bytes())));
+        mapped.map_or_else(|| key.clone(), |mapped| mapped.prefixed(&self.from))
+    }
+
+    /// The key of a place at the destination.
+    pub(crate) fn target(&self, place: &ObjectKey) -> ObjectKey {
+        self.name(place).prefixed(&self.to)
+    }
+
+    /// The place of a key of the destination.
+    pub(crate) fn place_of_target(&self, target: &ObjectKey) -> ObjectKey {
+        target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
+    }
+
+    /// The source keys that would have this place.
+    pub(crate) fn sources(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let mut keys = self.renamed(place);
+        if self.place(place) == *place && !keys.contains(place) {
+            keys.push(place.clone());
+        }
+        keys
+    }
+
+    /// The names by which filters judge an object that only the destination has: those
+    /// that a rule would have made into its own, else its own.
+    pub(crate) fn judged_by(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let renamed = self.renamed(place);
+        let keys = if renamed.is_empty() { vec![place.clone()] } else { renamed };
+        keys.iter().map(|key| self.name(key)).collect()
+    }
+
+    /// The source keys to which a rule would give this place.
+    fn renamed(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let Some(name) = place.stripped(&self.from) else { return Vec::new() };
+        let before = self.rules.iter().filter_map(|rule| exchange(name.as_bytes(), &rule.to, &rule.from));
+        let mut keys: Vec<ObjectKey> = before.map(|name| name.prefixed(&self.from)).collect();
+        keys.retain(|key| key != place && self.place(key) == *place);
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lepton_core::ErrorKind;
+
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::try_from(text).unwrap()
+    }
+
+    fn mapping(rules: &[(&str, &str)]) -> Mapping {
+        let rules = rules.iter().map(|(from, to)| PrefixMap::new(*from, *to)).collect();
+        Mapping::new("in/".into(), "out/".into(), rules)
+    }
+
+    #[test]
+    fn the_first_rule_that_holds_wins_and_others_keep_their_names() {
+        let mapping = mapping(&[("old/a", "x"), ("old/", "new/"), ("tmp/", "")]);
+        for (source, target) in [
+            ("in/old/ab", "out/xb"),
+            ("in/old/b", "out/new/b"),
+            ("in/tmp/c", "out/c"),
+            ("in/tmp/", "out/tmp/"),
+            ("in/new/b", "out/new/b"),
+            ("in/older", "out/older"),
+            ("elsewhere/old/b", "out/elsewhere/old/b"),
+        ] {
+            let place = mapping.place(&key(source));
+            assert_eq!(mapping.target(&place), key(target), "{source}");
+            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+        }
+        assert_eq!(mapping.sources(&key("in/new/b")), [key("in/old/b"), key("in/tmp/new/b"), key("in/new/b")]);
+        assert_eq!(mapping.sources(&key("in/old/c")), [key("in/tmp/old/c")], "what a rule renames is not there");
+    }
+
+    #[test]
+    fn a_rule_that_never_holds_is_refused() {
+        let rules = |rules: &[(&str, &str)]| check(&mapping(rules).rules);
+        rules(&[("a/b/", "x/"), ("a/", "y/"), ("", "z/")]).unwrap();
+        let error = rules(&[("a/", "y/"), ("a/b/", "x/")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("\"a/b/\" never holds"), "{error}");
+    }
+}
