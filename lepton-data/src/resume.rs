@@ -320,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn where_names_change_the_watermark_goes_by_places() {
+        let mapping = Mapping::new("".into(), "".into(), vec![crate::PrefixMap::new("x/", "b/")]);
+        let mut resumed = Resumed { mapping, ..Resumed::default() };
+        resumed.note(Note::Skipped { key: key("x/1") });
+        resumed.note(Note::Skipped { key: key("d") });
+        resumed.note(Note::Settled { through: key("c") });
+        assert_eq!(resumed.beyond, BTreeSet::from([key("d")]), "x/1 goes to b/1, which is before c");
+        resumed.note(Note::Skipped { key: key("x/2") });
+        assert_eq!(resumed.beyond.len(), 1);
+    }
+
+    #[test]
     fn a_failure_that_was_done_since_is_no_failure() {
         let mut resumed = Resumed::default();
         let failure = Failure::new(key("a"), &Error::new(ErrorKind::Timeout, "slow"));
