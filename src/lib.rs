@@ -50,3 +50,14 @@ pub use lepton_providers::open;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The samples of the guides, compiled as documentation tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../docs/deleting.md")]
+    struct Deleting;
+    #[doc = include_str!("../docs/resuming.md")]
+    struct Resuming;
+    #[doc = include_str!("../docs/verifying.md")]
+    struct Verifying;
+}

@@ -1,0 +1,57 @@
+//! Every command of the guides is tried, in the order in which it stands there.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::*;
+
+/// The commands of a page, and the exit code that the page tells for each.
+fn commands(page: &str) -> Vec<(&str, i32)> {
+    let blocks = page.split("```console\n").skip(1).filter_map(|block| block.split_once("```"));
+    let lines = blocks.flat_map(|(block, _)| block.lines()).filter_map(|line| line.strip_prefix("$ "));
+    let told = |line: &str| Some(line.split_once("# exit code ")?.1.split(':').next()?.trim().parse().unwrap());
+    lines.map(|line| (line, told(line).unwrap_or(0))).collect()
+}
+
+/// Runs a page in a folder of its own, with `photos` in it.
+fn follow(page: &str, least: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, name) in ["a.jpg", "b.jpg", "c.jpg"].into_iter().enumerate() {
+        std::fs::create_dir_all(folder.path().join("photos")).unwrap();
+        std::fs::write(folder.path().join("photos").join(name), bytes(number as u64, 3 * KIB)).unwrap();
+    }
+    let commands = commands(page);
+    assert!(commands.len() >= least, "{commands:?}");
+    for (command, code) in commands {
+        run(folder.path(), command, code);
+    }
+}
+
+fn run(folder: &Path, command: &str, code: i32) {
+    let programs = example("sync").parent().unwrap().to_owned();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(folder).env("PATH", path).env("XDG_STATE_HOME", folder.join("state"));
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{command}\n{said}");
+}
+
+#[test]
+fn resuming() {
+    follow(include_str!("../docs/resuming.md"), 8);
+}
+
+#[test]
+fn verifying() {
+    follow(include_str!("../docs/verifying.md"), 7);
+}
+
+#[test]
+fn deleting() {
+    follow(include_str!("../docs/deleting.md"), 12);
+}
