@@ -114,6 +114,34 @@ async fn a_run_under_other_names_goes_on_where_it_was() {
     assert_eq!(names(&to).await, ["a", "b/1", "b/2", "b/3", "m", "z"]);
 }
 
+/// More than fits into memory at once, in the opposite order.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_are_sorted_on_disk_and_counted_once() {
+    const EACH: u64 = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = stores();
+    for number in 0..EACH {
+        for name in ["a", "b"] {
+            from.write(&key(&format!("{name}/{number:04}")), bytes(number, 3)).await.unwrap();
+        }
+    }
+    let build = || {
+        let transfer = transfer(shared(&from), shared(&to)).map(rules(&[("a/", "y/"), ("b/", "x/")]));
+        transfer.memory(4 * MIB as u64).journal(folder.path())
+    };
+    let report = run(build().max_transfer(Some(3 * EACH + 300))).await;
+    assert_eq!((report.status, report.objects), (Status::Limited, EACH + 100));
+    let handle = build().build().unwrap().start().await.unwrap();
+    while handle.progress().objects < 2 * EACH {
+        pause(5).await;
+    }
+    let progress = handle.progress();
+    assert_eq!((progress.total_objects, progress.total_bytes), (2 * EACH, 6 * EACH));
+    assert_eq!(handle.wait().await.unwrap().resumed_objects, EACH + 100);
+    let expected = ["x", "y"].into_iter().flat_map(|name| (0..EACH).map(move |number| format!("{name}/{number:04}")));
+    assert_eq!(names(&to).await, expected.collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_saved_plans_know_the_rules() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,73 @@
+//! The report counts what failed by its kind, and names what took longest.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use lepton_core::{ErrorKind, PutOptions, Retry, StorageExt as _};
+use lepton_data::Status;
+use support::faulty::{Fault, Faulty};
+use support::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_counted_by_kind() {
+    let (from, to) = stores();
+    fill(&from, &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]).await;
+    let fails = |call: &str, name: &lepton_core::ObjectKey| match name.as_str() {
+        Some("a" | "b") if call == "put" => Some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never)),
+        Some("c") if call == "put" => Some(Fault::Fail(ErrorKind::TooLarge, Retry::Never)),
+        _ => None,
+    };
+    let report = transfer(shared(&from), Arc::new(Faulty::new(&to, fails))).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.failed(), report.failures.len()), (Status::Incomplete, 3, 3));
+    let by_kind: Vec<_> = report.failures_by_kind.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    assert_eq!(by_kind, [("invalid_input", 2), ("too_large", 1)]);
+    let slowest: Vec<_> = report.slowest.iter().map(|slow| (slow.key.to_string(), slow.size)).collect();
+    assert_eq!(slowest, [("d".to_owned(), 1)], "those that failed are not among them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_deleted_is_counted_where_it_is_too_much_to_name() {
+    const EXTRAS: usize = 30;
+    let (from, to) = stores();
+    fill(&from, &[("a", 1)]).await;
+    for number in 0..EXTRAS {
+        to.write(&key(&format!("x{number}")), bytes(1, 1)).await.unwrap();
+    }
+    // Somebody writes all of them after they were listed.
+    let meddle = |call: &str, _: &lepton_core::ObjectKey| {
+        (call == "put").then_some(Fault::Meddle(|store| {
+            for number in 0..EXTRAS {
+                put(store, &format!("x{number}"), bytes(2, 50), PutOptions::new()).now_or_never().unwrap();
+            }
+        }))
+    };
+    let transfer = transfer(shared(&from), Arc::new(Faulty::new(&to, meddle)));
+    let report = transfer.delete(true).max_delete_percent(100).max_failures(7).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.deleted), (Status::Incomplete, 0));
+    assert_eq!((report.failures.len(), report.failed()), (7, EXTRAS as u64));
+    assert_eq!(report.failures_by_kind[ErrorKind::PreconditionFailed.code()], EXTRAS as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_ten_of_this_run_are_named_the_slowest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = stores();
+    for number in 0..25usize {
+        from.write(&key(&format!("k{number:02}")), bytes(1, 100 + number)).await.unwrap();
+    }
+    let build = || transfer(shared(&from), shared(&to)).journal(folder.path());
+    let first = build().max_transfer(Some(500)).build().unwrap().run().await.unwrap();
+    assert_eq!((first.status, first.slowest.len()), (Status::Limited, 5));
+    let second = build().build().unwrap().run().await.unwrap();
+    assert_eq!((second.objects, second.resumed_objects, second.slowest.len()), (25, 5, 10));
+    assert!(second.slowest.is_sorted_by(|one, next| one.elapsed >= next.elapsed), "{:?}", second.slowest);
+    for slow in &second.slowest {
+        let number: u64 = slow.key.as_str().unwrap()[1..].parse().unwrap();
+        assert!(number >= 5 && slow.size == 100 + number, "{slow:?}");
+    }
+    assert!(second.objects_per_second > 0.0 && second.bytes_per_second > 0.0);
+}
