@@ -247,10 +247,10 @@ impl Meddling {
         }
     }
 
-    fn of_file(self, path: &Path) {
+    fn of_file(self, path: &Path, bytes: Option<bytes::Bytes>) {
         match self {
             // In place, as an application writes its file.
-            Self::Overwrite => std::fs::write(path, self.bytes().unwrap()).unwrap(),
+            Self::Overwrite => std::fs::write(path, bytes.unwrap()).unwrap(),
             Self::Truncate => {
                 std::fs::File::options().write(true).open(path).unwrap().set_len((SIZE - 3 * MIB) as u64).unwrap();
             }
@@ -258,8 +258,8 @@ impl Meddling {
         }
     }
 
-    async fn of_object(self, store: &dyn Storage) {
-        match self.bytes() {
+    async fn of_object(store: &dyn Storage, bytes: Option<bytes::Bytes>) {
+        match bytes {
             Some(bytes) => drop(store.put(&key("large"), Body::from(bytes), PutOptions::new()).await.unwrap()),
             None => store.remove(&key("large")).await.unwrap(),
         }
@@ -308,7 +308,9 @@ async fn an_object_that_changes_at_the_source_is_never_mixed() {
             println!("{kind}: {meddling:?}");
             let (from, (to, hooks, gate)) = (Place::fresh(kind).await, gated().await);
             from.storage.write(&key("large"), bytes(20, SIZE)).await.unwrap();
-            let meddle = async || meddling.of_object(from.storage.as_ref()).await;
+            // Made before: a held request is given up after half a second.
+            let other = meddling.bytes();
+            let meddle = async || Meddling::of_object(from.storage.as_ref(), other).await;
             let report = meddled(from.storage.clone(), &to, (&hooks, gate), meddle).await;
             assert_met(meddling, &report, &to).await;
             from.clear().await;
@@ -323,7 +325,8 @@ async fn a_file_that_changes_in_place_is_never_mixed() {
         let path = folder.path().join("large");
         std::fs::write(&path, bytes(20, SIZE)).unwrap();
         let from = LocalStorage::builder(folder.path()).open().await.unwrap();
-        let meddle = async || meddling.of_file(&path);
+        let other = meddling.bytes();
+        let meddle = async || meddling.of_file(&path, other);
         let report = meddled(Arc::new(from), &to, (&hooks, gate), meddle).await;
         assert_met(meddling, &report, &to).await;
     }
