@@ -1,6 +1,6 @@
 //! Every command of the guides is tried, in the order in which it stands there.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod support;
 
