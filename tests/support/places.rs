@@ -39,7 +39,7 @@ pub fn required() -> bool {
 
 /// A number from an environment variable.
 pub fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
 /// What the test driver gives in an environment variable. Says where it does not;
