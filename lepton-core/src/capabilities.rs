@@ -207,6 +207,10 @@ pub struct Capabilities {
     pub list_uploads: Support,
     /// Whether objects can be copied without passing through the caller.
     pub server_copy: Support,
+    /// Whether such copies are made on this machine (local disks), where reading the
+    /// source costs no network: the engine then reads it once, for its digest.
+    #[serde(default)]
+    pub copies_here: bool,
     /// Whether versions are kept and can be listed.
     pub versions: Support,
     /// Most keys in one delete request.
@@ -266,6 +270,7 @@ impl Capabilities {
             list_parts: Support::Native,
             list_uploads: Support::Native,
             server_copy: Support::Native,
+            copies_here: false,
             versions: Support::Native,
             delete_batch: 1000,
             etag_is_md5: false,

@@ -43,10 +43,12 @@ pub(crate) async fn keep(run: &Run, there: &ObjectMeta) -> Result<()> {
         return Ok(());
     }
     let source = CopySource::new(run.destination().as_ref(), there.key.clone()).if_match(there.etag.clone());
-    let kept = match run.destination().server_copy().filter(|copier| copier.reaches(run.destination().url())) {
+    let kept = match run.copier_from(run.destination()) {
         Some(copier) if there.size <= copier.largest() => {
-            let copy = || copier.copy(source.clone(), &target, CopyOptions::new());
-            attempts(run, true, copy).await.map(drop)
+            let condition = if capabilities.copies_here { Precondition::IfAbsent } else { Precondition::None };
+            let options = CopyOptions::new().precondition(condition.clone());
+            let copy = || copier.copy(source.clone(), &target, options.clone());
+            attempts(run, condition == Precondition::None, copy).await.map(drop)
         }
         Some(copier) => in_parts(run, copier, source, there, &target).await,
         None => through_here(run, there, &target).await,

@@ -17,6 +17,7 @@ mod diff;
 mod feed;
 mod filter;
 mod handle;
+mod here;
 mod keys;
 mod lanes;
 mod law;

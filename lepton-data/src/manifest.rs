@@ -79,7 +79,8 @@ pub struct ManifestEntry {
     pub unchanged: Option<Basis>,
     /// The destination copied it by itself, and by this it is known to be right:
     /// what both stores state, or no more than the size. Such an entry has no
-    /// digest.
+    /// digest, unless the copy was made on this machine and the source was read
+    /// beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_copy: Option<Basis>,
     /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
@@ -150,7 +151,7 @@ impl ManifestEntry {
 
     /// The line of an object that the destination copied by itself.
     pub(crate) fn copied(entry: &Entry, copied: Copied, reason: Reason) -> Self {
-        Self {
+        let line = Self {
             reason: Some(reason),
             unchanged: None,
             server_copy: Some(copied.basis),
@@ -158,6 +159,16 @@ impl ManifestEntry {
             etag: copied.receipt.etag,
             version: copied.receipt.version,
             ..Self::unchanged(entry, &entry.source, copied.basis)
+        };
+        let Some(read) = copied.read else { return line };
+        Self {
+            sha256_tree: Some(read.digest.root),
+            part_size: read.part_size,
+            parts: read.roots,
+            crc64nvme: Some(format!("{:016x}", read.digest.crc64)),
+            source_check: read.source_check,
+            check: copied.receipt.check,
+            ..line
         }
     }
 
@@ -189,7 +200,7 @@ impl ManifestEntry {
             [] => count <= 1,
             parts => parts.len() as u64 == count && root_of_parts(parts) == root,
         };
-        fits && self.unchanged.is_none() && self.server_copy.is_none() && self.crc64nvme.is_some()
+        fits && self.unchanged.is_none() && self.crc64nvme.is_some()
     }
 }
 

@@ -151,6 +151,11 @@ impl ServerCopy for Measured {
         self.copier().map_or(0, ServerCopy::largest)
     }
 
+    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+        // It asks the file system, and makes no request of a store that takes any.
+        self.copier()?.spares(source, key).await
+    }
+
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         self.request(Operation::Copy, self.copier()?.copy(source, key, options)).await
     }

@@ -166,7 +166,7 @@ async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Resul
 /// Has the store copy the object by itself, unless an earlier run has sent parts of
 /// it already. An upload without parts is given up: a copy can be made again.
 async fn by_the_store(
-    run: &Run,
+    run: &Arc<Run>,
     entry: &Entry,
     layout: Layout,
     precondition: &Precondition,
@@ -180,7 +180,7 @@ async fn by_the_store(
     }
     match earlier.upload {
         Some(_) => Ok(None),
-        None => server::copy(run, entry, precondition).await,
+        None => server::copy(run, entry, layout, precondition).await,
     }
 }
 

@@ -113,7 +113,8 @@ pub struct TransferSettings {
     /// Where the destination can read the source by itself, with its credentials, let
     /// it copy: no byte passes through here, and the manifest has no digest of the
     /// object but says by what the stores state the copy is right. What the store
-    /// does not copy is read and sent. Default true.
+    /// does not copy is read and sent. A disk copies what is cheaper so, and is read
+    /// once for the digest, unless a `bandwidth` is set. Default true.
     pub server_copy: bool,
     /// Record the tree hash of each object in its user metadata
     /// (`lepton-sha256-tree`), so that later comparisons by checksum need not read

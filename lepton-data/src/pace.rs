@@ -39,6 +39,11 @@ impl Pace {
         self.changes.send_modify(|number| *number += 1);
     }
 
+    /// Whether there is a limit at this moment.
+    pub(crate) fn is_set(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).rate.is_some()
+    }
+
     /// Takes so many units, waiting for its turn.
     ///
     /// Cancellation safe: what was taken stays taken.

@@ -259,8 +259,18 @@ impl Stream for Hashed {
 
 /// Reads a whole source object for its digest alone.
 pub(crate) async fn digest(run: &Run, source: &Source, extra: Option<Crc>) -> Result<PieceDigest> {
+    digest_of(run, source, 0..source.size, extra).await
+}
+
+/// The same of a piece of it.
+pub(crate) async fn digest_of(
+    run: &Run,
+    source: &Source,
+    range: Range<u64>,
+    extra: Option<Crc>,
+) -> Result<PieceDigest> {
     attempts(run, true, || async {
-        let piece = Piece::new(run, source.clone(), 0..source.size, extra);
+        let piece = Piece::new(run, source.clone(), range.clone(), extra);
         piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
         piece.digest()
     })

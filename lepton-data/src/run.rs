@@ -69,8 +69,14 @@ impl Run {
     pub(crate) fn copier(&self) -> Option<&dyn ServerCopy> {
         let settings = &self.options.settings;
         let wanted = settings.server_copy && !settings.record_digest && !self.no_server_copies.load(Relaxed);
-        let copier = self.destination().server_copy().filter(|_| wanted)?;
-        copier.reaches(self.source().url()).then_some(copier)
+        self.copier_from(self.source()).filter(|_| wanted)
+    }
+
+    /// Who copies from there to the destination, if somebody does. A disk of this
+    /// machine keeps to no bandwidth, so that where one is set nobody is asked.
+    pub(crate) fn copier_from(&self, from: &SharedStorage) -> Option<&dyn ServerCopy> {
+        let copier = self.destination().server_copy().filter(|copier| copier.reaches(from.url()))?;
+        (!self.target().copies_here || !self.bandwidth.is_set()).then_some(copier)
     }
 
     /// Notes why the store did not copy an object, and whether it is to be asked

@@ -51,6 +51,12 @@ impl Control {
         if wish == Wish::Cancel { Err(cancelled()) } else { Ok(()) }
     }
 
+    /// Waits until the run is to pause or to end.
+    pub(crate) async fn halted(&self) {
+        // As above.
+        let _ = self.0.subscribe().wait_for(|wish| *wish != Wish::Run).await;
+    }
+
     /// Waits until the run is cancelled.
     pub(crate) async fn cancelled(&self) {
         // As above.

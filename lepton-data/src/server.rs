@@ -3,7 +3,10 @@
 //!
 //! What such a copy is worth as a proof is what the store states of both objects;
 //! the manifest says which statement it was. Whatever keeps the store from copying,
-//! the object is then read and sent as any other.
+//! the object is then read and sent as any other. Copies between disks of this
+//! machine are in `here.rs`.
+
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
@@ -13,6 +16,7 @@ use lepton_core::{
 
 use crate::commit::{composite_etag, receipt_of};
 use crate::compare::{Basis, statements, states_same};
+use crate::here::{self, Read};
 use crate::lanes::Slot;
 use crate::object::begin;
 use crate::plan::{Entry, Layout};
@@ -33,12 +37,22 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Copied {
     pub(crate) receipt: PutReceipt,
     pub(crate) basis: Basis,
+    /// Where the object was read beside, what that gave.
+    pub(crate) read: Option<Read>,
 }
 
 /// Has the destination copy the object by itself; `None` if the object has to be
 /// read and sent.
-pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Option<Copied>> {
+pub(crate) async fn copy(
+    run: &Arc<Run>,
+    entry: &Entry,
+    layout: Layout,
+    precondition: &Precondition,
+) -> Result<Option<Copied>> {
     let Some(copier) = run.copier() else { return Ok(None) };
+    if run.target().copies_here {
+        return here::copy(run, copier, entry, layout, precondition).await;
+    }
     let slot = run.pool.enter(run.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
         true => whole(run, &slot, copier, entry, precondition).await,
@@ -53,7 +67,7 @@ pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) 
             slot.done(0);
             run.counters.add(|c| &c.server_copies, 1);
             run.counters.add(|c| &c.done_bytes, entry.source.size);
-            Ok(Some(Copied { receipt, basis }))
+            Ok(Some(Copied { receipt, basis, read: None }))
         }
         None => {
             let message = "the store's copy is not what the source is";
@@ -64,7 +78,7 @@ pub(crate) async fn copy(run: &Run, entry: &Entry, precondition: &Precondition) 
 
 /// What becomes of an object that the store did not copy: it is read and sent,
 /// unless that could do no better.
-fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
+pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
     let for_good = match error.kind() {
         // It may not, cannot, or does not see the source: nor will it the next one.
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
@@ -82,7 +96,7 @@ fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
     Ok(None)
 }
 
-fn source_of(run: &Run, entry: &Entry) -> CopySource {
+pub(crate) fn source_of(run: &Run, entry: &Entry) -> CopySource {
     let source = CopySource::new(run.source().as_ref(), entry.source.key.clone());
     source.version(entry.source.version.clone()).if_match(entry.source.etag.clone())
 }

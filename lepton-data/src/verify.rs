@@ -58,7 +58,7 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// Objects of which a quick look could compare nothing but the size.
     pub size_only: u64,
-    /// Objects that the transfer found unchanged or had the store copy by itself:
+    /// Objects that the transfer found unchanged or had a server copy by itself:
     /// there is no digest of them, so they were looked at as by [`Depth::Quick`].
     pub without_digest: u64,
 }

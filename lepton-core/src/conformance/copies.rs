@@ -14,6 +14,7 @@ use crate::storage::{CompleteOptions, CopyOptions, CopySource, CreateUploadOptio
 cases!(
     "copies":
     a_store_reaches_itself_and_not_everything,
+    asking_what_a_copy_spares_leaves_nothing,
     a_copy_has_bytes_and_attributes_of_its_source,
     a_copy_can_have_other_attributes,
     conditions_on_the_source_hold,
@@ -33,6 +34,15 @@ async fn a_store_reaches_itself_and_not_everything(f: Fixture) -> Check {
     same("whether the store reaches itself", facet(&f)?.reaches(f.storage().url()), true)?;
     let nowhere = "conformance-nowhere://no/such/store";
     same("whether the store reaches one of no known kind", facet(&f)?.reaches(nowhere), false)
+}
+
+async fn asking_what_a_copy_spares_leaves_nothing(f: Fixture) -> Check {
+    let facet = facet(&f)?;
+    let (source, copy) = (f.key("a")?, f.key("b")?);
+    f.write(&source, pattern(3 << 20, 1)).await?;
+    // Either answer will do.
+    facet.spares(&from(&f, &source), &copy).await?;
+    f.absent(&copy).await
 }
 
 async fn a_copy_has_bytes_and_attributes_of_its_source(f: Fixture) -> Check {

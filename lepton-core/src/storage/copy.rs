@@ -87,6 +87,16 @@ pub trait ServerCopy: Send + Sync {
     /// go part by part.
     fn largest(&self) -> u64;
 
+    /// Whether a copy of this object to `key` costs less than reading and writing it,
+    /// for a caller that reads it once in any case. Writes nothing that stays.
+    ///
+    /// A server spares its caller the network, always. On a disk of this machine it
+    /// depends on the file and the file system.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy); who asks may then as well try.
+    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool>;
+
     /// Copies an object. It becomes visible whole or not at all.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::KeepsAbortedUploads, "uploads/an_aborted_upload_is_gone"),
     (Fault::KeepsBrokenBodies, "uploads/a_broken_body_leaves_no_part"),
     (Fault::ReachesEverything, "copies/a_store_reaches_itself_and_not_everything"),
+    (Fault::CopiesWhenAsked, "copies/asking_what_a_copy_spares_leaves_nothing"),
     (Fault::ListsVersionsBackwards, "versions/versions_are_listed_newest_first"),
     (Fault::IgnoresVersions, "versions/each_write_makes_a_version"),
     (Fault::IgnoresVersions, "versions/a_version_can_be_deleted_for_good"),

@@ -38,6 +38,7 @@ pub(crate) enum Fault {
     ListsPartsBackwards,
     KeepsAbortedUploads,
     ReachesEverything,
+    CopiesWhenAsked,
     ListsVersionsBackwards,
     IgnoresVersions,
 }
@@ -284,6 +285,13 @@ impl ServerCopy for Faulty {
 
     fn largest(&self) -> u64 {
         self.inner.largest()
+    }
+
+    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+        if self.has(Fault::CopiesWhenAsked) {
+            self.inner.copy(source.clone(), key, CopyOptions::new()).await?;
+        }
+        self.inner.spares(source, key).await
     }
 
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {

@@ -271,6 +271,10 @@ impl ServerCopy for Faulty {
         self.inner.largest()
     }
 
+    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+        self.under("spares", key, self.inner.spares(source, key)).await
+    }
+
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         self.under("copy", key, self.inner.copy(source, key, options)).await
     }

@@ -172,6 +172,13 @@ impl<A: Around> ServerCopy for Layered<A> {
         self.inner.server_copy().map_or(0, ServerCopy::largest)
     }
 
+    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+        let below = facet(self.inner.server_copy())?;
+        let (spares, _) =
+            self.around.call(Operation::idempotent("spares").on(key), || below.spares(source, key)).await?;
+        Ok(spares)
+    }
+
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         let below = facet(self.inner.server_copy())?;
         let operation = Operation::idempotent("copy").on(key).only_once_if(conditional(&options.precondition));

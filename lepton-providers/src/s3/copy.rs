@@ -40,6 +40,10 @@ impl ServerCopy for S3Storage {
         LARGEST
     }
 
+    async fn spares(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
+        Ok(true)
+    }
+
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         self.check_reach(&source).map_err(|error| error.with_operation("copy"))?;
         let copied = self.client.copy(&source, key, &options).await;

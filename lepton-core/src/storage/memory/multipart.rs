@@ -114,6 +114,10 @@ impl ServerCopy for MemoryStorage {
         self.shared.capabilities.max_single_put
     }
 
+    async fn spares(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
+        Ok(true)
+    }
+
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         let name = |error: Error| named("copy", key)(error).with_context("source", &source.key);
         let mut object = from(&source).map_err(name)?;
