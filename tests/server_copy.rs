@@ -5,10 +5,19 @@
 
 mod support;
 
+use std::fs::File;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use lepton::core::{Attribute, Attributes, Body, HeadOptions, PutOptions};
-use lepton::{Depth, Existing, Location, Status, Transfer, verify};
+use lepton::providers::local::LocalStorage;
+use lepton::{Depth, Existing, Location, SharedStorage, Status, Transfer, verify};
 use support::places::{Place, kinds};
 use support::*;
+
+const GIB: u64 = 1 << 30;
 
 fn dressed() -> Attributes {
     let mut attributes = Attributes::default();
@@ -37,11 +46,17 @@ async fn one_server_copies_between_its_buckets() {
         let report = build().build().unwrap().run().await.unwrap();
         println!("{kind}: {} of {} objects copied by the server", report.server_copies, report.objects);
         assert_eq!((report.status, report.objects), (Status::Complete, 24), "{kind}: {:?}", report.failures);
-        // Two fronts are two servers, and a disk has no such copies.
-        let itself = !matches!(kind, "front" | "local");
-        let copies = if itself { 24 } else { 0 };
-        assert_eq!(report.server_copies, copies, "{kind}: {:?}", report.server_copy_refused);
-        assert!(!itself || report.bytes_read == 0, "{kind}");
+        // Two fronts are two servers, and a disk copies what is cheaper so.
+        match kind {
+            "front" => assert_eq!((report.server_copies, &report.server_copy_refused), (0, &None)),
+            "local" => assert_eq!((report.bytes_read, &report.server_copy_refused), (report.bytes, &None)),
+            _ => assert_eq!(
+                (report.server_copies, report.bytes_read),
+                (24, 0),
+                "{kind}: {:?}",
+                report.server_copy_refused
+            ),
+        }
         assert_same(from.storage.as_ref(), to.storage.as_ref()).await;
         let copy = to.storage.head(&key("dressed a+b c"), HeadOptions::new().tags(true)).await.unwrap();
         assert_eq!((copy.attributes.content_type, copy.attributes.tags), (attributes.content_type, attributes.tags));
@@ -51,9 +66,57 @@ async fn one_server_copies_between_its_buckets() {
         let place = Location::from(to.storage.clone());
         let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
         assert!(found.is_proven(), "{kind}: {:?}", found.problems);
+        assert_eq!(found.without_digest, if matches!(kind, "front" | "local") { 0 } else { 24 }, "{kind}");
         let again = build().existing(Existing::IfDifferent).build().unwrap().run().await.unwrap();
         assert_eq!((again.objects, again.unchanged), (0, 24), "{kind}: what the server copied is the same");
         from.clear().await;
         to.clear().await;
     }
+}
+
+/// A file of 2 GiB with 3 MiB in it, which a disk always copies by itself.
+fn sparse(path: &Path) {
+    let file = File::create(path).unwrap();
+    file.set_len(2 * GIB + 5).unwrap();
+    file.write_all_at(&bytes(1, 2 * MIB), 4096).unwrap();
+    file.write_all_at(&bytes(2, MIB), GIB + 100).unwrap();
+}
+
+fn taken(path: &Path) -> u64 {
+    path.metadata().unwrap().blocks() * 512
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sparse_file_stays_sparse_and_has_its_digest() {
+    let (from, to, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    sparse(&from.path().join("image"));
+    std::fs::write(from.path().join("small"), "small").unwrap();
+    if taken(&from.path().join("image")) > GIB {
+        println!("skipped: {} keeps no holes", from.path().display());
+        return;
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    File::options().write(true).open(from.path().join("image")).unwrap().set_modified(time).unwrap();
+    let (a, b) = (local(from.path()).await, local(to.path()).await);
+    let build = || Transfer::builder().from(a.clone()).to(b.clone()).journal(folder.path());
+    let report = build().build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, report.server_copies), (Status::Complete, 2, 1), "{report:?}");
+    assert_eq!((report.bytes_read, report.server_copy_refused), (report.bytes, None), "read once");
+    let copy = to.path().join("image");
+    assert!(taken(&copy) < 5 * MIB as u64, "the copy takes {} bytes", taken(&copy));
+    assert_eq!((copy.metadata().unwrap().len(), copy.metadata().unwrap().modified().unwrap()), (2 * GIB + 5, time));
+    assert!(strangers(to.path()).is_empty());
+    let place = Location::from(b.clone());
+    let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+    assert!(found.is_proven() && found.without_digest == 0, "{found:?}");
+
+    // What is there is kept where that is asked for.
+    std::fs::write(&copy, "mine").unwrap();
+    let report = build().existing(Existing::Fail).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 2));
+    assert_eq!(std::fs::read(&copy).unwrap(), b"mine");
+}
+
+async fn local(path: &Path) -> SharedStorage {
+    Arc::new(LocalStorage::builder(path).open().await.unwrap())
 }

@@ -9,14 +9,18 @@
 //! - `contain`: opening paths without leaving the root
 //! - `list`, `read`, `write`, `delete`, `multipart`: the operations; `names` are
 //!   those of one folder, `slots` the record of an upload's parts
+//! - `copy`: copies from one root to another; `extents` moves their bytes, as
+//!   cheaply as the system can
 //! - `temp`: files that nobody sees yet, and how they become visible
 //! - `metadata`: times, modes and extended attributes
 //! - `error`: what the system's error numbers mean here
 
 mod config;
 mod contain;
+mod copy;
 mod delete;
 mod error;
+mod extents;
 mod list;
 mod metadata;
 mod multipart;

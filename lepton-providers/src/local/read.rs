@@ -1,13 +1,14 @@
 //! Reading: one open file, 1 MiB a hop, and a check that it did not change.
 
+use std::fs::File;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use lepton_core::{
-    ByteStream, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Result, Task,
+    ByteStream, ETag, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Result,
+    Task,
 };
 use rustix::buffer::spare_capacity;
 use rustix::fs::FileType;
@@ -39,9 +40,7 @@ pub(super) async fn get(store: &LocalStorage, key: &ObjectKey, options: GetOptio
             return Err(Error::unsupported("a disk keeps no versions"));
         }
         let pinned = Pinned::open(disk, wanted)?;
-        if options.if_match.is_some_and(|etag| etag != pinned.state.etag()) {
-            return Err(not_matching(pinned.path()));
-        }
+        pinned.expect(options.if_match.as_ref())?;
         let range = pinned.range(options.range)?;
         pinned.advise(&range);
         // The first block comes along: a small object costs one hop.
@@ -89,15 +88,15 @@ fn blocks(pinned: Arc<Pinned>, range: Range<u64>) -> ByteStream {
 }
 
 /// An open file and its state when it was opened.
-struct Pinned {
+pub(super) struct Pinned {
     disk: Arc<Disk>,
     key: ObjectKey,
-    file: OwnedFd,
-    state: FileState,
+    pub(super) file: File,
+    pub(super) state: FileState,
 }
 
 impl Pinned {
-    fn open(disk: &Arc<Disk>, key: ObjectKey) -> Result<Self> {
+    pub(super) fn open(disk: &Arc<Disk>, key: ObjectKey) -> Result<Self> {
         let (path, folder) = disk.path(&key)?;
         let file = disk.root.open(path, if folder { DIRECTORY } else { READ });
         let file = file.map_err(|errno| not_opened(disk, path, errno))?;
@@ -108,14 +107,24 @@ impl Pinned {
             FileType::Directory => return Err(not_found(path)),
             _ => return Err(special(disk, path)),
         }
-        Ok(Self { disk: Arc::clone(disk), key, file, state })
+        Ok(Self { disk: Arc::clone(disk), key, file: file.into(), state })
     }
 
     fn path(&self) -> &[u8] {
         self.key.as_bytes()
     }
 
-    fn info(&self) -> Result<ObjectInfo> {
+    /// Refuses an object that does not have this tag.
+    pub(super) fn expect(&self, etag: Option<&ETag>) -> Result<()> {
+        if etag.is_some_and(|etag| *etag != self.state.etag()) { Err(not_matching(self.path())) } else { Ok(()) }
+    }
+
+    /// The bytes of the object; a folder has none.
+    pub(super) fn size(&self) -> u64 {
+        if self.state.is_dir() { 0 } else { self.state.size }
+    }
+
+    pub(super) fn info(&self) -> Result<ObjectInfo> {
         let attributes = metadata::read(&self.file, &self.state, self.disk.xattrs());
         let attributes =
             attributes.map_err(|errno| failed_at("the extended attributes cannot be read", self.path(), errno))?;
@@ -124,7 +133,7 @@ impl Pinned {
 
     /// The bytes that are asked for, cut off at the end of the file.
     fn range(&self, asked: Option<Range<u64>>) -> Result<Range<u64>> {
-        let size = if self.state.is_dir() { 0 } else { self.state.size };
+        let size = self.size();
         let Some(asked) = asked else { return Ok(0..size) };
         if asked.start >= asked.end.min(size) {
             let (start, end) = (asked.start, asked.end);
@@ -145,7 +154,7 @@ impl Pinned {
     }
 
     /// Reads exactly these bytes of an unchanged file.
-    fn block(&self, range: Range<u64>) -> Result<Bytes> {
+    pub(super) fn block(&self, range: Range<u64>) -> Result<Bytes> {
         let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
@@ -161,15 +170,21 @@ impl Pinned {
         }
         // A vector may have got more room than it asked for.
         bytes.truncate(len);
+        self.still()?;
+        Ok(bytes.into())
+    }
+
+    /// Refuses a file that is not what it was when it was opened.
+    pub(super) fn still(&self) -> Result<()> {
         let now = FileState::of(&self.file);
         let now = now.map_err(|errno| failed_at("the file cannot be examined", self.path(), errno))?;
         if now != self.state && !self.state.is_dir() {
             return Err(self.changed("its size or times are others than before"));
         }
-        Ok(bytes.into())
+        Ok(())
     }
 
-    fn changed(&self, how: &str) -> Error {
+    pub(super) fn changed(&self, how: &str) -> Error {
         Error::new(ErrorKind::SourceChanged, format!("the file changed while it was read: {how}"))
     }
 }

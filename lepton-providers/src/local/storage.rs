@@ -1,9 +1,10 @@
 //! [`LocalStorage`]: what it can do, and how keys become paths.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use lepton_core::{
@@ -44,6 +45,9 @@ pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
 /// `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
 /// process writes there.
 ///
+/// From another local store it copies by itself: bytes are shared where the file
+/// system can, else moved by the system, else read and written, and holes stay holes.
+///
 /// ```
 /// # async fn example() -> lepton_core::Result<()> {
 /// use lepton_core::{ObjectKey, StorageExt as _};
@@ -65,7 +69,10 @@ pub(super) struct Disk {
     pub(super) settings: LocalSettings,
     pub(super) capabilities: Capabilities,
     pub(super) env: SharedEnv,
-    url: String,
+    pub(super) url: String,
+    /// Whether the file system shares bytes from a device to a device, once that has
+    /// been tried.
+    pub(super) sharing: Mutex<BTreeMap<(u64, u64), bool>>,
 }
 
 impl LocalStorage {
@@ -127,7 +134,8 @@ impl Disk {
             Errno::NOSYS => Error::unsupported("links can be followed safely on Linux 5.6 or later only"),
             errno => root_error(failed(NO_ROOT, errno)),
         })?;
-        Ok(Self { root, capabilities, env, url: url(path.as_os_str().as_bytes()), settings })
+        let url = url(path.as_os_str().as_bytes());
+        Ok(Self { root, capabilities, env, url, sharing: Mutex::default(), settings })
     }
 
     /// The path of a key, and whether it names a folder. Refuses keys that this
@@ -228,7 +236,7 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.max_object = LARGEST_FILE;
     all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, multipart::MOST_PARTS));
     all.parts_by_place = true;
-    all.server_copy = Support::Unsupported;
+    all.copies_here = true;
     all.versions = Support::Unsupported;
     all.storage_class = Support::Unsupported;
     all.attributes.retain(|attribute| xattrs && *attribute != Attribute::Tags);
@@ -271,7 +279,7 @@ impl Storage for LocalStorage {
     }
 
     fn server_copy(&self) -> Option<&dyn ServerCopy> {
-        None
+        Some(self)
     }
 
     fn signer(&self) -> Option<&dyn Signer> {

@@ -33,7 +33,11 @@ pub(super) async fn put(store: &LocalStorage, key: &ObjectKey, body: Body, optio
         .map_err(|error| named(error, "put", Some(key)))?;
     let path = path.to_vec();
     if folder {
-        return store.run("put", Some(key), move |disk| put_marker(disk, &path, &body, &options)).await;
+        return store
+            .run("put", Some(key), move |disk| {
+                put_marker(disk, &path, body.len(), &options.attributes, &options.precondition)
+            })
+            .await;
     }
     let (name, len) = (key.clone(), body.len());
     let start = {
@@ -211,23 +215,29 @@ pub(super) fn read_back(file: &File, range: std::ops::Range<u64>, written: Sha25
 }
 
 /// Makes the folder that a key ending in `/` stands for.
-fn put_marker(disk: &Arc<Disk>, path: &[u8], body: &Body, options: &PutOptions) -> Result<PutReceipt> {
-    if !body.is_empty() {
+pub(super) fn put_marker(
+    disk: &Arc<Disk>,
+    path: &[u8],
+    size: u64,
+    attributes: &Attributes,
+    precondition: &Precondition,
+) -> Result<PutReceipt> {
+    if size > 0 {
         let message = "a key that ends in `/` is a folder here, and a folder holds no bytes";
         return Err(Error::new(ErrorKind::InvalidKey, message));
     }
     let (parent, _) = create_folder(disk, path)?;
     let name = split(path).1;
-    let conditional = matches!(options.precondition, Precondition::IfMatch(_));
+    let conditional = matches!(precondition, Precondition::IfMatch(_));
     let file = locked(&parent, conditional, || {
-        if let Precondition::IfMatch(etag) = &options.precondition
+        if let Precondition::IfMatch(etag) = precondition
             && current(disk, &parent, path).is_none_or(|current| current.etag() != *etag)
         {
             return Err(not_matching(path));
         }
         match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => {}
-            Err(Errno::EXIST) if options.precondition != Precondition::IfAbsent => {}
+            Err(Errno::EXIST) if *precondition != Precondition::IfAbsent => {}
             Err(Errno::EXIST) => return Err(Error::new(ErrorKind::AlreadyExists, "the folder is there already")),
             Err(errno) => return Err(failed_at("the folder cannot be made", path, errno)),
         }
@@ -235,7 +245,7 @@ fn put_marker(disk: &Arc<Disk>, path: &[u8], body: &Body, options: &PutOptions) 
             .map_err(|errno| in_the_way(&disk.root, path, if errno == Errno::NOTDIR { Errno::EXIST } else { errno }))
     })?;
     let file = File::from(file);
-    metadata::apply(&file, &options.attributes)?;
+    metadata::apply(&file, attributes)?;
     flush(disk, &file)?;
     settled(disk, &parent, path, &file).map(|state| receipt(&state))
 }

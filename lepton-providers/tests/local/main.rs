@@ -4,6 +4,7 @@
 
 mod conformance;
 mod containment;
+mod copies;
 mod faults;
 mod kill;
 mod listing;

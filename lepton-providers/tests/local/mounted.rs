@@ -22,6 +22,25 @@ impl Mounted {
         None
     }
 
+    /// A file system of this kind in a file, with its real code: what shares bytes
+    /// between files is none in memory.
+    pub(crate) fn image(kind: &str, bytes: u64) -> Option<(Self, tempfile::NamedTempFile)> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(bytes).unwrap();
+        let made = Command::new(format!("mkfs.{kind}")).args(["-q", "-f"]).arg(image.path()).output();
+        if !made.as_ref().is_ok_and(|made| made.status.success()) {
+            println!("skipped: {kind} cannot be made here: {made:?}");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount").args(["-o", "loop"]).arg(image.path()).arg(dir.path()).output();
+        if mount.as_ref().is_ok_and(|mount| mount.status.success()) {
+            return Some((Self(dir), image));
+        }
+        println!("skipped: mounting {kind} is not possible here: {mount:?}");
+        None
+    }
+
     pub(crate) fn remount(&self, options: &str) {
         assert!(Command::new("mount").args(["-o", options]).arg(self.0.path()).status().unwrap().success());
     }
