@@ -42,9 +42,9 @@ const STEP: u64 = 32 << 20;
 const WORTH_SHARING: u64 = 512 << 10;
 
 /// The files that are worth having the system move by itself. A smaller one is
-/// written as fast; a larger one is better sent in parts, which can be taken up
-/// after a kill.
-const WORTH_MOVING: RangeInclusive<u64> = 2 << 20..=1 << 30;
+/// written as fast; a larger one is better sent in parts, of which one is read while
+/// another is written, and which can be taken up after a kill.
+const WORTH_MOVING: RangeInclusive<u64> = 2 << 20..=256 << 20;
 
 #[async_trait]
 impl ServerCopy for LocalStorage {

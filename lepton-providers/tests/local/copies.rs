@@ -141,7 +141,9 @@ struct Steps {
 }
 
 #[derive(Default)]
-struct Waiting(Mutex<VecDeque<Box<dyn FnOnce() + Send>>>);
+struct Waiting(Mutex<VecDeque<Work>>);
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,7 +155,7 @@ impl Env for Steps {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.system.spawn(task);
     }
-    fn spawn_cpu(&self, work: Box<dyn FnOnce() + Send>) {
+    fn spawn_cpu(&self, work: Work) {
         self.waiting.0.lock().unwrap().push_back(work);
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -202,7 +204,8 @@ async fn stepwise() -> ([tempfile::TempDir; 2], LocalStorage, LocalStorage, Arc<
 
 #[tokio::test]
 async fn a_source_that_changes_while_it_is_copied_is_not_published() {
-    let changes: [(&str, fn(&Path)); 3] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 3] = [
         ("overwritten", |path| File::options().write(true).open(path).unwrap().write_all_at(b"!", 0).unwrap()),
         ("cut", |path| File::options().write(true).open(path).unwrap().set_len(50 * MIB as u64).unwrap()),
         ("grown", |path| File::options().write(true).open(path).unwrap().set_len(200 * MIB as u64).unwrap()),

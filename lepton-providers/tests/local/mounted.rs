@@ -22,6 +22,7 @@ impl Mounted {
         None
     }
 
+    #[allow(dead_code, reason = "other tests share this file")]
     /// A file system of this kind in a file, with its real code: what shares bytes
     /// between files is none in memory.
     pub(crate) fn image(kind: &str, bytes: u64) -> Option<(Self, tempfile::NamedTempFile)> {
