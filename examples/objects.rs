@@ -2,6 +2,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
+#[path = "common/say.rs"]
+mod say;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -10,6 +13,8 @@ use futures_util::TryStreamExt as _;
 use lepton::core::{Body, GetOptions, HeadOptions, ListRequest, PutOptions};
 use lepton::{Error, Location, Result, StorageExt as _, open};
 use tokio::io::AsyncReadExt as _;
+
+use say::{complain, say};
 
 /// The largest object that `put` takes from standard input.
 const LARGEST: u64 = 64 << 20;
@@ -73,7 +78,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            complain!("error: {}", error.report());
             ExitCode::from(3)
         }
     }
@@ -88,10 +93,10 @@ async fn ls(place: &str, recursive: bool) -> Result<()> {
     let mut pages = place.storage().list(request);
     while let Some(page) = pages.try_next().await? {
         for prefix in page.prefixes {
-            println!("{:>14}  {prefix}", "-");
+            say!("{:>14}  {prefix}", "-");
         }
         for object in page.objects {
-            println!("{:>14}  {}", object.size, object.key);
+            say!("{:>14}  {}", object.size, object.key);
         }
     }
     Ok(())
@@ -112,7 +117,7 @@ async fn object(place: &str) -> Result<Location> {
 async fn head(place: &str) -> Result<()> {
     let place = object(place).await?;
     let info = place.storage().head(&place.key()?, HeadOptions::new().tags(true)).await?;
-    println!("{:#}", serde_json::json!({ "object": info.meta, "attributes": info.attributes }));
+    say!("{:#}", serde_json::json!({ "object": info.meta, "attributes": info.attributes }));
     Ok(())
 }
 
@@ -135,7 +140,7 @@ async fn put(place: &str) -> Result<()> {
         return Err(Error::invalid_input("standard input has more than 64 MiB; write it to a file and migrate that"));
     }
     let receipt = place.storage().put(&place.key()?, Body::from(bytes), PutOptions::new()).await?;
-    println!("{}", receipt.etag.map(|etag| etag.to_string()).unwrap_or_default());
+    say!("{}", receipt.etag.map(|etag| etag.to_string()).unwrap_or_default());
     Ok(())
 }
 
@@ -152,6 +157,6 @@ async fn du(place: &str) -> Result<()> {
         count += 1;
         bytes += object.size;
     }
-    println!("{count} objects, {bytes} bytes");
+    say!("{count} objects, {bytes} bytes");
     Ok(())
 }

@@ -2,11 +2,16 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
+#[path = "common/say.rs"]
+mod say;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use lepton::{Depth, Result, Verification, open, verify};
+
+use say::{complain, say};
 
 /// Compares what a destination holds with what a manifest says it should.
 ///
@@ -34,7 +39,7 @@ async fn main() -> ExitCode {
         Ok(found) if found.is_proven() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(4),
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            complain!("error: {}", error.report());
             ExitCode::from(3)
         }
     }
@@ -44,18 +49,15 @@ async fn run(args: &Args) -> Result<Verification> {
     let depth = if args.quick { Depth::Quick } else { Depth::Full };
     let found = verify(&args.manifest, &open(&args.destination).await?, depth).await?;
     if args.json {
-        println!("{}", serde_json::json!(found));
+        say!("{}", serde_json::json!(found));
         return Ok(found);
     }
     for problem in &found.problems {
-        println!("{}: {}", problem.key, problem.what);
+        say!("{}: {}", problem.key, problem.what);
     }
-    println!("{} objects, {} bytes: {} problems", found.objects, found.bytes, found.failed);
+    say!("{} objects, {} bytes: {} problems", found.objects, found.bytes, found.failed);
     if found.size_only > 0 {
-        println!(
-            "of {} objects nothing but the size could be compared; a full verification reads them",
-            found.size_only
-        );
+        say!("of {} objects nothing but the size could be compared; a full verification reads them", found.size_only);
     }
     Ok(found)
 }

@@ -275,3 +275,17 @@ fn the_program_says_one_sentence_and_ends_with_its_code() {
         "{said}"
     );
 }
+
+#[test]
+fn the_program_goes_on_where_nobody_reads_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("source"), folder.path().join("target"));
+    std::fs::create_dir(&from).unwrap();
+    std::fs::write(from.join("x"), "x").unwrap();
+    let mut command = Command::new(example("migrate"));
+    command.args([&from, &to]).arg("--json").arg("--journal").arg(folder.path().join("journal"));
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(to.join("x")).unwrap(), "x");
+}

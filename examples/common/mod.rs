@@ -3,6 +3,7 @@
 
 pub(crate) mod choose;
 pub(crate) mod options;
+pub(crate) mod say;
 pub(crate) mod show;
 mod usage;
 
@@ -15,6 +16,7 @@ use lepton::data::{PlanSummary, Steering};
 use lepton::providers::local::LocalSettings;
 use lepton::providers::{Settings, open_with};
 use lepton::{Depth, Error, ErrorKind, Location, Report, Result, Status, Transfer, TransferBuilder, open, verify};
+use say::complain;
 
 use choose::Choose;
 use options::{Options, Verify};
@@ -143,7 +145,7 @@ fn stop_on_ctrl_c(steering: Steering) {
         if tokio::signal::ctrl_c().await.is_err() {
             return;
         }
-        eprintln!("stopping: what is on its way still ends; press Ctrl-C again to stop at once");
+        complain!("stopping: what is on its way still ends; press Ctrl-C again to stop at once");
         steering.cancel();
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(CANCELLED.into());

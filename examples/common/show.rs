@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use lepton::data::{PlanSummary, Planned, PlannedAction};
 use lepton::{Error, Progress, Report, Status, Verification};
@@ -44,7 +45,7 @@ impl Show {
         if let (Some(event), serde_json::Value::Object(value)) = (event.as_object_mut(), value) {
             event.extend(value);
         }
-        println!("{event}");
+        say!("{event}");
     }
 
     pub(crate) fn progress(&self, progress: &Progress) {
@@ -61,7 +62,7 @@ impl Show {
         } else if !self.quiet {
             let (done, all) = (HumanBytes(progress.bytes), HumanBytes(progress.total_bytes));
             let rate = HumanBytes(whole(progress.bytes_per_second));
-            eprintln!("{done} of {all}, {} of {} objects, {rate}/s", progress.objects, progress.total_objects);
+            complain!("{done} of {all}, {} of {} objects, {rate}/s", progress.objects, progress.total_objects);
         }
     }
 
@@ -78,12 +79,12 @@ impl Show {
             return Self::event("report", value);
         }
         for failure in report.failures.iter().take(SHOWN) {
-            eprintln!("failed: {}: {}", failure.key, failure.error);
+            complain!("failed: {}: {}", failure.key, failure.error);
         }
         if report.failures.len() > SHOWN {
-            eprintln!("… and {} more; --json names them all", report.failures.len() - SHOWN);
+            complain!("… and {} more; --json names them all", report.failures.len() - SHOWN);
             let by_kind = report.failures_by_kind.iter().map(|(kind, count)| format!("{count} {kind}"));
-            eprintln!("failed in all: {}", by_kind.collect::<Vec<_>>().join(", "));
+            complain!("failed in all: {}", by_kind.collect::<Vec<_>>().join(", "));
         }
         if !self.quiet {
             self.summary(report, journal, &usage);
@@ -96,7 +97,7 @@ impl Show {
     fn summary(&self, report: &Report, journal: &Path, usage: &Usage) {
         let seconds = report.elapsed.as_secs_f64().max(1e-3);
         let rate = HumanBytes(whole(report.bytes_read as f64 / seconds));
-        println!(
+        say!(
             "{}: {} objects, {} ({} of them taken over), {} unchanged, {} skipped, {} deleted, {} failed",
             match report.status {
                 Status::Complete => "complete",
@@ -112,7 +113,7 @@ impl Show {
             report.deleted,
             report.failed(),
         );
-        println!(
+        say!(
             "took {} at {rate}/s, {}, {} retries",
             HumanDuration(report.elapsed),
             usage.words(report.bytes_read),
@@ -120,35 +121,32 @@ impl Show {
         );
         if report.elapsed >= LONG {
             for slow in report.slowest.iter().take(SLOWEST_SHOWN) {
-                println!("slow: {}: {} took {}", slow.key, HumanBytes(slow.size), HumanDuration(slow.elapsed));
+                say!("slow: {}: {} took {}", slow.key, HumanBytes(slow.size), HumanDuration(slow.elapsed));
             }
         }
         if report.extras > report.deleted && report.status == Status::Incomplete {
-            println!("{} objects were not deleted, because not all came to a good end", report.extras - report.deleted);
+            say!("{} objects were not deleted, because not all came to a good end", report.extras - report.deleted);
         }
         if report.server_copies > 0 {
-            println!("{} objects were copied by the store itself", report.server_copies);
+            say!("{} objects were copied by the store itself", report.server_copies);
         }
         if let Some(cause) = &report.server_copy_refused {
-            println!("what the store did not copy by itself was read and sent: {cause}");
+            say!("what the store did not copy by itself was read and sent: {cause}");
         }
         if report.metadata_lost > 0 {
-            println!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
+            say!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }
         if report.superseded > 0 {
-            println!(
-                "{} objects got a newer version at the source meanwhile; the manifest names them",
-                report.superseded
-            );
+            say!("{} objects got a newer version at the source meanwhile; the manifest names them", report.superseded);
         }
         for upload in &report.foreign_uploads {
-            println!("an upload that is not ours was left alone: {upload}");
+            say!("an upload that is not ours was left alone: {upload}");
         }
         if let Some(manifest) = &report.manifest {
-            println!("manifest: {}", manifest.display());
+            say!("manifest: {}", manifest.display());
         }
         if report.status != Status::Complete {
-            println!("the same command goes on; its journal is {}", journal.display());
+            say!("the same command goes on; its journal is {}", journal.display());
         }
     }
 
@@ -167,7 +165,7 @@ impl Show {
             PlannedAction::Refuse { reason } => format!("refuse: {reason}"),
             _ => "?".to_owned(),
         };
-        println!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
+        say!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
     }
 
     pub(crate) fn plan_end(&self, summary: &PlanSummary) {
@@ -177,7 +175,7 @@ impl Show {
         if !self.quiet {
             let PlanSummary { copies, bytes, unchanged, skipped, deletes, refused, .. } = summary;
             let bytes = HumanBytes(*bytes);
-            eprintln!(
+            complain!(
                 "would copy {copies} objects ({bytes}), leave {unchanged} unchanged, skip {skipped}, delete {deletes}, \
                  fail at {refused}; nothing was written"
             );
@@ -189,10 +187,10 @@ impl Show {
             return Self::event("verification", json!(found));
         }
         for problem in found.problems.iter().take(SHOWN) {
-            eprintln!("not proven: {}: {}", problem.key, problem.what);
+            complain!("not proven: {}: {}", problem.key, problem.what);
         }
         if !self.quiet {
-            println!("verified {} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
+            say!("verified {} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
         }
     }
 
@@ -200,13 +198,13 @@ impl Show {
         if self.json {
             Self::event("error", json!({ "kind": error.kind().code(), "error": error.report() }));
         }
-        eprintln!("error: {}", error.report());
+        complain!("error: {}", error.report());
     }
 }
 
 /// One line of `name=number`.
 fn stats(report: &Report, usage: &Usage) {
-    println!(
+    say!(
         "objects={} bytes={} unchanged={} skipped={} deleted={} failed={} retries={} throttled={} bytes_read={} \
          seconds={:.3} cpu_seconds={:.3} peak_rss_bytes={}",
         report.objects,

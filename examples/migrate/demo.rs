@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::say::say;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use lepton::core::{Attributes, Body, PutOptions};
 use lepton::{Depth, Error, Location, MemoryStorage, ObjectKey, Result, Storage as _, verify};
@@ -51,14 +52,14 @@ pub(crate) async fn run() -> Result<u8> {
     std::fs::create_dir_all(&folder).map_err(|e| Error::io("cannot make the demonstration's folder", e))?;
     let (a, b) = (Cloud::start("cloud-a").await?, Cloud::start("cloud-b").await?);
     let (objects, bytes) = fill(&a.storage).await?;
-    println!("cloud A: {} with {objects} objects, {}", a.url(), HumanBytes(bytes));
-    println!("cloud B: {}, empty", b.url());
+    say!("cloud A: {} with {objects} objects, {}", a.url(), HumanBytes(bytes));
+    say!("cloud B: {}, empty", b.url());
 
     let bar = ProgressBar::new(bytes).with_style(style());
-    println!("\nmigrating in a child process, which gets a SIGKILL half-way …");
+    say!("\nmigrating in a child process, which gets a SIGKILL half-way …");
     let mut child = start(&a, &b, &folder)?;
     let killed_at = watch(&mut child, &b, &bar, Some(bytes / 2)).await?;
-    println!("killed after {} had arrived; the same command again …", HumanBytes(killed_at));
+    say!("killed after {} had arrived; the same command again …", HumanBytes(killed_at));
 
     let mut child = start(&a, &b, &folder)?;
     watch(&mut child, &b, &bar, None).await?;
@@ -68,14 +69,14 @@ pub(crate) async fn run() -> Result<u8> {
     if !status.success() {
         return Err(Error::invalid_input(format!("the second run ended with {status}: {report}")));
     }
-    println!("done; now every byte of cloud B is read and compared with the manifest …");
+    say!("done; now every byte of cloud B is read and compared with the manifest …");
     let manifest = folder.join("manifest.jsonl");
     let found = verify(&manifest, &Location::new(Arc::new(b.storage.clone()), ""), Depth::Full).await?;
     summarise(&a, &b, &report, bytes);
-    println!("  proven          {} of {} objects", found.objects - found.failed, found.objects);
-    println!("  manifest        {}", manifest.display());
+    say!("  proven          {} of {} objects", found.objects - found.failed, found.objects);
+    say!("  manifest        {}", manifest.display());
     for problem in &found.problems {
-        println!("  WRONG           {}: {}", problem.key, problem.what);
+        say!("  WRONG           {}: {}", problem.key, problem.what);
     }
     a.server.stop().await;
     b.server.stop().await;
@@ -136,23 +137,20 @@ fn summarise(a: &Cloud, b: &Cloud, report: &serde_json::Value, bytes: u64) {
     let stats = b.server.stats();
     let cut = ["PutObject", "UploadPart"].map(|name| stats.of(name).requests - stats.of(name).succeeded);
     let again = b.received().saturating_sub(bytes);
-    println!();
-    println!(
-        "  objects         {} ({} of them by the run that was killed)",
-        report["objects"], report["resumed_objects"]
-    );
-    println!(
+    say!();
+    say!("  objects         {} ({} of them by the run that was killed)", report["objects"], report["resumed_objects"]);
+    say!(
         "  bytes           {} ({} taken over)",
         HumanBytes(bytes),
         HumanBytes(report["resumed_bytes"].as_u64().unwrap_or(0))
     );
-    println!("  rate            {:.0} MiB/s in the second run", read / seconds / MIB as f64);
-    println!("  processor       {:.2} CPU-s/GiB", cpu / (read / f64::from(1 << 30)).max(1e-6));
-    println!("  peak memory     {:.0} MiB", number("peak_rss_bytes") / MIB as f64);
-    println!("  sent again      {} in {} requests that the kill cut off", HumanBytes(again), cut.iter().sum::<u64>());
-    println!("  sent needlessly {} parts that cloud B had said it holds", stats.sent_though_listed().count());
+    say!("  rate            {:.0} MiB/s in the second run", read / seconds / MIB as f64);
+    say!("  processor       {:.2} CPU-s/GiB", cpu / (read / f64::from(1 << 30)).max(1e-6));
+    say!("  peak memory     {:.0} MiB", number("peak_rss_bytes") / MIB as f64);
+    say!("  sent again      {} in {} requests that the kill cut off", HumanBytes(again), cut.iter().sum::<u64>());
+    say!("  sent needlessly {} parts that cloud B had said it holds", stats.sent_though_listed().count());
     let gets = a.server.stats().of("GetObject").requests;
-    println!(
+    say!(
         "  requests        {gets} reads of cloud A, {} writes to cloud B",
         stats.of("PutObject").requests + stats.of("UploadPart").requests
     );

@@ -155,8 +155,10 @@ fn book() -> Result<()> {
 }
 
 fn tests() -> Result<()> {
-    if cfg!(target_os = "linux") && !exists("strace") {
-        tools::debian(&["strace"])?;
+    for (tool, package) in [("strace", "strace"), ("mkfs.xfs", "xfsprogs")] {
+        if cfg!(target_os = "linux") && !exists(tool) {
+            tools::debian(&[package])?;
+        }
     }
     let servers = services::start()?;
     let mut command = program("cargo", &TESTS);
