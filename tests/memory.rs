@@ -7,11 +7,13 @@ mod support;
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lepton::core::{Body, PutOptions};
 use lepton::{MemoryStorage, SharedStorage, Storage as _, StorageExt as _};
-use lepton_s3_front::{S3Front, SinkStorage};
+use lepton_s3_front::{Action, Gate, Rule, S3Front, ScriptedHooks, SinkStorage};
+use support::limited::Limited;
 use support::*;
 
 const BUDGET: usize = 32 * MIB;
@@ -66,4 +68,34 @@ async fn memory_depends_neither_on_the_number_nor_on_the_size_of_objects() {
             assert!(peak < BUDGET + OVERHEAD, "{what} to {to}: {} MiB", peak / MIB);
         }
     }
+}
+
+/// A destination that takes nothing for seconds, while the source gives all it has,
+/// under a limit of the system. What is sent into sockets counts too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_destination_fills_no_memory() {
+    let Some(limited) = Limited::to(BUDGET + OVERHEAD) else { return };
+    let gate = Gate::new();
+    let hooks = ScriptedHooks::new(1)
+        .rule(Rule::on("PutObject").after(100), Action::Hold(gate.clone()))
+        .rule(Rule::on("UploadPart").after(3), Action::Hold(gate.clone()));
+    let (from, to) = (Cloud::start(None).await, Cloud::start(Some(Arc::new(hooks))).await);
+    for i in 0..2000 {
+        from.storage.write(&key(&format!("small/{i:04}")), bytes(i, 30_000)).await.unwrap();
+    }
+    for name in ["large/a", "large/b"] {
+        let body = Body::from_pieces(std::iter::repeat_n(bytes(7, MIB), 150));
+        from.storage.put(&key(name), body, PutOptions::new()).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = limited.command(&example("migrate"));
+    command.args([&from.url(), &to.url(), "--quiet", "--memory", "32MiB", "--journal"]).arg(folder.path());
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    let running = tokio::task::spawn_blocking(move || command.output().unwrap());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!running.is_finished(), "nothing was held");
+    gate.open();
+    let output = running.await.unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert_same(&from.storage, &to.storage).await;
 }

@@ -1,0 +1,41 @@
+//! A limit of memory that the system holds a program to: who needs more is killed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A control group; removed with this value.
+pub struct Limited(PathBuf);
+
+impl Limited {
+    /// `None`, and says so, where groups may not be made: that takes root.
+    pub fn to(bytes: usize) -> Option<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        let (parent, limit) = match root.join("cgroup.controllers").exists() {
+            true => (root.to_owned(), "memory.max"),
+            false => (root.join("memory"), "memory.limit_in_bytes"),
+        };
+        let group = Self(parent.join(format!("lepton-test-{}", std::process::id())));
+        let made = std::fs::create_dir(&group.0).and_then(|()| std::fs::write(group.0.join(limit), bytes.to_string()));
+        match made {
+            Ok(()) => Some(group),
+            Err(error) => {
+                println!("skipped: memory cannot be limited here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Runs a program within the limit.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs")).arg(program);
+        command
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        // It is empty once the program has ended.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
