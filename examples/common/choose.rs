@@ -70,6 +70,9 @@ pub(crate) struct Choose {
     /// Delete also what the filters leave out.
     #[arg(long, requires = "delete")]
     delete_excluded: bool,
+    /// Delete all versions of an object, for good, instead of marking it as deleted.
+    #[arg(long, requires = "delete")]
+    delete_versions: bool,
     /// Delete nothing at all if there is more to delete than this.
     #[arg(long, value_name = "N")]
     max_delete: Option<u64>,
@@ -133,6 +136,7 @@ impl Choose {
         settings.map.clone_from(&self.map);
         settings.delete = self.delete;
         settings.delete_excluded = self.delete_excluded;
+        settings.delete_versions = self.delete_versions;
         settings.max_delete = self.max_delete;
         settings.max_delete_percent = self.max_delete_percent;
         settings.backup_prefix.clone_from(&self.backup_prefix);

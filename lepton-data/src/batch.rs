@@ -1,9 +1,10 @@
 //! One batch of deletes: each object asked for, deleted, and tried again until it is
 //! known what became of it.
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support, decide,
+    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, KeyPrefix, ListRequest, ObjectKey, ObjectMeta,
+    Result, Support, VersionId, decide,
 };
 
 use crate::backup;
@@ -65,19 +66,27 @@ fn may_pass(error: &Error) -> bool {
     matches!(decide(error, true), Decision::Again(_) | Decision::Refresh)
 }
 
+/// What was found out about an object.
+enum Verdict {
+    /// It is still there, and this is how it goes.
+    Delete(Vec<DeleteRequest>),
+    /// It is left, or gone, and then perhaps by our hand.
+    Leave { deleted: bool },
+}
+
 /// Asks, and deletes what is still there, once. Where the request failed as a whole,
 /// its error, and nothing of the objects that it was for.
 async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
-    let conditional = run.target().conditional_delete == Support::Native;
     let asked = stream::iter(batch).map(|extra| async move {
-        let verdict = still_extra(run, &extra, conditional).await;
+        let verdict = ask(run, &extra).await;
         (extra, verdict)
     });
     let asked: Vec<_> = asked.buffered(run.pool.lanes.limit(Lane::Small)).collect().await;
-    let request =
-        |there: &ObjectMeta| DeleteRequest::new(there.key.clone()).if_match(there.etag.clone().filter(|_| conditional));
-    let wanted = asked.iter().filter(|(_, verdict)| matches!(verdict, Ok(true)));
-    let requests: Vec<DeleteRequest> = wanted.map(|(extra, _)| request(&extra.there)).collect();
+    let requests = asked.iter().flat_map(|(_, verdict)| match verdict {
+        Ok(Verdict::Delete(requests)) => requests.clone(),
+        _ => Vec::new(),
+    });
+    let requests: Vec<DeleteRequest> = requests.collect();
     run.requests.take(1).await;
     let begun = run.env.uptime();
     let (mut answers, failed) = match requests.is_empty() {
@@ -89,9 +98,10 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
     };
     let mut settle = |(extra, verdict)| {
         let result = match verdict {
-            Ok(true) if failed.is_some() => None,
-            Ok(true) => Some(answers.next().unwrap_or_else(|| Err(unanswered())).map(|()| true).map_err(changed)),
-            other => Some(other),
+            Ok(Verdict::Delete(_)) if failed.is_some() => None,
+            Ok(Verdict::Delete(requests)) => Some(answered(&mut answers, requests.len()).map(|()| true)),
+            Ok(Verdict::Leave { deleted }) => Some(Ok(deleted)),
+            Err(error) => Some(Err(error)),
         };
         (extra, result)
     };
@@ -101,31 +111,64 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
     (settled, failed)
 }
 
+/// What the store said to the next so many requests, which were for one object.
+fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> Result<()> {
+    let all: Vec<Result<()>> = (0..requests).map(|_| answers.next().unwrap_or_else(|| Err(unanswered()))).collect();
+    all.into_iter().collect::<Result<()>>().map_err(changed)
+}
+
 /// Whether an object is still one that only the destination has, and, where the
 /// delete itself cannot ask, what was listed.
-async fn still_extra(run: &Run, extra: &Extra, conditional: bool) -> Result<bool> {
+async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
     let Extra { place, there, .. } = extra;
     if extra.earlier {
         for source in run.mapping.sources(place) {
             match attempts(run, true, || run.source().head(&source, HeadOptions::new())).await {
-                Ok(_) => return Ok(false),
+                Ok(_) => return Ok(Verdict::Leave { deleted: false }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
     }
-    // A backup is of what was listed, and of nothing that is gone.
-    let backed_up = run.options.settings.backup_prefix.is_some();
-    let asks_itself = conditional && there.etag.is_some() && !backed_up;
+    let settings = &run.options.settings;
+    let conditional = run.target().conditional_delete == Support::Native;
+    // A backup is of what was listed, and of nothing that is gone; versions are
+    // deleted by their names, which asks for nothing.
+    let asks_itself =
+        conditional && there.etag.is_some() && settings.backup_prefix.is_none() && !settings.delete_versions;
+    // What is gone is so by our request that was not answered, or by somebody else's.
+    let gone = Verdict::Leave { deleted: extra.maybe_gone };
     if !asks_itself && !is_as_listed(run, there).await? {
-        // Gone: by our request that was not answered, or by somebody else's.
-        return Ok(extra.maybe_gone);
+        return Ok(gone);
     }
     match backup::keep(run, there).await {
-        // Somebody else has deleted it.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        kept => kept.map(|()| true),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(gone),
+        kept => kept?,
     }
+    let request = || DeleteRequest::new(there.key.clone());
+    if settings.delete_versions && run.destination().versions().is_some() {
+        let versions = versions(run, &there.key).await?;
+        return Ok(Verdict::Delete(
+            versions.into_iter().rev().map(|version| request().version(Some(version))).collect(),
+        ));
+    }
+    Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
+}
+
+/// Every version of an object, the newest first. One that is written from now on is
+/// not among them, and stays.
+async fn versions(run: &Run, key: &ObjectKey) -> Result<Vec<VersionId>> {
+    let store = run.destination().versions().ok_or_else(|| Error::unsupported("the store lists no versions"))?;
+    let prefix = KeyPrefix::new(key.as_bytes().to_vec());
+    attempts(run, true, || async {
+        // Keys come in order, so that this one comes before those that begin with it.
+        let pages = store.list_versions(ListRequest::new().prefix(prefix.clone()));
+        let all = pages.map_ok(|page| stream::iter(page).map(Ok)).try_flatten();
+        let ours = all.try_take_while(|version| std::future::ready(Ok(version.meta.key == *key)));
+        let named = ours.try_filter_map(|version| std::future::ready(Ok(version.meta.version)));
+        named.try_collect().await
+    })
+    .await
 }
 
 /// Whether the object is there as it was listed; `false` if it is gone.

@@ -34,7 +34,8 @@ impl Options {
                 "part_size": settings.part_size,
                 "backup_prefix": settings.backup_prefix,
                 "record_digest": settings.record_digest,
-            "server_copy": settings.server_copy,
+                "server_copy": settings.server_copy,
+                "delete_versions": settings.delete_versions,
                 "metadata": settings.metadata,
             });
             return identity.as_object().cloned().unwrap_or_default();
@@ -51,6 +52,7 @@ impl Options {
             "filters": settings.filters,
             "delete": settings.delete,
             "delete_excluded": settings.delete_excluded,
+            "delete_versions": settings.delete_versions,
             "backup_prefix": settings.backup_prefix,
             "record_digest": settings.record_digest,
             "server_copy": settings.server_copy,
@@ -85,6 +87,9 @@ pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
     }
     if settings.delete_excluded && !settings.delete {
         return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
+    }
+    if settings.delete_versions && !settings.delete {
+        return Err(Error::invalid_input("delete_versions has no meaning without delete"));
     }
     if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
         return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));

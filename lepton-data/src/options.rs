@@ -99,6 +99,9 @@ pub struct TransferSettings {
     pub delete: bool,
     /// With `delete`: delete also what the filters leave out.
     pub delete_excluded: bool,
+    /// With `delete`, in a bucket that keeps versions: delete all versions of an
+    /// object, for good, instead of marking it as deleted.
+    pub delete_versions: bool,
     /// Delete nothing at all if there are more objects to delete than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<u64>,
@@ -154,6 +157,7 @@ impl Default for TransferSettings {
             map: Vec::new(),
             delete: false,
             delete_excluded: false,
+            delete_versions: false,
             max_delete: None,
             max_delete_percent: 10,
             backup_prefix: None,
@@ -281,6 +285,8 @@ impl TransferBuilder {
         delete: bool,
         /// With `delete`: delete also what the filters leave out.
         delete_excluded: bool,
+        /// With `delete`: delete all versions of an object, for good.
+        delete_versions: bool,
         /// Delete nothing at all if there is more to delete than this.
         max_delete: Option<u64>,
         /// Delete nothing at all if more than this share would go, in per cent.

@@ -9,7 +9,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use lepton_core::{Capabilities, ErrorKind, MemoryStorage, ObjectKey, PutOptions, Retry, StorageExt as _, Support};
+use futures_util::TryStreamExt as _;
+use lepton_core::{
+    Capabilities, ErrorKind, ListRequest, MemoryStorage, ObjectKey, PutOptions, Retry, Storage as _, StorageExt as _,
+    Support,
+};
 use lepton_data::{Report, Status};
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -109,5 +113,29 @@ async fn what_somebody_writes_after_a_lost_reply_is_left() {
         assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 1), "{report:?}");
         assert_eq!(&*report.failures[0].kind, ErrorKind::PreconditionFailed.code());
         assert_eq!(to.read(&key("x"), 100).await.unwrap(), bytes(9, 50));
+    }
+}
+
+/// The versions of a store: the key, and whether it is a delete marker.
+async fn versions(store: &MemoryStorage) -> Vec<(String, bool)> {
+    let pages = store.versions().unwrap().list_versions(ListRequest::new());
+    let all: Vec<_> = pages.try_collect::<Vec<_>>().await.unwrap().into_iter().flatten().collect();
+    all.into_iter().map(|version| (version.meta.key.to_string(), version.is_delete_marker)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_versions_stay_unless_told_otherwise() {
+    for (delete_versions, left) in [
+        (false, vec![("a", false), ("x", true), ("x", false), ("x", false), ("xx", true), ("xx", false)]),
+        (true, vec![("a", false)]),
+    ] {
+        let (from, to) = (MemoryStorage::new(), MemoryStorage::builder().versioned(true).build());
+        fill(&from, &[("a", 10)]).await;
+        fill(&to, &[("x", 1), ("x", 2), ("xx", 3)]).await;
+        let mirror = transfer(shared(&from), shared(&to)).delete(true).max_delete_percent(100);
+        let report = mirror.delete_versions(delete_versions).build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.deleted), (Status::Complete, 2));
+        let left: Vec<_> = left.into_iter().map(|(key, marker)| (key.to_owned(), marker)).collect();
+        assert_eq!(versions(&to).await, left);
     }
 }
