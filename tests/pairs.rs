@@ -212,7 +212,9 @@ async fn one_large_object() {
     every_pair(fill, async |from, to| {
         let part_size = if [from.kind, to.kind].contains(&"moto") { len.next_power_of_two() / 8 } else { 8 * MIB };
         let report = moved_in(from, to, part_size as u64).await;
-        assert_eq!((report.status, report.bytes, report.bytes_read), (Status::Complete, len as u64, len as u64));
+        let what = format!("{} → {}: {:?}", from.kind, to.kind, report.failures);
+        let moved = (report.status, report.bytes, report.bytes_read);
+        assert_eq!(moved, (Status::Complete, len as u64, len as u64), "{what}");
     })
     .await;
 }

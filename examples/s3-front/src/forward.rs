@@ -16,7 +16,10 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(authority: Authority) -> Self {
-        let client = Client::builder(TokioExecutor::new()).set_host(false).build_http();
+        let mut client = Client::builder(TokioExecutor::new());
+        // A connection of each request's own: one that the server closes while it is
+        // idle would be a fault that nobody asked for.
+        let client = client.set_host(false).pool_max_idle_per_host(0).build_http();
         Self { client, authority }
     }
 
