@@ -18,6 +18,8 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     run(&mut program("cargo", &["build", "--release", "--examples", "--all-features"]))?;
     let mut test = program("cargo", &["test", "--release", "--all-features", "--test", "storm", "--", "--nocapture"]);
     test.env("LEPTON_TEST_KILLS", KILLS).env("LEPTON_TEST_REQUIRED", "1");
+    // Others than last time; the test prints them.
+    test.env("LEPTON_TEST_SEED", std::process::id().to_string());
     for pair in arguments.chunks(2) {
         let &[option, value] = pair else { bail!("{} takes a value", pair[0]) };
         let Some((_, variable)) = OPTIONS.iter().find(|(name, _)| *name == option) else {
