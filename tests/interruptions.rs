@@ -269,7 +269,9 @@ impl Meddling {
 /// Moves one object, one part at a time, and meddles while `gate` holds a request.
 async fn meddled(from: SharedStorage, to: &Cloud, held: (&ScriptedHooks, Gate), meddle: impl AsyncFnOnce()) -> Report {
     let one = NonZeroUsize::MIN;
-    let handle = transfer(&from, &s3(to.config())).concurrency(one).build().unwrap().start().await.unwrap();
+    // Patient: what is held must not be given up and sent before the source has changed.
+    let to: SharedStorage = Arc::new(S3Storage::new(to.config()).unwrap());
+    let handle = transfer(&from, &to).concurrency(one).build().unwrap().start().await.unwrap();
     while held.0.fired()[0] == 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
