@@ -60,6 +60,8 @@ impl Certificate {
         let (file, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         let mut command = program("openssl", &["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
         command.args(["-nodes", "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"]);
+        // Who is its own authority must not be one for others, or clients refuse it.
+        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         output(command.arg("-out").arg(&file).arg("-keyout").arg(&key))?;
         Ok(Self { file, key })
     }
