@@ -138,7 +138,7 @@ pub fn md5(bytes: &[u8]) -> [u8; 16] {
     hasher.finish()
 }
 
-/// Computes an [`md5`] of bytes that come in pieces.
+/// Computes an [`md5()`] of bytes that come in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Md5Hasher(md5::Md5);
 
