@@ -147,17 +147,17 @@ async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
     }
     let request = || DeleteRequest::new(there.key.clone());
     if settings.delete_versions && run.destination().versions().is_some() {
-        let versions = versions(run, &there.key).await?;
-        return Ok(Verdict::Delete(
-            versions.into_iter().rev().map(|version| request().version(Some(version))).collect(),
-        ));
+        let versions = versions(run, &there.key).await?.into_iter().rev();
+        let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version)).collect();
+        // Nothing is told to be deleted that nobody was asked to delete.
+        return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
     }
     Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
 }
 
 /// Every version of an object, the newest first. One that is written from now on is
 /// not among them, and stays.
-async fn versions(run: &Run, key: &ObjectKey) -> Result<Vec<VersionId>> {
+async fn versions(run: &Run, key: &ObjectKey) -> Result<Vec<Option<VersionId>>> {
     let store = run.destination().versions().ok_or_else(|| Error::unsupported("the store lists no versions"))?;
     let prefix = KeyPrefix::new(key.as_bytes().to_vec());
     attempts(run, true, || async {
@@ -165,8 +165,7 @@ async fn versions(run: &Run, key: &ObjectKey) -> Result<Vec<VersionId>> {
         let pages = store.list_versions(ListRequest::new().prefix(prefix.clone()));
         let all = pages.map_ok(|page| stream::iter(page).map(Ok)).try_flatten();
         let ours = all.try_take_while(|version| std::future::ready(Ok(version.meta.key == *key)));
-        let named = ours.try_filter_map(|version| std::future::ready(Ok(version.meta.version)));
-        named.try_collect().await
+        ours.map_ok(|version| version.meta.version).try_collect().await
     })
     .await
 }

@@ -70,7 +70,6 @@ pub(crate) struct Metrics {
     object_time: Histogram,
     object_size: Histogram,
     sent_bytes: AtomicU64,
-    throttled: AtomicU64,
     retries: Mutex<BTreeMap<&'static str, u64>>,
     instruments: Instruments,
 }
@@ -90,7 +89,6 @@ impl Metrics {
         if let Some(error) = error {
             requests.failed.fetch_add(1, Relaxed);
             if error.kind() == ErrorKind::Throttled {
-                self.throttled.fetch_add(1, Relaxed);
                 self.instruments.throttled(side);
             }
         }
@@ -161,7 +159,7 @@ impl Metrics {
             sent_bytes = self.sent_bytes.load(Relaxed),
             requests,
             retries = progress.retries,
-            throttled = self.throttled.load(Relaxed),
+            throttled = progress.lanes.throttled(),
             elapsed_seconds = progress.elapsed.as_secs_f64(),
             "totals"
         );

@@ -56,13 +56,14 @@ pub(crate) async fn copy(
     let slot = run.pool.enter(run.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
         true => whole(run, &slot, copier, entry, precondition).await,
-        false => in_parts(run, copier, entry, precondition).await,
+        // A lost answer is taken for a copy only where its tag tells.
+        false => in_parts(run, copier, entry, precondition).await.map(|receipt| (receipt, true)),
     };
-    let receipt = match outcome {
+    let (receipt, answered) = match outcome {
         Ok(receipt) => receipt,
         Err(error) => return refused(run, entry, error),
     };
-    match verified(run, entry, &receipt).await? {
+    match verified(run, entry, &receipt, answered).await? {
         Some(basis) => {
             slot.done(0);
             run.counters.add(|c| &c.server_copies, 1);
@@ -84,11 +85,14 @@ pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<C
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
         // Which side the condition was about, sending will tell.
         ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
         | ErrorKind::PreconditionFailed
         | ErrorKind::InvalidInput
         | ErrorKind::TooLarge
         | ErrorKind::ChecksumMismatch
         | ErrorKind::Unexpected => false,
+        // Nobody knows what became of it; whoever sends the object will find out.
+        _ if error.effect() == Effect::Unknown => false,
         _ => return Err(error),
     };
     tracing::info!(key = %entry.source.key, error = %error.report(), "the store does not copy the object by itself");
@@ -101,21 +105,24 @@ pub(crate) fn source_of(run: &Run, entry: &Entry) -> CopySource {
     source.version(entry.source.version.clone()).if_match(entry.source.etag.clone())
 }
 
+/// The receipt of a copy by one request, and whether the store gave it: else the
+/// answer was lost, and it is that of what is there.
 async fn whole(
     run: &Run,
     slot: &Slot,
     copier: &dyn ServerCopy,
     entry: &Entry,
     condition: &Precondition,
-) -> Result<PutReceipt> {
+) -> Result<(PutReceipt, bool)> {
     let idempotent = *condition == Precondition::None;
     let options = CopyOptions::new().precondition(condition.clone());
     let copy = || copier.copy(source_of(run, entry), &entry.target, options.clone());
     let copied = attempts_in(run, slot, idempotent, copy).await;
     match copied {
-        // The answer was lost; what is there will be compared with the source.
-        Err(error) if error.effect() == Effect::Unknown => found(run, entry).await?.ok_or(error),
-        copied => copied,
+        Err(error) if error.effect() == Effect::Unknown => {
+            found(run, entry).await?.map(|receipt| (receipt, false)).ok_or(error)
+        }
+        copied => copied.map(|receipt| (receipt, true)),
     }
 }
 
@@ -188,9 +195,10 @@ async fn complete(
 }
 
 /// By what the copy is known to be the source: a checksum that both sides state,
-/// their tags, or no more than the size and the tag that the store gave the copy.
-/// `None` if they say that it is not.
-async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Option<Basis>> {
+/// their tags, or no more than the size and the tag that the store gave the copy, if
+/// it `answered`: of the same size may also be what was there before. `None` if they
+/// say that it is not, or nothing.
+async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<Basis>> {
     if let (Some(ours), Some(theirs)) = (&entry.source.etag, &receipt.etag)
         && run.rules.same_tag(ours, theirs)
     {
@@ -205,6 +213,6 @@ async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Opti
         Some(false) => None,
         None if theirs.meta.size != entry.source.size => None,
         None if receipt.etag.is_some() && theirs.meta.etag != receipt.etag => None,
-        None => Some(Basis::Size),
+        None => answered.then_some(Basis::Size),
     })
 }

@@ -12,7 +12,7 @@ use lepton_core::{
     Capabilities, ErrorKind, HeadOptions, Location, MemoryStorage, Multipart as _, ObjectKey, PutOptions, Retry,
     Storage as _, StorageExt as _,
 };
-use lepton_data::{Basis, Depth, ManifestReader, Report, Status, TransferBuilder, verify};
+use lepton_data::{Basis, Depth, Existing, ManifestReader, Report, Status, TransferBuilder, verify};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -121,4 +121,31 @@ async fn an_object_above_the_limit_of_one_copy_is_copied_in_parts() {
     let left: Vec<_> = other.list_uploads(&key("large")).try_collect().await.unwrap();
     assert!(left.is_empty(), "{left:?}");
     assert_same(&from, &other).await;
+}
+
+/// The old object has the size of the new one, and the store tells nothing of either but
+/// that and a tag of its own: it must not be taken for a copy that never took place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_may_not_have_taken_place_is_not_believed() {
+    for fault in [Fault::LoseRequest, Fault::LoseReply] {
+        for old in [None, Some(bytes(5, 10))] {
+            for existing in [Existing::Overwrite, Existing::IfDifferent] {
+                let opaque = || MemoryStorage::builder().capabilities(Capabilities::everything("opaque")).build();
+                let (from, to) = (opaque(), opaque());
+                if let Some(old) = &old {
+                    to.write(&key("a"), old.clone()).await.unwrap();
+                    pause(5).await;
+                }
+                fill(&from, &[("a", 10)]).await;
+                let fault = fault.clone();
+                let script = move |call: &str, _: &ObjectKey| (call == "copy").then(|| fault.clone());
+                let silent = Arc::new(Faulty::new(&from, |_: &str, _: &ObjectKey| None).silent());
+                let faulty = Arc::new(Faulty::new(&to, script).copying().silent());
+                let transfer = transfer(silent, faulty).server_copy(true).existing(existing);
+                let report = run(transfer.attempts(NonZeroU32::new(2).unwrap())).await;
+                assert_eq!((report.status, report.objects), (Status::Complete, 1), "{existing:?}: {report:?}");
+                assert_same(&from, &to).await;
+            }
+        }
+    }
 }

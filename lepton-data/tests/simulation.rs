@@ -131,15 +131,22 @@ fn life(world: &World, env: &Arc<Simulated>, [from, to]: &[Faulty; 2], folder: &
                 // Too many faults for so many attempts: the next life goes on.
                 Ok(report) => {
                     assert!(!report.failures.is_empty(), "incomplete without a failure");
+                    report.failures.iter().for_each(|failure| assert_exhausted(&failure.error));
                     None
                 }
                 Err(error) => {
                     assert!(number + 1 < LIVES, "the quiet life failed: {}", error.report());
+                    assert_exhausted(&error.report());
                     None
                 }
             },
         }
     })
+}
+
+/// Every fault passes, so that nothing may fail before it was tried as often as allowed.
+fn assert_exhausted(error: &str) {
+    assert!(error.contains("attempts=8"), "given up too early: {error}");
 }
 
 /// Plays a world to its end and looks at it; tells every call that was made.

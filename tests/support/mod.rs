@@ -6,6 +6,7 @@ pub mod limited;
 pub mod places;
 pub mod program;
 pub mod proxied;
+pub mod random;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use lepton::core::{GetOptions, KeyPrefix, ListRequest};
 use lepton::providers::s3::{Preset, S3Config};
 use lepton::{MemoryStorage, ObjectKey, ObjectMeta, Storage, StorageExt as _};
 use lepton_s3_front::{Hooks, S3Front, Server};
+pub use random::Random;
 
 pub const KIB: usize = 1 << 10;
 pub const MIB: usize = 1 << 20;
@@ -25,27 +27,6 @@ pub const SECRET_KEY: &str = "lepton-test-secret";
 
 pub fn key(text: &str) -> ObjectKey {
     ObjectKey::try_from(text).unwrap()
-}
-
-/// A small generator of random numbers: the same for the same seed.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self((seed ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
 }
 
 /// Bytes that do not repeat: the same for the same seed.

@@ -45,6 +45,7 @@ pub struct Faulty {
     effects: Arc<Mutex<Vec<String>>>,
     capabilities: Capabilities,
     copies: bool,
+    silent: bool,
     death: Arc<Notify>,
 }
 
@@ -57,6 +58,7 @@ impl Faulty {
             effects: Arc::default(),
             capabilities: inner.capabilities().clone(),
             copies: false,
+            silent: false,
             death: Arc::default(),
         }
     }
@@ -69,6 +71,12 @@ impl Faulty {
     /// The same store, which also copies by itself.
     pub fn copying(mut self) -> Self {
         self.copies = true;
+        self
+    }
+
+    /// The same store, which states no checksums.
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
         self
     }
 
@@ -217,7 +225,11 @@ impl Storage for Faulty {
     }
 
     async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        self.under("head", key, self.inner.head(key, options)).await
+        let mut info = self.under("head", key, self.inner.head(key, options)).await?;
+        if self.silent {
+            info.meta.checksums.clear();
+        }
+        Ok(info)
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {

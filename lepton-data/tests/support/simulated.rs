@@ -1,37 +1,16 @@
 //! A world without real time, threads or chance: the same for the same seed.
 
+#[path = "../../../tests/support/random.rs"]
+mod random;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use lepton_core::Env;
+pub use random::Random;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
-
-/// A small generator of random numbers: the same for the same seed.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self((seed ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// The one thread that everything of a life runs on. Time passes only when nothing
 /// else is to be done.

@@ -83,7 +83,8 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
         };
         let key = names.key(element, "Key")?;
         let mut meta = if is_delete_marker { marker(element, key) } else { object(element, key)? };
-        meta.version = element.text("VersionId").filter(|id| *id != "null").map(VersionId::new);
+        // `null` is what one is called that was written while no versions were kept.
+        meta.version = element.text("VersionId").map(VersionId::new);
         let mut version = ObjectVersion::new(meta);
         version.is_latest = element.text("IsLatest") == Some("true");
         version.is_delete_marker = is_delete_marker;
@@ -157,7 +158,7 @@ mod tests {
         let seen: Vec<_> = versions.iter().map(|v| (v.meta.size, v.is_latest, v.is_delete_marker)).collect();
         assert_eq!(seen, [(0, true, true), (5, false, false), (6, true, false)]);
         assert_eq!(versions[1].meta.version, Some(VersionId::new("v1")));
-        assert_eq!(versions[2].meta.version, None);
+        assert_eq!(versions[2].meta.version, Some(VersionId::new("null")));
         let marker = next.flatten().unwrap();
         assert_eq!((marker.key, marker.version), (b"k".to_vec(), Some(b"v1".to_vec())));
     }
