@@ -17,8 +17,8 @@ use futures_core::future::BoxFuture;
 use lepton::core::{Env, SharedEnv, SystemEnv};
 use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
-use lepton::{ErrorKind, MemoryStorage, Report, Result, SharedStorage, Status, Transfer};
-use lepton_s3_front::{Action, Failure, Hooks, RequestInfo, S3Front};
+use lepton::{ErrorKind, MemoryStorage, Report, Result, SharedStorage, Status, StorageExt as _, Transfer};
+use lepton_s3_front::{Action, Failure, Hooks, RequestInfo, Rule, S3Front, ScriptedHooks};
 use mounted::Mounted;
 use support::places::{config, servers, unused_bucket};
 use support::*;
@@ -288,4 +288,40 @@ fn the_program_goes_on_where_nobody_reads_what_it_says() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(std::fs::read_to_string(to.join("x")).unwrap(), "x");
+}
+
+/// Runs a move in a process that may have so many files and connections open.
+fn move_with_few_files(from: &str, to: &str, files: u32, journal: &Path) -> serde_json::Value {
+    let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(limited).arg(example("migrate")).args([from, to, "--json", "--journal"]).arg(journal);
+    let output =
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let mut events = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    events.find(|event| event["event"] == "report").unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn where_few_files_may_be_open_less_is_on_its_way_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, back) = (folder.path().join("source"), folder.path().join("back"));
+    let disk = LocalStorage::builder(&source).create_root(true).open().await.unwrap();
+    for number in 0..300u64 {
+        disk.write(&key(&format!("{number:03}")), bytes(number, 10 * KIB)).await.unwrap();
+    }
+    disk.write(&key("large"), bytes(7, 40 * MIB)).await.unwrap();
+    // An answer that takes its time, so that many are wanted at once.
+    let slow = ScriptedHooks::new(1).rule(Rule::always(), Action::Delay(Duration::from_millis(30)));
+    let cloud = Cloud::start(Some(Arc::new(slow))).await;
+    let (from, bucket, to) = (source.display().to_string(), cloud.url(), back.display().to_string());
+    for (number, (from, to)) in [(&from, &bucket), (&bucket, &to)].into_iter().enumerate() {
+        let (from, to, journal) = (from.clone(), to.clone(), folder.path().join(format!("journal {number}")));
+        let report = tokio::task::spawn_blocking(move || move_with_few_files(&from, &to, 64, &journal)).await.unwrap();
+        assert_eq!((&report["status"], &report["objects"]), (&"complete".into(), &301.into()));
+        assert!(report["throttled"].as_u64().unwrap() > 0, "{report}");
+    }
+    assert_same(&disk, &LocalStorage::builder(&back).open().await.unwrap()).await;
 }

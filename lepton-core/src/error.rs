@@ -65,7 +65,8 @@ kinds! {
     InvalidKey = "invalid_key",
     /// The backend cannot do what was asked; the message names both.
     Unsupported = "unsupported",
-    /// The server asks for fewer requests. Wait as `retry` says, go slower.
+    /// The server asks for fewer requests, or the system has no more open files to
+    /// give. Wait as `retry` says, go slower.
     Throttled = "throttled",
     /// The server failed for a reason of its own (5xx). Try again as `retry` says.
     Unavailable = "unavailable",
@@ -116,11 +117,34 @@ kinds! {
     Unexpected = "unexpected",
 }
 
+impl From<&std::io::Error> for ErrorKind {
+    fn from(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        match error.kind() {
+            Io::NotFound => Self::NotFound,
+            Io::PermissionDenied => Self::PermissionDenied,
+            Io::AlreadyExists => Self::AlreadyExists,
+            Io::StorageFull | Io::QuotaExceeded => Self::OutOfSpace,
+            Io::ReadOnlyFilesystem => Self::ReadOnly,
+            Io::FileTooLarge => Self::TooLarge,
+            Io::InvalidFilename => Self::InvalidKey,
+            Io::TimedOut => Self::Timeout,
+            _ if cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => Self::Throttled,
+            _ => Self::Io,
+        }
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
 }
+
+/// The system, or the process, has as many files and sockets open as it may. The same
+/// numbers on every Unix.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// Whether trying the same thing again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -201,19 +225,7 @@ impl Error {
 
     /// A failed call of the operating system, with the kind its number implies.
     pub fn io(message: impl Into<Cow<'static, str>>, source: std::io::Error) -> Self {
-        use std::io::ErrorKind as Io;
-        let kind = match source.kind() {
-            Io::NotFound => ErrorKind::NotFound,
-            Io::PermissionDenied => ErrorKind::PermissionDenied,
-            Io::AlreadyExists => ErrorKind::AlreadyExists,
-            Io::StorageFull | Io::QuotaExceeded => ErrorKind::OutOfSpace,
-            Io::ReadOnlyFilesystem => ErrorKind::ReadOnly,
-            Io::FileTooLarge => ErrorKind::TooLarge,
-            Io::InvalidFilename => ErrorKind::InvalidKey,
-            Io::TimedOut => ErrorKind::Timeout,
-            _ => ErrorKind::Io,
-        };
-        Self::new(kind, message).with_source(source)
+        Self::new(ErrorKind::from(&source), message).with_source(source)
     }
 
     /// The same error of another kind.

@@ -1,9 +1,9 @@
 //! The law of one limit: from what was seen to how many units of work may be on their
 //! way at once. It has no clock and no tasks of its own.
 //!
-//! It climbs as long as more at once gets more done, and stays where it does not. It
-//! gives way at once to a store that asks for less, comes back to where that was along
-//! a cubic curve, and goes beyond it slowly.
+//! It opens quickly as long as nothing waits, climbs as long as more at once gets more
+//! done, and stays where it does not. It gives way at once to a store that asks for less,
+//! comes back to where that was along a cubic curve, and goes beyond it slowly.
 
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ pub(crate) struct Law {
     least: f64,
     most: f64,
     limit: f64,
+    opening: Option<Opening>,
     phase: Phase,
     window: Window,
     /// What was seen at the limit to which those that are tried are compared.
@@ -81,6 +82,16 @@ pub(crate) struct Law {
     ceiling: Option<Ceiling>,
     /// When a refusal was acted upon last.
     cut: Option<Duration>,
+}
+
+/// The limit goes up by one for each unit that ends, so that it doubles within the time
+/// of one, as long as they take no longer than they did at first.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    /// The limit when the round began that ends with so many units.
+    round: usize,
+    /// Seconds that a unit of the first round took.
+    first: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +162,7 @@ impl Law {
             least: least as f64,
             most: most as f64,
             limit: start as f64,
+            opening: Some(Opening { round: start, first: None }),
             phase: Phase::Doubling,
             window: Window::default(),
             known: None,
@@ -173,6 +185,10 @@ impl Law {
             return;
         }
         if self.come_back(now, unit.running) {
+            return;
+        }
+        if let Some(opening) = self.opening {
+            self.open(now, unit, opening);
             return;
         }
         self.window.peak = self.window.peak.max(unit.running);
@@ -206,7 +222,9 @@ impl Law {
         if self.least >= self.most || self.cut.is_some_and(|cut| asked <= cut || now < cut.saturating_add(WINDOW)) {
             return;
         }
-        let at = self.limit.min(running as f64).max(self.least);
+        // What ended while the limit opened was begun when it was half of what it is.
+        let known = if self.opening.take().is_some() { START.max(running / 2).min(running) } else { running };
+        let at = self.limit.min(known as f64).max(self.least);
         self.limit = (at * CUT).max(self.least);
         self.ceiling = Some(Ceiling { at, since: now, back: ((at - self.limit) / CUBIC).cbrt() });
         self.cut = Some(now);
@@ -214,6 +232,30 @@ impl Law {
         self.patience = PATIENCE;
         self.known = None;
         self.window = Window::new(now);
+    }
+
+    /// Takes in a unit while the limit opens.
+    #[allow(clippy::cast_precision_loss, reason = "limits are small")]
+    fn open(&mut self, now: Duration, unit: Unit, opening: Opening) {
+        if unit.running < self.limit() {
+            return;
+        }
+        self.window.add(unit);
+        self.limit = (self.limit + 1.0).min(self.most);
+        if self.window.ended < opening.round {
+            return;
+        }
+        let took = std::mem::replace(&mut self.window, Window::new(now)).took();
+        self.shortest = self.shortest.min(took.unwrap_or(f64::INFINITY));
+        let first = opening.first.or(took);
+        let waits = took > first.map(|first| first * QUEUEING);
+        self.opening = (!waits && self.limit < self.most).then_some(Opening { round: self.limit(), first });
+        if waits {
+            // What has ended was begun a round ago.
+            self.go_to((opening.round / 2).max(START) as f64, unit.running);
+        } else if self.opening.is_none() {
+            self.window.skip = unit.running;
+        }
     }
 
     /// The way back after a cut, and slowly beyond; `false` where there was none, or it
@@ -346,9 +388,12 @@ impl Window {
         }
     }
 
+    fn took(&self) -> Option<f64> {
+        (self.timed > 0).then(|| self.took / f64::from(self.timed))
+    }
+
     fn seen(&self, limit: f64, looked: Duration) -> Seen {
-        let took = (self.timed > 0).then(|| self.took / f64::from(self.timed));
-        Seen { limit, rate: self.work / looked.as_secs_f64(), took }
+        Seen { limit, rate: self.work / looked.as_secs_f64(), took: self.took() }
     }
 }
 

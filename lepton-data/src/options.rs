@@ -144,7 +144,7 @@ pub struct TransferSettings {
 impl Default for TransferSettings {
     fn default() -> Self {
         Self {
-            concurrency: NonZeroUsize::MIN.saturating_add(63),
+            concurrency: NonZeroUsize::MIN.saturating_add(255),
             adaptive: true,
             part_size: 8 * MIB,
             memory: MemoryBudget::DEFAULT,

@@ -44,7 +44,12 @@ pub(super) fn unanswered(error: legacy::Error, host: &str) -> Error {
 }
 
 fn not_connected(error: legacy::Error, host: &str) -> Error {
-    let (kind, retry, message) = if let Some(dns) = find::<DnsError>(&error) {
+    let exhausted = find::<io::Error>(&error).is_some_and(|error| ErrorKind::from(error) == ErrorKind::Throttled);
+    let (kind, retry, message) = if exhausted {
+        let message =
+            "too many files are open for another connection; raise the limit (ulimit -n) or lower concurrency";
+        (ErrorKind::Throttled, Retry::Now, message)
+    } else if let Some(dns) = find::<DnsError>(&error) {
         // The resolver's own words are all that tells "there is no such name"
         // from "ask again later".
         let later = dns.0.to_string().contains("Temporary failure");

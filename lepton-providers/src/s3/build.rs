@@ -90,7 +90,7 @@ impl S3Builder {
             proxy: Arc::new(proxies(&config)?),
             connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
             idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-            max_idle_connections: usize::try_from(config.max_idle_connections.unwrap_or(64)).unwrap_or(usize::MAX),
+            max_idle_connections: usize::try_from(config.max_idle_connections.unwrap_or(256)).unwrap_or(usize::MAX),
         };
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
