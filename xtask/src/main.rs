@@ -31,14 +31,14 @@ cargo xtask COMMAND
                   random work between random stores, killed and harmed; 1,000
                   kills. The seed of a round plays it again
   bench transfer [--rounds N] [--set NAME]…
-                  side by side with rclone and s5cmd; writes the table in
-                  docs/benchmarks.md
+                  side by side with rclone, s5cmd and the AWS CRT; writes the
+                  tables in docs/benchmarks.md
   fuzz [--seconds N] [TARGET…]
                   every parser under libFuzzer, 60 s each; what fails is kept
                   in fuzz/artifacts
   bench sync [--rounds N] [--objects N[@MS]]…
-                  two buckets that are the same, side by side with the same
-                  programs; writes its table there too
+                  two buckets that are the same, side by side with rclone and
+                  s5cmd; writes its table there too
   build-cost      cold builds of the façade against their limits; writes
                   docs/build-cost.md
   advisories      known vulnerabilities of dependencies (needs the network)

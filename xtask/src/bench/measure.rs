@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use super::set::Set;
 use super::tools::Place;
-use crate::process::output;
+use crate::process::{output, program};
 use crate::tools::debian;
 
 const TIME: &str = "/usr/bin/time";
@@ -60,7 +60,7 @@ pub(super) fn run(command: &mut Command) -> Result<Sample> {
         debian(&["time"])?;
     }
     let report = std::env::temp_dir().join(format!("lepton-bench-time-{}", std::process::id()));
-    let mut timed = Command::new(TIME);
+    let mut timed = program::<&str>(TIME, &[]);
     timed.args(["--format", "%e %U %S %M", "--output"]).arg(&report);
     timed.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

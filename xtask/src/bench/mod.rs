@@ -1,8 +1,9 @@
-//! `cargo xtask bench transfer` and `… sync`: Lepton beside rclone and s5cmd, in one
-//! run and against the same servers, and the tables in `docs/benchmarks.md`.
+//! `cargo xtask bench transfer` and `… sync`: Lepton beside rclone, s5cmd and the AWS
+//! CRT, in one run and against the same servers, and the tables in `docs/benchmarks.md`.
 //!
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
+//! - `crt.py`: the program that drives the AWS CRT
 //! - `floor`: what the machine allows
 //! - `sink`: a server that keeps nothing, and one over TLS
 //! - `relay`: a way that takes time

@@ -34,14 +34,14 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
         cases = vec![(10_000, 0), (100_000, 0), (1_000_000, 0), (10_000_000, 0), (1_000_000, 40)];
     }
     let (tools, listing) = (Tools::prepare()?, executable("listing")?);
-    let mut text = format!("Medians of {rounds} rounds on {}; {}.\n\n", machine(), tools.versions()?.join(", "));
+    let mut text = format!("Medians of {rounds} rounds on {}; {}.\n\n", machine(), tools.versions(&Tool::SYNCING)?);
     text.push_str("| objects | answers take | program | seconds | CPU seconds | peak memory, MiB |\n");
     text.push_str("|---:|---:|---|---:|---:|---:|\n");
     let mut commands = Vec::new();
     for (objects, delay) in cases {
         let server = Server::start(&listing, objects, delay)?;
         let able: Vec<Tool> =
-            Tool::ALL.into_iter().filter(|tool| *tool == Tool::Lepton || objects <= MOST_FOR_PEERS).collect();
+            Tool::SYNCING.into_iter().filter(|tool| *tool == Tool::Lepton || objects <= MOST_FOR_PEERS).collect();
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); able.len()];
         for round in 0..rounds {
             for turn in 0..able.len() {
@@ -116,6 +116,7 @@ impl Server {
                 let arguments = ["--endpoint-url", endpoint, "--log", "error", "sync", "s3://source/*", "s3://copy/"];
                 program(&tools.s5cmd, &arguments)
             }
+            Tool::Crt => bail!("the AWS CRT compares no buckets"),
         };
         credentials(&mut command);
         Ok(command)

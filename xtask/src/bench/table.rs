@@ -18,8 +18,9 @@ fn begin(command: &str) -> String {
 }
 
 pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Result<()> {
+    let ran = Tool::ALL.into_iter().filter(|tool| rows.iter().any(|row| row.tool == tool.name())).collect::<Vec<_>>();
     let mut text = format!("### {}\n\n", set.title);
-    writeln!(text, "Medians of {rounds} rounds on {}; {}.", machine(), tools.versions()?.join(", "))?;
+    writeln!(text, "Medians of {rounds} rounds on {}; {}.", machine(), tools.versions(&ran)?)?;
     let head = if set.is_small() { "CPU-ms per object | objects a second" } else { "CPU-seconds per GiB | seconds" };
     writeln!(text, "\n| what | program | {head} | peak memory, MiB |\n|---|---|---:|---:|---:|")?;
     let mut last = "";
@@ -30,7 +31,7 @@ pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Re
         writeln!(text, "| {case} | {} | {} |", row.tool, cells(row, set.is_small()))?;
     }
     text.push_str("\nThe options, as in the first case of each program:\n\n```console\n");
-    for tool in Tool::ALL {
+    for tool in ran {
         let row = rows.iter().find(|row| row.tool == tool.name() && !row.command.is_empty());
         row.map(|row| writeln!(text, "$ {}", without_folder(&row.command))).transpose()?;
     }

