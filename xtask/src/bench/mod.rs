@@ -10,6 +10,7 @@
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
 //! - `sync`: two buckets that are the same
+//! - `synthetic`: a server that makes its objects up
 
 mod floor;
 mod measure;
@@ -17,6 +18,7 @@ mod relay;
 mod set;
 mod sink;
 mod sync;
+mod synthetic;
 mod table;
 mod tools;
 

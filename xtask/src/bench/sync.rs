@@ -3,15 +3,14 @@
 //! `benches/listing.rs`, which keeps no objects.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::floor::executable;
 use super::measure::{self, Sample};
+use super::synthetic::{Journal, Synthetic};
 use super::table::{self, without_folder};
 use super::tools::{Tool, Tools, credentials, rclone_remote};
 use crate::process::{machine, program, shown};
@@ -19,6 +18,14 @@ use crate::process::{machine, program, shown};
 /// The largest number of objects that the peers are asked for: at more, one run of
 /// them takes minutes.
 const MOST_FOR_PEERS: u64 = 1_000_000;
+
+/// The same for s5cmd where answers take time: it lists a bucket page by page.
+const MOST_PAGE_BY_PAGE: u64 = 100_000;
+
+/// What is measured if nothing else is asked for: objects, and milliseconds that each
+/// answer takes.
+const CASES: [(u64, u64); 6] =
+    [(10_000, 0), (100_000, 0), (1_000_000, 0), (10_000_000, 0), (100_000, 40), (1_000_000, 40)];
 
 /// Measures these numbers of objects.
 pub(super) fn command(arguments: &[&str]) -> Result<()> {
@@ -31,23 +38,22 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
         }
     }
     if cases.is_empty() {
-        cases = vec![(10_000, 0), (100_000, 0), (1_000_000, 0), (10_000_000, 0), (1_000_000, 40)];
+        cases = CASES.to_vec();
     }
     let (tools, listing) = (Tools::prepare()?, executable("listing")?);
     let mut text = format!("Medians of {rounds} rounds on {}; {}.\n\n", machine(), tools.versions(&Tool::SYNCING)?);
     text.push_str("| objects | answers take | program | seconds | CPU seconds | peak memory, MiB |\n");
     text.push_str("|---:|---:|---|---:|---:|---:|\n");
-    let mut commands = Vec::new();
+    let (mut commands, journal) = (Vec::new(), Journal::within(Path::new("/dev/shm")));
     for (objects, delay) in cases {
-        let server = Server::start(&listing, objects, delay)?;
-        let able: Vec<Tool> =
-            Tool::SYNCING.into_iter().filter(|tool| *tool == Tool::Lepton || objects <= MOST_FOR_PEERS).collect();
+        let server = Synthetic::start(&listing, &[objects, delay])?;
+        let able: Vec<Tool> = Tool::SYNCING.into_iter().filter(|tool| objects <= most(*tool, delay)).collect();
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); able.len()];
         for round in 0..rounds {
             for turn in 0..able.len() {
                 let at = (round + turn) % able.len();
-                let mut command = server.command(able[at], &tools)?;
-                if round == 0 && (objects, delay) == (1_000_000, 0) {
+                let mut command = compare(able[at], &tools, &server, delay, journal.fresh()?)?;
+                if round == 0 && [(1_000_000, 0), (100_000, 40)].contains(&(objects, delay)) {
                     commands.push(shown(&command));
                 }
                 let sample = measure::run(&mut command)?;
@@ -76,63 +82,38 @@ fn parse(case: &str) -> Option<(u64, u64)> {
     Some((objects.parse().ok()?, delay.parse().ok()?))
 }
 
-/// The synthetic server, running.
-struct Server {
-    process: Child,
-    endpoint: String,
-}
-
-impl Server {
-    fn start(program: &Path, objects: u64, delay: u64) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.args([objects, delay].map(|number| number.to_string())).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().context("cannot start the synthetic server")?;
-        let mut endpoint = String::new();
-        BufReader::new(process.stdout.take().context("the server has an output")?).read_line(&mut endpoint)?;
-        Ok(Self { process, endpoint: endpoint.trim().to_owned() })
-    }
-
-    /// The command that finds both buckets the same, by their ETags.
-    fn command(&self, tool: Tool, tools: &Tools) -> Result<Command> {
-        let endpoint = &self.endpoint;
-        let mut command = match tool {
-            Tool::Lepton => {
-                let journal = journal();
-                if journal.exists() {
-                    fs::remove_dir_all(&journal).context("cannot remove the journal")?;
-                }
-                let url = |bucket: &str| format!("s3://{bucket}?endpoint={endpoint}&region=us-east-1&preset=aws");
-                let mut command = program(&tools.sync, &["run".to_owned(), url("source"), url("copy")]);
-                command.args(["--quiet", "--journal"]).arg(journal);
-                command
-            }
-            Tool::Rclone => {
-                let mut command = program(&tools.rclone, &["sync", "synthetic:source", "synthetic:copy", "--checksum"]);
-                command.args(["--checkers", "32", "--s3-list-version", "2", "--s3-no-check-bucket", "--stats", "0"]);
-                rclone_remote(&mut command, "synthetic", "Other", endpoint);
-                command
-            }
-            Tool::S5cmd => {
-                let arguments = ["--endpoint-url", endpoint, "--log", "error", "sync", "s3://source/*", "s3://copy/"];
-                program(&tools.s5cmd, &arguments)
-            }
-            Tool::Crt => bail!("the AWS CRT compares no buckets"),
-        };
-        credentials(&mut command);
-        Ok(command)
+/// The most objects that a program is asked for, so that a run takes a minute at most.
+fn most(tool: Tool, delay: u64) -> u64 {
+    match tool {
+        Tool::Lepton => u64::MAX,
+        Tool::S5cmd if delay > 0 => MOST_PAGE_BY_PAGE,
+        _ => MOST_FOR_PEERS,
     }
 }
 
-/// In memory, as the rest of the benchmark's data.
-fn journal() -> PathBuf {
-    PathBuf::from(format!("/dev/shm/lepton-bench-journal-{}", std::process::id()))
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It ends with its input; what is left of a run goes with it.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(journal());
-    }
+/// The command that finds both buckets the same, by their ETags.
+fn compare(tool: Tool, tools: &Tools, server: &Synthetic, delay: u64, journal: &Path) -> Result<Command> {
+    let mut command = match tool {
+        Tool::Lepton => {
+            let mut command = program(&tools.sync, &["run".to_owned(), server.url("source"), server.url("copy")]);
+            command.args(["--quiet", "--journal"]).arg(journal);
+            command
+        }
+        Tool::Rclone => {
+            let mut command = program(&tools.rclone, &["sync", "synthetic:source", "synthetic:copy", "--checksum"]);
+            // It lists so many folders at once: the more, the better where it waits for answers.
+            command.args(["--checkers", if delay > 0 { "256" } else { "32" }]);
+            command.args(["--s3-list-version", "2", "--s3-no-check-bucket", "--stats", "0"]);
+            rclone_remote(&mut command, "synthetic", "Other", &server.endpoint);
+            command
+        }
+        Tool::S5cmd => {
+            let mut command = program(&tools.s5cmd, &["--endpoint-url", &server.endpoint, "--log", "error"]);
+            command.args(["sync", "s3://source/*", "s3://copy/"]);
+            command
+        }
+        Tool::Crt => bail!("the AWS CRT compares no buckets"),
+    };
+    credentials(&mut command);
+    Ok(command)
 }

@@ -1,0 +1,68 @@
+//! The synthetic server, `benches/listing.rs`: objects that are made up when they are
+//! asked for, and for which nothing is kept.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+/// One that runs.
+pub(super) struct Synthetic {
+    process: Child,
+    pub(super) endpoint: String,
+}
+
+impl Synthetic {
+    /// Starts the program with these numbers; it says itself what they are.
+    pub(super) fn start(program: &Path, numbers: &[u64]) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(numbers.iter().map(u64::to_string)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().context("cannot start the synthetic server")?;
+        let mut endpoint = String::new();
+        BufReader::new(process.stdout.take().context("the server has an output")?).read_line(&mut endpoint)?;
+        Ok(Self { process, endpoint: endpoint.trim().to_owned() })
+    }
+
+    /// The URL of one of its buckets for Lepton.
+    pub(super) fn url(&self, bucket: &str) -> String {
+        format!("s3://{bucket}?endpoint={}&region=us-east-1&preset=aws", self.endpoint)
+    }
+}
+
+impl Drop for Synthetic {
+    fn drop(&mut self) {
+        // It ends with its input.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Where Lepton writes the journal of a run; removed with this value.
+pub(super) struct Journal(PathBuf);
+
+impl Journal {
+    pub(super) fn within(folder: &Path) -> Self {
+        Self(folder.join(format!("lepton-bench-journal-{}", std::process::id())))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Nothing is there: what an earlier run left would make the next one take that up.
+    pub(super) fn fresh(&self) -> Result<&Path> {
+        if self.0.exists() {
+            fs::remove_dir_all(&self.0).context("cannot remove the journal")?;
+        }
+        Ok(&self.0)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // What cannot be removed is in a folder for what is temporary.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
