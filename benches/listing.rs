@@ -1,35 +1,55 @@
-//! A synthetic listing server for `cargo xtask bench sync`, which runs it. It is no
-//! object store: it answers the listings of S3 for as many objects as it is told to
+//! A synthetic server for `cargo xtask bench sync` and `… growth`, which run it. It is
+//! no object store: it answers the listings of S3 for as many objects as it is told to
 //! have, without keeping any, so that ten million of them need no disk.
 //!
 //! ```text
-//! listing OBJECTS [MILLISECONDS]   prints its address, serves until standard input ends
+//! listing OBJECTS [MILLISECONDS [BYTES]]   prints its address, serves until standard input ends
 //! ```
 //!
-//! Every bucket has the same objects, `folder-0000/object-0000000000` and so on, a
+//! Every bucket has the same objects, `folder-00000/object-0000000000` and so on, a
 //! thousand to a folder, with MD5s for tags. Those of a bucket whose name begins with
 //! `copy` were written a day after those of the others. Each answer is held back for
 //! so many milliseconds.
+//!
+//! With BYTES each object has so many, its key again and again, and can be read. A
+//! bucket whose name begins with `sink` then lists nothing, and takes objects: it
+//! refuses bytes that are not those of the key, and keeps none.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Error, Read as _, Result, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use lepton::core::md5;
+
 const IN_A_FOLDER: u64 = 1000;
 const PAGE: u64 = 1000;
+const XML: &str = "Content-Type: application/xml\r\n";
 
 #[derive(Clone, Copy)]
 struct Server {
     objects: u64,
     delay: Duration,
+    /// How long each object is; where it is not given, objects cannot be read.
+    size: Option<usize>,
+}
+
+/// One request, as far as it matters.
+struct Request<'a> {
+    method: &'a str,
+    bucket: &'a str,
+    key: &'a str,
+    query: Vec<(&'a str, String)>,
+    body: Vec<u8>,
 }
 
 fn main() -> Result<()> {
     let mut numbers = std::env::args().skip(1).filter(|word| word != "--bench").map(|word| word.parse::<u64>());
-    let Some(Ok(objects)) = numbers.next() else { return Err(Error::other("usage: listing OBJECTS [MILLISECONDS]")) };
+    let usage = || Error::other("usage: listing OBJECTS [MILLISECONDS [BYTES]]");
+    let Some(Ok(objects)) = numbers.next() else { return Err(usage()) };
     let delay = Duration::from_millis(numbers.next().transpose().map_err(Error::other)?.unwrap_or(0));
-    let server = Server { objects, delay };
+    let size = numbers.next().transpose().map_err(Error::other)?.map(usize::try_from).transpose();
+    let server = Server { objects, delay, size: size.map_err(Error::other)? };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("http://{}", listener.local_addr()?);
     std::thread::spawn(move || {
@@ -38,6 +58,22 @@ fn main() -> Result<()> {
         }
     });
     std::io::stdin().read_to_end(&mut Vec::new()).map(drop)
+}
+
+impl<'a> Request<'a> {
+    fn parse(line: &'a str, body: Vec<u8>) -> Self {
+        let mut words = line.split_whitespace();
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let path = path.trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self { method, bucket, key, query: pairs.map(|(name, value)| (name, plain(value))).collect(), body }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Server {
@@ -55,69 +91,79 @@ impl Server {
                 }
                 header.clear();
             }
-            std::io::copy(&mut input.by_ref().take(length), &mut std::io::sink())?;
+            let mut body = Vec::new();
+            input.by_ref().take(length).read_to_end(&mut body)?;
             std::thread::sleep(self.delay);
-            output.write_all(self.answer(&line).as_bytes())?;
+            output.write_all(self.answer(&Request::parse(&line, body)).as_bytes())?;
             line.clear();
         }
         Ok(())
     }
 
-    fn answer(self, request: &str) -> String {
-        let mut words = request.split_whitespace();
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let query: Vec<(&str, String)> = query
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(k, v)| (k, plain(v)))
-            .collect();
-        let get = |name: &str| query.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        if method == "HEAD" {
-            return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into();
-        }
-        let body = match (method, get("list-type"), get("location")) {
-            ("GET", Some("2"), _) => self.page(path, &get),
-            ("GET", _, Some(_)) => "<LocationConstraint>us-east-1</LocationConstraint>".into(),
-            _ => {
-                let body = "<Error><Code>NotImplemented</Code><Message>it only lists</Message></Error>";
-                return format!("HTTP/1.1 501 Not Implemented\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    fn answer(self, request: &Request<'_>) -> String {
+        match (request.method, request.key, self.size) {
+            ("HEAD", "", _) | ("HEAD", _, None) => answer("200 OK", "", ""),
+            ("GET", "", _) if request.get("list-type") == Some("2") => answer("200 OK", XML, &self.page(request)),
+            ("GET", "", _) if request.get("location").is_some() => {
+                answer("200 OK", XML, "<LocationConstraint>us-east-1</LocationConstraint>")
             }
-        };
-        let length = body.len();
-        format!("HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\r\n{body}")
+            ("GET" | "HEAD" | "PUT", _, Some(size)) if !request.key.is_empty() => self.object(request, size),
+            _ => refusal("501 Not Implemented", "NotImplemented"),
+        }
     }
 
-    fn page<'a>(self, path: &str, get: &impl Fn(&str) -> Option<&'a str>) -> String {
-        let day = if path.trim_start_matches('/').starts_with("copy") { 2 } else { 1 };
-        let after = get("continuation-token").or_else(|| get("start-after")).unwrap_or_default();
-        let prefix = get("prefix").unwrap_or_default();
-        let most = get("max-keys").and_then(|most| most.parse().ok()).unwrap_or(PAGE).min(PAGE);
+    /// Reads, describes or takes an object.
+    fn object(self, request: &Request<'_>, size: usize) -> String {
+        let digits = request.key.rsplit('-').next().unwrap_or_default();
+        let number = digits.parse().ok().filter(|number| *number < self.objects && key(*number) == request.key);
+        let Some(number) = number.filter(|_| request.method == "PUT" || !request.bucket.starts_with("sink")) else {
+            return refusal("404 Not Found", "NoSuchKey");
+        };
+        let bytes = bytes(number, size);
+        let tag = format!("ETag: \"{}\"\r\n", hex(bytes.as_bytes()));
+        let written = format!("Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n{tag}");
+        match request.method {
+            "GET" => answer("200 OK", &written, &bytes),
+            "HEAD" => format!("HTTP/1.1 200 OK\r\n{written}Content-Length: {size}\r\n\r\n"),
+            _ if request.body == bytes.as_bytes() => answer("200 OK", &tag, ""),
+            _ => refusal("400 Bad Request", "BadDigest"),
+        }
+    }
+
+    fn page(self, request: &Request<'_>) -> String {
+        let day = if request.bucket.starts_with("copy") { 2 } else { 1 };
+        let after = request.get("continuation-token").or_else(|| request.get("start-after")).unwrap_or_default();
+        let prefix = request.get("prefix").unwrap_or_default();
+        let most = request.get("max-keys").and_then(|most| most.parse().ok()).unwrap_or(PAGE).min(PAGE);
         let first = self.behind(after).max(self.from(prefix));
+        let end = if self.size.is_some() && request.bucket.starts_with("sink") { 0 } else { self.objects };
         let mut text = String::with_capacity(320 * 1024);
         text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult>");
         let (mut at, mut entries, mut last) = (first, 0, String::new());
-        while at < self.objects && entries < most && key(at).starts_with(prefix) {
+        while at < end && entries < most && key(at).starts_with(prefix) {
             let name = key(at);
-            let folder =
-                get("delimiter").and_then(|mark| name[prefix.len()..].split_once(mark).filter(|_| !mark.is_empty()));
+            let delimiter = request.get("delimiter").filter(|mark| !mark.is_empty());
+            let folder = delimiter.and_then(|mark| name[prefix.len()..].split_once(mark));
             if let Some((folder, _)) = folder {
                 last = format!("{prefix}{folder}0");
                 let _ = write!(text, "<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>");
                 at = self.behind(&last);
             } else {
+                let (tag, size) = match self.size {
+                    Some(size) => (hex(bytes(at, size).as_bytes()), size as u64),
+                    None => (format!("{at:032x}"), at % 100_000),
+                };
                 let _ = write!(
                     text,
                     "<Contents><Key>{name}</Key><LastModified>2026-01-0{day}T00:00:00.000Z</LastModified>\
-                     <ETag>&quot;{at:032x}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-                    at % 100_000
+                     <ETag>&quot;{tag}&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
                 );
                 at += 1;
                 last = name;
             }
             entries += 1;
         }
-        let more = at < self.objects && key(at).starts_with(prefix);
+        let more = at < end && key(at).starts_with(prefix);
         if more {
             let _ = write!(text, "<NextContinuationToken>{last}</NextContinuationToken>");
         }
@@ -149,6 +195,25 @@ impl Server {
 
 fn key(number: u64) -> String {
     format!("folder-{:05}/object-{number:010}", number / IN_A_FOLDER)
+}
+
+/// What an object has in it: its key, again and again.
+fn bytes(number: u64, size: usize) -> String {
+    key(number).chars().cycle().take(size).collect()
+}
+
+/// The MD5 of these bytes, as a tag has it.
+fn hex(bytes: &[u8]) -> String {
+    format!("{:032x}", u128::from_be_bytes(md5(bytes)))
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn refusal(status: &str, code: &str) -> String {
+    let body = format!("<Error><Code>{code}</Code><Message>a synthetic server</Message></Error>");
+    answer(status, XML, &body)
 }
 
 /// Text without `%XX` and `+`.

@@ -33,12 +33,15 @@ cargo xtask COMMAND
   bench transfer [--rounds N] [--set NAME]…
                   side by side with rclone, s5cmd and the AWS CRT; writes the
                   tables in docs/benchmarks.md
-  fuzz [--seconds N] [TARGET…]
-                  every parser under libFuzzer, 60 s each; what fails is kept
-                  in fuzz/artifacts
   bench sync [--rounds N] [--objects N[@MS]]…
                   two buckets that are the same, side by side with rclone and
                   s5cmd; writes its table there too
+  bench growth [--rounds N] [--objects N]…
+                  Lepton moves more and more objects under a limit of memory;
+                  writes its table there too
+  fuzz [--seconds N] [TARGET…]
+                  every parser under libFuzzer, 60 s each; what fails is kept
+                  in fuzz/artifacts
   build-cost      cold builds of the façade against their limits; writes
                   docs/build-cost.md
   advisories      known vulnerabilities of dependencies (needs the network)

@@ -1,5 +1,6 @@
 //! `cargo xtask bench transfer` and `… sync`: Lepton beside rclone, s5cmd and the AWS
-//! CRT, in one run and against the same servers, and the tables in `docs/benchmarks.md`.
+//! CRT, in one run and against the same servers; `… growth`: Lepton alone. They write the
+//! tables in `docs/benchmarks.md`.
 //!
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
@@ -10,9 +11,11 @@
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
 //! - `sync`: two buckets that are the same
+//! - `growth`: more and more objects
 //! - `synthetic`: a server that makes its objects up
 
 mod floor;
+mod growth;
 mod measure;
 mod relay;
 mod set;
@@ -44,13 +47,15 @@ struct Options {
     sets: Vec<&'static Set>,
 }
 
-/// `cargo xtask bench transfer [--rounds N] [--set NAME]…` and
-/// `cargo xtask bench sync [--rounds N] [--objects N[@MILLISECONDS]]…`
+/// `cargo xtask bench transfer [--rounds N] [--set NAME]…`,
+/// `cargo xtask bench sync [--rounds N] [--objects N[@MILLISECONDS]]…` and
+/// `cargo xtask bench growth [--rounds N] [--objects N]…`
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     let options = match arguments.split_first() {
         Some((&"transfer", rest)) => Options::parse(rest)?,
         Some((&"sync", rest)) => return sync::command(rest),
-        _ => bail!("there are two benchmarks, `transfer` and `sync`; `cargo xtask help` has their options"),
+        Some((&"growth", rest)) => return growth::command(rest),
+        _ => bail!("the benchmarks are `transfer`, `sync` and `growth`; `cargo xtask help` has their options"),
     };
     let tools = Tools::prepare()?;
     let servers = services::start()?;

