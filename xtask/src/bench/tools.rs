@@ -160,21 +160,22 @@ impl Tool {
         match self {
             Self::Lepton => Some(lepton(tools, from, to)),
             Self::Rclone => Some(rclone(tools, files_at_once(set, from, to), from, to)),
-            Self::S5cmd => s5cmd(tools, files_at_once(set, from, to), from, to),
+            Self::S5cmd => s5cmd(tools, files_at_once(set, from, to).0, from, to),
             Self::Crt => crt(tools, from, to),
         }
     }
 }
 
-/// Files at once for the peers, which count files and parts apart: 32 requests at
-/// once either way, and 64 to a server that is far.
-fn files_at_once(set: &Set, from: &Place, to: &Place) -> &'static str {
+/// Files at once for the peers, and what rclone checks at once. They count files and
+/// parts apart: 32 requests at once either way. To a server that is far it is 64 with
+/// parts, and 256 with small objects, which is what s5cmd does if it is told nothing.
+fn files_at_once(set: &Set, from: &Place, to: &Place) -> (&'static str, &'static str) {
     let far = [from, to].iter().any(|place| matches!(place, Place::Bucket { far: true, .. }));
     match (set.size > PART, far) {
-        (true, false) => "8",
-        (true, true) => "16",
-        (false, false) => "32",
-        (false, true) => "64",
+        (true, false) => ("8", "8"),
+        (true, true) => ("16", "8"),
+        (false, false) => ("32", "8"),
+        (false, true) => ("256", "64"),
     }
 }
 
@@ -211,13 +212,14 @@ pub(super) fn forget_journal() -> Result<()> {
     }
 }
 
-fn rclone(tools: &Tools, files: &str, from: &Place, to: &Place) -> Command {
+fn rclone(tools: &Tools, (files, checkers): (&str, &str), from: &Place, to: &Place) -> Command {
     let url = |place: &Place| match place {
         Place::Folder(folder) => folder.display().to_string(),
         Place::Bucket { server, .. } => format!("{server}:{BUCKET}"),
     };
     let mut command = program(&tools.rclone, &["copy".to_owned(), url(from), url(to)]);
-    command.args(["--transfers", files, "--checkers", "8", "--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
+    command.args(["--transfers", files, "--checkers", checkers]);
+    command.args(["--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
     command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
     command.args(["--stats", "0", "--log-level", "ERROR"]);
     for place in [from, to] {
