@@ -1,10 +1,11 @@
 //! The engine's inner loops, each alone: `cargo bench --bench micro`.
 //!
-//! Hashing a leaf, appending to the journal, and planning: two listings merged,
-//! compared and cut into parts.
+//! Hashing a leaf, reading a page of a listing, appending to the journal, and planning:
+//! two listings merged, compared and cut into parts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,12 @@ use futures_util::TryStreamExt as _;
 use lepton::core::journal::{Identity, Journal};
 use lepton::core::{Crc, LEAF_SIZE, ObjectKey, SystemEnv, TreeHasher, crc, md5};
 use lepton::{Existing, MemoryStorage, SharedStorage, StorageExt as _, Transfer};
+use lepton_providers::s3::parse_page;
 use tokio::runtime::Runtime;
 
 const OBJECTS: u32 = 10_000;
+/// What S3 gives at once at most.
+const PAGE: u32 = 1000;
 
 fn hashing(criterion: &mut Criterion) {
     let leaf: Vec<u8> = (0..LEAF_SIZE).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect();
@@ -24,6 +28,36 @@ fn hashing(criterion: &mut Criterion) {
     group.bench_function("tree hash", |bencher| bencher.iter(|| TreeHasher::of(&leaf)));
     group.bench_function("CRC-64/NVME", |bencher| bencher.iter(|| crc(Crc::Crc64Nvme, &leaf)));
     group.bench_function("MD5", |bencher| bencher.iter(|| md5(&leaf)));
+    group.finish();
+}
+
+/// A page as S3 gives it, with names encoded as Lepton asks for them.
+fn page() -> String {
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name><Prefix></Prefix>\
+        <MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
+        <NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=</NextContinuationToken>"
+        .to_owned();
+    for i in 0..PAGE {
+        write!(
+            text,
+            "<Contents><Key>folder-{:03}%2Fan+object-{i:06}.jpg</Key>\
+             <LastModified>2026-01-01T17:50:30.000Z</LastModified><ETag>&quot;{i:032x}&quot;</ETag>\
+             <Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+            i / 100,
+            i * 7919
+        )
+        .unwrap();
+    }
+    text + "</ListBucketResult>"
+}
+
+fn listing(criterion: &mut Criterion) {
+    let document = page();
+    assert_eq!(parse_page(document.as_bytes()).unwrap().objects.len(), PAGE as usize);
+    let mut group = criterion.benchmark_group("a page of 1,000 keys");
+    group.throughput(Throughput::Elements(PAGE.into()));
+    group.bench_function("read", |bencher| bencher.iter(|| parse_page(document.as_bytes()).unwrap()));
     group.finish();
 }
 
@@ -75,5 +109,5 @@ fn planning(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hashing, journal, planning);
+criterion_group!(benches, hashing, listing, journal, planning);
 criterion_main!(benches);

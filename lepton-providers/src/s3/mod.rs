@@ -43,3 +43,13 @@ pub(crate) use config::SECRET_SETTINGS;
 pub use config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
 pub use credentials::{Credentials, CredentialsProvider};
 pub use storage::S3Storage;
+
+/// Reads a page of a listing; for the benchmarks, no part of the API.
+///
+/// # Errors
+/// The document is no such page.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub fn parse_page(document: &[u8]) -> lepton_core::Result<lepton_core::ListPage> {
+    list::parse_page(document).map(|(page, _)| page)
+}
