@@ -4,12 +4,18 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use lepton::core::ListRequest;
+use lepton::core::{GetOptions, ListRequest, ObjectVersion};
+use lepton::data::ManifestReader;
 use lepton::providers::s3::S3Storage;
-use lepton::{MemoryStorage, SharedStorage, Status, Storage as _, StorageExt as _, Transfer};
+use lepton::{
+    Depth, KeyPrefix, Location, MemoryStorage, ObjectKey, SharedStorage, Status, Storage as _, StorageExt as _,
+    Transfer, verify,
+};
 use support::places::{config, servers, unused_bucket};
 use support::*;
 
@@ -61,6 +67,141 @@ async fn what_is_deleted_is_gone_and_with_its_versions_if_asked_for() {
                 let kept = if delete_versions || versions == Versions::Never { 0 } else { 5 };
                 assert_eq!(left(&bucket).await, kept, "{what}");
             }
+        }
+    }
+}
+
+/// An empty place of every kind that keeps versions, once `begin` has been called.
+async fn keeping(kind: &str) -> (SharedStorage, Option<Arc<S3Storage>>) {
+    if kind == "memory" {
+        return (Arc::new(MemoryStorage::builder().versioned(true).build()), None);
+    }
+    let (_, preset, endpoint) = servers().into_iter().find(|(server, ..)| *server == kind).unwrap();
+    let bucket = Arc::new(S3Storage::new(config(&unused_bucket(), &endpoint, preset)).unwrap());
+    bucket.create_bucket().await.unwrap();
+    (bucket.clone(), Some(bucket))
+}
+
+/// Histories of every kind: sizes, the oldest first, and 0 for a delete marker. Equal
+/// sizes have equal bytes.
+const HISTORIES: [(&str, &[usize]); 7] = [
+    ("a", &[10, 20, 30]),
+    ("a.b", &[5, 0]),
+    ("back", &[10, 0, 20]),
+    ("equal", &[10, 10, 0, 10, 10]),
+    ("gone", &[10, 0]),
+    ("large", &[9 << 20, 9 << 20, 10]),
+    ("twice gone", &[10, 0, 0, 20]),
+];
+
+async fn write(store: &SharedStorage, name: &str, sizes: &[usize]) {
+    for size in sizes {
+        match size {
+            0 => store.remove(&key(name)).await.unwrap(),
+            size => drop(store.write(&key(name), bytes(*size as u64, *size)).await.unwrap()),
+        }
+    }
+}
+
+/// What a store has of each key, the oldest first, each version read by its name.
+async fn histories(store: &SharedStorage) -> Vec<(String, Vec<Option<Bytes>>)> {
+    let pages = store.versions().unwrap().list_versions(ListRequest::new());
+    let all = pages.try_collect::<Vec<_>>().await.unwrap().concat();
+    let names: BTreeSet<_> = all.into_iter().map(|version| version.meta.key).collect();
+    let mut histories = Vec::new();
+    for name in names {
+        let mut history = Vec::new();
+        for version in newest_first(store, &name).await.into_iter().rev() {
+            let options = GetOptions::new().version(version.meta.version);
+            history.push(match version.is_delete_marker {
+                true => None,
+                false => {
+                    let body = store.get(&name, options).await.unwrap().body;
+                    Some(body.try_collect::<Vec<_>>().await.unwrap().concat().into())
+                }
+            });
+        }
+        histories.push((name.to_string(), history));
+    }
+    histories
+}
+
+/// versitygw and moto list delete markers apart from the other versions of a page, and
+/// versitygw repeats a page of one for ever. The first page of so many holds the newest
+/// so many.
+async fn newest_first(store: &SharedStorage, name: &ObjectKey) -> Vec<ObjectVersion> {
+    let mut versions: Vec<ObjectVersion> = Vec::new();
+    loop {
+        let request = ListRequest::new().prefix(KeyPrefix::new(name.as_bytes().to_vec()));
+        let mut pages = store.versions().unwrap().list_versions(request.page_size(versions.len() + 1));
+        let page = pages.try_next().await.unwrap().unwrap_or_default();
+        let known = |one: &ObjectVersion| versions.iter().any(|known| known.meta.version == one.meta.version);
+        let next = page.into_iter().filter(|one| one.meta.key == *name).find(|one| !known(one));
+        let Some(next) = next else { return versions };
+        versions.push(next);
+    }
+}
+
+fn sizes(histories: &[(String, Vec<Option<Bytes>>)]) -> Vec<(&str, Vec<usize>)> {
+    let sizes = |versions: &[Option<Bytes>]| versions.iter().map(|one| one.as_ref().map_or(0, Bytes::len)).collect();
+    histories.iter().map(|(name, versions)| (name.as_str(), sizes(versions))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_go_between_all_that_keep_versions() {
+    let kinds: Vec<&str> = ["memory"].into_iter().chain(servers().into_iter().map(|(server, ..)| server)).collect();
+    for from in &kinds {
+        let (source, bucket) = keeping(from).await;
+        // What was written before a bucket began to keep versions is one too.
+        if let Some(bucket) = &bucket {
+            write(&source, "back", &[7]).await;
+            write(&source, "once", &[8]).await;
+            bucket.enable_versioning().await.unwrap();
+        }
+        for (name, sizes) in HISTORIES {
+            write(&source, name, sizes).await;
+        }
+        let ours = histories(&source).await;
+        let mut expected: Vec<_> = HISTORIES.map(|(name, sizes)| (name, sizes.to_vec())).into();
+        if bucket.is_some() {
+            expected[2].1.insert(0, 7);
+            expected.insert(6, ("once", vec![8]));
+        }
+        assert_eq!(sizes(&ours), expected, "{from}");
+        for to in &kinds {
+            let what = format!("{from} → {to}");
+            moved(&what, &source, &ours, to).await;
+        }
+    }
+}
+
+async fn moved(what: &str, source: &SharedStorage, ours: &[(String, Vec<Option<Bytes>>)], to: &str) {
+    let (target, bucket) = keeping(to).await;
+    let folder = tempfile::tempdir().unwrap();
+    let build = || {
+        let transfer = Transfer::builder().from(source.clone()).to(target.clone()).versions(true);
+        transfer.journal(folder.path()).build().unwrap()
+    };
+    if let Some(bucket) = bucket {
+        let error = build().run().await.unwrap_err();
+        assert!(error.to_string().contains("enable versioning there"), "{what}: {error}");
+        bucket.enable_versioning().await.unwrap();
+    }
+    let versions: usize = ours.iter().map(|(_, versions)| versions.len()).sum();
+    for again in [false, true] {
+        let report = build().run().await.unwrap();
+        assert_eq!(report.status, Status::Complete, "{what}: {:?}", report.failures);
+        let (moved, there) = if again { (0, versions) } else { (versions, 0) };
+        assert_eq!((report.objects, report.unchanged), (moved as u64, there as u64), "{what}");
+        let theirs = histories(&target).await;
+        assert_eq!(sizes(&theirs), sizes(ours), "{what}");
+        assert!(theirs == *ours, "{what}: other bytes");
+        let manifest = report.manifest.unwrap();
+        let lines = ManifestReader::open(&manifest).unwrap().map(Result::unwrap);
+        assert_eq!(lines.filter(|line| line.version.is_some()).count(), versions, "{what}");
+        for depth in [Depth::Full, Depth::Quick] {
+            let found = verify(&manifest, &Location::from(target.clone()), depth).await.unwrap();
+            assert!(found.is_proven(), "{what}: {:?}", found.problems);
         }
     }
 }

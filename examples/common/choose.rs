@@ -82,6 +82,10 @@ pub(crate) struct Choose {
     /// Copy what is about to be replaced or deleted to this prefix of the destination.
     #[arg(long, value_name = "PREFIX")]
     backup_prefix: Option<String>,
+    /// Move every version of every key, the oldest first, delete markers included, to
+    /// a destination that keeps versions.
+    #[arg(long, conflicts_with_all = ["from_list", "delete", "backup_prefix"])]
+    versions: bool,
     /// Record the tree hash of each object in its metadata; reads each once more.
     #[arg(long)]
     record_digest: bool,
@@ -140,6 +144,7 @@ impl Choose {
         settings.max_delete = self.max_delete;
         settings.max_delete_percent = self.max_delete_percent;
         settings.backup_prefix.clone_from(&self.backup_prefix);
+        settings.versions = self.versions;
         settings.record_digest = self.record_digest;
         settings.max_transfer = self.max_transfer;
         settings.max_duration = self.max_duration;

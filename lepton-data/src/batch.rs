@@ -1,10 +1,9 @@
 //! One batch of deletes: each object asked for, deleted, and tried again until it is
 //! known what became of it.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use lepton_core::{
-    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, KeyPrefix, ListRequest, ObjectKey, ObjectMeta,
-    Result, Support, VersionId, decide,
+    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support, decide,
 };
 
 use crate::backup;
@@ -12,6 +11,7 @@ use crate::lanes::Lane;
 use crate::list::Side;
 use crate::retry::{attempts, note, wait};
 use crate::run::Run;
+use crate::versions;
 
 /// An object that only the destination has.
 #[derive(Debug)]
@@ -147,27 +147,13 @@ async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
     }
     let request = || DeleteRequest::new(there.key.clone());
     if settings.delete_versions && run.destination().versions().is_some() {
-        let versions = versions(run, &there.key).await?.into_iter().rev();
-        let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version)).collect();
+        // The oldest first. A version that is written from now on is not among them.
+        let versions = versions::listed(run, run.destination(), &there.key).await?.into_iter().rev();
+        let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version.meta.version)).collect();
         // Nothing is told to be deleted that nobody was asked to delete.
         return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
     }
     Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
-}
-
-/// Every version of an object, the newest first. One that is written from now on is
-/// not among them, and stays.
-async fn versions(run: &Run, key: &ObjectKey) -> Result<Vec<Option<VersionId>>> {
-    let store = run.destination().versions().ok_or_else(|| Error::unsupported("the store lists no versions"))?;
-    let prefix = KeyPrefix::new(key.as_bytes().to_vec());
-    attempts(run, true, || async {
-        // Keys come in order, so that this one comes before those that begin with it.
-        let pages = store.list_versions(ListRequest::new().prefix(prefix.clone()));
-        let all = pages.map_ok(|page| stream::iter(page).map(Ok)).try_flatten();
-        let ours = all.try_take_while(|version| std::future::ready(Ok(version.meta.key == *key)));
-        ours.map_ok(|version| version.meta.version).try_collect().await
-    })
-    .await
 }
 
 /// Whether the object is there as it was listed; `false` if it is gone.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use lepton_core::journal::Identity;
 use lepton_core::{Error, LEAF_SIZE, Location, Result, Sha256};
 
+use crate::compare::Compare;
 use crate::filter::Filter;
 use crate::mapping;
-use crate::options::TransferSettings;
+use crate::options::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
@@ -62,6 +63,9 @@ impl Options {
         if !settings.map.is_empty() {
             identity.insert("map".to_owned(), serde_json::json!(settings.map));
         }
+        if settings.versions {
+            identity.insert("versions".to_owned(), true.into());
+        }
         identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
         identity
     }
@@ -111,6 +115,41 @@ pub(crate) fn check_stores(source: &Location, destination: &Location) -> Result<
         let capabilities = side.storage().capabilities();
         if capabilities.retries {
             let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
+            return Err(Error::unsupported(message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what does not go with moving all versions, by name. `given` is what the
+/// builder was given beside the settings.
+pub(crate) fn check_versions(
+    settings: &TransferSettings,
+    given: [(&str, bool); 2],
+    source: &Location,
+    destination: &Location,
+) -> Result<()> {
+    let filters = &settings.filters;
+    let sized = filters.min_size.is_some() || filters.max_size.is_some();
+    let aged = filters.min_age.is_some() || filters.max_age.is_some();
+    let takes_all = matches!(settings.existing, Existing::Overwrite | Existing::IfDifferent);
+    let weak = matches!(settings.compare, Compare::Size | Compare::Time);
+    let others = [
+        ("delete", settings.delete, "a history has its own deletes; leave delete out"),
+        ("backup_prefix", settings.backup_prefix.is_some(), "nothing is replaced; leave backup_prefix out"),
+        ("existing", !takes_all, "set existing to overwrite or if-different: what is there is gone on from"),
+        ("compare", weak, "set compare to auto, etag, checksum or content: sizes and times do not tell versions apart"),
+        ("min_size and max_size", sized, "leave the sizes out, or filter by name"),
+        ("min_age and max_age", aged, "leave the ages out, or filter by name"),
+    ];
+    let given = given.map(|(name, is_given)| (name, is_given, "leave one of the two out"));
+    if let Some((name, _, hint)) = others.into_iter().chain(given).find(|(_, is_set, _)| *is_set) {
+        return Err(Error::invalid_input(format!("versions does not go with {name}: {hint}")));
+    }
+    for (side, place) in [("source", source), ("destination", destination)] {
+        if place.storage().versions().is_none() {
+            let url = place.storage().url();
+            let message = format!("versions: the {side} {url} does not list versions; leave versions out");
             return Err(Error::unsupported(message));
         }
     }

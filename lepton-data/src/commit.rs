@@ -3,14 +3,16 @@
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    CompleteOptions, Effect, Error, ErrorKind, GetOptions, HeadOptions, ObjectKey, ObjectMeta, PartReceipt,
-    Precondition, PutReceipt, Result, ServerCheck, TreeHasher, Upload, from_hex, md5, to_hex,
+    CompleteOptions, Effect, Error, ErrorKind, GetOptions, HeadOptions, ObjectMeta, PartReceipt, Precondition,
+    PutReceipt, Result, ServerCheck, TreeHasher, Upload, from_hex, md5, to_hex,
 };
 
 use crate::checksum::{PieceDigest, agrees};
+use crate::plan::Entry;
 use crate::read::is_source;
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::versions;
 
 /// What is at the destination, compared with what should be.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) fn may_be_ours(error: &Error) -> bool {
 /// Completes an upload of these parts. A lost answer is settled by reading back.
 pub(crate) async fn complete(
     run: &Run,
+    entry: &Entry,
     upload: &Upload,
     receipts: &[PartReceipt],
     digest: &PieceDigest,
@@ -53,7 +56,7 @@ pub(crate) async fn complete(
         if !gone && !may_be_ours(&error) {
             return Err(error);
         }
-        if let Found::Same(meta) = read_back(run, &upload.key, digest, etag.as_deref()).await? {
+        if let Found::Same(meta) = read_back(run, entry, digest, etag.as_deref()).await? {
             // The same bytes may have been there before, and the upload still is.
             attempts(run, true, || multipart.abort(upload)).await?;
             return Ok(receipt_of(meta));
@@ -73,15 +76,32 @@ pub(crate) async fn complete(
         .with_context("key", &upload.key))
 }
 
+/// What is at the destination; of a history, the version that it has got since.
+///
+/// # Errors
+/// `conflict` if the history is not the one that this version was to follow.
+pub(crate) async fn landed(run: &Run, entry: &Entry) -> Result<Option<ObjectMeta>> {
+    let mut options = HeadOptions::new();
+    if let Some(behind) = &entry.behind {
+        let Some(version) = versions::beside(run, run.destination(), &entry.target, behind).await? else {
+            return Ok(None);
+        };
+        if version.is_delete_marker {
+            return Err(versions::conflict(&entry.target, "somebody else deleted it"));
+        }
+        options = options.version(version.meta.version);
+    }
+    match attempts(run, true, || run.destination().head(&entry.target, options.clone())).await {
+        Ok(info) => Ok(Some(info.meta)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Compares the destination with what should be there: by its checksum or tag
 /// where they tell, else by reading it.
-pub(crate) async fn read_back(run: &Run, key: &ObjectKey, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
-    let head = attempts(run, true, || run.destination().head(key, HeadOptions::new())).await;
-    let meta = match head {
-        Ok(info) => info.meta,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Absent),
-        Err(error) => return Err(error),
-    };
+pub(crate) async fn read_back(run: &Run, entry: &Entry, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
+    let Some(meta) = landed(run, entry).await? else { return Ok(Found::Absent) };
     if meta.size != digest.len {
         return Ok(Found::Other(meta));
     }
@@ -89,14 +109,16 @@ pub(crate) async fn read_back(run: &Run, key: &ObjectKey, digest: &PieceDigest, 
     let verdict = if by_etag { Some(true) } else { meta.checksums.iter().find_map(|stored| agrees(digest, stored)) };
     let same = match verdict {
         Some(same) => same,
-        None => read_whole(run, &meta).await? == *digest.root.0.as_slice(),
+        None => read_whole(run, entry, &meta).await? == *digest.root.0.as_slice(),
     };
     Ok(if same { Found::Same(meta) } else { Found::Other(meta) })
 }
 
-async fn read_whole(run: &Run, meta: &ObjectMeta) -> Result<[u8; 32]> {
+async fn read_whole(run: &Run, entry: &Entry, meta: &ObjectMeta) -> Result<[u8; 32]> {
     attempts(run, true, || async {
-        let reply = run.destination().get(&meta.key, GetOptions::new().if_match(meta.etag.clone())).await?;
+        let version = meta.version.clone().filter(|_| entry.behind.is_some());
+        let options = GetOptions::new().if_match(meta.etag.clone()).version(version);
+        let reply = run.destination().get(&meta.key, options).await?;
         let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {
             hasher.update(&bytes);
             std::future::ready(Ok(hasher))

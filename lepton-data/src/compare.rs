@@ -70,6 +70,16 @@ pub(crate) enum Answer {
     Different(Basis),
 }
 
+impl Answer {
+    /// By what it is the same, if it is.
+    fn same(self) -> Option<Basis> {
+        match self {
+            Self::Same(basis) => Some(basis),
+            Self::Different(_) => None,
+        }
+    }
+}
+
 /// How the listings of two stores compare.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -193,6 +203,41 @@ pub(crate) async fn compare(run: &Run, entry: &Entry, there: &ObjectMeta) -> Res
     by_reading(run, &source, (&ours.meta, kept), (&theirs.meta, kept_there)).await
 }
 
+/// By what a version at the destination is the same as one of the source; `None` if it
+/// is another. Times say nothing of versions, so that what neither tags nor checksums
+/// tell is read.
+///
+/// # Errors
+/// As [`compare`].
+pub(crate) async fn same_version(run: &Run, ours: &ObjectMeta, theirs: &ObjectMeta) -> Result<Option<Basis>> {
+    if ours.size != theirs.size {
+        return Ok(None);
+    }
+    let compare = run.options.settings.compare;
+    if matches!(compare, Compare::Auto | Compare::Etag) {
+        let tags = ours.etag.as_ref().zip(theirs.etag.as_ref());
+        match tags.and_then(|(ours, theirs)| run.rules.by_tag(ours, theirs)) {
+            None if compare == Compare::Auto => {}
+            told => return Ok(told.and_then(Answer::same)),
+        }
+    }
+    let source = Source::new(run.source(), ours);
+    if compare == Compare::Content {
+        let (ours, theirs) = (read::digest(run, &source, None).await?, read_there(run, theirs, None).await?);
+        return Ok((ours.root == theirs.root).then_some(Basis::Content));
+    }
+    let ours = attempts(run, true, || source.head()).await?;
+    let there = Source::new(run.destination(), theirs);
+    let theirs = attempts(run, true, || there.head()).await.map_err(not_the_source)?;
+    let (kept, kept_there) = (statements(&ours), statements(&theirs));
+    let mut pinned = theirs.meta;
+    pinned.version = there.pin.version;
+    if let Some(same) = states_same(&kept, &kept_there) {
+        return Ok(same.then_some(Basis::Checksum));
+    }
+    Ok(by_reading(run, &source, (&ours.meta, kept), (&pinned, kept_there)).await?.same())
+}
+
 fn answer(same: bool, basis: Basis) -> Answer {
     if same { Answer::Same(basis) } else { Answer::Different(basis) }
 }
@@ -265,10 +310,12 @@ async fn by_reading(run: &Run, source: &Source, ours: Stated<'_>, theirs: Stated
 async fn read_there(run: &Run, there: &ObjectMeta, extra: Option<Crc>) -> Result<PieceDigest> {
     let _slot = run.pool.enter(run.lane(there.size), there.size).await?;
     let source = Source::new(run.destination(), there);
-    read::digest(run, &source, extra).await.map_err(|error| {
-        // Read as a source is, but it is not the source.
-        if read::is_source(&error) { error.with_context("side", "destination") } else { error }
-    })
+    read::digest(run, &source, extra).await.map_err(not_the_source)
+}
+
+/// The error of something that was read as a source is, but is not the source.
+fn not_the_source(error: lepton_core::Error) -> lepton_core::Error {
+    if read::is_source(&error) { error.with_context("side", "destination") } else { error }
 }
 
 #[cfg(test)]

@@ -160,14 +160,14 @@ fn is_newer_there(run: &Run, entry: &Entry, there: &ObjectMeta) -> bool {
 }
 
 /// The condition that nobody writes the object in between, where it can be had.
-fn if_absent(run: &Run, layout: Layout) -> Precondition {
+pub(crate) fn if_absent(run: &Run, layout: Layout) -> Precondition {
     let target = run.target();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_absent };
     if support.is_available() { Precondition::IfAbsent } else { Precondition::None }
 }
 
 /// The condition that what is replaced is what was compared, where it can be had.
-fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Precondition {
+pub(crate) fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Precondition {
     let target = run.target();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_match };
     match &there.etag {
@@ -181,5 +181,5 @@ fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Precondition {
 async fn is_ours(run: &Run, entry: &Entry) -> Result<bool> {
     let source = Source::new(run.source(), &entry.source);
     let digest = read::digest(run, &source, None).await?;
-    Ok(matches!(read_back(run, &entry.target, &digest, None).await?, Found::Same(_)))
+    Ok(matches!(read_back(run, entry, &digest, None).await?, Found::Same(_)))
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::backup;
 use crate::compare::Answer;
+use crate::histories::{self, Held};
 use crate::keys;
 use crate::list;
 use crate::manifest::ManifestEntry;
@@ -18,7 +19,7 @@ use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
 use crate::plan::{Entry, Names, There};
 use crate::preview::{Planned, PlannedAction};
-use crate::resume::{Note, OpenUpload, Resumed};
+use crate::resume::{Note, OpenUpload, Recorded, Resumed};
 use crate::run::Run;
 use crate::saved;
 
@@ -50,6 +51,7 @@ pub(crate) struct Feed {
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
     kept: BTreeSet<ObjectKey>,
+    histories: BTreeMap<ObjectKey, Recorded>,
 }
 
 impl Feed {
@@ -65,6 +67,7 @@ impl Feed {
             started: resumed.started,
             uploads: resumed.uploads,
             kept: resumed.kept,
+            histories: resumed.histories,
         }
     }
 
@@ -104,6 +107,11 @@ impl Feed {
                 None
             }
             Found::Named(key) if self.beyond.remove(&mapping.place(&key)) => None,
+            Found::History(held) if self.beyond.remove(&mapping.place(&held.key)) => None,
+            Found::History(held) => {
+                let taken = run.filter.takes_name(mapping.name(&held.key).as_bytes());
+                taken.then(|| self.history(held))
+            }
             Found::Named(key) => {
                 let taken = run.filter.takes_name(mapping.name(&key).as_bytes());
                 taken.then(|| self.named(key, true))
@@ -162,6 +170,15 @@ impl Feed {
         next
     }
 
+    /// A key with all its versions. Those that an earlier run moved are counted.
+    fn history(&mut self, held: Held) -> Next {
+        let recorded = self.histories.get(&held.key).copied().unwrap_or_default();
+        let counters = &self.run.counters;
+        counters.add(|c| &c.listed_objects, held.versions.saturating_sub(recorded.versions));
+        counters.add(|c| &c.listed_bytes, held.bytes.saturating_sub(recorded.bytes));
+        self.object(ObjectMeta::new(held.key, held.bytes), There::Unknown, true)
+    }
+
     fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
         let key = source.key.clone();
         let place = self.run.mapping.place(&key);
@@ -177,7 +194,8 @@ impl Feed {
         }
         let maybe_written = self.started.as_ref().is_some_and(|started| place <= *started);
         let kept = self.kept.remove(&key);
-        let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written, kept };
+        let recorded = self.histories.remove(&key).unwrap_or_default().versions;
+        let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written, kept, recorded };
         match self.at_a_glance(&entry, &earlier) {
             Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, place: listed },
             None => Next::Object { entry, earlier, place: listed },
@@ -241,12 +259,17 @@ enum Origin {
     Listings(Merge),
     Plan { batches: saved::Batches, batch: VecDeque<Planned>, ended: bool },
     Keys { batches: keys::Batches, batch: VecDeque<ObjectKey>, ended: bool },
+    Histories { batches: histories::Batches, batch: VecDeque<Held>, ended: bool },
 }
 
 impl Origin {
     /// Begins behind the place `after`.
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         match (&run.options.plan, &run.options.keys) {
+            _ if run.options.settings.versions => {
+                let batches = histories::start(run, after);
+                Self::Histories { batches, batch: VecDeque::new(), ended: false }
+            }
             (None, None) => Self::Listings(Merge::start(run, after)),
             (Some(file), _) => {
                 let batches = saved::start(run, file.clone(), after);
@@ -273,6 +296,10 @@ impl Origin {
                 refill(batches, batch, ended).await?;
                 Ok(batch.pop_front().map(Found::Named))
             }
+            Self::Histories { batches, batch, ended } => {
+                refill(batches, batch, ended).await?;
+                Ok(batch.pop_front().map(Found::History))
+            }
         }
     }
 
@@ -282,6 +309,7 @@ impl Origin {
             Self::Listings(merge) => merge.ahead().map(|key| mapping.place(key)),
             Self::Plan { batch, .. } => batch.back().map(|planned| planned.place(mapping)),
             Self::Keys { batch, .. } => batch.back().map(|key| mapping.place(key)),
+            Self::Histories { batch, .. } => batch.back().map(|held| mapping.place(&held.key)),
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) async fn copy(
 
 /// What is at the destination, if it has the bytes of the source.
 async fn found(run: &Run, entry: &Entry, digest: &PieceDigest) -> Result<Option<(PutReceipt, Basis)>> {
-    Ok(match read_back(run, &entry.target, digest, None).await? {
+    Ok(match read_back(run, entry, digest, None).await? {
         Found::Same(meta) => Some((receipt_of(meta), Basis::Content)),
         Found::Absent | Found::Other(_) => None,
     })

@@ -58,6 +58,17 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Which of the versions of a key a line is of, where all were moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct VersionNumber {
+    /// From 1, the oldest, as the source listed them.
+    pub number: u64,
+    /// How many there were.
+    pub of: u64,
+}
+
 /// An object as the manifest has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +133,13 @@ pub struct ManifestEntry {
     /// time the version that was listed had been copied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub superseded: bool,
+    /// Which version of its key it is, where all versions were moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<VersionNumber>,
+    /// It is a version that says that the object was deleted. Without `version` the
+    /// destination made none, because there was nothing to delete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_marker: bool,
 }
 
 impl ManifestEntry {
@@ -146,7 +164,14 @@ impl ManifestEntry {
             check: ServerCheck::None,
             lost: Vec::new(),
             superseded: false,
+            history: None,
+            delete_marker: false,
         }
+    }
+
+    /// The line of a version, or of a delete marker, that the destination had already.
+    pub(crate) fn of_history(self, history: VersionNumber, delete_marker: bool) -> Self {
+        Self { history: Some(history), delete_marker, ..self }
     }
 
     /// The line of an object that the destination copied by itself.
@@ -191,6 +216,13 @@ impl ManifestEntry {
     /// the roots of the parts give the root of the object, and are as many as size
     /// and part size say.
     pub fn is_consistent(&self) -> bool {
+        if self.history.is_some_and(|history| history.number == 0 || history.number > history.of) {
+            return false;
+        }
+        if self.delete_marker {
+            let nothing = self.size == 0 && self.sha256_tree.is_none() && self.server_copy.is_none();
+            return nothing && self.history.is_some() && self.parts.is_empty() && self.crc64nvme.is_none();
+        }
         let Some(root) = self.sha256_tree else {
             let said = self.unchanged.is_some() != self.server_copy.is_some();
             return said && self.parts.is_empty() && self.crc64nvme.is_none();
@@ -314,6 +346,30 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<Vec<ManifestEntry>> {
         ManifestReader::new(bytes)?.collect()
+    }
+
+    #[test]
+    fn lines_of_a_history_are_of_one_piece() {
+        let consistent = |line: &str| serde_json::from_str::<ManifestEntry>(line).unwrap().is_consistent();
+        let digest = format!(r#""sha256_tree":"{}","crc64nvme":"0000000000000000""#, "00".repeat(32));
+        for (line, right) in [
+            (r#"{"key":"a","size":0,"history":{"number":1,"of":2},"delete_marker":true}"#.to_owned(), true),
+            (
+                r#"{"key":"a","size":0,"unchanged":"size","history":{"number":2,"of":2},"delete_marker":true}"#.into(),
+                true,
+            ),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":1,"of":1}}}}"#), true),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":0,"of":1}}}}"#), false),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":2,"of":1}}}}"#), false),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":1,"of":1}},"delete_marker":true}}"#), false),
+            (r#"{"key":"a","size":1,"history":{"number":1,"of":1},"delete_marker":true}"#.into(), false),
+            (r#"{"key":"a","size":0,"delete_marker":true}"#.into(), false),
+            (r#"{"key":"a","size":0,"history":{"number":1,"of":1}}"#.into(), false),
+        ] {
+            assert_eq!(consistent(&line), right, "{line}");
+        }
+        let unknown = r#"{"key":"a","size":0,"history":{"number":1,"of":1,"at":1},"delete_marker":true}"#;
+        assert!(serde_json::from_str::<ManifestEntry>(unknown).is_err());
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
+use crate::histories::Held;
 use crate::list::{self, Page, Pages, Side};
 use crate::mapping::Mapping;
 use crate::placing;
@@ -23,6 +24,8 @@ pub(crate) enum Found {
     Source(ObjectMeta, There, Option<PlannedAction>),
     /// A key of the source that a list names; nobody has looked yet.
     Named(ObjectKey),
+    /// A key of the source with all its versions.
+    History(Held),
     /// An object that only the destination has.
     Extra(ObjectMeta),
 }

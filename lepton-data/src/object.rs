@@ -11,6 +11,7 @@ use crate::backup;
 use crate::checksum::{check_source, combine, extra_crc};
 use crate::commit;
 use crate::diff::{Reason, Verdict, decide, look};
+use crate::history;
 use crate::manifest::ManifestEntry;
 use crate::plan::{Entry, Layout, Pin, There};
 use crate::read::{self, Source, is_source, side};
@@ -29,12 +30,18 @@ pub(crate) struct Earlier {
     pub(crate) maybe_written: bool,
     /// It has kept what the object replaces.
     pub(crate) kept: bool,
+    /// Of the versions of a key, how many it has finished.
+    pub(crate) recorded: u64,
 }
 
 /// How an object ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done(Box<ManifestEntry>),
+    /// The destination has the key's history; so many bytes of it were brought now.
+    History {
+        bytes: u64,
+    },
     /// The destination has the same.
     Unchanged(Box<ManifestEntry>),
     Skipped,
@@ -54,7 +61,7 @@ impl Outcome {
             Self::Skipped => Some("skipped"),
             Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
             Self::Failed(_) => Some("failed"),
-            Self::LeftOut | Self::Extra(_) => None,
+            Self::History { .. } | Self::LeftOut | Self::Extra(_) => None,
         }
     }
 }
@@ -62,6 +69,9 @@ impl Outcome {
 /// Moves one object. When its source changes, its upload vanishes or its bytes
 /// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
+    if run.options.settings.versions {
+        return history::history(&run, &entry, earlier).await;
+    }
     if !entry.known {
         match find(&run, &mut entry).await {
             Ok(true) => {}
@@ -110,7 +120,7 @@ async fn at_source(run: &Run, key: &ObjectKey) -> Result<ObjectInfo> {
 
 /// Whether the object may come out right from its start: its source changed, its
 /// upload vanished, or bytes of the source went wrong on their way.
-fn may_begin_again(error: &Error) -> bool {
+pub(crate) fn may_begin_again(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::SourceChanged | ErrorKind::UploadNotFound => true,
         ErrorKind::ChecksumMismatch => is_source(error),
@@ -151,16 +161,26 @@ async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Resul
         run.log.note_durably(&Note::Kept { key: entry.source.key.clone() }).await?;
         earlier.kept = true;
     }
-    let mut line = match by_the_store(run, entry, layout, &precondition, earlier).await? {
-        Some(copied) => ManifestEntry::copied(entry, copied, reason),
-        None => {
-            let (sent, roots) = through_here(run, entry, layout, &precondition, earlier).await?;
-            manifest_line(entry, layout, sent, &roots, reason)
-        }
-    };
+    let mut line = bring(run, entry, layout, reason, &precondition, earlier).await?;
     line.superseded = is_superseded(run, entry).await;
     run.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
+}
+
+/// Brings the object to the destination under this condition; gives its line.
+pub(crate) async fn bring(
+    run: &Arc<Run>,
+    entry: &Entry,
+    layout: Layout,
+    reason: Reason,
+    precondition: &Precondition,
+    earlier: &mut Earlier,
+) -> Result<ManifestEntry> {
+    if let Some(copied) = by_the_store(run, entry, layout, precondition, earlier).await? {
+        return Ok(ManifestEntry::copied(entry, copied, reason));
+    }
+    let (sent, roots) = through_here(run, entry, layout, precondition, earlier).await?;
+    Ok(manifest_line(entry, layout, sent, &roots, reason))
 }
 
 /// Has the store copy the object by itself, unless an earlier run has sent parts of
@@ -253,7 +273,7 @@ async fn in_parts(
     };
     run.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
-    match commit::complete(run, &upload, &receipts, &digest, precondition).await {
+    match commit::complete(run, entry, &upload, &receipts, &digest, precondition).await {
         Ok(receipt) => Ok((Sent { digest, receipt, source_check, lost }, parts)),
         Err(error) => Err(abandon(run, entry, &upload, error).await),
     }
@@ -334,5 +354,7 @@ fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts, reaso
         check: sent.receipt.check,
         lost: sent.lost,
         superseded: false,
+        history: None,
+        delete_marker: false,
     }
 }

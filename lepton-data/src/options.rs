@@ -7,7 +7,7 @@ use std::time::Duration;
 use lepton_core::{Error, LEAF_SIZE, Location, MemoryBudget, Result, SharedEnv, SystemEnv};
 use serde::{Deserialize, Serialize};
 
-use crate::checked::{Options, check_settings, check_stores};
+use crate::checked::{Options, check_settings, check_stores, check_versions};
 use crate::compare::Compare;
 use crate::filter::Filters;
 use crate::mapping::PrefixMap;
@@ -113,6 +113,13 @@ pub struct TransferSettings {
     /// part of the transfer, and is never replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_prefix: Option<String>,
+    /// Move every version of every key, the oldest first, delete markers included, so
+    /// that the destination has of each key the history that the source has. Both
+    /// sides must list versions, and the destination must make them. What the
+    /// destination has of a key already must be the beginning of the source's
+    /// history, else the key fails and nothing of it is written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub versions: bool,
     /// Where the destination can read the source by itself, with its credentials, let
     /// it copy: no byte passes through here, and the manifest has no digest of the
     /// object but says by what the stores state the copy is right. What the store
@@ -161,6 +168,7 @@ impl Default for TransferSettings {
             max_delete: None,
             max_delete_percent: 10,
             backup_prefix: None,
+            versions: false,
             server_copy: true,
             record_digest: false,
             max_transfer: None,
@@ -293,6 +301,8 @@ impl TransferBuilder {
         max_delete_percent: u8,
         /// Before an object at the destination is replaced or deleted, copy it there.
         backup_prefix: Option<String>,
+        /// Move every version of every key, the oldest first.
+        versions: bool,
         /// Where the destination can read the source by itself, let it copy.
         server_copy: bool,
         /// Record the tree hash of each object in its user metadata.
@@ -326,6 +336,10 @@ impl TransferBuilder {
         check_stores(&source, &destination)?;
         if self.keys.is_some() && (self.settings.delete || self.plan.is_some()) {
             return Err(Error::invalid_input("a list of keys goes neither with delete nor with a saved plan"));
+        }
+        if self.settings.versions {
+            let given = [("a list of keys", self.keys.is_some()), ("a saved plan", self.plan.is_some())];
+            check_versions(&self.settings, given, &source, &destination)?;
         }
         Ok(Transfer {
             options: Options {

@@ -1,5 +1,6 @@
 //! What is to be done with each object: names, parts, refusals.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ pub(crate) enum There {
     Present(Box<ObjectMeta>),
 }
 
+/// Names of versions of one key.
+pub(crate) type Ids = BTreeSet<Option<VersionId>>;
+
 /// One source object, the name it gets, and what is there already.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -33,6 +37,9 @@ pub(crate) struct Entry {
     pub(crate) known: bool,
     /// Why a saved plan has it copied: then nothing is compared again.
     pub(crate) planned: Option<Reason>,
+    /// Of a version in a history: the versions of the key that the destination has
+    /// before this one. What is there beside them is what was written.
+    pub(crate) behind: Option<Arc<Ids>>,
 }
 
 impl Entry {
@@ -135,7 +142,7 @@ impl Names {
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
         let target = self.mapping.target(&self.mapping.place(&source.key));
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
-        (Entry { source, target, there, known: true, planned: None }, verdict)
+        (Entry { source, target, there, known: true, planned: None, behind: None }, verdict)
     }
 
     fn beside(&mut self, target: &ObjectKey) -> Result<()> {

@@ -97,6 +97,10 @@ impl Transfer {
     /// # Errors
     /// The stream ends with the first error of a listing or of the destination.
     pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
+        if self.options.settings.versions {
+            let message = "versions does not go with a plan or a dry run: leave one of the two out";
+            return stream::once(future::err(Error::invalid_input(message))).boxed();
+        }
         let run = match Run::planning(self.options.clone(), Arc::clone(&self.env)) {
             Ok(run) => Arc::new(run),
             Err(error) => return stream::once(future::err(error)).boxed(),

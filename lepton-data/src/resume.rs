@@ -87,6 +87,13 @@ pub(crate) struct OpenUpload {
     pub(crate) completing: bool,
 }
 
+/// How much of a history is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) versions: u64,
+    pub(crate) bytes: u64,
+}
+
 /// What earlier runs left.
 #[derive(Debug, Default)]
 pub(crate) struct Resumed {
@@ -102,6 +109,8 @@ pub(crate) struct Resumed {
     pub(crate) uploads: BTreeMap<ObjectKey, OpenUpload>,
     /// Objects not done yet of which what they replace is kept.
     pub(crate) kept: BTreeSet<ObjectKey>,
+    /// Keys of which some versions are done and not all.
+    pub(crate) histories: BTreeMap<ObjectKey, Recorded>,
     pub(crate) foreign: BTreeSet<String>,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
@@ -142,10 +151,8 @@ impl Resumed {
 
     fn done(&mut self, entry: &ManifestEntry) {
         let key = entry.source_key();
-        self.failed.remove(key);
         self.uploads.remove(key);
-        self.kept.remove(key);
-        self.settle(key);
+        self.recorded(entry);
         if entry.unchanged.is_some() {
             self.unchanged += 1;
             self.unchanged_bytes += entry.size;
@@ -157,6 +164,23 @@ impl Resumed {
         self.server_copies += u64::from(entry.server_copy.is_some());
         self.metadata_lost += u64::from(!entry.lost.is_empty());
         self.superseded += u64::from(entry.superseded);
+    }
+
+    /// A key is settled with its line; of a history, with the last one.
+    fn recorded(&mut self, entry: &ManifestEntry) {
+        let key = entry.source_key();
+        if let Some(history) = entry.history
+            && history.number < history.of
+        {
+            let recorded = self.histories.entry(key.clone()).or_default();
+            recorded.versions += 1;
+            recorded.bytes += entry.size;
+            return;
+        }
+        self.histories.remove(key);
+        self.failed.remove(key);
+        self.kept.remove(key);
+        self.settle(key);
     }
 
     fn settle(&mut self, key: &ObjectKey) {

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    CompleteOptions, CopyOptions, CopySource, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, PartReceipt, PartSpec,
-    Precondition, PutReceipt, Result, ServerCopy, Upload,
+    CompleteOptions, CopyOptions, CopySource, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectMeta,
+    PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
 };
 
-use crate::commit::{composite_etag, receipt_of};
-use crate::compare::{Basis, statements, states_same};
+use crate::commit::{composite_etag, landed, receipt_of};
+use crate::compare::{Basis, same_version, statements, states_same};
 use crate::here::{self, Read};
 use crate::lanes::Slot;
 use crate::object::begin;
@@ -25,6 +25,7 @@ use crate::reconcile::abort;
 use crate::resume::Note;
 use crate::retry::{attempts, attempts_in};
 use crate::run::Run;
+use crate::versions::conflict;
 
 /// The bytes of one part of a copy that is too large for one request.
 const PART: u64 = 1 << 30;
@@ -63,7 +64,11 @@ pub(crate) async fn copy(
         Ok(receipt) => receipt,
         Err(error) => return refused(run, entry, error),
     };
-    match verified(run, entry, &receipt, answered).await? {
+    let basis = match verified(run, entry, &receipt, answered).await? {
+        None if entry.behind.is_some() => Some(read_back(run, entry, &receipt).await?),
+        basis => basis,
+    };
+    match basis {
         Some(basis) => {
             slot.done(0);
             run.counters.add(|c| &c.server_copies, 1);
@@ -75,6 +80,21 @@ pub(crate) async fn copy(
             refused(run, entry, Error::new(ErrorKind::ChecksumMismatch, message))
         }
     }
+}
+
+/// By what a copy is right that nothing is stated of. Of a history it has become a
+/// version, so that it cannot be made again.
+async fn read_back(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Basis> {
+    let mut theirs = ObjectMeta::new(entry.target.clone(), entry.source.size);
+    (theirs.etag, theirs.version) = (receipt.etag.clone(), receipt.version.clone());
+    same_version(run, &entry.source, &theirs).await?.ok_or_else(|| {
+        let message = "the version that the destination copied is not the source's; delete that version there";
+        let error = Error::new(ErrorKind::ChecksumMismatch, message).with_context("key", &entry.target);
+        match &receipt.version {
+            Some(version) => error.with_context("version", version),
+            None => error,
+        }
+    })
 }
 
 /// What becomes of an object that the store did not copy: it is read and sent,
@@ -114,7 +134,8 @@ async fn whole(
     entry: &Entry,
     condition: &Precondition,
 ) -> Result<(PutReceipt, bool)> {
-    let idempotent = *condition == Precondition::None;
+    // Of a history, what is done twice makes two versions.
+    let idempotent = *condition == Precondition::None && entry.behind.is_none();
     let options = CopyOptions::new().precondition(condition.clone());
     let copy = || copier.copy(source_of(run, entry), &entry.target, options.clone());
     let copied = attempts_in(run, slot, idempotent, copy).await;
@@ -128,10 +149,10 @@ async fn whole(
 
 /// What is at the destination, if it has the size of the source.
 async fn found(run: &Run, entry: &Entry) -> Result<Option<PutReceipt>> {
-    match attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await {
-        Ok(info) => Ok((info.meta.size == entry.source.size).then(|| receipt_of(info.meta))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    match landed(run, entry).await? {
+        Some(meta) if meta.size == entry.source.size => Ok(Some(receipt_of(meta))),
+        Some(_) if entry.behind.is_some() => Err(conflict(&entry.target, "somebody else wrote it")),
+        _ => Ok(None),
     }
 }
 
@@ -206,7 +227,9 @@ async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt, answered: bool
     }
     let source = Source::new(run.source(), &entry.source);
     let ours = attempts(run, true, || source.head()).await?;
-    let theirs = attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await?;
+    let version = receipt.version.clone().filter(|_| entry.behind.is_some());
+    let options = HeadOptions::new().version(version);
+    let theirs = attempts(run, true, || run.destination().head(&entry.target, options.clone())).await?;
     let same = |ours: &ObjectInfo, theirs: &ObjectInfo| states_same(&statements(ours), &statements(theirs));
     Ok(match same(&ours, &theirs) {
         Some(true) => Some(Basis::Checksum),

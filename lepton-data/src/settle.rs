@@ -115,6 +115,11 @@ impl Ledger {
                 self.superseded += u64::from(line.superseded);
                 self.replaced += u64::from(line.replaced());
             }
+            Outcome::History { bytes } => {
+                if let Some(took) = took.filter(|_| bytes > 0) {
+                    self.slowest.take(key, bytes, took);
+                }
+            }
             Outcome::Unchanged(line) => {
                 self.run.counters.add(|c| &c.unchanged_objects, 1);
                 self.run.counters.add(|c| &c.unchanged_bytes, line.size);
@@ -235,7 +240,7 @@ impl Ledger {
             parts: progress.parts,
             retries: progress.retries,
             throttled: progress.lanes.throttled(),
-            metadata_lost: self.metadata_lost,
+            metadata_lost: self.metadata_lost + get(&counters.metadata_lost),
             superseded: self.superseded,
             foreign_uploads: self.run.foreign_uploads(),
             elapsed: progress.elapsed,

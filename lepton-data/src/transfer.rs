@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::{Journal, Replay};
-use lepton_core::{EnvExt as _, ErrorKind, ListRequest, Result, SharedEnv, Task};
+use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv, Task};
 
 use crate::begin::{Ready, Waiting};
 use crate::checked::Options;
@@ -160,10 +160,23 @@ async fn preflight(run: &Run) -> Result<()> {
     });
     match first.await {
         // Those who may only write may not list; writing will tell.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        Err(error) => Err(error.with_context("side", "destination")),
-        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(error.with_context("side", "destination")),
+        Ok(_) => {}
     }
+    if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
+}
+
+/// What is moved as versions must become versions.
+async fn makes_versions(run: &Run) -> Result<()> {
+    let Some(versions) = run.destination().versions() else { return Ok(()) };
+    let enabled = attempts(run, true, || versions.enabled()).await;
+    if enabled.map_err(|error| error.with_context("side", "destination"))? {
+        return Ok(());
+    }
+    let url = run.destination().url();
+    let message = format!("versions: the destination {url} keeps no versions; enable versioning there, then run again");
+    Err(Error::unsupported(message))
 }
 
 /// How the objects came to their end.

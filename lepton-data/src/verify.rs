@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    ChecksumAlgorithm, ChecksumScope, EnvExt as _, Error, ErrorKind, GetOptions, HeadOptions, Location, ObjectKey,
-    Result, Retry, SharedEnv, SharedStorage, SystemEnv, TreeHasher, from_hex,
+    ChecksumAlgorithm, ChecksumScope, EnvExt as _, Error, ErrorKind, GetOptions, HeadOptions, KeyPrefix, ListRequest,
+    Location, ObjectKey, Result, Retry, SharedEnv, SharedStorage, SystemEnv, TreeHasher, VersionId, from_hex,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ pub async fn verify(manifest: &Path, destination: &Location, depth: Depth) -> Re
         for entry in batch {
             found.objects += 1;
             found.bytes += entry.size;
-            found.without_digest += u64::from(entry.sha256_tree.is_none());
+            found.without_digest += u64::from(entry.sha256_tree.is_none() && !entry.delete_marker);
             for unit in Unit::of(Arc::new(entry), depth) {
                 while running.len() >= CONCURRENCY {
                     take(&mut found, running.next().await)?;
@@ -157,8 +157,18 @@ impl Unit {
         start..start.saturating_add(self.entry.part_size).min(self.entry.size)
     }
 
-    fn wrong(&self, what: impl Into<String>) -> Verdict {
-        Verdict::Wrong(Problem { key: self.entry.key.clone(), what: what.into() })
+    /// The version that the entry is of, where all versions of a key were moved: each
+    /// is looked at by its name.
+    fn version(&self) -> Option<VersionId> {
+        self.entry.version.clone().filter(|_| self.entry.history.is_some())
+    }
+
+    fn wrong(&self, what: impl std::fmt::Display) -> Verdict {
+        let what = match self.version() {
+            Some(version) => format!("version {version}: {what}"),
+            None => what.to_string(),
+        };
+        Verdict::Wrong(Problem { key: self.entry.key.clone(), what })
     }
 }
 
@@ -172,6 +182,7 @@ impl Checker {
     async fn check(&self, unit: Unit) -> Result<Verdict> {
         for attempt in 1.. {
             let checked = match self.depth {
+                _ if unit.entry.delete_marker => self.marker(&unit).await,
                 Depth::Full if unit.entry.sha256_tree.is_some() => self.read(&unit).await,
                 _ => self.look(&unit).await,
             };
@@ -192,7 +203,7 @@ impl Checker {
 
     async fn read(&self, unit: &Unit) -> Result<Verdict> {
         let entry = &unit.entry;
-        let mut options = GetOptions::new();
+        let mut options = GetOptions::new().version(unit.version());
         if !entry.parts.is_empty() {
             options = options.range(unit.range());
         }
@@ -220,9 +231,33 @@ impl Checker {
         })
     }
 
+    /// A delete marker has no bytes; whether it is there, the listing of versions tells.
+    /// Of one that the destination did not make there is nothing to look at.
+    async fn marker(&self, unit: &Unit) -> Result<Verdict> {
+        let Some(version) = unit.version() else { return Ok(Verdict::Right) };
+        let Some(store) = self.storage.versions() else {
+            return Ok(unit.wrong("the store does not list versions, so that the delete marker cannot be looked at"));
+        };
+        let key = &unit.entry.key;
+        let request = ListRequest::new().prefix(KeyPrefix::new(key.as_bytes().to_vec()));
+        let mut pages = store.list_versions(request);
+        while let Some(page) = pages.try_next().await? {
+            let found =
+                page.iter().find(|found| found.meta.key == *key && found.meta.version.as_ref() == Some(&version));
+            match found {
+                Some(found) if found.is_delete_marker => return Ok(Verdict::Right),
+                Some(_) => return Ok(unit.wrong("it is no delete marker")),
+                // Keys come in order, so that this one comes before those that begin with it.
+                None if page.iter().any(|found| found.meta.key != *key) => break,
+                None => {}
+            }
+        }
+        Ok(unit.wrong("the delete marker is missing"))
+    }
+
     async fn look(&self, unit: &Unit) -> Result<Verdict> {
         let entry = &unit.entry;
-        let meta = self.storage.head(&entry.key, HeadOptions::new()).await?.meta;
+        let meta = self.storage.head(&entry.key, HeadOptions::new().version(unit.version())).await?.meta;
         if meta.size != entry.size {
             return Ok(unit.wrong(format!("the object has {} bytes instead of {}", meta.size, entry.size)));
         }

@@ -38,7 +38,8 @@ pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;
 pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
     let slot = run.pool.enter(Lane::Small, entry.source.size).await?;
     let source = Source::new(run.source(), &entry.source);
-    let idempotent = *precondition == Precondition::None;
+    // Of a history, what is done twice makes two versions.
+    let idempotent = *precondition == Precondition::None && entry.behind.is_none();
     for attempt in 1.. {
         let error = match attempts_in(run, &slot, idempotent, || put(run, entry, &source, precondition)).await {
             Ok(sent) => {
@@ -49,7 +50,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
             Err(error) => return Err(error),
         };
         let digest = read::digest(run, &source, None).await?;
-        match read_back(run, &entry.target, &digest, None).await? {
+        match read_back(run, entry, &digest, None).await? {
             Found::Same(meta) => {
                 let (_, lost) = describe(run, &source).await?;
                 let receipt = receipt_of(meta);
@@ -57,7 +58,7 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
             }
             // It is refused, and what is there is not ours.
             _ if error.effect() != Effect::Unknown => return Err(error),
-            Found::Other(meta) if !is_replaced(&meta, precondition) => {
+            Found::Other(meta) if entry.behind.is_some() || !is_replaced(&meta, precondition) => {
                 return Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
                     .with_context("key", &entry.target)
                     .with_source(error));

@@ -10,8 +10,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
     ErrorKind, GetOptions, GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo,
-    ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry, ServerCopy, Signer,
-    Storage, Upload, UploadInfo, Versions,
+    ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry,
+    ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 use tokio::sync::Notify;
 
@@ -46,6 +46,8 @@ pub struct Faulty {
     capabilities: Capabilities,
     copies: bool,
     silent: bool,
+    apart: bool,
+    suspended: bool,
     death: Arc<Notify>,
 }
 
@@ -59,6 +61,8 @@ impl Faulty {
             capabilities: inner.capabilities().clone(),
             copies: false,
             silent: false,
+            apart: false,
+            suspended: false,
             death: Arc::default(),
         }
     }
@@ -77,6 +81,18 @@ impl Faulty {
     /// The same store, which states no checksums.
     pub fn silent(mut self) -> Self {
         self.silent = true;
+        self
+    }
+
+    /// The same store, which lists delete markers behind the other versions of a page.
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
+    /// The same store, which makes no versions at the moment.
+    pub fn suspended(mut self) -> Self {
+        self.suspended = true;
         self
     }
 
@@ -269,8 +285,32 @@ impl Storage for Faulty {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        None
+        self.inner.versions().is_some().then_some(self)
     }
+}
+
+#[async_trait]
+impl Versions for Faulty {
+    fn list_versions(&self, request: ListRequest) -> VersionStream {
+        let (this, key) = (self.clone(), ObjectKey::new("-").unwrap());
+        let pages = Versions::list_versions(&self.inner, request);
+        let pages: VersionStream = if self.apart { Box::pin(pages.map_ok(apart)) } else { pages };
+        Box::pin(pages.then(move |page| {
+            let (this, key) = (this.clone(), key.clone());
+            async move { this.under("list_versions", &key, async { page }).await }
+        }))
+    }
+
+    async fn enabled(&self) -> Result<bool> {
+        Ok(!self.suspended)
+    }
+}
+
+/// The versions of a page, and behind them its delete markers.
+fn apart(page: Vec<ObjectVersion>) -> Vec<ObjectVersion> {
+    let (markers, mut others): (Vec<_>, Vec<_>) = page.into_iter().partition(|version| version.is_delete_marker);
+    others.extend(markers);
+    others
 }
 
 #[async_trait]

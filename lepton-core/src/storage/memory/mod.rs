@@ -112,7 +112,8 @@ impl MemoryStorage {
             matches(wanted, found)?;
         }
         match (self.versioned(), version) {
-            (true, None) if found.is_some() => {
+            // As S3 stores do, also behind another marker.
+            (true, None) if bucket.objects.contains_key(key) => {
                 bucket.commit(key, None, now, true);
             }
             (true, None) => {}
