@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::measure::{Row, Sample};
-use super::set::Set;
+use super::set::{Set, Way};
 use super::tools::{Tool, Tools};
 use crate::process::{machine, root};
 
@@ -30,9 +30,12 @@ pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Re
         let case = case.strip_prefix(set.title).unwrap_or(case).trim_start_matches(", ");
         writeln!(text, "| {case} | {} | {} |", row.tool, cells(row, set.is_small()))?;
     }
-    text.push_str("\nThe options, as in the first case of each program:\n\n```console\n");
+    // Where a server is far in the last case, that is the one with options of its own.
+    let which = if set.way == Way::Far { "last" } else { "first" };
+    writeln!(text, "\nThe options, as in the {which} case of each program:\n\n```console")?;
     for tool in ran {
-        let row = rows.iter().find(|row| row.tool == tool.name() && !row.command.is_empty());
+        let mut cases = rows.iter().filter(|row| row.tool == tool.name() && !row.command.is_empty());
+        let row = if set.way == Way::Far { cases.next_back() } else { cases.next() };
         row.map(|row| writeln!(text, "$ {}", without_folder(&row.command))).transpose()?;
     }
     text.push_str("```\n");
