@@ -19,6 +19,7 @@ use crate::read::{self, Source};
 use crate::retry::attempts;
 use crate::run::Run;
 use crate::server::{Copied, refused, source_of};
+use crate::tally::along;
 
 /// What reading an object beside its copy gave.
 #[derive(Debug)]
@@ -86,12 +87,12 @@ async fn read(run: &Arc<Run>, entry: &Entry, layout: Layout) -> Result<Read> {
             let len = range.end - range.start;
             let slot = run.pool.enter(lane, len).await?;
             let env = Arc::clone(&run.env);
-            let part = env.spawn_task(async move {
+            let part = env.spawn_task(along(async move {
                 let digest = read::digest_of(&run, &source, range, extra).await?;
                 slot.done(len);
                 run.counters.add(|c| &c.done_bytes, len);
                 Ok(PartDigest::from(digest))
-            });
+            }));
             Ok(async { part.join().await.flatten() })
         }
     };

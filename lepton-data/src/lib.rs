@@ -53,6 +53,7 @@ mod settle;
 mod shard;
 mod sort;
 mod split;
+mod tally;
 mod transfer;
 mod verify;
 mod versions;

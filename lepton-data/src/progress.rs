@@ -7,6 +7,7 @@ use lepton_core::ErrorKind;
 use serde::Serialize;
 
 use crate::metrics::Metrics;
+use crate::tally;
 
 /// Counters that all stages share.
 #[derive(Debug, Default)]
@@ -48,6 +49,7 @@ impl Counters {
 
     /// A request is tried again because of this.
     pub(crate) fn retried(&self, kind: ErrorKind) {
+        tally::retried();
         self.retries.fetch_add(1, Relaxed);
         self.metrics.retried(kind);
     }

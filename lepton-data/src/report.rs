@@ -54,6 +54,16 @@ pub struct SlowObject {
     pub size: u64,
     /// Its key at the source.
     pub key: ObjectKey,
+    /// Requests for it that were tried again; if it was begun again, that counts as one
+    /// of them.
+    pub retries: u64,
+}
+
+/// How an object that was taken in hand came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) elapsed: Duration,
+    pub(crate) retries: u64,
 }
 
 /// The objects that took longest: never more than [`MOST`](Self::MOST).
@@ -63,8 +73,8 @@ pub(crate) struct Slowest(BTreeSet<SlowObject>);
 impl Slowest {
     const MOST: usize = 10;
 
-    pub(crate) fn take(&mut self, key: ObjectKey, size: u64, elapsed: Duration) {
-        self.0.insert(SlowObject { elapsed, size, key });
+    pub(crate) fn take(&mut self, key: ObjectKey, size: u64, Took { elapsed, retries }: Took) {
+        self.0.insert(SlowObject { elapsed, size, key, retries });
         if self.0.len() > Self::MOST {
             self.0.pop_first();
         }
@@ -160,7 +170,8 @@ mod tests {
         let mut slowest = Slowest::default();
         for number in 0..1000u64 {
             let key = ObjectKey::try_from(&*format!("k{number}")).unwrap();
-            slowest.take(key, number, Duration::from_millis(number * 7919 % 1000));
+            let elapsed = Duration::from_millis(number * 7919 % 1000);
+            slowest.take(key, number, Took { elapsed, retries: 0 });
         }
         let times: Vec<u128> = slowest.into_vec().iter().map(|object| object.elapsed.as_millis()).collect();
         assert_eq!(times, (990..1000).rev().collect::<Vec<_>>());

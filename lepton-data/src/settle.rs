@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 
 use crate::object::Outcome;
-use crate::report::{Failure, Report, Slowest, Status};
+use crate::report::{Failure, Report, Slowest, Status, Took};
 use crate::resume::{Note, Resumed};
 use crate::run::{Run, ends_the_run};
 
@@ -92,14 +91,14 @@ impl Ledger {
         self.first + self.window.len() as u64 - 1
     }
 
-    /// Books how an object ended, and how long it took if it was taken in hand. An
+    /// Books how an object ended, and what it took if it was taken in hand. An
     /// error ends the run.
     pub(crate) fn settle(
         &mut self,
         key: ObjectKey,
         number: Option<u64>,
         outcome: Outcome,
-        took: Option<Duration>,
+        took: Option<Took>,
     ) -> Result<()> {
         if let Some(name) = outcome.name() {
             self.run.counters.metrics.ended(name);
@@ -107,7 +106,7 @@ impl Ledger {
         match outcome {
             Outcome::Done(line) => {
                 if let Some(took) = took {
-                    self.run.counters.metrics.copied(line.size, took);
+                    self.run.counters.metrics.copied(line.size, took.elapsed);
                     self.slowest.take(key, line.size, took);
                 }
                 self.run.counters.add(|c| &c.done_objects, 1);

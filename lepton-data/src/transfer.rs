@@ -23,13 +23,14 @@ use crate::mapping::Mapping;
 use crate::object::{Outcome, object};
 use crate::options::TransferBuilder;
 use crate::reconcile::abort_orphan;
-use crate::report::{Report, Status};
+use crate::report::{Report, Status, Took};
 use crate::resume::{DONE, Log, Note, Resumed};
 use crate::retry::attempts;
 use crate::run::Run;
 use crate::saved;
 use crate::schedule::Wish;
 use crate::settle::Ledger;
+use crate::tally::counted;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
@@ -217,11 +218,11 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             let (key, number) = (ready.entry.source.key.clone(), ready.number);
             limit.taken += ready.entry.source.size;
             let begun = run.env.uptime();
-            let task = run.env.spawn_task(object(Arc::clone(run), *ready.entry, ready.earlier));
+            let task = run.env.spawn_task(counted(object(Arc::clone(run), *ready.entry, ready.earlier)));
             running.push(async move {
-                let outcome = task.join().await.unwrap_or_else(Outcome::Failed);
+                let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
                 drop(open);
-                (key, number, outcome, run.env.uptime().saturating_sub(begun))
+                (key, number, outcome, Took { elapsed: run.env.uptime().saturating_sub(begun), retries })
             });
         }
         more = more && !limit.is_reached(run);

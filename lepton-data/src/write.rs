@@ -21,6 +21,7 @@ use crate::read::{self, Piece, Source, side};
 use crate::resume::Note;
 use crate::retry::{attempts, attempts_in, wait};
 use crate::run::Run;
+use crate::tally::along;
 
 /// An object that is at the destination.
 #[derive(Debug)]
@@ -158,7 +159,7 @@ pub(crate) async fn parts(
             Ok(slot) if failed.is_none() => {
                 let job =
                     Job { run: Arc::clone(run), source: source.clone(), upload: upload.clone(), layout, number, extra };
-                running.push(run.env.spawn_task(job.send(slot)).join());
+                running.push(run.env.spawn_task(along(job.send(slot))).join());
             }
             Ok(_) => break,
             Err(error) => {

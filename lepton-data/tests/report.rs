@@ -30,6 +30,26 @@ async fn failures_are_counted_by_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_took_long_says_how_often_it_was_tried_again() {
+    let (from, to) = stores();
+    fill(&from, &[("large", 3 * MIB), ("once", 1), ("smooth", 1), ("twice", 1)]).await;
+    let mut faults = vec![("put", "once"), ("put", "twice"), ("put", "twice")];
+    // Parts are sent by tasks of their own; the whole is asked for by the object's.
+    faults.extend([("upload_part", "large"), ("upload_part", "large"), ("create", "large")]);
+    let fails = move |call: &str, name: &lepton_core::ObjectKey| {
+        let found = faults.iter().position(|(fails, of)| *fails == call && name.as_str() == Some(*of))?;
+        faults.remove(found);
+        Some(Fault::Fail(ErrorKind::Throttled, Retry::Now))
+    };
+    let report = transfer(shared(&from), Arc::new(Faulty::new(&to, fails))).build().unwrap().run().await.unwrap();
+    let mut slowest: Vec<_> = report.slowest.iter().map(|slow| (slow.key.to_string(), slow.retries)).collect();
+    slowest.sort();
+    let expected = [("large", 3), ("once", 1), ("smooth", 0), ("twice", 2)];
+    assert_eq!(slowest, expected.map(|(name, retries)| (name.to_owned(), retries)));
+    assert_eq!((report.status, report.retries), (Status::Complete, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_deleted_is_counted_where_it_is_too_much_to_name() {
     const EXTRAS: usize = 30;
     let (from, to) = stores();
