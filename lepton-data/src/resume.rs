@@ -309,6 +309,15 @@ impl Log {
         }
     }
 
+    /// Waits while much waits for the disk.
+    pub(crate) async fn room(&self) -> Result<()> {
+        let journal = self.journal().clone();
+        match journal {
+            Some(journal) => journal.room().await,
+            None => Ok(()),
+        }
+    }
+
     fn append(&self, kind: u16, record: &impl Serialize) -> Result<()> {
         let record = to_json(record)?;
         match &*self.journal() {

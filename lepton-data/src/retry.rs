@@ -78,12 +78,19 @@ pub(crate) async fn wait(run: &Run, attempt: u32, error: &Error) -> Result<()> {
 }
 
 async fn pause(run: &Run, attempt: u32, least: Duration) -> Result<()> {
-    let wait = backoff(attempt, run.env.random()).max(least);
+    let random = run.env.random();
+    let wait = backoff(attempt, random).max(later(least, random));
     tokio::select! {
         biased;
         () = run.env.sleep(wait) => run.control.go().await,
         () = run.control.cancelled() => run.control.go().await,
     }
+}
+
+/// Up to a quarter later than what was asked for, so that all who were refused at once
+/// do not come back at once.
+fn later(least: Duration, random: u64) -> Duration {
+    least.saturating_add(least / 1024 * u32::from(random.to_le_bytes()[7]))
 }
 
 /// Exponential, with full jitter over its upper half.
@@ -106,5 +113,13 @@ mod tests {
             }
         }
         assert!(backoff(20, 0) > backoff(2, u64::MAX));
+    }
+
+    #[test]
+    fn nobody_comes_back_sooner_than_asked_for_nor_much_later() {
+        let second = Duration::from_secs(1);
+        assert_eq!(later(second, 0), second);
+        assert!(later(second, u64::MAX) > second.mul_f64(1.2) && later(second, u64::MAX) < second.mul_f64(1.25));
+        assert_eq!(later(Duration::MAX, u64::MAX), Duration::MAX);
     }
 }

@@ -226,13 +226,17 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             });
         }
         more = more && !limit.is_reached(run);
+        let next = async {
+            run.log.room().await?;
+            feed.next().await
+        };
         let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
             Some((key, number, outcome, took)) = running.next(), if !running.is_empty() => {
                 ledger.settle(key, number, outcome, Some(took))
             }
-            next = feed.next(), if room => match next {
+            next = next, if room => match next {
                 Ok(Some(Next::Object { entry, earlier, place })) => {
                     let number = place.map(|place| ledger.open(place));
                     waiting.push(run, Ready { entry, earlier, number });

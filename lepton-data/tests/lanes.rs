@@ -89,7 +89,8 @@ async fn a_store_that_refuses_is_asked_for_as_much_as_it_takes() {
         let (_, to) = stores();
         let mut limited = at_most(300.0);
         let target = Faulty::new(&to, move |operation, _| (operation == "put").then(|| limited(operation)));
-        let (report, seen) = run(transfer(shared(&from), Arc::new(target)).adaptive(adaptive)).await;
+        let transfer = transfer(shared(&from), Arc::new(target)).concurrency(places(64));
+        let (report, seen) = run(transfer.adaptive(adaptive)).await;
         assert_same(&from, &to).await;
         assert_eq!(report.throttled, report.retries);
         let limits: Vec<usize> = seen.iter().map(|progress| progress.lanes.small.destination.limit).collect();
@@ -114,15 +115,15 @@ async fn a_store_that_refuses_is_asked_for_as_much_as_it_takes() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_far_is_asked_for_more_at_once() {
     let (from, to) = stores();
-    for i in 0..3000 {
+    for i in 0..6000 {
         put(&from, &format!("{i:04}"), bytes(i, 100), lepton_core::PutOptions::new()).await;
     }
     let target = Faulty::new(&to, |operation, _| (operation == "put").then_some(Fault::Slow(100)));
     let (report, seen) = run(transfer(shared(&from), Arc::new(target))).await;
     let limits: Vec<usize> = seen.iter().map(|progress| progress.lanes.small.destination.limit).collect();
     assert_eq!((limits[0], report.throttled), (16, 0));
-    assert!(limits[20..].iter().all(|limit| *limit == 60), "{limits:?}");
-    assert!(seen.iter().any(|progress| progress.lanes.small.running == 60 && progress.lanes.small.waiting > 0));
+    assert!(limits.len() > 20 && limits[10..].iter().all(|limit| *limit == 240), "{limits:?}");
+    assert!(seen.iter().any(|progress| progress.lanes.small.running == 240 && progress.lanes.small.waiting > 0));
 }
 
 /// A store that is slow with some operations, and when each was asked for.

@@ -34,6 +34,9 @@ pub use replay::{Record, Replay};
 /// Appended bytes beyond which a group commit starts by itself.
 const FLUSH_AT: usize = 256 << 10;
 
+/// Appended bytes that may wait for the disk before [`Journal::room`] waits too.
+const ROOM: usize = 1 << 20;
+
 /// The file that says that the segments beside it are being removed.
 const DISCARD: &str = "journal.discard";
 
@@ -155,6 +158,22 @@ impl Journal {
     /// failed once is not trusted again.
     pub async fn commit(&self) -> Result<()> {
         let target = self.state().appended;
+        self.wait(|state| state.durable >= target).await
+    }
+
+    /// Waits while much of what was appended is not written yet, so that a disk that
+    /// is slower than whoever appends does not fill the memory.
+    ///
+    /// Cancellation safe.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn room(&self) -> Result<()> {
+        self.wait(|state| state.pending.len() < ROOM).await
+    }
+
+    /// Writes until something is so.
+    async fn wait(&self, so: impl Fn(&State) -> bool) -> Result<()> {
         loop {
             let changed = self.shared.changed.notified();
             {
@@ -163,7 +182,7 @@ impl Journal {
                     let error = Error::new(*kind, format!("the journal cannot be written any more: {why}"));
                     return Err(error.with_operation("journal"));
                 }
-                if state.durable >= target {
+                if so(&state) {
                     return Ok(());
                 }
                 self.start_flush(state);

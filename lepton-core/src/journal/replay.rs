@@ -174,6 +174,8 @@ impl Replay {
 
     fn load(&mut self) -> Result<bool> {
         let Some(path) = self.scan.segments.get(self.next) else { return Ok(false) };
+        // Two segments in memory would be one too many.
+        self.bytes = Vec::new();
         self.bytes = read(path)?;
         self.next += 1;
         if self.next == self.scan.segments.len() {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::env::SystemEnv;
+use futures_util::FutureExt as _;
 use std::collections::BTreeSet;
 
 fn identity(source: &str) -> Identity {
@@ -130,6 +131,29 @@ async fn a_long_journal_has_several_segments_and_a_missing_one_is_named() {
     let error = open(folder.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("segment 2 is missing"), "{error}");
+}
+
+#[test]
+fn what_a_slow_disk_has_not_written_yet_is_bounded() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap().journal;
+    let (release, disk) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let busy = SystemEnv::shared().run_blocking(move || disk.recv());
+        let mut appended = 0;
+        while journal.room().now_or_never().is_some() {
+            journal.append(16, &[7; 1 << 10]).unwrap();
+            appended += 1;
+        }
+        // One group is on its way, and the next is full.
+        assert!(appended << 10 < FLUSH_AT + ROOM + (2 << 10), "{appended} KiB are in memory");
+        drop(release);
+        busy.join().await.unwrap().unwrap_err();
+        journal.room().await.unwrap();
+        journal.commit().await.unwrap();
+        assert_eq!(records(folder.path()).unwrap().len(), appended);
+    });
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ const SIZE: u64 = 64;
 const MIB: usize = 1 << 20;
 /// What Lepton may take for data by default, in MiB, and what the process takes besides,
 /// as in `tests/memory.rs`.
-const BUDGET: usize = 128;
+const BUDGET: usize = 32;
 const OVERHEAD: usize = 40;
 
 /// Measures these numbers of objects.
