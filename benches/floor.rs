@@ -1,32 +1,47 @@
-//! The raw floor of an upload: what reading a file and sending it in parts over
-//! loopback takes when nothing else is done, or nothing but SHA-256. It stands
-//! beside the measurements of `cargo xtask bench transfer`, which runs it:
+//! The raw floor of a transfer: what reading a file and sending it in parts over
+//! loopback takes, or receiving and writing it, when nothing else is done, or nothing
+//! but SHA-256. It stands beside the measurements of `cargo xtask bench transfer`, which
+//! runs it:
 //!
 //! ```text
-//! floor sink                          prints its address, takes everything, until standard input ends
-//! floor send ADDRESS FILE [--sha256]  sends the file in parts over several connections
+//! floor sink                              prints its address, takes everything, until standard input ends
+//! floor send ADDRESS FILE [--sha256]      sends the file in parts over several connections
+//! floor serve FILE                        prints its address, gives parts of the file, until standard input ends
+//! floor fetch ADDRESS FILE [--sha256]     receives the file in parts over several connections
 //! ```
 
 use std::fs::File;
-use std::io::{Error, Read as _, Result, Write as _};
+use std::io::{Error, Read, Result, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
 const PART: u64 = 8 << 20;
 const BUFFER: usize = 1 << 20;
+/// In place of an offset: the length of all is asked for.
+const SIZE: u64 = u64::MAX;
+/// What is received at once: small enough that it is still in the processor's cache when
+/// it is hashed and written.
+const RECEIVED: usize = 128 << 10;
 const CONNECTIONS: usize = 8;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["sink"] => sink(),
+        ["sink"] => listen(swallow),
         ["send", address, file] => send(address, &File::open(file)?, false),
         ["send", address, file, "--sha256"] => send(address, &File::open(file)?, true),
+        ["serve", file] => {
+            let file = File::open(file)?;
+            listen(move |connection| give(connection, &file))
+        }
+        ["fetch", address, file] => fetch(address, &File::create(file)?, false),
+        ["fetch", address, file, "--sha256"] => fetch(address, &File::create(file)?, true),
         _ => {
             println!("run by `cargo xtask bench transfer`");
             Ok(())
@@ -34,12 +49,15 @@ fn main() -> Result<()> {
     }
 }
 
-fn sink() -> Result<()> {
+/// Serves each connection in a thread of its own.
+fn listen(serve: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
+    let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            std::thread::spawn(move || swallow(connection));
+            let serve = Arc::clone(&serve);
+            std::thread::spawn(move || serve(connection));
         }
     });
     std::io::stdin().read_to_end(&mut Vec::new())?;
@@ -64,9 +82,65 @@ fn swallow(mut connection: TcpStream) -> Result<()> {
     }
 }
 
-/// Each connection takes the next part that nobody has taken.
-fn send(address: &str, file: &File, hash: bool) -> Result<()> {
+/// Gives parts, each asked for by its offset and answered with its length first; and the
+/// length of all.
+fn give(mut connection: TcpStream, file: &File) -> Result<()> {
     let size = file.metadata()?.len();
+    let mut buffer = vec![0; BUFFER];
+    let mut offset = [0; 8];
+    loop {
+        connection.read_exact(&mut offset)?;
+        let start = u64::from_be_bytes(offset);
+        if start == SIZE {
+            connection.write_all(&size.to_be_bytes())?;
+            continue;
+        }
+        send_part(&mut connection, file, start..size.min(start + PART), &mut buffer, false)?;
+    }
+}
+
+fn ask(connection: &mut TcpStream, offset: u64) -> Result<u64> {
+    let mut length = [0; 8];
+    connection.write_all(&offset.to_be_bytes())?;
+    connection.read_exact(&mut length)?;
+    Ok(u64::from_be_bytes(length))
+}
+
+fn send(address: &str, file: &File, hash: bool) -> Result<()> {
+    in_parts(address, file.metadata()?.len(), |connection, part, buffer| {
+        send_part(connection, file, part, buffer, hash)?;
+        connection.read_exact(&mut [0])
+    })
+}
+
+fn fetch(address: &str, file: &File, hash: bool) -> Result<()> {
+    in_parts(address, ask(&mut TcpStream::connect(address)?, SIZE)?, |connection, part, buffer| {
+        ask(connection, part.start)?;
+        let mut hasher = Sha256::new();
+        let mut offset = part.start;
+        while offset < part.end {
+            let most = RECEIVED.min(usize::try_from(part.end - offset).unwrap_or(RECEIVED));
+            let read = connection.read(&mut buffer[..most])?;
+            if read == 0 {
+                return Err(Error::other("the server is gone"));
+            }
+            if hash {
+                hasher.update(&buffer[..read]);
+            }
+            file.write_all_at(&buffer[..read], offset)?;
+            offset += read as u64;
+        }
+        std::hint::black_box(hasher.finalize());
+        Ok(())
+    })
+}
+
+/// Each connection takes the next part that nobody has taken.
+fn in_parts(
+    address: &str,
+    size: u64,
+    each: impl Fn(&mut TcpStream, Range<u64>, &mut [u8]) -> Result<()> + Sync,
+) -> Result<()> {
     let next = AtomicU64::new(0);
     let connection = || -> Result<()> {
         let mut connection = TcpStream::connect(address)?;
@@ -76,8 +150,7 @@ fn send(address: &str, file: &File, hash: bool) -> Result<()> {
             if start >= size {
                 return Ok(());
             }
-            let part = start..size.min(start + PART);
-            send_part(&mut connection, file, part, &mut buffer, hash)?;
+            each(&mut connection, start..size.min(start + PART), &mut buffer)?;
         }
     };
     std::thread::scope(|scope| {
@@ -98,5 +171,5 @@ fn send_part(to: &mut TcpStream, file: &File, part: Range<u64>, buffer: &mut [u8
         to.write_all(piece)?;
     }
     std::hint::black_box(hasher.finalize());
-    to.read_exact(&mut [0])
+    Ok(())
 }

@@ -20,6 +20,7 @@ use lepton_core::{
 };
 use lepton_data::{Depth, Existing, Report, Status, verify};
 use support::faulty::{Fault, Faulty};
+use support::histories::histories;
 use support::simulated::{Random, Simulated, runtime};
 use support::*;
 
@@ -36,6 +37,8 @@ struct World {
     faults: [u64; 2],
     mirror: bool,
     copies: bool,
+    /// Both sides keep versions, and all of them are moved.
+    versions: bool,
     existing: Existing,
     conditional: bool,
     concurrency: usize,
@@ -44,10 +47,12 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
+        let versions = random.chance(25);
         Self {
             seed,
+            versions,
             faults: [random.below(12), random.below(12)],
-            mirror: random.chance(40),
+            mirror: random.chance(40) && !versions,
             copies: random.chance(20),
             existing: [Existing::Overwrite, Existing::IfDifferent][usize::from(random.chance(50))],
             conditional: random.chance(70),
@@ -68,7 +73,7 @@ impl World {
                 *support = Support::Unsupported;
             }
         }
-        MemoryStorage::builder().capabilities(capabilities).env(env.clone()).build()
+        MemoryStorage::builder().capabilities(capabilities).versioned(self.versions).env(env.clone()).build()
     }
 
     /// What happens at one side in one life. The last life is a quiet one.
@@ -112,6 +117,25 @@ async fn fill_random(store: &MemoryStorage, random: &mut Random, names: &str) {
     }
 }
 
+/// Versions and delete markers, some in a row of the same bytes.
+async fn fill_histories(store: &MemoryStorage, random: &mut Random) {
+    for i in 0..1 + random.below(5) {
+        let name = key(&format!("objects/{i}"));
+        let mut last = bytes(i, 1);
+        for _ in 0..1 + random.below(5) {
+            match random.below(10) {
+                0..3 => store.remove(&name).await.unwrap(),
+                3..5 => drop(store.write(&name, last.clone()).await.unwrap()),
+                drawn => {
+                    let least = if drawn == 9 { MIB } else { 0 };
+                    last = bytes(random.next(), least + usize::try_from(random.below(3000)).unwrap());
+                    store.write(&name, last.clone()).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
 /// One life of the process: to its end, or to its death.
 fn life(world: &World, env: &Arc<Simulated>, [from, to]: &[Faulty; 2], folder: &Path, number: u32) -> Option<Report> {
     let runtime = runtime();
@@ -121,6 +145,7 @@ fn life(world: &World, env: &Arc<Simulated>, [from, to]: &[Faulty; 2], folder: &
         let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).env(env.clone()).journal(folder);
         let builder = builder.existing(world.existing).delete(world.mirror).max_delete_percent(100);
         let builder = builder.server_copy(world.copies).concurrency(world.concurrency.try_into().unwrap());
+        let builder = builder.versions(world.versions);
         let run = builder.build().unwrap().run();
         tokio::select! {
             biased;
@@ -154,13 +179,17 @@ fn world(seed: u64) -> Vec<String> {
     let world = World::new(seed);
     let mut random = Random::new(!seed);
     let env = Simulated::new(seed);
-    let from = MemoryStorage::builder().env(env.clone()).build();
+    let from = MemoryStorage::builder().versioned(world.versions).env(env.clone()).build();
     let to = world.destination(&env);
     let folder = tempfile::tempdir_in(shared_memory()).unwrap();
     let stranger = runtime().block_on(async {
         env.begin_life(Duration::ZERO);
-        fill_random(&from, &mut random, "objects").await;
-        fill_random(&to, &mut random, "objects").await;
+        if world.versions {
+            fill_histories(&from, &mut random).await;
+        } else {
+            fill_random(&from, &mut random, "objects").await;
+            fill_random(&to, &mut random, "objects").await;
+        }
         fill_random(&to, &mut random, "extra").await;
         to.multipart().unwrap().create(&key("objects/large"), CreateUploadOptions::new()).await.unwrap()
     });
@@ -209,11 +238,19 @@ async fn look(
     }
     let left = to.multipart().unwrap().list_uploads(&stranger.key).try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(left.len(), 1, "somebody else's upload was not left alone");
+    let mut moved = wanted.len() as u64;
+    if world.versions {
+        let mut theirs = histories(to).await;
+        theirs.retain(|(name, _)| !before.contains(name));
+        let ours = histories(from).await;
+        assert!(ours == theirs, "the histories are not the same: {ours:?} and {theirs:?}");
+        moved = ours.iter().map(|(_, versions)| versions.len() as u64).sum();
+    }
     let counted = report.objects + report.unchanged;
-    assert_eq!(counted, wanted.len() as u64, "objects that were told: {report:?}");
+    assert_eq!(counted, moved, "objects that were told: {report:?}");
     let place = Location::from(shared(to));
     let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
-    assert!(found.problems.is_empty() && found.objects == wanted.len() as u64, "{:?}", found.problems);
+    assert!(found.problems.is_empty() && found.objects == moved, "{:?}", found.problems);
 }
 
 /// Where files cost nothing.

@@ -9,26 +9,18 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Attributes, Capabilities, DeleteRequest, ErrorKind, GetOptions, ListRequest, Location, MemoryStorage,
-    Multipart as _, ObjectVersion, PutOptions, Retry, SharedStorage, Storage as _, StorageExt as _, Support,
-    Versions as _,
+    Attributes, Capabilities, DeleteRequest, ErrorKind, Location, MemoryStorage, Multipart as _, ObjectVersion,
+    PutOptions, Retry, SharedStorage, Storage as _, StorageExt as _, Support,
 };
 use lepton_data::{
     Compare, Depth, Existing, Filters, ManifestEntry, ManifestReader, PrefixMap, Report, Status, Steering,
     TransferBuilder, verify,
 };
 use support::faulty::{Fault, Faulty};
+use support::histories::{assert_histories, histories, listed, versioned};
 use support::*;
-
-/// What a version is: its bytes, or `None` for a delete marker.
-type What = Option<Bytes>;
-
-fn versioned() -> MemoryStorage {
-    MemoryStorage::builder().versioned(true).build()
-}
 
 /// Writes versions of a key, the oldest first: sizes, and 0 for a delete marker. Equal
 /// sizes have equal bytes.
@@ -39,42 +31,6 @@ async fn write(store: &MemoryStorage, name: &str, sizes: &[usize]) {
             size => drop(store.write(&key(name), bytes(*size as u64, *size)).await.unwrap()),
         }
     }
-}
-
-async fn listed(store: &MemoryStorage) -> Vec<ObjectVersion> {
-    let mut all = store.list_versions(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap().concat();
-    all.reverse();
-    all
-}
-
-/// Every key with its versions, the oldest first, each read by its name.
-async fn histories(store: &MemoryStorage) -> Vec<(String, Vec<What>)> {
-    let mut histories: Vec<(String, Vec<What>)> = Vec::new();
-    for version in listed(store).await {
-        let what = match version.is_delete_marker {
-            true => None,
-            false => {
-                let options = GetOptions::new().version(version.meta.version.clone());
-                let body = store.get(&version.meta.key, options).await.unwrap().body;
-                Some(body.try_collect::<Vec<_>>().await.unwrap().concat().into())
-            }
-        };
-        match histories.last_mut().filter(|(name, _)| *name == version.meta.key.to_string()) {
-            Some((_, versions)) => versions.push(what),
-            None => histories.push((version.meta.key.to_string(), vec![what])),
-        }
-    }
-    histories
-}
-
-async fn assert_histories(from: &MemoryStorage, to: &MemoryStorage, what: &str) {
-    let (ours, theirs) = (histories(from).await, histories(to).await);
-    let shape = |histories: &[(String, Vec<What>)]| -> Vec<(String, Vec<usize>)> {
-        let sizes = |versions: &[What]| versions.iter().map(|one| one.as_ref().map_or(0, Bytes::len)).collect();
-        histories.iter().map(|(name, versions)| (name.clone(), sizes(versions))).collect()
-    };
-    assert_eq!(shape(&ours), shape(&theirs), "{what}");
-    assert!(ours == theirs, "{what}: other bytes");
 }
 
 fn moving(from: SharedStorage, to: SharedStorage, journal: &Path) -> TransferBuilder {

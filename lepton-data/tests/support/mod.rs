@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 pub mod faulty;
+pub mod histories;
 pub mod simulated;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The raw floor: a plain loop over sockets, `benches/floor.rs`.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,29 +11,39 @@ use super::measure::{self, Row};
 use super::set::Set;
 use crate::process::program;
 
-/// Sends one file with and without hashing it.
+/// Sends one file to a server that drops it, and receives it from one that only sends,
+/// each with and without hashing it. Writes beside the file.
 pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>> {
     let floor = executable("floor")?;
-    let (mut sink, address) = start_sink(&floor)?;
-    let measured =
-        [("raw socket loop", None), ("raw socket loop with SHA-256", Some("--sha256"))].map(|(tool, option)| {
+    let received = file.with_extension("received");
+    let ways = [
+        ("up (disk → sink that drops it)", vec![OsStr::new("sink")], "send", file),
+        ("down (server that only sends → disk)", vec![OsStr::new("serve"), file.as_os_str()], "fetch", &received),
+    ];
+    let mut rows = Vec::new();
+    for (case, server, way, file) in ways {
+        let (mut server, address) = start(Command::new(&floor).args(server))?;
+        for (tool, option) in [("raw socket loop", None), ("raw socket loop with SHA-256", Some("--sha256"))] {
             let samples = (0..rounds).map(|_| {
-                let mut command = Command::new(&floor);
-                measure::run(command.args(["send", &address]).arg(file).args(option))
+                let sample = measure::run(Command::new(&floor).args([way, &address]).arg(file).args(option))?;
+                if way == "fetch" {
+                    std::fs::remove_file(file).context("nothing was received")?;
+                }
+                Ok(sample)
             });
-            let case = format!("{}, up (disk → sink that drops it)", set.title);
-            Ok(Row {
-                case,
+            rows.push(Row {
+                case: format!("{}, {case}", set.title),
                 tool: tool.to_owned(),
                 command: String::new(),
                 objects: 1,
                 bytes: set.size,
                 samples: samples.collect::<Result<_>>()?,
-            })
-        });
-    drop(sink.stdin.take());
-    sink.wait().context("cannot wait for the sink")?;
-    measured.into_iter().collect()
+            });
+        }
+        drop(server.stdin.take());
+        server.wait().context("cannot wait for the server")?;
+    }
+    Ok(rows)
 }
 
 /// Cargo puts a benchmark under a name with a hash, and says which.
@@ -46,11 +57,10 @@ pub(super) fn executable(name: &str) -> Result<PathBuf> {
     Ok(crate::process::root().join(path))
 }
 
-fn start_sink(floor: &Path) -> Result<(Child, String)> {
-    let mut command = Command::new(floor);
-    let mut sink =
-        command.arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start the sink")?;
+fn start(server: &mut Command) -> Result<(Child, String)> {
+    let started = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut server = started.context("cannot start the server of the floor")?;
     let mut address = String::new();
-    BufReader::new(sink.stdout.take().context("the sink has an output")?).read_line(&mut address)?;
-    Ok((sink, address.trim().to_owned()))
+    BufReader::new(server.stdout.take().context("the server has an output")?).read_line(&mut address)?;
+    Ok((server, address.trim().to_owned()))
 }
