@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
@@ -230,8 +231,7 @@ impl Client {
             let reply = Reply { status: head.status, headers: head.headers, body, check };
             return Ok((credentials, Sent::Accepted(Box::new(reply))));
         }
-        // The status says enough if the rest of the refusal is lost.
-        let document = body.read(LONGEST_REFUSAL).await.unwrap_or_default();
+        let document = why(head.status, body).await?;
         let mut refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         if chunked && self.bucket_seen.load(Ordering::Relaxed) {
             refusal.blame_the_chunks();
@@ -273,6 +273,20 @@ impl Client {
 enum Sent {
     Accepted(Box<Reply>),
     Refused(Box<Refusal>),
+}
+
+/// The document of a refusal.
+///
+/// # Errors
+/// One that breaks off, where the status does not say enough: of what is missing or
+/// wrong, only the code in the document tells.
+async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
+    let enough =
+        !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
+    match body.read(LONGEST_REFUSAL).await {
+        Err(error) if !enough && error.retry() != Retry::Never => Err(error.with_effect(Effect::None)),
+        document => Ok(document.unwrap_or_default()),
+    }
 }
 
 /// The region that the refusal names, if that is why it refused.

@@ -51,6 +51,25 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_breaks_off_is_told_by_its_status_only_if_that_says_enough() {
+    for (status, meant) in [
+        ("404 Not Found", (ErrorKind::Network, Retry::Now)),
+        ("403 Forbidden", (ErrorKind::Network, Retry::Now)),
+        ("400 Bad Request", (ErrorKind::Network, Retry::Now)),
+        ("412 Precondition Failed", (ErrorKind::PreconditionFailed, Retry::Never)),
+        ("429 Too Many Requests", (ErrorKind::Throttled, Retry::After(Duration::from_secs(1)))),
+    ] {
+        let cut = answer(status, &[], &refusal("NoSuchUpload")).split_at_checked(80).unwrap().0.to_owned();
+        let (_script, store) = store(vec![Act::AnswerEarly(cut)]).await;
+        let upload = Upload::new(key("k"), UploadId::new("u"));
+        let error = store.list_parts(&upload).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(meaning(&error), (meant.0, meant.1, Effect::None), "{status}: {error:?}");
+        let error = store.write(&key("k"), data(3)).await.unwrap_err();
+        assert_eq!(meaning(&error), (meant.0, meant.1, Effect::None), "{status}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_the_outcome_of_a_write_unknown() {
     for (act, kind) in [(Act::Close, ErrorKind::Network), (Act::Stall(String::new()), ErrorKind::Timeout)] {
         let (_script, store) = store(vec![act]).await;
