@@ -14,7 +14,7 @@ use std::time::Duration;
 use lepton_core::{MemoryBudget, Permit, SharedEnv};
 use tokio::sync::oneshot;
 
-use crate::law::{Law, Unit, occupied};
+use crate::law::{Law, START, START_LARGE, Unit, occupied};
 use crate::list::Side;
 use crate::progress::{EndpointProgress, LaneProgress, LanesProgress};
 
@@ -105,16 +105,8 @@ struct Waiter {
 }
 
 impl Traffic {
-    fn new(law: fn(usize) -> Law, most: usize) -> Self {
-        Self {
-            laws: [law(most), law(most)],
-            throttled: [0; 2],
-            open: 0,
-            running: 0,
-            resting: 0,
-            held: 0,
-            waiting: VecDeque::new(),
-        }
+    fn new(laws: [Law; 2]) -> Self {
+        Self { laws, throttled: [0; 2], open: 0, running: 0, resting: 0, held: 0, waiting: VecDeque::new() }
     }
 
     fn limit(&self) -> usize {
@@ -134,9 +126,10 @@ impl Lanes {
     /// Lanes of so many places in all, which share the memory budget. Their limits are
     /// found if `adaptive`, else they are the number of places.
     pub(crate) fn new(env: SharedEnv, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
-        let law = if adaptive { Law::adaptive } else { Law::fixed };
         let most = |lane: Lane| if lane.beside().is_some() { places - places / KEPT } else { LISTING };
-        let traffic = LANES.map(|lane| Traffic::new(law, most(lane)));
+        let start = |lane: Lane| if lane == Lane::Parts { START_LARGE } else { START };
+        let law = |lane: Lane| if adaptive { Law::adaptive(start(lane), most(lane)) } else { Law::fixed(most(lane)) };
+        let traffic = LANES.map(|lane| Traffic::new([law(lane), law(lane)]));
         let state = Mutex::new(State { traffic, last: Lane::Parts });
         Arc::new(Self { env, places, budget: MemoryBudget::new(memory), state })
     }

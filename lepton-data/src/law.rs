@@ -10,8 +10,10 @@ use std::time::Duration;
 /// The least that a store is pushed down to, whatever it answers.
 pub(crate) const FLOOR: usize = 4;
 
-/// Where a limit begins, before anything was seen.
-const START: usize = 16;
+/// Where a limit begins, before anything was seen: with units that take long, and much of
+/// the processor's cache, at the least.
+pub(crate) const START: usize = 16;
+pub(crate) const START_LARGE: usize = FLOOR;
 
 /// How long is looked at least before anything is concluded, and for at least one
 /// unit for each place.
@@ -68,6 +70,7 @@ pub(crate) struct Unit {
 /// One limit.
 #[derive(Debug)]
 pub(crate) struct Law {
+    start: usize,
     least: f64,
     most: f64,
     limit: f64,
@@ -146,9 +149,9 @@ struct Seen {
 }
 
 impl Law {
-    /// A limit that is found, of at most `most`.
-    pub(crate) fn adaptive(most: usize) -> Self {
-        Self::between(FLOOR.min(most), START.min(most), most)
+    /// A limit that is found, from `start` on, of at most `most`.
+    pub(crate) fn adaptive(start: usize, most: usize) -> Self {
+        Self::between(FLOOR.min(most), start.min(most), most)
     }
 
     /// A limit that stays as it is.
@@ -159,6 +162,7 @@ impl Law {
     #[allow(clippy::cast_precision_loss, reason = "limits are small")]
     fn between(least: usize, start: usize, most: usize) -> Self {
         Self {
+            start,
             least: least as f64,
             most: most as f64,
             limit: start as f64,
@@ -223,7 +227,7 @@ impl Law {
             return;
         }
         // What ended while the limit opened was begun when it was half of what it is.
-        let known = if self.opening.take().is_some() { START.max(running / 2).min(running) } else { running };
+        let known = if self.opening.take().is_some() { self.start.max(running / 2).min(running) } else { running };
         let at = self.limit.min(known as f64).max(self.least);
         self.limit = (at * CUT).max(self.least);
         self.ceiling = Some(Ceiling { at, since: now, back: ((at - self.limit) / CUBIC).cbrt() });
@@ -252,7 +256,7 @@ impl Law {
         self.opening = (!waits && self.limit < self.most).then_some(Opening { round: self.limit(), first });
         if waits {
             // What has ended was begun a round ago.
-            self.go_to((opening.round / 2).max(START) as f64, unit.running);
+            self.go_to((opening.round / 2).max(self.start) as f64, unit.running);
         } else if self.opening.is_none() {
             self.window.skip = unit.running;
         }

@@ -124,12 +124,12 @@ async fn what_waits_to_be_tried_again_keeps_a_quarter_of_its_place() {
 #[tokio::test]
 async fn a_refusal_counts_for_its_side_and_its_lane_alone() {
     let lanes = Lanes::new(SystemEnv::shared(), 64, 1 << 30, true);
-    let _held = fill(&lanes, Lane::Parts, MIB);
-    lanes.throttled(Lane::Parts, Side::Destination, Duration::ZERO);
-    lanes.throttled(Lane::Parts, Side::Destination, Duration::ZERO);
+    let _held = fill(&lanes, Lane::Small, MIB);
+    lanes.throttled(Lane::Small, Side::Destination, Duration::ZERO);
+    lanes.throttled(Lane::Small, Side::Destination, Duration::ZERO);
     let now = lanes.progress();
-    assert_eq!((now.parts.destination.limit, now.parts.destination.throttled), (11, 2));
-    assert_eq!((now.parts.source.limit, now.parts.source.throttled), (16, 0));
-    assert_eq!((now.small.destination.limit, now.listing.destination.limit), (16, 16));
+    assert_eq!((now.small.destination.limit, now.small.destination.throttled), (11, 2));
+    assert_eq!((now.small.source.limit, now.small.source.throttled), (16, 0));
+    assert_eq!((now.parts.destination.limit, now.listing.destination.limit), (4, 16));
     assert_eq!(now.throttled(), 2);
 }

@@ -209,7 +209,7 @@ fn each_kind_of_store_is_found_within_three_seconds() {
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for (name, make, share) in stores {
         let (limit, best) = best_fixed(&make);
-        let found = simulate(Law::adaptive(MOST), make());
+        let found = simulate(Law::adaptive(START, MOST), make());
         let most = simulate(Law::fixed(MOST), make());
         let mut limits = found.limits[FROM..].to_vec();
         limits.sort_unstable();
@@ -226,7 +226,7 @@ fn each_kind_of_store_is_found_within_three_seconds() {
 
 #[test]
 fn where_nothing_waits_the_limit_is_reached_within_ten_round_trips() {
-    let found = simulate(Law::adaptive(MOST), far(ms(100), 0, ms(0)));
+    let found = simulate(Law::adaptive(START, MOST), far(ms(100), 0, ms(0)));
     assert_eq!(found.limits[0], MOST, "{found:?}");
 }
 
@@ -234,7 +234,7 @@ fn where_nothing_waits_the_limit_is_reached_within_ten_round_trips() {
 fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
     // More than are on their way at once are refused in three rounds.
     for (most, burst, cuts) in [(64, 1, 1), (64, 64, 1), (256, 200, 1), (64, 200, 9)] {
-        let found = simulate(Law::adaptive(most), far(ms(100), burst, Duration::from_secs(10)));
+        let found = simulate(Law::adaptive(START, most), far(ms(100), burst, Duration::from_secs(10)));
         println!("{burst} of at most {most} refused at 10 s: limits {:?}", &found.limits[9..17]);
         assert_eq!((found.limits[9], found.refused), (most, burst));
         let least = *found.least[10..].iter().min().unwrap();
@@ -246,7 +246,7 @@ fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
 
 #[test]
 fn a_limit_that_something_else_holds_back_stays() {
-    let mut law = Law::adaptive(MOST);
+    let mut law = Law::adaptive(START, MOST);
     for i in 1..10_000 {
         law.ended(ms(i), Unit { work: 1, took: Some(ms(3)), running: 3 });
     }
@@ -287,7 +287,7 @@ proptest! {
         most in 1..300usize,
         steps in proptest::collection::vec(step(), 1..600),
     ) {
-        let mut law = Law::adaptive(most);
+        let mut law = Law::adaptive(START, most);
         let mut now = Duration::ZERO;
         for step in steps {
             match step {
