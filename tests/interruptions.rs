@@ -247,10 +247,10 @@ impl Meddling {
         }
     }
 
-    fn of_file(self, path: &Path, bytes: Option<bytes::Bytes>) {
+    fn of_file(self, path: &Path) {
         match self {
             // In place, as an application writes its file.
-            Self::Overwrite => std::fs::write(path, bytes.unwrap()).unwrap(),
+            Self::Overwrite => std::fs::write(path, self.bytes().unwrap()).unwrap(),
             Self::Truncate => {
                 std::fs::File::options().write(true).open(path).unwrap().set_len((SIZE - 3 * MIB) as u64).unwrap();
             }
@@ -258,25 +258,23 @@ impl Meddling {
         }
     }
 
-    async fn of_object(store: &dyn Storage, bytes: Option<bytes::Bytes>) {
-        match bytes {
+    async fn of_object(self, store: &dyn Storage) {
+        match self.bytes() {
             Some(bytes) => drop(store.put(&key("large"), Body::from(bytes), PutOptions::new()).await.unwrap()),
             None => store.remove(&key("large")).await.unwrap(),
         }
     }
 }
 
-/// Moves one object, one part at a time, and meddles while `gate` holds a request.
-async fn meddled(from: SharedStorage, to: &Cloud, held: (&ScriptedHooks, Gate), meddle: impl AsyncFnOnce()) -> Report {
+/// Moves one object, one part at a time, and meddles while a reply waits at the gate.
+async fn meddled(from: SharedStorage, to: &Cloud, gate: Gate, meddle: impl AsyncFnOnce()) -> Report {
     let one = NonZeroUsize::MIN;
-    // Patient: what is held must not be given up and sent before the source has changed.
+    // Patient: what waits must not be given up and sent again before the source has changed.
     let to: SharedStorage = Arc::new(S3Storage::new(to.config()).unwrap());
     let handle = transfer(&from, &to).concurrency(one).build().unwrap().start().await.unwrap();
-    while held.0.fired()[0] == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    gate.reached().await;
     meddle().await;
-    held.1.open();
+    gate.open();
     handle.wait().await.unwrap()
 }
 
@@ -295,12 +293,13 @@ async fn assert_met(meddling: Meddling, report: &Report, to: &Cloud) {
     assert_no_uploads(&to.storage, "large").await;
 }
 
-/// A front whose second part waits at a gate: the parts behind it are not read yet.
-async fn gated() -> (Cloud, Arc<ScriptedHooks>, Gate) {
+/// A front that keeps back its reply to the first part: that is read to its end, and
+/// nothing of the others.
+async fn gated() -> (Cloud, Gate) {
     let gate = Gate::new();
-    let rule = Rule::on("UploadPart").part(2).times(1);
-    let hooks = Arc::new(ScriptedHooks::new(1).rule(rule, Action::Hold(gate.clone())));
-    (Cloud::start(Some(hooks.clone())).await, hooks, gate)
+    let rule = Rule::on("UploadPart").part(1).times(1);
+    let hooks = ScriptedHooks::new(1).rule(rule, Action::HoldReply(gate.clone()));
+    (Cloud::start(Some(Arc::new(hooks))).await, gate)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,12 +307,10 @@ async fn an_object_that_changes_at_the_source_is_never_mixed() {
     for kind in support::places::kinds() {
         for meddling in Meddling::ALL {
             println!("{kind}: {meddling:?}");
-            let (from, (to, hooks, gate)) = (Place::fresh(kind).await, gated().await);
+            let (from, (to, gate)) = (Place::fresh(kind).await, gated().await);
             from.storage.write(&key("large"), bytes(20, SIZE)).await.unwrap();
-            // Made before: a held request is given up after half a second.
-            let other = meddling.bytes();
-            let meddle = async || Meddling::of_object(from.storage.as_ref(), other).await;
-            let report = meddled(from.storage.clone(), &to, (&hooks, gate), meddle).await;
+            let meddle = async || meddling.of_object(from.storage.as_ref()).await;
+            let report = meddled(from.storage.clone(), &to, gate, meddle).await;
             assert_met(meddling, &report, &to).await;
             from.clear().await;
         }
@@ -323,13 +320,12 @@ async fn an_object_that_changes_at_the_source_is_never_mixed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_in_place_is_never_mixed() {
     for meddling in Meddling::ALL {
-        let (folder, (to, hooks, gate)) = (tempfile::tempdir().unwrap(), gated().await);
+        let (folder, (to, gate)) = (tempfile::tempdir().unwrap(), gated().await);
         let path = folder.path().join("large");
         std::fs::write(&path, bytes(20, SIZE)).unwrap();
         let from = LocalStorage::builder(folder.path()).open().await.unwrap();
-        let other = meddling.bytes();
-        let meddle = async || meddling.of_file(&path, other);
-        let report = meddled(Arc::new(from), &to, (&hooks, gate), meddle).await;
+        let meddle = async || meddling.of_file(&path);
+        let report = meddled(Arc::new(from), &to, gate, meddle).await;
         assert_met(meddling, &report, &to).await;
     }
 }

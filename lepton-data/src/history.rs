@@ -57,6 +57,9 @@ pub(crate) async fn history(run: &Arc<Run>, entry: &Entry, earlier: Earlier) -> 
         again += 1;
         run.counters.retried(error.kind());
         tracing::info!(key = %mover.key, error = %error.report(), "the history is taken up again");
+        if let Err(cancelled) = wait(run, again, &error).await {
+            return Outcome::Failed(cancelled);
+        }
     }
 }
 

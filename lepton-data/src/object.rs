@@ -17,7 +17,7 @@ use crate::plan::{Entry, Layout, Pin, There};
 use crate::read::{self, Source, is_source, side};
 use crate::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::resume::{Note, OpenUpload, UploadPlan};
-use crate::retry::attempts;
+use crate::retry::{attempts, wait};
 use crate::run::Run;
 use crate::server::{self, Copied};
 use crate::write::{self, Parts, Sent};
@@ -94,6 +94,10 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
         again += 1;
         run.counters.retried(error.kind());
         tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
+        // Who is writing it may not be done yet.
+        if let Err(cancelled) = wait(&run, again, &error).await {
+            return Outcome::Failed(cancelled);
+        }
         let fresh = attempts(&run, true, || at_source(&run, &entry.source.key)).await;
         match fresh {
             Ok(info) => entry.source = info.meta,

@@ -144,7 +144,8 @@ pub struct TransferSettings {
     pub max_failures: usize,
     /// How often a request is tried, in all. Default 8.
     pub attempts: NonZeroU32,
-    /// How often an object is begun again because its source changed. Default 3.
+    /// How often an object is begun again because its source changed, after waits that
+    /// double from a tenth of a second on. Default 3.
     pub source_changes: u32,
 }
 
@@ -319,7 +320,8 @@ impl TransferBuilder {
         max_failures: usize,
         /// How often a request is tried, in all.
         attempts: NonZeroU32,
-        /// How often an object is begun again because its source changed.
+        /// How often an object is begun again because its source changed, after waits
+        /// that double from a tenth of a second on.
         source_changes: u32,
     }
 

@@ -28,8 +28,10 @@ pub enum Action {
     Pass,
     /// It is served after this time.
     Delay(Duration),
-    /// It is served when the gate is open.
+    /// It is served when the gate is open; until then its body is not read.
     Hold(Gate),
+    /// It is served, and answered when the gate is open.
+    HoldReply(Gate),
     /// It is answered with this failure instead, after its body was read.
     Fail(Failure),
     /// It is answered with status 200 and this S3 error code in the body,
@@ -120,24 +122,37 @@ impl Failure {
 
 /// Holds requests until a test lets them go. Clones are the same gate.
 #[derive(Debug, Clone)]
-pub struct Gate(watch::Sender<bool>);
+pub struct Gate {
+    open: watch::Sender<bool>,
+    reached: watch::Sender<bool>,
+}
 
 impl Gate {
     /// A closed gate.
     pub fn new() -> Self {
-        Self(watch::Sender::new(false))
+        Self { open: watch::Sender::new(false), reached: watch::Sender::new(false) }
     }
 
     /// Opens the gate for good.
     pub fn open(&self) {
-        self.0.send_replace(true);
+        self.open.send_replace(true);
+    }
+
+    /// Waits until a request has come to the gate.
+    pub async fn reached(&self) {
+        become_true(&self.reached).await;
     }
 
     /// Waits until the gate is open.
     pub async fn passed(&self) {
-        // The sender lives in `self`, so the wait cannot end by its loss.
-        let _ = self.0.subscribe().wait_for(|open| *open).await;
+        self.reached.send_replace(true);
+        become_true(&self.open).await;
     }
+}
+
+async fn become_true(of: &watch::Sender<bool>) {
+    // The sender is borrowed, so the wait cannot end by its loss.
+    let _ = of.subscribe().wait_for(|now| *now).await;
 }
 
 impl Default for Gate {

@@ -98,6 +98,11 @@ impl Service {
                 gate.passed().await;
                 self.serve(&info, request).await?
             }
+            Action::HoldReply(gate) => {
+                let served = self.serve(&info, request).await?;
+                gate.passed().await;
+                served
+            }
             Action::StallAfter(_) => {
                 connection.stalled.store(true, Ordering::Relaxed);
                 self.serve(&info, request).await?
