@@ -15,8 +15,8 @@ use std::io::{Error, Read, Result, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -114,6 +114,8 @@ fn send(address: &str, file: &File, hash: bool) -> Result<()> {
 }
 
 fn fetch(address: &str, file: &File, hash: bool) -> Result<()> {
+    // Those that wait in the kernel for each other to write to the file would spin.
+    let turn = Mutex::new(());
     in_parts(address, ask(&mut TcpStream::connect(address)?, SIZE)?, |connection, part, buffer| {
         ask(connection, part.start)?;
         let mut hasher = Sha256::new();
@@ -127,7 +129,9 @@ fn fetch(address: &str, file: &File, hash: bool) -> Result<()> {
             if hash {
                 hasher.update(&buffer[..read]);
             }
+            let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             file.write_all_at(&buffer[..read], offset)?;
+            drop(turn);
             offset += read as u64;
         }
         std::hint::black_box(hasher.finalize());

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{TryStreamExt as _, stream};
 use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, ObjectVersion, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::lanes::Lane;
-use crate::list::{AHEAD, PAGE, Side};
-use crate::placing::{Placed, Placing};
+use crate::list::{AHEAD, Side};
+use crate::placing::{self, Placed};
 use crate::read::side;
 use crate::retry::{note, wait};
 use crate::run::Run;
@@ -81,37 +81,29 @@ where
 }
 
 /// Sends what was listed in the order of places, by way of a sort on disk.
-async fn placed(run: &Arc<Run>, mut listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
-    let mut placing = Placing::new(run);
-    loop {
+async fn placed(run: &Arc<Run>, listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
+    let listed = stream::try_unfold(listed, |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list_versions");
         let batch = listed.recv().await.ok_or_else(broke_off)??;
-        if batch.is_empty() {
-            break;
-        }
-        let pushed = run.env.run_blocking(move || {
-            let pushed: Result<()> = batch.into_iter().try_for_each(|held| placing.push(held));
-            pushed.map(|()| placing)
-        });
-        placing = pushed.join().await??;
-    }
-    let ours = Arc::clone(run);
-    let taken = move |held: &Held| ours.filter.takes_name(ours.mapping.name(&held.key).as_bytes());
-    let mut sorted = run.env.run_blocking(move || placing.finish(taken)).join().await??;
+        Ok((!batch.is_empty()).then_some((batch, listed)))
+    });
+    let mut sorted = placing::sorted(run, listed, is_taken).await?;
     loop {
-        let read = run.env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<Vec<_>>>(), sorted));
-        let (batch, rest) = read.join().await?;
+        let (page, rest) = placing::page(run, sorted).await?;
         sorted = rest;
-        let batch = batch?;
-        if batch.is_empty() {
+        if page.is_empty() {
             return Ok(());
         }
         let behind = |placed: &Placed<Held>| after.as_ref().is_none_or(|after| *after < placed.place);
-        let batch: Vec<Held> = batch.into_iter().filter(behind).map(|placed| placed.value).collect();
+        let batch: Vec<Held> = page.into_iter().filter(behind).map(|placed| placed.value).collect();
         if !batch.is_empty() && send.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
     }
+}
+
+fn is_taken(run: &Run, held: &Held) -> bool {
+    run.filter.takes_name(run.mapping.name(&held.key).as_bytes())
 }
 
 struct Listing {

@@ -10,9 +10,10 @@ use std::time::Duration;
 /// The least that a store is pushed down to, whatever it answers.
 pub(crate) const FLOOR: usize = 4;
 
-/// Where a limit begins, before anything was seen: with units that take long, and much of
-/// the processor's cache, at the least.
+/// Where a limit begins, before anything was seen.
 pub(crate) const START: usize = 16;
+
+/// The same for parts: more of them at once push each other out of the processor's cache.
 pub(crate) const START_LARGE: usize = FLOOR;
 
 /// How long is looked at least before anything is concluded, and for at least one

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use futures_core::Stream;
+use futures_util::{TryStreamExt as _, stream};
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -105,25 +107,17 @@ pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Pages {
 }
 
 async fn hand_on(run: &Arc<Run>, after: Option<ObjectKey>, send: &mpsc::Sender<Result<Page>>) -> Result<()> {
-    let mut listed = list::start(run, Side::Source, None);
-    let mut placing = Placing::new(run);
-    loop {
+    let listed = stream::try_unfold(list::start(run, Side::Source, None), |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list");
-        let Page::Objects(objects) = listed.recv().await.ok_or_else(broke_off)?? else { break };
-        let pushed = run.env.run_blocking(move || {
-            let pushed: Result<()> = objects.into_iter().try_for_each(|object| placing.push(object));
-            pushed.map(|()| placing)
-        });
-        placing = pushed.join().await??;
-    }
-    let ours = Arc::clone(run);
-    let finish = run.env.run_blocking(move || placing.finish(|object| is_taken(&ours, object)));
-    let mut sorted = finish.join().await??;
+        Ok(match listed.recv().await.ok_or_else(broke_off)?? {
+            Page::Objects(objects) => Some((objects, listed)),
+            Page::End => None,
+        })
+    });
+    let mut sorted = sorted(run, listed, is_taken).await?;
     loop {
-        let taken = run.env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<Vec<_>>>(), sorted));
-        let (placed, rest) = taken.join().await?;
+        let (placed, rest) = page(run, sorted).await?;
         sorted = rest;
-        let placed = placed?;
         if placed.is_empty() {
             return Ok(());
         }
@@ -139,6 +133,36 @@ async fn hand_on(run: &Arc<Run>, after: Option<ObjectKey>, send: &mpsc::Sender<R
             return Ok(());
         }
     }
+}
+
+/// Puts all of what was listed into the order of places, on disk where it is much.
+///
+/// # Errors
+/// Of the listing; as [`Placing::finish`].
+pub(crate) async fn sorted<T: Keyed + Send + 'static>(
+    run: &Arc<Run>,
+    listed: impl Stream<Item = Result<Vec<T>>> + Send,
+    taken: fn(&Run, &T) -> bool,
+) -> Result<Sorted<Placed<T>>> {
+    let env = &run.env;
+    let push = |mut placing: Placing<T>, batch: Vec<T>| async move {
+        let pushed =
+            env.run_blocking(move || batch.into_iter().try_for_each(|one| placing.push(one)).map(|()| placing));
+        pushed.join().await?
+    };
+    let placing = listed.try_fold(Placing::new(run), push).await?;
+    let ours = Arc::clone(run);
+    env.run_blocking(move || placing.finish(|one| taken(&ours, one))).join().await?
+}
+
+/// What comes next, and the rest; nothing at the end.
+pub(crate) async fn page<T: Keyed + Send + 'static>(
+    run: &Run,
+    mut sorted: Sorted<Placed<T>>,
+) -> Result<(Vec<Placed<T>>, Sorted<Placed<T>>)> {
+    let read = run.env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));
+    let (page, rest) = read.join().await?;
+    Ok((page?, rest))
 }
 
 fn is_taken(run: &Run, object: &ObjectMeta) -> bool {

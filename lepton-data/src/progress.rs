@@ -27,7 +27,7 @@ pub(crate) struct Counters {
     pub(crate) read_bytes: AtomicU64,
     pub(crate) parts: AtomicU64,
     pub(crate) retries: AtomicU64,
-    /// Versions whose metadata could not be kept whole.
+    /// Objects whose metadata could not be kept whole.
     pub(crate) metadata_lost: AtomicU64,
     pub(crate) listing_done: AtomicU64,
     pub(crate) metrics: Metrics,

@@ -42,7 +42,6 @@ pub(crate) struct Ledger {
     failures: BTreeMap<ObjectKey, Failure>,
     failures_by_kind: BTreeMap<String, u64>,
     slowest: Slowest,
-    metadata_lost: u64,
     superseded: u64,
     replaced: u64,
     extras: u64,
@@ -63,6 +62,7 @@ impl Ledger {
         counters.add(|c| &c.resumed_bytes, resumed.bytes);
         counters.add(|c| &c.server_copies, resumed.server_copies);
         counters.add(|c| &c.skipped_objects, resumed.skipped);
+        counters.add(|c| &c.metadata_lost, resumed.metadata_lost);
         Self {
             run: Arc::clone(run),
             window: VecDeque::new(),
@@ -72,7 +72,6 @@ impl Ledger {
             failures: BTreeMap::new(),
             failures_by_kind: BTreeMap::new(),
             slowest: Slowest::default(),
-            metadata_lost: resumed.metadata_lost,
             superseded: resumed.superseded,
             replaced: resumed.replaced,
             extras: resumed.extras,
@@ -110,7 +109,7 @@ impl Ledger {
                     self.slowest.take(key, line.size, took);
                 }
                 self.run.counters.add(|c| &c.done_objects, 1);
-                self.metadata_lost += u64::from(!line.lost.is_empty());
+                self.run.counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
                 self.superseded += u64::from(line.superseded);
                 self.replaced += u64::from(line.replaced());
             }
@@ -239,7 +238,7 @@ impl Ledger {
             parts: progress.parts,
             retries: progress.retries,
             throttled: progress.lanes.throttled(),
-            metadata_lost: self.metadata_lost + get(&counters.metadata_lost),
+            metadata_lost: get(&counters.metadata_lost),
             superseded: self.superseded,
             foreign_uploads: self.run.foreign_uploads(),
             elapsed: progress.elapsed,

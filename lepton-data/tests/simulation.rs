@@ -120,12 +120,16 @@ async fn fill_random(store: &MemoryStorage, random: &mut Random, names: &str) {
 /// Versions and delete markers, some in a row of the same bytes.
 async fn fill_histories(store: &MemoryStorage, random: &mut Random) {
     for i in 0..1 + random.below(5) {
-        let name = key(&format!("objects/{i}"));
+        let name = key(&format!("objects/{i} ü%41"));
         let mut last = bytes(i, 1);
         for _ in 0..1 + random.below(5) {
             match random.below(10) {
                 0..3 => store.remove(&name).await.unwrap(),
                 3..5 => drop(store.write(&name, last.clone()).await.unwrap()),
+                5 => {
+                    last = bytes(0, 0);
+                    store.write(&name, last.clone()).await.unwrap();
+                }
                 drawn => {
                     let least = if drawn == 9 { MIB } else { 0 };
                     last = bytes(random.next(), least + usize::try_from(random.below(3000)).unwrap());
@@ -211,7 +215,7 @@ fn world(seed: u64) -> Vec<String> {
 }
 
 fn names(store: &MemoryStorage) -> Vec<String> {
-    list(store).now_or_never().unwrap().iter().map(|meta| meta.key.to_string()).collect()
+    list(store).now_or_never().unwrap().iter().map(|meta| meta.key.as_str().unwrap().to_owned()).collect()
 }
 
 /// What always holds.

@@ -1,15 +1,8 @@
 //! The law against simulated stores, on a clock that only the simulation moves.
 //!
-//! `cargo test -p lepton-data --lib law::tests -- --nocapture` prints the table of
-//! `docs/tuning.md`.
+//! What comes of it stands in `docs/tuning.md`, which has to say the same.
 
-#![allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::print_stdout,
-    reason = "test"
-)]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -194,6 +187,14 @@ fn best_fixed(store: &dyn Fn() -> Box<dyn Store>) -> (usize, f64) {
     (limit, best)
 }
 
+/// The book has this line.
+fn told(line: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tuning.md");
+    // The crate may be tested without the book.
+    let Ok(book) = std::fs::read_to_string(path) else { return };
+    assert!(book.lines().any(|told| told == line), "docs/tuning.md has not this line:\n{line}");
+}
+
 #[test]
 fn each_kind_of_store_is_found_within_three_seconds() {
     type Make = fn() -> Box<dyn Store>;
@@ -205,8 +206,6 @@ fn each_kind_of_store_is_found_within_three_seconds() {
         ("throttled: 100 a second, 10 ms each", || throttled(100.0, ms(10)), 0.93),
         ("far: any number, 100 ms each", || far(ms(100), 0, ms(0)), 0.97),
     ];
-    println!("| store | best fixed limit | its rate | found limit | its rate | refused | rate at {MOST} | refused |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for (name, make, share) in stores {
         let (limit, best) = best_fixed(&make);
         let found = simulate(Law::adaptive(START, MOST), make());
@@ -215,10 +214,10 @@ fn each_kind_of_store_is_found_within_three_seconds() {
         limits.sort_unstable();
         let (rate, refused, at_most) = (found.rate(), found.refused, most.rate());
         let middle = limits[limits.len() / 2];
-        println!(
-            "| {name} | {limit} | {best:.0} | {middle} | {rate:.0} | {refused} | {at_most:.0} | {} |",
-            most.refused
-        );
+        let refused_at_most = most.refused;
+        told(&format!(
+            "| {name} | {limit} | {best:.0} | {middle} | {rate:.0} | {refused} | {at_most:.0} | {refused_at_most} |"
+        ));
         assert!(rate >= best * share, "{name}: {found:?} instead of {best}");
         assert!(most.refused == 0 || refused * 3 < most.refused, "{name}: {found:?}");
     }
@@ -235,7 +234,12 @@ fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
     // More than are on their way at once are refused in three rounds.
     for (most, burst, cuts) in [(64, 1, 1), (64, 64, 1), (256, 200, 1), (64, 200, 9)] {
         let found = simulate(Law::adaptive(START, most), far(ms(100), burst, Duration::from_secs(10)));
-        println!("{burst} of at most {most} refused at 10 s: limits {:?}", &found.limits[9..17]);
+        let limits: Vec<String> = found.limits[9..17].iter().map(usize::to_string).collect();
+        told(&format!(
+            "| {burst}{} | {most} | {} |",
+            if cuts > 1 { ", in four rounds" } else { "" },
+            limits.join(", ")
+        ));
         assert_eq!((found.limits[9], found.refused), (most, burst));
         let least = *found.least[10..].iter().min().unwrap();
         assert!(least as f64 >= (most as f64 * CUT.powi(cuts)).floor().max(FLOOR as f64), "{found:?}");

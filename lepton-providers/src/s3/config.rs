@@ -158,7 +158,7 @@ settings! {
     /// limit for a whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (64).
+    /// Most unused connections that are kept (256).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
     /// Which store it is.

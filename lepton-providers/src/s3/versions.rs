@@ -46,6 +46,7 @@ impl Versions for S3Storage {
 }
 
 /// Where a page begins: behind this key, or behind this version of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Marker {
     key: Vec<u8>,
     version: Option<Vec<u8>>,
@@ -58,7 +59,7 @@ impl Client {
         after: Option<Marker>,
     ) -> Result<(Vec<ObjectVersion>, Option<Option<Marker>>)> {
         let mut query = list_query(request).with("versions", "");
-        if let Some(Marker { key, version }) = after {
+        if let Some(Marker { key, version }) = &after {
             query.push("key-marker", key);
             if let Some(version) = version {
                 query.push("version-id-marker", version);
@@ -66,7 +67,11 @@ impl Client {
         }
         let request = Request::new("list_versions", HttpMethod::GET, None).query(query);
         let (_, document) = self.send_for_document(request).await?;
-        page(&document).map_err(|error| error.with_operation("list_versions").with_context("bucket", &self.bucket))
+        let page = page(&document).and_then(|(versions, next)| match next {
+            Some(next) if next.is_some() && next == after => Err(wrong("a page goes on where it began")),
+            next => Ok((versions, next)),
+        });
+        page.map_err(|error| error.with_operation("list_versions").with_context("bucket", &self.bucket))
     }
 }
 

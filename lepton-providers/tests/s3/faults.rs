@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
     Attributes, Body, BodySource, CompleteOptions, ETag, Effect, EnvExt as _, Error, ErrorKind, GetOptions,
     HeadOptions, Leaf, LeafStream, ListRequest, Multipart as _, PartReceipt, Precondition, PutOptions, Result, Retry,
-    Storage as _, StorageExt as _, SystemEnv, Upload, UploadId,
+    Storage as _, StorageExt as _, SystemEnv, Upload, UploadId, Versions as _,
 };
 use lepton_providers::s3::{Credentials, CredentialsProvider, S3Storage};
 
@@ -315,4 +315,14 @@ async fn many_requests_at_once_share_a_store() {
         task.join().await.unwrap().unwrap();
     }
     assert_eq!(script.seen().len(), 40);
+}
+
+#[tokio::test]
+async fn a_listing_of_versions_that_goes_on_where_it_began_is_an_error() {
+    let page = "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>\
+                <NextVersionIdMarker>v</NextVersionIdMarker></ListVersionsResult>";
+    let (script, store) = store(vec![Act::Answer(answer("200 OK", &[], page))]).await;
+    let error = store.list_versions(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(script.seen().len(), 2);
 }
