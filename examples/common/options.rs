@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
     /// How many objects and parts are on their way at once, at most.
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
     concurrency: NonZeroUsize,
     /// Have always that many on their way, instead of finding how many are best.
     #[arg(long)]
@@ -41,10 +41,10 @@ pub(crate) struct Options {
     #[arg(long)]
     fail_fast: bool,
     /// End when more objects than this have failed.
-    #[arg(long, value_name = "N", default_value = "10000")]
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().max_failures)]
     max_failures: usize,
     /// How often a request is tried, in all.
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
     attempts: NonZeroU32,
     /// Read and send also what the destination could copy from the source by itself.
     #[arg(long)]

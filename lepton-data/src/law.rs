@@ -23,6 +23,9 @@ const WINDOW: Duration = Duration::from_millis(250);
 /// How much more must get done for a doubling to be followed by another.
 const DOUBLING_PAYS: f64 = 1.25;
 
+/// The same while the limit opens, where a round is short and shows less surely what it is.
+const OPENING_PAYS: f64 = 4.0 / 3.0;
+
 /// One step up, and down.
 const STEP: f64 = 1.25;
 
@@ -89,13 +92,13 @@ pub(crate) struct Law {
 }
 
 /// The limit goes up by one for each unit that ends, so that it doubles within the time
-/// of one, as long as they take no longer than they did at first.
+/// of one, as long as that pays.
 #[derive(Debug, Clone, Copy)]
 struct Opening {
     /// The limit when the round began that ends with so many units.
     round: usize,
-    /// Seconds that a unit of the first round took.
-    first: Option<f64>,
+    /// Seconds that a unit of the round before took, begun under half the limit.
+    before: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +170,7 @@ impl Law {
             least: least as f64,
             most: most as f64,
             limit: start as f64,
-            opening: Some(Opening { round: start, first: None }),
+            opening: Some(Opening { round: start, before: None }),
             phase: Phase::Doubling,
             window: Window::default(),
             known: None,
@@ -252,9 +255,9 @@ impl Law {
         }
         let took = std::mem::replace(&mut self.window, Window::new(now)).took();
         self.shortest = self.shortest.min(took.unwrap_or(f64::INFINITY));
-        let first = opening.first.or(took);
-        let waits = took > first.map(|first| first * QUEUEING);
-        self.opening = (!waits && self.limit < self.most).then_some(Opening { round: self.limit(), first });
+        let waits = opening.before.is_some_and(|before| took.is_some_and(|took| took * OPENING_PAYS > before * 2.0));
+        let before = took.or(opening.before);
+        self.opening = (!waits && self.limit < self.most).then_some(Opening { round: self.limit(), before });
         if waits {
             // What has ended was begun a round ago.
             self.go_to((opening.round / 2).max(self.start) as f64, unit.running);

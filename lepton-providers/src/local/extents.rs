@@ -9,7 +9,7 @@ use rustix::fs::{SeekFrom, fstat, seek};
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::error::failed;
-use super::write::reserve;
+use super::space::reserve;
 
 /// How much is read and written in one go.
 const BLOCK: u64 = 1 << 20;

@@ -27,6 +27,7 @@ mod multipart;
 mod names;
 mod read;
 mod slots;
+mod space;
 mod storage;
 mod temp;
 mod write;

@@ -26,9 +26,10 @@ use super::metadata;
 use super::names::{is_id, reserved};
 use super::read::not_opened;
 use super::slots::{self, Header, Slot};
+use super::space::reserve;
 use super::storage::{Disk, LocalStorage, named};
 use super::temp::{create_folder, create_new, locked, refuse_folder, rename, settled};
-use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt, reserve};
+use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt};
 
 /// Most parts in one upload. The record of a part takes 64 bytes.
 pub(super) const MOST_PARTS: u32 = 100_000;

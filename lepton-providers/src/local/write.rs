@@ -15,13 +15,9 @@ use rustix::io::{Errno, pwritev, retry_on_intr};
 use super::contain::{DIRECTORY, split};
 use super::error::{failed, failed_at, in_the_way};
 use super::metadata::{self, FileState};
+use super::space::reserve;
 use super::storage::{Disk, LARGEST_FILE, LocalStorage, named};
 use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
-
-/// Files up to this size are written in one go; setting space aside for them
-/// would only cost time.
-#[cfg(target_os = "linux")]
-const SMALL: u64 = 1 << 20;
 
 /// Most pieces in one system call (`IOV_MAX`).
 const MOST_PIECES: usize = 1024;
@@ -159,25 +155,6 @@ fn write_all(file: &File, leaf: &Leaf, mut offset: u64) -> rustix::io::Result<()
         offset += written as u64;
         IoSlice::advance_slices(&mut rest, written);
     }
-    Ok(())
-}
-
-/// Sets space aside, so that a full disk is found before the bytes are sent.
-#[cfg(target_os = "linux")]
-pub(super) fn reserve(file: &File, len: u64) -> Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    if len <= SMALL {
-        return Ok(());
-    }
-    match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, len)) {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-        Err(errno) => Err(failed("space for the file cannot be set aside", errno).with_context("bytes", len)),
-    }
-}
-
-/// Elsewhere a full disk is found while writing.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn reserve(_: &File, _: u64) -> Result<()> {
     Ok(())
 }
 

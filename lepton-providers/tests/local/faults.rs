@@ -64,7 +64,7 @@ async fn a_deleted_file_is_read_to_its_end_or_reported() {
 async fn a_full_disk_is_named_and_nothing_is_left_on_it() {
     let Some(disk) = Mounted::new("size=1m") else { return };
     let store = open(disk.path()).await;
-    // The first is found while space is set aside, the second while writing.
+    // The first two are found before anything is written, the third while writing.
     for len in [3 * MIB, MIB + 1, MIB] {
         let error = store.put(&key("f/x"), Body::from(bytes(len, 1)), PutOptions::new()).await;
         let error = if len == MIB && error.is_ok() { break } else { error.unwrap_err() };
@@ -84,6 +84,19 @@ async fn a_full_disk_is_named_and_nothing_is_left_on_it() {
     assert!(store.list_parts(&upload).try_next().await.unwrap().is_none());
     store.abort(&upload).await.unwrap();
     store.write(&key("x"), bytes(MIB / 2, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn space_is_set_aside_before_the_first_part_comes() {
+    let Some((disk, _image)) = Mounted::image("xfs", 512 << 20) else { return };
+    let store = open(disk.path()).await;
+    let error = store.create(&key("x"), CreateUploadOptions::new().size(1 << 30)).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("bytes")), (ErrorKind::OutOfSpace, Some("1073741824")), "{error}");
+    let upload = store.create(&key("x"), CreateUploadOptions::new().size(256 << 20)).await.unwrap();
+    let free = rustix::fs::statvfs(disk.path()).map(|system| system.f_bavail * system.f_frsize).unwrap();
+    assert!(free < 256 << 20, "{free} bytes are free still");
+    store.abort(&upload).await.unwrap();
+    assert!(on_disk(disk.path()).is_empty());
 }
 
 #[tokio::test]
