@@ -19,11 +19,11 @@ use crate::sort::Sorter;
 /// Pages that are fetched ahead.
 pub(crate) const AHEAD: usize = 2;
 
-/// Pages after which it is decided whether a listing is worth being cut.
+/// So many pages at a time are looked at, whether a listing is worth being cut.
 const SAMPLE: u32 = 4;
 
-/// A store that takes longer for a page is asked for several ranges at once: while
-/// it does not answer, it might as well.
+/// A store that takes longer for a page is asked for several ranges at once, where whoever
+/// takes them has nothing to do meanwhile. Else it costs the store more and gains nothing.
 const SLOW: Duration = Duration::from_millis(8);
 
 /// Objects that are sent at once, where they do not come in pages.
@@ -143,20 +143,28 @@ impl Listing {
             request = request.start_after(key.to_bytes());
         }
         let mut pages = self.side.of(&self.run).storage().list(request);
-        let (mut seen, mut waited) = (0, Duration::ZERO);
+        // The first pages are taken at once, whatever is done with them.
+        let mut first = true;
+        let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
         loop {
             self.run.requests.take(1).await;
             let asked = self.run.env.uptime();
             let Some(page) = pages.next().await else { return Ok(()) };
             waited += self.run.env.uptime().saturating_sub(asked);
+            idle += u32::from(self.send.capacity() == AHEAD);
             let objects = page?.objects;
             if !self.hand_on(folder, objects, after, found).await? {
                 return Ok(());
             }
             seen += 1;
-            if seen == SAMPLE && waited > SLOW * SAMPLE {
+            if seen < SAMPLE {
+                continue;
+            }
+            if !first && idle + 1 >= SAMPLE && waited > SLOW * SAMPLE {
                 return self.by_ranges(folder, after, found).await;
             }
+            first = false;
+            (seen, idle, waited) = (0, 0, Duration::ZERO);
         }
     }
 

@@ -4,11 +4,12 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::{ErrorKind, Location, MemoryStorage, Retry, StorageExt as _};
-use lepton_data::{Existing, Filters, Status, Transfer, TransferBuilder};
+use lepton_data::{Compare, Existing, Filters, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -63,7 +64,7 @@ fn slow(store: &MemoryStorage, fails_at: usize) -> Faulty {
         pages += usize::from(call == "list");
         match call {
             "list" if pages == fails_at => Some(Fault::Fail(ErrorKind::Unavailable, Retry::Now)),
-            "list" => Some(Fault::Slow(12)),
+            "list" => Some(Fault::Slow(30)),
             _ => None,
         }
     })
@@ -77,17 +78,39 @@ async fn a_slow_store_is_listed_by_ranges_and_nothing_is_lost() {
             for i in 0..15_000 {
                 let name = if flat { format!("in/object-{i:08}") } else { format!("in/f{:03}/{i}", i / 70) };
                 from.write(&key(&name), bytes(1, 1)).await.unwrap();
+                // Nothing but the listing is left to do, but for what comes last.
+                if i < 14_990 {
+                    to.write(&key(&name), bytes(1, 1)).await.unwrap();
+                }
             }
             let source = slow(&from, fails_at);
             let place = Location::new(Arc::new(source.clone()), "in");
             let target = Location::new(shared(&to), "in");
-            let report = Transfer::builder().from(place).to(target).build().unwrap().run().await.unwrap();
-            assert_eq!((report.status, report.objects), (Status::Complete, 15_000), "{flat} {fails_at}");
+            let transfer = Transfer::builder().from(place).to(target);
+            let transfer = transfer.existing(Existing::IfDifferent).compare(Compare::Size);
+            let report = transfer.build().unwrap().run().await.unwrap();
+            assert_eq!((report.status, report.unchanged), (Status::Complete, 14_990), "{flat} {fails_at}");
             assert_eq!(report.retries, u64::from(fails_at > 0), "{flat} {fails_at}");
             assert!(source.count("list") > 20, "not one after the other: {}", source.count("list"));
             assert_same(&from, &to).await;
         }
     }
+}
+
+/// Ranges cost a store more than pages one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_is_not_listed_by_ranges_where_the_objects_take_longer_still() {
+    let (from, to) = stores();
+    many(&from, 12_000, 1).await;
+    let source = Faulty::new(&from, |call, _| match call {
+        "list" => Some(Fault::Slow(12)),
+        "get" => Some(Fault::Slow(1)),
+        _ => None,
+    });
+    let transfer = transfer(Arc::new(source.clone()), shared(&to)).concurrency(NonZeroUsize::new(4).unwrap());
+    let report = transfer.build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects), (Status::Complete, 12_000));
+    assert!(source.count("list") < 16, "{}", source.count("list"));
 }
 
 fn listed(from: &MemoryStorage, to: &MemoryStorage, list: &Path) -> TransferBuilder {
