@@ -22,6 +22,9 @@ use super::sign::RequestSigner;
 use super::storage::S3Storage;
 use crate::http::{HttpClient, HttpOptions};
 
+/// Unused connections that are kept, at most.
+const IDLE: usize = 256;
+
 /// Makes an [`S3Storage`] of settings and of parts that are not settings.
 pub struct S3Builder {
     config: S3Config,
@@ -90,7 +93,9 @@ impl S3Builder {
             proxy: Arc::new(proxies(&config)?),
             connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
             idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-            max_idle_connections: usize::try_from(config.max_idle_connections.unwrap_or(256)).unwrap_or(usize::MAX),
+            max_idle_connections: config
+                .max_idle_connections
+                .map_or_else(idle_connections, |most| usize::try_from(most).unwrap_or(usize::MAX)),
         };
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
@@ -115,6 +120,13 @@ impl fmt::Debug for S3Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Builder").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// How many unused connections are kept: no more than a quarter of the files that may be
+/// open, or none would be left for files.
+fn idle_connections() -> usize {
+    let open = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    open.and_then(|open| usize::try_from(open / 4).ok()).map_or(IDLE, |most| most.min(IDLE))
 }
 
 /// The canonical address: the bucket, and the endpoint unless it is Amazon's.

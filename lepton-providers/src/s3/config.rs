@@ -158,7 +158,8 @@ settings! {
     /// limit for a whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (256).
+    /// Most unused connections that are kept (256, or a quarter of the files that may be
+    /// open, if that is less).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
     /// Which store it is.
