@@ -40,10 +40,11 @@ impl Place {
         Self::Bucket { server, endpoint, far: false, certificate: None }
     }
 
-    /// The same bucket behind a way that takes so long in each direction.
-    pub(super) fn far(&self, delay: Duration) -> Result<Self> {
+    /// The same bucket behind a relay that takes so long in each direction.
+    pub(super) fn relayed(&self, delay: Duration) -> Result<Self> {
         let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is never far") };
-        Ok(Self::Bucket { server, endpoint: relay::start(endpoint, delay)?, far: true, certificate: None })
+        let endpoint = relay::start(endpoint, delay)?;
+        Ok(Self::Bucket { server, endpoint, far: !delay.is_zero(), certificate: None })
     }
 
     pub(super) fn name(&self) -> String {
