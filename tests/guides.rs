@@ -7,6 +7,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use lepton::TransferSettings;
 use support::*;
 
 /// The commands of a page, and the exit code that the page tells for each.
@@ -39,6 +40,24 @@ fn run(folder: &Path, command: &str, code: i32) {
     let output = shell.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{command}\n{said}");
+}
+
+/// Sizes are written in the programs with units of their own.
+#[test]
+fn programs_have_the_defaults_of_the_library() {
+    let output = Command::new(example("migrate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let defaults = TransferSettings::default();
+    for (option, default) in [
+        ("concurrency", defaults.concurrency.to_string()),
+        ("part-size", format!("{}MiB", defaults.part_size / MIB as u64)),
+        ("memory", format!("{}MiB", defaults.memory / MIB as u64)),
+        ("max-failures", defaults.max_failures.to_string()),
+        ("attempts", defaults.attempts.to_string()),
+    ] {
+        let told = help.split(&format!("--{option} <")).nth(1).and_then(|rest| rest.split("[default: ").nth(1));
+        assert_eq!(told.and_then(|told| told.split(']').next()), Some(&default[..]), "--{option}");
+    }
 }
 
 #[test]
