@@ -11,9 +11,7 @@
 //! # use lepton_core::{MemoryStorage, SharedStorage, conformance};
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let store: SharedStorage = Arc::new(MemoryStorage::new());
-//! let report = conformance::run(&store, conformance::Options::new()).await;
-//! println!("{report}");
-//! report.check()
+//! conformance::run(&store, conformance::Options::new()).await.check()
 //! # }).unwrap();
 //! ```
 //!

@@ -42,7 +42,7 @@ impl Place {
 
     /// The same bucket behind a relay that takes so long in each direction.
     pub(super) fn relayed(&self, delay: Duration) -> Result<Self> {
-        let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is never far") };
+        let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is not relayed") };
         let endpoint = relay::start(endpoint, delay)?;
         Ok(Self::Bucket { server, endpoint, far: !delay.is_zero(), certificate: None })
     }
