@@ -9,6 +9,7 @@ mod services;
 mod storm;
 mod test;
 mod tools;
+mod transcript;
 
 use std::process::ExitCode;
 

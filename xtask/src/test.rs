@@ -1,12 +1,13 @@
 //! `cargo xtask test`: everything that has to hold, suite after suite. A suite
-//! that fails does not keep the others from running.
+//! that fails does not keep the others from running. What a suite prints is kept, and must
+//! have no secret in it.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{exists, output, program, run};
-use crate::{checks, fuzz, services, tools};
+use crate::{checks, fuzz, services, tools, transcript};
 
 struct Suite {
     name: &'static str,
@@ -52,7 +53,7 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     for suite in &suites {
         println!("\n== {} ==", suite.name);
         let begin = Instant::now();
-        let result = (suite.run)();
+        let result = transcript::kept(suite.name, suite.run);
         if let Err(error) = &result {
             println!("{}: {error:#}", suite.name);
         }
@@ -165,7 +166,9 @@ fn tests() -> Result<()> {
     for running in &servers {
         println!("{} at {}", running.server.name, running.server.endpoint);
         let server = &running.server;
-        command.env(server.variable, &server.endpoint).env(format!("{}_PROGRAM", server.variable), &server.program);
+        command.env(server.variable, &server.endpoint);
+        command.env(format!("{}_PROGRAM", server.variable), &server.program);
+        command.env(format!("{}_DATA", server.variable), &server.data);
     }
     // With every server running, a test that skips is a test that failed.
     run(command.env("LEPTON_TEST_REQUIRED", "1").env("LEPTON_TEST_LARGE", "1"))

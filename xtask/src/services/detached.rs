@@ -68,7 +68,8 @@ pub(super) fn env() -> Result<()> {
         bail!("no service is running; `cargo xtask services start` starts them");
     }
     for (variable, record) in found {
-        println!("export {variable}={} {variable}_PROGRAM={}", record.endpoint, record.program);
+        let Record { endpoint, program, data, .. } = record;
+        println!("export {variable}={endpoint} {variable}_PROGRAM={program} {variable}_DATA={}", data.display());
     }
     Ok(())
 }

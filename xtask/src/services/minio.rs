@@ -9,7 +9,7 @@ const MODULE: &str = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 pub(super) const SERVICE: Service = Service {
     name: "minio",
     variable: "LEPTON_TEST_MINIO",
-    ready: "/minio/health/ready",
+    ready: ("/minio/health/ready", 200),
     install: || go_program("minio-20260212201848", MODULE),
     command: |Place { installed, data, address }| {
         let mut command = program(installed.join("minio"), &["server", "--quiet", "--address", address]);

@@ -1,13 +1,16 @@
-//! Real S3 servers on loopback for the tests: installed into the cache, started
+//! Real servers on loopback for the tests: installed into the cache, started
 //! on free ports with their data in memory where the machine has `/dev/shm`.
 //!
-//! - `minio`, `versitygw`, `moto`: one recipe each
+//! - `minio`, `versitygw`, `moto`, `azurite`, `fake_gcs`, `nginx`: one recipe each
 //! - `server`: starting, waiting and stopping one of them
 //! - `detached`: those left running by `cargo xtask services start`
 
+mod azurite;
 mod detached;
+mod fake_gcs;
 mod minio;
 mod moto;
+mod nginx;
 mod server;
 mod versitygw;
 
@@ -22,17 +25,25 @@ pub(crate) use server::Running;
 pub(crate) const ACCESS_KEY: &str = "lepton-test-key";
 pub(crate) const SECRET_KEY: &str = "lepton-test-secret";
 
+/// What no test may print, by name.
+pub(crate) const SECRETS: [(&str, &str); 3] = [
+    ("the servers' secret", SECRET_KEY),
+    ("Azurite's key", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="),
+    ("the token of fake-gcs", "lepton-test-token"),
+];
+
 /// In the order in which they are built and started.
-const SERVICES: [Service; 3] = [moto::SERVICE, versitygw::SERVICE, minio::SERVICE];
+const SERVICES: [Service; 6] =
+    [moto::SERVICE, azurite::SERVICE, nginx::SERVICE, versitygw::SERVICE, fake_gcs::SERVICE, minio::SERVICE];
 
 /// How one server is installed, started and asked whether it is ready.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
     /// The environment variable that tells the tests its endpoint; the same with
-    /// `_PROGRAM` behind it tells what runs.
+    /// `_PROGRAM` behind it tells what runs, with `_DATA` where its data is.
     pub(crate) variable: &'static str,
-    /// A path that is answered with 200 once requests are served.
-    ready: &'static str,
+    /// A path, and with which status it is answered once requests are served.
+    ready: (&'static str, u16),
     /// Returns its folder of the cache, built when it is not there yet.
     install: fn() -> Result<PathBuf>,
     command: fn(Place<'_>) -> Command,

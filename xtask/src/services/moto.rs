@@ -1,4 +1,5 @@
-//! moto: keeps every key byte for byte, so it is the server for odd keys.
+//! moto: keeps every key byte for byte, so it is the server for odd keys. Beside it, in the
+//! same environment, the libraries that read from other clouds what the tests wrote.
 
 use super::{Place, Service};
 use crate::process::program;
@@ -7,8 +8,11 @@ use crate::tools::venv;
 pub(super) const SERVICE: Service = Service {
     name: "moto",
     variable: "LEPTON_TEST_MOTO",
-    ready: "/moto-api/",
-    install: || venv("moto-5.2.5", &["moto[server]==5.2.5"]),
+    ready: ("/moto-api/", 200),
+    install: || {
+        let readers = ["azure-storage-blob==12.31.1", "google-cloud-storage==3.17.1"];
+        venv("moto-5.2.5-readers-1", &[&["moto[server]==5.2.5"][..], &readers].concat())
+    },
     command: |Place { installed, address, .. }| {
         let (host, port) = address.split_once(':').unwrap_or((address, "0"));
         program(installed.join("bin/python"), &["-m", "moto.server", "-H", host, "-p", port])

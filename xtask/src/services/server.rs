@@ -77,9 +77,9 @@ impl Server {
         }
     }
 
-    fn wait_until_ready(&mut self, address: &str, path: &str) -> Result<()> {
+    fn wait_until_ready(&mut self, address: &str, ready: (&str, u16)) -> Result<()> {
         let deadline = Instant::now() + START;
-        while !answers(address, path) {
+        while !answers(address, ready) {
             if let Some(status) = self.process.try_wait()? {
                 bail!("it ended with {status}");
             }
@@ -138,15 +138,15 @@ fn ended(process: &mut Child) -> bool {
     false
 }
 
-/// Whether a GET of the path is answered with 200.
-pub(crate) fn answers(address: &str, path: &str) -> bool {
+/// Whether a GET of the path is answered with this status.
+pub(crate) fn answers(address: &str, (path, expected): (&str, u16)) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         let mut status = [0; 12];
         stream.read_exact(&mut status)?;
-        Ok(status.ends_with(b" 200"))
+        Ok(status.ends_with(format!(" {expected}").as_bytes()))
     };
     ask().unwrap_or(false)
 }

@@ -9,7 +9,7 @@ const MODULE: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 pub(super) const SERVICE: Service = Service {
     name: "versitygw",
     variable: "LEPTON_TEST_VERSITYGW",
-    ready: "/health",
+    ready: ("/health", 200),
     install: || go_program("versitygw-1.8.0", MODULE),
     command: |Place { installed, data, address }| {
         let gateway = ["--port", address, "--health", "/health", "--quiet"];
