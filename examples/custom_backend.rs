@@ -1,12 +1,9 @@
-//! A backend of one's own, and the proof that it is one: it runs the public
-//! conformance suite over itself and prints the report.
+//! A backend of one's own, and the proof that it is one: it runs both public suites
+//! over itself and prints their reports. `cargo run --example custom_backend`
 //!
-//! `Scratch` keeps the bytes of all objects in one unnamed temporary file and
-//! their index in memory: more than fits into memory, gone when the program ends.
-//! What it cannot do its capabilities say, and it refuses it by name. Space of
-//! deleted objects is not used again.
-//!
-//! `cargo run --example custom_backend`
+//! `Scratch` keeps the bytes of all objects in one unnamed temporary file and their
+//! index in memory. What it cannot do its capabilities say, and it refuses it by name.
+//! Space of deleted objects is not used again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -19,10 +16,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton::core::*;
+use lepton::data::conformance as crash;
 use tokio::task::block_in_place;
 
 const BLOCK: usize = 1 << 20;
-
 /// What is known of each object, and where its bytes begin in the file.
 type Index = BTreeMap<ObjectKey, (ObjectInfo, u64)>;
 
@@ -30,7 +27,6 @@ type Index = BTreeMap<ObjectKey, (ObjectInfo, u64)>;
 struct Scratch {
     file: Arc<File>,
     end: AtomicU64,
-    writes: AtomicU64,
     index: Arc<Mutex<Index>>,
     capabilities: Capabilities,
 }
@@ -48,9 +44,8 @@ impl Scratch {
         capabilities.put_if_match = Support::Unsupported;
         capabilities.attributes.retain(|attribute| *attribute != Attribute::Tags);
         let file = Arc::new(tempfile::tempfile().map_err(io)?);
-        Ok(Self { file, end: 0.into(), writes: 0.into(), index: Arc::default(), capabilities })
+        Ok(Self { file, end: 0.into(), index: Arc::default(), capabilities })
     }
-
     fn find(&self, key: &ObjectKey, version: Option<&VersionId>) -> Result<(ObjectInfo, u64)> {
         refuse(version.is_some(), "versions")?;
         let found = locked(&self.index).get(key).cloned();
@@ -61,7 +56,7 @@ impl Scratch {
     /// its own error comes back and nothing was written.
     async fn store(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.capabilities.keys.check(key)?;
-        refuse(options.attributes.has(Attribute::Tags), "tags")?;
+        self.capabilities.check_attributes(&options.attributes)?;
         refuse(options.storage_class.is_some(), "storage classes")?;
         refuse(matches!(options.precondition, Precondition::IfMatch(_)), "put if match")?;
         let at = self.end.fetch_add(body.len(), Ordering::Relaxed);
@@ -80,7 +75,7 @@ impl Scratch {
             return Err(Error::new(ErrorKind::Unexpected, "the body does not have the length that it promised"));
         }
         let mut meta = ObjectMeta::new(key.clone(), written);
-        meta.etag = Some(ETag::new(format!("\"{}\"", self.writes.fetch_add(1, Ordering::Relaxed))));
+        meta.etag = Some(ETag::new(format!("\"{at}-{written}\"")));
         meta.last_modified = Some(SystemTime::now());
         let receipt = PutReceipt::new(ServerCheck::None).etag(meta.etag.clone());
         // The condition and the change are one step under the lock.
@@ -91,7 +86,6 @@ impl Scratch {
         index.insert(key.clone(), (ObjectInfo::new(meta, options.attributes), at));
         Ok(receipt)
     }
-
     fn read(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
         refuse(options.if_match.is_some(), "get if match")?;
         let (info, at) = self.find(key, options.version.as_ref())?;
@@ -108,7 +102,6 @@ impl Scratch {
         });
         Ok(GetReply::new(info, range, Box::pin(stream::iter(blocks))))
     }
-
     fn remove(&self, request: &DeleteRequest) -> Result<()> {
         refuse(request.version.is_some(), "versions")?;
         refuse(request.if_match.is_some(), "delete if match")?;
@@ -137,8 +130,7 @@ fn named(operation: &'static str, key: &ObjectKey) -> impl Fn(Error) -> Error {
 fn pages(index: &Index, request: &ListRequest) -> Vec<Result<ListPage>> {
     let prefix = request.prefix.as_bytes();
     let after = |key: &ObjectKey| request.start_after.as_ref().is_none_or(|after| key.as_bytes() > &after[..]);
-    let (mut pages, mut folders) = (Vec::new(), BTreeSet::new());
-    let mut page = ListPage::default();
+    let (mut pages, mut page, mut folders) = (Vec::new(), ListPage::default(), BTreeSet::new());
     for (key, (info, _)) in index.iter().filter(|(key, _)| request.prefix.matches(key) && after(key)) {
         let rest = &key.as_bytes()[prefix.len()..];
         match request.delimiter.and_then(|delimiter| rest.iter().position(|byte| *byte == delimiter)) {
@@ -161,45 +153,35 @@ impl Storage for Scratch {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
-
     fn url(&self) -> &str {
         "scratch:"
     }
-
     fn list(&self, request: ListRequest) -> PageStream {
         let index = Arc::clone(&self.index);
         let listed = async move { stream::iter(pages(&locked(&index), &request)) };
         stream::once(listed).flatten().boxed()
     }
-
     async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
         Ok(self.find(key, options.version.as_ref()).map_err(named("head", key))?.0)
     }
-
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
         self.read(key, options).map_err(named("get", key))
     }
-
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.store(key, body, options).await.map_err(named("put", key))
     }
-
     async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
         Ok(requests.iter().map(|request| self.remove(request).map_err(named("delete", &request.key))).collect())
     }
-
     fn multipart(&self) -> Option<&dyn Multipart> {
         None
     }
-
     fn server_copy(&self) -> Option<&dyn ServerCopy> {
         None
     }
-
     fn signer(&self) -> Option<&dyn Signer> {
         None
     }
-
     fn versions(&self) -> Option<&dyn Versions> {
         None
     }
@@ -208,7 +190,8 @@ impl Storage for Scratch {
 #[tokio::main]
 async fn main() -> Result<()> {
     let store: SharedStorage = Arc::new(Scratch::new()?);
-    let report = conformance::run(&store, conformance::Options::new()).await;
-    println!("{report}");
-    report.check()
+    let conforms = conformance::run(&store, conformance::Options::new()).await;
+    let crashes = crash::crashes(&store, crash::Options::new()).await?;
+    println!("{conforms}\n{crashes}");
+    conforms.check().and(crashes.check())
 }

@@ -60,6 +60,13 @@ pub(crate) struct Choose {
     /// first --map that holds wins. An equals sign in FROM is written `\=`.
     #[arg(long, value_name = "FROM=TO", value_parser = prefix_map)]
     map: Vec<PrefixMap>,
+    /// Write keys that the destination cannot hold as it can, percent-encoded, in place
+    /// of refusing them.
+    #[arg(long)]
+    encode_keys: bool,
+    /// Give the names of the source back as they were before --encode-keys.
+    #[arg(long)]
+    decode_keys: bool,
     /// Move what this file names, a name a line, instead of everything; `-` reads
     /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
@@ -138,6 +145,8 @@ impl Choose {
         settings.time_window = self.time_window;
         settings.filters = self.filters(matches);
         settings.map.clone_from(&self.map);
+        settings.encode_keys = self.encode_keys;
+        settings.decode_keys = self.decode_keys;
         settings.delete = self.delete;
         settings.delete_excluded = self.delete_excluded;
         settings.delete_versions = self.delete_versions;

@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+#[allow(unused_macros, reason = "each program uses its share")]
 macro_rules! complain {
     ($($line:tt)*) => {{
         use std::io::Write as _;
@@ -15,4 +16,5 @@ macro_rules! complain {
     }};
 }
 
+#[allow(unused_imports, reason = "each program uses its share")]
 pub(crate) use {complain, say};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use lepton::core::Attribute;
 use lepton::data::{PlanSummary, Planned, PlannedAction};
 use lepton::{Error, Progress, Report, Status, Verification};
 use serde_json::json;
@@ -168,9 +169,12 @@ impl Show {
         say!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
     }
 
-    pub(crate) fn plan_end(&self, summary: &PlanSummary) {
+    /// `not_kept`: what the destination cannot keep of an object.
+    pub(crate) fn plan_end(&self, summary: &PlanSummary, not_kept: &[Attribute]) {
         if self.json {
-            return Self::event("plan", json!(summary));
+            let mut event = json!(summary);
+            event["not_kept"] = json!(not_kept);
+            return Self::event("plan", event);
         }
         if !self.quiet {
             let PlanSummary { copies, bytes, unchanged, skipped, deletes, refused, .. } = summary;
@@ -179,6 +183,10 @@ impl Show {
                 "would copy {copies} objects ({bytes}), leave {unchanged} unchanged, skip {skipped}, delete {deletes}, \
                  fail at {refused}; nothing was written"
             );
+            if !not_kept.is_empty() {
+                let names: Vec<String> = not_kept.iter().map(|attribute| word(&json!(attribute))).collect();
+                complain!("of objects that have them, the destination cannot keep: {}", names.join(", "));
+            }
         }
     }
 

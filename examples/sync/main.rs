@@ -105,7 +105,7 @@ async fn act(command: &Command, matches: &ArgMatches, show: &Show) -> Result<u8>
             let transfer = places.job(matches).await?.builder.build()?;
             let Some(file) = out else { return common::dry_run(&transfer, show).await };
             let summary = transfer.save_plan(file).await?;
-            show.plan_end(&summary);
+            show.plan_end(&summary, &transfer.not_kept());
             Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
         }
     }

@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attribute_rules::{AttributeRules, MetadataNames, TagCharacters};
 use crate::checksum::ChecksumAlgorithm;
-use crate::error::{Error, ErrorKind, Result};
-use crate::key::ObjectKey;
-use crate::object::Attribute;
+use crate::error::{Error, Result};
+use crate::key_rules::KeyRules;
+use crate::object::{Attribute, Attributes};
 
 /// How well a backend does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,111 +44,8 @@ pub enum ListOrder {
     Unordered,
 }
 
-/// What happens to keys of a certain form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum KeyHandling {
-    /// Such keys are kept byte for byte.
-    Kept,
-    /// The store refuses such keys.
-    Refused,
-    /// The store silently stores such keys under another name.
-    Changed,
-    /// Nobody has found out; such keys are refused to be safe.
-    Unknown,
-}
-
-/// Which keys a backend holds exactly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct KeyRules {
-    /// The longest key in bytes.
-    pub max_bytes: usize,
-    /// The longest segment between slashes in bytes.
-    pub max_segment_bytes: usize,
-    /// Whether keys must be UTF-8.
-    pub utf8_only: bool,
-    /// Bytes that no key may hold.
-    pub forbidden_bytes: Vec<u8>,
-    /// Keys with control characters (below U+0020, and U+007F).
-    pub control_characters: KeyHandling,
-    /// Keys with an empty segment inside (`a//b`).
-    pub empty_segments: KeyHandling,
-    /// Keys with a `.` or `..` segment.
-    pub dot_segments: KeyHandling,
-    /// Keys that begin with `/`.
-    pub leading_slash: KeyHandling,
-    /// Keys that end with `/`.
-    pub trailing_slash: KeyHandling,
-    /// A key `a` beside a key `a/b`.
-    pub file_beside_folder: KeyHandling,
-}
-
-impl KeyRules {
-    /// A store that keeps any key of up to `max_bytes`.
-    pub fn any(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            max_segment_bytes: max_bytes,
-            utf8_only: false,
-            forbidden_bytes: Vec::new(),
-            control_characters: KeyHandling::Kept,
-            empty_segments: KeyHandling::Kept,
-            dot_segments: KeyHandling::Kept,
-            leading_slash: KeyHandling::Kept,
-            trailing_slash: KeyHandling::Kept,
-            file_beside_folder: KeyHandling::Kept,
-        }
-    }
-
-    /// Refuses a key that the backend would not hold exactly as it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidKey`], naming the key and the rule.
-    pub fn check(&self, key: &ObjectKey) -> Result<()> {
-        let refuse = |why: String| Err(Error::new(ErrorKind::InvalidKey, why).with_context("key", key));
-        let bytes = key.as_bytes();
-        if bytes.len() > self.max_bytes {
-            return refuse(format!("the key has {} bytes; this store allows {}", bytes.len(), self.max_bytes));
-        }
-        if self.utf8_only && key.as_str().is_none() {
-            return refuse("the key is not UTF-8, which this store requires".into());
-        }
-        if let Some(byte) = bytes.iter().find(|byte| self.forbidden_bytes.contains(byte)) {
-            return refuse(format!("the key holds the byte 0x{byte:02x}, which this store forbids"));
-        }
-        if let Some(long) = bytes.split(|b| *b == b'/').map(<[u8]>::len).find(|n| *n > self.max_segment_bytes) {
-            return refuse(format!("a name in the key has {long} bytes; this store allows {}", self.max_segment_bytes));
-        }
-        self.forms(bytes).into_iter().find(|(found, handling, _)| *found && *handling != KeyHandling::Kept).map_or(
-            Ok(()),
-            |(_, handling, form)| {
-                let fate = match handling {
-                    KeyHandling::Refused => "this store refuses such keys",
-                    KeyHandling::Changed => "this store would silently store it under another name",
-                    _ => "it is not known whether this store keeps such keys; set its capabilities if you know",
-                };
-                refuse(format!("the key {form}; {fate}"))
-            },
-        )
-    }
-
-    fn forms(&self, bytes: &[u8]) -> [(bool, KeyHandling, &'static str); 5] {
-        let control = bytes.iter().any(u8::is_ascii_control);
-        let inner = bytes.strip_prefix(b"/").unwrap_or(bytes);
-        let inner = inner.strip_suffix(b"/").unwrap_or(inner);
-        let empty = bytes == b"/" || bytes == b"//" || bytes.windows(2).any(|pair| pair == b"//");
-        let dots = inner.split(|b| *b == b'/').any(|segment| segment == b"." || segment == b"..");
-        [
-            (control, self.control_characters, "holds a control character"),
-            (bytes.starts_with(b"/"), self.leading_slash, "begins with `/`"),
-            (bytes.ends_with(b"/"), self.trailing_slash, "ends with `/`"),
-            (empty, self.empty_segments, "has an empty segment (`//`)"),
-            (dots, self.dot_segments, "has a `.` or `..` segment"),
-        ]
-    }
+fn native() -> Support {
+    Support::Native
 }
 
 /// Limits of multipart uploads.
@@ -205,6 +103,11 @@ pub struct Capabilities {
     pub list_parts: Support,
     /// Whether the uploads of a key can be listed.
     pub list_uploads: Support,
+    /// Whether the store keeps account of uploads: refuses one that was never begun, and
+    /// frees the parts of one that is aborted. Where not, aborting does nothing, and parts
+    /// that nobody completes go away by themselves after a time.
+    #[serde(default = "native")]
+    pub upload_records: Support,
     /// Whether objects can be copied without passing through the caller.
     pub server_copy: Support,
     /// Whether such copies are made on this machine (local disks), where reading the
@@ -227,6 +130,12 @@ pub struct Capabilities {
     pub keeps_mtime: bool,
     /// The attributes that the backend keeps.
     pub attributes: Vec<Attribute>,
+    /// Which names user metadata may have.
+    #[serde(default)]
+    pub metadata_names: MetadataNames,
+    /// Which characters names and values of tags may hold.
+    #[serde(default)]
+    pub tag_characters: TagCharacters,
     /// Whether storage classes can be chosen.
     pub storage_class: Support,
     /// Checksums that the server verifies while it takes an upload.
@@ -269,6 +178,7 @@ impl Capabilities {
             parts_by_place: false,
             list_parts: Support::Native,
             list_uploads: Support::Native,
+            upload_records: Support::Native,
             server_copy: Support::Native,
             copies_here: false,
             versions: Support::Native,
@@ -276,6 +186,8 @@ impl Capabilities {
             etag_is_md5: false,
             keeps_mtime: false,
             attributes: Attribute::ALL.to_vec(),
+            metadata_names: MetadataNames::Any,
+            tag_characters: TagCharacters::Any,
             storage_class: Support::Native,
             verified_checksums: Vec::new(),
             signed_chunks: Support::Unsupported,
@@ -292,6 +204,25 @@ impl Capabilities {
         self.attributes.contains(&attribute)
     }
 
+    /// Takes away what the backend does not keep of these attributes, and tells which that
+    /// concerned.
+    pub fn keep(&self, attributes: &mut Attributes) -> Vec<Attribute> {
+        self.attribute_rules().keep(attributes)
+    }
+
+    /// Refuses attributes that the backend does not keep.
+    ///
+    /// # Errors
+    /// `unsupported` for what is never kept; `invalid_input` for a name of metadata or a
+    /// tag that is not allowed.
+    pub fn check_attributes(&self, attributes: &Attributes) -> Result<()> {
+        self.attribute_rules().check(attributes, &self.preset)
+    }
+
+    fn attribute_rules(&self) -> AttributeRules<'_> {
+        AttributeRules { kept: &self.attributes, names: self.metadata_names, tags: self.tag_characters }
+    }
+
     /// These capabilities with single fields replaced. `overrides` is a JSON
     /// object with the field names of this type; nested objects are merged.
     ///
@@ -304,7 +235,7 @@ impl Capabilities {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an unknown field, listing the known ones,
+    /// `invalid_input` for an unknown field, listing the known ones,
     /// or a value of the wrong form.
     pub fn overridden(&self, overrides: &serde_json::Value) -> Result<Self> {
         let refuse = |source: serde_json::Error| {
@@ -330,40 +261,6 @@ fn merge(base: &mut serde_json::Value, overrides: &serde_json::Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(text: &str) -> ObjectKey {
-        ObjectKey::try_from(text).unwrap()
-    }
-
-    #[test]
-    fn each_rule_refuses_its_form_and_names_it() {
-        let mut rules = KeyRules::any(20);
-        rules.max_segment_bytes = 10;
-        rules.forbidden_bytes = vec![0];
-        rules.control_characters = KeyHandling::Refused;
-        rules.empty_segments = KeyHandling::Refused;
-        rules.dot_segments = KeyHandling::Unknown;
-        rules.leading_slash = KeyHandling::Changed;
-        rules.trailing_slash = KeyHandling::Refused;
-        for (text, says) in [
-            ("a/\u{1}b", "control"),
-            ("a\0b", "0x00"),
-            ("a//b", "//"),
-            ("a/../b", ".."),
-            ("./b", "not known"),
-            ("/b", "another name"),
-            ("b/", "ends with"),
-            ("12345678901", "11 bytes"),
-            ("1234567890/1234567890", "21 bytes"),
-        ] {
-            let error = rules.check(&key(text)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidKey);
-            assert!(error.to_string().contains(says), "{text}: {error}");
-        }
-        for text in ["a", "a/b", "a.b/..c", "ü"] {
-            rules.check(&key(text)).unwrap();
-        }
-    }
 
     #[test]
     fn an_unknown_override_lists_the_known() {

@@ -11,22 +11,26 @@
 //!
 //! This crate opens no sockets and spawns nothing of its own.
 
+mod attribute_rules;
 mod body;
 mod budget;
 mod capabilities;
 mod checksum;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod encoding;
 mod env;
 mod error;
 pub mod journal;
 mod key;
+mod key_rules;
 mod object;
 mod storage;
 
+pub use attribute_rules::{MetadataNames, TagCharacters};
 pub use body::{Body, BodySource, ByteStream, Hashing, Leaf, LeafStream, Leaves};
 pub use budget::{MemoryBudget, Permit};
-pub use capabilities::{Capabilities, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support};
+pub use capabilities::{Capabilities, ListOrder, MultipartLimits, Support};
 pub use checksum::{
     ChecksumAlgorithm, ChecksumScope, Crc, CrcHasher, LEAF_SIZE, Md5Hasher, Sha256, StoredChecksum, TreeDigest,
     TreeHasher, combine_crc, crc, from_hex, md5, part_root, root_of_parts, to_hex,
@@ -34,6 +38,7 @@ pub use checksum::{
 pub use env::{Env, EnvExt, SharedEnv, SystemEnv, Task};
 pub use error::{Decision, Effect, Error, ErrorKind, Result, Retry, decide};
 pub use key::{KeyPrefix, ObjectKey};
+pub use key_rules::{KeyHandling, KeyRules};
 pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionId};
 pub use storage::{
     CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,

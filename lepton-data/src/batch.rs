@@ -51,6 +51,9 @@ pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>>
                     open.push(extra);
                     passing = Some(error);
                 }
+                Some(Err(error)) if error.kind() == ErrorKind::PreconditionFailed && is_gone(run, &extra).await => {
+                    done.push((extra.there.key, Ok(extra.maybe_gone)));
+                }
                 Some(result) => done.push((extra.there.key, result)),
             }
         }
@@ -121,6 +124,9 @@ fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> 
 /// delete itself cannot ask, what was listed.
 async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
     let Extra { place, there, .. } = extra;
+    if run.is_a_name(&there.key) {
+        return Ok(Verdict::Leave { deleted: false });
+    }
     if extra.earlier {
         for source in run.mapping.sources(place) {
             match attempts(run, true, || run.source().head(&source, HeadOptions::new())).await {
@@ -154,6 +160,14 @@ async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
         return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
     }
     Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
+}
+
+/// Whether an object whose tag is not the one that was demanded is so because it is not
+/// there: an earlier run deleted it and did not live to hear of it, or somebody else did.
+/// Some stores say of such an object that the condition does not hold.
+async fn is_gone(run: &Run, extra: &Extra) -> bool {
+    let found = attempts(run, true, || run.destination().head(&extra.there.key, HeadOptions::new())).await;
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Whether the object is there as it was listed; `false` if it is gone.

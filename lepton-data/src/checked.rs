@@ -29,6 +29,10 @@ impl Options {
     /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
     pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
         let settings = &self.settings;
+        // What a key is written as, and so what this run's records mean, hangs on the rules.
+        let encoded = settings
+            .encode_keys
+            .then(|| ("encode_keys".to_owned(), serde_json::json!(self.destination.storage().capabilities().keys)));
         if let Some(plan) = plan {
             let identity = serde_json::json!({
                 "plan": plan.to_string(),
@@ -39,7 +43,9 @@ impl Options {
                 "delete_versions": settings.delete_versions,
                 "metadata": settings.metadata,
             });
-            return identity.as_object().cloned().unwrap_or_default();
+            let mut identity = identity.as_object().cloned().unwrap_or_default();
+            identity.extend(encoded);
+            return identity;
         }
         let identity = serde_json::json!({
             "source": self.source.storage().url(),
@@ -62,6 +68,10 @@ impl Options {
         let mut identity = identity.as_object().cloned().unwrap_or_default();
         if !settings.map.is_empty() {
             identity.insert("map".to_owned(), serde_json::json!(settings.map));
+        }
+        identity.extend(encoded);
+        if settings.decode_keys {
+            identity.insert("decode_keys".to_owned(), true.into());
         }
         if settings.versions {
             identity.insert("versions".to_owned(), true.into());

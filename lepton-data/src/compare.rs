@@ -4,7 +4,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lepton_core::{
-    Attributes, Capabilities, ChecksumScope, Crc, ETag, HeadOptions, ObjectInfo, ObjectMeta, Result, StoredChecksum,
+    Attributes, Capabilities, ChecksumScope, Crc, ETag, HeadOptions, MetadataNames, ObjectInfo, ObjectMeta, Result,
+    StoredChecksum,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,9 @@ use crate::run::Run;
 
 /// The name in the user metadata under which the tree hash of an object is
 /// recorded, in hexadecimal.
-pub(crate) const RECORDED_DIGEST: &str = "lepton-sha256-tree";
+const RECORDED_DIGEST: &str = "lepton-sha256-tree";
+/// Its name where those of metadata must be identifiers.
+const RECORDED_DIGEST_IDENTIFIER: &str = "lepton_sha256_tree";
 
 /// By what objects at the destination are compared with the source. Objects of
 /// different sizes always differ.
@@ -270,8 +273,19 @@ pub(crate) fn statements(object: &ObjectInfo) -> Vec<StoredChecksum> {
     kept
 }
 
+/// Records the digest of an object in its metadata, under a name that the store keeps.
+pub(crate) fn record_digest(attributes: &mut Attributes, root: &str, names: MetadataNames) {
+    let [name, other] = match names.allow(RECORDED_DIGEST) {
+        true => [RECORDED_DIGEST, RECORDED_DIGEST_IDENTIFIER],
+        false => [RECORDED_DIGEST_IDENTIFIER, RECORDED_DIGEST],
+    };
+    attributes.user_metadata.remove(other);
+    attributes.user_metadata.insert(name.to_owned(), root.to_owned());
+}
+
 fn recorded_digest(attributes: &Attributes) -> Option<StoredChecksum> {
-    let text = attributes.user_metadata.get(RECORDED_DIGEST)?;
+    let recorded = |name| attributes.user_metadata.get(name);
+    let text = recorded(RECORDED_DIGEST).or_else(|| recorded(RECORDED_DIGEST_IDENTIFIER))?;
     let root = lepton_core::from_hex(text).filter(|root| root.len() == 32)?;
     Some(StoredChecksum::full(lepton_core::ChecksumAlgorithm::Sha256Tree, root))
 }

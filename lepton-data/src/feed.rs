@@ -128,6 +128,8 @@ impl Feed {
                 }
             }
             Found::Extra(there) if backup::holds(&self.run, &there.key) => None,
+            // What is written under the other case is this very object.
+            Found::Extra(there) if run.is_a_name(&there.key) => None,
             Found::Extra(there) => {
                 let place = mapping.place_of_target(&there.key);
                 let by_name = |name: &ObjectKey| run.filter.takes(name.as_bytes(), &there);
@@ -187,7 +189,7 @@ impl Feed {
         let entry = Box::new(entry);
         let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {
             true => Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the backups")),
-            false => Ok(()),
+            false => self.run.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {
             return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), place: listed };

@@ -76,6 +76,14 @@ fn sorted(run: &Run, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Place
     Ok(Box::new(placing.finish(|key| run.filter.takes_name(run.mapping.name(key).as_bytes()))?))
 }
 
+/// The places of the keys that the filters take, in order; one that is named twice may come
+/// twice. Blocks.
+pub(crate) fn places<'a>(run: &'a Run, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
+    let taken = |placed: &Placed<ObjectKey>| run.filter.takes_name(run.mapping.name(&placed.value).as_bytes());
+    let places = sorted(run, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.place)));
+    Ok(places.filter_map(Result::transpose))
+}
+
 /// Gives each line that is not empty, without its end.
 fn lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut input = sealed::open(file, LIST)?;

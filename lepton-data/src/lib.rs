@@ -12,10 +12,13 @@ mod checked;
 mod checksum;
 mod commit;
 mod compare;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod delete;
 mod diff;
 mod feed;
 mod filter;
+mod folded;
 mod handle;
 mod here;
 mod histories;

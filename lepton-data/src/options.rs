@@ -93,6 +93,13 @@ pub struct TransferSettings {
     /// with, behind the source's folder, puts its `to` there. What none holds for keeps
     /// its name. Filters go by the names at the source.
     pub map: Vec<PrefixMap>,
+    /// Write keys that the destination cannot hold as it can, in place of refusing them:
+    /// [`KeyRules::encode`](lepton_core::KeyRules::encode), which percent-decoding reads
+    /// back. Every `%` of a key is written `%25` then. Default no.
+    pub encode_keys: bool,
+    /// Take the names of the source for what `encode_keys` wrote, and give them back as they
+    /// were: percent-decoded. Comes before `encode_keys`. Default no.
+    pub decode_keys: bool,
     /// Delete what the destination has and the source has not, once everything
     /// else has come to a good end: a mirror. What the filters leave out is neither
     /// copied nor deleted.
@@ -163,6 +170,8 @@ impl Default for TransferSettings {
             time_window: Duration::from_secs(2),
             filters: Filters::default(),
             map: Vec::new(),
+            encode_keys: false,
+            decode_keys: false,
             delete: false,
             delete_excluded: false,
             delete_versions: false,
@@ -290,6 +299,10 @@ impl TransferBuilder {
         filters: Filters,
         /// Names that change on the way; the first rule that holds wins.
         map: Vec<PrefixMap>,
+        /// Write keys that the destination cannot hold as it can.
+        encode_keys: bool,
+        /// Give the names of the source back as they were before `encode_keys`.
+        decode_keys: bool,
         /// Delete what the destination has and the source has not.
         delete: bool,
         /// With `delete`: delete also what the filters leave out.

@@ -5,8 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lepton_core::{
-    Attribute, Attributes, Capabilities, ETag, Error, ErrorKind, KeyHandling, LEAF_SIZE, ObjectKey, ObjectMeta,
-    PartSpec, Result, VersionId,
+    Capabilities, ETag, Error, ErrorKind, KeyHandling, LEAF_SIZE, ObjectKey, ObjectMeta, PartSpec, Result, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -159,13 +158,6 @@ impl Names {
         self.open.push(target.clone());
         Ok(())
     }
-}
-
-/// Takes away what the destination cannot keep and says what that was.
-pub(crate) fn keep_attributes(mut attributes: Attributes, to: &Capabilities) -> (Attributes, Vec<Attribute>) {
-    let lost: Vec<Attribute> = attributes.present().into_iter().filter(|a| !to.keeps(*a)).collect();
-    lost.iter().for_each(|attribute| attributes.remove(*attribute));
-    (attributes, lost)
 }
 
 #[cfg(test)]

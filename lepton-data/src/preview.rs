@@ -16,7 +16,7 @@ use crate::object::{Outcome, find};
 use crate::plan::{Entry, Layout, There};
 use crate::resume::Resumed;
 use crate::run::{Run, ends_the_run};
-use crate::transfer::Transfer;
+use crate::transfer::{Transfer, look_at_names};
 
 /// What a transfer would do with one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,8 +109,17 @@ impl Transfer {
         let next = stream::try_unfold(None, {
             let run = Arc::clone(&run);
             move |feed: Option<Feed>| {
-                let mut feed = feed.unwrap_or_else(|| Feed::new(&run, Resumed::default()));
-                async move { Ok(feed.next().await?.map(|next| (next, Some(feed)))) }
+                let run = Arc::clone(&run);
+                async move {
+                    let mut feed = match feed {
+                        Some(feed) => feed,
+                        None => {
+                            look_at_names(&run).await?;
+                            Feed::new(&run, Resumed::default())
+                        }
+                    };
+                    Ok(feed.next().await?.map(|next| (next, Some(feed))))
+                }
             }
         });
         let planned = next.map_ok(move |next| {

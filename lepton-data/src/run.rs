@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lepton_core::{
@@ -13,6 +13,7 @@ use lepton_core::{
 use crate::checked::Options;
 use crate::compare::Rules;
 use crate::filter::Filter;
+use crate::folded::Folded;
 use crate::lanes::{Lane, Lanes};
 use crate::list::Side;
 use crate::mapping::Mapping;
@@ -42,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) requests: Arc<Pace>,
     pub(crate) filter: Filter,
     pub(crate) mapping: Arc<Mapping>,
+    /// The names of the source, where the destination does not tell upper from lower case.
+    pub(crate) folded: OnceLock<Folded>,
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
     planning: bool,
@@ -121,8 +124,9 @@ impl Run {
             begun: env.uptime(),
             bandwidth: Arc::new(Pace::new(Arc::clone(&env), settings.bandwidth)),
             requests: Arc::new(Pace::new(Arc::clone(&env), settings.requests_per_second)),
-            mapping: Arc::new(Mapping::of(&options.source, &options.destination, &settings.map)),
+            mapping: Arc::new(Mapping::of(&options.source, &options.destination, settings)),
             filter: Filter::new(&settings.filters, env.now())?,
+            folded: OnceLock::new(),
             rules: Rules::new(settings.compare, settings.time_window, from, to),
             planning: false,
             no_server_copies: AtomicBool::new(false),
@@ -130,6 +134,12 @@ impl Run {
             options,
             env,
         })
+    }
+
+    /// Whether an object of the source has this name at the destination in another case,
+    /// where that is the same.
+    pub(crate) fn is_a_name(&self, there: &ObjectKey) -> bool {
+        self.folded.get().is_some_and(|folded| folded.holds(there))
     }
 
     /// The lane in which an object of this size travels.

@@ -34,6 +34,10 @@ struct Header {
     destination_folder: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     map: Vec<PrefixMap>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    encode_keys: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    decode_keys: bool,
 }
 
 impl Header {
@@ -45,6 +49,8 @@ impl Header {
             destination: options.destination.storage().url().to_owned(),
             destination_folder: options.destination.folder().to_string(),
             map: options.settings.map.clone(),
+            encode_keys: options.settings.encode_keys,
+            decode_keys: options.settings.decode_keys,
         }
     }
 
@@ -65,7 +71,9 @@ impl std::fmt::Display for Header {
         let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!(" (folder {folder})") };
         let (from, to) = (folder(&self.source_folder), folder(&self.destination_folder));
         write!(f, "{}{from} to {}{to}", self.source, self.destination)?;
-        self.map.iter().try_for_each(|rule| write!(f, ", {:?} being {:?}", rule.from, rule.to))
+        self.map.iter().try_for_each(|rule| write!(f, ", {:?} being {:?}", rule.from, rule.to))?;
+        f.write_str(if self.decode_keys { ", with decoded keys" } else { "" })?;
+        f.write_str(if self.encode_keys { ", with encoded keys" } else { "" })
     }
 }
 

@@ -10,12 +10,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::{Journal, Replay};
-use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv, Task};
+use lepton_core::{Attribute, EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv, Task};
 
 use crate::begin::{Ready, Waiting};
 use crate::checked::Options;
 use crate::delete;
 use crate::feed::{Feed, Next};
+use crate::folded;
 use crate::handle::TransferHandle;
 use crate::keys;
 use crate::manifest::ManifestWriter;
@@ -43,6 +44,14 @@ impl Transfer {
     /// Describes a transfer.
     pub fn builder() -> TransferBuilder {
         TransferBuilder::default()
+    }
+
+    /// The attributes that objects of the source may have and the destination cannot keep.
+    /// Which object has one shows when it is read: its line of the manifest names what was
+    /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) it fails.
+    pub fn not_kept(&self) -> Vec<Attribute> {
+        let [from, to] = [&self.options.source, &self.options.destination].map(|place| place.storage().capabilities());
+        from.attributes.iter().copied().filter(|attribute| !to.keeps(*attribute)).collect()
     }
 
     /// Runs the transfer to its end.
@@ -95,7 +104,7 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
         let plan = options.plan.as_ref().map(|file| saved::check(file, &options)).transpose()?;
         let keys = options.keys.as_deref().map(keys::digest).transpose()?;
         let identity = options.identity(plan, keys);
-        let mapping = Mapping::of(&options.source, &options.destination, &options.settings.map);
+        let mapping = Mapping::of(&options.source, &options.destination, &options.settings);
         let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
         let opened = match open() {
             // A run that has come to its end does not bind the next one.
@@ -168,6 +177,14 @@ async fn preflight(run: &Run) -> Result<()> {
     if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
 }
 
+/// Looks first whether two names would be one at the destination.
+pub(crate) async fn look_at_names(run: &Arc<Run>) -> Result<()> {
+    if let Some(folded) = folded::look(run).await? {
+        run.folded.get_or_init(|| folded);
+    }
+    Ok(())
+}
+
 /// What is moved as versions must become versions.
 async fn makes_versions(run: &Run) -> Result<()> {
     let Some(versions) = run.destination().versions() else { return Ok(()) };
@@ -189,6 +206,7 @@ enum Ended {
 
 /// Every object, and then what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
+    look_at_names(run).await?;
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();
     if deletes && ended == Ended::WithTheListing {

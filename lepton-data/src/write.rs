@@ -12,11 +12,11 @@ use lepton_core::{
 
 use crate::checksum::{PartDigest, PieceDigest, check_source, expected, extra_crc};
 use crate::commit::{Found, may_be_ours, read_back, receipt_of};
-use crate::compare::RECORDED_DIGEST;
+use crate::compare::record_digest;
 use crate::lanes::{Lane, Slot};
 use crate::manifest::SourceCheck;
 use crate::options::Metadata;
-use crate::plan::{Entry, Layout, keep_attributes};
+use crate::plan::{Entry, Layout};
 use crate::read::{self, Piece, Source, side};
 use crate::resume::Note;
 use crate::retry::{attempts, attempts_in, wait};
@@ -112,9 +112,9 @@ pub(crate) async fn attributes(
     }
     if run.options.settings.record_digest && run.target().keeps(Attribute::UserMetadata) {
         let digest = read::digest(run, source, None).await?;
-        attributes.user_metadata.insert(RECORDED_DIGEST.into(), digest.root.to_string());
+        record_digest(&mut attributes, &digest.root.to_string(), run.target().metadata_names);
     }
-    let (kept, mut lost) = keep_attributes(attributes, run.target());
+    let mut lost = run.target().keep(&mut attributes);
     if tags_lost {
         lost.push(Attribute::Tags);
     }
@@ -122,7 +122,7 @@ pub(crate) async fn attributes(
         let message = format!("the destination cannot keep {lost:?} of the object, and metadata is strict");
         return Err(Error::unsupported(message).with_context("key", &source.key));
     }
-    Ok((kept, lost))
+    Ok((attributes, lost))
 }
 
 /// The attributes of a source object that is not read yet, and what gets lost.

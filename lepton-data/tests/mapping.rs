@@ -8,7 +8,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{DeleteRequest, ErrorKind, Location, MemoryStorage, Storage as _, StorageExt as _};
+use lepton_core::{
+    Capabilities, DeleteRequest, ErrorKind, KeyHandling, Location, MemoryStorage, ObjectKey, Storage as _,
+    StorageExt as _,
+};
 use lepton_data::{
     Basis, Depth, Existing, Filters, ManifestReader, PlannedAction, PrefixMap, Reason, Report, Status, TransferBuilder,
     verify,
@@ -173,6 +176,80 @@ async fn lists_and_saved_plans_know_the_rules() {
     assert_eq!((report.status, report.objects, report.deleted), (Status::Complete, 1, 2));
     assert_eq!(names(&to).await, ["out/b", "out/new/a", "out/new/c"]);
     assert_eq!(to.read(&key("out/new/c"), 100).await.unwrap(), bytes(9, 40));
+}
+
+/// A store that cannot hold much, as a disk is.
+fn strict(segment: usize) -> MemoryStorage {
+    let mut can = Capabilities::everything("strict");
+    can.versions = lepton_core::Support::Unsupported;
+    can.keys.utf8_only = true;
+    can.keys.empty_segments = KeyHandling::Refused;
+    can.keys.dot_segments = KeyHandling::Refused;
+    can.keys.leading_slash = KeyHandling::Refused;
+    can.keys.trailing_slash = KeyHandling::Refused;
+    can.keys.max_segment_bytes = segment;
+    MemoryStorage::builder().capabilities(can).build()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_a_destination_cannot_hold_go_there_and_back() {
+    let (from, to, back) = (MemoryStorage::new(), strict(255), MemoryStorage::new());
+    let objects = [("/lead", 1), ("100%", 20), ("a//b", 3), ("dir/", 0), ("plain", 5), ("x/../y", 100), ("z", 70)];
+    fill(&from, &objects).await;
+    let report = run(mirror(&from, &to, &[])).await;
+    assert_eq!((report.status, report.objects), (Status::Incomplete, 3));
+    let mut refused: Vec<String> = report.failures.iter().map(|failure| failure.key.to_string()).collect();
+    refused.sort();
+    assert_eq!(refused, ["/lead", "a//b", "dir/", "x/../y"], "by name");
+    let folder = tempfile::tempdir().unwrap();
+    let build = || mirror(&from, &to, &[]).encode_keys(true).journal(folder.path());
+    // It ends on the way, and goes on.
+    let report = run(build().max_transfer(Some(1))).await;
+    assert_eq!(report.status, Status::Limited);
+    let done = report.objects;
+    let report = run(build()).await;
+    assert_eq!((report.status, report.objects + report.unchanged), (Status::Complete, 7), "{:?}", report.failures);
+    assert!(report.resumed_objects >= done, "{report:?}");
+    let expected = ["%2Flead", "100%25", "a/%2Fb", "dir%2F", "plain", "x/%2E%2E/y", "z"];
+    let found = list(&to).await.into_iter().map(|meta| meta.key.as_str().unwrap().to_owned());
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let manifest = report.manifest.unwrap();
+    assert!(verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap().is_proven());
+    let report = run(build()).await;
+    assert_eq!((report.objects, report.unchanged, report.extras), (0, 7, 0), "the second run copies nothing");
+    from.delete(vec![DeleteRequest::new(key("a//b"))]).await.unwrap();
+    assert_eq!(run(build()).await.deleted, 1);
+    assert!(!to.exists(&ObjectKey::new("a/%2Fb").unwrap()).await.unwrap());
+    let home = || mirror(&to, &back, &[]).decode_keys(true);
+    assert_eq!(run(home()).await.status, Status::Complete);
+    assert_same(&from, &back).await;
+    assert_eq!(run(home()).await.unchanged, 6);
+}
+
+/// What a record of the journal means hangs on how its key was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_belongs_to_the_key_rules() {
+    let from = MemoryStorage::new();
+    fill(&from, &[("a", 10), ("b", 10)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let to = strict(255);
+    let report = run(mirror(&from, &to, &[]).encode_keys(true).max_transfer(Some(1)).journal(folder.path())).await;
+    assert_eq!(report.status, Status::Limited);
+    let error = mirror(&from, &to, &[]).journal(folder.path()).build().unwrap().run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PlanMismatch);
+    assert!(error.to_string().contains("max_segment_bytes"), "{error}");
+}
+
+/// An object that is named instead of a folder is written for the destination too.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_object_is_encoded_as_a_folder_is() {
+    let (from, to) = (MemoryStorage::new(), strict(255));
+    fill(&from, &[("in//100%", 10)]).await;
+    let source = Location::new(shared(&from), "in//100%");
+    let transfer = lepton_data::Transfer::builder().from(source).to(Location::new(shared(&to), "out"));
+    let report = run(transfer.encode_keys(true)).await;
+    assert_eq!((report.status, report.objects), (Status::Complete, 1), "{:?}", report.failures);
+    assert_eq!(list(&to).await[0].key.as_str(), Some("out/in/%2F100%25"));
 }
 
 fn runtime() -> tokio::runtime::Runtime {

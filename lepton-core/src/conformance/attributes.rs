@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cases;
-use super::expect::{Check, ensure, needs_not, refused, same};
+use super::expect::{Check, Stop, ensure, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;
 use crate::object::{Attribute, Attributes};
@@ -12,6 +12,7 @@ use crate::storage::{GetOptions, HeadOptions, PutOptions};
 cases!(
     "attributes":
     each_attribute_is_kept_or_refused,
+    names_and_tags_beyond_the_rules_are_refused,
     all_attributes_are_kept_together,
     an_overwrite_takes_old_attributes_away,
     tags_come_only_when_asked_for,
@@ -30,15 +31,14 @@ pub(super) fn every() -> Attributes {
         cache_control: text("max-age=60, private"),
         expires: text("Wed, 21 Oct 2065 07:28:00 GMT"),
         user_metadata: map(&[("origin", "conformance"), ("two-words", "a b; c=\"d\"")]),
-        tags: map(&[("team", "storage"), ("a:b/c", "x+y=z @_.-")]),
+        tags: map(&[("team", "storage"), ("a:b/c", "x+y=z _.-"), ("who", "a@b")]),
     }
 }
 
 /// Every attribute that the store keeps.
 pub(super) fn kept(f: &Fixture) -> Attributes {
     let mut attributes = every();
-    let lost = Attribute::ALL.iter().filter(|attribute| !f.capabilities().keeps(**attribute));
-    lost.for_each(|attribute| attributes.remove(*attribute));
+    f.capabilities().keep(&mut attributes);
     attributes
 }
 
@@ -67,7 +67,7 @@ fn compare(place: &str, found: &Attributes, expected: &Attributes) -> Check {
 
 async fn each_attribute_is_kept_or_refused(f: Fixture) -> Check {
     for attribute in Attribute::ALL {
-        let mut one = every();
+        let mut one = if f.capabilities().keeps(*attribute) { kept(&f) } else { every() };
         Attribute::ALL.iter().filter(|other| *other != attribute).for_each(|other| one.remove(*other));
         let key = f.key(format!("{attribute:?}"))?;
         let result = f.put(&key, "x".to_owned(), PutOptions::new().attributes(one.clone())).await;
@@ -78,6 +78,28 @@ async fn each_attribute_is_kept_or_refused(f: Fixture) -> Check {
             refused(result, ErrorKind::Unsupported, &key)?;
             f.absent(&key).await?;
         }
+    }
+    Ok(())
+}
+
+async fn names_and_tags_beyond_the_rules_are_refused(f: Fixture) -> Check {
+    let rules = f.capabilities();
+    let one = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+    let names = ["two-words", "1a"].into_iter().filter(|name| !rules.metadata_names.allow(name));
+    let tags = ["a@b", "a;b"].into_iter().filter(|text| !rules.tag_characters.allow(text));
+    let names = names.map(|name| Attributes { user_metadata: one(name, "x"), ..Attributes::default() });
+    let tags = tags.map(|text| Attributes { tags: one("x", text), ..Attributes::default() });
+    let mut wrong: Vec<Attributes> = Vec::new();
+    wrong.extend(names.filter(|_| rules.keeps(Attribute::UserMetadata)));
+    wrong.extend(tags.filter(|_| rules.keeps(Attribute::Tags)));
+    if wrong.is_empty() {
+        return Err(Stop::NotApplicable("metadata_names and tag_characters allow any".to_owned()));
+    }
+    let key = f.key("a")?;
+    for attributes in wrong {
+        let result = f.put(&key, "x".to_owned(), PutOptions::new().attributes(attributes)).await;
+        refused(result, ErrorKind::InvalidInput, &key)?;
+        f.absent(&key).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::bodies::pattern;
 use super::cases;
-use super::expect::{Check, ensure, needs, needs_not, refused, same};
+use super::expect::{Check, ensure, failure, needs, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::capabilities::Support;
 use crate::error::ErrorKind;
@@ -105,7 +105,13 @@ async fn get_if_match_demands_the_tag(f: Fixture) -> Check {
         refused(result, ErrorKind::PreconditionFailed, &key)?;
     }
     let missing = f.key("missing")?;
-    refused(f.storage().get(&missing, options(old)).await, ErrorKind::NotFound, &missing)
+    // RFC 9110 (13.1.1) has the condition fail; most stores say that nothing is there.
+    let error = failure(f.storage().get(&missing, options(old)).await, "not_found")?;
+    let kind = match error.kind() {
+        ErrorKind::PreconditionFailed => ErrorKind::PreconditionFailed,
+        _ => ErrorKind::NotFound,
+    };
+    refused::<()>(Err(error), kind, &missing)
 }
 
 async fn conditional_gets_are_refused_where_unsupported(f: Fixture) -> Check {

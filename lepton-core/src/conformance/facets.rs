@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::bodies::unreadable;
 use super::cases;
-use super::expect::{Check, Stop, ensure, failure, refused, same};
+use super::expect::{Check, Stop, ensure, failure, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;
-use crate::storage::{Method, PutOptions};
+use crate::storage::Method;
 
-cases!("facets": facets_agree_with_capabilities, url_is_stable, too_large_is_refused_unread, signed_urls);
+cases!("facets": facets_agree_with_capabilities, url_is_stable, signed_urls);
 
 async fn facets_agree_with_capabilities(f: Fixture) -> Check {
     let (store, capabilities) = (f.storage(), f.capabilities());
@@ -23,17 +22,6 @@ async fn url_is_stable(f: Fixture) -> Check {
     ensure!(url.contains(':'), "{url} is no URL");
     f.write(&f.key("a")?, "x").await?;
     same("the URL of the store", f.storage().url(), &url)
-}
-
-/// A body beyond the limit is refused before it is opened.
-async fn too_large_is_refused_unread(f: Fixture) -> Check {
-    let limit = f.capabilities().max_single_put;
-    let Some(beyond) = limit.checked_add(1) else {
-        return Err(Stop::NotApplicable("max_single_put is unlimited".to_owned()));
-    };
-    let key = f.key("large")?;
-    refused(f.put(&key, unreadable(beyond), PutOptions::new()).await, ErrorKind::TooLarge, &key)?;
-    f.absent(&key).await
 }
 
 async fn signed_urls(f: Fixture) -> Check {

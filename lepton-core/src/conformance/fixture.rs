@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::Options;
 use super::expect::{Check, Stop, ensure, same};
 use crate::body::Body;
 use crate::capabilities::Capabilities;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyPrefix, ObjectKey};
+use crate::key_rules::KeyHandling;
 use crate::object::{ETag, ObjectMeta};
 use crate::storage::{
     CreateUploadOptions, DeleteRequest, GetOptions, HeadOptions, ListPage, ListRequest, Multipart, PutOptions,
@@ -27,15 +29,15 @@ pub(super) struct Fixture(Arc<Inner>);
 struct Inner {
     storage: SharedStorage,
     prefix: String,
-    many: usize,
+    options: Options,
     keys: Mutex<BTreeSet<ObjectKey>>,
     uploads: Mutex<Vec<Upload>>,
 }
 
 impl Fixture {
-    pub(super) fn new(storage: &SharedStorage, prefix: &str, many: usize) -> Self {
-        let (storage, prefix) = (Arc::clone(storage), prefix.to_owned());
-        Self(Arc::new(Inner { storage, prefix, many, keys: Mutex::default(), uploads: Mutex::default() }))
+    pub(super) fn new(storage: &SharedStorage, prefix: &str, options: &Options) -> Self {
+        let (storage, prefix, options) = (Arc::clone(storage), prefix.to_owned(), options.clone());
+        Self(Arc::new(Inner { storage, prefix, options, keys: Mutex::default(), uploads: Mutex::default() }))
     }
 
     pub(super) fn storage(&self) -> &SharedStorage {
@@ -48,7 +50,17 @@ impl Fixture {
 
     /// How many objects the longest listing has.
     pub(super) fn many(&self) -> usize {
-        self.0.many
+        self.0.options.many
+    }
+
+    /// With the stores that are set up wrongly.
+    pub(super) fn others(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// Whether keys that differ in case alone are kept apart.
+    pub(super) fn tells_case(&self) -> bool {
+        self.capabilities().keys.case == KeyHandling::Kept
     }
 
     /// What the keys of this case begin with.
@@ -71,7 +83,8 @@ impl Fixture {
         self.whole_key(format!("{start}{}{name}", self.0.prefix).into_bytes())
     }
 
-    fn whole_key(&self, bytes: Vec<u8>) -> Check<ObjectKey> {
+    /// A key of these bytes; deleted all the same.
+    pub(super) fn whole_key(&self, bytes: Vec<u8>) -> Check<ObjectKey> {
         let key = ObjectKey::new(bytes)?;
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         Ok(key)

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use super::cases;
 use super::expect::{Check, Stop, ensure, refused, same};
 use super::fixture::Fixture;
-use crate::capabilities::KeyHandling;
 use crate::error::ErrorKind;
 use crate::key::ObjectKey;
+use crate::key_rules::KeyHandling;
 use crate::storage::{CreateUploadOptions, PutOptions, StorageExt as _};
 
 cases!(
@@ -18,6 +18,8 @@ cases!(
     a_key_that_climbs_out_is_held_or_refused,
     the_longest_keys_are_held_and_longer_ones_refused,
     a_file_beside_a_folder_is_held_or_refused,
+    keys_that_differ_in_case_are_two,
+    a_forbidden_beginning_is_refused,
 );
 
 /// Odd keys, each with one that a careless store or client takes for the same.
@@ -96,7 +98,7 @@ async fn a_key_that_climbs_out_is_held_or_refused(f: Fixture) -> Check {
 /// `odd` is written beside `alias`, which must not notice.
 async fn held_or_refused(f: &Fixture, odd: &ObjectKey, alias: &ObjectKey) -> Check {
     let rules = &f.capabilities().keys;
-    let alias = Some(alias).filter(|alias| rules.check(alias).is_ok());
+    let alias = Some(alias).filter(|alias| rules.check(alias).is_ok() && rules.folded(alias) != rules.folded(odd));
     if let Some(alias) = alias {
         f.write(alias, "the other object").await?;
     }
@@ -138,7 +140,8 @@ async fn the_longest_keys_are_held_and_longer_ones_refused(f: Fixture) -> Check 
         return Err(Stop::NotApplicable(format!("keys.max_bytes is {}", rules.max_bytes)));
     }
     let start = f.prefix().as_bytes().len();
-    for (len, held_exactly) in [(rules.max_bytes, true), (rules.max_bytes + 1, false)] {
+    let most = rules.max_chars.unwrap_or(usize::MAX).min(rules.max_bytes);
+    for (len, held_exactly) in [(most - 1, true), (most, true), (most + 1, false)] {
         let segments = vec![b'k'; len - start];
         let mut name = segments.chunks(rules.max_segment_bytes.min(200)).collect::<Vec<_>>().join(&b'/');
         name.truncate(len - start);
@@ -153,8 +156,19 @@ async fn the_longest_keys_are_held_and_longer_ones_refused(f: Fixture) -> Check 
             refused(f.put(&key, "x".to_owned(), PutOptions::new()).await, ErrorKind::InvalidKey, &key)?;
         }
     }
-    if rules.max_segment_bytes < rules.max_bytes - start {
-        held(&f, &f.key(vec![b's'; rules.max_segment_bytes])?).await?;
+    if let Some(most) = rules.max_chars {
+        // Two bytes and one character each.
+        let name = |chars: usize| {
+            f.key((1..=chars).map(|at| if at % 100 == 0 && at < chars { '/' } else { 'ä' }).collect::<String>())
+        };
+        held(&f, &name(most - start)?).await?;
+        let key = name(most - start + 1)?;
+        refused(f.put(&key, "x".to_owned(), PutOptions::new()).await, ErrorKind::InvalidKey, &key)?;
+    }
+    if rules.max_segment_bytes < most - start {
+        for len in [rules.max_segment_bytes - 1, rules.max_segment_bytes] {
+            held(&f, &f.key(vec![b's'; len])?).await?;
+        }
         let key = f.key(vec![b's'; rules.max_segment_bytes + 1])?;
         refused(f.put(&key, "x".to_owned(), PutOptions::new()).await, ErrorKind::InvalidKey, &key)?;
     }
@@ -177,4 +191,26 @@ async fn a_file_beside_a_folder_is_held_or_refused(f: Fixture) -> Check {
         f.holds(&first, b"first").await?;
     }
     Ok(())
+}
+
+async fn keys_that_differ_in_case_are_two(f: Fixture) -> Check {
+    if !f.tells_case() {
+        return Err(Stop::NotApplicable(format!("keys.case is {:?}", f.capabilities().keys.case)));
+    }
+    let keys = f.write_all(["Both/A", "Both/a", "both/A"]).await?;
+    for key in &keys {
+        f.holds(key, key.as_bytes()).await?;
+    }
+    same("the objects that are there", f.listed().await?.len(), keys.len())
+}
+
+async fn a_forbidden_beginning_is_refused(f: Fixture) -> Check {
+    let Some(prefix) = f.capabilities().keys.forbidden_prefixes.first().cloned() else {
+        return Err(Stop::NotApplicable("keys.forbidden_prefixes is empty".to_owned()));
+    };
+    for key in [f.key_before(&prefix, "a")?, f.whole_key(prefix.clone().into_bytes())?] {
+        let put = f.put(&key, super::bodies::unreadable(5), PutOptions::new()).await;
+        refused(put, ErrorKind::InvalidKey, &key)?;
+    }
+    held(&f, &f.key(format!("{prefix}a"))?).await
 }

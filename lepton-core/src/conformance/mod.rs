@@ -16,8 +16,9 @@
 //! ```
 //!
 //! One file for each area: `facets`, `objects`, `ranges`, `attributes`,
-//! `conditions`, `deletes`, `lists`, `keys`, `multipart` (what uploads do),
-//! `uploads` (what can go wrong with them), `copies`, `versions`.
+//! `conditions`, `deletes`, `lists`, `keys`, `limits`, `multipart` (what uploads do),
+//! `uploads` (what can go wrong with them), `copies`, `versions`, `interruptions`, `others`
+//! (stores that are set up wrongly on purpose).
 
 mod attributes;
 mod bodies;
@@ -27,10 +28,13 @@ mod deletes;
 mod expect;
 mod facets;
 mod fixture;
+mod interruptions;
 mod keys;
+mod limits;
 mod lists;
 mod multipart;
 mod objects;
+mod others;
 mod ranges;
 mod report;
 mod uploads;
@@ -56,6 +60,12 @@ pub struct Options {
     pub many: usize,
     /// Only cases whose name contains this.
     pub only: Option<String>,
+    /// A store over a bucket that is not there.
+    pub missing_bucket: Option<SharedStorage>,
+    /// The same store with credentials that it does not take.
+    pub wrong_credentials: Option<SharedStorage>,
+    /// The same store with credentials that do not permit to write.
+    pub read_only: Option<SharedStorage>,
     /// Randomness and time.
     pub env: SharedEnv,
 }
@@ -63,7 +73,15 @@ pub struct Options {
 impl Options {
     /// 1,100 objects, names that begin with `lepton-conformance-`, all cases.
     pub fn new() -> Self {
-        Self { prefix: "lepton-conformance-".to_owned(), many: 1100, only: None, env: SystemEnv::shared() }
+        Self {
+            prefix: "lepton-conformance-".to_owned(),
+            many: 1100,
+            only: None,
+            missing_bucket: None,
+            wrong_credentials: None,
+            read_only: None,
+            env: SystemEnv::shared(),
+        }
     }
 
     /// Keys begin with this and a random name.
@@ -84,6 +102,27 @@ impl Options {
     #[must_use]
     pub fn only(mut self, part_of_name: impl Into<String>) -> Self {
         self.only = Some(part_of_name.into());
+        self
+    }
+
+    /// Asks also this store, whose bucket is not there.
+    #[must_use]
+    pub fn missing_bucket(mut self, store: SharedStorage) -> Self {
+        self.missing_bucket = Some(store);
+        self
+    }
+
+    /// Asks also this store: the same, with credentials that it does not take.
+    #[must_use]
+    pub fn wrong_credentials(mut self, store: SharedStorage) -> Self {
+        self.wrong_credentials = Some(store);
+        self
+    }
+
+    /// Asks also this store: the same, with credentials that do not permit to write.
+    #[must_use]
+    pub fn read_only(mut self, store: SharedStorage) -> Self {
+        self.read_only = Some(store);
         self
     }
 
@@ -111,7 +150,7 @@ pub async fn run(storage: &SharedStorage, options: Options) -> Report {
         if options.only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
             continue;
         }
-        let fixture = Fixture::new(storage, &format!("{root}{number:02}/"), options.many);
+        let fixture = Fixture::new(storage, &format!("{root}{number:02}/"), &options);
         let done = (case.run)(fixture.clone()).await;
         let cleaned = fixture.clean().await.map_err(|stop| stop.while_doing("cleaning up"));
         report.add(case.name, done.and(cleaned));
@@ -148,10 +187,13 @@ fn all() -> Vec<Case> {
         deletes::cases,
         lists::cases,
         keys::cases,
+        limits::cases,
         multipart::cases,
         uploads::cases,
         copies::cases,
         versions::cases,
+        interruptions::cases,
+        others::cases,
     ];
     areas.iter().flat_map(|cases| cases()).collect()
 }

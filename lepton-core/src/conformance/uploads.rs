@@ -28,6 +28,7 @@ fn demanding(precondition: Precondition) -> CompleteOptions {
 }
 
 async fn an_aborted_upload_is_gone(f: Fixture) -> Check {
+    needs(f.capabilities().upload_records, "upload_records")?;
     let part = part_size(&f)?;
     let (key, bytes) = (f.key("a")?, pattern(part, 1));
     let upload = f.upload(&key, CreateUploadOptions::new()).await?;
@@ -40,6 +41,7 @@ async fn an_aborted_upload_is_gone(f: Fixture) -> Check {
 }
 
 async fn an_unknown_upload_is_named(f: Fixture) -> Check {
+    needs(f.capabilities().upload_records, "upload_records")?;
     let part = part_size(&f)?;
     let key = f.key("a")?;
     let begun = f.upload(&key, CreateUploadOptions::new()).await?;

@@ -58,6 +58,12 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::IgnoresVersions, "versions/each_write_makes_a_version"),
     (Fault::IgnoresVersions, "versions/a_version_can_be_deleted_for_good"),
     (Fault::IgnoresVersions, "versions/a_delete_hides_and_can_be_undone"),
+    (Fault::GivesBytesBefore, "ranges/ranges_give_their_bytes"),
+    (Fault::StopsAtRefusals, "interruptions/deletes_that_fail_do_not_keep_others_back"),
+    (Fault::RefusesLongBatches, "limits/one_delete_takes_its_limit"),
+    (Fault::ShowsHalves, "interruptions/a_put_that_is_dropped_leaves_the_old_object_or_the_new"),
+    (Fault::LosesPageEnds, "interruptions/a_listing_during_writes_has_all_that_stays"),
+    (Fault::FoldsCase, "keys/keys_that_differ_in_case_are_two"),
 ];
 
 async fn fails(fault: Fault, case: &str) {

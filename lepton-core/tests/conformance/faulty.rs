@@ -1,5 +1,7 @@
 //! The in-memory store with one fault.
 
+use std::task::Poll;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
@@ -41,17 +43,30 @@ pub(crate) enum Fault {
     CopiesWhenAsked,
     ListsVersionsBackwards,
     IgnoresVersions,
+    GivesBytesBefore,
+    StopsAtRefusals,
+    RefusesLongBatches,
+    ShowsHalves,
+    FoldsCase,
 }
 
 #[derive(Debug)]
 pub(crate) struct Faulty {
     inner: MemoryStorage,
     fault: Fault,
+    /// What it says that it can, where that is not what it can.
+    declared: Capabilities,
 }
 
 impl Faulty {
     pub(crate) fn new(inner: MemoryStorage, fault: Fault) -> Self {
-        Self { inner, fault }
+        let declared = inner.capabilities().clone();
+        Self { inner, fault, declared }
+    }
+
+    /// A store that says of itself what is not so.
+    pub(crate) fn lying(inner: MemoryStorage, declared: Capabilities) -> Self {
+        Self { inner, fault: Fault::None, declared }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -62,6 +77,7 @@ impl Faulty {
     fn kept(&self, key: &ObjectKey) -> ObjectKey {
         let bytes = match self.fault {
             Fault::CleansKeys => clean(key.as_bytes()),
+            Fault::FoldsCase => key.as_bytes().to_ascii_lowercase(),
             Fault::CutsLongKeys => key.as_bytes()[..key.as_bytes().len().min(1024)].to_vec(),
             _ => key.as_bytes().to_vec(),
         };
@@ -139,7 +155,7 @@ fn clean(key: &[u8]) -> Vec<u8> {
 #[async_trait]
 impl Storage for Faulty {
     fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+        &self.declared
     }
 
     fn url(&self) -> &str {
@@ -172,6 +188,13 @@ impl Storage for Faulty {
     async fn get(&self, key: &ObjectKey, mut options: GetOptions) -> Result<GetReply> {
         match self.fault {
             Fault::IgnoresRanges => options.range = None,
+            // One byte off, where that can be.
+            Fault::GivesBytesBefore => {
+                options.range = options.range.map(|range| match range.start {
+                    0 => range,
+                    start => start - 1..range.end - 1,
+                });
+            }
             Fault::IgnoresConditions => options.if_match = None,
             Fault::IgnoresVersions => options.version = None,
             _ => {}
@@ -187,6 +210,18 @@ impl Storage for Faulty {
     }
 
     async fn put(&self, key: &ObjectKey, body: Body, mut options: PutOptions) -> Result<PutReceipt> {
+        if self.has(Fault::ShowsHalves) {
+            let leaves: Vec<_> = body.open().take(1).try_collect().await.unwrap_or_default();
+            let half = Body::from_pieces(leaves.into_iter().flat_map(|leaf| leaf.pieces).take(1));
+            self.inner.put(key, half, PutOptions::new()).await?;
+            // It goes on when it is asked again.
+            let mut waited = false;
+            std::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
         options.attributes = self.attributes(options.attributes);
         options.precondition = self.precondition(options.precondition);
         let result = self.inner.put(&self.kept(key), self.taken(body).await, options).await;
@@ -208,7 +243,14 @@ impl Storage for Faulty {
         if self.has(Fault::DeletesNothing) {
             return Ok(requests.iter().map(|_| Ok(())).collect());
         }
+        if self.has(Fault::RefusesLongBatches) && requests.len() > 100 {
+            return Err(Error::invalid_input("too many keys"));
+        }
+        let is_refused = |request: &DeleteRequest| self.inner.capabilities().keys.check(&request.key).is_err();
+        let stops = requests.iter().position(is_refused).filter(|_| self.has(Fault::StopsAtRefusals));
+        let behind = requests.split_off(stops.unwrap_or(requests.len()));
         let mut results = self.inner.delete(requests).await?;
+        results.extend(behind.iter().map(|_| Err(Error::invalid_input("a key before it was refused"))));
         if self.has(Fault::LosesResults) {
             results.pop();
         }
@@ -228,7 +270,7 @@ impl Storage for Faulty {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        Some(self)
+        self.inner.versions().is_some().then_some(self)
     }
 }
 

@@ -5,4 +5,5 @@
 
 mod broken;
 mod faulty;
+mod lies;
 mod memory;

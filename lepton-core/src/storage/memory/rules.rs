@@ -42,7 +42,7 @@ impl MemoryStorage {
     }
 
     pub(super) fn check_size(&self, size: u64) -> Result<()> {
-        let limit = self.shared.capabilities.max_single_put;
+        let limit = self.shared.capabilities.max_single_put.min(self.shared.capabilities.max_object);
         if size > limit {
             let message = format!("the object has {size} bytes; this store takes {limit} in one go");
             return Err(Error::new(ErrorKind::TooLarge, message));

@@ -1,0 +1,125 @@
+//! Which names and texts attributes may have.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::object::{Attribute, Attributes};
+
+/// Which names user metadata may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MetadataNames {
+    /// Any that can be a header: lower-case ASCII without spaces.
+    #[default]
+    Any,
+    /// Lower-case letters, digits and `_`, and no digit at the beginning.
+    Identifiers,
+}
+
+impl MetadataNames {
+    /// Whether this may be a name.
+    pub fn allow(self, name: &str) -> bool {
+        let of_identifier = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        match self {
+            Self::Any => true,
+            Self::Identifiers => {
+                name.bytes().all(of_identifier) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+            }
+        }
+    }
+}
+
+/// Which characters names and values of tags may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TagCharacters {
+    /// Any.
+    #[default]
+    Any,
+    /// Letters and digits of any script, spaces, and `+ - = . _ : / @` (Amazon S3).
+    Words,
+    /// ASCII letters and digits, spaces, and `+ - = . _ : /` (Azure).
+    AsciiWords,
+}
+
+impl TagCharacters {
+    /// Whether this may be the name or the value of a tag.
+    pub fn allow(self, text: &str) -> bool {
+        let sign = |character: char| " +-=._:/".contains(character);
+        match self {
+            Self::Any => true,
+            Self::Words => text.chars().all(|c| c.is_alphanumeric() || sign(c) || c == '@'),
+            Self::AsciiWords => text.chars().all(|c| c.is_ascii_alphanumeric() || sign(c)),
+        }
+    }
+}
+
+/// What a store keeps of the attributes of objects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttributeRules<'a> {
+    pub(crate) kept: &'a [Attribute],
+    pub(crate) names: MetadataNames,
+    pub(crate) tags: TagCharacters,
+}
+
+impl AttributeRules<'_> {
+    /// Takes away what is not kept and tells which attributes that changed.
+    pub(crate) fn keep(self, attributes: &mut Attributes) -> Vec<Attribute> {
+        let mut lost: Vec<Attribute> = attributes.present();
+        lost.retain(|attribute| !self.kept.contains(attribute));
+        lost.iter().for_each(|attribute| attributes.remove(*attribute));
+        let (names, tags) = (attributes.user_metadata.len(), attributes.tags.len());
+        attributes.user_metadata.retain(|name, _| self.names.allow(name));
+        attributes.tags.retain(|name, value| self.tags.allow(name) && self.tags.allow(value));
+        lost.extend((attributes.user_metadata.len() < names).then_some(Attribute::UserMetadata));
+        lost.extend((attributes.tags.len() < tags).then_some(Attribute::Tags));
+        lost
+    }
+
+    /// Refuses attributes that are not kept, by name.
+    pub(crate) fn check(self, attributes: &Attributes, preset: &str) -> Result<()> {
+        if let Some(lost) = attributes.present().into_iter().find(|one| !self.kept.contains(one)) {
+            return Err(Error::unsupported(format!("the {preset} store keeps no {lost:?}")));
+        }
+        if let Some(name) = attributes.user_metadata.keys().find(|name| !self.names.allow(name)) {
+            let message = format!("the {preset} store allows no metadata of the name {name:?}, which is no identifier");
+            return Err(Error::invalid_input(message));
+        }
+        let allowed = |text: &String| self.tags.allow(text);
+        match attributes.tags.iter().find(|(name, value)| !(allowed(name) && allowed(value))) {
+            Some((name, value)) => {
+                let message = format!("the {preset} store allows no tag of these characters: {name:?}={value:?}");
+                Err(Error::invalid_input(message))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags_are_allowed_by_their_rules() {
+        for (name, any, identifier) in
+            [("a", true, true), ("_a1", true, true), ("a-b", true, false), ("1a", true, false), ("", true, false)]
+        {
+            assert_eq!(MetadataNames::Any.allow(name), any, "{name:?}");
+            assert_eq!(MetadataNames::Identifiers.allow(name), identifier, "{name:?}");
+        }
+        for (text, words, ascii) in [
+            ("", true, true),
+            ("a B:1/x+y=z_.-", true, true),
+            ("a@b", true, false),
+            ("ü", true, false),
+            ("a;", false, false),
+        ] {
+            assert!(TagCharacters::Any.allow(text));
+            assert_eq!(TagCharacters::Words.allow(text), words, "{text:?}");
+            assert_eq!(TagCharacters::AsciiWords.allow(text), ascii, "{text:?}");
+        }
+    }
+}

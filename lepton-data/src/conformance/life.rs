@@ -1,0 +1,67 @@
+//! The environment of a process that dies: its tasks are gone with it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_core::future::BoxFuture;
+use futures_util::future::select;
+use lepton_core::{Env, SharedEnv};
+use tokio::sync::watch;
+
+use super::fate::Fate;
+
+/// An environment whose tasks end, wherever they are, when it does.
+#[derive(Debug)]
+pub(super) struct Life {
+    env: SharedEnv,
+    fate: Arc<Fate>,
+    journal: PathBuf,
+    over: watch::Sender<bool>,
+}
+
+impl Life {
+    pub(super) fn new(env: &SharedEnv, fate: &Arc<Fate>, journal: PathBuf) -> Self {
+        Self { env: Arc::clone(env), fate: Arc::clone(fate), journal, over: watch::Sender::new(false) }
+    }
+
+    /// Ends all tasks. What is to be written and is not yet will not be.
+    pub(super) fn end(&self) {
+        self.fate.end();
+        self.over.send_replace(true);
+    }
+}
+
+impl Env for Life {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        let mut over = self.over.subscribe();
+        self.env.spawn(Box::pin(async move {
+            let over = async move {
+                // It is over too when nobody can end it any more.
+                let _ = over.wait_for(|over| *over).await;
+            };
+            select(std::pin::pin!(over), task).await;
+        }));
+    }
+
+    fn spawn_cpu(&self, work: Box<dyn FnOnce() + Send>) {
+        let (fate, journal) = (Arc::clone(&self.fate), self.journal.clone());
+        self.env.spawn_cpu(Box::new(move || fate.work(&journal, work)));
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.env.sleep(duration)
+    }
+
+    fn now(&self) -> SystemTime {
+        self.env.now()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.env.uptime()
+    }
+
+    fn random(&self) -> u64 {
+        self.env.random()
+    }
+}

@@ -1,0 +1,240 @@
+//! One mirror, with deaths on the way, and what has to hold of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use lepton_core::journal::Journal;
+use lepton_core::{
+    DeleteRequest, EnvExt as _, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, Result, SharedEnv,
+    SharedStorage, Storage, StorageExt as _, Support,
+};
+use tempfile::TempDir;
+
+use super::Options;
+use super::fate::{Death, Fate, records};
+use super::life::Life;
+use super::mortal::Mortal;
+use crate::{Depth, Report, Status, Transfer, verify};
+
+const MIB: u64 = 1 << 20;
+
+/// What lies at the destination before.
+const BEFORE: [&str; 2] = ["b", "extra"];
+const OLD: Bytes = Bytes::from_static(b"before");
+
+/// What is mirrored, and to where.
+pub(super) struct Suite {
+    storage: SharedStorage,
+    source: Location,
+    /// What the source holds.
+    wanted: Vec<(ObjectKey, Bytes)>,
+    server_copy: bool,
+    env: SharedEnv,
+}
+
+/// How a mirror ended.
+pub(super) struct Mirror {
+    /// How many requests the first life made.
+    pub(super) requests: usize,
+    /// How many records the journal had at the end.
+    pub(super) records: usize,
+    /// How often a process died.
+    pub(super) deaths: usize,
+    /// What does not hold.
+    pub(super) failure: Option<String>,
+}
+
+impl Suite {
+    pub(super) async fn new(storage: &SharedStorage, root: &str, options: &Options) -> Result<Self> {
+        let source = match (options.server_copy, storage.server_copy()) {
+            (false, _) => Location::from(Arc::new(MemoryStorage::new()) as SharedStorage),
+            (true, Some(copies)) if copies.reaches(storage.url()) => {
+                Location::new(Arc::clone(storage), format!("{root}source/"))
+            }
+            (true, _) => return Err(Error::unsupported("the store makes no copies by itself: leave server_copy out")),
+        };
+        let wanted = objects(storage)?;
+        for (name, bytes) in &wanted {
+            source.storage().write(&name.prefixed(&source.folder()), bytes.clone()).await?;
+        }
+        let (storage, env) = (Arc::clone(storage), Arc::clone(&options.env));
+        Ok(Self { storage, source, wanted, server_copy: options.server_copy, env })
+    }
+
+    /// Deletes the source.
+    pub(super) async fn end(&self) -> Result<()> {
+        clean(&**self.source.storage(), self.source.folder()).await
+    }
+
+    /// Makes a mirror in a folder of its own, with these deaths on the way: one for each
+    /// life, and then one life more.
+    pub(super) async fn mirror(&self, folder: &str, deaths: &[Death]) -> Result<Mirror> {
+        for name in BEFORE {
+            self.storage.write(&ObjectKey::new(format!("{folder}{name}"))?, OLD).await?;
+        }
+        let mut mirror = Mirror { requests: 0, records: 0, deaths: 0, failure: None };
+        let (mut journal, mut ended) = (new_folder()?, None);
+        for death in deaths {
+            let fate = Arc::new(Fate::new(Some(*death)));
+            ended = self.live(folder, journal.path(), &fate).await?;
+            if ended.is_some() {
+                break;
+            }
+            mirror.deaths += 1;
+            mirror.failure = mirror.failure.or(self.torn(folder).await?);
+            if let Death::Records(kept) = death {
+                journal = self.cut(folder, &journal, *kept).await?;
+            }
+        }
+        if ended.is_none() {
+            let fate = Arc::new(Fate::new(None));
+            ended = self.live(folder, journal.path(), &fate).await?;
+            mirror.requests = fate.requests();
+        }
+        let wrong = match ended.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "nothing ended"))) {
+            Ok(report) => self.wrong(folder, &report).await?,
+            Err(error) => Some(error.report()),
+        };
+        mirror.failure = mirror.failure.or(wrong);
+        let path = journal.path().to_owned();
+        mirror.records = self.env.run_blocking(move || records(&path)).join().await??.len();
+        clean(&*self.storage, KeyPrefix::new(folder.to_owned())).await?;
+        Ok(mirror)
+    }
+
+    /// One life; `None` if it died.
+    async fn live(&self, folder: &str, journal: &Path, fate: &Arc<Fate>) -> Result<Option<Result<Report>>> {
+        let mut tries = 0;
+        loop {
+            let mortal = Mortal::new(Arc::clone(&self.storage), fate);
+            let env = Arc::new(Life::new(&self.env, fate, journal.to_owned()));
+            let life = self.transfer(Arc::new(mortal), folder, journal, env.clone())?.run();
+            let ended = tokio::select! {
+                biased;
+                () = fate.died() => None,
+                ended = life => Some(ended),
+            };
+            let ended = ended.filter(|_| !fate.is_dead());
+            match ended {
+                // What an earlier life had begun to write may take a moment.
+                Some(Err(error)) if error.kind() == ErrorKind::Locked && tries < 1000 => tries += 1,
+                ended => {
+                    env.end();
+                    return Ok(ended);
+                }
+            }
+            self.env.sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+
+    fn transfer(&self, storage: SharedStorage, folder: &str, journal: &Path, env: SharedEnv) -> Result<Transfer> {
+        let transfer = Transfer::builder().env(env).from(self.source.clone()).to(Location::new(storage, folder));
+        let transfer = transfer.part_size(MIB).server_copy(self.server_copy).delete(true).max_delete_percent(100);
+        transfer.journal(journal).build()
+    }
+
+    /// The journal as a process leaves it that dies with so many records on disk: what came
+    /// into the same group behind them was not written yet.
+    async fn cut(&self, folder: &str, journal: &TempDir, kept: usize) -> Result<TempDir> {
+        let fresh = new_folder()?;
+        let (from, to) = (journal.path().to_owned(), fresh.path().to_owned());
+        let env = Arc::clone(&self.env);
+        let transfer = self.transfer(Arc::clone(&self.storage), folder, &to, Arc::clone(&env))?;
+        let copied = self.env.run_blocking(move || {
+            let journal = Journal::open(env, &to, &transfer.options.identity(None, None))?.journal;
+            let mut kept = records(&from)?.into_iter().take(kept);
+            kept.try_for_each(|record| journal.append(record.kind, &record.payload)).map(|()| journal)
+        });
+        copied.join().await??.commit().await?;
+        Ok(fresh)
+    }
+
+    /// An object that has neither its old bytes nor its new ones after a death.
+    async fn torn(&self, folder: &str) -> Result<Option<String>> {
+        for (name, bytes) in contents(&*self.storage, &KeyPrefix::new(folder.to_owned())).await? {
+            let old = BEFORE.iter().any(|before| before.as_bytes() == name.as_bytes()) && bytes == OLD;
+            if !old && !self.wanted.iter().any(|wanted| *wanted == (name.clone(), bytes.clone())) {
+                let message = format!("{name} has {} bytes that are neither its old ones nor its new", bytes.len());
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What does not hold after the last life.
+    async fn wrong(&self, folder: &str, report: &Report) -> Result<Option<String>> {
+        if report.status != Status::Complete {
+            return Ok(Some(format!("the run is {:?}: {:?}", report.status, report.failures)));
+        }
+        let place = Location::new(Arc::clone(&self.storage), folder);
+        let found = contents(&*self.storage, &place.folder()).await?;
+        if self.wanted != found {
+            let names = |all: &[(ObjectKey, Bytes)]| -> Vec<String> {
+                all.iter().map(|(key, bytes)| format!("{key} ({} bytes)", bytes.len())).collect()
+            };
+            return Ok(Some(format!("there is {:?}, and it should be {:?}", names(&found), names(&self.wanted))));
+        }
+        let lists_uploads = self.storage.capabilities().list_uploads == Support::Native;
+        if let Some(uploads) = self.storage.multipart().filter(|_| lists_uploads) {
+            for (key, _) in &self.wanted {
+                let key = key.prefixed(&place.folder());
+                let left: Vec<_> = uploads.list_uploads(&key).try_collect().await?;
+                if !left.is_empty() {
+                    return Ok(Some(format!("uploads of {key} are left open: {left:?}")));
+                }
+            }
+        }
+        let Some(manifest) = &report.manifest else { return Ok(Some("there is no manifest".to_owned())) };
+        let proof = verify(manifest, &place, Depth::Full).await?;
+        Ok((!proof.is_proven()).then(|| format!("the manifest does not verify: {:?}", proof.problems)))
+    }
+}
+
+fn new_folder() -> Result<TempDir> {
+    tempfile::tempdir().map_err(|error| Error::io("cannot make a folder for the journal", error))
+}
+
+/// What the source of a mirror to this store holds, in order.
+fn objects(target: &SharedStorage) -> Result<Vec<(ObjectKey, Bytes)>> {
+    let mut sizes = vec![("a", 0), ("b", 5), ("c", 70_000)];
+    if let Some(limits) = target.capabilities().multipart {
+        // Two whole parts and a byte.
+        let part = limits.min_part.max(MIB).checked_next_power_of_two().unwrap_or(MIB);
+        sizes.push(("large", usize::try_from(2 * part + 1).unwrap_or(usize::MAX)));
+    }
+    sizes.into_iter().map(|(name, len)| Ok((ObjectKey::try_from(name)?, pattern(len)))).collect()
+}
+
+/// Bytes of which no two parts are alike.
+fn pattern(len: usize) -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32).to_le_bytes()[..4].to_vec()
+    });
+    words.flatten().take(len).collect::<Vec<u8>>().into()
+}
+
+/// All objects below a folder, by their names in it, in order.
+async fn contents(store: &dyn Storage, folder: &KeyPrefix) -> Result<Vec<(ObjectKey, Bytes)>> {
+    let metas: Vec<_> = store.objects(folder.clone()).try_collect().await?;
+    let mut all = Vec::with_capacity(metas.len());
+    for meta in metas {
+        let bytes = store.read(&meta.key, u64::MAX).await?;
+        all.push((meta.key.stripped(folder).unwrap_or(meta.key), bytes));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Deletes everything below a folder.
+async fn clean(store: &dyn Storage, folder: KeyPrefix) -> Result<()> {
+    let found: Vec<_> = store.objects(folder).try_collect().await?;
+    for batch in found.chunks(store.capabilities().delete_batch.max(1)) {
+        let requests = batch.iter().map(|meta| DeleteRequest::new(meta.key.clone())).collect();
+        store.delete(requests).await?.into_iter().collect::<Result<Vec<()>>>()?;
+    }
+    Ok(())
+}
