@@ -1,5 +1,5 @@
-//! Everything that an S3 server may answer: listings, versions, parts, uploads,
-//! completions, deletions and errors.
+//! Everything that a server may answer, of S3, Azure and Google: listings, versions, parts,
+//! uploads, completions, deletions and errors; and the index pages of web servers.
 
 #![no_main]
 

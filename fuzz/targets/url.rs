@@ -1,4 +1,4 @@
-//! URLs of places, their options, and settings files.
+//! URLs of places, their options, settings files, connection strings and files of credentials.
 
 #![no_main]
 

@@ -1,28 +1,51 @@
 //! Backends, and [`open`], which makes one of a URL.
 //!
 //! - [`local`]: a folder on a disk (feature `local`)
+//! - `azure`: Azure Blob Storage (feature `azure`)
+//! - `gcs`: Google Cloud Storage (feature `gcs`)
+//! - `http`: files on a web server, read only (feature `http`)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
 //! - [`layers`] around any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core
 
-#[cfg(feature = "s3")]
-mod http;
+#[cfg(feature = "azure")]
+pub mod azure;
+#[cfg(feature = "gcs")]
+pub mod gcs;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod layers;
 #[cfg(feature = "local")]
 pub mod local;
 mod open;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+mod token;
+#[cfg(any(feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
+mod transport;
+#[cfg(any(feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
+mod wire;
 
 pub use open::{Settings, open, open_with};
 
 /// Doors to the parsers for the fuzz targets; there only when they are built.
-#[cfg(all(fuzzing, feature = "s3"))]
+#[cfg(all(fuzzing, feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
 pub mod fuzz {
     /// A URL, as far as it is read without opening anything.
     pub fn url(text: &str) {
         crate::open::fuzz(text);
+        crate::azure::fuzz::text(text);
+        crate::gcs::fuzz::text(text);
     }
 
-    pub use crate::s3::fuzz::{documents, profiles};
+    /// Whatever a server of any kind may answer.
+    pub fn documents(document: &[u8]) {
+        crate::s3::fuzz::documents(document);
+        crate::azure::fuzz::documents(document);
+        crate::gcs::fuzz::documents(document);
+        crate::http::fuzz(document);
+    }
+
+    pub use crate::s3::fuzz::profiles;
 }

@@ -1,122 +1,133 @@
-//! Sends requests.
+//! Sends requests and follows redirects.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri};
+use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, SharedEnv};
 
-use futures_util::future::{Either, select};
-use http::header::PROXY_AUTHORIZATION;
-use http::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::proxy::matcher::Matcher;
-use lepton_core::{Effect, Error, ErrorKind, Result, SharedEnv};
+use super::list::Listed;
+use super::redirect::resolve;
+use crate::transport::{HttpClient, RequestBody, ResponseBody};
+use crate::wire::address::Address;
+use crate::wire::encode::push_path;
+use crate::wire::refusal::{self, Said, by_status, retry_after};
 
-use super::connect::Connector;
-use super::download::ResponseBody;
-use super::error::{idle, unanswered};
-use super::upload::{Progress, RequestBody};
+/// How often a request is sent on to another address.
+const REDIRECTS: usize = 5;
+/// The most of a page or of a refusal that is read, in bytes.
+pub(super) const LONGEST_PAGE: usize = 64 << 20;
 
-/// How much of a body may lie between the connection and the socket. More costs
-/// memory, as a piece that was read keeps all of its buffer; less costs calls.
-const BUFFER: usize = 256 << 10;
-
-/// The settings of a client.
-pub(crate) struct HttpOptions {
-    /// Whether requests may use TLS.
-    pub(crate) tls: bool,
-    /// Certificates to trust instead of the system's.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Which requests go through which proxy.
-    pub(crate) proxy: Arc<Matcher>,
-    /// The longest time to make a connection.
-    pub(crate) connect_timeout: Duration,
-    /// The longest time without a byte in either direction.
-    pub(crate) idle_timeout: Duration,
-    /// How many unused connections are kept for each host.
-    pub(crate) max_idle_connections: usize,
+/// The parts of a client, all of them checked.
+pub(super) struct Client {
+    /// The folder on the server; its path has no slash at its end.
+    pub(super) base: Address,
+    /// The query of the URL, which goes with every request. It may be a permission.
+    pub(super) query: String,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) capabilities: Capabilities,
+    /// Which keys can be asked for.
+    pub(super) reading: KeyRules,
+    pub(super) listed: Listed,
+    pub(super) http: HttpClient,
+    pub(super) env: SharedEnv,
 }
 
-/// A pooled HTTP/1.1 client.
-pub(crate) struct HttpClient {
-    client: Client<Connector, RequestBody>,
-    proxy: Arc<Matcher>,
-    idle_timeout: Duration,
-    env: SharedEnv,
+/// An answer that is no refusal.
+pub(super) struct Reply {
+    /// Where it came from, after all redirects.
+    pub(super) uri: Uri,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ResponseBody,
 }
 
-impl HttpClient {
-    pub(crate) fn new(options: HttpOptions, env: SharedEnv) -> Result<Self> {
-        let HttpOptions { tls, ca_file, proxy, connect_timeout, idle_timeout, max_idle_connections } = options;
-        let connector = Connector::new(tls, ca_file.as_deref(), Arc::clone(&proxy), connect_timeout, env.clone())?;
-        let client = Client::builder(Spawner(env.clone()))
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(max_idle_connections)
-            .http1_max_buf_size(BUFFER)
-            .build(connector);
-        Ok(Self { client, proxy, idle_timeout, env })
+impl Client {
+    /// Asks for a file. Errors name the operation and the key.
+    pub(super) async fn send(
+        &self,
+        operation: &'static str,
+        method: Method,
+        key: &ObjectKey,
+        headers: HeaderMap,
+    ) -> Result<Reply> {
+        let named = |error: Error| error.with_operation(operation).with_context("key", key);
+        self.reading.check(key).map_err(named)?;
+        let uri = self.uri_of(key).await.map_err(named)?;
+        self.ask(method, uri, headers).await.map_err(named)
     }
 
-    /// Sends a request and waits for the head of the answer.
-    ///
-    /// The effect of an error is `None` if the server cannot have acted on the
-    /// request, else `Unknown`. If the request's body ended with an error, that
-    /// is the one that comes back. An answer that comes before the whole body
-    /// was sent ends the sending.
-    pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<ResponseBody>> {
-        let (mut head, body) = request.into_parts();
-        if let Some(authorization) = Connector::proxy_authorization(&self.proxy, &head.uri) {
-            head.headers.insert(PROXY_AUTHORIZATION, authorization);
+    /// Where a file is.
+    async fn uri_of(&self, key: &ObjectKey) -> Result<Uri> {
+        if let Listed::File(list) = &self.listed
+            && list.has_urls()
+        {
+            let line = list.line(&self.env, key).await?;
+            let gone = || Error::new(ErrorKind::NotFound, "the list has no URL of this key");
+            return line.and_then(|line| line.url.clone()).ok_or_else(gone);
         }
-        let host = head.uri.host().unwrap_or_default().to_owned();
-        let (body, progress) = body.watched(self.env.clone());
-        let answered = self.watch(self.client.request(Request::from_parts(head, body)), &progress).await?;
-        let response = answered.map_err(|error| match progress.failure() {
-            Some(failure) => failure.with_effect(Effect::None),
-            None => unanswered(error, &host),
-        })?;
-        if !progress.is_done() {
-            progress.stop();
-            if response.status().is_success() {
-                let message = "the server confirmed the request before it had all of it";
-                return Err(Error::new(ErrorKind::Unexpected, message).with_effect(Effect::Unknown));
+        let mut path = "/".to_owned();
+        push_path(&mut path, key.as_bytes());
+        self.base.join(&path, &self.query)
+    }
+
+    /// Asks for an address, and where that leads on, for the next.
+    pub(super) async fn ask(&self, method: Method, mut uri: Uri, headers: HeaderMap) -> Result<Reply> {
+        for _ in 0..=REDIRECTS {
+            let (head, body) = self.once(&method, &uri, &headers).await?;
+            if head.status.is_success() {
+                return Ok(Reply { uri, status: head.status, headers: head.headers, body });
             }
-        }
-        Ok(response.map(|body| ResponseBody::new(body, self.env.clone(), self.idle_timeout)))
-    }
-
-    /// Waits for the answer as long as there is progress.
-    async fn watch<F: Future>(&self, answer: F, progress: &Progress) -> Result<F::Output> {
-        let mut answer = pin!(answer);
-        let mut left = self.idle_timeout;
-        loop {
-            match select(answer.as_mut(), self.env.sleep(left)).await {
-                Either::Left((output, _)) => return Ok(output),
-                Either::Right(_) => match progress.idle_left(self.env.uptime(), self.idle_timeout) {
-                    Some(more) => left = more,
-                    None => {
-                        progress.stop();
-                        return Err(idle(self.idle_timeout).with_effect(Effect::Unknown));
-                    }
-                },
+            if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Err(self.refused(head.status, &head.headers));
             }
+            let Some(to) = head.headers.get(LOCATION).and_then(|to| resolve(&uri, to.as_bytes())) else {
+                return Err(
+                    Error::new(ErrorKind::Unexpected, "a redirect leads nowhere").with_status(head.status.as_u16())
+                );
+            };
+            if uri.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
+                let message = "a redirect leads away from TLS, which is not followed";
+                return Err(Error::new(ErrorKind::Tls, message).with_context("host", to.host().unwrap_or_default()));
+            }
+            uri = to;
         }
+        Err(Error::new(ErrorKind::Unexpected, format!("more than {REDIRECTS} redirects, one to another")))
     }
-}
 
-impl fmt::Debug for HttpClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HttpClient")
+    async fn once(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(http::response::Parts, ResponseBody)> {
+        let mut request = HttpRequest::new(RequestBody::bytes(bytes::Bytes::new()));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers.clone();
+        let headers = request.headers_mut();
+        // Credentials are for the host that they were given for, and for no other.
+        let own = uri.scheme() == Some(&self.base.scheme) && uri.authority() == Some(&self.base.authority);
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| own) {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let host = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| Error::invalid_input("a redirect has no valid host"))?;
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
+        let sent = self.http.send(request).await.map_err(|error| error.with_effect(Effect::None))?;
+        Ok(sent.into_parts())
     }
-}
 
-/// Starts the tasks that drive connections.
-#[derive(Clone)]
-struct Spawner(SharedEnv);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawner {
-    fn execute(&self, task: F) {
-        self.0.spawn(Box::pin(task));
+    fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Error {
+        let (kind, retry) = match status {
+            StatusCode::GONE => (ErrorKind::NotFound, Retry::Never),
+            status => by_status(status.as_u16()),
+        };
+        let asked = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, self.env.now()));
+        let retry = match (retry, asked) {
+            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (retry, _) => retry,
+        };
+        refusal::error(kind, retry, Said { status: status.as_u16(), ..Said::default() }, false)
     }
 }

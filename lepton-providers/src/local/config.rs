@@ -149,7 +149,8 @@ impl LocalBuilder {
         self
     }
 
-    /// Opens the root. Writes nothing, but for a root that is to be made.
+    /// Opens the root. Writes nothing, but for a root that is to be made; and in one without
+    /// any names a file is made and removed, to see whether case tells names apart.
     ///
     /// # Errors
     /// `bucket_not_found` if the root is not there, `invalid_input` if it is not

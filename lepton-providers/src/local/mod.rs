@@ -13,6 +13,7 @@
 //!   cheaply as the system can
 //! - `temp`: files that nobody sees yet, and how they become visible
 //! - `metadata`: times, modes and extended attributes
+//! - `folding`: whether case tells names apart
 //! - `error`: what the system's error numbers mean here
 
 mod config;
@@ -21,6 +22,7 @@ mod copy;
 mod delete;
 mod error;
 mod extents;
+mod folding;
 mod list;
 mod metadata;
 mod multipart;

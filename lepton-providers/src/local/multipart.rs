@@ -226,6 +226,11 @@ fn complete(disk: &Arc<Disk>, upload: &Upload, parts: &[PartReceipt], condition:
     let from = reserved(upload.id.as_str(), "data");
     locked(&files.dir, matches!(condition, Precondition::IfMatch(_)), || {
         rename(disk, &files.dir, &from, path, condition)
+    })
+    .map_err(|error| match error.kind() {
+        // Another completion of this upload came first, and says what became of it.
+        ErrorKind::NotFound => InProgress::open(disk, upload).err().unwrap_or(error),
+        _ => error,
     })?;
     // Without its data the record is no upload any more; a later abort would
     // remove it too.

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::config::{Durability, EmptyDirectories, LocalBuilder, LocalSettings, Symlinks};
 use super::contain::{DIRECTORY, Root, split};
 use super::error::{failed, failed_at, shown, url};
-use super::{delete, list, metadata, multipart, names, read, temp, write};
+use super::{delete, folding, list, metadata, multipart, names, read, temp, write};
 
 /// The longest path below the root that the system opens, without the final NUL
 /// (`PATH_MAX`). The path of the root does not count.
@@ -36,7 +36,8 @@ pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
 /// most 4,095 bytes in all, no `.`, `..` or empty names. Keys need not be UTF-8.
 /// A key cannot be both a file and a folder; names that Lepton uses for files in
 /// progress (`.lepton-<hex digits>.tmp`, `.data` and `.parts`) are refused and
-/// never listed.
+/// never listed. Where the root does not tell upper from lower case (exFAT, ext4 with
+/// casefold), `A` and `a` are one file, and the capabilities say so.
 ///
 /// Files in progress have no name at all where the file system can do that
 /// (`O_TMPFILE`), so that nothing is left of a process that is killed, but for a
@@ -129,7 +130,10 @@ impl Disk {
             Errno::NOTDIR => Error::invalid_input("the root is not a folder"),
             errno => root_error(failed(NO_ROOT, errno)),
         })?;
-        let capabilities = capabilities(&settings, metadata::has_xattrs(&dir));
+        let mut capabilities = capabilities(&settings, metadata::has_xattrs(&dir));
+        if folding::folds(&dir, &env) {
+            capabilities.keys.case = KeyHandling::Changed;
+        }
         let root = Root::new(dir, settings.symlinks == Symlinks::Follow).map_err(|errno| match errno {
             Errno::NOSYS => Error::unsupported("links can be followed safely on Linux 5.6 or later only"),
             errno => root_error(failed(NO_ROOT, errno)),
@@ -143,7 +147,8 @@ impl Disk {
     pub(super) fn path<'a>(&self, key: &'a ObjectKey) -> Result<(&'a [u8], bool)> {
         self.capabilities.keys.check(key)?;
         let bytes = key.as_bytes();
-        if bytes.split(|byte| *byte == b'/').any(names::is_reserved) {
+        let folded = self.capabilities.keys.folded(key);
+        if folded.split(|byte| *byte == b'/').any(names::is_reserved) {
             let message = "the key holds a name that Lepton uses for files in progress; this store refuses such keys";
             return Err(Error::new(ErrorKind::InvalidKey, message));
         }

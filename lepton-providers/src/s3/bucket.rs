@@ -5,10 +5,10 @@ use http::Method;
 use lepton_core::Result;
 
 use super::client::Request;
-use super::encode::Query;
 use super::payload::Payload;
 use super::storage::S3Storage;
-use super::xml::push_text;
+use crate::wire::encode::Query;
+use crate::wire::xml::push_text;
 
 impl S3Storage {
     /// Creates the bucket, in the region of the settings.
@@ -41,6 +41,17 @@ impl S3Storage {
             .query(Query::new().with("versioning", ""))
             .payload(Payload::Document(Bytes::from_static(document.as_bytes())));
         let reply = self.client.send(request).await?;
+        self.client.drain(reply).await;
+        Ok(())
+    }
+
+    /// Sets who may do what in the bucket: a policy as JSON.
+    ///
+    /// # Errors
+    /// `permission_denied`; `invalid_input` for a policy that the store does not take.
+    pub async fn put_policy(&self, policy: impl Into<Bytes>) -> Result<()> {
+        let request = Request::new("put_policy", Method::PUT, None).query(Query::new().with("policy", ""));
+        let reply = self.client.send(request.payload(Payload::Document(policy.into()))).await?;
         self.client.drain(reply).await;
         Ok(())
     }

@@ -1,40 +1,56 @@
 //! From settings to a store.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Error, Result, SharedEnv, SystemEnv, md5};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::auth::{process_vars, proxies, resolve};
+use super::auth::resolve;
 use super::client::{Client, RequestOptions, header};
 use super::config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
-use super::credentials::{CredentialsCache, CredentialsProvider};
-use super::encode::encode_query;
+use super::credentials::{Credentials, CredentialsProvider};
 use super::endpoint::Endpoint;
 use super::headers::insert;
 use super::presets;
 use super::sign::RequestSigner;
 use super::storage::S3Storage;
-use crate::http::{HttpClient, HttpOptions};
+use crate::transport::{HttpClient, HttpOptions, proxies};
+use crate::wire::cache::{Cache, EARLY};
+use crate::wire::encode::encode_query;
+use crate::wire::issuer::Issuer;
+use crate::wire::values::process_vars;
 
-/// Unused connections that are kept, at most.
-const IDLE: usize = 256;
+/// A look-up of environment variables.
+type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Makes an [`S3Storage`] of settings and of parts that are not settings.
 pub struct S3Builder {
     config: S3Config,
     env: Option<SharedEnv>,
     credentials: Option<Arc<dyn CredentialsProvider>>,
+    var: Variables,
 }
 
 impl S3Builder {
     pub(super) fn new(config: S3Config) -> Self {
-        Self { config, env: None, credentials: None }
+        Self { config, env: None, credentials: None, var: Box::new(process_vars) }
+    }
+
+    /// Takes these for the variables of the process; for tests, no part of the API.
+    #[cfg(feature = "internals")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn variables(mut self, variables: std::collections::BTreeMap<String, String>) -> Self {
+        self.var = Box::new(move |name| variables.get(name).cloned());
+        self
     }
 
     /// Takes tasks, time and randomness from here instead of the system.
@@ -58,9 +74,12 @@ impl S3Builder {
     /// no credentials were found; `unsupported` for a profile that gets them in
     /// a way that is not built in.
     pub fn build(self) -> Result<S3Storage> {
-        let Self { config, env, credentials } = self;
+        let Self { config, env, credentials, var } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
-        let resolved = resolve(&config, credentials, &process_vars, &env)?;
+        let connect = |proxied: bool, ca_file: Option<&Path>| {
+            Ok(Issuer::new(http(&config, ca_file.map(Path::to_owned), true, proxied, &env)?, env.clone()))
+        };
+        let resolved = resolve(&config, credentials, &*var, &connect, &env)?;
         let style = match (config.addressing_style, resolved.addressing_style.as_deref()) {
             (Some(style), _) => style,
             (None, Some("path")) => AddressingStyle::Path,
@@ -87,20 +106,10 @@ impl S3Builder {
         capabilities.holds_uploads = resolved.credentials.is_some()
             && !capabilities.signed_chunks.is_available()
             && !(capabilities.tls && capabilities.trailers.is_available());
-        let options = HttpOptions {
-            tls: endpoint.is_tls(),
-            ca_file: resolved.ca_file,
-            proxy: Arc::new(proxies(&config)?),
-            connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
-            idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-            max_idle_connections: config
-                .max_idle_connections
-                .map_or_else(idle_connections, |most| usize::try_from(most).unwrap_or(usize::MAX)),
-        };
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
-            http: HttpClient::new(options, env.clone())?,
-            credentials: resolved.credentials.map(|provider| CredentialsCache::new(provider, env.clone())),
+            http: http(&config, resolved.ca_file, endpoint.is_tls(), true, &env)?,
+            credentials: resolved.credentials.map(|provider| cached(provider, env.clone())),
             signer: RequestSigner::default(),
             target: RwLock::new(target),
             bucket_seen: false.into(),
@@ -122,11 +131,26 @@ impl fmt::Debug for S3Builder {
     }
 }
 
-/// How many unused connections are kept: no more than a quarter of the files that may be
-/// open, or none would be left for files.
-fn idle_connections() -> usize {
-    let open = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    open.and_then(|open| usize::try_from(open / 4).ok()).map_or(IDLE, |most| most.min(IDLE))
+/// A client of these settings; `ca_file`: that of the profile.
+fn http(config: &S3Config, ca_file: Option<PathBuf>, tls: bool, proxied: bool, env: &SharedEnv) -> Result<HttpClient> {
+    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
+    let options = HttpOptions {
+        tls,
+        ca_file,
+        proxy: Arc::new(proxy),
+        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
+        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
+        max_idle_connections: config.max_idle_connections,
+    };
+    HttpClient::new(options, env.clone())
+}
+
+fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedEnv) -> Cache<Credentials> {
+    let issue = move || -> BoxFuture<'static, Result<Credentials>> {
+        let provider = Arc::clone(&provider);
+        Box::pin(async move { provider.credentials().await })
+    };
+    Cache::new(issue, EARLY, env)
 }
 
 /// The canonical address: the bucket, and the endpoint unless it is Amazon's.

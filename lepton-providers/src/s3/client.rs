@@ -9,15 +9,17 @@ use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
 
 use super::config::ServerSideEncryption;
-use super::credentials::{Credentials, CredentialsCache};
-use super::encode::Query;
+use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Target};
-use super::error::{Refusal, for_condition};
+use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
 use super::sign::{RequestSigner, SigningContext};
 use super::time::AmzDate;
-use super::xml::Element;
-use crate::http::{HttpClient, ResponseBody};
+use crate::transport::{HttpClient, ResponseBody};
+use crate::wire::cache::Cache;
+use crate::wire::encode::Query;
+use crate::wire::refusal::{Condition, for_condition};
+use crate::wire::xml::Element;
 
 /// The most of a refusal's body that is read, in bytes.
 const LONGEST_REFUSAL: usize = 256 << 10;
@@ -39,7 +41,7 @@ pub(super) struct Client {
     pub(super) env: SharedEnv,
     pub(super) http: HttpClient,
     /// `None` sends requests without a signature.
-    pub(super) credentials: Option<CredentialsCache>,
+    pub(super) credentials: Option<Cache<Credentials>>,
     pub(super) signer: RequestSigner,
     /// Changes when the server names another region.
     pub(super) target: RwLock<Arc<Target>>,
@@ -77,16 +79,6 @@ pub(super) struct Request<'a> {
     pub(super) condition: Condition,
     /// Where it goes, if not to the store's own bucket.
     pub(super) elsewhere: Option<Arc<Target>>,
-}
-
-/// Under which condition a request writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    None,
-    /// That there be no object.
-    IfAbsent,
-    /// That the object be a certain one.
-    IfMatch,
 }
 
 impl<'a> Request<'a> {
@@ -240,7 +232,7 @@ impl Client {
     }
 
     pub(super) fn context<'a>(&self, credentials: &'a Arc<Credentials>, target: &'a Target) -> SigningContext<'a> {
-        SigningContext { credentials, region: &target.region, date: AmzDate::new(self.env.now()) }
+        SigningContext { credentials, region: &target.region, service: "s3", date: AmzDate::new(self.env.now()) }
     }
 
     pub(super) fn target(&self) -> Arc<Target> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::settings::{duration, flag, json, number};
+use crate::wire::values::{duration, flag, json, number, settings};
 
 /// How the bucket stands in a request's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -67,62 +67,25 @@ impl ServerSideEncryption {
     }
 }
 
-macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? $name:ident: $type:ty,)*) => {
-        /// The settings of a bucket. What is not set comes from the environment,
-        /// the shared config files, or a default; unknown names are errors.
-        ///
-        /// Each setting has a method here, a name in configuration files and,
-        /// unless it is a secret, an option of that name in
-        /// `s3://bucket/prefix?name=value`.
-        ///
-        /// ```
-        /// use lepton_providers::s3::{Preset, S3Config};
-        /// let config = S3Config::new("photos").endpoint("http://127.0.0.1:9000").preset(Preset::Minio);
-        /// let same: S3Config = serde_json::from_str(
-        ///     r#"{"bucket": "photos", "endpoint": "http://127.0.0.1:9000", "preset": "minio"}"#,
-        /// )?;
-        /// assert_eq!(format!("{config:?}"), format!("{same:?}"));
-        /// # Ok::<(), serde_json::Error>(())
-        /// ```
-        #[derive(Debug, Clone, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub struct S3Config {
-            #[serde(default)]
-            pub(super) bucket: String,
-            $($(#[doc = $doc])+
-            #[serde(default, $($($serde)*)?)]
-            pub(super) $name: Option<$type>,)*
-        }
-
-        impl S3Config {
-            /// Settings for this bucket.
-            pub fn new(bucket: impl Into<String>) -> Self {
-                Self { bucket: bucket.into(), $($name: None,)* }
-            }
-
-            $($(#[doc = $doc])+
-            #[must_use]
-            pub fn $name(mut self, value: impl Into<$type>) -> Self {
-                self.$name = Some(value.into());
-                self
-            }
-            )*
-
-            /// These settings, but for those that `other` has.
-            #[must_use]
-            pub fn overridden_by(mut self, other: Self) -> Self {
-                if !other.bucket.is_empty() {
-                    self.bucket = other.bucket;
-                }
-                $(self.$name = other.$name.or(self.$name);)*
-                self
-            }
-        }
-    };
-}
-
 settings! {
+    /// The settings of a bucket. What is not set comes from the environment,
+    /// the shared config files, or a default; unknown names are errors.
+    ///
+    /// Each setting has a method here, a name in configuration files and,
+    /// unless it is a secret, an option of that name in
+    /// `s3://bucket/prefix?name=value`.
+    ///
+    /// ```
+    /// use lepton_providers::s3::{Preset, S3Config};
+    /// let config = S3Config::new("photos").endpoint("http://127.0.0.1:9000").preset(Preset::Minio);
+    /// let same: S3Config = serde_json::from_str(
+    ///     r#"{"bucket": "photos", "endpoint": "http://127.0.0.1:9000", "preset": "minio"}"#,
+    /// )?;
+    /// assert_eq!(format!("{config:?}"), format!("{same:?}"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    S3Config of bucket;
+
     /// Address of the store, such as `https://minio.example:9000`. Default:
     /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`,
     /// else Amazon's for the region.

@@ -11,14 +11,14 @@ use lepton_core::{
 };
 
 use super::client::{Client, Request, expect_success, header};
-use super::encode::{encode_path, encode_query};
 use super::headers::{attributes, insert, insert_precondition, version};
 use super::list::{expect_root, wrong};
 use super::multipart::{document_checksums, part_query};
 use super::object::version_query;
 use super::presets;
 use super::storage::S3Storage;
-use super::xml::Element;
+use crate::wire::encode::{encode_path, encode_query};
+use crate::wire::xml::Element;
 
 /// The largest object that one request copies ("CopyObject" in the Amazon S3
 /// API reference).

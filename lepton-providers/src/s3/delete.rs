@@ -10,13 +10,13 @@ use http::{HeaderMap, Method};
 use lepton_core::{DeleteRequest, Effect, Error, ErrorKind, ObjectKey, Result, VersionId, md5};
 
 use super::client::{Client, Request};
-use super::encode::Query;
 use super::error::Refusal;
 use super::headers::insert;
 use super::list::{expect_root, wrong};
 use super::object::version_query;
 use super::payload::Payload;
-use super::xml::{Element, push_text};
+use crate::wire::encode::Query;
+use crate::wire::xml::{Element, push_text};
 
 /// How many single deletes are sent at the same time.
 const AT_ONCE: usize = 8;

@@ -1,11 +1,12 @@
 //! Where requests go.
 
 use http::HeaderValue;
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+use http::uri::{Authority, Scheme, Uri};
+use lepton_core::{Error, ObjectKey, Result};
 
 use super::config::AddressingStyle;
-use super::encode::push_path;
+use crate::wire::address::{Address, uri};
+use crate::wire::encode::push_path;
 
 /// The address of a store, before a region and a bucket make it that of a host.
 #[derive(Debug, Clone)]
@@ -19,19 +20,18 @@ pub(super) struct Endpoint {
 enum Base {
     /// Amazon's, which follows the region.
     Aws,
-    Fixed {
-        scheme: Scheme,
-        authority: Authority,
-        path: String,
-    },
+    Fixed(Address),
 }
 
 impl Endpoint {
     pub(super) fn new(bucket: &str, endpoint: Option<&str>, style: AddressingStyle) -> Result<Self> {
-        let base = endpoint.map_or(Ok(Base::Aws), parse)?;
+        let base = match endpoint {
+            None => Base::Aws,
+            Some(endpoint) => Base::Fixed(Address::parse(endpoint)?),
+        };
         let is_aws = match &base {
             Base::Aws => true,
-            Base::Fixed { authority, .. } => is_aws_host(authority.host()),
+            Base::Fixed(address) => is_aws_host(address.authority.host()),
         };
         check_bucket(bucket)?;
         let virtual_host = match style {
@@ -49,14 +49,14 @@ impl Endpoint {
     pub(super) fn is_aws(&self) -> bool {
         match &self.base {
             Base::Aws => true,
-            Base::Fixed { authority, .. } => is_aws_host(authority.host()),
+            Base::Fixed(address) => is_aws_host(address.authority.host()),
         }
     }
 
     pub(super) fn is_tls(&self) -> bool {
         match &self.base {
             Base::Aws => true,
-            Base::Fixed { scheme, .. } => *scheme == Scheme::HTTPS,
+            Base::Fixed(address) => address.is_tls(),
         }
     }
 
@@ -64,7 +64,7 @@ impl Endpoint {
     pub(super) fn canonical(&self) -> Option<String> {
         match &self.base {
             Base::Aws => None,
-            Base::Fixed { scheme, authority, path } => Some(format!("{scheme}://{authority}{path}")),
+            Base::Fixed(address) => Some(address.canonical()),
         }
     }
 
@@ -80,7 +80,7 @@ impl Endpoint {
                 let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
                 (Scheme::HTTPS, format!("s3.{region}.{suffix}"), "")
             }
-            Base::Fixed { scheme, authority, path } => (scheme.clone(), authority.to_string(), path.as_str()),
+            Base::Fixed(at) => (at.scheme.clone(), at.authority.to_string(), at.path.as_str()),
         };
         let (host, path) = if self.virtual_host {
             (format!("{bucket}.{host}"), format!("{path}/"))
@@ -126,40 +126,8 @@ impl Target {
 
     /// The address of a path that is encoded already.
     pub(super) fn uri(&self, path: &str, query: &str) -> Result<Uri> {
-        let text = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
-        let wrong = |source: http::Error| {
-            Error::new(ErrorKind::InvalidKey, "the key makes no valid address; it may be too long").with_source(source)
-        };
-        let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|e| wrong(e.into()))?;
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
-            .map_err(wrong)
+        uri(&self.scheme, &self.authority, path, query)
     }
-}
-
-fn parse(endpoint: &str) -> Result<Base> {
-    let refuse = |why: &str| Error::invalid_input(format!("endpoint {endpoint:?} {why}"));
-    let uri: Uri = endpoint.parse().map_err(|_| refuse("is not an address such as https://host:port"))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(refuse("needs a scheme and a host, such as https://host:port"));
-    };
-    if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
-        return Err(refuse("must begin with http:// or https://"));
-    }
-    if authority.as_str().contains('@') {
-        return Err(Error::invalid_input("an endpoint must not hold a user name or password"));
-    }
-    if uri.query().is_some() {
-        return Err(refuse("must not have a query"));
-    }
-    let default_port = if *scheme == Scheme::HTTP { ":80" } else { ":443" };
-    let lower = authority.as_str().to_ascii_lowercase();
-    let lower = lower.strip_suffix(default_port).unwrap_or(&lower);
-    let authority = lower.parse().map_err(|_| refuse("has no valid host"))?;
-    Ok(Base::Fixed { scheme: scheme.clone(), authority, path: uri.path().trim_end_matches('/').to_owned() })
 }
 
 fn is_aws_host(host: &str) -> bool {
@@ -190,6 +158,8 @@ fn is_host_label(bucket: &str, dots: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lepton_core::ErrorKind;
+
     use super::*;
 
     fn address(bucket: &str, endpoint: Option<&str>, style: AddressingStyle, region: &str, key: &str) -> String {

@@ -7,15 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use lepton_core::{Effect, Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, Retry};
 
-use super::client::Condition;
-use super::xml::Element;
-
-/// The longest message of a server that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 300;
-/// How long to wait where a server asks to but does not say how long.
-const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+use crate::wire::refusal::{self, DEFAULT_WAIT, Said, printable, retry_after};
+use crate::wire::xml::Element;
 
 /// What a server says when it refuses.
 #[derive(Debug, Default)]
@@ -64,23 +59,8 @@ impl Refusal {
     /// something, so that a failure of the server leaves its outcome unknown.
     pub(super) fn into_error(self, writes: bool) -> Error {
         let (kind, retry) = self.meaning();
-        let failed_inside = self.status >= 500 || (self.status == 200 && retry != Retry::Never);
-        let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
-        let message = match &self.message {
-            Some(words) => format!("{}: {words}", sentence(kind)),
-            None => sentence(kind).to_owned(),
-        };
-        let mut error = Error::new(kind, message)
-            .with_retry(retry)
-            .with_effect(if unknown { Effect::Unknown } else { Effect::None })
-            .with_status(self.status);
-        if let Some(code) = self.code {
-            error = error.with_code(code);
-        }
-        if let Some(id) = self.request_id {
-            error = error.with_request_id(id);
-        }
-        error
+        let Self { status, code, message, request_id, .. } = self;
+        refusal::error(kind, retry, Said { status, code, message, request_id }, writes)
     }
 
     fn meaning(&self) -> (ErrorKind, Retry) {
@@ -93,23 +73,9 @@ impl Refusal {
     }
 
     fn by_status(&self) -> (ErrorKind, Retry) {
-        use ErrorKind as K;
-        let never = |kind| (kind, Retry::Never);
         match self.status {
-            404 => never(K::NotFound),
-            405 if self.delete_marker => never(K::NotFound),
-            401 => never(K::Unauthenticated),
-            403 => never(K::PermissionDenied),
-            409 => (K::Conflict, Retry::Now),
-            412 => never(K::PreconditionFailed),
-            413 => never(K::TooLarge),
-            400 | 416 => never(K::InvalidInput),
-            405 | 501 => never(K::Unsupported),
-            408 => (K::Timeout, Retry::Now),
-            429 | 503 => (K::Throttled, Retry::After(DEFAULT_WAIT)),
-            507 => never(K::OutOfSpace),
-            500..=599 => (K::Unavailable, Retry::Now),
-            _ => never(K::Unexpected),
+            405 if self.delete_marker => (ErrorKind::NotFound, Retry::Never),
+            status => refusal::by_status(status),
         }
     }
 }
@@ -175,57 +141,14 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
     })
 }
 
-/// What to say before the server's own words.
-fn sentence(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::NotFound => "there is no such object",
-        ErrorKind::BucketNotFound => "there is no such bucket",
-        ErrorKind::UploadNotFound => "there is no such upload; it was completed, aborted or has expired",
-        ErrorKind::Unauthenticated => "the credentials were refused",
-        ErrorKind::PermissionDenied => "the credentials do not permit this",
-        ErrorKind::ClockSkew => "this machine's clock is too far from the server's",
-        ErrorKind::PreconditionFailed => "the object is not the one that was expected",
-        ErrorKind::AlreadyExists => "it exists already",
-        ErrorKind::Archived => "the object is archived and must be restored before it can be read",
-        ErrorKind::TooLarge => "the object or part is too large for this store",
-        ErrorKind::ChecksumMismatch => "other bytes arrived than were sent",
-        ErrorKind::Throttled => "the store asks for fewer requests",
-        ErrorKind::Unavailable => "the store failed",
-        ErrorKind::InvalidKey => "the store cannot hold this key",
-        ErrorKind::OutOfSpace => "the store has no space left",
-        ErrorKind::Unsupported => "the store does not support this",
-        ErrorKind::Conflict => "another request changes the object at this moment",
-        _ => "the store refused the request",
-    }
-}
-
-/// A condition that failed, as the caller put it. Some stores answer a demand
-/// for a certain object with 404 where there is none.
-pub(super) fn for_condition(error: Error, condition: Condition) -> Error {
-    match (condition, error.kind()) {
-        (Condition::IfAbsent, ErrorKind::PreconditionFailed) => error.with_kind(ErrorKind::AlreadyExists),
-        (Condition::IfMatch, ErrorKind::NotFound) => error.with_kind(ErrorKind::PreconditionFailed),
-        _ => error,
-    }
-}
-
-fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE).collect()
-}
-
-/// Seconds, or a date (RFC 9110, 10.2.3).
-fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    match value.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
 
+    use lepton_core::Effect;
+
     use super::*;
+    use crate::wire::refusal::{Condition, for_condition};
 
     fn error(status: u16, code: &str, writes: bool) -> Error {
         let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why\n</Message></Error>");

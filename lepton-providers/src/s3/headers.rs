@@ -13,9 +13,9 @@ use lepton_core::{
     StoredChecksum, VersionId,
 };
 
-use super::client::Condition;
-use super::encode::encode_query;
-use super::rfc2047;
+use crate::wire::encode::encode_query;
+use crate::wire::refusal::Condition;
+use crate::wire::rfc2047;
 
 const META: &str = "x-amz-meta-";
 const X_AMZ_TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
@@ -160,7 +160,7 @@ pub(super) fn checksum(algorithm: ChecksumAlgorithm, text: &str, kind: Option<&s
 
 /// The last-modified time of an XML element.
 pub(super) fn time(text: Option<&str>) -> Option<SystemTime> {
-    super::time::parse_iso8601(text?)
+    crate::wire::time::parse_iso8601(text?)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use lepton_core::{
 use percent_encoding::percent_decode;
 
 use super::client::{Client, Request};
-use super::encode::Query;
 use super::headers::time;
-use super::xml::Element;
+use crate::wire::encode::Query;
+use crate::wire::xml::Element;
 
 /// Pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {

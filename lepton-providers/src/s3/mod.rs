@@ -19,7 +19,6 @@ mod config;
 mod copy;
 mod credentials;
 mod delete;
-mod encode;
 mod endpoint;
 mod error;
 #[cfg(fuzzing)]
@@ -30,13 +29,10 @@ mod multipart;
 mod object;
 mod payload;
 mod presets;
-mod rfc2047;
-mod settings;
 mod sign;
 mod storage;
 mod time;
 mod versions;
-mod xml;
 
 pub use build::S3Builder;
 pub(crate) use config::SECRET_SETTINGS;

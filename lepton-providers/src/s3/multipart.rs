@@ -16,14 +16,15 @@ use lepton_core::{
     UploadId, UploadInfo,
 };
 
-use super::client::{Client, Condition, Request, expect_success, header};
-use super::encode::Query;
+use super::client::{Client, Request, expect_success, header};
 use super::headers::{CHECKSUMS, checksum, checksums, etag, insert, insert_precondition, time, version};
 use super::list::{Names, expect_root, wrong};
 use super::object::malformed;
 use super::payload::Payload;
 use super::storage::S3Storage;
-use super::xml::{Element, push_text};
+use crate::wire::encode::Query;
+use crate::wire::refusal::Condition;
+use crate::wire::xml::{Element, push_text};
 
 #[async_trait]
 impl Multipart for S3Storage {
@@ -164,7 +165,9 @@ impl Client {
         completed(&headers, &document).map_err(|error| {
             let unknown =
                 if error.kind() == ErrorKind::Unexpected { error.with_effect(Effect::Unknown) } else { error };
-            super::error::for_condition(unknown, condition).with_operation("complete").with_context("key", &upload.key)
+            crate::wire::refusal::for_condition(unknown, condition)
+                .with_operation("complete")
+                .with_context("key", &upload.key)
         })
     }
 

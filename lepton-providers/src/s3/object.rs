@@ -1,22 +1,22 @@
 //! One object: describe, read, write.
 
-use std::ops::Range;
-
 use futures_util::StreamExt as _;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, IF_MATCH, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_LENGTH, HeaderName, IF_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey,
     Precondition, PutOptions, PutReceipt, Result, Retry, StoredChecksum, Support, VersionId, from_hex,
 };
 
-use super::client::{Client, Condition, Reply, Request, header};
-use super::encode::Query;
+use super::client::{Client, Reply, Request, header};
 use super::headers::{
     attributes, checksums, etag, insert, insert_attributes, insert_precondition, object_meta, text, version,
 };
 use super::payload::Payload;
-use super::xml::Element;
+use crate::wire::encode::Query;
+use crate::wire::range::served;
+use crate::wire::refusal::Condition;
+use crate::wire::xml::Element;
 
 const TAG_COUNT: &str = "x-amz-tagging-count";
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
@@ -109,12 +109,8 @@ impl Client {
         let query = version_query(options.version.as_ref());
         let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
         let reply = self.send(request).await?;
-        let (range, size) =
-            served(&reply, options.range.as_ref()).map_err(|why| malformed("get", key, why).with_retry(Retry::Now))?;
-        if reply.body.len() != Some(range.end - range.start) {
-            let error = malformed("get", key, "the length of the body is not that of the range");
-            return Err(error.with_retry(Retry::Now));
-        }
+        let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
+        let (range, size) = served.map_err(|why| malformed("get", key, why).with_retry(Retry::Now))?;
         let key = key.clone();
         let info = self.info(&key, size, &reply.headers);
         let body = reply.body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));
@@ -183,9 +179,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         let refuse =
             |what: &str| Err(Error::unsupported(format!("the {} store keeps no {what}", self.capabilities.preset)));
-        if let Some(attribute) = attributes.present().into_iter().find(|found| !self.capabilities.keeps(*found)) {
-            return refuse(&format!("{attribute:?}"));
-        }
+        self.capabilities.check_attributes(attributes)?;
         if storage_class.is_some() && self.capabilities.storage_class == Support::Unsupported {
             return refuse("storage classes");
         }
@@ -245,43 +239,4 @@ pub(super) fn malformed(operation: &'static str, key: &ObjectKey, why: &str) -> 
     Error::new(ErrorKind::Unexpected, format!("the store's answer makes no sense: {why}"))
         .with_operation(operation)
         .with_context("key", key)
-}
-
-/// Which bytes the answer gives, and the size of the whole object.
-fn served(reply: &Reply, wanted: Option<&Range<u64>>) -> std::result::Result<(Range<u64>, u64), &'static str> {
-    if reply.status != StatusCode::PARTIAL_CONTENT {
-        let size = reply.body.len().ok_or("no length of the object")?;
-        return match wanted {
-            Some(range) if range.start > 0 || range.end < size => Err("it gives the whole object instead of the range"),
-            _ => Ok((0..size, size)),
-        };
-    }
-    let wanted = wanted.ok_or("it gives a range that nobody asked for")?;
-    let header = text(&reply.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
-    let (range, size) = parse_content_range(&header).ok_or("no valid Content-Range")?;
-    if range.start != wanted.start || range.end != wanted.end.min(size) {
-        return Err("it gives another range than was asked for");
-    }
-    Ok((range, size))
-}
-
-/// Reads `bytes 0-9/100`.
-fn parse_content_range(text: &str) -> Option<(Range<u64>, u64)> {
-    let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
-    (first <= last && last < size).then(|| (first..last + 1, size))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_ranges() {
-        assert_eq!(parse_content_range("bytes 0-9/100"), Some((0..10, 100)));
-        for wrong in ["", "bytes */100", "bytes 9-0/100", "bytes 0-100/100", "bytes 0-18446744073709551615/1"] {
-            assert_eq!(parse_content_range(wrong), None, "{wrong}");
-        }
-    }
 }

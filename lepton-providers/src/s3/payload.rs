@@ -27,7 +27,7 @@ use lepton_core::{
 use sha2::Digest as _;
 
 use super::sign::{ChunkSigner, EMPTY_SHA256, UNSIGNED_PAYLOAD};
-use crate::http::RequestBody;
+use crate::transport::RequestBody;
 
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");

@@ -28,7 +28,7 @@ fn framed(len: usize, framings: Framings<'_>) -> Result<Framed> {
 fn signer() -> ChunkSigner {
     let credentials = Arc::new(Credentials::new("id", "secret"));
     let date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
-    let context = SigningContext { credentials: &credentials, region: "r", date };
+    let context = SigningContext { credentials: &credentials, region: "r", service: "s3", date };
     RequestSigner::default().sign(&context, "PUT", "/", "", &mut HeaderMap::new(), "x")
 }
 

@@ -2,6 +2,7 @@
 
 use lepton_core::{
     Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
+    TagCharacters,
 };
 
 use super::config::Preset;
@@ -71,6 +72,7 @@ fn aws() -> Capabilities {
     capabilities.signed_chunks = Support::Native;
     capabilities.trailers = Support::Native;
     capabilities.etag_is_md5 = true;
+    capabilities.tag_characters = TagCharacters::Words;
     capabilities.keys = KeyRules::any(1024);
     capabilities.keys.utf8_only = true;
     capabilities
@@ -81,6 +83,7 @@ fn aws() -> Capabilities {
 fn minio() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "minio".into();
+    capabilities.tag_characters = TagCharacters::Any;
     capabilities.max_single_put = 5 * TIB;
     capabilities.max_object = 5 * TIB;
     capabilities.storage_class = Support::Unsupported;

@@ -12,11 +12,11 @@ use lepton_core::{
 };
 
 use super::client::{Client, Request};
-use super::encode::Query;
 use super::headers::time;
 use super::list::{Names, expect_root, list_query, object, wrong};
 use super::storage::S3Storage;
-use super::xml::Element;
+use crate::wire::encode::Query;
+use crate::wire::xml::Element;
 
 /// The longest life of a signed URL: a week.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);

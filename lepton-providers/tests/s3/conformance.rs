@@ -10,11 +10,13 @@ use super::servers;
 
 /// What the mock does otherwise than a real store: it fails with 500 where an
 /// upload is not there, and checks neither the order of parts nor the tag of the
-/// source of a copy; it lists delete markers behind all versions.
-const MOTO_FAILS: [&str; 7] = [
+/// source of a copy; it lists delete markers behind all versions; it goes on with a request
+/// that was dropped while the next one comes.
+const MOTO_FAILS: [&str; 8] = [
     "uploads/an_aborted_upload_is_gone",
     "uploads/an_unknown_upload_is_named",
     "uploads/wrong_parts_make_no_object",
+    "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted",
     "copies/conditions_on_the_source_hold",
     "copies/ranges_become_parts",
     "versions/a_delete_hides_and_can_be_undone",

@@ -1,12 +1,17 @@
 //! Credentials and where they come from.
 //!
 //! - `profile`: the shared config and credentials files
+//! - `chain`: which of these, and in which order
 //! - `process`: a command that prints credentials
-//! - `cache`: asks again before they expire
+//! - `sts`: roles; `sso`: logins, from the file of `login`; `metadata`: machines and containers
 
-mod cache;
+mod chain;
+mod login;
+mod metadata;
 mod process;
 mod profile;
+mod sso;
+mod sts;
 
 use std::fmt;
 use std::time::SystemTime;
@@ -15,9 +20,12 @@ use async_trait::async_trait;
 use lepton_core::Result;
 use secrecy::SecretString;
 
-pub(super) use cache::CredentialsCache;
-pub(super) use process::ProcessCredentials;
-pub(super) use profile::{Profile, ProfileFiles};
+use crate::wire::cache::Expires;
+
+pub(super) use chain::{Chain, on_ec2};
+use process::ProcessCredentials;
+use profile::Profile;
+pub(super) use profile::ProfileFiles;
 
 /// The door for the fuzz targets.
 #[cfg(fuzzing)]
@@ -62,6 +70,12 @@ impl Credentials {
     pub fn expires(mut self, time: Option<SystemTime>) -> Self {
         self.expires = time;
         self
+    }
+}
+
+impl Expires for Credentials {
+    fn expires(&self) -> Option<SystemTime> {
+        self.expires
     }
 }
 

@@ -4,24 +4,14 @@
 //! guide. The command runs without a shell; what it prints is a secret and
 //! never stands in an error.
 
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use async_trait::async_trait;
-use futures_util::future::{Either, select};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
-use secrecy::zeroize::Zeroizing;
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{Credentials, CredentialsProvider};
-use crate::s3::time::parse_iso8601;
-
-/// The most that a command may print, in bytes.
-const MOST_OUTPUT: u64 = 64 << 10;
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::wire::command::output;
+use crate::wire::time::parse_iso8601;
 
 /// Runs a command for credentials.
 #[derive(Debug)]
@@ -43,46 +33,13 @@ impl ProcessCredentials {
         let name = self.command.first().map_or("", String::as_str);
         Error::new(ErrorKind::Unauthenticated, format!("credential_process {name:?} {why}"))
     }
-
-    async fn output(&self, child: &mut Child) -> Result<Zeroizing<Vec<u8>>> {
-        let Some(stdout) = child.stdout.take() else { return Err(self.failed("has no output")) };
-        let reading = self.env.run_blocking(move || {
-            let mut output = Zeroizing::new(Vec::new());
-            stdout.take(MOST_OUTPUT + 1).read_to_end(&mut output).map(|_| output)
-        });
-        match select(Box::pin(reading.join()), self.env.sleep(PATIENCE)).await {
-            Either::Left((output, _)) => {
-                let output = output?.map_err(|error| self.failed("cannot be read from").with_source(error))?;
-                if output.len() as u64 > MOST_OUTPUT { Err(self.failed("prints too much")) } else { Ok(output) }
-            }
-            Either::Right(_) => Err(self.failed("took longer than a minute")),
-        }
-    }
 }
 
 #[async_trait]
 impl CredentialsProvider for ProcessCredentials {
     async fn credentials(&self) -> Result<Credentials> {
-        let (program, arguments) = self.command.split_first().ok_or_else(|| self.failed("is empty"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| self.failed("cannot be started").with_source(error))?;
-        let output = self.output(&mut child).await;
-        if output.is_err() {
-            // It may have ended by itself, which is as good.
-            let _ = child.kill();
-        }
-        let status = self.env.run_blocking(move || child.wait()).join().await?;
-        let output = output?;
-        match status {
-            Ok(status) if status.success() => self.parse(&output),
-            Ok(_) => Err(self.failed("ended with a failure")),
-            Err(error) => Err(self.failed("cannot be waited for").with_source(error)),
-        }
+        let output = output(&self.env, &self.command).await;
+        self.parse(&output.map_err(|failed| failed.of(|why| self.failed(why)))?)
     }
 }
 
@@ -179,15 +136,22 @@ mod tests {
 
     #[tokio::test]
     async fn failures_name_the_command_and_never_its_output() {
-        for command in
-            ["/nonexistent/command", "false", "printf 's3cr3t'", "sh -c 'yes s3cr3t'", "sh -c 'echo s3cr3t; exit 3'"]
-        {
+        for command in [
+            "/nonexistent/command",
+            "false",
+            "printf 's3cr3t'",
+            "sh -c 'yes s3cr3t'",
+            "sh -c 'echo s3cr3t; exit 3'",
+            "sh -c 'echo token=s3cr3t >&2; exit 3'",
+        ] {
             let error = run(command).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{command}");
             let program = command.split(' ').next().unwrap();
             assert!(error.to_string().contains(program), "{error}");
             assert!(!format!("{error:?} {}", error.report()).contains("s3cr3t"), "{error:?}");
         }
+        let error = run("sh -c 'echo no such account >&2; exit 3'").await.unwrap_err();
+        assert!(error.to_string().contains("no such account"), "{error}");
         assert_eq!(run("sh -c 'open").await.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 

@@ -53,6 +53,11 @@ impl ProfileFiles {
         Ok(Some(Profile { name: name.to_owned(), values }))
     }
 
+    /// A section of the config file that is no profile.
+    pub(crate) fn section(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
+        Ok(read(self.config.as_deref())?.remove(name))
+    }
+
     /// The paths, for messages.
     pub(crate) fn describe(&self) -> String {
         let paths: Vec<String> =
@@ -67,10 +72,6 @@ pub(crate) struct Profile {
     values: BTreeMap<String, String>,
 }
 
-/// Ways to get credentials that are not built in.
-const UNSUPPORTED: [&str; 5] =
-    ["role_arn", "source_profile", "web_identity_token_file", "sso_session", "sso_start_url"];
-
 impl Profile {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -78,19 +79,6 @@ impl Profile {
 
     pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
         self.get(name).map(SecretString::from)
-    }
-
-    /// Refuses a profile that gets its credentials in a way that is not built
-    /// in, rather than use others than it means.
-    pub(crate) fn check_supported(&self) -> Result<()> {
-        match UNSUPPORTED.iter().find(|name| self.get(name).is_some()) {
-            None => Ok(()),
-            Some(name) => Err(Error::unsupported(format!(
-                "profile {:?} uses {name}, which is not built in; run `aws configure export-credentials` from a \
-                 credential_process, or inject a credentials provider",
-                self.name
-            ))),
-        }
     }
 }
 
@@ -196,11 +184,9 @@ s3 =
         ] {
             assert_eq!(work.get(name), Some(value), "{name}");
         }
-        work.check_supported().unwrap();
         assert_eq!(files.profile("default").unwrap().unwrap().get("region"), Some("eu-central-1"));
         assert!(files.profile("nobody").unwrap().is_none());
-        let error = files.profile("two words").unwrap().unwrap().check_supported().unwrap_err();
-        assert!(error.to_string().contains("role_arn"), "{error}");
+        assert!(files.profile("two words").unwrap().unwrap().get("role_arn").is_some());
     }
 
     #[test]

@@ -20,8 +20,8 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::credentials::Credentials;
-use super::encode::{Query, encode_query};
 use super::time::AmzDate;
+use crate::wire::encode::{Query, encode_query};
 
 pub(super) use chunks::ChunkSigner;
 
@@ -45,6 +45,8 @@ pub(super) struct RequestSigner {
 pub(super) struct SigningContext<'a> {
     pub(super) credentials: &'a Arc<Credentials>,
     pub(super) region: &'a str,
+    /// `s3`, or `sts`.
+    pub(super) service: &'static str,
     pub(super) date: AmzDate,
 }
 
@@ -132,7 +134,7 @@ impl fmt::Debug for RequestSigner {
     }
 }
 
-/// The key for one credential, region and day.
+/// The key for one credential, region, service and day.
 pub(super) struct DayKey {
     mac: HmacSha256,
     credentials: Arc<Credentials>,
@@ -143,7 +145,7 @@ impl DayKey {
     fn derive(context: &SigningContext<'_>) -> Self {
         let secret = context.credentials.secret_access_key.expose_secret();
         let start = ["AWS4", secret].concat();
-        let steps = [context.date.day(), context.region, "s3", "aws4_request"];
+        let steps = [context.date.day(), context.region, context.service, "aws4_request"];
         let key = steps.iter().fold(start.into_bytes(), |key, step| {
             let mut mac = mac(&key);
             mac.update(step.as_bytes());
@@ -152,7 +154,7 @@ impl DayKey {
         Self {
             mac: mac(&key),
             credentials: Arc::clone(context.credentials),
-            scope: format!("{}/{}/s3/aws4_request", context.date.day(), context.region),
+            scope: format!("{}/{}/{}/aws4_request", context.date.day(), context.region, context.service),
         }
     }
 
@@ -160,6 +162,7 @@ impl DayKey {
         let mut scope = self.scope.split('/');
         scope.next() == Some(context.date.day())
             && scope.next() == Some(context.region)
+            && scope.next() == Some(context.service)
             && Arc::ptr_eq(&self.credentials, context.credentials)
     }
 

@@ -18,7 +18,7 @@ fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 
 fn context(credentials: &Arc<Credentials>) -> SigningContext<'_> {
     let date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
-    SigningContext { credentials, region: "us-east-1", date }
+    SigningContext { credentials, region: "us-east-1", service: "s3", date }
 }
 
 fn signature(

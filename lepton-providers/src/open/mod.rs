@@ -1,20 +1,37 @@
 //! From a URL to a place in a store.
+//!
+//! - `named`: URLs that name a bucket; `http`, `local`: places of these kinds
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "local")]
+mod local;
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+mod named;
 
 use std::borrow::Cow;
-#[cfg(feature = "local")]
-use std::ffi::OsString;
-#[cfg(feature = "local")]
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lepton_core::{Error, Location, MemoryStorage, Result};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-#[cfg(any(feature = "s3", feature = "local"))]
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3", feature = "local"))]
 use serde_json::Value;
 
+#[cfg(feature = "http")]
+use self::http::open_http;
 #[cfg(feature = "local")]
-use crate::local::{LocalSettings, LocalStorage};
+use self::local::open_local;
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+use self::named::Named;
+#[cfg(feature = "azure")]
+use crate::azure::{AzureBuilder, AzureConfig, AzureStorage};
+#[cfg(feature = "gcs")]
+use crate::gcs::{GcsConfig, GcsStorage};
+#[cfg(feature = "http")]
+use crate::http::HttpConfig;
+#[cfg(feature = "local")]
+use crate::local::LocalSettings;
 #[cfg(feature = "s3")]
 use crate::s3::{S3Config, S3Storage};
 
@@ -42,6 +59,15 @@ pub enum Settings {
     /// A bucket.
     #[cfg(feature = "s3")]
     S3(Box<S3Config>),
+    /// A container in Azure Blob Storage.
+    #[cfg(feature = "azure")]
+    Azure(Box<AzureConfig>),
+    /// A bucket in Google Cloud Storage.
+    #[cfg(feature = "gcs")]
+    Gcs(Box<GcsConfig>),
+    /// A folder on a web server.
+    #[cfg(feature = "http")]
+    Http(Box<HttpConfig>),
     /// A folder.
     #[cfg(feature = "local")]
     Local(LocalSettings),
@@ -54,6 +80,9 @@ pub enum Settings {
 /// | URL | place |
 /// |---|---|
 /// | `s3://bucket/prefix?endpoint=…&region=…&profile=…` | a bucket; every setting of `S3Config` that is no secret is an option |
+/// | `az://container/prefix?account=…&endpoint=…` | a container in Azure Blob Storage; the same of `AzureConfig` |
+/// | `gs://bucket/prefix?endpoint=…` | a bucket in Google Cloud Storage; the same of `GcsConfig` |
+/// | `https://host/folder/`, `https://host/folder/file` | files on a web server, read only; the query is the server's |
 /// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalSettings` is an option |
 /// | `/folder`, `./folder`, `folder` | the same, the text being the path as it is |
 /// | `memory:name` | a store in this process, shared by all that name it |
@@ -81,6 +110,9 @@ pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
 async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
     match scheme(url) {
         Some(("s3", rest)) => open_s3(rest, settings),
+        Some(("az" | "azure", rest)) => open_azure(rest, settings),
+        Some(("gs" | "gcs", rest)) => open_gcs(rest, settings),
+        Some(("http" | "https", _)) => open_http(url, settings),
         Some(("memory", rest)) => open_memory(rest, settings.as_ref()),
         Some(("file", rest)) => {
             let (path, query) = split_query(rest);
@@ -95,7 +127,7 @@ async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
             open_local(percent_decode_str(path).collect(), options(query)?, settings).await
         }
         Some((scheme, _)) => {
-            let known = "s3://bucket/prefix, file:///folder, memory:name and plain paths";
+            let known = "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, https://host/folder/, file:///folder, memory:name and plain paths";
             Err(Error::invalid_input(format!("the scheme {scheme}: is not known; known are {known}")))
         }
         None if url.is_empty() => Err(Error::invalid_input("an empty text names no place")),
@@ -139,39 +171,86 @@ fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
 /// The settings and the path that are behind `s3:`.
 #[cfg(feature = "s3")]
 fn s3_config(rest: &str, base: Option<S3Config>) -> Result<(S3Config, Vec<u8>)> {
-    let (place, query) = split_query(rest.trim_start_matches("//"));
-    let (bucket, path) = place.split_once('/').unwrap_or((place, ""));
-    if bucket.contains(['@', ':']) {
-        return Err(Error::invalid_input(
-            "an s3:// URL begins with the bucket; credentials belong into the environment or a profile, the store's \
-             address into the option endpoint",
-        ));
-    }
-    let options = options(query)?;
-    if let Some((name, _)) = options.iter().find(|(name, _)| crate::s3::SECRET_SETTINGS.contains(&name.as_str())) {
-        return Err(Error::invalid_input(format!(
-            "{name} does not belong into a URL, where others can see it: use AWS_ACCESS_KEY_ID and \
-             AWS_SECRET_ACCESS_KEY, a profile, or a settings file"
-        )));
-    }
-    if options.iter().any(|(name, _)| name == "bucket") {
-        return Err(Error::invalid_input("the bucket is the first part of an s3:// URL, not an option"));
-    }
-    let config: S3Config = parse(options.into_iter().map(|(name, value)| (name, Value::String(value))).collect())?;
+    let advice = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a settings file";
+    let url = Named::of(rest, ("s3", "bucket"), &crate::s3::SECRET_SETTINGS, advice)?;
+    let config: S3Config = parse(url.options)?;
     let config = match base {
         Some(base) => base.overridden_by(config),
         None => config,
     };
-    let bucket = percent_decode_str(bucket).decode_utf8_lossy().into_owned();
-    Ok((config.overridden_by(S3Config::new(bucket)), percent_decode_str(path).collect()))
+    Ok((config.overridden_by(S3Config::new(url.place)), url.path))
+}
+
+#[cfg(feature = "azure")]
+fn open_azure(rest: &str, settings: Option<Settings>) -> Result<Location> {
+    let base = match settings {
+        None => None,
+        Some(Settings::Azure(config)) => Some(*config),
+        Some(_) => return Err(other_backend("az")),
+    };
+    let (builder, path) = azure_builder(rest, base)?;
+    Ok(Location::new(Arc::new(builder.build()?), path))
+}
+
+/// The settings and the path that are behind `az:`.
+#[cfg(feature = "azure")]
+fn azure_builder(rest: &str, base: Option<AzureConfig>) -> Result<(AzureBuilder, Vec<u8>)> {
+    let advice = "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a settings file";
+    let url = Named::of(rest, ("az", "container"), &crate::azure::SECRET_SETTINGS, advice)?;
+    let by_url = url.options.contains_key("endpoint");
+    let config: AzureConfig = parse(url.options)?;
+    let config = match base {
+        Some(base) => base.overridden_by(config),
+        None => config,
+    };
+    let config = config.overridden_by(AzureConfig::new(url.place));
+    Ok((AzureStorage::builder(config).endpoint_by_url(by_url), url.path))
+}
+
+#[cfg(feature = "gcs")]
+fn open_gcs(rest: &str, settings: Option<Settings>) -> Result<Location> {
+    let base = match settings {
+        None => None,
+        Some(Settings::Gcs(config)) => Some(*config),
+        Some(_) => return Err(other_backend("gs")),
+    };
+    let advice = "GOOGLE_APPLICATION_CREDENTIALS or a settings file";
+    let url = Named::of(rest, ("gs", "bucket"), &crate::gcs::SECRET_SETTINGS, advice)?;
+    let file_of_url = url.options.contains_key("credentials_file");
+    let config: GcsConfig = parse(url.options)?;
+    let config = match base {
+        Some(base) => base.overridden_by(config),
+        None => config,
+    };
+    let config = config.overridden_by(GcsConfig::new(url.place));
+    let storage = GcsStorage::builder(config).file_of_url(file_of_url).build()?;
+    Ok(Location::new(Arc::new(storage), url.path))
+}
+
+#[cfg(not(feature = "gcs"))]
+fn open_gcs(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+    Err(feature_is_off("gcs"))
+}
+
+#[cfg(not(feature = "http"))]
+fn open_http(_url: &str, _settings: Option<Settings>) -> Result<Location> {
+    Err(feature_is_off("http"))
+}
+
+#[cfg(not(feature = "azure"))]
+fn open_azure(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+    Err(feature_is_off("azure"))
 }
 
 /// The door for the fuzz targets.
-#[cfg(all(fuzzing, feature = "s3"))]
+#[cfg(all(fuzzing, feature = "azure", feature = "s3"))]
 pub(crate) fn fuzz(text: &str) {
     let _ = scheme(text);
     if let Ok((config, _)) = s3_config(text, None) {
         assert!(!format!("{config:?}").contains("secret_access_key: Some"), "a URL gave a secret");
+    }
+    if let Ok((builder, _)) = azure_builder(text, None) {
+        assert!(!format!("{builder:?}").contains("account_key: Some"), "a URL gave a secret");
     }
 }
 
@@ -180,42 +259,12 @@ fn open_s3(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
     Err(feature_is_off("s3"))
 }
 
-/// A folder, or the folder of a file with its name as the path.
-#[cfg(feature = "local")]
-async fn open_local(path: Vec<u8>, options: Vec<(String, String)>, settings: Option<Settings>) -> Result<Location> {
-    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-    let base = match settings {
-        None => LocalSettings::default(),
-        Some(Settings::Local(settings)) => settings,
-        Some(_) => return Err(other_backend("file")),
-    };
-    let Ok(Value::Object(mut values)) = serde_json::to_value(base) else {
-        return Err(Error::invalid_input("the settings of the folder cannot be read"));
-    };
-    values.remove("root");
-    for (name, value) in options {
-        if name == "root" {
-            return Err(Error::invalid_input("the root is the path of a file:// URL, not an option"));
-        }
-        values.insert(name, value.parse::<bool>().map_or(Value::String(value), Value::Bool));
-    }
-    let mut settings: LocalSettings = parse(values)?;
-    let path = PathBuf::from(OsString::from_vec(path));
-    let (root, name) = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if path.is_file() => (parent.to_owned(), name.as_bytes().to_vec()),
-        _ => (path, Vec::new()),
-    };
-    settings.root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
-    let storage = LocalStorage::from_settings(settings).open().await?;
-    Ok(Location::new(Arc::new(storage), name))
-}
-
 #[cfg(not(feature = "local"))]
 async fn open_local(_path: Vec<u8>, _options: Vec<(String, String)>, _settings: Option<Settings>) -> Result<Location> {
     Err(feature_is_off("local"))
 }
 
-#[cfg(not(all(feature = "s3", feature = "local")))]
+#[cfg(not(all(feature = "azure", feature = "gcs", feature = "http", feature = "s3", feature = "local")))]
 fn feature_is_off(feature: &str) -> Error {
     Error::unsupported(format!("this program was built without the feature {feature} of lepton"))
 }
@@ -243,7 +292,7 @@ fn options(query: &str) -> Result<Vec<(String, String)>> {
     Ok(options)
 }
 
-#[cfg(any(feature = "s3", feature = "local"))]
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3", feature = "local"))]
 fn parse<T: serde::de::DeserializeOwned>(options: serde_json::Map<String, Value>) -> Result<T> {
     T::deserialize(Value::Object(options))
         .map_err(|error| Error::invalid_input(format!("an option of the URL is wrong: {error}")))
@@ -266,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_schemes_list_the_known() {
-        for url in ["gs://bucket", "ftp://host/x"] {
+        for url in ["swift://bucket", "ftp://host/x"] {
             let error = open(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains("s3://") && error.to_string().contains("memory:"), "{error}");

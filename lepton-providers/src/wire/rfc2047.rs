@@ -13,7 +13,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 const WORD: usize = 45;
 
 /// A value as it stands in a header.
-pub(super) fn encode(value: &str) -> Cow<'_, str> {
+pub(crate) fn encode(value: &str) -> Cow<'_, str> {
     let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if plain && value.trim() == value && !value.contains("=?") {
         return Cow::Borrowed(value);
@@ -31,7 +31,7 @@ pub(super) fn encode(value: &str) -> Cow<'_, str> {
 }
 
 /// The value behind a header. What is no encoded word stays as it is.
-pub(super) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     let mut after_word = false;

@@ -1,4 +1,4 @@
-//! The little XML that S3 speaks, read byte for byte.
+//! The little XML that object stores speak, read byte for byte.
 //!
 //! Listings hold keys, and keys may hold what XML parsers refuse: characters
 //! that XML 1.0 forbids, even as references, and bytes that are not UTF-8. This
@@ -10,53 +10,67 @@ use std::borrow::Cow;
 use lepton_core::{Error, ErrorKind, Result};
 use memchr::{memchr, memchr2, memmem};
 
-/// The deepest nesting that S3 could need, with room.
+/// The deepest nesting that a store could need, with room.
 const DEEPEST: usize = 16;
 
 /// An element with what is in it.
 #[derive(Debug, Default)]
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     name: &'a [u8],
+    /// What stands behind the name in the start tag.
+    attributes: &'a [u8],
     text: Cow<'a, [u8]>,
     children: Vec<Element<'a>>,
 }
 
 impl<'a> Element<'a> {
     /// Reads a document and gives its root.
-    pub(super) fn parse(document: &'a [u8]) -> Result<Self> {
+    pub(crate) fn parse(document: &'a [u8]) -> Result<Self> {
         Reader { rest: document, total: document.len() }.document()
     }
 
     /// The local name of the element.
-    pub(super) fn name(&self) -> &'a [u8] {
+    pub(crate) fn name(&self) -> &'a [u8] {
         self.name
     }
 
+    /// Whether the start tag says `name="value"`.
+    pub(crate) fn says(&self, name: &str, value: &str) -> bool {
+        let wanted = [format!("{name}=\"{value}\""), format!("{name}='{value}'")];
+        let words = self.attributes.split(u8::is_ascii_whitespace);
+        words.into_iter().any(|word| wanted.iter().any(|wanted| wanted.as_bytes() == word))
+    }
+
+    /// What is in the element itself.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Everything in the element, in order.
-    pub(super) fn elements(&self) -> impl Iterator<Item = &Element<'a>> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &Element<'a>> {
         self.children.iter()
     }
 
-    pub(super) fn children(&self, name: &'static str) -> impl Iterator<Item = &Element<'a>> {
+    pub(crate) fn children(&self, name: &'static str) -> impl Iterator<Item = &Element<'a>> {
         self.children.iter().filter(move |child| child.name == name.as_bytes())
     }
 
-    pub(super) fn child(&self, name: &str) -> Option<&Element<'a>> {
+    pub(crate) fn child(&self, name: &str) -> Option<&Element<'a>> {
         self.children.iter().find(|child| child.name == name.as_bytes())
     }
 
     /// The bytes of the child of this name.
-    pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.child(name).map(|child| &*child.text)
     }
 
     /// The child of this name, if it holds UTF-8 and is not empty.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.bytes(name)?).ok().filter(|text| !text.is_empty())
     }
 
     /// The same, as something that can be read from text.
-    pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.trim().parse().ok()
     }
 }
@@ -104,7 +118,8 @@ impl<'a> Reader<'a> {
         if name.is_empty() {
             return Err(self.wrong("an element without a name"));
         }
-        let mut element = Element { name, ..Element::default() };
+        let attributes = tag.get(full_name.len()..).unwrap_or_default();
+        let mut element = Element { name, attributes, ..Element::default() };
         if !empty {
             self.content(&mut element, full_name, depth)?;
         }
@@ -167,7 +182,8 @@ fn append<'a>(text: &mut Cow<'a, [u8]>, more: &'a [u8]) {
     }
 }
 
-fn reference(name: &[u8]) -> Option<char> {
+/// The character that a reference such as `amp` or `#x1F` stands for.
+pub(crate) fn reference(name: &[u8]) -> Option<char> {
     match name {
         b"lt" => Some('<'),
         b"gt" => Some('>'),
@@ -187,7 +203,7 @@ fn reference(name: &[u8]) -> Option<char> {
 
 /// Appends text to a document, with what XML needs escaped; `false` if XML 1.0
 /// has no way to write it.
-pub(super) fn push_text(document: &mut String, text: &[u8]) -> bool {
+pub(crate) fn push_text(document: &mut String, text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     for character in text.chars() {
         match character {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 /// Everything but the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -11,47 +11,68 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// Appends a key to a path.
-pub(super) fn push_path(path: &mut String, key: &[u8]) {
+pub(crate) fn push_path(path: &mut String, key: &[u8]) {
     path.extend(percent_encode(key, PATH));
 }
 
 /// A key or value as it stands in a path, header or query.
-pub(super) fn encode_path(key: &[u8]) -> String {
+pub(crate) fn encode_path(key: &[u8]) -> String {
     percent_encode(key, PATH).to_string()
 }
 
 /// A value as it stands in a query.
-pub(super) fn encode_query(value: &[u8]) -> String {
+pub(crate) fn encode_query(value: &[u8]) -> String {
     percent_encode(value, QUERY).to_string()
 }
 
 /// The query of a request in canonical form: encoded, sorted by name.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Query(Vec<(&'static str, String)>);
+pub(crate) struct Query {
+    pairs: Vec<(&'static str, String)>,
+    /// Behind them all, as it is.
+    rest: String,
+}
 
 impl Query {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a parameter; the value is encoded here.
-    pub(super) fn with(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         self.push(name, value);
         self
     }
 
-    pub(super) fn push(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
-        self.0.push((name, encode_query(value.as_ref())));
+    pub(crate) fn push(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
+        self.pairs.push((name, encode_query(value.as_ref())));
+    }
+
+    /// Adds something that is encoded already, behind the rest.
+    pub(crate) fn append_encoded(&mut self, rest: &str) {
+        self.rest = rest.to_owned();
+    }
+
+    /// Names and values, sorted by name; values as they were given, where they are text.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+        let mut pairs: Vec<_> = self.pairs.iter().map(|(name, value)| (*name, decoded(value))).collect();
+        pairs.sort();
+        pairs
     }
 
     /// The text behind the question mark. Names need no encoding.
-    pub(super) fn canonical(mut self) -> String {
-        self.0.sort();
+    pub(crate) fn canonical(mut self) -> String {
+        self.pairs.sort();
         let mut text = String::new();
-        for (name, value) in &self.0 {
+        for (name, value) in &self.pairs {
             let separator = if text.is_empty() { "" } else { "&" };
             // Writing to a String cannot fail.
             let _ = write!(text, "{separator}{name}={value}");
+        }
+        if !self.rest.is_empty() {
+            let separator = if text.is_empty() { "" } else { "&" };
+            let _ = write!(text, "{separator}{}", self.rest);
         }
         text
     }

@@ -1,0 +1,192 @@
+//! From settings to a store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::{HeaderMap, HeaderValue};
+use hyper_util::client::proxy::matcher::Matcher;
+use lepton_core::{Capabilities, Error, Result, Sha256, SharedEnv, Support, SystemEnv};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::OnceCell;
+
+use super::auth::resolve;
+use super::client::{Client, RequestOptions};
+use super::config::{AzureConfig, Preset};
+use super::endpoint::Endpoint;
+use super::headers::insert;
+use super::identity::Around;
+use super::presets;
+use super::storage::AzureStorage;
+use crate::token::TokenProvider;
+use crate::transport::{HttpClient, HttpOptions, proxies};
+use crate::wire::issuer::Issuer;
+use crate::wire::values::process_vars;
+
+/// Makes an [`AzureStorage`] of settings and of parts that are not settings.
+pub struct AzureBuilder {
+    config: AzureConfig,
+    env: Option<SharedEnv>,
+    tokens: Option<Arc<dyn TokenProvider>>,
+    by_url: bool,
+}
+
+impl AzureBuilder {
+    pub(super) fn new(config: AzureConfig) -> Self {
+        Self { config, env: None, tokens: None, by_url: false }
+    }
+
+    /// Takes tasks, time and randomness from here instead of the system.
+    #[must_use]
+    pub fn env(mut self, env: SharedEnv) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// Takes tokens from here instead of settings and environment.
+    #[must_use]
+    pub fn tokens(mut self, provider: Arc<dyn TokenProvider>) -> Self {
+        self.tokens = Some(provider);
+        self
+    }
+
+    /// Whether it was a URL that named the endpoint: then this machine's own credentials
+    /// are not for it.
+    #[must_use]
+    pub(crate) fn endpoint_by_url(mut self, by_url: bool) -> Self {
+        self.by_url = by_url;
+        self
+    }
+
+    /// Makes the store. Nothing is sent.
+    ///
+    /// # Errors
+    /// `invalid_input` for a setting that is wrong, named; `unauthenticated` if no
+    /// credentials were found.
+    pub fn build(self) -> Result<AzureStorage> {
+        let Self { config, env, tokens, by_url } = self;
+        let env = env.unwrap_or_else(SystemEnv::shared);
+        let issuers = |proxied| Ok(Issuer::new(http(&config, true, proxied, &env)?, env.clone()));
+        let around = Around { var: &process_vars, issuers: &issuers, env: &env };
+        let resolved = resolve(&config, tokens, &around)?;
+        let endpoint = Endpoint::new(&resolved.account, &config.container, resolved.endpoint.as_deref())?;
+        resolved.check_host(&endpoint, by_url)?;
+        let capabilities = capabilities(&config, &endpoint)?;
+        let client = Client {
+            options: request_options(&config, endpoint.is_tls())?,
+            http: http(&config, endpoint.is_tls(), true, &env)?,
+            auth: resolved.auth,
+            container: config.container,
+            seen: false.into(),
+            kind: OnceCell::new(),
+            moments: 0.into(),
+            capabilities,
+            endpoint,
+            env,
+        };
+        let url = client.endpoint.url(&client.container);
+        Ok(AzureStorage::of(client, url))
+    }
+}
+
+impl fmt::Debug for AzureBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzureBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What is known of the service, with what the settings say.
+fn capabilities(config: &AzureConfig, endpoint: &Endpoint) -> Result<Capabilities> {
+    let preset = match config.preset.unwrap_or_default() {
+        Preset::Auto if endpoint.is_emulator() => Preset::Azurite,
+        preset => preset,
+    };
+    let known = presets::capabilities(preset);
+    let mut capabilities = match &config.capabilities {
+        Some(overrides) => known.overridden(overrides)?,
+        None => known,
+    };
+    capabilities.tls = endpoint.is_tls();
+    if config.customer_key.is_some() {
+        // Copies take no key of the customer's.
+        capabilities.server_copy = Support::Unsupported;
+    }
+    // What is sent is held before.
+    let most = upload_buffer(config);
+    capabilities.max_single_put = capabilities.max_single_put.min(most);
+    if let Some(limits) = &mut capabilities.multipart {
+        limits.max_part = limits.max_part.min(most);
+        let whole = limits.max_part.saturating_mul(u64::from(limits.max_parts));
+        capabilities.max_object = capabilities.max_object.min(whole);
+    }
+    Ok(capabilities)
+}
+
+fn upload_buffer(config: &AzureConfig) -> u64 {
+    config.upload_buffer.unwrap_or(64 << 20)
+}
+
+fn http(config: &AzureConfig, tls: bool, proxied: bool, env: &SharedEnv) -> Result<HttpClient> {
+    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
+    let options = HttpOptions {
+        tls,
+        ca_file: config.ca_file.clone(),
+        proxy: Arc::new(proxy),
+        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
+        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
+        max_idle_connections: config.max_idle_connections,
+    };
+    HttpClient::new(options, env.clone())
+}
+
+fn request_options(config: &AzureConfig, tls: bool) -> Result<RequestOptions> {
+    if config.customer_key.is_some() && config.encryption_scope.is_some() {
+        return Err(Error::invalid_input("customer_key and encryption_scope exclude each other"));
+    }
+    if config.customer_key.is_some() && !tls {
+        return Err(Error::invalid_input("customer_key needs an https endpoint: the key is sent with each request"));
+    }
+    let mut write = HeaderMap::new();
+    if let Some(scope) = &config.encryption_scope {
+        insert(&mut write, "x-ms-encryption-scope", scope)?;
+    }
+    if let Some(lease) = &config.lease_id {
+        insert(&mut write, "x-ms-lease-id", lease)?;
+    }
+    Ok(RequestOptions {
+        customer_key: config.customer_key.as_ref().map_or(Ok(HeaderMap::new()), customer_key)?,
+        write,
+        access_tier: config.access_tier.clone(),
+        upload_buffer: upload_buffer(config),
+        with_snapshots: with_snapshots(config)?,
+    })
+}
+
+fn with_snapshots(config: &AzureConfig) -> Result<bool> {
+    match config.delete_snapshots.as_deref() {
+        None => Ok(false),
+        Some("include") => Ok(true),
+        Some(other) => Err(Error::invalid_input(format!("delete_snapshots is {other:?}; all it may be is `include`"))),
+    }
+}
+
+fn customer_key(key: &SecretString) -> Result<HeaderMap> {
+    let refuse = || Error::invalid_input("customer_key is not 32 bytes in Base64");
+    let bytes = Zeroizing::new(BASE64_STANDARD.decode(key.expose_secret()).map_err(|_| refuse())?);
+    if bytes.len() != 32 {
+        return Err(refuse());
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-ms-encryption-algorithm", "AES256".to_owned()),
+        ("x-ms-encryption-key", key.expose_secret().to_owned()),
+        ("x-ms-encryption-key-sha256", BASE64_STANDARD.encode(Sha256::of(&bytes).0)),
+    ] {
+        let mut value = HeaderValue::from_str(&value).map_err(|_| refuse())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

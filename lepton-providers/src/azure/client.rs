@@ -1,0 +1,315 @@
+//! Authorises and sends requests, and tells answers from refusals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
+use lepton_core::{
+    Body, Capabilities, ChecksumAlgorithm, Effect, Error, ErrorKind, ObjectKey, Result, Retry, ServerCheck, SharedEnv,
+};
+use secrecy::ExposeSecret as _;
+use tokio::sync::OnceCell;
+
+use super::auth::Auth;
+use super::endpoint::Endpoint;
+use super::error::Refusal;
+use super::headers::{insert, text};
+use crate::token::Token;
+use crate::transport::{HttpClient, ResponseBody};
+use crate::wire::encode::Query;
+use crate::wire::payload::Payload;
+use crate::wire::refusal::{Condition, for_condition};
+
+/// The version of the protocol, which every request names.
+pub(super) const API_VERSION: &str = "2024-11-04";
+
+/// The most of a refusal's body that is read, in bytes.
+const LONGEST_REFUSAL: usize = 256 << 10;
+/// The most of a document that is read, in bytes: a page of a listing has up to 5,000
+/// names of 1,024 characters, a list of blocks 100,000 names of 88.
+const LONGEST_DOCUMENT: usize = 64 << 20;
+
+/// How long the service may work on what it does alone: it makes a blob of 50,000 blocks,
+/// or copies a block.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The parts of a client, all of them checked.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) container: String,
+    pub(super) endpoint: Endpoint,
+    pub(super) capabilities: Capabilities,
+    pub(super) env: SharedEnv,
+    pub(super) http: HttpClient,
+    pub(super) auth: Auth,
+    pub(super) options: RequestOptions,
+    /// Whether the container has answered: then a missing blob is not a missing
+    /// container.
+    pub(super) seen: AtomicBool,
+    /// Whether the account has a hierarchical namespace, as far as it says so.
+    pub(super) kind: OnceCell<bool>,
+    /// When the last block was sent, in milliseconds since 1970.
+    pub(super) moments: AtomicU64,
+}
+
+/// Settings that show in requests.
+#[derive(Debug, Default)]
+pub(super) struct RequestOptions {
+    /// Headers of requests that read or write the bytes of a blob.
+    pub(super) customer_key: HeaderMap,
+    /// Headers of requests that write one.
+    pub(super) write: HeaderMap,
+    pub(super) access_tier: Option<String>,
+    pub(super) upload_buffer: u64,
+    /// Whether blobs are deleted with their snapshots.
+    pub(super) with_snapshots: bool,
+}
+
+/// A request before it is authorised.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    pub(super) key: Option<&'a ObjectKey>,
+    pub(super) query: Query,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    pub(super) condition: Condition,
+    /// Another container than the store's own.
+    container: Option<&'a str>,
+    /// How long the service may work on it in silence.
+    patience: Duration,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a ObjectKey>) -> Self {
+        Self {
+            operation,
+            method,
+            key,
+            query: Query::new(),
+            headers: HeaderMap::new(),
+            payload: Payload::default(),
+            condition: Condition::None,
+            container: None,
+            patience: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn query(mut self, query: Query) -> Self {
+        self.query = query;
+        self
+    }
+
+    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    pub(super) fn payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    pub(super) fn condition(mut self, condition: Condition) -> Self {
+        self.condition = condition;
+        self
+    }
+
+    /// Goes to this container instead of the store's own.
+    pub(super) fn container(mut self, container: Option<&'a str>) -> Self {
+        self.container = container;
+        self
+    }
+
+    /// The service does all the work before it answers.
+    pub(super) fn patient(mut self) -> Self {
+        self.patience = PATIENCE;
+        self
+    }
+
+    fn writes(&self) -> bool {
+        self.method != Method::GET && self.method != Method::HEAD
+    }
+}
+
+/// An answer that is no refusal.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ResponseBody,
+}
+
+impl Client {
+    /// Sends a request. Errors name the operation and the key, and have the effect `None`
+    /// if the request only reads.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
+        let (operation, key, writes, condition) = (request.operation, request.key, request.writes(), request.condition);
+        let own = request.container.is_none_or(|container| container == self.container);
+        let sent = match writes && key.is_some() {
+            true => self.check_account().await,
+            false => Ok(()),
+        };
+        let sent = match sent {
+            Ok(()) => self.send_once(request).await,
+            Err(error) => Err(error),
+        };
+        let sent = sent.map_err(|error| {
+            let error = if writes { error } else { error.with_effect(Effect::None) };
+            let condition = if of_source(&error) { Condition::None } else { condition };
+            let error = for_condition(error, condition).with_operation(operation);
+            let error = error.with_context("container", &self.container);
+            match key {
+                Some(key) => error.with_context("key", key),
+                None => error,
+            }
+        });
+        if own && sent.as_ref().is_ok_and(|reply| reply.status.is_success()) {
+            self.seen.store(true, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Refuses to write into an account with a hierarchical namespace under the rules of
+    /// others. It is asked once; what does not answer is taken for what the settings say.
+    async fn check_account(&self) -> Result<()> {
+        if matches!(self.capabilities.preset.as_str(), "hierarchical" | "azurite") {
+            return Ok(());
+        }
+        let asked = self.kind.get_or_init(|| async {
+            let query = Query::new().with("restype", "account").with("comp", "properties");
+            let Ok(reply) = self.send_once(Request::new("account", Method::GET, None).query(query)).await else {
+                return false;
+            };
+            let hierarchical = text(&reply.headers, "x-ms-is-hns-enabled").is_some_and(|value| value == "true");
+            self.drain(reply).await;
+            hierarchical
+        });
+        if !*asked.await {
+            return Ok(());
+        }
+        let message =
+            "the account has a hierarchical namespace, where keys are paths of files; set preset=hierarchical";
+        Err(Error::unsupported(message).with_effect(Effect::None))
+    }
+
+    /// Sends a request and reads the document that answers it.
+    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes)> {
+        let (operation, writes) = (request.operation, request.writes());
+        let reply = self.send(request).await?;
+        let effect = if writes { Effect::Unknown } else { Effect::None };
+        let read = reply.body.read(LONGEST_DOCUMENT).await;
+        let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
+        // Documents of the service begin with a byte order mark.
+        let mark = if document.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Ok((reply.headers, document.slice(mark..)))
+    }
+
+    async fn send_once(&self, request: Request<'_>) -> Result<Reply> {
+        let writes = request.writes();
+        let path = match (request.container, request.key) {
+            (Some(container), Some(key)) => self.endpoint.path_in(container, key),
+            (_, key) => self.endpoint.path(key),
+        };
+        let patience = request.patience;
+        let (http, token) = self.authorised(request, &path).await?;
+        let (head, body) = self.http.send_within(http, patience).await?.into_parts();
+        if head.status.is_success() {
+            return Ok(Reply { status: head.status, headers: head.headers, body });
+        }
+        let document = body.read(LONGEST_REFUSAL).await.unwrap_or_default();
+        let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
+        let error = refusal.into_error(writes, token.is_some());
+        if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
+            self.auth.expired(&used).await;
+        }
+        Err(error)
+    }
+
+    /// The request as it goes out, and the token that it goes with.
+    async fn authorised(
+        &self,
+        request: Request<'_>,
+        path: &str,
+    ) -> Result<(HttpRequest<crate::transport::RequestBody>, Option<Arc<Token>>)> {
+        let Request { method, mut query, mut headers, payload, .. } = request;
+        let date = httpdate::fmt_http_date(self.env.now());
+        insert(&mut headers, "x-ms-date", &date)?;
+        headers.insert("x-ms-version", HeaderValue::from_static(API_VERSION));
+        if method == Method::PUT || method == Method::POST {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(payload.len));
+        }
+        let token = match &self.auth {
+            Auth::Anonymous => None,
+            Auth::Key(key) => {
+                let account = &self.endpoint.account;
+                let value = key.authorization(account, method.as_str(), path, &query, &headers)?;
+                headers.insert(AUTHORIZATION, value);
+                None
+            }
+            Auth::Sas(sas) => {
+                query.append_encoded(sas.expose_secret());
+                None
+            }
+            Auth::Token(cache) => {
+                let token = cache.get().await?;
+                headers.insert(AUTHORIZATION, token.header()?);
+                Some(token)
+            }
+        };
+        headers.insert(HOST, self.endpoint.host.clone());
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
+        let mut http = HttpRequest::new(payload.into_body());
+        *http.method_mut() = method;
+        *http.uri_mut() = self.endpoint.uri(path, &query.canonical())?;
+        *http.headers_mut() = headers;
+        Ok((http, token))
+    }
+
+    /// Adds a checksum that the service compares with what it gets.
+    pub(super) fn checked(&self, headers: &mut HeaderMap, payload: &Payload, crc64: u64) -> Result<ServerCheck> {
+        let verified = &self.capabilities.verified_checksums;
+        if verified.contains(&ChecksumAlgorithm::Crc64Nvme) {
+            // Little-endian, unlike everywhere else.
+            insert(headers, "x-ms-content-crc64", &BASE64_STANDARD.encode(crc64.to_le_bytes()))?;
+            return Ok(ServerCheck::Checksum(ChecksumAlgorithm::Crc64Nvme));
+        }
+        if verified.contains(&ChecksumAlgorithm::Md5) {
+            insert(headers, "content-md5", &BASE64_STANDARD.encode(payload.md5()))?;
+            return Ok(ServerCheck::Checksum(ChecksumAlgorithm::Md5));
+        }
+        Ok(ServerCheck::None)
+    }
+
+    /// Holds a body that is to be sent.
+    pub(super) async fn held(&self, body: &Body) -> Result<Payload> {
+        Payload::hold(body, self.options.upload_buffer).await
+    }
+
+    /// Refuses a key that the service would not hold exactly as it is.
+    pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
+        self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
+    }
+
+    /// Reads what is left of an answer, so that its connection serves again.
+    pub(super) async fn drain(&self, reply: Reply) {
+        // What was asked for has been done; only the connection could suffer.
+        let _ = reply.body.read(64 << 10).await;
+    }
+}
+
+/// Whether it is the source of a copy that was not as expected, not what is written.
+fn of_source(error: &Error) -> bool {
+    matches!(error.code(), Some("SourceConditionNotMet" | "CannotVerifyCopySource"))
+}
+
+pub(super) fn malformed(operation: &'static str, key: &ObjectKey, why: &str) -> Error {
+    Error::new(ErrorKind::Unexpected, format!("the service's answer makes no sense: {why}"))
+        .with_operation(operation)
+        .with_context("key", key)
+}

@@ -1,0 +1,151 @@
+//! The settings of a container.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::wire::values::{duration, flag, json, number, settings};
+
+/// Which service it is, for what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Preset {
+    /// `azurite` for the emulator's account, else `azure`.
+    #[default]
+    Auto,
+    /// Azure Blob Storage.
+    Azure,
+    /// An account with a hierarchical namespace (Data Lake Storage), where folders are
+    /// objects of their own.
+    Hierarchical,
+    /// Azurite, the emulator.
+    Azurite,
+}
+
+settings! {
+    /// The settings of a container. What is not set comes from the environment or a
+    /// default; unknown names are errors.
+    ///
+    /// Each setting has a method here, a name in configuration files and, unless it is a
+    /// secret, an option of that name in `az://container/prefix?name=value`.
+    ///
+    /// ```
+    /// use lepton_providers::azure::AzureConfig;
+    /// let config = AzureConfig::new("photos").account("lepton").access_tier("Cool");
+    /// let same: AzureConfig =
+    ///     serde_json::from_str(r#"{"container": "photos", "account": "lepton", "access_tier": "Cool"}"#)?;
+    /// assert_eq!(format!("{config:?}"), format!("{same:?}"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    AzureConfig of container;
+
+    /// Storage account. Default: that of the connection string,
+    /// `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`.
+    #[serde(alias = "account_name")]
+    account: String,
+    /// Address of the blob service, such as `http://127.0.0.1:10000/devstoreaccount1`.
+    /// Default: that of the connection string, `AZURE_STORAGE_BLOB_ENDPOINT`,
+    /// `AZURE_STORAGE_SERVICE_ENDPOINT`, else `https://ACCOUNT.blob.core.windows.net`.
+    endpoint: String,
+    /// Account, key and endpoint in one text. Not accepted in URLs. Default:
+    /// `AZURE_STORAGE_CONNECTION_STRING`.
+    connection_string: SecretString,
+    /// Key of the account, in Base64. Not accepted in URLs. Default:
+    /// `AZURE_STORAGE_KEY`, `AZURE_STORAGE_ACCOUNT_KEY`.
+    account_key: SecretString,
+    /// Shared access signature: the query of its URL. Not accepted in URLs. Default:
+    /// `AZURE_STORAGE_SAS_TOKEN`.
+    sas_token: SecretString,
+    /// Tenant of a service principal. Default: `AZURE_TENANT_ID`.
+    tenant_id: String,
+    /// Service principal, or user-assigned managed identity. Default: `AZURE_CLIENT_ID`.
+    client_id: String,
+    /// Secret of the service principal. Not accepted in URLs. Default:
+    /// `AZURE_CLIENT_SECRET`.
+    client_secret: SecretString,
+    /// PEM file with the certificate of the service principal and its key in PKCS #8, not
+    /// encrypted. Default: `AZURE_CLIENT_CERTIFICATE_PATH`.
+    client_certificate_file: PathBuf,
+    /// File with the token of a workload, as Kubernetes puts it there. Default:
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    federated_token_file: PathBuf,
+    /// Where tokens come from. Not accepted in URLs: secrets are sent to it. Default:
+    /// `AZURE_AUTHORITY_HOST`, else `https://login.microsoftonline.com`.
+    authority_host: String,
+    /// Gets tokens from the command `az`, as whoever is logged in.
+    #[serde(deserialize_with = "flag")]
+    use_cli: bool,
+    /// Gets tokens from the machine's metadata service.
+    #[serde(deserialize_with = "flag")]
+    use_managed_identity: bool,
+    /// Sends requests without credentials, for public containers.
+    #[serde(deserialize_with = "flag")]
+    anonymous: bool,
+    /// PEM file of the certificates to trust instead of the system's.
+    ca_file: PathBuf,
+    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
+    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
+    /// accepted in URLs: it may hold a password.
+    proxy: SecretString,
+    /// Longest time to make a connection (`10s`).
+    #[serde(deserialize_with = "duration")]
+    connect_timeout: Duration,
+    /// Longest time without a byte in either direction (`30s`). There is no
+    /// limit for a whole request.
+    #[serde(deserialize_with = "duration")]
+    idle_timeout: Duration,
+    /// Most unused connections that are kept (256, or a quarter of the files that may be
+    /// open, if that is less).
+    #[serde(deserialize_with = "number")]
+    max_idle_connections: u64,
+    /// Which service it is.
+    preset: Preset,
+    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
+    /// from the preset, as JSON.
+    #[serde(deserialize_with = "json")]
+    capabilities: serde_json::Value,
+    /// Most bytes of one body (64 MiB): it is held until it is sent, as its checksum
+    /// goes before it. A larger one is refused.
+    #[serde(deserialize_with = "number")]
+    upload_buffer: u64,
+    /// Access tier of new blobs (`Hot`, `Cool`, `Cold`, `Archive`), unless a call names
+    /// one. Default: the account's.
+    access_tier: String,
+    /// Scope with whose key the service encrypts new blobs.
+    encryption_scope: String,
+    /// Key that the service encrypts with and does not keep: 32 bytes in Base64. Needs
+    /// https. Not accepted in URLs.
+    customer_key: SecretString,
+    /// Lease under which blobs are written and deleted. Not sent where a blob is to be
+    /// written only if there is none.
+    lease_id: String,
+    /// `include`: a blob is deleted with its snapshots; without it, one that has some is
+    /// not deleted.
+    delete_snapshots: String,
+}
+
+/// Settings that a URL must not hold.
+pub(crate) const SECRET_SETTINGS: [&str; 7] =
+    ["connection_string", "account_key", "sas_token", "client_secret", "authority_host", "customer_key", "proxy"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_print() {
+        let config = AzureConfig::new("c")
+            .account_key("s3cr3t")
+            .sas_token("s3cr3t")
+            .connection_string("s3cr3t")
+            .client_secret("s3cr3t")
+            .customer_key("s3cr3t")
+            .proxy("s3cr3t");
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        let known = serde_json::from_str::<AzureConfig>(r#"{"acount": "x"}"#).unwrap_err().to_string();
+        assert!(known.contains("`account`"), "{known}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Tokens of the identity that a machine or an app service has.
+//!
+//! "How to use managed identities for Azure resources on an Azure VM to acquire an access
+//! token", and the same for App Service.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use lepton_core::{Error, ErrorKind, Result, Retry};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::RESOURCE;
+use crate::token::{Token, TokenProvider};
+use crate::wire::address::Address;
+use crate::wire::encode::Query;
+use crate::wire::issuer::{Issuer, get};
+use crate::wire::token::ask;
+use crate::wire::values::Vars;
+
+/// The metadata service of every machine in Azure: link-local, never routed.
+const METADATA: &str = "http://169.254.169.254";
+
+/// How long the metadata service may be away while it is renewed.
+const RENEWAL: Duration = Duration::from_secs(70);
+
+/// Who answers, and how it is asked.
+#[derive(Debug)]
+struct Protocol {
+    version: &'static str,
+    header: (HeaderName, SecretString),
+    /// The parameter that says which of several identities.
+    client: &'static str,
+    /// Whether it is the service of a machine.
+    machine: bool,
+}
+
+/// Asks the metadata service.
+#[derive(Debug)]
+pub(in crate::azure) struct ManagedIdentity {
+    issuer: Issuer,
+    address: Address,
+    protocol: Protocol,
+    /// Which of several identities.
+    client: Option<String>,
+}
+
+impl ManagedIdentity {
+    /// The service that the environment names, else the machine's.
+    ///
+    /// # Errors
+    /// `invalid_input` where what it names is no address; `unsupported` where it wants
+    /// another proof than is known here.
+    pub(in crate::azure) fn new(issuer: Issuer, client: Option<String>, var: Vars<'_>) -> Result<Self> {
+        let service = move |endpoint: String, protocol| {
+            Ok(Self { issuer, address: Address::parse(&endpoint)?, protocol, client })
+        };
+        if let Some(endpoint) = var("IDENTITY_ENDPOINT") {
+            let Some(secret) = var("IDENTITY_HEADER") else {
+                let message = "IDENTITY_ENDPOINT without IDENTITY_HEADER is that of Azure Arc, whose identities are \
+                               not known here; use a service principal, or unset it";
+                return Err(Error::unsupported(message));
+            };
+            let header = (HeaderName::from_static("x-identity-header"), secret.into());
+            return service(endpoint, Protocol { version: "2019-08-01", header, client: "client_id", machine: false });
+        }
+        // The same before it had that name.
+        if let (Some(endpoint), Some(secret)) = (var("MSI_ENDPOINT"), var("MSI_SECRET")) {
+            let header = (HeaderName::from_static("secret"), secret.into());
+            return service(endpoint, Protocol { version: "2017-09-01", header, client: "clientid", machine: false });
+        }
+        let host = var("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| METADATA.to_owned());
+        let header = (HeaderName::from_static("metadata"), "true".into());
+        let protocol = Protocol { version: "2018-02-01", header, client: "client_id", machine: true };
+        service(format!("{}/metadata/identity/oauth2/token", host.trim_end_matches('/')), protocol)
+    }
+
+    /// What a refusal means; a machine's service is not there while it is renewed.
+    fn explain(&self, error: Error) -> Error {
+        match error.status() {
+            Some(404) if self.protocol.machine => error.with_kind(ErrorKind::Unavailable).with_retry(Retry::Now),
+            Some(410) if self.protocol.machine => {
+                error.with_kind(ErrorKind::Unavailable).with_retry(Retry::After(RENEWAL))
+            }
+            _ => error,
+        }
+    }
+}
+
+#[async_trait]
+impl TokenProvider for ManagedIdentity {
+    async fn token(&self) -> Result<Token> {
+        let Protocol { version, header: (name, value), client, .. } = &self.protocol;
+        let mut query = Query::new().with("api-version", version).with("resource", RESOURCE);
+        if let Some(id) = &self.client {
+            query.push(client, id);
+        }
+        let mut request = get(self.address.join("", &query.canonical())?);
+        let value = HeaderValue::from_str(value.expose_secret());
+        let mut value = value.map_err(|_| Error::invalid_input("IDENTITY_HEADER holds control characters"))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(name.clone(), value);
+        ask(&self.issuer, request).await.map_err(|error| self.explain(error))
+    }
+}

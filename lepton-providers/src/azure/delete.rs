@@ -1,0 +1,86 @@
+//! Deletes, one request for each blob.
+
+use futures_util::{StreamExt as _, stream};
+use http::header::IF_MATCH;
+use http::{HeaderMap, Method};
+use lepton_core::{DeleteRequest, ETag, Effect, ErrorKind, ObjectKey, Result, VersionId};
+
+use super::client::{Client, Request, malformed};
+use super::headers::{etag, header, insert};
+use super::object::version_query;
+
+/// How many requests one call has on their way.
+const AT_ONCE: usize = 16;
+
+impl Client {
+    pub(super) async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+        let deletes = requests.into_iter().map(|request| self.delete_one(request));
+        Ok(stream::iter(deletes).buffered(AT_ONCE).collect().await)
+    }
+
+    async fn delete_one(&self, request: DeleteRequest) -> Result<()> {
+        self.check_key(&request.key, "delete")?;
+        self.check_version(request.version.as_ref())
+            .map_err(|error| error.with_operation("delete").with_context("key", &request.key))?;
+        let (key, version) = (&request.key, request.version.as_ref());
+        // Not together with a version.
+        let snapshots = self.options.with_snapshots && version.is_none();
+        match (self.delete_blob(key, version, request.if_match.as_ref(), snapshots).await, version) {
+            (Err(error), Some(version)) if error.code() == Some("OperationNotAllowedOnRootBlob") => {
+                self.delete_current(key, version, request.if_match.as_ref()).await
+            }
+            (deleted, _) => deleted,
+        }
+    }
+
+    /// Deletes a version that is the current one, which the service does not take by its
+    /// id: without an id it becomes an old one, and then has one.
+    async fn delete_current(&self, key: &ObjectKey, version: &VersionId, if_match: Option<&ETag>) -> Result<()> {
+        let looked = Request::new("delete", Method::HEAD, Some(key)).query(version_query(Some(version)));
+        let etag = match self.send(looked).await {
+            Ok(reply) => etag(&reply.headers).ok_or_else(|| malformed("delete", key, "no ETag of the version"))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match self.delete_blob(key, None, if_match.or(Some(&etag)), self.options.with_snapshots).await {
+            // It is an old one by now.
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed && if_match.is_none() => {}
+            deleted => deleted?,
+        }
+        let deleted = self.delete_blob(key, Some(version), None, false).await;
+        deleted.map_err(|error| match error.effect() {
+            Effect::None => error.with_effect(Effect::Partial).with_context("left", "as an old version"),
+            _ => error,
+        })
+    }
+
+    /// Deletes the blob, with its snapshots or not at all if it has some; or one of its
+    /// versions.
+    pub(super) async fn delete_blob(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+        if_match: Option<&ETag>,
+        snapshots: bool,
+    ) -> Result<()> {
+        let mut headers = HeaderMap::new();
+        if let Some(lease) = self.options.write.get("x-ms-lease-id") {
+            headers.insert("x-ms-lease-id", lease.clone());
+        }
+        if let Some(etag) = if_match {
+            insert(&mut headers, IF_MATCH.as_str(), etag.as_str())?;
+        }
+        if snapshots {
+            headers.extend([header("x-ms-delete-snapshots", "include")]);
+        }
+        let request = Request::new("delete", Method::DELETE, Some(key)).query(version_query(version)).headers(headers);
+        match self.send(request).await {
+            Ok(reply) => {
+                self.drain(reply).await;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What the service's refusal means.
+//!
+//! Codes: "Blob Storage error codes" and "Status and error codes" in the REST reference.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use lepton_core::{Error, ErrorKind, Retry};
+
+use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, printable, retry_after};
+use crate::wire::xml::Element;
+
+/// What the service says when it refuses.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    said: Said,
+    /// More than the message; only read, as it repeats what was signed.
+    detail: String,
+    /// Whether the service's clock is far from ours.
+    clock: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Self {
+        let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+        let document = Element::parse(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok();
+        let error = document.as_ref().filter(|root| root.name() == b"Error");
+        let field = |name: &str| error.and_then(|error| error.text(name)).map(printable);
+        // The message ends with the id of the request and the time, on lines of their own.
+        let message = error.and_then(|error| error.text("Message")).and_then(|message| message.lines().next());
+        Self {
+            said: Said {
+                status: status.as_u16(),
+                code: header("x-ms-error-code").or_else(|| field("Code")),
+                message: message.map(printable),
+                request_id: header("x-ms-request-id"),
+            },
+            clock: header("date").is_some_and(|date| is_far(&date, now)),
+            detail: field("AuthenticationErrorDetail").or_else(|| header("www-authenticate")).unwrap_or_default(),
+            retry_after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now)),
+        }
+    }
+
+    /// The error to report. `writes`: whether the request could have changed something;
+    /// `token`: whether it went with a token, of which there may be a newer one.
+    pub(super) fn into_error(mut self, writes: bool, token: bool) -> Error {
+        let status = self.said.status;
+        let code = self.said.code.as_deref().unwrap_or_default();
+        if let Some(advice) = advice(code) {
+            self.said.message = Some(advice.to_owned());
+        }
+        let (kind, retry) = match code {
+            "CannotVerifyCopySource" => of_source(status),
+            code => by_code(code).unwrap_or_else(|| uncoded(status)),
+        };
+        let (kind, retry) = match kind {
+            ErrorKind::PermissionDenied if self.is_signature() => (ErrorKind::Unauthenticated, Retry::Never),
+            ErrorKind::Unauthenticated if self.is_clock() => (ErrorKind::ClockSkew, Retry::Never),
+            ErrorKind::Unauthenticated if token && status == 401 => (kind, Retry::RefreshCredentials),
+            _ => (kind, retry),
+        };
+        let retry = match (retry, self.retry_after) {
+            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (retry, _) => retry,
+        };
+        refusal::error(kind, retry, self.said, writes)
+    }
+
+    /// The emulator gives a wrong signature the code of a missing permission.
+    fn is_signature(&self) -> bool {
+        self.said.message.as_deref().is_some_and(|message| message.contains("failed to authenticate the request"))
+    }
+
+    /// A date that is too old is refused like a wrong signature; only the detail tells,
+    /// and the service's own date where the answer has no body.
+    fn is_clock(&self) -> bool {
+        if self.clock && self.said.code.as_deref() == Some("AuthenticationFailed") {
+            return true;
+        }
+        let about = |text: &str| text.contains("date header") || text.contains("Request date header too old");
+        about(&self.detail) || self.said.message.as_deref().is_some_and(about)
+    }
+}
+
+/// More than a quarter of an hour apart, which is what the service allows.
+fn is_far(date: &str, now: SystemTime) -> bool {
+    let Ok(theirs) = httpdate::parse_http_date(date) else { return false };
+    let apart = theirs.duration_since(now).unwrap_or_else(|early| early.duration());
+    apart > Duration::from_secs(15 * 60)
+}
+
+/// What to do, where the service's words do not say it.
+fn advice(code: &str) -> Option<&'static str> {
+    match code {
+        "SnapshotsPresent" => Some("the blob has snapshots; set delete_snapshots=include to delete them with it"),
+        "LeaseNotPresentWithBlobOperation" => Some("lease_id is set, but the blob has no lease"),
+        _ => None,
+    }
+}
+
+/// The service could not read what it was to copy; the status is that of its own attempt.
+fn of_source(status: u16) -> (ErrorKind, Retry) {
+    match status {
+        401 | 403 => (ErrorKind::PermissionDenied, Retry::Never),
+        409 => (ErrorKind::Unavailable, Retry::After(DEFAULT_WAIT)),
+        status => by_status(status),
+    }
+}
+
+/// A conflict that has no name here is not known to pass.
+fn uncoded(status: u16) -> (ErrorKind, Retry) {
+    match status {
+        409 => (ErrorKind::Conflict, Retry::Never),
+        status => by_status(status),
+    }
+}
+
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
+    use ErrorKind as K;
+    let never = |kind| (kind, Retry::Never);
+    Some(match code {
+        "ContainerNotFound" | "ContainerBeingDeleted" => never(K::BucketNotFound),
+        "BlobNotFound" | "ResourceNotFound" => never(K::NotFound),
+        "BlobAlreadyExists" | "ContainerAlreadyExists" | "ResourceAlreadyExists" => never(K::AlreadyExists),
+        "ConditionNotMet" | "TargetConditionNotMet" | "SourceConditionNotMet" | "BlobOverwritten" => {
+            never(K::PreconditionFailed)
+        }
+        "BlobArchived" | "BlobBeingRehydrated" | "BlobNotAvailable" => never(K::Archived),
+        "BlobUsesCustomerSpecifiedEncryption"
+        | "BlobDoesNotUseCustomerSpecifiedEncryption"
+        | "BlobCustomerSpecifiedEncryptionMismatch"
+        | "LeaseNotPresentWithBlobOperation" => never(K::InvalidInput),
+        "InvalidBlobType"
+        | "InvalidSourceBlobType"
+        | "InvalidSourceBlobUrl"
+        | "CopyAcrossAccountsNotSupported"
+        | "BlobTierInadequateForContentLength"
+        | "SnapshotsPresent"
+        | "FeatureVersionMismatch"
+        | "UnsupportedHttpVerb"
+        | "UnsupportedHeader"
+        | "UnsupportedQueryParameter"
+        | "NotImplemented"
+        | "ApiNotImplemented"
+        | "APINotImplemented" => never(K::Unsupported),
+        "LeaseIdMissing"
+        | "LeaseLost"
+        | "LeaseIdMismatchWithBlobOperation"
+        | "LeaseIdMismatchWithContainerOperation"
+        | "LeaseAlreadyPresent"
+        | "LeaseIsBreakingAndCannotBeAcquired" => never(K::Locked),
+        "InvalidBlockList" => never(K::UploadNotFound),
+        "InvalidBlobOrBlock" | "InvalidBlockId" | "DirectoryIsNotEmpty" => never(K::Conflict),
+        "PendingCopyOperation" | "NoPendingCopyOperation" | "SystemInUse" => (K::Conflict, Retry::After(DEFAULT_WAIT)),
+        "AuthenticationFailed"
+        | "InvalidAuthenticationInfo"
+        | "NoAuthenticationInformation"
+        | "AccountRequiresHttps" => never(K::Unauthenticated),
+        "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationProtocolMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationSourceIPMismatch"
+        | "InsufficientAccountPermissions"
+        | "KeyBasedAuthenticationNotPermitted"
+        | "PublicAccessNotPermitted"
+        | "UnauthorizedBlobOverwrite"
+        | "BlobImmutableDueToPolicy"
+        | "BlobImmutableDueToLegalHold"
+        | "AccountIsDisabled"
+        | "ContainerDisabled" => never(K::PermissionDenied),
+        "Md5Mismatch" | "Crc64Mismatch" | "InvalidMd5" | "InvalidCrc64" => (K::ChecksumMismatch, Retry::Now),
+        "RequestBodyTooLarge" | "BlockCountExceedsLimit" | "BlockListTooLong" => never(K::TooLarge),
+        // The last two: a file where a folder is, or the other way round.
+        "InvalidResourceName" | "InvalidUri" | "RequestUrlFailedToParse" | "PathConflict" | "ResourceTypeMismatch" => {
+            never(K::InvalidKey)
+        }
+        // The reference has both spellings.
+        "ServerBusy" | "TooManyRequests" | "SnapshotOperationRateExceeded" | "SnaphotOperationRateExceeded" => {
+            (K::Throttled, Retry::After(DEFAULT_WAIT))
+        }
+        "InternalError" | "OperationTimedOut" => (K::Unavailable, Retry::Now),
+        "InsufficientStorage" | "AccountQuotaExceeded" => never(K::OutOfSpace),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use lepton_core::Effect;
+
+    use super::*;
+
+    fn refused(status: u16, code: &str, detail: &str, token: bool) -> Error {
+        let body = format!(
+            "\u{feff}<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why\nRequestId:1\nTime:2</Message>\
+             <AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail></Error>"
+        );
+        let headers = HeaderMap::from_iter([("x-ms-request-id".parse().unwrap(), HeaderValue::from_static("R1"))]);
+        let status = StatusCode::from_u16(status).unwrap();
+        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(true, token)
+    }
+
+    #[test]
+    fn kinds_retries_and_effects() {
+        use ErrorKind as K;
+        let after = Retry::After(DEFAULT_WAIT);
+        for (status, code, kind, retry, effect) in [
+            (404, "ContainerNotFound", K::BucketNotFound, Retry::Never, Effect::None),
+            (404, "BlobNotFound", K::NotFound, Retry::Never, Effect::None),
+            (409, "BlobAlreadyExists", K::AlreadyExists, Retry::Never, Effect::None),
+            (412, "ConditionNotMet", K::PreconditionFailed, Retry::Never, Effect::None),
+            (412, "LeaseIdMissing", K::Locked, Retry::Never, Effect::None),
+            (409, "BlobArchived", K::Archived, Retry::Never, Effect::None),
+            (409, "InvalidBlobType", K::Unsupported, Retry::Never, Effect::None),
+            (400, "InvalidBlockList", K::UploadNotFound, Retry::Never, Effect::None),
+            (403, "AuthenticationFailed", K::Unauthenticated, Retry::Never, Effect::None),
+            (403, "AuthorizationPermissionMismatch", K::PermissionDenied, Retry::Never, Effect::None),
+            (400, "Md5Mismatch", K::ChecksumMismatch, Retry::Now, Effect::None),
+            (413, "RequestBodyTooLarge", K::TooLarge, Retry::Never, Effect::None),
+            (503, "ServerBusy", K::Throttled, after, Effect::Unknown),
+            (500, "OperationTimedOut", K::Unavailable, Retry::Now, Effect::Unknown),
+            (501, "NotImplemented", K::Unsupported, Retry::Never, Effect::None),
+            (502, "Odd", K::Unavailable, Retry::Now, Effect::Unknown),
+            (409, "Odd", K::Conflict, Retry::Never, Effect::None),
+            (409, "BlobUsesCustomerSpecifiedEncryption", K::InvalidInput, Retry::Never, Effect::None),
+            (409, "PathConflict", K::InvalidKey, Retry::Never, Effect::None),
+            (409, "LeaseAlreadyPresent", K::Locked, Retry::Never, Effect::None),
+            (409, "SnaphotOperationRateExceeded", K::Throttled, after, Effect::None),
+            (409, "BlobOverwritten", K::PreconditionFailed, Retry::Never, Effect::None),
+            (404, "CannotVerifyCopySource", K::NotFound, Retry::Never, Effect::None),
+            (412, "CannotVerifyCopySource", K::PreconditionFailed, Retry::Never, Effect::None),
+            (401, "CannotVerifyCopySource", K::PermissionDenied, Retry::Never, Effect::None),
+            (409, "CannotVerifyCopySource", K::Unavailable, after, Effect::None),
+            (500, "CannotVerifyCopySource", K::Unavailable, Retry::Now, Effect::Unknown),
+        ] {
+            let error = refused(status, code, "", false);
+            assert_eq!((error.kind(), error.retry(), error.effect()), (kind, retry, effect), "{code}");
+            assert_eq!((error.code(), error.request_id()), (Some(code), Some("R1")));
+            assert!(error.message().ends_with(": why"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_setting_mends_names_it() {
+        let snapshots = refused(409, "SnapshotsPresent", "", false);
+        assert_eq!(snapshots.kind(), ErrorKind::Unsupported);
+        assert!(snapshots.message().contains("delete_snapshots"), "{snapshots}");
+        let lease = refused(412, "LeaseNotPresentWithBlobOperation", "", false);
+        assert_eq!(lease.kind(), ErrorKind::InvalidInput);
+        assert!(lease.message().contains("lease_id is set"), "{lease}");
+    }
+
+    #[test]
+    fn without_a_body_the_services_date_tells_of_the_clock() {
+        let date = |date: &'static str| {
+            HeaderMap::from_iter([
+                ("date".parse().unwrap(), HeaderValue::from_static(date)),
+                ("x-ms-error-code".parse().unwrap(), HeaderValue::from_static("AuthenticationFailed")),
+            ])
+        };
+        for (said, kind) in [
+            ("Thu, 01 Jan 1970 00:15:00 GMT", ErrorKind::Unauthenticated),
+            ("Thu, 01 Jan 1970 00:15:01 GMT", ErrorKind::ClockSkew),
+            ("yesterday", ErrorKind::Unauthenticated),
+        ] {
+            let refusal = Refusal::new(StatusCode::FORBIDDEN, &date(said), b"", SystemTime::UNIX_EPOCH);
+            assert_eq!(refusal.into_error(false, false).kind(), kind, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_and_an_old_token_are_told_from_a_wrong_key() {
+        let old = refused(403, "AuthenticationFailed", "Request date header too old: x", false);
+        assert_eq!(old.kind(), ErrorKind::ClockSkew);
+        let token = refused(401, "InvalidAuthenticationInfo", "Lifetime validation failed", true);
+        assert_eq!((token.kind(), token.retry()), (ErrorKind::Unauthenticated, Retry::RefreshCredentials));
+        assert_eq!(refused(401, "InvalidAuthenticationInfo", "", false).retry(), Retry::Never);
+    }
+}

@@ -1,0 +1,35 @@
+//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
+//! built.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode};
+use lepton_core::UploadId;
+
+use super::blocks::{Begun, Block};
+use super::connection::Connection;
+use super::error::Refusal;
+use super::{list, multipart, versions};
+
+/// Whatever the service may answer.
+pub fn documents(document: &[u8]) {
+    let _ = list::parse_page(document);
+    let _ = versions::parse(document);
+    if let Ok(parts) = multipart::parts(document, [7; 12]) {
+        assert!(parts.is_sorted_by(|a, b| a.number < b.number));
+    }
+    for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
+        let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
+        let said = refusal.into_error(true, true).report();
+        assert!(!said.contains('\n'), "{said:?}");
+    }
+}
+
+/// Names of blocks and uploads, and connection strings.
+pub fn text(text: &str) {
+    if let Some(block) = Block::of(text) {
+        assert_eq!(Block::of(&block.name()), Some(block));
+    }
+    let _ = Begun::of(&UploadId::new(text));
+    let _ = Connection::parse(&text.into());
+}

@@ -1,0 +1,218 @@
+//! Objects and their attributes as headers.
+
+use std::collections::BTreeMap;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH,
+    IF_NONE_MATCH, LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderValue};
+use lepton_core::{
+    Attributes, ChecksumAlgorithm, ETag, Error, ObjectKey, ObjectMeta, Precondition, Result, StoredChecksum, VersionId,
+};
+
+use crate::wire::encode::encode_query;
+use crate::wire::refusal::Condition;
+use crate::wire::rfc2047;
+
+const META: &str = "x-ms-meta-";
+
+/// "The total size of the metadata": names and values, in bytes.
+const LONGEST_METADATA: usize = 8 << 10;
+/// The most tags of a blob.
+const MOST_TAGS: usize = 10;
+
+/// A header without user's text in it.
+pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+/// Adds a header whose value comes from the user.
+pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()> {
+    let value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| Error::invalid_input(format!("{name}: {value:?} holds control characters")))?;
+    headers.insert(HeaderName::from_static(name), value);
+    Ok(())
+}
+
+/// Adds a header whose value is a secret: it is never printed, not even if it is wrong.
+pub(super) fn insert_secret(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()> {
+    let mut value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| Error::invalid_input(format!("the value of {name} holds control characters")))?;
+    value.set_sensitive(true);
+    headers.insert(HeaderName::from_static(name), value);
+    Ok(())
+}
+
+/// Adds the attributes of a new blob.
+pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes) -> Result<()> {
+    for (name, value) in [
+        ("x-ms-blob-content-type", &attributes.content_type),
+        ("x-ms-blob-content-encoding", &attributes.content_encoding),
+        ("x-ms-blob-content-disposition", &attributes.content_disposition),
+        ("x-ms-blob-content-language", &attributes.content_language),
+        ("x-ms-blob-cache-control", &attributes.cache_control),
+    ] {
+        let Some(value) = value else { continue };
+        if !value.is_ascii() {
+            let named = name.trim_start_matches("x-ms-blob-");
+            return Err(Error::unsupported(format!("{named}: the service takes ASCII only, and it is {value:?}")));
+        }
+        insert(headers, name, value)?;
+    }
+    let mut total = 0;
+    for (name, value) in &attributes.user_metadata {
+        let header = HeaderName::from_bytes([META, name].concat().as_bytes())
+            .map_err(|_| Error::invalid_input(format!("the metadata name {name:?} cannot be a header")))?;
+        let value = rfc2047::encode(value);
+        total += name.len() + value.len();
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| Error::invalid_input(format!("the metadata {name:?} holds control characters")))?;
+        headers.insert(header, value);
+    }
+    if total > LONGEST_METADATA {
+        let message = format!("the metadata has {total} bytes, and the service keeps {LONGEST_METADATA} at most");
+        return Err(Error::invalid_input(message));
+    }
+    insert_tags(headers, &attributes.tags)
+}
+
+/// Adds the tags of a new blob.
+pub(super) fn insert_tags(headers: &mut HeaderMap, tags: &BTreeMap<String, String>) -> Result<()> {
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let fits =
+        |(name, value): (&String, &String)| (1..=128).contains(&name.chars().count()) && value.chars().count() <= 256;
+    if tags.len() > MOST_TAGS || !tags.iter().all(fits) {
+        let message = "the service keeps up to 10 tags, with names of 1 to 128 characters and values of up to 256";
+        return Err(Error::invalid_input(message));
+    }
+    let encode = |text: &str| encode_query(text.as_bytes());
+    let pairs = tags.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    insert(headers, "x-ms-tags", &pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// Adds the condition of a write. A blob that is not there has no lease either.
+pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondition) -> Result<Condition> {
+    match condition {
+        Precondition::None => Ok(Condition::None),
+        Precondition::IfAbsent => {
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            headers.remove("x-ms-lease-id");
+            Ok(Condition::IfAbsent)
+        }
+        Precondition::IfMatch(etag) => insert(headers, IF_MATCH.as_str(), etag.as_str()).map(|()| Condition::IfMatch),
+        other => Err(Error::unsupported(format!("the condition {other:?} is not known here"))),
+    }
+}
+
+/// Reads what the headers of an answer say of a blob.
+pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectMeta {
+    let mut meta = ObjectMeta::new(key.clone(), size);
+    meta.last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok());
+    meta.etag = etag(headers);
+    meta.version = version(headers);
+    // Of a range, the first is that of the range.
+    let md5 = text(headers, "x-ms-blob-content-md5").or_else(|| text(headers, "content-md5"));
+    meta.checksums.extend(md5.and_then(|md5| stored_md5(&md5)));
+    let inferred = text(headers, "x-ms-access-tier-inferred").is_some_and(|inferred| inferred == "true");
+    meta.storage_class = text(headers, "x-ms-access-tier").filter(|_| !inferred);
+    meta
+}
+
+/// The MD5 of a whole blob, in Base64.
+pub(super) fn stored_md5(text: &str) -> Option<StoredChecksum> {
+    let md5 = BASE64_STANDARD.decode(text).ok().filter(|md5| md5.len() == 16)?;
+    Some(StoredChecksum::full(ChecksumAlgorithm::Md5, md5))
+}
+
+pub(super) fn etag(headers: &HeaderMap) -> Option<ETag> {
+    text(headers, ETAG.as_str()).map(|tag| quoted(&tag))
+}
+
+/// Listings leave the quotes out, answers to other requests have them.
+pub(super) fn quoted(tag: &str) -> ETag {
+    if tag.starts_with('"') || tag.starts_with("W/") { ETag::new(tag) } else { ETag::new(format!("\"{tag}\"")) }
+}
+
+pub(super) fn version(headers: &HeaderMap) -> Option<VersionId> {
+    text(headers, "x-ms-version-id").map(VersionId::new)
+}
+
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.content_type = text(headers, CONTENT_TYPE.as_str());
+    attributes.content_encoding = text(headers, CONTENT_ENCODING.as_str());
+    attributes.content_disposition = text(headers, CONTENT_DISPOSITION.as_str());
+    attributes.content_language = text(headers, CONTENT_LANGUAGE.as_str());
+    attributes.cache_control = text(headers, CACHE_CONTROL.as_str());
+    for (name, value) in headers {
+        if let Some(name) = name.as_str().strip_prefix(META) {
+            let value = rfc2047::decode(&String::from_utf8_lossy(value.as_bytes()));
+            attributes.user_metadata.insert(name.to_owned(), value);
+        }
+    }
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_name_is_named() {
+        let mut attributes = Attributes::default();
+        attributes.user_metadata.insert("sp ace".into(), "x".into());
+        let error = insert_attributes(&mut HeaderMap::new(), &attributes).unwrap_err();
+        assert!(error.to_string().contains("\"sp ace\""), "{error}");
+    }
+
+    #[test]
+    fn what_the_service_would_not_keep_is_refused_before() {
+        let refused = |change: &dyn Fn(&mut Attributes)| {
+            let mut attributes = Attributes::default();
+            change(&mut attributes);
+            insert_attributes(&mut HeaderMap::new(), &attributes).err().map(|error| error.to_string())
+        };
+        let tags = |count: usize, name: usize, value: usize| {
+            refused(&|attributes| {
+                attributes.tags =
+                    (0..count).map(|at| (format!("{at}{}", "n".repeat(name - 1)), "v".repeat(value))).collect();
+            })
+        };
+        assert_eq!((tags(10, 128, 256), tags(1, 1, 0)), (None, None));
+        for (count, name, value) in [(11, 1, 1), (1, 129, 1), (1, 1, 257)] {
+            assert!(tags(count, name, value).unwrap().contains("10 tags"));
+        }
+        let metadata = |len| {
+            refused(&|attributes| {
+                attributes.user_metadata.insert("m".into(), "x".repeat(len));
+            })
+        };
+        assert_eq!(metadata((8 << 10) - 1), None);
+        assert!(metadata(8 << 10).unwrap().contains("8193 bytes"));
+        let disposition = refused(&|attributes| attributes.content_disposition = Some("ü".into()));
+        assert!(disposition.unwrap().contains("content-disposition"));
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let mut headers = HeaderMap::new();
+        let error = insert_secret(&mut headers, "x-ms-copy-source", "s3cr3t\n").unwrap_err();
+        assert!(!format!("{error:?}").contains("s3cr3t"));
+        insert_secret(&mut headers, "x-ms-copy-source", "s3cr3t").unwrap();
+        assert!(!format!("{headers:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn tags_of_listings_and_of_answers_are_the_same() {
+        assert_eq!(quoted("0x8D"), quoted("\"0x8D\""));
+    }
+}

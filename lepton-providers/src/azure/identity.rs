@@ -1,0 +1,95 @@
+//! Which identity gets tokens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+
+use super::auth::Origin;
+use super::config::AzureConfig;
+use super::credentials::{Application, Cli, ManagedIdentity, Proof};
+use crate::token::TokenProvider;
+use crate::wire::values::{Issuers, Vars};
+
+/// Who issues tokens in the public cloud.
+const AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// What is around the settings.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) var: Vars<'a>,
+    pub(super) issuers: Issuers<'a>,
+    pub(super) env: &'a SharedEnv,
+}
+
+type Provider = Arc<dyn TokenProvider>;
+
+/// The identity that the settings choose, and whether its proof stands in them.
+pub(super) fn chosen(config: &AzureConfig, around: &Around<'_>) -> Result<Option<(Provider, Origin)>> {
+    if config.use_cli == Some(true) {
+        let tenant = config.tenant_id.clone().or_else(|| (around.var)("AZURE_TENANT_ID"));
+        return Ok(Some((Arc::new(Cli::new(around.env.clone(), tenant)), Origin::Named)));
+    }
+    if config.use_managed_identity == Some(true) {
+        return Ok(Some((managed(config, around)?, Origin::Named)));
+    }
+    let secret = config.client_secret.clone().map(|secret| (Proof::Secret(secret), Origin::Settings));
+    let certificate = config.client_certificate_file.clone().map(|file| (Proof::Certificate(file), Origin::Named));
+    let workload = config.federated_token_file.clone().map(|file| (Proof::Workload(file), Origin::Named));
+    match secret.or(certificate).or(workload) {
+        Some((proof, origin)) => match application(config, around, proof)? {
+            Some(application) => Ok(Some((application, origin))),
+            None => Err(nobody()),
+        },
+        None => Ok(None),
+    }
+}
+
+/// The identity that the environment has.
+pub(super) fn found(config: &AzureConfig, around: &Around<'_>) -> Result<Option<Provider>> {
+    let var = around.var;
+    let file = |name| var(name).map(PathBuf::from);
+    let secret = var("AZURE_CLIENT_SECRET").map(|secret| Proof::Secret(secret.into()));
+    let certificate = || file("AZURE_CLIENT_CERTIFICATE_PATH").map(Proof::Certificate);
+    let workload = || file("AZURE_FEDERATED_TOKEN_FILE").map(Proof::Workload);
+    let proof = secret.or_else(certificate).or_else(workload);
+    let proves = proof.is_some();
+    if let Some(proof) = proof
+        && let Some(application) = application(config, around, proof)?
+    {
+        return Ok(Some(application));
+    }
+    let service = var("IDENTITY_ENDPOINT").is_some() || (var("MSI_ENDPOINT").is_some() && var("MSI_SECRET").is_some());
+    match (service, proves) {
+        (true, _) => managed(config, around).map(Some),
+        (false, true) => Err(nobody()),
+        (false, false) => Ok(None),
+    }
+}
+
+fn nobody() -> Error {
+    let message = "a client's secret or certificate, or a workload's token, needs tenant_id and client_id \
+                   (AZURE_TENANT_ID, AZURE_CLIENT_ID)";
+    Error::new(ErrorKind::Unauthenticated, message)
+}
+
+fn client(config: &AzureConfig, var: Vars<'_>) -> Option<String> {
+    config.client_id.clone().or_else(|| var("AZURE_CLIENT_ID"))
+}
+
+fn managed(config: &AzureConfig, around: &Around<'_>) -> Result<Provider> {
+    let client = client(config, around.var);
+    Ok(Arc::new(ManagedIdentity::new((around.issuers)(false)?, client, around.var)?))
+}
+
+/// The application that proves who it is; `None` where nobody says which it is.
+fn application(config: &AzureConfig, around: &Around<'_>, proof: Proof) -> Result<Option<Provider>> {
+    let var = around.var;
+    let tenant = config.tenant_id.clone().or_else(|| var("AZURE_TENANT_ID"));
+    let (Some(tenant), Some(client)) = (tenant, client(config, var)) else { return Ok(None) };
+    let authority = config.authority_host.clone().or_else(|| var("AZURE_AUTHORITY_HOST"));
+    let authority = authority.unwrap_or_else(|| AUTHORITY.to_owned());
+    let authority = if authority.contains("://") { authority } else { format!("https://{authority}") };
+    let (issuer, env) = ((around.issuers)(true)?, around.env.clone());
+    Ok(Some(Arc::new(Application::new(issuer, env, &authority, (&tenant, &client), proof)?)))
+}

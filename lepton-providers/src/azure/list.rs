@@ -1,0 +1,213 @@
+//! Listings, byte for byte.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::Method;
+use lepton_core::{Error, ErrorKind, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result};
+use percent_encoding::percent_decode;
+
+use super::client::{Client, Request};
+use super::headers::{quoted, stored_md5};
+use crate::wire::encode::Query;
+use crate::wire::xml::Element;
+
+/// The largest page of the service.
+const PAGE: usize = 5000;
+
+/// Where a page begins; empty at the beginning.
+pub(super) type Marker = Vec<u8>;
+
+/// Reads a page of something, and where the next one begins.
+type Parse<T> = fn(&[u8]) -> Result<(T, Option<Marker>)>;
+
+/// Pages of a listing.
+pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
+    let first = Some(Marker::new());
+    futures_util::stream::unfold((client, request, first), |(client, request, marker)| async move {
+        let (page, next) = match client.list_page(&request, marker?).await {
+            Ok((page, next)) => (Ok(page), next),
+            Err(error) => (Err(error), None),
+        };
+        Some((page, (client, request, next)))
+    })
+    .boxed()
+}
+
+impl Client {
+    async fn list_page(&self, request: &ListRequest, marker: Marker) -> Result<(ListPage, Option<Marker>)> {
+        let (mut page, next) = self.page(request, &marker, None, "list", parse_page).await?;
+        let Some(after) = &request.start_after else { return Ok((page, next)) };
+        // The service has no way to begin behind a key.
+        page.objects.retain(|object| object.key.as_bytes() > &after[..]);
+        let mut kept = Vec::new();
+        for prefix in page.prefixes {
+            let behind = prefix.as_bytes() > &after[..];
+            if behind || (after.starts_with(prefix.as_bytes()) && self.has_behind(&prefix, after).await?) {
+                kept.push(prefix);
+            }
+        }
+        page.prefixes = kept;
+        Ok((page, next))
+    }
+
+    /// Whether there is anything behind `after` below a prefix.
+    async fn has_behind(&self, prefix: &KeyPrefix, after: &Bytes) -> Result<bool> {
+        let request = ListRequest::new().prefix(prefix.clone());
+        let mut marker = Some(Marker::new());
+        while let Some(from) = marker {
+            let (page, next) = self.page(&request, &from, None, "list", parse_page).await?;
+            if page.objects.iter().any(|object| object.key.as_bytes() > &after[..]) {
+                return Ok(true);
+            }
+            marker = next;
+        }
+        Ok(false)
+    }
+
+    /// One page, and where the next one begins.
+    pub(super) async fn page<T>(
+        &self,
+        request: &ListRequest,
+        marker: &Marker,
+        include: Option<&str>,
+        operation: &'static str,
+        parse: Parse<T>,
+    ) -> Result<(T, Option<Marker>)> {
+        let mut query = Query::new().with("restype", "container").with("comp", "list");
+        if !request.prefix.is_empty() {
+            query.push("prefix", request.prefix.as_bytes());
+        }
+        if let Some(delimiter) = request.delimiter {
+            query.push("delimiter", [delimiter]);
+        }
+        if let Some(size) = request.page_size {
+            query.push("maxresults", size.clamp(1, PAGE).to_string());
+        }
+        if let Some(include) = include {
+            query.push("include", include);
+        }
+        if !marker.is_empty() {
+            query.push("marker", marker);
+        }
+        let (_, document) = self.send_for_document(Request::new(operation, Method::GET, None).query(query)).await?;
+        let page = parse(&document).and_then(|(page, next)| match next {
+            Some(next) if next == *marker => Err(wrong("a page goes on where it began")),
+            next => Ok((page, next)),
+        });
+        page.map_err(|error| error.with_operation(operation).with_context("container", &self.container))
+    }
+}
+
+/// Reads a page.
+pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
+    let root = Element::parse(document)?;
+    let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
+    for entry in entries(&root)? {
+        match entry.name() {
+            b"Blob" if !is_folder(entry) => objects.push(object(entry)?),
+            b"BlobPrefix" => prefixes.push(KeyPrefix::new(name(entry)?)),
+            _ => {}
+        }
+    }
+    Ok((ListPage::new(objects, prefixes), next(&root)))
+}
+
+/// What a page lists.
+pub(super) fn entries<'a, 'b>(root: &'b Element<'a>) -> Result<impl Iterator<Item = &'b Element<'a>>> {
+    if root.name() != b"EnumerationResults" {
+        let found = String::from_utf8_lossy(root.name()).into_owned();
+        let why =
+            format!("the answer is <{found}> where <EnumerationResults> should be; is the endpoint a blob service?");
+        return Err(wrong(why));
+    }
+    Ok(root.child("Blobs").into_iter().flat_map(Element::elements))
+}
+
+/// Where the next page begins.
+pub(super) fn next(root: &Element<'_>) -> Option<Marker> {
+    root.bytes("NextMarker").filter(|marker| !marker.is_empty()).map(<[u8]>::to_vec)
+}
+
+/// A folder of an account with a hierarchical namespace is no blob.
+pub(super) fn is_folder(blob: &Element<'_>) -> bool {
+    blob.child("Properties").and_then(|properties| properties.text("ResourceType")) == Some("directory")
+}
+
+/// The blob of an entry.
+pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
+    let key = ObjectKey::new(name(blob)?)?;
+    let incomplete = || wrong("a blob without properties or a length").with_context("key", &key);
+    let properties = blob.child("Properties").ok_or_else(incomplete)?;
+    let size = properties.parsed("Content-Length").ok_or_else(incomplete)?;
+    let mut meta = ObjectMeta::new(key.clone(), size);
+    meta.etag = properties.text("Etag").map(quoted);
+    meta.last_modified = properties.text("Last-Modified").and_then(|date| httpdate::parse_http_date(date).ok());
+    meta.checksums.extend(properties.text("Content-MD5").and_then(stored_md5));
+    let inferred = properties.text("AccessTierInferred") == Some("true");
+    meta.storage_class = properties.text("AccessTier").filter(|_| !inferred).map(str::to_owned);
+    Ok(meta)
+}
+
+/// The name of an entry: encoded, as the tag says, where XML could not hold it.
+fn name(entry: &Element<'_>) -> Result<Bytes> {
+    let name = entry.child("Name").ok_or_else(|| wrong("an entry without a name"))?;
+    let bytes = name.content();
+    if !name.says("Encoded", "true") {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
+    Ok(Cow::from(percent_decode(bytes)).into_owned().into())
+}
+
+pub(super) fn wrong(why: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Unexpected, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(inner: &str, next: &str) -> Result<(ListPage, Option<Marker>)> {
+        parse_page(
+            format!(
+                "<?xml version='1.0'?><EnumerationResults ContainerName='c'><Blobs>{inner}</Blobs>\
+                 <NextMarker>{next}</NextMarker></EnumerationResults>"
+            )
+            .as_bytes(),
+        )
+    }
+
+    #[test]
+    fn names_and_properties_are_read() {
+        let (page, next) = page(
+            "<Blob><Name>a&amp; b</Name><Properties><Last-Modified>Sun, 06 Nov 1994 08:49:37 GMT</Last-Modified>\
+             <Etag>0x8D</Etag><Content-Length>5</Content-Length><Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5>\
+             <AccessTier>Cool</AccessTier></Properties></Blob>\
+             <Blob><Name Encoded=\"true\">x%01%EF%BF%BE</Name><Properties><Content-Length>0</Content-Length>\
+             <AccessTier>Hot</AccessTier><AccessTierInferred>true</AccessTierInferred></Properties></Blob>\
+             <Blob><Name>d</Name><Properties><ResourceType>directory</ResourceType></Properties></Blob>\
+             <BlobPrefix><Name>z/</Name></BlobPrefix>",
+            "more",
+        )
+        .unwrap();
+        let keys: Vec<&[u8]> = page.objects.iter().map(|object| object.key.as_bytes()).collect();
+        assert_eq!(keys, [&b"a& b"[..], b"x\x01\xef\xbf\xbe"]);
+        let first = &page.objects[0];
+        assert_eq!((first.size, first.etag.as_ref().unwrap().as_str()), (5, "\"0x8D\""));
+        assert_eq!((first.checksums.len(), first.storage_class.as_deref()), (1, Some("Cool")));
+        assert_eq!(page.objects[1].storage_class, None);
+        assert_eq!(page.prefixes[0].as_bytes(), b"z/");
+        assert_eq!(next.as_deref(), Some(&b"more"[..]));
+    }
+
+    #[test]
+    fn broken_pages_are_errors() {
+        assert_eq!(page("", "").unwrap().1, None);
+        for inner in ["<Blob/>", "<Blob><Name>a</Name></Blob>", "<Blob><Name></Name><Properties/></Blob>"] {
+            assert!(page(inner, "").is_err(), "{inner}");
+        }
+        assert!(parse_page(b"<html></html>").unwrap_err().to_string().contains("endpoint"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Signed URLs: "Create a service SAS" in the REST reference.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, SignedUrl, Signer, VersionId};
+
+use super::auth::Auth;
+use super::client::{API_VERSION, Client};
+use super::sign::AccountKey;
+use super::storage::AzureStorage;
+use crate::wire::encode::Query;
+use crate::wire::time::{DAY, civil_from_days};
+
+/// The longest life of a signed URL: a year. The service has no limit of its own.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+#[async_trait]
+impl Signer for AzureStorage {
+    /// Whoever puts to a signed URL has to send the header `x-ms-blob-type: BlockBlob` too,
+    /// which the URL cannot hold.
+    async fn sign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        let signed = self.client.signed_url(method, key, valid_for);
+        signed.map_err(|error| error.with_operation("sign").with_context("key", key))
+    }
+}
+
+impl Client {
+    fn signed_url(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        let Auth::Key(account_key) = &self.auth else {
+            let message = "only the account's key can sign a URL; these requests are authorised in another way";
+            return Err(Error::new(ErrorKind::Unauthenticated, message));
+        };
+        if valid_for.is_zero() || valid_for > LONGEST {
+            let message = format!("a signed URL is good for a second to {} days", LONGEST.as_secs() / DAY);
+            return Err(Error::invalid_input(message));
+        }
+        let Some(name) = key.as_str() else {
+            return Err(Error::new(ErrorKind::InvalidKey, "only a key of UTF-8 can be signed"));
+        };
+        let permissions = match method {
+            Method::Get | Method::Head => "r",
+            Method::Put => "cw",
+            Method::Delete => "d",
+            other => return Err(Error::unsupported(format!("the method {other:?} is not known here"))),
+        };
+        let query = self.signature(account_key, (&self.container, name, None), permissions, valid_for)?;
+        let address = self.endpoint.text(&self.endpoint.path(Some(key)));
+        Ok(SignedUrl::new(format!("{address}?{}", query.canonical())))
+    }
+
+    /// The query that permits this of a blob, or of one of its versions, whoever sends it.
+    pub(super) fn signature(
+        &self,
+        account_key: &AccountKey,
+        (container, name, version): (&str, &str, Option<&VersionId>),
+        permissions: &str,
+        valid_for: Duration,
+    ) -> Result<Query> {
+        let expiry = iso8601(self.env.now() + valid_for);
+        let protocol = if self.endpoint.is_tls() { "https" } else { "https,http" };
+        let resource = format!("/blob/{}/{container}/{name}", self.endpoint.account);
+        let (kind, version) = version.map_or(("b", ""), |version| ("bv", version.as_str()));
+        let lines =
+            [permissions, "", &expiry, &resource, "", "", protocol, API_VERSION, kind, version, "", "", "", "", "", ""];
+        Ok(Query::new()
+            .with("sp", permissions)
+            .with("se", &expiry)
+            .with("spr", protocol)
+            .with("sv", API_VERSION)
+            .with("sr", kind)
+            .with("sig", account_key.sign(&lines.join("\n"))?))
+    }
+}
+
+/// `2009-10-12T17:50:30Z`
+fn iso8601(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let ((year, month, day), rest) = (civil_from_days(seconds / DAY), seconds % DAY);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}

@@ -1,0 +1,205 @@
+//! From settings to a store.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use lepton_core::{Capabilities, Error, Result, SharedEnv, SystemEnv};
+
+use super::auth::{Given, ca_file, resolve};
+use super::client::{Client, RequestOptions};
+use super::config::{GcsConfig, Preset};
+use super::presets;
+use super::storage::GcsStorage;
+use crate::token::TokenProvider;
+use crate::transport::{HttpClient, HttpOptions, proxies};
+use crate::wire::address::Address;
+use crate::wire::encode::encode_query;
+use crate::wire::issuer::Issuer;
+use crate::wire::values::process_vars;
+
+const ENDPOINT: &str = "https://storage.googleapis.com";
+
+/// Makes a [`GcsStorage`] of settings and of parts that are not settings.
+pub struct GcsBuilder {
+    config: GcsConfig,
+    env: Option<SharedEnv>,
+    given: Given,
+}
+
+impl GcsBuilder {
+    pub(super) fn new(config: GcsConfig) -> Self {
+        Self { config, env: None, given: Given::default() }
+    }
+
+    /// Says whether it was a URL that named the file of credentials, which then goes to
+    /// Google only.
+    pub(crate) fn file_of_url(mut self, it_was: bool) -> Self {
+        self.given.file_of_url = it_was;
+        self
+    }
+
+    /// Takes tasks, time and randomness from here instead of the system.
+    #[must_use]
+    pub fn env(mut self, env: SharedEnv) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// Takes tokens from here instead of settings, environment and files.
+    #[must_use]
+    pub fn tokens(mut self, provider: Arc<dyn TokenProvider>) -> Self {
+        self.given.tokens = Some(provider);
+        self
+    }
+
+    /// Makes the store. Nothing is sent.
+    ///
+    /// # Errors
+    /// `invalid_input` for a setting that is wrong, named; `unauthenticated` if no
+    /// credentials were found.
+    pub fn build(self) -> Result<GcsStorage> {
+        let Self { config, env, given } = self;
+        let env = env.unwrap_or_else(SystemEnv::shared);
+        let ca_file = ca_file(&config, &process_vars);
+        let issuers = |proxied| Ok(Issuer::new(http(&config, ca_file.clone(), true, proxied, &env)?, env.clone()));
+        check_bucket(&config.bucket)?;
+        let resolved = resolve(&config, given, &process_vars, &issuers, &env)?;
+        let address = Address::parse(resolved.endpoint.as_deref().unwrap_or(ENDPOINT))?;
+        if !resolved.auth.is_anonymous() && !address.is_tls() && !address.is_here() {
+            return Err(Error::invalid_input("tokens are sent to https endpoints only"));
+        }
+        let preset = match config.preset.unwrap_or_default() {
+            Preset::Auto if resolved.emulated => Preset::FakeGcs,
+            preset => preset,
+        };
+        let known = presets::capabilities(preset);
+        let mut capabilities = match &config.capabilities {
+            Some(overrides) => known.overridden(overrides)?,
+            None => known,
+        };
+        capabilities.tls = address.is_tls();
+        let upload_buffer = config.upload_buffer.unwrap_or(64 << 20);
+        let largest_copy = capabilities.max_object;
+        limit(&mut capabilities, upload_buffer)?;
+        let client = Client {
+            http: http(&config, ca_file.clone(), address.is_tls(), true, &env)?,
+            options: RequestOptions {
+                // Nobody pays for those who do not say who they are.
+                user_project: resolved.user_project.filter(|_| !resolved.auth.is_anonymous()),
+                project: resolved.project,
+                kms_key_name: config.kms_key_name.clone(),
+                storage_class: config.storage_class.clone(),
+                upload_buffer,
+                largest_copy,
+            },
+            auth: resolved.auth,
+            bucket: config.bucket.clone(),
+            address,
+            capabilities,
+            env: env.clone(),
+        };
+        let url = url(&client);
+        Ok(GcsStorage::of(client, url))
+    }
+}
+
+/// What is held until it is sent can be no larger than the buffer.
+fn limit(capabilities: &mut Capabilities, upload_buffer: u64) -> Result<()> {
+    capabilities.max_single_put = capabilities.max_single_put.min(upload_buffer);
+    let mut largest = capabilities.max_single_put;
+    if let Some(limits) = &mut capabilities.multipart {
+        limits.max_part = limits.max_part.min(upload_buffer);
+        if limits.max_part < limits.min_part {
+            let message = format!("upload_buffer must hold the smallest part, which has {} bytes", limits.min_part);
+            return Err(Error::invalid_input(message));
+        }
+        largest = largest.max(limits.max_part.saturating_mul(limits.max_parts.into()));
+    }
+    capabilities.max_object = capabilities.max_object.min(largest);
+    Ok(())
+}
+
+impl fmt::Debug for GcsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GcsBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The canonical address: the bucket, and the endpoint unless it is Google's.
+fn url(client: &Client) -> String {
+    match client.address.canonical() {
+        usual if usual == ENDPOINT => format!("gs://{}", client.bucket),
+        other => format!("gs://{}?endpoint={}", client.bucket, encode_query(other.as_bytes())),
+    }
+}
+
+/// A client of these settings.
+pub(super) fn http(
+    config: &GcsConfig,
+    ca_file: Option<PathBuf>,
+    tls: bool,
+    proxied: bool,
+    env: &SharedEnv,
+) -> Result<HttpClient> {
+    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
+    let options = HttpOptions {
+        tls,
+        ca_file,
+        proxy: Arc::new(proxy),
+        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
+        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
+        max_idle_connections: config.max_idle_connections,
+    };
+    HttpClient::new(options, env.clone())
+}
+
+/// "Bucket names" in the documentation.
+fn check_bucket(bucket: &str) -> Result<()> {
+    if bucket.is_empty() {
+        return Err(Error::invalid_input("no bucket is named; write gs://bucket/prefix"));
+    }
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let (first, last) = (bucket.bytes().next(), bucket.bytes().last());
+    if (3..=222).contains(&bucket.len()) && bucket.bytes().all(allowed) && edge(first) && edge(last) {
+        return Ok(());
+    }
+    let message = format!("{bucket:?} is no bucket: 3 to 222 lower-case letters, digits, `-`, `_` and `.`");
+    Err(Error::invalid_input(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_is_named_without_the_secret() {
+        let bare = || GcsConfig::new("photos").proxy("none");
+        for (config, says) in [
+            (bare().access_token("s3cr3t").endpoint("http://example.org"), "https"),
+            (bare().anonymous(true).endpoint("example.org"), "endpoint"),
+            (GcsConfig::new("").anonymous(true), "gs://bucket"),
+            (GcsConfig::new("Upper").anonymous(true), "lower-case"),
+            (bare().credentials_json("s3cr3t"), "known type"),
+            (bare().credentials_file("/nowhere"), "/nowhere"),
+            (bare().endpoint("https://example.org"), "not Google's"),
+            (bare().anonymous(true).upload_buffer(1u64 << 20), "upload_buffer"),
+        ] {
+            let error = GcsBuilder::new(config).build().unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn limits_are_what_the_buffer_holds() {
+        let storage = GcsBuilder::new(GcsConfig::new("photos").anonymous(true).proxy("none")).build().unwrap();
+        let limits = lepton_core::Storage::capabilities(&storage);
+        let part = limits.multipart.unwrap().max_part;
+        assert_eq!((limits.max_single_put, part, limits.max_object), (64 << 20, 64 << 20, 10_000 * (64 << 20)));
+        let copies = lepton_core::Storage::server_copy(&storage).unwrap();
+        assert!(copies.largest() > limits.max_object);
+    }
+}

@@ -1,0 +1,155 @@
+//! Which credentials, and in which order: "How Application Default Credentials works" and
+//! the properties of `gcloud` that stand in the environment (`CLOUDSDK_…`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use secrecy::SecretString;
+
+use super::exchange::Impersonated;
+use super::file::{Found, read};
+use super::metadata::MetadataServer;
+use super::{PLATFORM, SCOPE};
+use crate::gcs::config::GcsConfig;
+use crate::token::{Token, TokenProvider};
+use crate::wire::encode::encode_query;
+use crate::wire::issuer::Issuer;
+use crate::wire::values::{Issuers, Vars};
+
+/// What the settings name; `file`: whether the file that they name counts.
+pub(in crate::gcs) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file: bool) -> Result<Option<Found>> {
+    if let Some(token) = &config.access_token {
+        return Ok(Some(Found::only(Arc::new(Token::new(token.clone())))));
+    }
+    if let Some(json) = &config.credentials_json {
+        return read(json, SCOPE, issuers).map(Some);
+    }
+    // The metadata server was asked for by name, and a file too: the server counts, as it
+    // is asked for nothing but this.
+    match &config.credentials_file {
+        Some(path) if file && config.use_metadata_server != Some(true) => of_file(path, SCOPE, issuers).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What environment, files and machine give.
+pub(in crate::gcs) fn ambient(config: &GcsConfig, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
+    if config.use_metadata_server == Some(true) {
+        return metadata(var, issuers);
+    }
+    let Some(whom) = var("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT") else { return own(SCOPE, var, issuers) };
+    let own = own(PLATFORM, var, issuers)?;
+    // The last one is taken on; those before it are the way there.
+    let mut accounts: Vec<&str> = whom.split(',').map(str::trim).collect();
+    let account = accounts.pop().unwrap_or_default();
+    let url = format!(
+        "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+        encode_query(account.as_bytes())
+    );
+    let delegates = accounts.iter().map(|account| format!("projects/-/serviceAccounts/{account}")).collect();
+    let tokens = Impersonated::new(issuers(true)?, &url, delegates, own.tokens)?;
+    Ok(Found { quota_project: own.quota_project, ..Found::only(Arc::new(tokens)) })
+}
+
+fn own(scope: &'static str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
+    if let Some(file) = var("GOOGLE_APPLICATION_CREDENTIALS") {
+        return of_file(Path::new(&file), scope, issuers);
+    }
+    if let Some(file) = var("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE") {
+        return Ok(Found::only(Arc::new(TokenFile { issuer: issuers(false)?, file: file.into() })));
+    }
+    let default = default_file(var).filter(|file| file.is_file());
+    if let Some(file) = var("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE").map(PathBuf::from).or(default) {
+        return of_file(&file, scope, issuers);
+    }
+    if is_on_google(var) {
+        return metadata(var, issuers);
+    }
+    Err(Error::new(
+        ErrorKind::Unauthenticated,
+        "no credentials were found in the settings, in the file that GOOGLE_APPLICATION_CREDENTIALS names, or in that \
+         of `gcloud auth application-default login`; for a public bucket set anonymous=true",
+    ))
+}
+
+fn metadata(var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
+    Ok(Found::only(Arc::new(MetadataServer::new(issuers(false)?, var)?)))
+}
+
+fn of_file(file: &Path, scope: &'static str, issuers: Issuers<'_>) -> Result<Found> {
+    let text = std::fs::read_to_string(file).map(SecretString::from).map_err(|source| {
+        Error::io("the file of credentials cannot be read", source).with_kind(ErrorKind::Unauthenticated)
+    });
+    text.and_then(|text| read(&text, scope, issuers)).map_err(|error| error.with_context("file", file.display()))
+}
+
+/// The file that `gcloud auth application-default login` leaves.
+fn default_file(var: Vars<'_>) -> Option<PathBuf> {
+    let folder = match var("CLOUDSDK_CONFIG") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(var("HOME")?).join(".config/gcloud"),
+    };
+    Some(folder.join("application_default_credentials.json"))
+}
+
+/// Variables that only Google's services set, or whoever means the metadata server.
+const GOOGLES: [&str; 6] =
+    ["GCE_METADATA_HOST", "GCE_METADATA_IP", "K_SERVICE", "CLOUD_RUN_JOB", "FUNCTION_TARGET", "GAE_SERVICE"];
+
+/// Whether the machine says that it is one of Google's: only then its metadata server is
+/// asked.
+fn is_on_google(var: Vars<'_>) -> bool {
+    if var("NO_GCE_CHECK").is_some_and(|off| off.eq_ignore_ascii_case("true") || off == "1") {
+        return false;
+    }
+    let product = || std::fs::read_to_string("/sys/devices/virtual/dmi/id/product_name");
+    GOOGLES.iter().any(|name| var(name).is_some())
+        || product().is_ok_and(|name| matches!(name.trim(), "Google" | "Google Compute Engine"))
+}
+
+/// A token that somebody else keeps fresh in a file.
+#[derive(Debug)]
+struct TokenFile {
+    issuer: Issuer,
+    file: PathBuf,
+}
+
+#[async_trait]
+impl TokenProvider for TokenFile {
+    async fn token(&self) -> Result<Token> {
+        let (file, shown) = (self.file.clone(), self.file.display().to_string());
+        let read = self.issuer.env.run_blocking(move || std::fs::read_to_string(file)).join().await?;
+        let text = read.map(SecretString::from).map_err(|source| {
+            let error = Error::io("the file of the token cannot be read", source).with_context("file", shown);
+            error.with_kind(ErrorKind::Unauthenticated)
+        })?;
+        Ok(Token::new(secrecy::ExposeSecret::expose_secret(&text).trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_whether_it_is_googles() {
+        for name in GOOGLES {
+            assert!(is_on_google(&|asked: &str| (asked == name).then(|| "x".to_owned())), "{name}");
+        }
+        let off = |asked: &str| ["NO_GCE_CHECK", "K_SERVICE"].contains(&asked).then(|| "true".to_owned());
+        assert!(!is_on_google(&off));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_without_the_secret() {
+        let issuers = |_| Err(Error::unsupported("no issuer in this test"));
+        let config = GcsConfig::new("b").credentials_json("s3cr3t").credentials_file("/nowhere");
+        let error = of_settings(&config, &issuers, true).unwrap_err().to_string();
+        assert!(error.contains("known type") && !error.contains("s3cr3t"), "{error}");
+        let var = |name: &str| (name == "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE").then(|| "/no/such".to_owned());
+        let error = ambient(&GcsConfig::new("b"), &var, &issuers).unwrap_err().to_string();
+        assert!(error.contains("/no/such"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Deletes, one request for each object.
+
+use futures_util::{StreamExt as _, stream};
+use http::Method;
+use lepton_core::{DeleteRequest, Error, ErrorKind, ObjectKey, Result, Support};
+
+use super::client::{Client, Request, generation};
+use super::copy::Rewrite;
+use super::versions::deleted_after;
+use crate::wire::encode::Query;
+
+/// How many requests one call has on their way.
+const AT_ONCE: usize = 16;
+
+impl Client {
+    pub(super) async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+        let each: Vec<Vec<DeleteRequest>> = requests.chunk_by(|a, b| a.key == b.key).map(<[_]>::to_vec).collect();
+        let deletes = each.into_iter().map(|requests| self.delete_of_one(requests));
+        let results: Vec<Vec<Result<()>>> = stream::iter(deletes).buffered(AT_ONCE).collect().await;
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    /// What is asked of one object, in turn. Delete markers come last: without the
+    /// generation before it none stands for anything.
+    async fn delete_of_one(&self, requests: Vec<DeleteRequest>) -> Vec<Result<()>> {
+        let is_marker = |request: &DeleteRequest| request.version.as_ref().is_some_and(|v| deleted_after(v).is_some());
+        let mut requests: Vec<(usize, DeleteRequest)> = requests.into_iter().enumerate().collect();
+        requests.sort_by_key(|(_, request)| is_marker(request));
+        let mut results = Vec::with_capacity(requests.len());
+        for (place, request) in requests {
+            results.push((place, self.delete_one(&request).await));
+        }
+        results.sort_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    async fn delete_one(&self, request: &DeleteRequest) -> Result<()> {
+        let key = &request.key;
+        self.check_key(key, "delete")?;
+        if let Some(before) = request.version.as_ref().and_then(deleted_after) {
+            return self.restore(key, before).await;
+        }
+        let mut query = Query::new();
+        if let Some(version) = &request.version {
+            query.push("generation", version.as_str());
+        }
+        if let Some(etag) = &request.if_match {
+            if self.capabilities.conditional_delete == Support::Unsupported {
+                let message = format!("the {} service deletes without conditions", self.capabilities.preset);
+                return Err(Error::unsupported(message).with_operation("delete").with_context("key", key));
+            }
+            let generation = generation(etag).map_err(|e| e.with_operation("delete").with_context("key", key))?;
+            query.push("ifGenerationMatch", generation);
+        }
+        match self.send(Request::new("delete", Method::DELETE, self.object(key), Some(key)).query(query)).await {
+            Ok(reply) => {
+                self.drain(reply).await;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a delete marker: the generation before it is copied over itself, unless
+    /// there is an object again, or the generation is gone too.
+    async fn restore(&self, key: &ObjectKey, generation: &str) -> Result<()> {
+        let query = Query::new().with("ifGenerationMatch", "0").with("sourceGeneration", generation);
+        match self
+            .rewrite(Rewrite { operation: "delete", bucket: &self.bucket, source: key, key, query, object: None })
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PreconditionFailed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
+//! built.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode};
+use lepton_core::{Error, ObjectKey};
+
+use super::error::Refusal;
+use super::{credentials, list, multipart};
+use crate::wire::xml::Element;
+
+/// Whatever the service may answer.
+pub fn documents(document: &[u8]) {
+    if let Ok(page) = serde_json::from_slice::<list::Page>(document) {
+        for resource in &page.items {
+            let _ = resource.meta();
+            let _ = resource.attributes();
+        }
+    }
+    if let (Ok(root), Ok(key)) = (Element::parse(document), ObjectKey::try_from("k")) {
+        let _ = multipart::uploads(&root, &key);
+        if let Ok((parts, _)) = multipart::parts(&root, 3) {
+            assert!(parts.iter().all(|part| part.number > 3) && parts.is_sorted_by(|a, b| a.number < b.number));
+        }
+    }
+    for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
+        let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
+        let said = refusal.into_error(true, true).report();
+        assert!(!said.contains('\n'), "{said:?}");
+    }
+}
+
+/// Files of credentials.
+pub fn text(text: &str) {
+    let nobody = |_| Err(Error::unsupported("nobody is asked"));
+    let _ = credentials::read(&text.into(), "", &nobody);
+}

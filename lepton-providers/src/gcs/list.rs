@@ -1,0 +1,127 @@
+//! Listings, byte for byte.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use http::Method;
+use lepton_core::{KeyPrefix, ListPage, ListRequest, ObjectMeta, PageStream, Result};
+use serde::Deserialize;
+
+use super::client::{Client, Request, wrong};
+use super::resource::{FIELDS, Resource};
+use crate::wire::encode::Query;
+
+/// The largest page of the service.
+const PAGE: usize = 1000;
+
+/// A page as JSON.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    #[serde(default)]
+    pub(super) items: Vec<Resource>,
+    #[serde(default)]
+    prefixes: Vec<String>,
+    pub(super) next_page_token: Option<String>,
+}
+
+/// Pages of a listing.
+pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
+    let first = Some(None);
+    futures_util::stream::unfold((client, request, first), |(client, request, token)| async move {
+        let (page, next) = match client.list_page(&request, token?).await {
+            Ok((page, next)) => (Ok(page), next.map(Some)),
+            Err(error) => (Err(error), None),
+        };
+        Some((page, (client, request, next)))
+    })
+    .boxed()
+}
+
+impl Client {
+    async fn list_page(&self, request: &ListRequest, token: Option<String>) -> Result<(ListPage, Option<String>)> {
+        let page = self.page(request, token, false, "list").await?;
+        let mut listed = ListPage::default();
+        for resource in &page.items {
+            let meta = self.listed(resource, "list")?;
+            if is_asked_for(request, meta.key.as_bytes()) {
+                listed.objects.push(meta);
+            }
+        }
+        let folders = page.prefixes.into_iter().map(String::into_bytes).filter(|folder| {
+            // A key that it stands for may be behind.
+            let around = request.start_after.as_ref().is_some_and(|after| after.starts_with(folder));
+            around && folder.starts_with(request.prefix.as_bytes()) || is_asked_for(request, folder)
+        });
+        listed.prefixes = folders.map(KeyPrefix::new).collect();
+        Ok((listed, page.next_page_token))
+    }
+
+    /// An object of a page.
+    pub(super) fn listed(&self, resource: &Resource, operation: &'static str) -> Result<ObjectMeta> {
+        let named = |why| wrong(why).with_operation(operation).with_context("bucket", &self.bucket);
+        resource.meta().map_err(named)
+    }
+
+    /// One page, and where the next one begins.
+    pub(super) async fn page(
+        &self,
+        request: &ListRequest,
+        token: Option<String>,
+        versions: bool,
+        operation: &'static str,
+    ) -> Result<Page> {
+        let mut query = Query::new().with("fields", format!("items({FIELDS}),prefixes,nextPageToken"));
+        if !request.prefix.is_empty() {
+            query.push("prefix", text_of(request.prefix.as_bytes()));
+        }
+        if let Some(after) = &request.start_after {
+            query.push("startOffset", text_of(after));
+        }
+        if let Some(delimiter) = request.delimiter {
+            query.push("delimiter", [delimiter]);
+        }
+        if let Some(size) = request.page_size {
+            query.push("maxResults", size.clamp(1, PAGE).to_string());
+        }
+        if versions {
+            query.push("versions", "true");
+        }
+        if let Some(token) = &token {
+            query.push("pageToken", token);
+        }
+        let page: Page =
+            self.send_for_json(Request::new(operation, Method::GET, self.objects(), None).query(query)).await?;
+        if page.next_page_token.is_some() && page.next_page_token == token {
+            let error = wrong("a page goes on where it began").with_operation(operation);
+            return Err(error.with_context("bucket", &self.bucket));
+        }
+        Ok(page)
+    }
+}
+
+/// The longest beginning that is text. Keys are text here, and the service hears nothing
+/// else; what that finds beside is left out.
+fn text_of(bytes: &[u8]) -> &[u8] {
+    bytes.utf8_chunks().next().map_or(b"", |chunk| chunk.valid().as_bytes())
+}
+
+/// Whether a key is behind the place where the listing is to begin, which is where the
+/// service begins, and below the prefix.
+pub(super) fn is_asked_for(request: &ListRequest, key: &[u8]) -> bool {
+    request.start_after.as_ref().is_none_or(|after| key > &after[..]) && key.starts_with(request.prefix.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_filtered_here() {
+        assert_eq!(text_of("aä".as_bytes()), "aä".as_bytes());
+        assert_eq!((text_of(b"a\xc3"), text_of(b"\xff"), text_of(b"")), (&b"a"[..], &b""[..], &b""[..]));
+        let request = ListRequest::new().prefix(KeyPrefix::new(&b"a\xc3"[..])).start_after(&b"a\xc3\xa4\xff"[..]);
+        assert!(is_asked_for(&request, "aö".as_bytes()));
+        assert!(!is_asked_for(&request, "aä".as_bytes()) && !is_asked_for(&request, b"b"));
+    }
+}

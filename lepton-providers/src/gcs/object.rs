@@ -1,0 +1,208 @@
+//! One object: describe, read, write.
+
+use futures_util::StreamExt as _;
+use futures_util::future::join;
+use http::header::{CONTENT_TYPE, RANGE};
+use http::{HeaderMap, Method};
+use lepton_core::{
+    Attributes, Body, ChecksumAlgorithm, Effect, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo,
+    ObjectKey, PutOptions, PutReceipt, Result, Retry, ServerCheck, VersionId,
+};
+
+use super::client::{Client, Request, crc32c, generation, push_precondition, wrong};
+use super::headers::{attributes, check_name, insert, object_meta, text};
+use super::resource::{CUSTOM_TIME, NewObject, Resource};
+use crate::wire::encode::Query;
+use crate::wire::range::served;
+use crate::wire::time::parse_iso8601;
+
+impl Client {
+    pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        self.describe(key, options.version.as_ref().map(VersionId::as_str), "head").await
+    }
+
+    async fn describe(&self, key: &ObjectKey, generation: Option<&str>, operation: &'static str) -> Result<ObjectInfo> {
+        let mut query = Query::new();
+        if let Some(generation) = generation {
+            query.push("generation", generation);
+        }
+        let request = Request::new(operation, Method::GET, self.object(key), Some(key)).query(query);
+        let resource: Resource = self.send_for_json(request).await?;
+        let meta = resource.meta().map_err(|why| self.about(wrong(why), operation, key))?;
+        Ok(ObjectInfo::new(meta, resource.attributes()))
+    }
+
+    /// Names bucket and key in an error.
+    pub(super) fn about(&self, error: Error, operation: &'static str, key: &ObjectKey) -> Error {
+        error.with_operation(operation).with_context("bucket", &self.bucket).with_context("key", key)
+    }
+
+    /// Reads an object. The headers do not tell all attributes, so who reads the whole gets
+    /// them from a description, which is asked for at the same time. A range is one of
+    /// many, and gets what the headers tell.
+    pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        if options.range.is_some() {
+            return self.media(key, &options).await;
+        }
+        let version = options.version.as_ref().map(VersionId::as_str);
+        let pinned = match (version, &options.if_match) {
+            (Some(version), _) => Some(version),
+            (None, Some(etag)) => Some(generation(etag).map_err(|error| self.about(error, "get", key))?),
+            (None, None) => None,
+        };
+        let (reply, described) = join(self.media(key, &options), self.describe(key, pinned, "get")).await;
+        let mut reply = reply?;
+        // Somebody may write the object between the two.
+        let same = |info: &ObjectInfo| info.meta.version == reply.meta.version;
+        let described = match described {
+            Ok(info) if same(&info) => info,
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => self.describe(key, reply.meta.version.as_ref().map(VersionId::as_str), "get").await?,
+        };
+        reply.attributes = described.attributes;
+        reply.meta.storage_class = described.meta.storage_class;
+        Ok(reply)
+    }
+
+    async fn media(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetReply> {
+        let named = |error: Error| self.about(error, "get", key);
+        let (mut headers, mut query) = (HeaderMap::new(), Query::new().with("alt", "media"));
+        if let Some(range) = &options.range {
+            if range.is_empty() {
+                return Err(named(Error::invalid_input(format!("the range {range:?} has no bytes"))));
+            }
+            let text = format!("bytes={}-{}", range.start, range.end - 1);
+            insert(&mut headers, RANGE, &text).map_err(named)?;
+        }
+        let expected = options.if_match.as_ref().map(generation).transpose().map_err(named)?;
+        if let Some(generation) = expected {
+            query.push("ifGenerationMatch", generation);
+        }
+        if let Some(version) = &options.version {
+            query.push("generation", version.as_str());
+        }
+        let request = Request::new("get", Method::GET, self.object(key), Some(key)).query(query).headers(headers);
+        let reply = self.send(request.media()).await?;
+        let given = text(&reply.headers, "x-goog-generation");
+        if expected.is_some() && given.as_deref() != expected {
+            // An emulator may not hear the condition.
+            let message = "the object is not the one that was expected";
+            return Err(named(Error::new(ErrorKind::PreconditionFailed, message)));
+        }
+        if is_unpacked(&reply.headers) {
+            let message = "the service unpacks this object, so that its bytes as they are stored cannot be had";
+            return Err(named(Error::unsupported(message)));
+        }
+        let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
+        let (range, size) = served.map_err(|why| named(wrong(why)).with_retry(Retry::Now))?;
+        let info = ObjectInfo::new(object_meta(key, size, &reply.headers), attributes(&reply.headers));
+        let (key, bucket) = (key.clone(), self.bucket.clone());
+        let named =
+            move |error: Error| error.with_operation("get").with_context("bucket", &bucket).with_context("key", &key);
+        let body = reply.body.map(move |piece| piece.map_err(&named));
+        Ok(GetReply::new(info, range, body.boxed()))
+    }
+
+    pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
+        self.check_key(key, "put")?;
+        let named = |error: Error| self.about(error, "put", key);
+        self.check_attributes(&options.attributes).map_err(named)?;
+        let mut query = Query::new().with("uploadType", "multipart");
+        let condition = push_precondition(&mut query, &options.precondition).map_err(named)?;
+        if let Some(kms) = &self.options.kms_key_name {
+            query.push("kmsKeyName", kms);
+        }
+        let payload = self.held(&body).await.map_err(named)?;
+        let mut object = NewObject::new(key.as_str().unwrap_or_default(), &options.attributes);
+        let ours = crc32c(&payload);
+        object.crc32c = Some(ours.clone());
+        object.storage_class = options.storage_class.as_deref().or(self.options.storage_class.as_deref());
+        let object = object.json().map_err(named)?;
+        let boundary = format!("lepton-{:016x}{:016x}", self.env.random(), self.env.random());
+        let kind = options.attributes.content_type.as_deref().unwrap_or("application/octet-stream");
+        let head = format!(
+            "--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{object}\r\n--{boundary}\r\n\
+             Content-Type: {kind}\r\n\r\n"
+        );
+        let payload = payload.framed(head.into(), format!("\r\n--{boundary}--\r\n").into());
+        let mut headers = HeaderMap::new();
+        insert(&mut headers, CONTENT_TYPE, &format!("multipart/related; boundary={boundary}")).map_err(named)?;
+        let request = Request::new("put", Method::POST, format!("/upload{}", self.objects()), Some(key))
+            .query(query)
+            .headers(headers)
+            .payload(payload)
+            .condition(condition);
+        let resource: Resource = self.send_for_json(request).await?;
+        receipt(&resource, &ours).map_err(named)
+    }
+
+    /// Refuses what the service does not keep.
+    pub(super) fn check_attributes(&self, attributes: &Attributes) -> Result<()> {
+        self.capabilities.check_attributes(attributes)?;
+        attributes.user_metadata.keys().try_for_each(|name| check_name(name))?;
+        let kind = attributes.content_type.as_deref().unwrap_or_default();
+        if kind.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(Error::invalid_input(format!("content-type: {kind:?} holds control characters")));
+        }
+        match attributes.user_metadata.get(CUSTOM_TIME) {
+            Some(time) if parse_iso8601(time).is_none() => {
+                let message = format!("{CUSTOM_TIME}: {time:?} is no time such as 2030-01-01T00:00:00Z");
+                return Err(Error::invalid_input(message));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether the bytes are others than those that are stored.
+fn is_unpacked(headers: &HeaderMap) -> bool {
+    let packed =
+        |name: &str| text(headers, name).is_some_and(|encoding| encoding.to_ascii_lowercase().contains("gzip"));
+    packed("x-goog-stored-content-encoding") && !packed("content-encoding")
+}
+
+/// What the service says of an object that it took, having compared its CRC-32C with ours.
+fn receipt(resource: &Resource, ours: &str) -> Result<PutReceipt> {
+    let meta = resource.meta().map_err(|why| wrong(why).with_effect(Effect::Unknown))?;
+    let check = match resource.crc32c() {
+        Some(theirs) if theirs == ours => ServerCheck::Checksum(ChecksumAlgorithm::Crc32c),
+        None => ServerCheck::None,
+        Some(_) => {
+            let message = "the service holds other bytes than were sent";
+            return Err(Error::new(ErrorKind::ChecksumMismatch, message).with_effect(Effect::Applied));
+        }
+    };
+    Ok(PutReceipt::new(check).etag(meta.etag).version(meta.version).checksums(meta.checksums))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_says_what_was_compared() {
+        let resource = |crc32c: &str| -> Resource {
+            let json = format!(r#"{{"name": "a", "size": "1", "generation": "1"{crc32c}}}"#);
+            serde_json::from_str(&json).unwrap()
+        };
+        let check = receipt(&resource(r#", "crc32c": "AAAAAQ==""#), "AAAAAQ==").unwrap().check;
+        assert_eq!(check, ServerCheck::Checksum(ChecksumAlgorithm::Crc32c));
+        assert_eq!(receipt(&resource(""), "AAAAAQ==").unwrap().check, ServerCheck::None);
+        let error = receipt(&resource(r#", "crc32c": "AAAAAg==""#), "AAAAAQ==").unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::ChecksumMismatch, Effect::Applied));
+        let nonsense: Resource = serde_json::from_str(r#"{"name": "a"}"#).unwrap();
+        assert_eq!(receipt(&nonsense, "").unwrap_err().effect(), Effect::Unknown);
+    }
+
+    #[test]
+    fn unpacked_bytes_are_found_out() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-goog-stored-content-encoding", HeaderValue::from_static("gzip"));
+        assert!(is_unpacked(&headers));
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        assert!(!is_unpacked(&headers));
+    }
+}

@@ -1,0 +1,64 @@
+//! Signed URLs: "V4 signing process" in the documentation.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, Sha256, SignedUrl, Signer, to_hex};
+
+use super::client::Client;
+use super::storage::GcsStorage;
+use crate::wire::encode::Query;
+use crate::wire::time::{DAY, civil_from_days};
+
+/// The longest life of a signed URL: a week.
+const LONGEST: Duration = Duration::from_secs(7 * DAY);
+
+#[async_trait]
+impl Signer for GcsStorage {
+    async fn sign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        let signed = self.client.signed_url(method, key, valid_for);
+        signed.map_err(|error| error.with_operation("sign").with_context("key", key))
+    }
+}
+
+impl Client {
+    fn signed_url(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
+        let Some(account) = &self.auth.account else {
+            let message = "only the key of a service account can sign a URL; these credentials have none";
+            return Err(Error::new(ErrorKind::Unauthenticated, message));
+        };
+        self.check_key(key, "sign")?;
+        if valid_for.as_secs() == 0 || valid_for > LONGEST {
+            return Err(Error::invalid_input("a signed URL is good for a second to a week"));
+        }
+        let verb = match method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            other => return Err(Error::unsupported(format!("the method {other:?} is not known here"))),
+        };
+        let seconds = self.env.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let ((year, month, day), rest) = (civil_from_days(seconds / DAY), seconds % DAY);
+        let date = format!("{year:04}{month:02}{day:02}");
+        let time = format!("{date}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60);
+        let scope = format!("{date}/auto/storage/goog4_request");
+        let path = self.readable(key);
+        let mut query = Query::new()
+            .with("X-Goog-Algorithm", "GOOG4-RSA-SHA256")
+            .with("X-Goog-Credential", format!("{}/{scope}", account.email))
+            .with("X-Goog-Date", &time)
+            .with("X-Goog-Expires", valid_for.as_secs().to_string())
+            .with("X-Goog-SignedHeaders", "host");
+        if let Some(project) = &self.options.user_project {
+            query.push("userProject", project);
+        }
+        let query = query.canonical();
+        let host = &self.address.authority;
+        let request = format!("{verb}\n{}{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD", self.address.path);
+        let to_sign = format!("GOOG4-RSA-SHA256\n{time}\n{scope}\n{}", Sha256::of(request.as_bytes()));
+        let signature = to_hex(&account.sign(to_sign.as_bytes())?);
+        let address = self.address.canonical();
+        Ok(SignedUrl::new(format!("{address}{path}?{query}&X-Goog-Signature={signature}")))
+    }
+}

@@ -1,0 +1,75 @@
+//! The settings of a web server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::wire::values::{duration, json, number, settings};
+
+/// Where it is written what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Listing {
+    /// In the pages that the server makes of folders.
+    #[default]
+    Index,
+    /// In a file of paths below the URL, one a line.
+    Paths,
+    /// In a file of absolute URLs, one a line. The key of each is its path.
+    Urls,
+    /// In a manifest of Lepton, whose digests are compared with what is read.
+    Manifest,
+    /// In the public listing of a bucket, the URL being that of the bucket.
+    Bucket,
+}
+
+settings! {
+    /// The settings of a web server. Unknown names are errors.
+    ///
+    /// Each setting has a method here and a name in configuration files. A URL has none:
+    /// its query is the server's.
+    ///
+    /// ```
+    /// use lepton_providers::http::{HttpConfig, Listing};
+    /// let config = HttpConfig::new("https://example.org/data/").listing(Listing::Index);
+    /// let same: HttpConfig =
+    ///     serde_json::from_str(r#"{"url": "https://example.org/data/", "listing": "index"}"#)?;
+    /// assert_eq!(format!("{config:?}"), format!("{same:?}"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    HttpConfig of url;
+
+    /// Where it is written what there is.
+    listing: Listing,
+    /// The file of paths or URLs, or the manifest, on this machine.
+    list_file: PathBuf,
+    /// User of basic authorization; goes with `password`.
+    username: String,
+    /// Password of basic authorization.
+    password: SecretString,
+    /// Token of bearer authorization.
+    bearer_token: SecretString,
+    /// PEM file of the certificates to trust instead of the system's.
+    ca_file: PathBuf,
+    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
+    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+    proxy: SecretString,
+    /// Longest time to make a connection (`10s`).
+    #[serde(deserialize_with = "duration")]
+    connect_timeout: Duration,
+    /// Longest time without a byte in either direction (`30s`). There is no
+    /// limit for a whole request.
+    #[serde(deserialize_with = "duration")]
+    idle_timeout: Duration,
+    /// Most unused connections that are kept (256, or a quarter of the files that may be
+    /// open, if that is less).
+    #[serde(deserialize_with = "number")]
+    max_idle_connections: u64,
+    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
+    /// from what is taken for granted, as JSON.
+    #[serde(deserialize_with = "json")]
+    capabilities: serde_json::Value,
+}

@@ -1,0 +1,305 @@
+//! One file: describe and read.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES,
+    HeaderName, LAST_MODIFIED, RANGE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use lepton_core::{
+    Attributes, ByteStream, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta,
+    Result, Retry,
+};
+
+use super::client::{Client, Reply};
+use super::list::Listed;
+use super::pin;
+use crate::transport::ResponseBody;
+use crate::wire::range::{content_range, is_asked_for};
+
+impl Client {
+    pub(super) async fn head(&self, key: &ObjectKey, options: &HeadOptions) -> Result<ObjectInfo> {
+        no_versions(options.version.is_some(), "head", key)?;
+        let (size, headers) = match self.send("head", Method::HEAD, key, HeaderMap::new()).await {
+            Ok(reply) => match text(&reply.headers, CONTENT_LENGTH).and_then(|size| size.parse().ok()) {
+                Some(size) => (size, reply.headers),
+                None => self.described_by_get(key).await?,
+            },
+            // Some servers know no HEAD, and a permission may be one for GET alone.
+            Err(refused) if matches!(refused.status(), Some(400 | 403 | 405 | 501)) => {
+                let by_get = self.described_by_get(key).await;
+                let says_more = |error: &Error| error.kind() == ErrorKind::NotFound || error.retry() != Retry::Never;
+                by_get.map_err(|error| if says_more(&error) { error } else { refused })?
+            }
+            Err(error) => return Err(error),
+        };
+        self.info(key, size, &headers).await
+    }
+
+    /// The size of a file, and what else the server says of it, from a read of its first
+    /// byte. Where the server does not say the size, the bytes are counted.
+    async fn described_by_get(&self, key: &ObjectKey) -> Result<(u64, HeaderMap)> {
+        let whole = || self.send("head", Method::GET, key, HeaderMap::new());
+        let first = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
+        let mut reply = match self.send("head", Method::GET, key, first).await {
+            // An empty file has no first byte.
+            Err(error) if error.status() == Some(416) => whole().await?,
+            sent => sent?,
+        };
+        if reply.status == StatusCode::PARTIAL_CONTENT {
+            if let Some((_, Some(size))) = content_range(&reply.headers) {
+                return Ok((size, reply.headers));
+            }
+            reply = whole().await?;
+        }
+        let headers = std::mem::take(&mut reply.headers);
+        let counted = count(reply.body).await.map_err(|e| e.with_operation("head").with_context("key", key))?;
+        Ok((counted, headers))
+    }
+
+    pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
+        no_versions(options.version.is_some(), "get", key)?;
+        let named = |error: Error| error.with_operation("get").with_context("key", key);
+        let reply = self.read(key, &options).await.map_err(named)?;
+        let given = if reply.status == StatusCode::PARTIAL_CONTENT {
+            self.part(key, reply, options.range).await
+        } else {
+            self.whole(key, reply, &options).await
+        };
+        let Given { size, range, headers, body } = given.map_err(named)?;
+        let info = self.info(key, size, &headers).await.map_err(named)?;
+        let key = key.clone();
+        let body = body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));
+        Ok(GetReply::new(info, range, body.boxed()))
+    }
+
+    /// Asks for the bytes, under the condition if there is one.
+    async fn read(&self, key: &ObjectKey, options: &GetOptions) -> Result<Reply> {
+        let mut headers = HeaderMap::new();
+        if let Some(range) = &options.range {
+            if range.is_empty() {
+                return Err(Error::invalid_input(format!("the range {range:?} has no bytes")));
+            }
+            let text = format!("bytes={}-{}", range.start, range.end - 1);
+            let value = HeaderValue::from_str(&text).map_err(|_| Error::invalid_input("no range"))?;
+            headers.insert(RANGE, value);
+        }
+        headers.extend(options.if_match.as_ref().and_then(pin::condition));
+        let reply = self.send("get", Method::GET, key, headers).await?;
+        if let Some(expected) = &options.if_match
+            && pin::of(&reply.headers).as_ref() != Some(expected)
+        {
+            // A server that hears no conditions still says what it gives.
+            let message = "the file is not the one that was expected";
+            return Err(Error::new(ErrorKind::PreconditionFailed, message));
+        }
+        Ok(reply)
+    }
+
+    /// The range that an answer gives, which must be the one that was asked for.
+    async fn part(&self, key: &ObjectKey, reply: Reply, wanted: Option<Range<u64>>) -> Result<Given> {
+        let senseless = |why: &str| {
+            let message = format!("the server's answer makes no sense: {why}");
+            Error::new(ErrorKind::Unexpected, message).with_retry(Retry::Now)
+        };
+        let wanted = wanted.ok_or_else(|| senseless("it gives a range that nobody asked for"))?;
+        let (range, size) = content_range(&reply.headers).ok_or_else(|| senseless("no valid Content-Range"))?;
+        let size = match size {
+            Some(size) => size,
+            None => self.size_beside(key, &reply.headers).await?,
+        };
+        if !is_asked_for(&range, size, &wanted) {
+            return Err(senseless("it gives another range than was asked for"));
+        }
+        let body = match reply.body.len() {
+            Some(len) if len != range.end - range.start => {
+                return Err(senseless("the length of the body is not that of the range"));
+            }
+            Some(_) => reply.body.boxed(),
+            None => cut(reply.body, 0..range.end - range.start, true),
+        };
+        Ok(Given { size, range, headers: reply.headers, body })
+    }
+
+    /// The size of a file of which an answer does not say it.
+    async fn size_beside(&self, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
+        let info = self.head(key, &HeadOptions::new()).await?;
+        match pin::of(headers) {
+            Some(pin) if info.meta.etag.as_ref() != Some(&pin) => Err(changed()),
+            _ => Ok(info.meta.size),
+        }
+    }
+
+    /// What is asked for, cut out of the whole that an answer gives. Where the server does
+    /// not say how much that is, it is counted first, and then read again.
+    async fn whole(&self, key: &ObjectKey, mut reply: Reply, options: &GetOptions) -> Result<Given> {
+        let size = match reply.body.len() {
+            Some(size) => size,
+            None => {
+                let size = count(reply.body).await?;
+                let again = self.read(key, options).await?;
+                let is_other = again.body.len().is_some_and(|len| len != size);
+                if is_other
+                    || again.status == StatusCode::PARTIAL_CONTENT
+                    || pin::differs(&reply.headers, &again.headers)
+                {
+                    return Err(changed());
+                }
+                reply = again;
+                size
+            }
+        };
+        let range = match &options.range {
+            None => 0..size,
+            Some(range) if range.start >= size => {
+                return Err(Error::invalid_input(format!("the range {range:?} begins behind the end ({size})")));
+            }
+            Some(range) => range.start..range.end.min(size),
+        };
+        let to_the_end = reply.body.len().is_none() && range.end == size;
+        Ok(Given { size, range: range.clone(), headers: reply.headers, body: cut(reply.body, range, to_the_end) })
+    }
+
+    /// What is said of a file: by the server, and by the list if that has digests.
+    async fn info(&self, key: &ObjectKey, size: u64, headers: &HeaderMap) -> Result<ObjectInfo> {
+        let mut info = info(key, size, headers);
+        if let Listed::File(list) = &self.listed
+            && let Some(line) = list.line(&self.env, key).await?
+        {
+            info.meta.checksums.clone_from(&line.checksums);
+        }
+        Ok(info)
+    }
+}
+
+/// What an answer gives: these bytes of a file.
+struct Given {
+    size: u64,
+    range: Range<u64>,
+    headers: HeaderMap,
+    body: ByteStream,
+}
+
+fn changed() -> Error {
+    Error::new(ErrorKind::SourceChanged, "the file changed while it was read")
+}
+
+/// How long a body is: as the server says, or else by what comes.
+async fn count(mut body: ResponseBody) -> Result<u64> {
+    if let Some(len) = body.len() {
+        return Ok(len);
+    }
+    let mut size = 0;
+    while let Some(piece) = body.next().await {
+        size += piece?.len() as u64;
+    }
+    Ok(size)
+}
+
+/// These bytes of a body, all of them or an error. `to_the_end`: the body must end there.
+fn cut(body: ResponseBody, range: Range<u64>, to_the_end: bool) -> ByteStream {
+    let cut = Cut { body, at: 0, range, to_the_end, over: false };
+    stream::unfold(cut, |mut cut| async move { Some((cut.next().await?, cut)) }).boxed()
+}
+
+struct Cut {
+    body: ResponseBody,
+    at: u64,
+    range: Range<u64>,
+    to_the_end: bool,
+    over: bool,
+}
+
+impl Cut {
+    /// The next bytes of the range. If the body must end with it, the last of them are held
+    /// back until it has ended, as nobody need ask again once all are there.
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        let end = self.range.end;
+        let mut held = Bytes::new();
+        while !self.over && (self.at < end || self.to_the_end) {
+            match self.body.next().await {
+                Some(Ok(piece)) if self.at < end => {
+                    let from = self.at;
+                    self.at += piece.len() as u64;
+                    held = slice(&piece, from, &self.range);
+                    let is_last = self.to_the_end && self.at >= end;
+                    if self.to_the_end && self.at > end {
+                        return self.fail(changed());
+                    }
+                    if !held.is_empty() && !is_last {
+                        return Some(Ok(held));
+                    }
+                }
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(_)) => return self.fail(changed()),
+                Some(Err(error)) => return self.fail(error),
+                None if self.at < end => {
+                    let message = format!("the file ended at byte {}, before {end}", self.at);
+                    return self.fail(Error::new(ErrorKind::SourceChanged, message));
+                }
+                None => self.over = true,
+            }
+        }
+        (!held.is_empty()).then_some(Ok(held))
+    }
+
+    fn fail(&mut self, error: Error) -> Option<Result<Bytes>> {
+        self.over = true;
+        Some(Err(error))
+    }
+}
+
+/// What of a piece that begins at `from` is in the range.
+fn slice(piece: &Bytes, from: u64, range: &Range<u64>) -> Bytes {
+    let within = |at: u64| usize::try_from(at.saturating_sub(from)).unwrap_or(usize::MAX).min(piece.len());
+    piece.slice(within(range.start)..within(range.end).max(within(range.start)))
+}
+
+fn no_versions(asked: bool, operation: &'static str, key: &ObjectKey) -> Result<()> {
+    if !asked {
+        return Ok(());
+    }
+    Err(Error::unsupported("a web server keeps no versions").with_operation(operation).with_context("key", key))
+}
+
+fn info(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInfo {
+    let mut meta = ObjectMeta::new(key.clone(), size);
+    meta.etag = pin::of(headers);
+    meta.last_modified = text(headers, LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());
+    let mut attributes = Attributes::default();
+    attributes.content_type = text(headers, CONTENT_TYPE);
+    attributes.content_encoding = text(headers, CONTENT_ENCODING);
+    attributes.content_disposition = text(headers, CONTENT_DISPOSITION);
+    attributes.content_language = text(headers, CONTENT_LANGUAGE);
+    attributes.cache_control = text(headers, CACHE_CONTROL);
+    attributes.expires = text(headers, EXPIRES);
+    ObjectInfo::new(meta, attributes)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_cut_to_the_range() {
+        let piece = Bytes::from_static(b"0123456789");
+        for (from, range, expected) in [
+            (0, 0..10, &b"0123456789"[..]),
+            (0, 3..5, b"34"),
+            (100, 95..103, b"012"),
+            (100, 108..200, b"89"),
+            (100, 0..50, b""),
+            (100, 200..300, b""),
+        ] {
+            assert_eq!(slice(&piece, from, &range), expected, "{from} {range:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether a folder tells upper from lower case in names.
+
+use std::os::fd::OwnedFd;
+
+use lepton_core::SharedEnv;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, statat, unlinkat};
+
+use super::names::reserved;
+
+/// Whether names that differ in case alone are one name in this folder. Asks for a name that
+/// is there in its other case. Only where none is there a file is made for that, and removed;
+/// where none can be made, nothing can be overwritten either.
+pub(super) fn folds(dir: &OwnedFd, env: &SharedEnv) -> bool {
+    if let Some(answer) = by_a_name(dir) {
+        return answer;
+    }
+    let name = reserved(&format!("{:016x}", env.random()), "tmp");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    if openat(dir, name.as_str(), flags, Mode::RUSR | Mode::WUSR).is_err() {
+        return false;
+    }
+    let answer = other_case(dir, name.as_bytes());
+    // If it stays, it has a name that is never listed.
+    let _ = unlinkat(dir, name.as_str(), AtFlags::empty());
+    answer.unwrap_or(false)
+}
+
+/// The answer by the first name that has a letter.
+fn by_a_name(dir: &OwnedFd) -> Option<bool> {
+    let entries = Dir::read_from(dir).ok()?;
+    entries.map_while(Result::ok).find_map(|entry| other_case(dir, entry.file_name().to_bytes()))
+}
+
+/// Whether the name means the same in its other case; `None` if it has none, or is gone.
+fn other_case(dir: &OwnedFd, name: &[u8]) -> Option<bool> {
+    let flipped: Vec<u8> = name.iter().map(|byte| byte ^ (u8::from(byte.is_ascii_alphabetic()) << 5)).collect();
+    if flipped == name {
+        return None;
+    }
+    let one = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let other = statat(dir, flipped.as_slice(), AtFlags::SYMLINK_NOFOLLOW);
+    // Two names of one file, by a hard link, are taken for one here, which costs no more than
+    // a refusal.
+    Some(other.is_ok_and(|other| (other.st_dev, other.st_ino) == (one.st_dev, one.st_ino)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use lepton_core::SystemEnv;
+
+    use super::*;
+
+    fn opened(path: &std::path::Path) -> OwnedFd {
+        std::fs::File::open(path).unwrap().into()
+    }
+
+    #[test]
+    fn a_folder_is_asked_by_its_names_and_left_as_it_was() {
+        let env = SystemEnv::shared();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = opened(folder.path());
+        assert!(!folds(&dir, &env), "this file system tells case");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        std::fs::write(folder.path().join("1"), "").unwrap();
+        assert_eq!(by_a_name(&dir), None, "no letter in any name");
+        std::fs::write(folder.path().join("aB"), "").unwrap();
+        assert_eq!(by_a_name(&dir), Some(false));
+        std::fs::write(folder.path().join("Ab"), "").unwrap();
+        assert_eq!(by_a_name(&dir), Some(false), "both are there");
+    }
+
+    /// As a folder that folds case looks: the other name is the same file.
+    #[test]
+    fn one_file_under_both_names_is_folding() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("aB"), "").unwrap();
+        std::fs::hard_link(folder.path().join("aB"), folder.path().join("Ab")).unwrap();
+        assert_eq!(by_a_name(&opened(folder.path())), Some(true));
+    }
+}

@@ -1,0 +1,146 @@
+//! Sends requests.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use http::header::PROXY_AUTHORIZATION;
+use http::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
+use lepton_core::{Effect, Error, ErrorKind, Result, SharedEnv};
+
+use super::connect::Connector;
+use super::download::ResponseBody;
+use super::error::{idle, unanswered};
+use super::upload::{Progress, RequestBody};
+
+/// How much of a body may lie between the connection and the socket. More costs
+/// memory, as a piece that was read keeps all of its buffer; less costs calls.
+const BUFFER: usize = 256 << 10;
+
+/// Unused connections that are kept, at most.
+const IDLE: usize = 256;
+
+/// The settings of a client.
+pub(crate) struct HttpOptions {
+    /// Whether requests may use TLS.
+    pub(crate) tls: bool,
+    /// Certificates to trust instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Which requests go through which proxy.
+    pub(crate) proxy: Arc<Matcher>,
+    /// The longest time to make a connection.
+    pub(crate) connect_timeout: Duration,
+    /// The longest time without a byte in either direction.
+    pub(crate) idle_timeout: Duration,
+    /// How many unused connections are kept for each host; by default 256, or a quarter of
+    /// the files that may be open, if that is less.
+    pub(crate) max_idle_connections: Option<u64>,
+}
+
+/// A pooled HTTP/1.1 client.
+pub(crate) struct HttpClient {
+    client: Client<Connector, RequestBody>,
+    proxy: Arc<Matcher>,
+    idle_timeout: Duration,
+    env: SharedEnv,
+}
+
+impl HttpClient {
+    pub(crate) fn new(options: HttpOptions, env: SharedEnv) -> Result<Self> {
+        let HttpOptions { tls, ca_file, proxy, connect_timeout, idle_timeout, max_idle_connections } = options;
+        let most_idle =
+            max_idle_connections.map_or_else(idle_connections, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let connector = Connector::new(tls, ca_file.as_deref(), Arc::clone(&proxy), connect_timeout, env.clone())?;
+        let client = Client::builder(Spawner(env.clone()))
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(most_idle)
+            .http1_max_buf_size(BUFFER)
+            .build(connector);
+        Ok(Self { client, proxy, idle_timeout, env })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// The effect of an error is `None` if the server cannot have acted on the
+    /// request, else `Unknown`. If the request's body ended with an error, that
+    /// is the one that comes back. An answer that comes before the whole body
+    /// was sent ends the sending.
+    pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<ResponseBody>> {
+        self.send_within(request, Duration::ZERO).await
+    }
+
+    /// The same for a request that the server may work on in silence, up to `limit`, if
+    /// that is longer than the limit of all requests.
+    pub(crate) async fn send_within(
+        &self,
+        request: Request<RequestBody>,
+        limit: Duration,
+    ) -> Result<Response<ResponseBody>> {
+        let limit = limit.max(self.idle_timeout);
+        let (mut head, body) = request.into_parts();
+        if let Some(authorization) = Connector::proxy_authorization(&self.proxy, &head.uri) {
+            head.headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let host = head.uri.host().unwrap_or_default().to_owned();
+        let (body, progress) = body.watched(self.env.clone());
+        let answered = self.watch(self.client.request(Request::from_parts(head, body)), &progress, limit).await?;
+        let response = answered.map_err(|error| match progress.failure() {
+            Some(failure) => failure.with_effect(Effect::None),
+            None => unanswered(error, &host),
+        })?;
+        if !progress.is_done() {
+            progress.stop();
+            if response.status().is_success() {
+                let message = "the server confirmed the request before it had all of it";
+                return Err(Error::new(ErrorKind::Unexpected, message).with_effect(Effect::Unknown));
+            }
+        }
+        Ok(response.map(|body| ResponseBody::new(body, self.env.clone(), self.idle_timeout)))
+    }
+
+    /// Waits for the answer as long as there is progress.
+    async fn watch<F: Future>(&self, answer: F, progress: &Progress, limit: Duration) -> Result<F::Output> {
+        let mut answer = pin!(answer);
+        let mut left = limit;
+        loop {
+            match select(answer.as_mut(), self.env.sleep(left)).await {
+                Either::Left((output, _)) => return Ok(output),
+                Either::Right(_) => match progress.idle_left(self.env.uptime(), limit) {
+                    Some(more) => left = more,
+                    None => {
+                        progress.stop();
+                        return Err(idle(limit).with_effect(Effect::Unknown));
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpClient")
+    }
+}
+
+/// How many unused connections are kept: no more than a quarter of the files that may be
+/// open, or none would be left for files.
+fn idle_connections() -> usize {
+    let open = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    open.and_then(|open| usize::try_from(open / 4).ok()).map_or(IDLE, |most| most.min(IDLE))
+}
+
+/// Starts the tasks that drive connections.
+#[derive(Clone)]
+struct Spawner(SharedEnv);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        self.0.spawn(Box::pin(task));
+    }
+}

@@ -1,0 +1,255 @@
+//! Commands that print credentials.
+//!
+//! They run without a shell; what they print is a secret and never stands in an error.
+//! What they say of a failure does, but for what could be a secret.
+
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use lepton_core::{Error, SharedEnv};
+use secrecy::zeroize::Zeroizing;
+use tokio::net::unix::pipe::Receiver;
+
+use super::words::first_line;
+
+/// The most that a command may print, in bytes.
+const MOST_OUTPUT: usize = 64 << 10;
+/// The most that is kept of what it says, in bytes.
+const MOST_SAID: usize = 4 << 10;
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a command gave nothing.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    why: &'static str,
+    source: Option<Error>,
+    /// The first line of what it said.
+    said: Option<String>,
+}
+
+impl Failed {
+    /// The error that `name` makes of it.
+    pub(crate) fn of(self, name: impl FnOnce(&'static str) -> Error) -> Error {
+        let error = match self.said {
+            Some(said) => name(self.why).with_context("stderr", said),
+            None => name(self.why),
+        };
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+fn failed(why: &'static str) -> Failed {
+    Failed { why, source: None, said: None }
+}
+
+fn because(why: &'static str, source: io::Error) -> Failed {
+    Failed { source: Some(Error::io("the system refused", source)), ..failed(why) }
+}
+
+/// Runs a command and gives what it prints. It is killed when it takes too long, and when
+/// nobody waits for it any more.
+pub(crate) async fn output(env: &SharedEnv, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failed> {
+    output_within(env, command, PATIENCE).await
+}
+
+async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) -> Result<Zeroizing<Vec<u8>>, Failed> {
+    let mut running = Running::start(command)?;
+    let mut stdout = Pipe::new(running.0.stdout.take().map(OwnedFd::from), MOST_OUTPUT + 1)?;
+    let mut stderr = Pipe::new(running.0.stderr.take().map(OwnedFd::from), MOST_SAID)?;
+    let ended = {
+        let working = Box::pin(work(env, &mut running, &mut stdout));
+        let listening = Box::pin(stderr.listen());
+        match select(select(working, listening), env.sleep(patience)).await {
+            Either::Left((Either::Left((ended, _)), _)) => ended,
+            Either::Left((Either::Right(_), _)) | Either::Right(_) => Err(failed("took longer than a minute")),
+        }
+    };
+    drop(running);
+    // What was said last may not have been heard yet.
+    stderr.hear();
+    let failed = match ended {
+        Ok(status) if status.success() => return Ok(stdout.kept),
+        Ok(_) => failed("ended with a failure"),
+        Err(failed) => failed,
+    };
+    Err(Failed { said: first_line(&stderr.kept), ..failed })
+}
+
+async fn work(env: &SharedEnv, running: &mut Running, stdout: &mut Pipe) -> Result<ExitStatus, Failed> {
+    while stdout.some().await.map_err(|error| because("cannot be read from", error))? > 0 {
+        if stdout.kept.len() > MOST_OUTPUT {
+            return Err(failed("prints too much"));
+        }
+    }
+    running.ended(env).await
+}
+
+/// A command that does not outlive whoever waits for it.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &[String]) -> Result<Self, Failed> {
+        let (program, arguments) = command.split_first().ok_or_else(|| failed("is empty"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().map(Self).map_err(|error| because("cannot be started", error))
+    }
+
+    async fn ended(&mut self, env: &SharedEnv) -> Result<ExitStatus, Failed> {
+        let mut wait = Duration::from_millis(1);
+        loop {
+            let status = self.0.try_wait().map_err(|error| because("cannot be waited for", error))?;
+            if let Some(status) = status {
+                return Ok(status);
+            }
+            env.sleep(wait).await;
+            wait = LOOK.min(wait * 2);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good. What is killed ends at once: to
+        // wait for it here leaves no dead process behind, also where the runtime stops.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a command writes, as far as it is kept.
+struct Pipe {
+    end: Receiver,
+    kept: Zeroizing<Vec<u8>>,
+    most: usize,
+}
+
+impl Pipe {
+    fn new(end: Option<OwnedFd>, most: usize) -> Result<Self, Failed> {
+        let end = end.ok_or_else(|| failed("has no output"))?;
+        let end = Receiver::from_owned_fd(end).map_err(|error| because("cannot be read from", error))?;
+        // Never more than this, so that no copy of a secret is left where it was.
+        Ok(Self { end, kept: Zeroizing::new(Vec::with_capacity(most)), most })
+    }
+
+    /// Waits for more and takes it. How much it was, 0 at the end.
+    async fn some(&mut self) -> io::Result<usize> {
+        loop {
+            self.end.readable().await?;
+            match self.take() {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take(&mut self) -> io::Result<usize> {
+        let mut buffer = Zeroizing::new([0; 4096]);
+        let taken = self.end.try_read(&mut *buffer)?;
+        let room = self.most - self.kept.len();
+        self.kept.extend_from_slice(&buffer[..taken.min(room)]);
+        Ok(taken)
+    }
+
+    /// Takes whatever comes, without an end: something that the command left behind may
+    /// keep the pipe open.
+    async fn listen(&mut self) {
+        while matches!(self.some().await, Ok(1..)) {}
+        pending::<()>().await;
+    }
+
+    /// Takes what is there.
+    fn hear(&mut self) {
+        while self.kept.len() < self.most && matches!(self.take(), Ok(1..)) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use lepton_core::{EnvExt as _, ErrorKind, SystemEnv};
+
+    use super::*;
+
+    fn shell(script: &str) -> Vec<String> {
+        ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    async fn failure(script: &str, patience: Duration) -> Error {
+        let failed = output_within(&SystemEnv::shared(), &shell(script), patience).await.unwrap_err();
+        failed.of(|why| Error::new(ErrorKind::Unauthenticated, why))
+    }
+
+    #[tokio::test]
+    async fn what_is_printed_is_given_and_the_most_is_kept_to() {
+        let env = SystemEnv::shared();
+        let printed = output(&env, &shell("printf abc; printf warning >&2; exec 1>&-; sleep 0.01")).await.unwrap();
+        assert_eq!(**printed, *b"abc");
+        let most = output(&env, &shell("head -c 65536 /dev/zero; head -c 1000000 /dev/zero >&2")).await.unwrap();
+        assert_eq!(most.len(), MOST_OUTPUT);
+        assert_eq!(failure("yes", PATIENCE).await.message(), "prints too much");
+    }
+
+    #[tokio::test]
+    async fn the_first_line_of_what_it_says_is_told() {
+        let error = failure("echo; echo 'the session has expired' >&2; echo more >&2; exit 3", PATIENCE).await;
+        assert_eq!(error.message(), "ended with a failure");
+        assert_eq!(error.context("stderr"), Some("the session has expired"));
+        assert_eq!(failure("exit 3", PATIENCE).await.context("stderr"), None);
+        let slow = failure("echo 'asking' >&2; exec sleep 1000", Duration::from_millis(300)).await;
+        assert_eq!(slow.message(), "took longer than a minute");
+    }
+
+    /// The process whose number is in a file, once it is there.
+    async fn process(file: &Path) -> std::path::PathBuf {
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(number) if number.ends_with('\n') => return Path::new("/proc").join(number.trim()),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_left_of_a_command_that_nobody_waits_for() {
+        for script in ["exec sleep 1000", "exec 1>&-; exec sleep 1000"] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("pid");
+            let command = shell(&format!("echo $$ > {}; {script}", file.display()));
+            let env = SystemEnv::shared();
+            let waiting = Box::pin(output(&env, &command));
+            let started = Box::pin(process(&file));
+            let Either::Right((process, waiting)) = select(waiting, started).await else { panic!("it ended") };
+            assert!(process.exists());
+            drop(waiting);
+            assert!(!process.exists(), "{script}: a process, or what is left of a dead one");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_stops_stops_the_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let command = shell(&format!("echo $$ > {}; exec sleep 1000", file.display()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let process = runtime.block_on(async {
+            let env = SystemEnv::shared();
+            drop(env.clone().spawn_task(async move { output(&env, &command).await.is_ok() }));
+            process(&file).await
+        });
+        assert!(process.exists());
+        drop(runtime);
+        assert!(!process.exists());
+    }
+}

@@ -1,0 +1,86 @@
+//! A client for services that hand out credentials: small questions, small answers, and
+//! no secret of either in an error.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request};
+use http_body::Body as _;
+use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
+
+use crate::transport::{HttpClient, RequestBody};
+use crate::wire::refusal::by_status;
+
+/// The most of an answer that is read, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// The client.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    http: HttpClient,
+    pub(crate) env: SharedEnv,
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A refusal, in the service's own words as far as they hold no secret.
+    pub(crate) fn refusal(&self, why: &str) -> Error {
+        let (kind, retry) = match by_status(self.status) {
+            (kind, retry) if retry != Retry::Never => (kind, retry),
+            _ => (ErrorKind::Unauthenticated, Retry::Never),
+        };
+        Error::new(kind, format!("no credentials were issued: {why}")).with_retry(retry).with_status(self.status)
+    }
+}
+
+/// A request without a body.
+pub(crate) fn get(uri: http::Uri) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::bytes(Bytes::new()));
+    *request.uri_mut() = uri;
+    request
+}
+
+/// A request with a body.
+pub(crate) fn post(uri: http::Uri, body: impl Into<Bytes>) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::bytes(body.into()));
+    (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri);
+    request
+}
+
+impl Issuer {
+    pub(crate) fn new(http: HttpClient, env: SharedEnv) -> Self {
+        Self { http, env }
+    }
+
+    /// Sends a request. A refusal is an answer too.
+    ///
+    /// # Errors
+    /// What the network gives.
+    pub(crate) async fn send(&self, mut request: Request<RequestBody>) -> Result<Answer> {
+        let host = request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+        let len = request.body().size_hint().exact().unwrap_or_default();
+        let has_body = request.method() != Method::GET;
+        let headers = request.headers_mut();
+        if let Ok(host) = HeaderValue::from_str(&host) {
+            headers.insert(HOST, host);
+        }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if has_body {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+        }
+        let named =
+            |error: Error| error.with_operation("credentials").with_context("issuer", &host).with_effect(Effect::None);
+        let (head, body) = self.http.send(request).await.map_err(named)?.into_parts();
+        let body = body.read(LONGEST).await.map_err(named)?;
+        Ok(Answer { status: head.status.as_u16(), body })
+    }
+}

@@ -1,0 +1,35 @@
+//! The forms in which stores with an HTTP API write things.
+//!
+//! - `address`: where a store is
+//! - `cache`: credentials until they expire
+//! - `command`: commands that print credentials
+//! - `encode`: percent-encoding, queries
+//! - `xml`: documents, byte for byte
+//! - `time`: dates
+//! - `token`: asking for a bearer token
+//! - `issuer`: services that hand out credentials
+//! - `payload`: bodies that are held until they are sent
+//! - `range`: ranges of an object
+//! - `refusal`: what the refusal of a request means
+//! - `rfc2047`: text in headers
+//! - `values`: settings that come as text or typed
+//! - `words`: what other programs say, without secrets
+
+pub(crate) mod address;
+pub(crate) mod cache;
+#[cfg(any(feature = "azure", feature = "s3"))]
+pub(crate) mod command;
+pub(crate) mod encode;
+pub(crate) mod issuer;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+pub(crate) mod payload;
+pub(crate) mod range;
+pub(crate) mod refusal;
+pub(crate) mod rfc2047;
+pub(crate) mod time;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+pub(crate) mod token;
+pub(crate) mod values;
+#[cfg(any(feature = "azure", feature = "s3"))]
+mod words;
+pub(crate) mod xml;

@@ -1,0 +1,118 @@
+//! What a refusal means, as far as all stores mean the same.
+
+use std::time::{Duration, SystemTime};
+
+use lepton_core::{Effect, Error, ErrorKind, Retry};
+
+/// The longest message of a server that is passed on, in characters.
+const LONGEST_MESSAGE: usize = 300;
+/// How long to wait where a server asks to but does not say how long.
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// Under which condition a request writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    None,
+    /// That there be no object.
+    IfAbsent,
+    /// That the object be a certain one.
+    IfMatch,
+}
+
+/// What a server said when it refused.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+/// The error to report. `writes`: whether the request could have changed something, so
+/// that a failure of the server leaves its outcome unknown.
+pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool) -> Error {
+    let failed_inside = said.status >= 500 || (said.status == 200 && retry != Retry::Never);
+    let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
+    let message = match &said.message {
+        Some(words) => format!("{}: {words}", sentence(kind)),
+        None => sentence(kind).to_owned(),
+    };
+    let mut error = Error::new(kind, message)
+        .with_retry(retry)
+        .with_effect(if unknown { Effect::Unknown } else { Effect::None })
+        .with_status(said.status);
+    if let Some(code) = said.code {
+        error = error.with_code(code);
+    }
+    if let Some(id) = said.request_id {
+        error = error.with_request_id(id);
+    }
+    error
+}
+
+/// What a status means where no code says more.
+pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
+    use ErrorKind as K;
+    let never = |kind| (kind, Retry::Never);
+    match status {
+        404 => never(K::NotFound),
+        401 => never(K::Unauthenticated),
+        403 => never(K::PermissionDenied),
+        409 => (K::Conflict, Retry::Now),
+        412 => never(K::PreconditionFailed),
+        413 => never(K::TooLarge),
+        400 | 416 => never(K::InvalidInput),
+        405 | 501 => never(K::Unsupported),
+        408 => (K::Timeout, Retry::Now),
+        429 | 503 => (K::Throttled, Retry::After(DEFAULT_WAIT)),
+        507 => never(K::OutOfSpace),
+        500..=599 => (K::Unavailable, Retry::Now),
+        _ => never(K::Unexpected),
+    }
+}
+
+/// What to say before the server's own words.
+fn sentence(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "there is no such object",
+        ErrorKind::BucketNotFound => "there is no such bucket",
+        ErrorKind::UploadNotFound => "there is no such upload; it was completed, aborted or has expired",
+        ErrorKind::Unauthenticated => "the credentials were refused",
+        ErrorKind::PermissionDenied => "the credentials do not permit this",
+        ErrorKind::ClockSkew => "this machine's clock is too far from the server's",
+        ErrorKind::PreconditionFailed => "the object is not the one that was expected",
+        ErrorKind::AlreadyExists => "it exists already",
+        ErrorKind::Archived => "the object is archived and must be restored before it can be read",
+        ErrorKind::TooLarge => "the object or part is too large for this store",
+        ErrorKind::ChecksumMismatch => "other bytes arrived than were sent",
+        ErrorKind::Throttled => "the store asks for fewer requests",
+        ErrorKind::Unavailable => "the store failed",
+        ErrorKind::InvalidKey => "the store cannot hold this key",
+        ErrorKind::OutOfSpace => "the store has no space left",
+        ErrorKind::Unsupported => "the store does not support this",
+        ErrorKind::Conflict => "another request changes the object at this moment",
+        _ => "the store refused the request",
+    }
+}
+
+/// A condition that failed, as the caller put it. Some stores answer a demand
+/// for a certain object with 404 where there is none.
+pub(crate) fn for_condition(error: Error, condition: Condition) -> Error {
+    match (condition, error.kind()) {
+        (Condition::IfAbsent, ErrorKind::PreconditionFailed) => error.with_kind(ErrorKind::AlreadyExists),
+        (Condition::IfMatch, ErrorKind::NotFound) => error.with_kind(ErrorKind::PreconditionFailed),
+        _ => error,
+    }
+}
+
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE).collect()
+}
+
+/// Seconds, or a date (RFC 9110, 10.2.3).
+pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    match value.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).ok(),
+    }
+}

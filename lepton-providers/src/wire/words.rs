@@ -1,0 +1,85 @@
+//! What another program says, without what could be a secret.
+
+use super::refusal::printable;
+
+/// The shortest word of letters and digits that could be a key or a token.
+const SHORTEST: usize = 16;
+
+/// The first line that says something.
+pub(super) fn first_line(said: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(said);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(printable(&without_secrets(line)))
+}
+
+/// Leaves out words that look like keys, and values whose name says that they are secret.
+fn without_secrets(line: &str) -> String {
+    let (mut words, mut hidden) = (Vec::new(), false);
+    for word in line.split_whitespace() {
+        if std::mem::take(&mut hidden) {
+            words.push("…".to_owned());
+            continue;
+        }
+        let (name, value) = word.split_at(word.find([':', '=']).map_or(word.len(), |at| at + 1));
+        let says_secret = is_secret(name);
+        hidden = says_secret && value.is_empty() && (name.ends_with([':', '=']) || name.starts_with('-'));
+        words.push(match (says_secret, value) {
+            (_, "") | (false, _) => without_keys(word),
+            (true, _) => format!("{name}…"),
+        });
+    }
+    words.join(" ")
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["secret", "token", "passw", "key", "credential", "authorization", "bearer"].iter().any(|word| name.contains(word))
+}
+
+/// A word without what looks like a key in it.
+fn without_keys(word: &str) -> String {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "+/=_-".contains(letter);
+    let (mut text, mut rest) = (String::new(), word);
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(rest.find(|letter| !is_part(letter)).unwrap_or(rest.len()));
+        // A key may hold slashes; a path is made of names.
+        let is_key = if part.starts_with('/') { part.split('/').any(looks_random) } else { looks_random(part) };
+        text.push_str(if is_key { "…" } else { part });
+        let (between, next) = behind.split_at(behind.find(is_part).unwrap_or(behind.len()));
+        text.push_str(between);
+        rest = next;
+    }
+    text
+}
+
+fn looks_random(part: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
+    let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    (part.len() >= SHORTEST && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic))
+        || (part.len() >= 2 * SHORTEST && mixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_a_secret_is_left_out() {
+        for (said, shown) in [
+            ("aws-vault: error: profile 'work' does not exist", "aws-vault: error: profile 'work' does not exist"),
+            ("cannot read /etc/tool-1/config.json", "cannot read /etc/tool-1/config.json"),
+            ("no answer from sts.us-east-1.amazonaws.com:443", "no answer from sts.us-east-1.amazonaws.com:443"),
+            ("The security token included is expired", "The security token included is expired"),
+            ("got wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY, no", "got …, no"),
+            ("{\"SecretAccessKey\":\"hunter2\"}", "{\"SecretAccessKey\":…"),
+            ("login --password hunter2 failed", "login --password … failed"),
+            ("+ export AWS_SECRET_ACCESS_KEY=hunter2", "+ export AWS_SECRET_ACCESS_KEY=…"),
+            ("password: hunter2", "password: …"),
+            ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "….…."),
+        ] {
+            assert_eq!(first_line(said.as_bytes()).as_deref(), Some(shown));
+        }
+        assert_eq!(first_line(b"\n \nfirst\nsecond").as_deref(), Some("first"));
+        assert_eq!(first_line(b"\n"), None);
+    }
+}
