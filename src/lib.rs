@@ -30,8 +30,12 @@
 //!   (feature `conformance`).
 //! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
 //!
-//! Features: `local` and `s3` (default), `conformance`, `otel-metrics` (what a run measures,
-//! through the `opentelemetry` crate).
+//! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `conformance`, `object-store`
+//! (Lepton's stores as those of that crate, and the other way round: `interop`), `otel-metrics`
+//! (what a run measures, through the `opentelemetry` crate).
+
+#[cfg(feature = "object-store")]
+pub mod interop;
 
 pub use lepton_core as core;
 pub use lepton_core::{
@@ -54,6 +58,9 @@ struct Readme;
 /// The samples of the guides, compiled as documentation tests.
 #[cfg(doctest)]
 mod guides {
+    #[cfg(feature = "conformance")]
+    #[doc = include_str!("../docs/backends.md")]
+    struct Backends;
     #[doc = include_str!("../docs/deleting.md")]
     struct Deleting;
     #[doc = include_str!("../docs/resuming.md")]

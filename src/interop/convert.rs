@@ -1,0 +1,203 @@
+//! Paths, attributes and errors of both worlds.
+
+use std::error::Error as StdError;
+
+use lepton_core::{Attributes, ETag, Effect, Error, ErrorKind, ObjectKey, ObjectMeta, Result, Retry, VersionId};
+use object_store::path::Path;
+use object_store::{Attribute, Attributes as TheirAttributes, Error as TheirError};
+
+/// The path of a key.
+pub(super) fn path(key: &ObjectKey) -> Result<Path> {
+    let refuse = |why: &str| {
+        let message = format!("the key {why}, and a path of the object_store crate may not");
+        Err(Error::new(ErrorKind::InvalidKey, message).with_context("key", key))
+    };
+    let Some(text) = key.as_str() else { return refuse("is not UTF-8") };
+    match Path::parse(text) {
+        Ok(path) if path.as_ref() == text => Ok(path),
+        Ok(_) => refuse("begins or ends with `/`"),
+        Err(_) => refuse("has an empty segment, a `.` or `..`, or a control character"),
+    }
+}
+
+/// The key of a path.
+pub(super) fn key(path: &Path) -> Result<ObjectKey> {
+    ObjectKey::new(path.as_ref().as_bytes().to_vec())
+}
+
+/// What that crate knows of an object.
+pub(super) fn outward_meta(meta: &ObjectMeta, location: Path) -> object_store::ObjectMeta {
+    object_store::ObjectMeta {
+        location,
+        last_modified: meta.last_modified.unwrap_or(std::time::UNIX_EPOCH).into(),
+        size: meta.size,
+        e_tag: meta.etag.as_ref().map(|tag| tag.as_str().to_owned()),
+        version: meta.version.as_ref().map(|version| version.as_str().to_owned()),
+    }
+}
+
+/// What Lepton knows of an object.
+pub(super) fn inward_meta(meta: object_store::ObjectMeta) -> Result<ObjectMeta> {
+    let mut object = ObjectMeta::new(key(&meta.location)?, meta.size);
+    object.last_modified = Some(meta.last_modified.into());
+    object.etag = meta.e_tag.map(ETag::new);
+    object.version = meta.version.map(VersionId::new);
+    Ok(object)
+}
+
+/// The attributes of an object, and its storage class.
+pub(super) fn outward_attributes(attributes: Attributes, class: Option<String>) -> TheirAttributes {
+    let named = [
+        (Attribute::ContentType, attributes.content_type),
+        (Attribute::ContentEncoding, attributes.content_encoding),
+        (Attribute::ContentDisposition, attributes.content_disposition),
+        (Attribute::ContentLanguage, attributes.content_language),
+        (Attribute::CacheControl, attributes.cache_control),
+        (Attribute::StorageClass, class),
+    ];
+    let mut theirs = TheirAttributes::new();
+    for (name, value) in named {
+        if let Some(value) = value {
+            theirs.insert(name, value.into());
+        }
+    }
+    for (name, value) in attributes.user_metadata {
+        theirs.insert(Attribute::Metadata(name.into()), value.into());
+    }
+    theirs
+}
+
+/// The attributes of an object, and its storage class.
+///
+/// # Errors
+/// `unsupported` for an attribute that came into that crate later than this.
+pub(super) fn inward_attributes(theirs: &TheirAttributes) -> Result<(Attributes, Option<String>)> {
+    let (mut attributes, mut class) = (Attributes::default(), None);
+    for (name, value) in theirs {
+        let value = value.as_ref().to_owned();
+        match name {
+            Attribute::ContentType => attributes.content_type = Some(value),
+            Attribute::ContentEncoding => attributes.content_encoding = Some(value),
+            Attribute::ContentDisposition => attributes.content_disposition = Some(value),
+            Attribute::ContentLanguage => attributes.content_language = Some(value),
+            Attribute::CacheControl => attributes.cache_control = Some(value),
+            Attribute::StorageClass => class = Some(value),
+            Attribute::Metadata(name) => {
+                attributes.user_metadata.insert(name.to_lowercase(), value);
+            }
+            other => return Err(Error::unsupported(format!("the attribute {other:?} is not known here"))),
+        }
+    }
+    Ok((attributes, class))
+}
+
+/// An error of Lepton's as one of that crate's.
+pub(super) fn outward(error: Error, path: &Path) -> TheirError {
+    use ErrorKind as K;
+    let path = path.to_string();
+    let (kind, source) = (error.kind(), Box::new(error));
+    match kind {
+        K::NotFound | K::UploadNotFound => TheirError::NotFound { path, source },
+        K::AlreadyExists => TheirError::AlreadyExists { path, source },
+        K::PreconditionFailed | K::SourceChanged => TheirError::Precondition { path, source },
+        K::PermissionDenied | K::ReadOnly => TheirError::PermissionDenied { path, source },
+        K::Unauthenticated | K::ClockSkew => TheirError::Unauthenticated { path, source },
+        K::Unsupported => TheirError::NotImplemented { operation: source.report(), implementer: STORE.to_owned() },
+        _ => TheirError::Generic { store: STORE, source },
+    }
+}
+
+/// How errors of that crate name this one.
+pub(super) const STORE: &str = "Lepton";
+
+/// An error of that crate's as one of Lepton's. `writes`: whether what failed may have
+/// changed something.
+pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -> Error {
+    use ErrorKind as K;
+    let kind = match &error {
+        TheirError::NotFound { .. } => K::NotFound,
+        TheirError::InvalidPath { .. } => K::InvalidKey,
+        TheirError::NotSupported { .. } | TheirError::NotImplemented { .. } => K::Unsupported,
+        TheirError::AlreadyExists { .. } => K::AlreadyExists,
+        TheirError::Precondition { .. } | TheirError::NotModified { .. } => K::PreconditionFailed,
+        TheirError::PermissionDenied { .. } => K::PermissionDenied,
+        TheirError::Unauthenticated { .. } => K::Unauthenticated,
+        TheirError::UnknownConfigurationKey { .. } => K::InvalidInput,
+        other => of_cause(other).unwrap_or(K::Unavailable),
+    };
+    let again = matches!(kind, K::Unavailable | K::Timeout | K::Network | K::Throttled | K::Io);
+    let effect = if writes && again { Effect::Unknown } else { Effect::None };
+    let retry = if again { Retry::Now } else { Retry::Never };
+    let message = format!("the object_store below says: {error}");
+    Error::new(kind, message).with_operation(operation).with_retry(retry).with_effect(effect).with_source(error)
+}
+
+/// The kind of the first cause that says more: the system's, or Lepton's own.
+fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours.kind());
+        }
+        if let Some(system) = error.downcast_ref::<std::io::Error>() {
+            // A folder of this name, or a file in its place: no object in any case.
+            let folder = [std::io::ErrorKind::IsADirectory, std::io::ErrorKind::NotADirectory].contains(&system.kind());
+            return Some(if folder { ErrorKind::NotFound } else { ErrorKind::from(system) });
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_a_key_are_the_same_bytes() {
+        for text in ["a", "a/b", "a b/%20/ü", "a%2Fb", "$@~#"] {
+            let of = ObjectKey::try_from(text).unwrap();
+            assert_eq!(key(&path(&of).unwrap()).unwrap(), of);
+        }
+        for odd in [&b"/a"[..], b"a/", b"a//b", b"./a", b"a/..", b"a\x01", b"\xff"] {
+            let odd = ObjectKey::new(odd.to_vec()).unwrap();
+            assert_eq!(path(&odd).unwrap_err().kind(), ErrorKind::InvalidKey, "{odd}");
+        }
+    }
+
+    #[test]
+    fn errors_keep_their_kind_both_ways() {
+        use ErrorKind as K;
+        for kind in [
+            K::NotFound,
+            K::AlreadyExists,
+            K::PreconditionFailed,
+            K::PermissionDenied,
+            K::Unauthenticated,
+            K::Unsupported,
+            K::OutOfSpace,
+            K::Throttled,
+        ] {
+            let theirs = outward(Error::new(kind, "why"), &Path::from("a"));
+            let back = inward(theirs, "put", true);
+            assert_eq!(back.kind(), kind);
+            assert!(back.report().contains("why"), "{}", back.report());
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = inward(TheirError::Generic { store: "theirs", source: full.into() }, "put", true);
+        assert_eq!(error.kind(), K::OutOfSpace);
+        let error = inward(TheirError::Generic { store: "theirs", source: "503".into() }, "put", true);
+        assert_eq!((error.kind(), error.retry(), error.effect()), (K::Unavailable, Retry::Now, Effect::Unknown));
+    }
+
+    #[test]
+    fn attributes_come_back() {
+        let mut attributes = Attributes::default();
+        attributes.content_type = Some("text/plain".into());
+        attributes.cache_control = Some("no-store".into());
+        attributes.user_metadata.insert("name".into(), "value".into());
+        let theirs = outward_attributes(attributes.clone(), Some("COLD".into()));
+        assert_eq!(theirs.len(), 4);
+        assert_eq!(inward_attributes(&theirs).unwrap(), (attributes, Some("COLD".into())));
+    }
+}
