@@ -191,19 +191,12 @@ async fn a_certificate_that_nobody_vouches_for_is_told_and_may_be_trusted() {
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, certified.cert.pem()).unwrap();
     let front = S3Front::builder().bucket(BUCKET, Arc::new(MemoryStorage::new())).credentials(ACCESS_KEY, SECRET_KEY);
-    let server = front.build().unwrap().serve_tls("127.0.0.1:0", tls(&certified)).await.unwrap();
+    let server = front.build().unwrap().serve_tls("127.0.0.1:0", tls::config(&certified)).await.unwrap();
     let endpoint = format!("https://localhost:{}", server.address().port());
     let strange = config(BUCKET, &endpoint, Preset::Aws);
     let journal = folder.path().join("journal");
     ends(&from, &s3(strange.clone()), &journal, ErrorKind::Tls, &["localhost"]).await;
     goes_on(&from, &s3(strange.ca_file(ca_file)), &journal).await;
-}
-
-fn tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<rustls::ServerConfig> {
-    let private = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(config.with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], private).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
-//! Others confirm what Lepton wrote: boto3 reads every object back, and
-//! botocore's `calculate_tree_hash` gives the digests of the manifest.
+//! Others confirm what Lepton wrote: boto3, azure-storage-blob and google-cloud-storage read
+//! every object back, and botocore's `calculate_tree_hash` gives the digests of the manifest.
 
+#![cfg(all(feature = "azure", feature = "gcs"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
 mod support;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use lepton::providers::s3::S3Storage;
 use lepton::{MemoryStorage, ObjectKey, SharedStorage, Status, StorageExt as _, Transfer};
-use support::places::{config, given, servers, unused_bucket};
+use support::places::{Place, azurite, config, given, servers, unused_bucket};
 use support::*;
 
 /// Writes the objects as files, so that the reader needs nothing of Lepton; a
@@ -26,55 +27,86 @@ fn hex(key: &ObjectKey) -> String {
     key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read(python: &str, endpoint: &str, bucket: &str, expected: &Path, manifest: &Path) -> (bool, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/independent.py");
-    let mut command = Command::new(python);
-    command.arg(script).args([endpoint, bucket]).arg(expected).arg(manifest);
-    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    let output = command.env("AWS_DEFAULT_REGION", "us-east-1").env("NO_PROXY", "*").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said)
+/// A store, and what another reader has to know of it.
+struct Written {
+    name: &'static str,
+    /// Whose library reads it.
+    cloud: &'static str,
+    endpoint: String,
+    storage: SharedStorage,
+}
+
+impl Written {
+    /// The bucket or container, as in `az://photos?account=…`.
+    fn bucket(&self) -> &str {
+        let place = self.storage.url().split_once("://").unwrap().1;
+        place.split(['?', '/']).next().unwrap()
+    }
+
+    fn read(&self, python: &str, expected: &Path, manifest: &Path) -> (bool, String) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/independent.py");
+        let mut command = Command::new(python);
+        command.arg(script).args([self.cloud, &self.endpoint, self.bucket()]).arg(expected).arg(manifest);
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.env("AZURE_STORAGE_ACCOUNT", azurite::ACCOUNT).env("AZURE_STORAGE_KEY", azurite::KEY);
+        let output = command.env("AWS_DEFAULT_REGION", "us-east-1").env("NO_PROXY", "*").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    }
+}
+
+async fn all(front: &Cloud) -> Vec<Written> {
+    let s3 = |name, endpoint, config| {
+        let storage: SharedStorage = Arc::new(S3Storage::new(config).unwrap());
+        Written { name, cloud: "s3", endpoint, storage }
+    };
+    let mut all = vec![s3("front", front.server.endpoint(), front.config())];
+    for (name, preset, endpoint) in servers() {
+        let config = config(&unused_bucket(), &endpoint, preset);
+        S3Storage::new(config.clone()).unwrap().create_bucket().await.unwrap();
+        all.push(s3(name, endpoint, config));
+    }
+    let emulators = [("azurite", "azure", azurite::endpoint()), ("fake-gcs", "google", given("LEPTON_TEST_FAKE_GCS"))];
+    for (name, cloud, endpoint) in emulators {
+        if let Some(endpoint) = endpoint {
+            all.push(Written { name, cloud, endpoint, storage: Place::fresh(name).await.storage });
+        }
+    }
+    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boto3_reads_what_was_written_and_botocore_computes_the_same_digests() {
+async fn the_library_of_each_cloud_reads_what_was_written_and_botocore_computes_the_same_digests() {
     // moto is a Python program that stands on boto3.
     let Some(python) = given("LEPTON_TEST_MOTO_PROGRAM") else { return };
-    let cloud = Cloud::start(None).await;
-    let mut places = vec![("front", BUCKET.to_owned(), cloud.server.endpoint(), cloud.config())];
-    for (name, preset, endpoint) in servers() {
-        let bucket = unused_bucket();
-        let config = config(&bucket, &endpoint, preset);
-        S3Storage::new(config.clone()).unwrap().create_bucket().await.unwrap();
-        places.push((name, bucket, endpoint, config));
-    }
+    let front = Cloud::start(None).await;
     let source = MemoryStorage::new();
     fill_mixed(&source, 11, 30, 3).await;
     for (name, len) in [("one byte", 1), ("a leaf", MIB), ("a leaf and a byte", MIB + 1), ("größe/漢字+%20", 3 * MIB)]
     {
         source.write(&key(name), bytes(12, len)).await.unwrap();
     }
-    for (name, bucket, endpoint, config) in places {
+    for written in all(&front).await {
+        let (name, to) = (written.name, written.storage.clone());
         let folder = tempfile::tempdir().unwrap();
         let files = folder.path().join("expected");
         std::fs::create_dir(&files).unwrap();
         expected(&source, &files).await;
-        let to: SharedStorage = Arc::new(S3Storage::new(config).unwrap());
         let from: SharedStorage = Arc::new(source.clone());
         let built = Transfer::builder().from(from).to(to.clone()).journal(folder.path().join("journal"));
         let report = built.build().unwrap().run().await.unwrap();
         assert_eq!((report.status, report.objects), (Status::Complete, 38), "{name}: {:?}", report.failures);
         let manifest = report.manifest.unwrap();
-        let (good, said) = read(&python, &endpoint, &bucket, &files, &manifest);
+        let (good, said) = written.read(&python, &files, &manifest);
         assert!(good && said.contains("38 objects"), "{name}: {said}");
 
         // The reader is not blind: a byte that differs, and an object too many.
         std::fs::write(files.join(hex(&key("one byte"))), "!").unwrap();
-        let (good, said) = read(&python, &endpoint, &bucket, &files, &manifest);
+        let (good, said) = written.read(&python, &files, &manifest);
         assert!(!good && said.contains("one byte"), "{name}: {said}");
         expected(&source, &files).await;
         to.write(&key("stranger"), "x".into()).await.unwrap();
-        let (good, said) = read(&python, &endpoint, &bucket, &files, &manifest);
+        let (good, said) = written.read(&python, &files, &manifest);
         assert!(!good && said.contains("stranger"), "{name}: {said}");
     }
 }

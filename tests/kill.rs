@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton::{Depth, Location, SharedStorage, open, verify};
+use support::journals::Journals;
 use support::places::setting;
 use support::*;
 
@@ -56,7 +57,7 @@ async fn until_done(from: &str, to: &str, folder: &Path, random: &mut Random) ->
 
 async fn round(seed: u64, kind: u64) -> u64 {
     let mut random = Random::new(seed);
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, journals) = (tempfile::tempdir().unwrap(), Journals::new());
     let (a, b) = (Cloud::start(None).await, Cloud::start(None).await);
     let disks = ["left", "right"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
     for disk in &disks {
@@ -69,11 +70,11 @@ async fn round(seed: u64, kind: u64) -> u64 {
     let source: SharedStorage = if from_disk { local(&from).await } else { Arc::new(a.storage.clone()) };
     let target: SharedStorage = if to_disk { local(&to).await } else { Arc::new(b.storage.clone()) };
     fill_mixed(source.as_ref(), seed, 150, 3).await;
-    let kills = until_done(&from, &to, folder.path(), &mut random).await;
+    let kills = until_done(&from, &to, journals.path(), &mut random).await;
 
     assert_same(source.as_ref(), target.as_ref()).await;
     let place = Location::new(Arc::clone(&target), "");
-    let found = verify(&folder.path().join("manifest.jsonl"), &place, Depth::Full).await.unwrap();
+    let found = verify(&journals.path().join("manifest.jsonl"), &place, Depth::Full).await.unwrap();
     assert!(found.is_proven() && found.objects == 154, "{found:?}");
     let stats = b.server.stats();
     let twice: Vec<_> = stats.sent_though_listed().collect();

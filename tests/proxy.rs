@@ -17,6 +17,7 @@ use lepton::data::{ManifestReader, SourceCheck};
 use lepton::providers::s3::Preset;
 use lepton::{Depth, ErrorKind, Location, Report, Result, SharedStorage, Status, StorageExt as _, Transfer, verify};
 use lepton_s3_front::{Action, Failure, Hooks, Moment, RequestInfo, Rule, ScriptedHooks};
+use support::journals::Journals;
 use support::places::servers;
 use support::proxied::Proxied;
 use support::*;
@@ -65,7 +66,7 @@ struct Between {
     from: Proxied,
     to: Proxied,
     hooks: Arc<Current>,
-    folder: tempfile::TempDir,
+    folder: Journals,
 }
 
 impl Between {
@@ -74,7 +75,7 @@ impl Between {
         let from = Proxied::fresh(preset, endpoint, Arc::clone(&hooks) as Arc<_>).await;
         let to = Proxied::fresh(preset, endpoint, Arc::clone(&hooks) as Arc<_>).await;
         fill(&from.direct).await;
-        Self { from, to, hooks, folder: tempfile::tempdir().unwrap() }
+        Self { from, to, hooks, folder: Journals::new() }
     }
 
     async fn moved(&self) -> Result<Report> {

@@ -20,6 +20,7 @@ use lepton::core::{DeleteRequest, ObjectKey};
 use lepton::providers::local::LocalStorage;
 use lepton::{Depth, Location, SharedStorage, StorageExt as _, verify};
 use lepton_s3_front::{Action, Failure, Hooks, Moment, Rule, ScriptedHooks};
+use support::journals::Journals;
 use support::places::{servers, setting};
 use support::proxied::Proxied;
 use support::*;
@@ -197,7 +198,7 @@ async fn round(seed: u64, faults: &[String]) -> u64 {
     kinds.extend(servers().into_iter().map(|(kind, ..)| kind).filter(|kind| *kind != "moto"));
     let mut kind = || kinds[usize::try_from(random.below(kinds.len() as u64)).unwrap()];
     let (from, to) = (kind(), kind());
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, journals) = (tempfile::tempdir().unwrap(), Journals::new());
     let weather = weather(random.next(), faults);
     let from = Side::new(from, Arc::clone(&weather), folder.path().join("from")).await;
     let to = match &from.kept.1 {
@@ -208,7 +209,7 @@ async fn round(seed: u64, faults: &[String]) -> u64 {
     println!("seed {seed}: {} → {}", from.kind, to.kind);
     fill_mixed(from.direct.as_ref(), seed, 60 + random.below(100), random.below(4)).await;
 
-    let journal = folder.path().join("journal");
+    let journal = journals.path().join("journal");
     let manifest = journal.join("manifest.jsonl");
     let arguments = vec![from.url.as_str(), to.url.as_str()];
     let moved = Work { program: example("migrate"), arguments: arguments.clone(), journal: journal.clone() };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lepton::core::DeleteRequest;
 use lepton::{Compare, Depth, Existing, Location, Report, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use support::journals::Journals;
 use support::places::{Place, every_pair};
 use support::*;
 
@@ -18,7 +19,7 @@ const WINDOW: Duration = Duration::from_millis(10);
 const LATER: Duration = Duration::from_millis(1100);
 
 async fn mirror(from: &Place, to: &Place, compare: Compare) -> Report {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Journals::new();
     let transfer = Transfer::builder()
         .from(from.storage.clone())
         .to(to.storage.clone())

@@ -2,11 +2,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
+pub mod journals;
+pub mod life;
 pub mod limited;
 pub mod places;
 pub mod program;
 pub mod proxied;
 pub mod random;
+pub mod search;
+pub mod session;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -11,6 +11,16 @@ use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
 use lepton::{MemoryStorage, SharedStorage};
 
+#[cfg(feature = "azure")]
+#[path = "../../lepton-providers/tests/azure/server.rs"]
+pub mod azurite;
+#[cfg(feature = "gcs")]
+#[path = "../../lepton-providers/tests/gcs/front.rs"]
+pub mod front;
+#[cfg(feature = "gcs")]
+#[path = "../../lepton-providers/tests/gcs/server.rs"]
+pub mod gcs;
+
 use super::{ACCESS_KEY, Cloud, SECRET_KEY};
 
 /// A place that nobody else uses, and what must live as long as it.
@@ -24,8 +34,17 @@ pub struct Place {
 /// The kinds that can be had here. Says which cannot; where a server is required,
 /// its absence is a failure.
 pub fn kinds() -> Vec<&'static str> {
-    ["memory", "local", "front"].into_iter().chain(servers().into_iter().map(|(kind, ..)| kind)).collect()
+    let s3 = servers().into_iter().map(|(kind, ..)| kind);
+    let others =
+        OTHERS.into_iter().filter(|(_, there, variables)| *there && variables.iter().all(|v| given(v).is_some()));
+    ["memory", "local", "front"].into_iter().chain(s3).chain(others.map(|(kind, ..)| kind)).collect()
 }
+
+/// Other stores: whether they are compiled in, and where their servers are told.
+const OTHERS: [(&str, bool, &[&str]); 2] = [
+    ("azurite", cfg!(feature = "azure"), &["LEPTON_TEST_AZURITE"]),
+    ("fake-gcs", cfg!(feature = "gcs"), &["LEPTON_TEST_FAKE_GCS", "LEPTON_TEST_MINIO"]),
+];
 
 /// The real servers that can be had here, with their endpoints.
 pub fn servers() -> Vec<(&'static str, Preset, String)> {
@@ -74,6 +93,13 @@ impl Place {
                 let storage = S3Storage::new(cloud.config()).unwrap();
                 Self { _cloud: Some(cloud), ..place(Arc::new(storage)) }
             }
+            #[cfg(feature = "azure")]
+            "azurite" => place(Arc::new(azurite::fresh().await.unwrap())),
+            #[cfg(feature = "gcs")]
+            "fake-gcs" => {
+                let config = gcs::fresh().await.unwrap();
+                place(Arc::new(lepton::providers::gcs::GcsStorage::new(config).unwrap()))
+            }
             server => {
                 let (_, preset, endpoint) = servers().into_iter().find(|(name, ..)| *name == server).unwrap();
                 let storage = S3Storage::new(config(&unused_bucket(), &endpoint, preset)).unwrap();
@@ -87,21 +113,90 @@ impl Place {
     pub async fn clear(self) {
         let pages: Vec<_> = self.storage.list(ListRequest::new()).try_collect().await.unwrap();
         for page in pages {
-            let requests = page.objects.into_iter().map(|meta| DeleteRequest::new(meta.key)).collect();
-            for result in self.storage.delete(requests).await.unwrap() {
-                result.unwrap();
+            let mut left: Vec<_> = page.objects.into_iter().map(|meta| DeleteRequest::new(meta.key)).collect();
+            // Servers close connections that stood idle just when they are used again.
+            for last in [false, false, true] {
+                let results = self.storage.delete(left.clone()).await.unwrap();
+                let failed =
+                    left.into_iter().zip(results).filter_map(|(request, result)| Some((request, result.err()?)));
+                left = failed.inspect(|(_, error)| assert!(!last, "{error:?}")).map(|(request, _)| request).collect();
             }
         }
     }
 }
 
-/// Runs `case` for every destination of every source that `fill` made.
+/// What must be found nowhere, by name.
+pub fn secrets() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("the servers' secret", SECRET_KEY),
+        ("a wrong secret", WRONG),
+        #[cfg(feature = "azure")]
+        ("Azurite's key", azurite::KEY),
+        #[cfg(feature = "gcs")]
+        ("the token of fake-gcs", front::TOKEN),
+    ]
+}
+
+const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIG5vYm9keSBhdCBhbGwh";
+
+/// A store of this kind for which the credentials are wrong.
+pub fn wrong(kind: &str) -> Option<SharedStorage> {
+    match kind {
+        #[cfg(feature = "azure")]
+        "azurite" => {
+            let config = azurite::config("nobodys", &azurite::endpoint()?).account_key(WRONG);
+            Some(Arc::new(lepton::providers::azure::AzureStorage::new(config).unwrap()))
+        }
+        kind => {
+            let (_, preset, endpoint) = servers().into_iter().find(|(name, ..)| *name == kind)?;
+            let config = config("nobodys", &endpoint, preset).secret_access_key(WRONG);
+            Some(Arc::new(S3Storage::new(config).unwrap()))
+        }
+    }
+}
+
+/// A store of this kind whose bucket is not there.
+pub async fn missing(kind: &str) -> Option<SharedStorage> {
+    const NONE: &str = "there-is-none";
+    match kind {
+        #[cfg(feature = "azure")]
+        "azurite" => {
+            let config = azurite::config(NONE, &azurite::endpoint()?);
+            Some(Arc::new(lepton::providers::azure::AzureStorage::new(config).unwrap()))
+        }
+        #[cfg(feature = "gcs")]
+        "fake-gcs" => {
+            let config = gcs::unmade(NONE).await?;
+            Some(Arc::new(lepton::providers::gcs::GcsStorage::new(config).unwrap()))
+        }
+        kind => {
+            let (_, preset, endpoint) = servers().into_iter().find(|(name, ..)| *name == kind)?;
+            Some(Arc::new(S3Storage::new(config(NONE, &endpoint, preset)).unwrap()))
+        }
+    }
+}
+
+/// The destinations of a source. With `LEPTON_TEST_PAIRS=all` these are all kinds; else
+/// those beside it in the list, and itself: each kind is read from and written to by two
+/// others.
+fn destinations(kinds: &[&'static str], from: usize) -> Vec<&'static str> {
+    if std::env::var("LEPTON_TEST_PAIRS").is_ok_and(|value| value == "all") {
+        return kinds.to_vec();
+    }
+    let count = kinds.len();
+    let mut beside: Vec<usize> = vec![from, (from + 1) % count, (from + count - 1) % count];
+    beside.sort_unstable();
+    beside.dedup();
+    beside.into_iter().map(|kind| kinds[kind]).collect()
+}
+
+/// Runs `case` for the destinations of every source that `fill` made.
 pub async fn every_pair<F: AsyncFn(&SharedStorage), C: AsyncFn(&Place, &Place)>(fill: F, case: C) {
     let kinds = kinds();
-    for from in &kinds {
+    for (number, from) in kinds.iter().enumerate() {
         let source = Place::fresh(from).await;
         fill(&source.storage).await;
-        for to in &kinds {
+        for to in destinations(&kinds, number) {
             let begin = Instant::now();
             let target = Place::fresh(to).await;
             case(&source, &target).await;

@@ -1,0 +1,154 @@
+//! The examination, step by step.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::TryStreamExt as _;
+use lepton::core::{Effect, HeadOptions, ListPage, ListRequest};
+use lepton::{Error, ErrorKind, Location, ObjectKey, Result, SharedStorage, StorageExt as _};
+
+use crate::Args;
+use crate::advice::{SPEAKS_TLS, advice, culprit, may_speak_tls, speaks_tls};
+use crate::place::Place;
+use crate::probe::Probe;
+use crate::tell::Doctor;
+
+const PROBE: &str = "lepton doctor";
+
+/// How far apart clocks may be before that is worth a word.
+const APART: Duration = Duration::from_secs(60);
+
+/// What has to go well before a request is answered, in this order.
+const BEFORE: [&str; 4] = ["resolve", "connect", "tls", "credentials"];
+
+impl Doctor {
+    pub(crate) async fn examine(&mut self, place: &Place, args: &Args) {
+        let Some(location) = self.step("settings", place.open().await) else { return };
+        let store = location.storage();
+        let capabilities = store.capabilities();
+        self.about = place.about(store.as_ref());
+        self.tell("store", "ok", &format!("{} (preset {})", store.url(), capabilities.preset));
+        let listed = match first_page(&location).await {
+            Ok(page) => page,
+            Err(error) => return self.not_reached(place, store, &error).await,
+        };
+        self.before(BEFORE.len(), store);
+        self.about.reached = true;
+        self.ok("list");
+        if args.read_only || capabilities.max_object == 0 {
+            if !args.read_only {
+                self.note("write", "this is a place that can only be read from: no probe is written");
+            }
+            return self.clock_without_probe(&listed);
+        }
+        let probe = Probe::new(&location);
+        if let Some(key) = self.step("probe", probe.key(b"")) {
+            self.probe(store, &key).await;
+            if args.keys && !self.wrong && !self.is_stopped() {
+                self.keys(place, &location, &probe).await;
+            }
+        }
+    }
+
+    /// The first request failed: finds out at which step.
+    async fn not_reached(&mut self, place: &Place, store: &SharedStorage, error: &Error) {
+        let mut step = culprit("list", error, &self.about);
+        let mut advice = advice(step, error, &self.about);
+        if may_speak_tls(step, error)
+            && let Some(Ok(other)) = place.over_tls(store.as_ref()).await
+            && speaks_tls(first_page(&other).await.map(drop))
+        {
+            (step, advice) = ("tls", SPEAKS_TLS.to_owned());
+        }
+        let before = BEFORE.iter().position(|before| *before == step);
+        // Who is told that there is no such bucket was perhaps not asked for credentials.
+        let done = before.unwrap_or(if step == "proxy" { 0 } else { BEFORE.len() - 1 });
+        self.before(done, store);
+        self.fails(step, error, &advice);
+    }
+
+    /// Tells of the first of these steps that they are done.
+    fn before(&self, done: usize, store: &SharedStorage) {
+        if !self.about.remote {
+            return;
+        }
+        let proxy = self.about.proxy.as_deref().filter(|_| done > 0);
+        if let Some(proxy) = proxy {
+            self.tell("proxy", "ok", &format!("requests go through the proxy that {proxy} names"));
+        }
+        for step in &BEFORE[..done] {
+            match *step {
+                "tls" if !store.capabilities().tls => {
+                    self.note(step, "the connection is not encrypted; use an https endpoint outside of tests");
+                }
+                "credentials" if self.about.anonymous => self.note(step, "none are sent"),
+                // The proxy does both.
+                "resolve" | "connect" if proxy.is_some() => (),
+                step => self.ok(step),
+            }
+        }
+    }
+
+    /// Writes, reads, describes and deletes an object.
+    async fn probe(&mut self, store: &SharedStorage, key: &ObjectKey) {
+        self.begin_to_write();
+        let written = store.write(key, PROBE.into()).await;
+        let nothing = written.as_ref().is_err_and(|error| error.effect() == Effect::None);
+        if self.step("write", written).is_some() && !self.is_stopped() {
+            let read = match store.read(key, 1 << 20).await {
+                Ok(bytes) if bytes == PROBE.as_bytes() => Ok(()),
+                Ok(_) => Err(Error::new(ErrorKind::ChecksumMismatch, "the probe came back with other bytes")),
+                Err(error) => Err(error),
+            };
+            self.step("read back", read);
+            let head = store.head(key, HeadOptions::new()).await;
+            if let Some(info) = self.step("describe", head) {
+                self.clock(info.meta.last_modified);
+            }
+        }
+        if !nothing {
+            let deleted = store.remove(key).await;
+            self.step("delete", deleted.map_err(|error| error.with_context("left", key)));
+        }
+    }
+
+    /// Compares this machine's clock with the time that the store gave the probe.
+    fn clock(&self, theirs: Option<SystemTime>) {
+        let ours = lepton::core::SystemEnv::shared().now();
+        let Some(theirs) = theirs else {
+            return self.note("clock", "not compared: the store does not say when the probe was written");
+        };
+        match ours.duration_since(theirs).unwrap_or_else(|error| error.duration()) {
+            apart if apart > APART => {
+                let seconds = apart.as_secs();
+                self.note("clock", &format!("this machine's clock and the store's are {seconds} seconds apart"));
+            }
+            _ => self.ok("clock"),
+        }
+    }
+
+    /// The same where nothing is written: the answers' own dates are not to be had here.
+    fn clock_without_probe(&self, listed: &ListPage) {
+        let ours = lepton::core::SystemEnv::shared().now();
+        let newest = listed.objects.iter().filter_map(|object| object.last_modified).max();
+        let ahead = newest.and_then(|newest| newest.duration_since(ours).ok()).filter(|ahead| *ahead > APART);
+        match ahead {
+            Some(ahead) => {
+                let seconds = ahead.as_secs();
+                let words = format!("an object was written {seconds} seconds from now: this machine's clock is behind");
+                self.note("clock", &words);
+            }
+            None if !self.about.remote => (),
+            None if self.about.signs_time => {
+                let words = "the store took signatures with this machine's time, and refuses them some minutes off";
+                self.tell("clock", "ok", words);
+            }
+            None => self.note("clock", "not compared: that takes a probe, or requests that are signed with the time"),
+        }
+    }
+}
+
+/// The first objects of a place.
+async fn first_page(place: &Location) -> Result<ListPage> {
+    let request = ListRequest::new().prefix(place.folder()).page_size(10);
+    Ok(place.storage().list(request).try_next().await?.unwrap_or_default())
+}

@@ -1,0 +1,63 @@
+//! The conformance suite over every kind of store, and the table in the book, which has to
+//! say what it found. `LEPTON_TEST_WRITE=1` writes it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use lepton::core::conformance::{Options, Outcome, run};
+use support::places::{Place, kinds, missing, wrong};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
+const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests` -->\n";
+
+/// moto answers requests of one client at the same time: what comes of one that was dropped is
+/// a matter of chance.
+const VARIES: (&str, &str) = ("moto", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_in_the_book_is_what_the_suite_finds() {
+    let kinds = kinds();
+    let mut cases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in &kinds {
+        let place = Place::fresh(kind).await;
+        let mut options = Options::new();
+        options.missing_bucket = missing(kind).await;
+        // moto looks at no credentials.
+        options.wrong_credentials = wrong(kind).filter(|_| *kind != "moto");
+        let report = run(&place.storage, options).await;
+        for (name, why) in report.failures() {
+            println!("{kind}: {name}: {why}");
+        }
+        for case in &report.cases {
+            cases.entry(case.name).or_default().push(match case.outcome {
+                _ if (*kind, case.name) == VARIES => "varies",
+                Outcome::Passed => "holds",
+                Outcome::NotApplicable(_) => "",
+                _ => "**fails**",
+            });
+        }
+        place.clear().await;
+    }
+    let expected = table(&kinds, &cases);
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (head, written) = page.split_once(MARK).unwrap();
+    if std::env::var("LEPTON_TEST_WRITE").is_ok_and(|value| value == "1") {
+        std::fs::write(PAGE, [head, MARK, &expected].concat()).unwrap();
+    } else if kinds.len() < 8 {
+        println!("skipped: not every server of the table is there");
+    } else {
+        assert_eq!(written, expected, "LEPTON_TEST_WRITE=1 writes the table anew");
+    }
+}
+
+fn table(kinds: &[&str], cases: &BTreeMap<&str, Vec<&str>>) -> String {
+    let mut text = format!("| case | {} |\n|---|{}\n", kinds.join(" | "), "---|".repeat(kinds.len()));
+    for (name, outcomes) in cases {
+        writeln!(text, "| {} | {} |", name.replace('_', " "), outcomes.join(" | ")).unwrap();
+    }
+    text
+}
