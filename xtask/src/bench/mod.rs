@@ -4,6 +4,7 @@
 //!
 //! - `set`: what is moved, and whether all of it arrived
 //! - `tools`: the programs and how each is told to do the same
+//! - `clouds`: the emulators of Azure and Google, and azcopy
 //! - `crt.py`: the program that drives the AWS CRT
 //! - `floor`: what the machine allows
 //! - `sink`: a server that keeps nothing, and one over TLS
@@ -14,6 +15,7 @@
 //! - `growth`: more and more objects
 //! - `synthetic`: a server that makes its objects up
 
+mod clouds;
 mod floor;
 mod growth;
 mod measure;
@@ -58,6 +60,8 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
         _ => bail!("the benchmarks are `transfer`, `sync` and `growth`; `cargo xtask help` has their options"),
     };
     let tools = Tools::prepare()?;
+    let azure = options.sets.iter().any(|set| set.way == Way::Cloud("azurite"));
+    let tools = if azure { tools.with_azcopy()? } else { tools };
     let servers = services::start()?;
     // Beside a server's data, in memory, and removed with it however this ends.
     let work = servers.first().context("no server runs")?.server.data.join("bench");
@@ -126,6 +130,15 @@ impl Bench {
                     }
                     fs::remove_dir_all(self.work.join("source"))?;
                 }
+                Way::Cloud(server) => {
+                    let cloud = self.bucket(server)?;
+                    self.compare(set, "up", &source, &cloud)?;
+                    fs::remove_dir_all(self.work.join("source"))?;
+                    self.compare(set, "down", &cloud, &copied)?;
+                    self.compare(set, "to S3", &cloud, &first)?;
+                    self.compare(set, "from S3", &first, &cloud)?;
+                    self.empty(&cloud)?;
+                }
                 Way::Tls => {
                     self.compare(set, "up", &source, &Sink::over_tls("sink:", &self.work)?.place)?;
                     let folder = self.work.join("source");
@@ -170,7 +183,8 @@ impl Bench {
             }
         }
         self.rows.append(&mut rows);
-        if direction != "up" { self.empty(to) } else { Ok(()) }
+        // What comes next reads it there.
+        if ["up", "to S3"].contains(&direction) { Ok(()) } else { self.empty(to) }
     }
 
     /// Removes everything at a place, and what MinIO keeps of it for minutes: the

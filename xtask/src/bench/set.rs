@@ -18,6 +18,8 @@ pub(super) enum Way {
     Far,
     /// Over TLS.
     Tls,
+    /// To and from this emulator of another cloud.
+    Cloud(&'static str),
 }
 
 /// Files of one size.
@@ -42,7 +44,7 @@ impl Set {
     }
 }
 
-pub(super) const SETS: [Set; 8] = [
+pub(super) const SETS: [Set; 12] = [
     Set { floor: true, ..Set::new("one", "one object of 5 GiB", 1, 5 << 30) },
     Set::new("large", "20 of 256 MiB", 20, 256 << 20),
     Set::new("small", "10,000 of 64 KiB", 10_000, 64 << 10),
@@ -51,6 +53,11 @@ pub(super) const SETS: [Set; 8] = [
     Set::new("far-small", "2,000 of 64 KiB, near and 40 ms away", 2000, 64 << 10).by(Way::Far),
     Set::new("tls", "one object of 5 GiB over TLS", 1, 5 << 30).by(Way::Tls),
     Set::new("tls-small", "10,000 of 64 KiB over TLS", 10_000, 64 << 10).by(Way::Tls),
+    // What is deleted stays in Azurite's memory for minutes, so there is less of it.
+    Set::new("azure", "8 of 64 MiB, Azure", 8, 64 << 20).by(Way::Cloud("azurite")),
+    Set::new("azure-small", "5,000 of 64 KiB, Azure", 5000, 64 << 10).by(Way::Cloud("azurite")),
+    Set::new("google", "16 of 32 MiB, Google", 16, 32 << 20).by(Way::Cloud("fake-gcs")),
+    Set::new("google-small", "5,000 of 64 KiB, Google", 5000, 64 << 10).by(Way::Cloud("fake-gcs")),
 ];
 
 /// Files per folder.

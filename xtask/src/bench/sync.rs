@@ -112,7 +112,7 @@ fn compare(tool: Tool, tools: &Tools, server: &Synthetic, delay: u64, journal: &
             command.args(["sync", "s3://source/*", "s3://copy/"]);
             command
         }
-        Tool::Crt => bail!("the AWS CRT compares no buckets"),
+        Tool::Crt | Tool::Azcopy => bail!("it compares no buckets of S3"),
     };
     credentials(&mut command);
     Ok(command)

