@@ -22,13 +22,11 @@ use crate::token::Token;
 use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, for_condition};
+use crate::wire::refusal::{Condition, for_condition, why};
 
 /// The version of the protocol, which every request names.
 pub(super) const API_VERSION: &str = "2024-11-04";
 
-/// The most of a refusal's body that is read, in bytes.
-const LONGEST_REFUSAL: usize = 256 << 10;
 /// The most of a document that is read, in bytes: a page of a listing has up to 5,000
 /// names of 1,024 characters, a list of blocks 100,000 names of 88.
 const LONGEST_DOCUMENT: usize = 64 << 20;
@@ -221,7 +219,7 @@ impl Client {
         if head.status.is_success() {
             return Ok(Reply { status: head.status, headers: head.headers, body });
         }
-        let document = body.read(LONGEST_REFUSAL).await.unwrap_or_default();
+        let document = why(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         let error = refusal.into_error(writes, token.is_some());
         if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {

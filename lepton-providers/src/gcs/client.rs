@@ -1,6 +1,7 @@
 //! Authorises and sends requests, and tells answers from refusals.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -19,13 +20,15 @@ use crate::transport::{HttpClient, RequestBody, ResponseBody};
 use crate::wire::address::Address;
 use crate::wire::encode::{Query, encode_query, push_path};
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, for_condition};
+use crate::wire::refusal::{Condition, for_condition, why};
 use crate::wire::xml::Element;
 
-/// The most of a refusal's body that is read, in bytes.
-const LONGEST_REFUSAL: usize = 256 << 10;
 /// The most of a document that is read, in bytes.
 const LONGEST_DOCUMENT: usize = 16 << 20;
+
+/// How long the service may work on what it does alone: to complete an upload "can take
+/// several minutes", says its documentation.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The parts of a client, all of them checked.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub(super) struct Request<'a> {
     pub(super) condition: Condition,
     /// Whether the bytes of an object are to come.
     media: bool,
+    /// How long the service may work on it in silence.
+    patience: Duration,
 }
 
 impl<'a> Request<'a> {
@@ -81,7 +86,14 @@ impl<'a> Request<'a> {
             payload: Payload::default(),
             condition: Condition::None,
             media: false,
+            patience: Duration::ZERO,
         }
+    }
+
+    /// The service does all the work before it answers.
+    pub(super) fn patient(mut self) -> Self {
+        self.patience = PATIENCE;
+        self
     }
 
     /// Asks for the bytes of an object, as they are stored.
@@ -220,8 +232,9 @@ impl Client {
     async fn send_once(&self, request: Request<'_>) -> Result<Reply> {
         let writes = request.writes();
         let of_bucket = request.path.ends_with(&self.objects());
+        let patience = request.patience;
         let (http, token) = self.authorised(request).await?;
-        let (head, body) = self.http.send(http).await?.into_parts();
+        let (head, body) = self.http.send_within(http, patience).await?.into_parts();
         if head.status.is_success() {
             return Ok(Reply { status: head.status, headers: head.headers, body });
         }
@@ -276,20 +289,6 @@ impl Client {
     pub(super) async fn drain(&self, reply: Reply) {
         // What was asked for has been done; only the connection could suffer.
         let _ = reply.body.read(64 << 10).await;
-    }
-}
-
-/// The document of a refusal.
-///
-/// # Errors
-/// One that breaks off, where the status does not say enough: of what is missing or
-/// wrong, only the code in the document tells.
-async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
-    let enough =
-        !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
-    match body.read(LONGEST_REFUSAL).await {
-        Err(error) if !enough && error.retry() != Retry::Never => Err(error.with_effect(Effect::None)),
-        document => Ok(document.unwrap_or_default()),
     }
 }
 

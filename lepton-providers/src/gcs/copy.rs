@@ -25,6 +25,9 @@ struct Step {
     #[serde(default)]
     done: bool,
     rewrite_token: Option<String>,
+    /// In digits.
+    #[serde(default)]
+    total_bytes_rewritten: String,
     resource: Option<Resource>,
 }
 
@@ -149,7 +152,7 @@ impl Client {
         let Rewrite { operation, bucket, source, key, query, object } = rewrite;
         let path = format!("{}/rewriteTo{}", of(bucket, source), self.object(key).trim_start_matches("/storage/v1"));
         let unknown = |error: Error| error.with_effect(Effect::Unknown).with_context("bucket", &self.bucket);
-        let mut token: Option<String> = None;
+        let (mut token, mut rewritten): (Option<String>, u64) = (None, 0);
         loop {
             let mut query = query.clone();
             if let Some(kms) = &self.options.kms_key_name {
@@ -158,20 +161,24 @@ impl Client {
             if let Some(token) = &token {
                 query.push("rewriteToken", token);
             }
-            let mut request = Request::new(operation, Method::POST, path.clone(), Some(key)).query(query);
+            let mut request = Request::new(operation, Method::POST, path.clone(), Some(key)).query(query).patient();
             if let Some(object) = &object {
                 let mut headers = HeaderMap::new();
                 insert(&mut headers, CONTENT_TYPE, "application/json; charset=UTF-8")?;
                 request = request.headers(headers).payload(Payload::document(object.clone().into()));
             }
             let step: Step = self.send_for_json(request).await?;
+            let so_far = step.total_bytes_rewritten.parse().unwrap_or(0);
             match (step.done, step.resource, step.rewrite_token) {
                 (true, Some(resource), _) => {
                     let meta = resource.meta().map_err(|why| unknown(wrong(why)))?;
                     let receipt = PutReceipt::new(ServerCheck::None);
                     return Ok(receipt.etag(meta.etag).version(meta.version).checksums(meta.checksums));
                 }
-                (false, _, Some(next)) if token.as_ref() != Some(&next) => token = Some(next),
+                // The service may give the same token again.
+                (false, _, Some(next)) if so_far > rewritten || token.as_ref() != Some(&next) => {
+                    (token, rewritten) = (Some(next), so_far);
+                }
                 _ => return Err(unknown(wrong("a copy is neither done nor goes on"))),
             }
         }

@@ -151,6 +151,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         insert(&mut headers, CONTENT_TYPE, "application/xml")?;
         let request = Request::new("complete", Method::POST, self.plain(Some(&upload.key)), Some(&upload.key))
+            .patient()
             .query(Query::new().with("uploadId", upload.id.as_str()))
             .headers(headers)
             .payload(Payload::document(completion(parts).into()));

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
@@ -18,11 +17,9 @@ use super::time::AmzDate;
 use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::cache::Cache;
 use crate::wire::encode::Query;
-use crate::wire::refusal::{Condition, for_condition};
+use crate::wire::refusal::{Condition, for_condition, why};
 use crate::wire::xml::Element;
 
-/// The most of a refusal's body that is read, in bytes.
-const LONGEST_REFUSAL: usize = 256 << 10;
 /// The most of a document that is read, in bytes: a page of a listing has up
 /// to 1,000 keys of 1,024 bytes, each of which can become 6.
 const LONGEST_DOCUMENT: usize = 16 << 20;
@@ -265,20 +262,6 @@ impl Client {
 enum Sent {
     Accepted(Box<Reply>),
     Refused(Box<Refusal>),
-}
-
-/// The document of a refusal.
-///
-/// # Errors
-/// One that breaks off, where the status does not say enough: of what is missing or
-/// wrong, only the code in the document tells.
-async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
-    let enough =
-        !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
-    match body.read(LONGEST_REFUSAL).await {
-        Err(error) if !enough && error.retry() != Retry::Never => Err(error.with_effect(Effect::None)),
-        document => Ok(document.unwrap_or_default()),
-    }
 }
 
 /// The region that the refusal names, if that is why it refused.

@@ -2,10 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use lepton_core::{Effect, Error, ErrorKind, Retry};
+use bytes::Bytes;
+use http::StatusCode;
+use lepton_core::{Effect, Error, ErrorKind, Result, Retry};
+
+use crate::transport::ResponseBody;
 
 /// The longest message of a server that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 300;
+/// The most of a refusal's body that is read, in bytes.
+const LONGEST_REFUSAL: usize = 256 << 10;
 /// How long to wait where a server asks to but does not say how long.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
@@ -68,6 +74,20 @@ pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
         507 => never(K::OutOfSpace),
         500..=599 => (K::Unavailable, Retry::Now),
         _ => never(K::Unexpected),
+    }
+}
+
+/// The document of a refusal.
+///
+/// # Errors
+/// One that breaks off, where the status does not say enough: of what is missing or
+/// wrong, only the code in the document tells.
+pub(crate) async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
+    let enough =
+        !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
+    match body.read(LONGEST_REFUSAL).await {
+        Err(error) if !enough && error.retry() != Retry::Never => Err(error.with_effect(Effect::None)),
+        document => Ok(document.unwrap_or_default()),
     }
 }
 

@@ -55,8 +55,9 @@ async fn keys_and_payers_go_with_every_request() {
 #[tokio::test]
 async fn a_long_copy_goes_on_with_its_token() {
     let (script, store) = telling(|_, before| match before {
-        0 => answer_json(200, &json!({ "done": false, "rewriteToken": "t/1" })),
-        1 => answer_json(200, &json!({ "done": false, "rewriteToken": "t/2" })),
+        0 => answer_json(200, &json!({ "done": false, "rewriteToken": "t/1", "totalBytesRewritten": "10" })),
+        // The same token, further on.
+        1 => answer_json(200, &json!({ "done": false, "rewriteToken": "t/1", "totalBytesRewritten": "20" })),
         _ => answer_json(200, &json!({ "done": true, "resource": resource("b", "9") })),
     })
     .await;
@@ -71,7 +72,7 @@ async fn a_long_copy_goes_on_with_its_token() {
     let body = r#"{"name":"b","contentType":"application/octet-stream","metadata":{}}"#;
     assert!(seen.iter().all(|request| request.body == body), "{seen:?}");
     assert!(!seen[0].line.contains("rewriteToken"));
-    assert!(seen[1].line.contains("rewriteToken=t%2F1") && seen[2].line.contains("rewriteToken=t%2F2"));
+    assert!(seen[1..].iter().all(|request| request.line.contains("rewriteToken=t%2F1")));
 }
 
 #[tokio::test]
