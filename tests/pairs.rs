@@ -1,4 +1,4 @@
-//! Between every ordered pair of stores that can be had here, everything arrives
+//! Between pairs of stores (all of them with `LEPTON_TEST_PAIRS=all`), everything arrives
 //! byte for byte, or is refused by name before a byte of it is sent.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]

@@ -11,9 +11,10 @@ use crate::common::options::Options;
 /// Without arguments: a demonstration with two S3 servers inside the process, a
 /// kill half-way and a proof at the end.
 ///
-/// Places: /a/path, file:///a/path, s3://bucket/folder?endpoint=…&region=…&profile=…
-/// Credentials for S3 come from the environment (AWS_ACCESS_KEY_ID, …) or from the
-/// shared files of the profile.
+/// Places: /a/path, file:///a/path, s3://bucket/folder?endpoint=…&region=…&profile=…,
+/// az://container/folder?account=…, gs://bucket/folder, https://host/folder/
+/// Credentials come from where each cloud's own tools look for them: for S3 from the
+/// environment (AWS_ACCESS_KEY_ID, …) or from the shared files of the profile.
 #[derive(Debug, Parser)]
 #[command(name = "migrate", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {

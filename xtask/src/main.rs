@@ -22,7 +22,8 @@ cargo xtask COMMAND
                   everything that has to hold, on real servers; --quick leaves
                   out what needs servers, tools or an optimised build
   services [build|start|stop|status|env]
-                  real S3 servers on loopback: MinIO, versitygw, moto
+                  real servers on loopback: MinIO, versitygw, moto, Azurite,
+                  fake-gcs-server, nginx
                   build   install what is missing into the cache
                   start   start them and leave them running
                   stop    stop them and remove their data
