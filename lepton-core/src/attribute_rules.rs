@@ -18,6 +18,11 @@ pub enum MetadataNames {
 }
 
 impl MetadataNames {
+    /// Whether every name that `other` allows may be a name here too.
+    pub fn include(self, other: Self) -> bool {
+        self == Self::Any || other == self
+    }
+
     /// Whether this may be a name.
     pub fn allow(self, name: &str) -> bool {
         let of_identifier = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -45,6 +50,11 @@ pub enum TagCharacters {
 }
 
 impl TagCharacters {
+    /// Whether everything that `other` allows may stand in a tag here too.
+    pub fn include(self, other: Self) -> bool {
+        self == Self::Any || other == self || (self, other) == (Self::Words, Self::AsciiWords)
+    }
+
     /// Whether this may be the name or the value of a tag.
     pub fn allow(self, text: &str) -> bool {
         let sign = |character: char| " +-=._:/".contains(character);
@@ -120,6 +130,14 @@ mod tests {
             assert!(TagCharacters::Any.allow(text));
             assert_eq!(TagCharacters::Words.allow(text), words, "{text:?}");
             assert_eq!(TagCharacters::AsciiWords.allow(text), ascii, "{text:?}");
+        }
+        let names = [MetadataNames::Any, MetadataNames::Identifiers];
+        let tags = [TagCharacters::Any, TagCharacters::Words, TagCharacters::AsciiWords];
+        for wide in 0..3 {
+            for narrow in 0..3 {
+                assert_eq!(tags[wide].include(tags[narrow]), wide <= narrow, "{wide} {narrow}");
+                assert!(wide > 1 || narrow > 1 || names[wide].include(names[narrow]) == (wide <= narrow));
+            }
         }
     }
 }

@@ -26,7 +26,15 @@ fn place(run: &Run, key: &ObjectKey) -> Option<ObjectKey> {
 /// Whether this key of the destination belongs to what is kept, which is no part of
 /// the transfer.
 pub(crate) fn holds(run: &Run, key: &ObjectKey) -> bool {
-    run.options.settings.backup_prefix.as_ref().is_some_and(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
+    let rules = &run.target().keys;
+    let begins = |prefix: &ObjectKey| rules.folded(key).starts_with(&rules.folded(prefix));
+    run.options
+        .settings
+        .backup_prefix
+        .as_ref()
+        .and_then(|prefix| ObjectKey::try_from(prefix.as_str()).ok())
+        .as_ref()
+        .is_some_and(begins)
 }
 
 /// Keeps the object as it was listed, where that is asked for. What is kept already

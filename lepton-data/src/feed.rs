@@ -185,6 +185,11 @@ impl Feed {
         let key = source.key.clone();
         let place = self.run.mapping.place(&key);
         let listed = listed.then(|| place.clone());
+        // Where letters have no case, what has this name may be listed under the other one.
+        let there = match there {
+            There::Absent if self.run.folded.get().is_some() => There::Unknown,
+            there => there,
+        };
         let (entry, verdict) = self.names.entry(source, there);
         let entry = Box::new(entry);
         let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {

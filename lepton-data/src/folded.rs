@@ -3,7 +3,8 @@
 //!
 //! Such names do not lie side by side in any order, so the source is listed once before the
 //! run begins. Of each name 8 bytes are held in memory (16 while they grow): a hash, for
-//! which two others are taken for the same once in some hundred billion pairs of names.
+//! which two others are taken for the same once in 2^64 pairs. A name that the source gets
+//! only while the run goes on is not among them.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::Path;

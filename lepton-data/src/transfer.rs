@@ -46,12 +46,19 @@ impl Transfer {
         TransferBuilder::default()
     }
 
-    /// The attributes that objects of the source may have and the destination cannot keep.
+    /// The attributes that objects of the source may have and the destination cannot keep,
+    /// or not under all names or with all characters.
     /// Which object has one shows when it is read: its line of the manifest names what was
     /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) it fails.
     pub fn not_kept(&self) -> Vec<Attribute> {
         let [from, to] = [&self.options.source, &self.options.destination].map(|place| place.storage().capabilities());
-        from.attributes.iter().copied().filter(|attribute| !to.keeps(*attribute)).collect()
+        let narrower = |attribute: Attribute| match attribute {
+            Attribute::UserMetadata => !to.metadata_names.include(from.metadata_names),
+            Attribute::Tags => !to.tag_characters.include(from.tag_characters),
+            _ => false,
+        };
+        let lost = |attribute: &Attribute| !to.keeps(*attribute) || narrower(*attribute);
+        from.attributes.iter().copied().filter(lost).collect()
     }
 
     /// Runs the transfer to its end.

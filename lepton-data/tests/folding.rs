@@ -145,6 +145,12 @@ async fn a_mirror_does_not_delete_what_it_wrote_under_the_other_case() {
     assert_eq!((report.status, report.objects, report.deleted), (Status::Complete, 2, 1), "{:?}", report.failures);
     assert_eq!(names(&to.0).await, ["README", "z"]);
     assert_eq!(to.read(&key("readme"), 1000).await.unwrap(), bytes(1, 10));
+    // What lies there under the other case is looked at, not taken for absent.
+    from.write(&key("readme"), "changed".into()).await.unwrap();
+    let report = build(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, report.deleted), (Status::Complete, 1, 0), "{:?}", report.failures);
+    let report = build(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, report.unchanged), (Status::Complete, 0, 2), "{:?}", report.failures);
 }
 
 #[tokio::test(flavor = "multi_thread")]
