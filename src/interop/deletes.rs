@@ -14,7 +14,9 @@ use super::convert::inward;
 pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result<()>> {
     let given: Vec<_> = paths.iter().cloned().map(Ok).collect();
     let results: Vec<object_store::Result<Path>> = store.delete_stream(stream::iter(given).boxed()).collect().await;
-    if results.len() == paths.len() {
+    let in_order =
+        |(result, path): (&object_store::Result<Path>, &Path)| result.as_ref().map_or(true, |gone| gone == path);
+    if results.len() == paths.len() && results.iter().zip(&paths).all(in_order) {
         return results.into_iter().map(one).collect();
     }
     // Which of them an error is about is not said.
@@ -42,8 +44,14 @@ pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result
 fn one(result: object_store::Result<Path>) -> Result<()> {
     match result.map_err(|error| inward(error, "delete", true)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        // Of one key, a bucket that is not there looks like a key that is not.
+        Err(error) if says_bucket(&error.report()) => Err(error.with_kind(ErrorKind::BucketNotFound)),
         _ => Ok(()),
     }
+}
+
+fn says_bucket(report: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|words| report.contains(words))
 }
 
 #[cfg(test)]
@@ -56,6 +64,8 @@ mod tests {
     fn not_found_counts_as_deleted() {
         let missing = object_store::Error::NotFound { path: "a".into(), source: "gone".into() };
         one(Err(missing)).unwrap();
+        let bucket = object_store::Error::NotFound { path: "a".into(), source: "code: NoSuchBucket".into() };
+        assert_eq!(one(Err(bucket)).unwrap_err().kind(), ErrorKind::BucketNotFound);
         let denied = object_store::Error::PermissionDenied { path: "a".into(), source: "no".into() };
         assert_eq!(one(Err(denied)).unwrap_err().kind(), ErrorKind::PermissionDenied);
     }

@@ -372,12 +372,13 @@ fn exactly(bytes: ByteStream, len: u64) -> ByteStream {
 /// The folder in which everything lies that begins with a prefix: none for the root, and
 /// nothing at all where no path can begin with it.
 fn parent(prefix: &KeyPrefix) -> Option<Option<Path>> {
-    let text = std::str::from_utf8(prefix.as_bytes()).ok()?;
-    match text.rsplit_once('/') {
-        None => Some(None),
-        Some((folder, _)) if folder.is_empty() || folder.starts_with('/') || folder.ends_with('/') => None,
-        Some((folder, _)) => Path::parse(folder).ok().map(Some),
+    // A prefix may end in the middle of a letter.
+    let Some(end) = prefix.as_bytes().iter().rposition(|byte| *byte == b'/') else { return Some(None) };
+    let folder = std::str::from_utf8(&prefix.as_bytes()[..end]).ok()?;
+    if folder.is_empty() || folder.starts_with('/') || folder.ends_with('/') {
+        return None;
     }
+    Path::parse(folder).ok().map(Some)
 }
 
 /// Whether an object was asked for.

@@ -98,7 +98,8 @@ impl MultipartUpload for PartUpload {
         }
         if receipts.is_empty() {
             let put = self.storage.put(&self.upload.key, Body::from_pieces([]), self.empty.clone()).await;
-            self.give_up().await?;
+            // The object is written or not by now; the upload has no parts to be left.
+            let _ = self.give_up().await;
             return put.map(put_result).map_err(named);
         }
         let parts = self.storage.multipart().ok_or_else(|| named(gone()))?;
