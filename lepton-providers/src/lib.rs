@@ -22,9 +22,17 @@ mod open;
 pub mod s3;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 mod token;
-#[cfg(any(feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
+#[cfg(feature = "_web")]
+#[cfg_attr(
+    not(all(feature = "azure", feature = "gcs", feature = "http", feature = "s3")),
+    allow(dead_code, reason = "what the others need")
+)]
 mod transport;
-#[cfg(any(feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
+#[cfg(feature = "_web")]
+#[cfg_attr(
+    not(all(feature = "azure", feature = "gcs", feature = "http", feature = "s3")),
+    allow(dead_code, reason = "what the others need")
+)]
 mod wire;
 
 pub use open::{Settings, open, open_with};

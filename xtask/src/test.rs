@@ -115,7 +115,13 @@ fn fmt() -> Result<()> {
     cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
 }
 
+/// With every feature, and with each of the providers' alone: what one needs must not come
+/// with another only.
 fn clippy() -> Result<()> {
+    for provider in ["", "local", "s3", "azure", "gcs", "http"] {
+        let alone = ["-p", "lepton-providers", "--no-default-features", "--features", provider];
+        cargo(&[&["clippy"], &alone[..], &["--", "-D", "warnings"]].concat())?;
+    }
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
 }
 

@@ -173,21 +173,24 @@ impl Client {
     }
 
     /// Refuses to write into an account with a hierarchical namespace under the rules of
-    /// others. It is asked once; what does not answer is taken for what the settings say.
+    /// others. It is asked until it answers; one that will not say is taken for what the
+    /// settings say.
     async fn check_account(&self) -> Result<()> {
         if matches!(self.capabilities.preset.as_str(), "hierarchical" | "azurite") {
             return Ok(());
         }
-        let asked = self.kind.get_or_init(|| async {
+        let asked = self.kind.get_or_try_init(|| async {
             let query = Query::new().with("restype", "account").with("comp", "properties");
-            let Ok(reply) = self.send_once(Request::new("account", Method::GET, None).query(query)).await else {
-                return false;
+            let reply = match self.send_once(Request::new("account", Method::GET, None).query(query)).await {
+                Ok(reply) => reply,
+                Err(error) if error.retry() == Retry::Never => return Ok(false),
+                Err(error) => return Err(error.with_effect(Effect::None)),
             };
             let hierarchical = text(&reply.headers, "x-ms-is-hns-enabled").is_some_and(|value| value == "true");
             self.drain(reply).await;
-            hierarchical
+            Ok(hierarchical)
         });
-        if !*asked.await {
+        if !*asked.await? {
             return Ok(());
         }
         let message =

@@ -157,11 +157,16 @@ impl Client {
             match said("x-ms-copy-status").as_deref() {
                 Some("pending") => {}
                 Some("success") => return Ok(receipt(&headers, ServerCheck::None)),
-                other => {
+                Some(ended @ ("failed" | "aborted")) => {
                     let why = said("x-ms-copy-status-description").unwrap_or_default();
-                    let message = format!("the service's copy ended as {}: {why}", other.unwrap_or("unknown"));
+                    let message = format!("the service's copy ended as {ended}: {why}");
                     let effect = self.clear(key, etag(&headers), condition).await;
                     return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now).with_effect(effect));
+                }
+                // What nobody calls a failure may be what was asked for.
+                _ => {
+                    let message = "the service does not say how its copy ended";
+                    return Err(Error::new(ErrorKind::Unexpected, message).with_effect(Effect::Unknown));
                 }
             }
         }

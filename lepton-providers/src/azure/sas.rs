@@ -31,7 +31,7 @@ impl Client {
             let message = "only the account's key can sign a URL; these requests are authorised in another way";
             return Err(Error::new(ErrorKind::Unauthenticated, message));
         };
-        if valid_for.is_zero() || valid_for > LONGEST {
+        if valid_for.as_secs() == 0 || valid_for > LONGEST {
             let message = format!("a signed URL is good for a second to {} days", LONGEST.as_secs() / DAY);
             return Err(Error::invalid_input(message));
         }

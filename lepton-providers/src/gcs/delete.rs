@@ -2,10 +2,11 @@
 
 use futures_util::{StreamExt as _, stream};
 use http::Method;
-use lepton_core::{DeleteRequest, Error, ErrorKind, ObjectKey, Result, Support};
+use lepton_core::{DeleteRequest, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, Result, Support};
 
 use super::client::{Client, Request, generation};
 use super::copy::Rewrite;
+use super::resource::Resource;
 use super::versions::deleted_after;
 use crate::wire::encode::Query;
 
@@ -63,8 +64,12 @@ impl Client {
     }
 
     /// Deletes a delete marker: the generation before it is copied over itself, unless
-    /// there is an object again, or the generation is gone too.
+    /// there is an object again, or the generation is gone too. A marker with a newer
+    /// generation behind it hides nothing, so nothing is to be seen of it then.
     async fn restore(&self, key: &ObjectKey, generation: &str) -> Result<()> {
+        if self.newest(key).await?.as_deref() != Some(generation) {
+            return Ok(());
+        }
         let query = Query::new().with("ifGenerationMatch", "0").with("sourceGeneration", generation);
         match self
             .rewrite(Rewrite { operation: "delete", bucket: &self.bucket, source: key, key, query, object: None })
@@ -73,6 +78,24 @@ impl Client {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PreconditionFailed) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The newest generation of an object, also of one that was deleted.
+    async fn newest(&self, key: &ObjectKey) -> Result<Option<String>> {
+        let request = ListRequest::new().prefix(KeyPrefix::new(key.to_bytes()));
+        let (mut newest, mut token) = (None, None);
+        loop {
+            let page = self.page(&request, token, true, "delete").await.map_err(|e| self.about(e, "delete", key))?;
+            let of_key = |resource: &&Resource| resource.name.as_bytes() == key.as_bytes();
+            let numbers = page.items.iter().filter(of_key).filter_map(|resource| resource.generation.parse().ok());
+            newest = newest.max(numbers.max());
+            // Those of one name come together, and before all longer names.
+            let others = page.items.last().is_some_and(|last| last.name.as_bytes() != key.as_bytes());
+            match page.next_page_token {
+                Some(next) if !others => token = Some(next),
+                _ => return Ok(newest.map(|number: u64| number.to_string())),
+            }
         }
     }
 }

@@ -57,7 +57,10 @@ impl Client {
         let described = match described {
             Ok(info) if same(&info) => info,
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => self.describe(key, reply.meta.version.as_ref().map(VersionId::as_str), "get").await?,
+            _ => {
+                let again = self.describe(key, reply.meta.version.as_ref().map(VersionId::as_str), "get").await;
+                again.map_err(|error| overwritten(error, options.if_match.is_some()))?
+            }
         };
         reply.attributes = described.attributes;
         reply.meta.storage_class = described.meta.storage_class;
@@ -160,6 +163,15 @@ fn is_unpacked(headers: &HeaderMap) -> bool {
     let packed =
         |name: &str| text(headers, name).is_some_and(|encoding| encoding.to_ascii_lowercase().contains("gzip"));
     packed("x-goog-stored-content-encoding") && !packed("content-encoding")
+}
+
+/// Where the generation whose bytes come is gone, somebody has written the object.
+fn overwritten(error: Error, pinned: bool) -> Error {
+    match (error.kind(), pinned) {
+        (ErrorKind::NotFound, true) => error.with_kind(ErrorKind::PreconditionFailed),
+        (ErrorKind::NotFound, false) => error.with_kind(ErrorKind::SourceChanged).with_retry(Retry::Now),
+        _ => error,
+    }
 }
 
 /// What the service says of an object that it took, having compared its CRC-32C with ours.

@@ -42,6 +42,7 @@ impl Client {
         if let Some(entries) = request.page_size {
             query.push("max-keys", entries.clamp(1, 1000).to_string());
         }
+        let here = place.clone();
         match (place, &request.start_after) {
             (Some(token), _) => query.push("continuation-token", token),
             (None, Some(key)) => query.push("start-after", key),
@@ -54,7 +55,11 @@ impl Client {
             _ => error,
         };
         let reply = self.ask(Method::GET, uri, HeaderMap::new()).await.map_err(missing)?;
-        parse_page(&reply.body.read(LONGEST_PAGE).await?)
+        let (page, next) = parse_page(&reply.body.read(LONGEST_PAGE).await?)?;
+        if next.is_some() && next == here {
+            return Err(Error::new(ErrorKind::Unexpected, "a page of the listing goes on where it began"));
+        }
+        Ok((page, next))
     }
 }
 

@@ -25,8 +25,9 @@ impl Client {
         no_versions(options.version.is_some(), "head", key)?;
         let (size, headers) = match self.send("head", Method::HEAD, key, HeaderMap::new()).await {
             Ok(reply) => match text(&reply.headers, CONTENT_LENGTH).and_then(|size| size.parse().ok()) {
-                Some(size) => (size, reply.headers),
-                None => self.described_by_get(key).await?,
+                // Some servers say 0 because they send no body.
+                Some(size @ 1..) => (size, reply.headers),
+                _ => self.described_by_get(key).await?,
             },
             // Some servers know no HEAD, and a permission may be one for GET alone.
             Err(refused) if matches!(refused.status(), Some(400 | 403 | 405 | 501)) => {

@@ -94,6 +94,7 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
         | "InvalidToken"
+        | "InvalidTokenId"
         | "InvalidSecurity"
         | "NotSignedUp"
         | "AuthorizationHeaderMalformed"
@@ -168,6 +169,7 @@ mod tests {
             (404, "", K::NotFound, Retry::Never, Effect::None),
             (404, "NoSuchUpload", K::UploadNotFound, Retry::Never, Effect::None),
             (403, "SignatureDoesNotMatch", K::Unauthenticated, Retry::Never, Effect::None),
+            (403, "InvalidTokenId", K::Unauthenticated, Retry::Never, Effect::None),
             (400, "ExpiredToken", K::Unauthenticated, Retry::RefreshCredentials, Effect::None),
             (403, "AccessDenied", K::PermissionDenied, Retry::Never, Effect::None),
             (403, "RequestTimeTooSkewed", K::ClockSkew, Retry::Never, Effect::None),

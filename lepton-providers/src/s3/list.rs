@@ -30,6 +30,7 @@ pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
 }
 
 /// Where a page begins.
+#[derive(PartialEq)]
 pub(super) enum Place {
     Start,
     Token(Vec<u8>),
@@ -47,7 +48,11 @@ impl Client {
             }
         }
         let (_, document) = self.send_for_document(Request::new("list", Method::GET, None).query(query)).await?;
-        parse_page(&document).map_err(|error| error.with_operation("list").with_context("bucket", &self.bucket))
+        let page = parse_page(&document).and_then(|(page, next)| match next {
+            Some(next) if next == place => Err(wrong("a page goes on where it began")),
+            next => Ok((page, next)),
+        });
+        page.map_err(|error| error.with_operation("list").with_context("bucket", &self.bucket))
     }
 }
 

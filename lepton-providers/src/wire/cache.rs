@@ -14,10 +14,8 @@ use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use tokio::sync::watch;
 
 /// How long before they expire new ones are asked for.
-#[cfg(any(feature = "azure", feature = "s3", test))]
 pub(crate) const EARLY: Duration = Duration::from_secs(300);
 /// The same for Google, whose metadata server gives the old ones again before that.
-#[cfg(feature = "gcs")]
 pub(crate) const EARLY_AT_GOOGLE: Duration = Duration::from_secs(225);
 /// How long good ones are used after an attempt to renew them, before the next.
 const PAUSE: Duration = Duration::from_secs(30);

@@ -85,13 +85,34 @@ async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) 
     Err(Failed { said: first_line(&stderr.kept), ..failed })
 }
 
+/// Hears what a command prints until it ends, also where something that it left behind
+/// keeps its output open.
 async fn work(env: &SharedEnv, running: &mut Running, stdout: &mut Pipe) -> Result<ExitStatus, Failed> {
+    let status = {
+        let hearing = Box::pin(heard(stdout));
+        let ending = Box::pin(running.ended(env));
+        match select(hearing, ending).await {
+            Either::Left((heard, ending)) => {
+                heard?;
+                ending.await?
+            }
+            Either::Right((status, _)) => status?,
+        }
+    };
+    stdout.hear();
+    if stdout.kept.len() > MOST_OUTPUT {
+        return Err(failed("prints too much"));
+    }
+    Ok(status)
+}
+
+async fn heard(stdout: &mut Pipe) -> Result<(), Failed> {
     while stdout.some().await.map_err(|error| because("cannot be read from", error))? > 0 {
         if stdout.kept.len() > MOST_OUTPUT {
             return Err(failed("prints too much"));
         }
     }
-    running.ended(env).await
+    Ok(())
 }
 
 /// A command that does not outlive whoever waits for it.
@@ -156,9 +177,13 @@ impl Pipe {
     fn take(&mut self) -> io::Result<usize> {
         let mut buffer = Zeroizing::new([0; 4096]);
         let taken = self.end.try_read(&mut *buffer)?;
-        let room = self.most - self.kept.len();
-        self.kept.extend_from_slice(&buffer[..taken.min(room)]);
+        self.keep(&buffer[..taken]);
         Ok(taken)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.most - self.kept.len();
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     /// Takes whatever comes, without an end: something that the command left behind may
@@ -168,9 +193,15 @@ impl Pipe {
         pending::<()>().await;
     }
 
-    /// Takes what is there.
+    /// Takes what is there. The system is asked: the runtime may not know yet.
     fn hear(&mut self) {
-        while self.kept.len() < self.most && matches!(self.take(), Ok(1..)) {}
+        let mut buffer = Zeroizing::new([0; 4096]);
+        while self.kept.len() < self.most {
+            match rustix::io::read(&self.end, &mut *buffer) {
+                Ok(taken @ 1..) => self.keep(&buffer[..taken]),
+                _ => return,
+            }
+        }
     }
 }
 
@@ -199,6 +230,14 @@ mod tests {
         let most = output(&env, &shell("head -c 65536 /dev/zero; head -c 1000000 /dev/zero >&2")).await.unwrap();
         assert_eq!(most.len(), MOST_OUTPUT);
         assert_eq!(failure("yes", PATIENCE).await.message(), "prints too much");
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_behind_is_not_waited_for() {
+        let printed = output(&SystemEnv::shared(), &shell("sleep 1000 & echo $!")).await.unwrap();
+        let left = std::str::from_utf8(&printed).unwrap().trim();
+        assert!(Path::new("/proc").join(left).exists());
+        assert!(Command::new("kill").arg(left).status().unwrap().success());
     }
 
     #[tokio::test]

@@ -1,7 +1,11 @@
 //! A client for services that hand out credentials: small questions, small answers, and
 //! no secret of either in an error.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request};
 use http_body::Body as _;
@@ -14,9 +18,9 @@ use crate::wire::refusal::by_status;
 const LONGEST: usize = 64 << 10;
 
 /// The client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Issuer {
-    http: HttpClient,
+    http: Arc<HttpClient>,
     pub(crate) env: SharedEnv,
 }
 
@@ -58,7 +62,7 @@ pub(crate) fn post(uri: http::Uri, body: impl Into<Bytes>) -> Request<RequestBod
 
 impl Issuer {
     pub(crate) fn new(http: HttpClient, env: SharedEnv) -> Self {
-        Self { http, env }
+        Self { http: Arc::new(http), env }
     }
 
     /// Sends a request. A refusal is an answer too.
@@ -82,5 +86,23 @@ impl Issuer {
         let (head, body) = self.http.send(request).await.map_err(named)?.into_parts();
         let body = body.read(LONGEST).await.map_err(named)?;
         Ok(Answer { status: head.status.as_u16(), body })
+    }
+
+    /// Sends a request to a service that answers soon or not at all, where `message` says
+    /// what to do.
+    ///
+    /// # Errors
+    /// `timeout`; what the network gives.
+    pub(crate) async fn send_within(
+        &self,
+        request: Request<RequestBody>,
+        patience: Duration,
+        message: &'static str,
+    ) -> Result<Answer> {
+        let asking = Box::pin(self.send(request));
+        match select(asking, self.env.sleep(patience)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)),
+        }
     }
 }

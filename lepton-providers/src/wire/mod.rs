@@ -4,6 +4,7 @@
 //! - `cache`: credentials until they expire
 //! - `command`: commands that print credentials
 //! - `encode`: percent-encoding, queries
+//! - `file`: files that hold a secret
 //! - `xml`: documents, byte for byte
 //! - `time`: dates
 //! - `token`: asking for a bearer token
@@ -17,11 +18,10 @@
 
 pub(crate) mod address;
 pub(crate) mod cache;
-#[cfg(any(feature = "azure", feature = "s3"))]
 pub(crate) mod command;
 pub(crate) mod encode;
+pub(crate) mod file;
 pub(crate) mod issuer;
-#[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod payload;
 pub(crate) mod range;
 pub(crate) mod refusal;
@@ -30,6 +30,5 @@ pub(crate) mod time;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;
 pub(crate) mod values;
-#[cfg(any(feature = "azure", feature = "s3"))]
 mod words;
 pub(crate) mod xml;

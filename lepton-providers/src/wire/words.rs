@@ -1,6 +1,7 @@
 //! What another program says, without what could be a secret.
 
 use super::refusal::printable;
+use super::values;
 
 /// The shortest word of letters and digits that could be a key or a token.
 const SHORTEST: usize = 16;
@@ -14,14 +15,27 @@ pub(super) fn first_line(said: &[u8]) -> Option<String> {
 
 /// Leaves out words that look like keys, and values whose name says that they are secret.
 fn without_secrets(line: &str) -> String {
-    let (mut words, mut hidden) = (Vec::new(), false);
+    let (mut words, mut hidden, mut named) = (Vec::new(), false, false);
     for word in line.split_whitespace() {
         if std::mem::take(&mut hidden) {
             words.push("…".to_owned());
+            // `Authorization: Bearer x` has two.
+            hidden = ["bearer", "basic", "token"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+            continue;
+        }
+        if word.contains("://") {
+            words.push(without_keys(&without_user(word)));
+            continue;
+        }
+        // `password = x`
+        hidden = std::mem::take(&mut named) && matches!(word, "=" | ":");
+        if hidden {
+            words.push(word.to_owned());
             continue;
         }
         let (name, value) = word.split_at(word.find([':', '=']).map_or(word.len(), |at| at + 1));
         let says_secret = is_secret(name);
+        named = says_secret && value.is_empty();
         hidden = says_secret && value.is_empty() && (name.ends_with([':', '=']) || name.starts_with('-'));
         words.push(match (says_secret, value) {
             (_, "") | (false, _) => without_keys(word),
@@ -29,6 +43,14 @@ fn without_secrets(line: &str) -> String {
         });
     }
     words.join(" ")
+}
+
+/// An address without user, password and query.
+fn without_user(word: &str) -> String {
+    let at =
+        word.find("://").map_or(0, |at| word[..at].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |b| b + 1));
+    let (before, address) = word.split_at(at);
+    [before, &values::without_secrets(address)].concat()
 }
 
 fn is_secret(name: &str) -> bool {
@@ -75,6 +97,10 @@ mod tests {
             ("login --password hunter2 failed", "login --password … failed"),
             ("+ export AWS_SECRET_ACCESS_KEY=hunter2", "+ export AWS_SECRET_ACCESS_KEY=…"),
             ("password: hunter2", "password: …"),
+            ("password = hunter2 is wrong", "password = … is wrong"),
+            ("Authorization: Bearer hunter2 refused", "Authorization: … … refused"),
+            ("cannot reach https://user:hunter2@host:1/a?sig=hunter2", "cannot reach https://…@host:1/a?…"),
+            ("url='https://user:hunter2@host'", "url='https://…@host'"),
             ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "….…."),
         ] {
             assert_eq!(first_line(said.as_bytes()).as_deref(), Some(shown));

@@ -67,6 +67,16 @@ async fn what_a_failed_copy_leaves_is_taken_away() {
 }
 
 #[tokio::test]
+async fn what_nobody_calls_a_failure_is_left_alone() {
+    for end in [ended("resting"), described(&["ETag: \"d\"", "x-ms-copy-id: 1"])] {
+        let script = Script::start(vec![described(&[]), pending(), end]).await;
+        let error = copy(&script.store(), Precondition::IfAbsent).await.unwrap_err();
+        assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::Unknown), "{error:?}");
+        assert_eq!(script.seen().len(), 3);
+    }
+}
+
+#[tokio::test]
 async fn a_copy_that_another_one_replaced_is_a_conflict() {
     let other = described(&["x-ms-copy-id: 2", "x-ms-copy-status: success"]);
     let script = Script::start(vec![described(&[]), pending(), other]).await;

@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use lepton_core::{ErrorKind, Retry, to_hex};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
@@ -112,6 +114,32 @@ async fn a_login_that_has_expired_is_renewed_and_kept_for_the_next() {
     assert_eq!(std::fs::read_dir(desk.file.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
     assert_eq!(desk.who("work").await.unwrap(), is("SSO-renewed"));
     assert_eq!(desk.tokens.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_renewed_is_kept_when_nobody_waits_for_it_any_more() {
+    let (answer, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    let desk = Desk::new(move || {
+        gate.lock().unwrap().recv().unwrap();
+        renewed()
+    })
+    .await;
+    desk.log_in(0);
+    let asking = Box::pin(desk.who("work"));
+    let asked = Box::pin(async {
+        while desk.tokens.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    let Either::Right((_, asking)) = select(asking, asked).await else { panic!("it was answered") };
+    drop(asking);
+    // What is dropped closes its connections only now.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    answer.send(()).unwrap();
+    while desk.saved()["accessToken"] != json!("s3cr3t-renewed") {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use lepton_core::{
-    Attributes, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, ETag, Effect, ErrorKind, GetOptions,
-    HeadOptions, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, Retry, Storage, StorageExt as _, Upload,
-    UploadId, VersionId,
+    Attributes, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, ETag, Effect, Error, ErrorKind,
+    GetOptions, HeadOptions, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, Retry, Storage,
+    StorageExt as _, Upload, UploadId, VersionId,
 };
 use lepton_providers::gcs::GcsStorage;
 use serde_json::json;
@@ -166,6 +166,21 @@ async fn the_whole_comes_with_its_description_and_a_range_alone() {
     let part = store.get(&key("a"), GetOptions::new().range(1..4)).await.unwrap();
     assert_eq!((part.range, part.attributes.cache_control), (1..4, None));
     assert_eq!(script.seen().len(), 4, "a range costs one request");
+}
+
+#[tokio::test]
+async fn an_object_whose_generation_is_gone_before_it_is_described_has_changed() {
+    let (_, store) = telling(|request, _| match request.line.contains("alt=media") {
+        true => media("2", None),
+        false => answer(404, &[], ""),
+    })
+    .await;
+    let meaning = |error: Error| (error.kind(), error.retry());
+    let error = store.get(&key("a"), GetOptions::new()).await.unwrap_err();
+    assert_eq!(meaning(error), (ErrorKind::SourceChanged, Retry::Now));
+    let pinned = GetOptions::new().if_match(Some(ETag::new("\"2\"")));
+    let error = store.get(&key("a"), pinned).await.unwrap_err();
+    assert_eq!(meaning(error), (ErrorKind::PreconditionFailed, Retry::Never));
 }
 
 #[tokio::test]

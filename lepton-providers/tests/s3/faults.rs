@@ -318,11 +318,17 @@ async fn many_requests_at_once_share_a_store() {
 }
 
 #[tokio::test]
-async fn a_listing_of_versions_that_goes_on_where_it_began_is_an_error() {
+async fn a_listing_that_goes_on_where_it_began_is_an_error() {
     let page = "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>\
                 <NextVersionIdMarker>v</NextVersionIdMarker></ListVersionsResult>";
+    let (script, versions) = store(vec![Act::Answer(answer("200 OK", &[], page))]).await;
+    let error = versions.list_versions(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(script.seen().len(), 2);
+    let page = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+                <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
     let (script, store) = store(vec![Act::Answer(answer("200 OK", &[], page))]).await;
-    let error = store.list_versions(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
+    let error = store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
     assert_eq!(script.seen().len(), 2);
 }

@@ -3,13 +3,13 @@
 //!
 //! "Microsoft identity platform and the OAuth 2.0 client credentials flow".
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedEnv};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -18,11 +18,9 @@ use super::certificate::Certificate;
 use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
+use crate::wire::file::secret;
 use crate::wire::issuer::{Issuer, post};
 use crate::wire::token::ask;
-
-/// The most of a file with a proof that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
 
 /// What proves who asks.
 #[derive(Debug, Clone)]
@@ -80,7 +78,7 @@ impl Application {
                 form.push_str(&encode_query(secret.expose_secret().as_bytes()));
             }
             Proof::Certificate(file) => {
-                let pem = self.read(file.clone()).await?;
+                let pem = self.read(file).await?;
                 let named = |error: Error| error.with_context("file", file.display());
                 let seconds = self.env.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 let id = format!("{:016x}{:016x}", self.env.random(), self.env.random());
@@ -88,7 +86,7 @@ impl Application {
                 let assertion = certificate.assertion(&self.client, &self.address()?.to_string(), &id, seconds);
                 push_assertion(&mut form, &assertion.map_err(named)?);
             }
-            Proof::Workload(file) => push_assertion(&mut form, &self.read(file.clone()).await?),
+            Proof::Workload(file) => push_assertion(&mut form, &self.read(file).await?),
         }
         Ok(form)
     }
@@ -97,18 +95,8 @@ impl Application {
         self.authority.join(&format!("/{}/oauth2/v2.0/token", self.tenant), "")
     }
 
-    async fn read(&self, file: PathBuf) -> Result<Zeroizing<String>> {
-        use std::io::Read as _;
-        let shown = file.display().to_string();
-        let read = self.env.run_blocking(move || {
-            let mut text = Zeroizing::new(String::new());
-            std::fs::File::open(file)?.take(LONGEST).read_to_string(&mut text).map(|_| text)
-        });
-        read.join().await?.map_err(|source| {
-            Error::io("the file that proves the identity cannot be read", source)
-                .with_kind(ErrorKind::Unauthenticated)
-                .with_context("file", shown)
-        })
+    async fn read(&self, file: &Path) -> Result<Zeroizing<String>> {
+        secret(&self.env, file, "file that proves the identity").await
     }
 }
 

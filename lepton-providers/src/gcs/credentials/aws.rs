@@ -5,16 +5,18 @@
 //! "Signature Version 4" in Amazon's.
 
 use std::fmt::Write as _;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::HeaderName;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Request};
 use lepton_core::{Error, ErrorKind, Result, Sha256, to_hex};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::subject::Source;
+use crate::transport::RequestBody;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::issuer::{Issuer, get, post};
@@ -23,6 +25,8 @@ use crate::wire::values::{Issuers, Vars};
 
 const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const SESSION: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+/// How long the machine's service may take; it answers at once or not at all.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the machine says who and where it is, unless the environment does.
 #[derive(Debug)]
@@ -107,11 +111,7 @@ impl Aws {
         let mut request = post(address(url)?.join("", "")?, "");
         *request.method_mut() = Method::PUT;
         request.headers_mut().insert(TTL, HeaderValue::from_static("300"));
-        let answer = self.issuer.send(request).await?;
-        if !answer.is_success() {
-            return Err(answer.refusal("the machine's metadata service refused"));
-        }
-        let mut session = HeaderValue::from_bytes(&answer.body).map_err(|_| nothing("session"))?;
+        let mut session = HeaderValue::from_maybe_shared(self.asked(request).await?).map_err(|_| nothing("session"))?;
         session.set_sensitive(true);
         Ok(session)
     }
@@ -121,11 +121,17 @@ impl Aws {
         if let Some(session) = session {
             request.headers_mut().insert(SESSION, session.clone());
         }
-        let answer = self.issuer.send(request).await?;
+        String::from_utf8(self.asked(request).await?.to_vec()).map_err(|_| nothing("text"))
+    }
+
+    async fn asked(&self, request: Request<RequestBody>) -> Result<Bytes> {
+        let message = "the machine's metadata service did not answer in time; for a container on the machine its \
+                       hop limit must be 2";
+        let answer = self.issuer.send_within(request, PATIENCE, message).await?;
         if !answer.is_success() {
             return Err(answer.refusal("the machine's metadata service refused"));
         }
-        String::from_utf8(answer.body.to_vec()).map_err(|_| nothing("text"))
+        Ok(answer.body)
     }
 }
 

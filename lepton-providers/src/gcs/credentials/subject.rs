@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::aws::Aws;
 use crate::wire::address::Address;
 use crate::wire::command;
+use crate::wire::file::secret;
 use crate::wire::issuer::{Issuer, get};
 use crate::wire::refusal::printable;
 use crate::wire::values::{Issuers, Vars};
@@ -98,14 +99,8 @@ impl Subject {
     pub(super) async fn token(&self, env: &SharedEnv) -> Result<SecretString> {
         match self {
             Self::File { file, field } => {
-                let (file, shown) = (file.clone(), file.display().to_string());
-                let read = env.run_blocking(move || std::fs::read(file)).join().await?;
-                let content = read.map_err(|source| {
-                    Error::io("the token of the workload cannot be read", source)
-                        .with_kind(ErrorKind::Unauthenticated)
-                        .with_context("file", shown)
-                })?;
-                token_in(&content, field.as_deref())
+                let content = secret(env, file, "token of the workload").await?;
+                token_in(content.as_bytes(), field.as_deref())
             }
             Self::Url(url) => {
                 let mut request = get(url.address.join("", &url.query)?);

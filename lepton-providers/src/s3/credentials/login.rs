@@ -34,6 +34,7 @@ impl Login {
 }
 
 /// What a token is renewed with.
+#[derive(Clone)]
 pub(super) struct Renewal {
     pub(super) refresh_token: SecretString,
     pub(super) client_id: String,

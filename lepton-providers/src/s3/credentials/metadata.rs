@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Request};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{Credentials, CredentialsProvider};
 use crate::transport::RequestBody;
 use crate::wire::address::Address;
+use crate::wire::file::secret;
 use crate::wire::issuer::{Answer, Issuer, get, post};
 use crate::wire::time::parse_iso8601;
 use crate::wire::values::Vars;
@@ -66,15 +66,9 @@ impl Instance {
     }
 
     async fn asked(&self, request: Request<RequestBody>) -> Result<Answer> {
-        let asking = Box::pin(self.issuer.send(request));
-        match select(asking, self.issuer.env.sleep(self.patience)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => {
-                let message = "the machine's metadata service did not answer in time; for a container on the machine \
-                               its hop limit must be 2, else raise AWS_METADATA_SERVICE_TIMEOUT";
-                Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now))
-            }
-        }
+        let message = "the machine's metadata service did not answer in time; for a container on the machine its \
+                       hop limit must be 2, else raise AWS_METADATA_SERVICE_TIMEOUT";
+        self.issuer.send_within(request, self.patience, message).await
     }
 
     async fn read(&self, path: &str, token: &HeaderValue) -> Result<Answer> {
@@ -161,21 +155,16 @@ impl Container {
     }
 
     async fn permission(&self) -> Result<Option<HeaderValue>> {
-        let text = match &self.permission {
+        let value = match &self.permission {
             None => return Ok(None),
-            Some(Permission::Token(token)) => token.clone(),
+            Some(Permission::Token(token)) => HeaderValue::from_str(token.expose_secret().trim()),
             Some(Permission::File(file)) => {
-                let (file, shown) = (file.clone(), file.display().to_string());
-                let read = self.issuer.env.run_blocking(move || std::fs::read_to_string(file).map(SecretString::from));
-                read.join().await?.map_err(|source| {
-                    Error::io("the container's token cannot be read", source)
-                        .with_kind(ErrorKind::Unauthenticated)
-                        .with_context("file", shown)
-                })?
+                HeaderValue::from_str(secret(&self.issuer.env, file, "token of the container").await?.trim())
             }
         };
-        let mut value =
-            HeaderValue::from_str(text.expose_secret().trim()).map_err(|_| no_credentials("the container"))?;
+        let mut value = value.map_err(|_| {
+            Error::new(ErrorKind::Unauthenticated, "the token of the container holds control characters")
+        })?;
         value.set_sensitive(true);
         Ok(Some(value))
     }

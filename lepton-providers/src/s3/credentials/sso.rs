@@ -25,7 +25,7 @@ use crate::wire::refusal::{DEFAULT_WAIT, printable};
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-sso_bearer_token");
 
 /// A role in an account, by way of a login.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sso {
     pub(crate) issuer: Issuer,
     pub(crate) address: Address,
@@ -56,7 +56,12 @@ impl Sso {
             return Ok(login.token);
         }
         let renewed = match (&self.renewing, &login.renewal) {
-            (Some(address), Some(renewal)) if now < renewal.expires => self.renew(address, renewal).await,
+            (Some(address), Some(renewal)) if now < renewal.expires => {
+                // To renew it ends the old one: whoever gives up here, the new one is kept.
+                let (sso, address, renewal) = (self.clone(), address.clone(), renewal.clone());
+                let renewing = async move { sso.renew(&address, &renewal).await };
+                self.issuer.env.clone().spawn_task(renewing).join().await?
+            }
             _ => Err(self.no_login()),
         };
         match renewed {

@@ -9,21 +9,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, Retry, Sha256};
-use secrecy::{ExposeSecret as _, SecretString};
+use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
+use secrecy::SecretString;
 
 use super::{Credentials, CredentialsProvider};
 use crate::s3::sign::{RequestSigner, SigningContext};
 use crate::s3::time::AmzDate;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
+use crate::wire::file::secret;
 use crate::wire::issuer::{Answer, Issuer, post};
 use crate::wire::refusal::{DEFAULT_WAIT, printable};
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
-
-/// The most of a workload's token that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
 
 /// A role, and how it is taken on.
 #[derive(Debug, Clone)]
@@ -104,29 +102,13 @@ pub(crate) struct WebIdentity {
 #[async_trait]
 impl CredentialsProvider for WebIdentity {
     async fn credentials(&self) -> Result<Credentials> {
-        let token = self.token().await?;
+        let token = secret(&self.issuer.env, &self.file, "token of the workload").await?;
         let mut form = self.role.form("AssumeRoleWithWebIdentity", self.issuer.env.random());
         form.push_str("&WebIdentityToken=");
-        form.push_str(&encode_query(token.expose_secret().trim().as_bytes()));
+        form.push_str(&encode_query(token.trim().as_bytes()));
         let mut request = post(self.address.join("/", "")?, form);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         credentials_of(&self.issuer.send(request).await?, &self.role.arn)
-    }
-}
-
-impl WebIdentity {
-    async fn token(&self) -> Result<SecretString> {
-        use std::io::Read as _;
-        let (file, shown) = (self.file.clone(), self.file.display().to_string());
-        let read = self.issuer.env.run_blocking(move || {
-            let mut token = String::new();
-            std::fs::File::open(file)?.take(LONGEST).read_to_string(&mut token).map(|_| SecretString::from(token))
-        });
-        read.join().await?.map_err(|source| {
-            Error::io("the token of the workload cannot be read", source)
-                .with_kind(ErrorKind::Unauthenticated)
-                .with_context("file", shown)
-        })
     }
 }
 
