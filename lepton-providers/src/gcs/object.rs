@@ -16,6 +16,10 @@ use crate::wire::encode::Query;
 use crate::wire::range::served;
 use crate::wire::time::parse_iso8601;
 
+/// How often an object that somebody writes again and again is read, until its bytes and
+/// its description are of one generation.
+const ATTEMPTS: u32 = 10;
+
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
         self.describe(key, options.version.as_ref().map(VersionId::as_str), "head").await
@@ -44,13 +48,23 @@ impl Client {
         if options.range.is_some() {
             return self.media(key, &options).await;
         }
+        let mut attempt = 1;
+        loop {
+            match self.whole(key, &options).await {
+                Err(error) if error.kind() == ErrorKind::SourceChanged && attempt < ATTEMPTS => attempt += 1,
+                reply => return reply,
+            }
+        }
+    }
+
+    async fn whole(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetReply> {
         let version = options.version.as_ref().map(VersionId::as_str);
         let pinned = match (version, &options.if_match) {
             (Some(version), _) => Some(version),
             (None, Some(etag)) => Some(generation(etag).map_err(|error| self.about(error, "get", key))?),
             (None, None) => None,
         };
-        let (reply, described) = join(self.media(key, &options), self.describe(key, pinned, "get")).await;
+        let (reply, described) = join(self.media(key, options), self.describe(key, pinned, "get")).await;
         let mut reply = reply?;
         // Somebody may write the object between the two.
         let same = |info: &ObjectInfo| info.meta.version == reply.meta.version;

@@ -170,14 +170,22 @@ async fn the_whole_comes_with_its_description_and_a_range_alone() {
 
 #[tokio::test]
 async fn an_object_whose_generation_is_gone_before_it_is_described_has_changed() {
-    let (_, store) = telling(|request, _| match request.line.contains("alt=media") {
-        true => media("2", None),
-        false => answer(404, &[], ""),
-    })
-    .await;
+    let described_after = async |requests| {
+        telling(move |request, before| match request.line.contains("alt=media") {
+            true => media("2", None),
+            false if before >= requests => answer_json(200, &resource("a", "2")),
+            false => answer(404, &[], ""),
+        })
+        .await
+    };
     let meaning = |error: Error| (error.kind(), error.retry());
+    let (script, store) = described_after(6).await;
+    assert_eq!(store.get(&key("a"), GetOptions::new()).await.unwrap().meta.size, 5);
+    assert_eq!(script.seen().len(), 8, "it is read three times");
+    let (script, store) = described_after(usize::MAX).await;
     let error = store.get(&key("a"), GetOptions::new()).await.unwrap_err();
     assert_eq!(meaning(error), (ErrorKind::SourceChanged, Retry::Now));
+    assert_eq!(script.seen().len(), 30);
     let pinned = GetOptions::new().if_match(Some(ETag::new("\"2\"")));
     let error = store.get(&key("a"), pinned).await.unwrap_err();
     assert_eq!(meaning(error), (ErrorKind::PreconditionFailed, Retry::Never));
