@@ -239,7 +239,7 @@ async fn what_theirs_cannot_do() {
     .await;
     let error = put.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("expires"), "{error}");
+    assert!(error.to_string().contains("Expires"), "{error}");
     for odd in ["a//b", "/a", "a/", "../a"] {
         let error = store.write(&key(odd), "x".into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidKey, "{odd}");

@@ -40,9 +40,19 @@ pub(super) fn outward_meta(meta: &ObjectMeta, location: Path) -> object_store::O
 pub(super) fn inward_meta(meta: object_store::ObjectMeta) -> Result<ObjectMeta> {
     let mut object = ObjectMeta::new(key(&meta.location)?, meta.size);
     object.last_modified = Some(meta.last_modified.into());
-    object.etag = meta.e_tag.map(ETag::new);
+    object.etag = meta.e_tag.map(tag);
     object.version = meta.version.map(VersionId::new);
     Ok(object)
+}
+
+/// An ETag in the form of a header, with quotes. Some stores leave them out, and some do so in
+/// listings alone.
+pub(super) fn tag(theirs: String) -> ETag {
+    ETag::new(if is_quoted(&theirs) { theirs } else { format!("\"{theirs}\"") })
+}
+
+pub(super) fn is_quoted(tag: &str) -> bool {
+    tag.starts_with(['"']) || tag.starts_with("W/")
 }
 
 /// The attributes of an object, and its storage class.
@@ -123,7 +133,7 @@ pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -
         TheirError::PermissionDenied { .. } => K::PermissionDenied,
         TheirError::Unauthenticated { .. } => K::Unauthenticated,
         TheirError::UnknownConfigurationKey { .. } => K::InvalidInput,
-        other => of_cause(other).unwrap_or(K::Unavailable),
+        other => of_cause(other).or_else(|| of_status(&other.to_string())).unwrap_or(K::Unavailable),
     };
     let again = matches!(kind, K::Unavailable | K::Timeout | K::Network | K::Throttled | K::Io);
     let effect = if writes && again { Effect::Unknown } else { Effect::None };
@@ -147,6 +157,22 @@ fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
         cause = error.source();
     }
     None
+}
+
+/// The kind of a refusal of which that crate tells the status in words alone.
+fn of_status(words: &str) -> Option<ErrorKind> {
+    use ErrorKind as K;
+    let (_, status) = words.split_once("status code: ")?;
+    Some(match status.get(..3)?.parse().ok()? {
+        401 => K::Unauthenticated,
+        403 => K::PermissionDenied,
+        404 => K::NotFound,
+        408 => K::Timeout,
+        412 => K::PreconditionFailed,
+        429 | 503 => K::Throttled,
+        400..=499 => K::Unexpected,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -186,6 +212,17 @@ mod tests {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = inward(TheirError::Generic { store: "theirs", source: full.into() }, "put", true);
         assert_eq!(error.kind(), K::OutOfSpace);
+        for (status, kind, effect) in [
+            ("400 Bad Request", K::Unexpected, Effect::None),
+            ("403 Forbidden", K::PermissionDenied, Effect::None),
+            ("503 Service Unavailable", K::Throttled, Effect::Unknown),
+            ("500 Internal Server Error", K::Unavailable, Effect::Unknown),
+            ("5", K::Unavailable, Effect::Unknown),
+        ] {
+            let source = format!("Server returned non-2xx status code: {status}: <Error/>").into();
+            let error = inward(TheirError::Generic { store: "theirs", source }, "put", true);
+            assert_eq!((error.kind(), error.effect()), (kind, effect), "{status}");
+        }
         let error = inward(TheirError::Generic { store: "theirs", source: "503".into() }, "put", true);
         assert_eq!((error.kind(), error.retry(), error.effect()), (K::Unavailable, Retry::Now, Effect::Unknown));
     }

@@ -1,7 +1,7 @@
 //! A Lepton store of an `ObjectStore`.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,10 +16,10 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
     GetOptions as TheirGetOptions, GetRange, MultipartUpload, ObjectStore, PutMode, PutMultipartOptions,
-    PutOptions as TheirPutOptions, PutPayload, UpdateVersion,
+    PutOptions as TheirPutOptions, PutPayload, PutResult, UpdateVersion,
 };
 
-use super::convert::{inward, inward_attributes, inward_meta, key, outward_attributes, path};
+use super::convert::{inward, inward_attributes, inward_meta, is_quoted, key, outward_attributes, path, tag};
 
 /// What is held in memory of a body at once; more goes in parts of so many bytes.
 const HELD: u64 = 16 << 20;
@@ -44,7 +44,7 @@ const HELD: u64 = 16 << 20;
 /// # Ok(()) }
 /// ```
 pub fn from_object_store(store: Arc<dyn ObjectStore>, url: impl Into<String>) -> FromObjectStore {
-    FromObjectStore { store, parts: None, capabilities: capabilities(), url: url.into() }
+    FromObjectStore { store, parts: None, capabilities: capabilities(), url: url.into(), quotes: Arc::default() }
 }
 
 /// An [`ObjectStore`] as a Lepton store; see [`from_object_store`].
@@ -59,11 +59,16 @@ pub struct FromObjectStore {
     pub(super) parts: Option<Arc<dyn MultipartStore>>,
     pub(super) capabilities: Capabilities,
     url: String,
+    /// Whether an ETag has quotes where it is told of one object, as it must have in a
+    /// condition.
+    quotes: Arc<OnceLock<bool>>,
 }
 
 impl FromObjectStore {
     /// With uploads in parts that are gone on with after a failure. All of that crate's
     /// clouds have them, and its store in memory; usually it is the same object once more.
+    /// Its `MicrosoftAzure` keeps no attributes of what goes in parts, and refuses them by
+    /// name: objects that have some go there without this.
     #[must_use]
     pub fn multipart(mut self, parts: Arc<dyn MultipartStore>) -> Self {
         self.parts = Some(parts);
@@ -154,7 +159,7 @@ impl Storage for FromObjectStore {
         let theirs = TheirGetOptions::new().with_head(true);
         let found = self.store.get_opts(&self.path(key, "head")?, theirs).await;
         let found = found.map_err(|error| named(inward(error, "head", false)))?;
-        info(found.meta, &found.attributes).map_err(named)
+        self.info(found.meta, &found.attributes).map_err(named)
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
@@ -168,7 +173,9 @@ impl Storage for FromObjectStore {
         }
         let mut theirs = TheirGetOptions::new();
         theirs.range = options.range.clone().map(GetRange::Bounded);
-        theirs.if_match = options.if_match.map(|tag| tag.as_str().to_owned());
+        if let Some(tag) = options.if_match {
+            theirs.if_match = Some(self.their_tag(key, &tag).await);
+        }
         let reply = match self.store.get_opts(&location, theirs).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -176,7 +183,7 @@ impl Storage for FromObjectStore {
                 return Err(self.beyond(key, options.range.as_ref(), &error).await.map_or(error, named));
             }
         };
-        let info = info(reply.meta.clone(), &reply.attributes).map_err(named)?;
+        let info = self.info(reply.meta.clone(), &reply.attributes).map_err(named)?;
         let (range, name) = (reply.range.clone(), key.clone());
         let bytes = reply.into_stream().map_err(move |error| inward(error, "get", false).with_context("key", &name));
         Ok(GetReply::new(info, range.clone(), exactly(bytes.boxed(), range.end - range.start)))
@@ -224,24 +231,61 @@ impl FromObjectStore {
             let message = format!("{} bytes are more than the {most} of one put; send them in parts", body.len());
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let attributes = attached(options.attributes, options.storage_class)?;
+        self.capabilities.check_attributes(&options.attributes)?;
+        let attributes = outward_attributes(options.attributes, options.storage_class);
         if body.len() > HELD {
             self.check(key, &options.precondition).await?;
             let theirs = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
             let upload = self.store.put_multipart_opts(&location, theirs).await;
-            return in_parts(upload.map_err(|error| inward(error, "put", true))?, body).await;
+            let put = in_parts(upload.map_err(|error| inward(error, "put", true))?, body).await;
+            return put.map(|put| self.receipt(put));
         }
         let mode = match options.precondition {
             Precondition::None => PutMode::Overwrite,
             Precondition::IfAbsent => PutMode::Create,
             Precondition::IfMatch(tag) => {
-                PutMode::Update(UpdateVersion { e_tag: Some(tag.as_str().to_owned()), version: None })
+                PutMode::Update(UpdateVersion { e_tag: Some(self.their_tag(key, &tag).await), version: None })
             }
             other => return Err(Error::unsupported(format!("the condition {other:?} is not known here"))),
         };
         let theirs = TheirPutOptions { mode, attributes, ..TheirPutOptions::default() };
         let put = self.store.put_opts(&location, held(body).await?, theirs).await;
-        put.map(receipt).map_err(|error| inward(error, "put", true))
+        put.map(|put| self.receipt(put)).map_err(|error| inward(error, "put", true))
+    }
+
+    /// An ETag as the store below wants it in a condition. Where that is not known yet, the
+    /// object is looked at.
+    async fn their_tag(&self, key: &ObjectKey, tag: &ETag) -> String {
+        if self.quotes.get().is_none() {
+            // What is wrong with it shows when it is asked for.
+            let _ = self.head(key, HeadOptions::new()).await;
+        }
+        let text = tag.as_str();
+        let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        match (self.quotes.get(), bare) {
+            (Some(false), Some(bare)) => bare.to_owned(),
+            _ => text.to_owned(),
+        }
+    }
+
+    fn learn(&self, theirs: Option<&String>) {
+        if let Some(tag) = theirs {
+            // It is the same for all.
+            let _ = self.quotes.set(is_quoted(tag));
+        }
+    }
+
+    pub(super) fn receipt(&self, put: PutResult) -> PutReceipt {
+        self.learn(put.e_tag.as_ref());
+        PutReceipt::new(ServerCheck::None).etag(put.e_tag.map(tag)).version(put.version.map(VersionId::new))
+    }
+
+    fn info(&self, meta: object_store::ObjectMeta, attributes: &object_store::Attributes) -> Result<ObjectInfo> {
+        self.learn(meta.e_tag.as_ref());
+        let mut meta = inward_meta(meta)?;
+        let (attributes, class) = inward_attributes(attributes)?;
+        meta.storage_class = class;
+        Ok(ObjectInfo::new(meta, attributes))
     }
 
     /// Looks whether a condition holds that no upload in parts can be bound to.
@@ -275,17 +319,6 @@ impl FromObjectStore {
     }
 }
 
-/// What is attached to a new object.
-pub(super) fn attached(attributes: lepton_core::Attributes, class: Option<String>) -> Result<object_store::Attributes> {
-    // Tags could be set, and never be read again.
-    for (name, there) in [("expires", attributes.expires.is_some()), ("tags", !attributes.tags.is_empty())] {
-        if there {
-            return Err(Error::unsupported(format!("`{name}` cannot be kept by way of an object_store")));
-        }
-    }
-    Ok(outward_attributes(attributes, class))
-}
-
 /// Refuses to look at old versions, which are not listed either.
 fn newest(version: Option<&VersionId>) -> Result<()> {
     version.map_or(Ok(()), |_| Err(Error::unsupported("old versions of objects")))
@@ -308,7 +341,7 @@ fn check_len(body: &Body, given: u64) -> Result<()> {
 }
 
 /// Sends a body part by part, in an upload that nobody else knows of.
-async fn in_parts(mut upload: Box<dyn MultipartUpload>, body: &Body) -> Result<PutReceipt> {
+async fn in_parts(mut upload: Box<dyn MultipartUpload>, body: &Body) -> Result<PutResult> {
     let sent = send(&mut *upload, body).await;
     if sent.is_err() {
         // What went wrong first is what there is to say.
@@ -317,7 +350,7 @@ async fn in_parts(mut upload: Box<dyn MultipartUpload>, body: &Body) -> Result<P
     sent
 }
 
-async fn send(upload: &mut dyn MultipartUpload, body: &Body) -> Result<PutReceipt> {
+async fn send(upload: &mut dyn MultipartUpload, body: &Body) -> Result<PutResult> {
     let named = |error| inward(error, "put", true);
     let (mut leaves, mut part, mut len, mut given) = (body.open(), Vec::new(), 0, 0);
     while let Some(leaf) = leaves.try_next().await? {
@@ -333,18 +366,7 @@ async fn send(upload: &mut dyn MultipartUpload, body: &Body) -> Result<PutReceip
     if len > 0 {
         upload.put_part(part.into_iter().collect()).await.map_err(named)?;
     }
-    upload.complete().await.map(receipt).map_err(named)
-}
-
-pub(super) fn receipt(put: object_store::PutResult) -> PutReceipt {
-    PutReceipt::new(ServerCheck::None).etag(put.e_tag.map(ETag::new)).version(put.version.map(VersionId::new))
-}
-
-fn info(meta: object_store::ObjectMeta, attributes: &object_store::Attributes) -> Result<ObjectInfo> {
-    let mut meta = inward_meta(meta)?;
-    let (attributes, class) = inward_attributes(attributes)?;
-    meta.storage_class = class;
-    Ok(ObjectInfo::new(meta, attributes))
+    upload.complete().await.map_err(named)
 }
 
 /// The same bytes; an error if they end early or do not end.

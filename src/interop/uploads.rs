@@ -11,14 +11,15 @@ use object_store::PutMultipartOptions;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 
-use super::convert::inward;
-use super::from::{FromObjectStore, attached, held, receipt};
+use super::convert::{inward, outward_attributes};
+use super::from::{FromObjectStore, held};
 
 #[async_trait]
 impl Multipart for FromObjectStore {
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         let created = async {
-            let attributes = attached(options.attributes, options.storage_class)?;
+            self.capabilities.check_attributes(&options.attributes)?;
+            let attributes = outward_attributes(options.attributes, options.storage_class);
             let theirs = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
             let id = self.requests()?.create_multipart_opts(&self.path(key, "create_upload")?, theirs).await;
             id.map_err(|error| inward(error, "create_upload", true))
@@ -58,7 +59,7 @@ impl Multipart for FromObjectStore {
             }
             let path = self.path(&upload.key, "complete")?;
             let completed = self.requests()?.complete_multipart(&path, &id(upload), in_order(parts)?).await;
-            completed.map(receipt).map_err(|error| of_upload(error, "complete"))
+            completed.map(|put| self.receipt(put)).map_err(|error| of_upload(error, "complete"))
         };
         completed.await.map_err(|error| error.with_operation("complete").with_context("key", &upload.key))
     }

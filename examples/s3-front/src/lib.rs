@@ -91,7 +91,7 @@ impl S3Front {
         let authority = endpoint.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').parse().ok());
         let wrong = || Error::invalid_input(format!("{endpoint:?} is not http://host:port"));
         let server = Upstream::new(authority.ok_or_else(wrong)?);
-        Ok(S3Front { backing: Backing::Server(server), hooks: Some(hooks) })
+        Ok(S3Front { backing: Backing::Server(Box::new(server)), hooks: Some(hooks) })
     }
 
     /// Serves over plain HTTP/1.1 on this address; port 0 takes a free one.

@@ -20,7 +20,7 @@ use crate::wire::{Reply, Request};
 #[derive(Clone)]
 pub(crate) enum Backing {
     Storage(s3s::service::S3Service),
-    Server(Upstream),
+    Server(Box<Upstream>),
 }
 
 /// What all connections of a server share.

@@ -1,0 +1,106 @@
+//! The clients of the object_store crate, beside real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lepton::core::conformance;
+use lepton::providers::azure::{AzureConfig, AzureStorage};
+use lepton::providers::s3::{Preset, S3Config, S3Storage};
+use lepton::{Depth, Location, ObjectKey, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton_object_store::{azure, bridged, no_retry, set_cryptography};
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+
+const ACCESS_KEY: &str = "lepton-test-key";
+const SECRET_KEY: &str = "lepton-test-secret";
+/// The emulator's well-known account.
+const ACCOUNT: &str = "devstoreaccount1";
+const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A server's address. Says where it is not given; where it is required that is a failure.
+fn given(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok();
+    if value.is_none() {
+        assert!(std::env::var("LEPTON_TEST_REQUIRED").as_deref() != Ok("1"), "{variable} is not set");
+        println!("skipped: {variable} is not set");
+    }
+    value
+}
+
+fn fresh_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    format!("lepton-{}-{nanos}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A fresh bucket of MinIO: by their client, and by ours.
+async fn minio() -> Option<(SharedStorage, SharedStorage)> {
+    let (endpoint, bucket) = (given("LEPTON_TEST_MINIO")?, fresh_name());
+    let config = S3Config::new(&bucket).endpoint(&endpoint).region("us-east-1").preset(Preset::Minio);
+    let config = config.access_key_id(ACCESS_KEY).secret_access_key(SECRET_KEY).proxy("none");
+    let ours = S3Storage::new(config).unwrap();
+    ours.create_bucket().await.unwrap();
+    let theirs = AmazonS3Builder::new().with_endpoint(&endpoint).with_bucket_name(&bucket).with_region("us-east-1");
+    let theirs = theirs.with_access_key_id(ACCESS_KEY).with_secret_access_key(SECRET_KEY).with_allow_http(true);
+    let theirs = theirs.with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(no_retry()).build().unwrap();
+    Some((Arc::new(bridged(theirs, &format!("s3://{bucket}"))), Arc::new(ours)))
+}
+
+/// A fresh container of Azurite: by their client, and by ours.
+async fn azurite() -> Option<(SharedStorage, SharedStorage)> {
+    let endpoint = format!("{}/{ACCOUNT}", given("LEPTON_TEST_AZURITE")?);
+    let container = fresh_name();
+    let config = AzureConfig::new(&container).account(ACCOUNT).account_key(ACCOUNT_KEY).endpoint(&endpoint);
+    let ours = AzureStorage::new(config.proxy("none")).unwrap();
+    ours.create_container().await.unwrap();
+    let theirs = MicrosoftAzureBuilder::new().with_account(ACCOUNT).with_access_key(ACCOUNT_KEY);
+    let theirs = theirs.with_endpoint(endpoint).with_container_name(&container).with_allow_http(true);
+    let theirs = theirs.with_retry(no_retry()).build().unwrap();
+    Some((Arc::new(azure(theirs, &format!("az://{container}")).unwrap()), Arc::new(ours)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn their_clients_pass_the_suite() {
+    set_cryptography();
+    for store in [minio().await, azurite().await].into_iter().flatten() {
+        let report = conformance::run(&store.0, conformance::Options::new()).await;
+        println!("{report}");
+        let failed: Vec<_> = report.failures().collect();
+        assert!(failed.is_empty() && report.passed() > 30, "{failed:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_they_move_is_proven_by_ours() {
+    set_cryptography();
+    let (Some((from, filled)), Some((to, proving))) = (minio().await, azurite().await) else { return };
+    let mut size = 0;
+    for number in 0..40_usize {
+        let key = ObjectKey::try_from(format!("photos/{number}.jpg").as_str()).unwrap();
+        let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + number).to_le_bytes()[0]).collect();
+        filled.write(&key, bytes.into()).await.unwrap();
+        size = if number == 38 { 20 << 20 } else { number * 1000 };
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = Transfer::builder().from(Location::from(from)).to(to).journal(folder.path());
+    let report = transfer.build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects), (Status::Complete, 40), "{:?}", report.failures);
+    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(proving), Depth::Full).await.unwrap();
+    assert!(found.is_proven(), "{found:?}");
+}
+
+#[test]
+fn what_is_none_of_its_stores_is_refused_by_name() {
+    for (url, says) in [
+        ("photos", "this is no URL"),
+        ("ftp://host/photos", "cannot open it"),
+        ("file:///tmp", "none of the clouds"),
+        ("az://photos?sig=s3cr3t", "Account"),
+    ] {
+        let report = lepton_object_store::open(url).unwrap_err().report();
+        assert!(report.contains(says) && !report.contains("s3cr3t"), "{url}: {report}");
+    }
+}
