@@ -1,5 +1,5 @@
-//! Between every ordered pair of stores: an unchanged pair is left alone, what differs
-//! is copied, what the source has not goes.
+//! Between stores of every kind (with `LEPTON_TEST_PAIRS=all` every ordered pair): an
+//! unchanged pair is left alone, what differs is copied, what the source has not goes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 

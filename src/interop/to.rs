@@ -27,7 +27,8 @@ use super::upload::PartUpload;
 /// A Lepton store as an [`ObjectStore`].
 ///
 /// Nothing is retried here: put a [`layer`](lepton_providers::layers) in between, or let the
-/// caller retry.
+/// caller retry. A copy in parts that is dropped before its end leaves its upload open: the
+/// store's [`Multipart::list_uploads`](lepton_core::Multipart::list_uploads) has it.
 pub fn to_object_store(storage: SharedStorage) -> ToObjectStore {
     ToObjectStore { storage }
 }

@@ -33,8 +33,8 @@ cargo xtask COMMAND
                   random work between random stores, killed and harmed; 1,000
                   kills. The seed of a round plays it again
   bench transfer [--rounds N] [--set NAME]…
-                  side by side with rclone, s5cmd and the AWS CRT; writes the
-                  tables in docs/benchmarks.md
+                  side by side with rclone, s5cmd, the AWS CRT and azcopy;
+                  writes the tables in docs/benchmarks.md
   bench sync [--rounds N] [--objects N[@MS]]…
                   two buckets that are the same, side by side with rclone and
                   s5cmd; writes its table there too

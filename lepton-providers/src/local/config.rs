@@ -149,8 +149,9 @@ impl LocalBuilder {
         self
     }
 
-    /// Opens the root. Writes nothing, but for a root that is to be made; and in one without
-    /// any names a file is made and removed, to see whether case tells names apart.
+    /// Opens the root. Writes nothing, but for a root that is to be made; and in one in which
+    /// no name has an ASCII letter a file is made and removed, to see whether case tells names
+    /// apart.
     ///
     /// # Errors
     /// `bucket_not_found` if the root is not there, `invalid_input` if it is not

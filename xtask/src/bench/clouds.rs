@@ -1,10 +1,13 @@
-//! Azure and Google: how the programs are told of their emulators.
+//! Azure and Google: how the programs are told of their emulators, and of a server that is
+//! not the limit.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::floor::executable;
+use super::synthetic::Synthetic;
 use super::tools::{BUCKET, Place, Tools};
 use crate::process::{output, program};
 use crate::tools::{debian, node_package};
@@ -29,11 +32,23 @@ pub(super) enum Protocol {
 impl Protocol {
     pub(super) fn of(server: &str) -> Self {
         match server {
-            "azurite" => Self::Azure,
-            "fake-gcs" => Self::Google,
+            "azurite" | "synthetic-azure" => Self::Azure,
+            "fake-gcs" | "synthetic-google" => Self::Google,
             _ => Self::S3,
         }
     }
+}
+
+/// A server that speaks the same protocol as this emulator, and its bucket.
+pub(super) fn synthetic(tools: &Tools, emulator: &str) -> Result<(Synthetic, Place)> {
+    let (cloud, name) = match Protocol::of(emulator) {
+        Protocol::Google => ("google", "synthetic-google"),
+        _ => ("azure", "synthetic-azure"),
+    };
+    let server = Synthetic::start(&executable("clouds")?, &[cloud])?;
+    let place = Place::bucket(name, server.endpoint.clone());
+    tools.make(&place)?;
+    Ok((server, place))
 }
 
 /// Where azcopy is, installed where it is not there yet.
@@ -48,12 +63,18 @@ pub(super) fn azcopy() -> Result<PathBuf> {
 }
 
 /// The address at which Lepton opens it, and what it finds in its environment.
-pub(super) fn lepton_url(protocol: Protocol, endpoint: &str, command: &mut Command) -> String {
-    match protocol {
-        Protocol::Google => format!("gs://{BUCKET}?endpoint={endpoint}&preset=fake-gcs&anonymous=true"),
+pub(super) fn lepton_url(server: &str, endpoint: &str, command: &mut Command) -> String {
+    // What is no emulator answers as the services do.
+    let preset = match server {
+        "synthetic-azure" => "azure",
+        "synthetic-google" => "gcs",
+        emulator => emulator,
+    };
+    match Protocol::of(server) {
+        Protocol::Google => format!("gs://{BUCKET}?endpoint={endpoint}&preset={preset}&anonymous=true"),
         _ => {
             command.env("AZURE_STORAGE_ACCOUNT", ACCOUNT).env("AZURE_STORAGE_KEY", KEY);
-            format!("az://{BUCKET}?endpoint={endpoint}/{ACCOUNT}&preset=azurite")
+            format!("az://{BUCKET}?endpoint={endpoint}/{ACCOUNT}&preset={preset}")
         }
     }
 }
@@ -63,7 +84,13 @@ pub(super) fn rclone_remote(command: &mut Command, name: &str, protocol: Protoco
     let azure = format!("{endpoint}/{ACCOUNT}");
     let google = format!("{endpoint}/storage/v1/");
     let settings: &[(&str, &str)] = match protocol {
-        Protocol::Google => &[("TYPE", "google cloud storage"), ("ENDPOINT", &google), ("ANONYMOUS", "true")],
+        Protocol::Google => &[
+            ("TYPE", "google cloud storage"),
+            ("ENDPOINT", &google),
+            ("ANONYMOUS", "true"),
+            // To make a bucket.
+            ("PROJECT_NUMBER", "1"),
+        ],
         _ => &[("TYPE", "azureblob"), ("ACCOUNT", ACCOUNT), ("KEY", KEY), ("ENDPOINT", &azure)],
     };
     command.env("RCLONE_CONFIG", "");
@@ -80,7 +107,7 @@ pub(super) fn remote(server: &str) -> String {
 /// Between a folder and a container.
 pub(super) fn azcopy_command(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
     let blobs = |place: &Place, pattern: &str| match place {
-        Place::Bucket { server: "azurite", endpoint, .. } => {
+        Place::Bucket { server, endpoint, .. } if Protocol::of(server) == Protocol::Azure => {
             Some(format!("{endpoint}/{ACCOUNT}/{BUCKET}{pattern}?{SAS}"))
         }
         _ => None,

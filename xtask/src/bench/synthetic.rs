@@ -1,5 +1,5 @@
-//! The synthetic server, `benches/listing.rs`: objects that are made up when they are
-//! asked for, and for which nothing is kept.
+//! Servers that are none: `benches/listing.rs`, whose objects are made up when they are asked
+//! for, and `benches/clouds`, which holds what it gets and asks for nothing.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -15,10 +15,10 @@ pub(super) struct Synthetic {
 }
 
 impl Synthetic {
-    /// Starts the program with these numbers; it says itself what they are.
-    pub(super) fn start(program: &Path, numbers: &[u64]) -> Result<Self> {
+    /// Starts the program with these arguments; it says itself what they are.
+    pub(super) fn start<T: ToString>(program: &Path, arguments: &[T]) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(numbers.iter().map(u64::to_string)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments.iter().map(T::to_string)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("cannot start the synthetic server")?;
         let mut endpoint = String::new();
         BufReader::new(process.stdout.take().context("the server has an output")?).read_line(&mut endpoint)?;

@@ -225,7 +225,7 @@ fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
                 let preset = if *server == "sink" { "aws" } else { server };
                 format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
             }
-            Place::Bucket { endpoint, server, .. } => clouds::lepton_url(Protocol::of(server), endpoint, &mut command),
+            Place::Bucket { endpoint, server, .. } => clouds::lepton_url(server, endpoint, &mut command),
         };
         command.arg(url);
     }
@@ -260,7 +260,10 @@ fn rclone(tools: &Tools, (files, checkers): (&str, &str), from: &Place, to: &Pla
     command.args(["--transfers", files, "--checkers", checkers]);
     command.args(["--s3-upload-concurrency", "4", "--s3-chunk-size", "8Mi"]);
     command.args(["--multi-thread-streams", "4", "--fast-list", "--s3-no-check-bucket"]);
-    if [from, to].iter().any(|place| matches!(place, Place::Bucket { server: "azurite", .. })) {
+    if [from, to]
+        .iter()
+        .any(|place| matches!(place, Place::Bucket { server, .. } if Protocol::of(server) == Protocol::Azure))
+    {
         command.args(["--azureblob-upload-concurrency", "4", "--azureblob-chunk-size", "8Mi"]);
     }
     command.args(["--stats", "0", "--log-level", "ERROR"]);
