@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lepton::core::conformance::{Options, Outcome, run};
-use support::places::{Place, kinds, missing, wrong};
+use support::places::{Place, kinds, missing, reading, wrong};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
 const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests` -->\n";
@@ -28,6 +28,7 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
         options.missing_bucket = missing(kind).await;
         // moto looks at no credentials.
         options.wrong_credentials = wrong(kind).filter(|_| *kind != "moto");
+        options.read_only = reading(kind).await;
         let report = run(&place.storage, options).await;
         for (name, why) in report.failures() {
             println!("{kind}: {name}: {why}");

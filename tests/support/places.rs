@@ -176,6 +176,16 @@ pub async fn missing(kind: &str) -> Option<SharedStorage> {
     }
 }
 
+/// A store of this kind that may only be read, where its server tells that from what may be
+/// written.
+pub async fn reading(kind: &str) -> Option<SharedStorage> {
+    match kind {
+        #[cfg(feature = "azure")]
+        "azurite" => Some(Arc::new(azurite::reading().await?)),
+        _ => None,
+    }
+}
+
 /// The destinations of a source. With `LEPTON_TEST_PAIRS=all` these are all kinds; else
 /// those beside it in the list, and itself: each kind is read from and written to by two
 /// others.

@@ -11,7 +11,8 @@ use super::server;
 async fn the_emulator_does_what_its_preset_declares() {
     let Some(store) = server::fresh().await else { return };
     let store: SharedStorage = Arc::new(store);
-    let report = run(&store, Options::new()).await;
+    let reading: SharedStorage = Arc::new(server::reading().await.unwrap());
+    let report = run(&store, Options::new().read_only(reading)).await;
     println!("azurite: {report}");
     let failed: Vec<_> = report.failures().collect();
     assert!(failed.is_empty() && report.passed() > 50, "{failed:#?}");
