@@ -13,6 +13,7 @@ use lepton_core::{
 };
 
 use crate::wire::encode::encode_query;
+use crate::wire::mtime;
 use crate::wire::refusal::Condition;
 use crate::wire::rfc2047;
 
@@ -65,7 +66,7 @@ pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes
     for (name, value) in &attributes.user_metadata {
         let header = HeaderName::from_bytes([META, name].concat().as_bytes())
             .map_err(|_| Error::invalid_input(format!("the metadata name {name:?} cannot be a header")))?;
-        let value = rfc2047::encode(value);
+        let value = rfc2047::encode(&mtime::outward(name, value)).into_owned();
         total += name.len() + value.len();
         let value = HeaderValue::from_bytes(value.as_bytes())
             .map_err(|_| Error::invalid_input(format!("the metadata {name:?} holds control characters")))?;
@@ -156,7 +157,7 @@ pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix(META) {
             let value = rfc2047::decode(&String::from_utf8_lossy(value.as_bytes()));
-            attributes.user_metadata.insert(name.to_owned(), value);
+            attributes.user_metadata.insert(name.to_owned(), mtime::inward(name, value));
         }
     }
     attributes

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use lepton_core::{Attributes, ChecksumAlgorithm, Error, ObjectKey, ObjectMeta, Result, VersionId};
 
 use super::resource::{CUSTOM_TIME, checksum, etag};
+use crate::wire::mtime;
 use crate::wire::rfc2047;
 
 const META: &str = "x-goog-meta-";
@@ -44,7 +45,7 @@ pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes
         check_name(name)?;
         let header = HeaderName::from_bytes([META, name].concat().as_bytes());
         let header = header.map_err(|_| Error::invalid_input(format!("the metadata name {name:?} is no header")))?;
-        insert(headers, header, &rfc2047::encode(value))?;
+        insert(headers, header, &rfc2047::encode(&mtime::outward(name, value)))?;
     }
     Ok(())
 }
@@ -92,7 +93,7 @@ pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
     for (name, value) in headers {
         if let Some(name) = name.as_str().strip_prefix(META) {
             let value = rfc2047::decode(&String::from_utf8_lossy(value.as_bytes()));
-            attributes.user_metadata.insert(name.to_owned(), value);
+            attributes.user_metadata.insert(name.to_owned(), mtime::inward(name, value));
         }
     }
     let custom_time = text(headers, HEADER_OF_CUSTOM_TIME.as_str());

@@ -10,6 +10,7 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::wire::mtime;
 use crate::wire::rfc2047;
 use crate::wire::time::parse_iso8601;
 
@@ -73,8 +74,12 @@ impl Resource {
         attributes.content_language = text(&self.content_language);
         attributes.cache_control = text(&self.cache_control);
         // Those of an upload in parts came as headers.
-        attributes.user_metadata =
-            self.metadata.iter().map(|(name, value)| (name.to_ascii_lowercase(), rfc2047::decode(value))).collect();
+        let inward = |(name, value): (&String, &String)| {
+            let name = name.to_ascii_lowercase();
+            let value = mtime::inward(&name, rfc2047::decode(value));
+            (name, value)
+        };
+        attributes.user_metadata = self.metadata.iter().map(inward).collect();
         attributes.user_metadata.extend(text(&self.custom_time).map(|time| (CUSTOM_TIME.to_owned(), time)));
         attributes
     }
@@ -122,7 +127,13 @@ impl<'a> NewObject<'a> {
         for (name, value) in &attributes.user_metadata {
             match name.as_str() {
                 CUSTOM_TIME => custom_time = Some(value.as_str()),
-                name => drop(metadata.insert(name, written(value))),
+                name => {
+                    let value = match mtime::outward(name, value) {
+                        Cow::Borrowed(value) => written(value),
+                        time => time,
+                    };
+                    metadata.insert(name, value);
+                }
             }
         }
         Self {

@@ -9,6 +9,7 @@
 //! - `time`: dates
 //! - `token`: asking for a bearer token
 //! - `issuer`: services that hand out credentials
+//! - `mtime`: the time of a file in user metadata
 //! - `payload`: bodies that are held until they are sent
 //! - `range`: ranges of an object
 //! - `refusal`: what the refusal of a request means
@@ -22,6 +23,7 @@ pub(crate) mod command;
 pub(crate) mod encode;
 pub(crate) mod file;
 pub(crate) mod issuer;
+pub(crate) mod mtime;
 pub(crate) mod payload;
 pub(crate) mod range;
 pub(crate) mod refusal;

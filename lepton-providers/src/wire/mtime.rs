@@ -1,0 +1,99 @@
+//! The time of a file in user metadata, `mtime`. Here and at S3 it is in seconds since 1970
+//! with nine digits behind the point, at Azure and Google in the form of RFC 3339: in each
+//! place as rclone writes it there, which does not understand the other.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::time::{DAY, civil_from_days, parse_iso8601};
+
+const NAME: &str = "mtime";
+
+/// A value of user metadata as Azure and Google are to have it. Whatever would not come back
+/// as it is stays as it is.
+pub(crate) fn outward<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    match (name == NAME).then(|| rfc3339(value)).flatten() {
+        Some(text) if seconds(&text).as_deref() == Some(value) => Cow::Owned(text),
+        _ => Cow::Borrowed(value),
+    }
+}
+
+/// The same as it is here.
+pub(crate) fn inward(name: &str, value: String) -> String {
+    (name == NAME).then(|| seconds(&value)).flatten().unwrap_or(value)
+}
+
+fn rfc3339(value: &str) -> Option<String> {
+    let (whole, fraction) = value.split_once('.')?;
+    let whole = whole.parse::<u64>().ok()?;
+    let ((year, month, day), rest) = (civil_from_days(whole / DAY), whole % DAY);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    // Years of five digits are none of that form.
+    (year < 10_000).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z"))
+}
+
+fn seconds(value: &str) -> Option<String> {
+    let since = instant(value)?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
+}
+
+/// Reads a time of any zone: `2026-01-02T03:04:05.5+01:00`.
+fn instant(value: &str) -> Option<SystemTime> {
+    let Some(at) = value.len().checked_sub(6).filter(|_| !value.ends_with('Z')) else { return parse_iso8601(value) };
+    let (local, zone) = value.split_at_checked(at)?;
+    let (east, zone) = match zone.split_at_checked(1)? {
+        ("+", zone) => (true, zone),
+        ("-", zone) => (false, zone),
+        _ => return None,
+    };
+    let (hours, minutes) = zone.split_once(':')?;
+    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(hours) || !digits(minutes) {
+        return None;
+    }
+    let offset = Duration::from_secs(hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60);
+    let local = parse_iso8601(&format!("{local}Z"))?;
+    if east { local.checked_sub(offset) } else { local.checked_add(offset) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_both_forms() {
+        for (ours, theirs) in [
+            ("1795313949.241646800", "2026-11-22T02:19:09.241646800Z"),
+            ("0.000000000", "1970-01-01T00:00:00.000000000Z"),
+        ] {
+            assert_eq!(outward("mtime", ours), theirs);
+            assert_eq!(inward("mtime", theirs.to_owned()), ours);
+        }
+        for theirs in ["2026-11-22T02:19:09Z", "2026-11-22T04:19:09+02:00", "2026-11-21T23:49:09.0-02:30"] {
+            assert_eq!(inward("mtime", theirs.to_owned()), "1795313949.000000000", "{theirs}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_come_back_stays_as_it_is() {
+        for value in ["1795313949", "1.5", "-1.000000000", "01.000000000", "999999999999999.000000000", "x", ""] {
+            assert_eq!(outward("mtime", value), value);
+        }
+        for value in ["2026-11-22", "2026-11-22T02:19:09", "2026-11-22T02:19:09+0200", "1.5", "üüü+01:00", ""] {
+            assert_eq!(inward("mtime", value.to_owned()), value);
+        }
+        assert_eq!(outward("other", "1795313949.241646800"), "1795313949.241646800");
+        assert_eq!(inward("other", "2026-11-22T02:19:09Z".to_owned()), "2026-11-22T02:19:09Z");
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_out_comes_back(value in "([0-9]{1,12}\\.[0-9]{9})|\\PC*") {
+            if let Cow::Owned(theirs) = outward("mtime", &value) {
+                prop_assert_eq!(inward("mtime", theirs), value);
+            }
+        }
+    }
+}
