@@ -53,7 +53,7 @@ pub(super) const SETS: [Set; 12] = [
     Set::new("far-small", "2,000 of 64 KiB, near and 40 ms away", 2000, 64 << 10).by(Way::Far),
     Set::new("tls", "one object of 5 GiB over TLS", 1, 5 << 30).by(Way::Tls),
     Set::new("tls-small", "10,000 of 64 KiB over TLS", 10_000, 64 << 10).by(Way::Tls),
-    // What is deleted stays in Azurite's memory for minutes, so there is less of it.
+    // What is deleted stays in Azurite's memory, so there is less of it.
     Set::new("azure", "8 of 64 MiB, Azure", 8, 64 << 20).by(Way::Cloud("azurite")),
     Set::new("azure-small", "5,000 of 64 KiB, Azure", 5000, 64 << 10).by(Way::Cloud("azurite")),
     Set::new("google", "16 of 32 MiB, Google", 16, 32 << 20).by(Way::Cloud("fake-gcs")),

@@ -12,9 +12,21 @@ pub(super) const SERVICE: Service = Service {
     install: || node_package("azurite-3.37.0", "azurite@3.37.0"),
     command: |Place { installed, address, .. }| {
         let (host, port) = address.split_once(':').unwrap_or((address, "0"));
-        let main = installed.join("node_modules/azurite/dist/src/blob/main.js");
-        let mut command = program::<&str>(node(), &[]);
-        command.arg(main).args(["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]);
+        let source = installed.join("node_modules/azurite/dist/src/blob");
+        // Every ten minutes it would look for what was deleted, and answer nobody for minutes
+        // where that is much; also, it would take away what is being written.
+        let never = format!(
+            "data:text/javascript,import {{ createRequire }} from 'node:module'; \
+             createRequire('/')('{}').DEFAULT_GC_INTERVAL_MS = 2147483647;",
+            source.join("utils/constants.js").display()
+        );
+        let mut command = program(node(), &["--import", &never]);
+        command.arg(source.join("main.js")).args([
+            "--inMemoryPersistence",
+            "--skipApiVersionCheck",
+            "--silent",
+            "--disableTelemetry",
+        ]);
         command.args(["--blobHost", host, "--blobPort", port]);
         command
     },
