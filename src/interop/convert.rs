@@ -125,6 +125,7 @@ pub(super) const STORE: &str = "Lepton";
 pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -> Error {
     use ErrorKind as K;
     let kind = match &error {
+        TheirError::NotFound { source, .. } if says_bucket(&source.to_string()) => K::BucketNotFound,
         TheirError::NotFound { .. } => K::NotFound,
         TheirError::InvalidPath { .. } => K::InvalidKey,
         TheirError::NotSupported { .. } | TheirError::NotImplemented { .. } => K::Unsupported,
@@ -159,10 +160,25 @@ fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     None
 }
 
+/// Whether a service says that it is the bucket that is not there, of which that crate knows
+/// no more than that something is not. In this form no key can say it: what there is of one in
+/// such words is encoded.
+fn says_bucket(words: &str) -> bool {
+    let forms = [
+        "<Code>NoSuchBucket</Code>",
+        "<Code>ContainerNotFound</Code>",
+        "\"message\": \"The specified bucket does not exist",
+    ];
+    forms.iter().any(|form| words.contains(form))
+}
+
 /// The kind of a refusal of which that crate tells the status in words alone.
 fn of_status(words: &str) -> Option<ErrorKind> {
     use ErrorKind as K;
     let (_, status) = words.split_once("status code: ")?;
+    if says_bucket(status) {
+        return Some(K::BucketNotFound);
+    }
     Some(match status.get(..3)?.parse().ok()? {
         401 => K::Unauthenticated,
         403 => K::PermissionDenied,
@@ -215,6 +231,8 @@ mod tests {
         for (status, kind, effect) in [
             ("400 Bad Request", K::Unexpected, Effect::None),
             ("403 Forbidden", K::PermissionDenied, Effect::None),
+            ("404 Not Found: <Error><Code>NoSuchBucket</Code>", K::BucketNotFound, Effect::None),
+            ("404 Not Found: <Error><Code>NoSuchKey</Code><Key>NoSuchBucket", K::NotFound, Effect::None),
             ("503 Service Unavailable", K::Throttled, Effect::Unknown),
             ("500 Internal Server Error", K::Unavailable, Effect::Unknown),
             ("5", K::Unavailable, Effect::Unknown),

@@ -44,14 +44,8 @@ pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result
 fn one(result: object_store::Result<Path>) -> Result<()> {
     match result.map_err(|error| inward(error, "delete", true)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        // Of one key, a bucket that is not there looks like a key that is not.
-        Err(error) if says_bucket(&error.report()) => Err(error.with_kind(ErrorKind::BucketNotFound)),
         _ => Ok(()),
     }
-}
-
-fn says_bucket(report: &str) -> bool {
-    ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|words| report.contains(words))
 }
 
 #[cfg(test)]
@@ -64,7 +58,10 @@ mod tests {
     fn not_found_counts_as_deleted() {
         let missing = object_store::Error::NotFound { path: "a".into(), source: "gone".into() };
         one(Err(missing)).unwrap();
-        let bucket = object_store::Error::NotFound { path: "a".into(), source: "code: NoSuchBucket".into() };
+        let named = object_store::Error::NotFound { path: "NoSuchBucket".into(), source: "gone".into() };
+        one(Err(named)).unwrap();
+        let source = "<Error><Code>NoSuchBucket</Code></Error>".into();
+        let bucket = object_store::Error::NotFound { path: "a".into(), source };
         assert_eq!(one(Err(bucket)).unwrap_err().kind(), ErrorKind::BucketNotFound);
         let denied = object_store::Error::PermissionDenied { path: "a".into(), source: "no".into() };
         assert_eq!(one(Err(denied)).unwrap_err().kind(), ErrorKind::PermissionDenied);

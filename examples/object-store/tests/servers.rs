@@ -36,37 +36,62 @@ fn fresh_name() -> String {
     format!("lepton-{}-{nanos}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A fresh bucket of MinIO: by their client, and by ours.
-async fn minio() -> Option<(SharedStorage, SharedStorage)> {
+/// Their client of a bucket of MinIO.
+fn of_minio(endpoint: &str, bucket: &str, secret: &str) -> SharedStorage {
+    let theirs = AmazonS3Builder::new().with_endpoint(endpoint).with_bucket_name(bucket).with_region("us-east-1");
+    let theirs = theirs.with_access_key_id(ACCESS_KEY).with_secret_access_key(secret).with_allow_http(true);
+    let theirs = theirs.with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(no_retry()).build().unwrap();
+    Arc::new(bridged(theirs, &format!("s3://{bucket}")))
+}
+
+/// Their client of a container of Azurite.
+fn of_azurite(endpoint: &str, container: &str, key: &str) -> SharedStorage {
+    let theirs = MicrosoftAzureBuilder::new().with_account(ACCOUNT).with_access_key(key);
+    let theirs = theirs.with_endpoint(endpoint.to_owned()).with_container_name(container).with_allow_http(true);
+    let theirs = theirs.with_retry(no_retry()).build().unwrap();
+    Arc::new(azure(theirs, &format!("az://{container}")).unwrap())
+}
+
+/// A store by their client and by ours, and what the suite is to find wrong with others.
+struct Stores {
+    theirs: SharedStorage,
+    ours: SharedStorage,
+    options: conformance::Options,
+}
+
+fn options(missing: SharedStorage, wrong: SharedStorage) -> conformance::Options {
+    conformance::Options::new().missing_bucket(missing).wrong_credentials(wrong)
+}
+
+/// A fresh bucket of MinIO.
+async fn minio() -> Option<Stores> {
     let (endpoint, bucket) = (given("LEPTON_TEST_MINIO")?, fresh_name());
     let config = S3Config::new(&bucket).endpoint(&endpoint).region("us-east-1").preset(Preset::Minio);
     let config = config.access_key_id(ACCESS_KEY).secret_access_key(SECRET_KEY).proxy("none");
     let ours = S3Storage::new(config).unwrap();
     ours.create_bucket().await.unwrap();
-    let theirs = AmazonS3Builder::new().with_endpoint(&endpoint).with_bucket_name(&bucket).with_region("us-east-1");
-    let theirs = theirs.with_access_key_id(ACCESS_KEY).with_secret_access_key(SECRET_KEY).with_allow_http(true);
-    let theirs = theirs.with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(no_retry()).build().unwrap();
-    Some((Arc::new(bridged(theirs, &format!("s3://{bucket}"))), Arc::new(ours)))
+    let missing = of_minio(&endpoint, "there-is-none", SECRET_KEY);
+    let options = options(missing, of_minio(&endpoint, &bucket, "wrong"));
+    Some(Stores { theirs: of_minio(&endpoint, &bucket, SECRET_KEY), ours: Arc::new(ours), options })
 }
 
-/// A fresh container of Azurite: by their client, and by ours.
-async fn azurite() -> Option<(SharedStorage, SharedStorage)> {
+/// A fresh container of Azurite.
+async fn azurite() -> Option<Stores> {
     let endpoint = format!("{}/{ACCOUNT}", given("LEPTON_TEST_AZURITE")?);
     let container = fresh_name();
     let config = AzureConfig::new(&container).account(ACCOUNT).account_key(ACCOUNT_KEY).endpoint(&endpoint);
     let ours = AzureStorage::new(config.proxy("none")).unwrap();
     ours.create_container().await.unwrap();
-    let theirs = MicrosoftAzureBuilder::new().with_account(ACCOUNT).with_access_key(ACCOUNT_KEY);
-    let theirs = theirs.with_endpoint(endpoint).with_container_name(&container).with_allow_http(true);
-    let theirs = theirs.with_retry(no_retry()).build().unwrap();
-    Some((Arc::new(azure(theirs, &format!("az://{container}")).unwrap()), Arc::new(ours)))
+    let missing = of_azurite(&endpoint, "there-is-none", ACCOUNT_KEY);
+    let options = options(missing, of_azurite(&endpoint, &container, "d3Jvbmc="));
+    Some(Stores { theirs: of_azurite(&endpoint, &container, ACCOUNT_KEY), ours: Arc::new(ours), options })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn their_clients_pass_the_suite() {
     set_cryptography();
-    for store in [minio().await, azurite().await].into_iter().flatten() {
-        let report = conformance::run(&store.0, conformance::Options::new()).await;
+    for stores in [minio().await, azurite().await].into_iter().flatten() {
+        let report = conformance::run(&stores.theirs, stores.options).await;
         println!("{report}");
         let failed: Vec<_> = report.failures().collect();
         assert!(failed.is_empty() && report.passed() > 30, "{failed:#?}");
@@ -76,19 +101,19 @@ async fn their_clients_pass_the_suite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_they_move_is_proven_by_ours() {
     set_cryptography();
-    let (Some((from, filled)), Some((to, proving))) = (minio().await, azurite().await) else { return };
+    let (Some(source), Some(target)) = (minio().await, azurite().await) else { return };
     let mut size = 0;
     for number in 0..40_usize {
         let key = ObjectKey::try_from(format!("photos/{number}.jpg").as_str()).unwrap();
         let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + number).to_le_bytes()[0]).collect();
-        filled.write(&key, bytes.into()).await.unwrap();
+        source.ours.write(&key, bytes.into()).await.unwrap();
         size = if number == 38 { 20 << 20 } else { number * 1000 };
     }
     let folder = tempfile::tempdir().unwrap();
-    let transfer = Transfer::builder().from(Location::from(from)).to(to).journal(folder.path());
+    let transfer = Transfer::builder().from(Location::from(source.theirs)).to(target.theirs).journal(folder.path());
     let report = transfer.build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Complete, 40), "{:?}", report.failures);
-    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(proving), Depth::Full).await.unwrap();
+    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(target.ours), Depth::Full).await.unwrap();
     assert!(found.is_proven(), "{found:?}");
 }
 
