@@ -60,7 +60,7 @@ impl Sso {
                 // To renew it ends the old one: whoever gives up here, the new one is kept.
                 let (sso, address, renewal) = (self.clone(), address.clone(), renewal.clone());
                 let renewing = async move { sso.renew(&address, &renewal).await };
-                self.issuer.env.clone().spawn_task(renewing).join().await?
+                self.issuer.env.clone().spawn_task(renewing).join().await.flatten()
             }
             _ => Err(self.no_login()),
         };
