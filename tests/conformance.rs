@@ -8,7 +8,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use lepton::core::SystemEnv;
 use lepton::core::conformance::{Options, Outcome, run};
+use lepton::providers::layers::{RetryOptions, retry};
 use support::places::{Place, kinds, missing, reading, wrong};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
@@ -29,7 +31,9 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
         // moto looks at no credentials.
         options.wrong_credentials = wrong(kind).filter(|_| *kind != "moto");
         options.read_only = reading(kind).await;
-        let report = run(&place.storage, options).await;
+        // A server closes a connection that is idle when it likes, also as it is used again.
+        let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
+        let report = run(&storage, options).await;
         for (name, why) in report.failures() {
             println!("{kind}: {name}: {why}");
         }

@@ -4,7 +4,9 @@
 //! Each case asks for one promise of the contract. What the store declares it
 //! must do exactly; what it declares as unsupported it must refuse by name, or
 //! the case does not apply. The suite writes under a prefix that nobody else has
-//! and deletes what it made; the store need not be empty.
+//! and deletes what it made; the store need not be empty. It tries nothing again: a store
+//! behind a network, where a connection may break at any time, goes into the retry layer of
+//! the providers first.
 //!
 //! ```
 //! # use std::sync::Arc;

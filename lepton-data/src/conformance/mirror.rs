@@ -24,6 +24,9 @@ const MIB: u64 = 1 << 20;
 const BEFORE: [&str; 2] = ["b", "extra"];
 const OLD: Bytes = Bytes::from_static(b"before");
 
+/// How often something may land while all is read.
+const LANDINGS: usize = 1000;
+
 /// What is mirrored, and to where.
 pub(super) struct Suite {
     storage: SharedStorage,
@@ -153,7 +156,7 @@ impl Suite {
 
     /// An object that has neither its old bytes nor its new ones after a death.
     async fn torn(&self, folder: &str) -> Result<Option<String>> {
-        for (name, bytes) in contents(&*self.storage, &KeyPrefix::new(folder.to_owned())).await? {
+        for (name, bytes) in self.contents(&KeyPrefix::new(folder.to_owned())).await? {
             let old = BEFORE.iter().any(|before| before.as_bytes() == name.as_bytes()) && bytes == OLD;
             if !old && !self.wanted.iter().any(|wanted| *wanted == (name.clone(), bytes.clone())) {
                 let message = format!("{name} has {} bytes that are neither its old ones nor its new", bytes.len());
@@ -163,13 +166,27 @@ impl Suite {
         Ok(None)
     }
 
+    /// All objects below a folder. What a dead process had begun may still land: an object
+    /// that is replaced while it is read is read again.
+    async fn contents(&self, folder: &KeyPrefix) -> Result<Vec<(ObjectKey, Bytes)>> {
+        for _ in 0..LANDINGS {
+            match contents(&*self.storage, folder).await {
+                Err(error) if [ErrorKind::SourceChanged, ErrorKind::NotFound].contains(&error.kind()) => {
+                    self.env.sleep(std::time::Duration::from_millis(2)).await;
+                }
+                read => return read,
+            }
+        }
+        contents(&*self.storage, folder).await
+    }
+
     /// What does not hold after the last life.
     async fn wrong(&self, folder: &str, report: &Report) -> Result<Option<String>> {
         if report.status != Status::Complete {
             return Ok(Some(format!("the run is {:?}: {:?}", report.status, report.failures)));
         }
         let place = Location::new(Arc::clone(&self.storage), folder);
-        let found = contents(&*self.storage, &place.folder()).await?;
+        let found = self.contents(&place.folder()).await?;
         if self.wanted != found {
             let names = |all: &[(ObjectKey, Bytes)]| -> Vec<String> {
                 all.iter().map(|(key, bytes)| format!("{key} ({} bytes)", bytes.len())).collect()

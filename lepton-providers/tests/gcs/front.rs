@@ -6,6 +6,8 @@
 //! and is a fake: the check of the token and of a part's CRC-32C, and a bucket that is made
 //! to keep versions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -17,7 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lepton_core::{ChecksumAlgorithm, EnvExt as _, StoredChecksum, SystemEnv};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 
 /// The token that the service wants to see.
 pub const TOKEN: &str = "lepton-test-token";
@@ -29,6 +31,8 @@ struct Front {
     minio: String,
     /// Whether new buckets keep versions.
     versions: bool,
+    /// Written to while an object goes from one server to the other: the service has it at once.
+    completing: Arc<RwLock<()>>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -37,7 +41,8 @@ pub async fn start(fake: &str, minio: &str, versions: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let front = Front { fake: fake.to_owned(), minio: minio.to_owned(), versions, client };
+    let (fake, minio, completing) = (fake.to_owned(), minio.to_owned(), Arc::default());
+    let front = Front { fake, minio, versions, completing, client };
     let env = SystemEnv::shared();
     drop(env.clone().spawn_task(async move {
         loop {
@@ -80,6 +85,13 @@ impl Front {
         let about_upload = query.split('&').any(|pair| pair.starts_with("upload"))
             && !path.starts_with("/upload/")
             && !path.starts_with("/storage/");
+        if about_upload && head.method == Method::POST && query.contains("uploadId=") {
+            let _completing = self.completing.write().await;
+            let answer = self.upload(&head, &path, &query, body).await;
+            let complete = answer.status() == StatusCode::OK;
+            return if complete { self.hand_on(&path, answer).await } else { answer };
+        }
+        let _complete = self.completing.read().await;
         if about_upload {
             return self.upload(&head, &path, &query, body).await;
         }
@@ -132,13 +144,9 @@ impl Front {
         if head.headers.get("x-goog-hash").is_some_and(|said| said != &hash) {
             return refusal(400, "BadDigest");
         }
-        let completes = head.method == Method::POST && query.contains("uploadId=");
         let mut answer = self.pass(&self.minio, &head.method, path, query, headers, body).await;
         if head.method == Method::PUT && answer.status().is_success() {
             answer.headers_mut().insert("x-goog-hash", HeaderValue::from_str(&hash).unwrap());
-        }
-        if completes && answer.status() == StatusCode::OK {
-            return self.hand_on(path, answer).await;
         }
         answer
     }
