@@ -77,6 +77,11 @@ pub struct Capabilities {
     pub preset: String,
     /// The order of listings.
     pub list_order: ListOrder,
+    /// Whether a listing that is asked for them tells attributes and checksums of the
+    /// objects, as a head does. It may leave out those of an object that has tags, or very
+    /// much attached to it.
+    #[serde(default)]
+    pub list_attributes: bool,
     /// Whether objects can be read from the middle.
     pub range_get: Support,
     /// Whether a read can be bound to an ETag.
@@ -166,6 +171,7 @@ impl Capabilities {
         Self {
             preset: preset.to_owned(),
             list_order: ListOrder::Bytes,
+            list_attributes: false,
             range_get: Support::Native,
             conditional_get: Support::Native,
             put_if_absent: Support::Native,

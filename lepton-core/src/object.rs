@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,12 @@ pub struct ObjectMeta {
     /// Its storage class in the store's own words; `None` is the store's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+    /// What is attached to the object, in a listing that was asked for it
+    /// ([`ListRequest::attributes`](crate::ListRequest::attributes)): all that a head with
+    /// tags tells, as are `checksums` then. `None` says nothing: ask with a head. Not
+    /// written to JSON.
+    #[serde(skip)]
+    pub attributes: Option<Arc<Attributes>>,
 }
 
 /// Times as text: seconds since 1970, with a fraction of nine digits.
@@ -118,7 +125,16 @@ mod unix_time {
 impl ObjectMeta {
     /// An object of which only key and size are known.
     pub fn new(key: ObjectKey, size: u64) -> Self {
-        Self { key, size, last_modified: None, etag: None, version: None, checksums: Vec::new(), storage_class: None }
+        Self {
+            key,
+            size,
+            last_modified: None,
+            etag: None,
+            version: None,
+            checksums: Vec::new(),
+            storage_class: None,
+            attributes: None,
+        }
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) async fn read_back(run: &Run, entry: &Entry, digest: &PieceDigest, et
 async fn read_whole(run: &Run, entry: &Entry, meta: &ObjectMeta) -> Result<[u8; 32]> {
     attempts(run, true, || async {
         let version = meta.version.clone().filter(|_| entry.behind.is_some());
-        let options = GetOptions::new().if_match(meta.etag.clone()).version(version);
+        let options = GetOptions::new().if_match(meta.etag.clone()).version(version).without_attributes(true);
         let reply = run.destination().get(&meta.key, options).await?;
         let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {
             hasher.update(&bytes);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::{PieceDigest, agrees, extra_crc};
 use crate::plan::Entry;
-use crate::read::{self, Source};
+use crate::read::{self, Source, listed};
 use crate::retry::attempts;
 use crate::run::Run;
 
@@ -189,7 +189,10 @@ pub(crate) async fn compare(run: &Run, entry: &Entry, there: &ObjectMeta) -> Res
     }
     let ours = attempts(run, true, || source.head()).await?;
     let head = || run.destination().head(&there.key, HeadOptions::new());
-    let theirs = attempts(run, true, head).await?;
+    let theirs = match listed(there) {
+        Some(listed) => listed,
+        None => attempts(run, true, head).await?,
+    };
     if theirs.meta.size != entry.source.size {
         return Ok(Answer::Different(Basis::Size));
     }

@@ -138,7 +138,7 @@ impl Listing {
 
     /// Sends pages until the listing ends, noting the last key seen.
     async fn pages(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
-        let mut request = ListRequest::new().prefix(folder.clone());
+        let mut request = ListRequest::new().prefix(folder.clone()).attributes(true);
         if let Some(key) = after {
             request = request.start_after(key.to_bytes());
         }

@@ -27,20 +27,34 @@ pub(crate) struct Source {
     pub(crate) key: ObjectKey,
     pub(crate) size: u64,
     pub(crate) pin: Pin,
+    /// What a listing told of it, where that is all there is to tell.
+    listed: Option<Arc<ObjectMeta>>,
 }
 
 impl Source {
     pub(crate) fn new(storage: &SharedStorage, meta: &ObjectMeta) -> Self {
-        Self { storage: Arc::clone(storage), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta) }
+        let listed = meta.attributes.is_some().then(|| Arc::new(meta.clone()));
+        Self { storage: Arc::clone(storage), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta), listed }
     }
 
-    /// Reads `range`; fails with `source_changed` if the object is not the one
-    /// that was planned.
+    /// Reads `range`, without attributes; fails with `source_changed` if the object is not
+    /// the one that was planned.
     pub(crate) async fn get(&self, range: Range<u64>) -> Result<GetReply> {
-        let mut options = GetOptions::new().if_match(self.pin.etag.clone()).version(self.pin.version.clone());
-        if range != (0..self.size) {
-            options = options.range(range);
+        let options = GetOptions::new().without_attributes(true);
+        self.read(if range == (0..self.size) { options } else { options.range(range) }).await
+    }
+
+    /// Reads all of it, with its attributes; fails as [`get`](Self::get).
+    pub(crate) async fn whole(&self) -> Result<GetReply> {
+        let mut reply = self.read(GetOptions::new().without_attributes(self.listed.is_some())).await?;
+        if let Some(listed) = self.listed.as_deref().and_then(listed) {
+            (reply.attributes, reply.tag_count) = (listed.attributes, listed.tag_count);
         }
+        Ok(reply)
+    }
+
+    async fn read(&self, options: GetOptions) -> Result<GetReply> {
+        let options = options.if_match(self.pin.etag.clone()).version(self.pin.version.clone());
         let reply = self.storage.get(&self.key, options).await.map_err(|e| self.changed(e))?;
         if reply.meta.size != self.size {
             let message = format!("the source object had {} bytes and now has {}", self.size, reply.meta.size);
@@ -49,8 +63,12 @@ impl Source {
         Ok(reply)
     }
 
-    /// Describes the object; fails with `source_changed` as [`get`](Self::get).
+    /// Describes the object, as it was listed or else as it is; fails with `source_changed`
+    /// as [`get`](Self::get).
     pub(crate) async fn head(&self) -> Result<ObjectInfo> {
+        if let Some(listed) = self.listed.as_deref().and_then(listed) {
+            return Ok(listed);
+        }
         let options = HeadOptions::new().version(self.pin.version.clone());
         let info = self.storage.head(&self.key, options).await.map_err(|e| self.changed(e))?;
         let other = self.pin.etag.is_some() && info.meta.etag != self.pin.etag;
@@ -70,6 +88,15 @@ impl Source {
         };
         side(Error::new(ErrorKind::SourceChanged, changed).with_context("key", &self.key).with_source(error))
     }
+}
+
+/// What a head would tell of an object, if its listing told it.
+pub(crate) fn listed(meta: &ObjectMeta) -> Option<ObjectInfo> {
+    let attributes = (**meta.attributes.as_ref()?).clone();
+    let tags = u32::try_from(attributes.tags.len()).unwrap_or(u32::MAX);
+    let mut meta = meta.clone();
+    meta.attributes = None;
+    Some(ObjectInfo::new(meta, attributes).with_tag_count(tags))
 }
 
 /// Says on which side an error arose.

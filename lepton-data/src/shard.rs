@@ -105,7 +105,7 @@ impl Range {
     }
 
     async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
-        let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone());
+        let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone()).attributes(true);
         let mut pages = self.side.of(&self.run).storage().list(request);
         loop {
             self.run.requests.take(1).await;

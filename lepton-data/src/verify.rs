@@ -203,7 +203,7 @@ impl Checker {
 
     async fn read(&self, unit: &Unit) -> Result<Verdict> {
         let entry = &unit.entry;
-        let mut options = GetOptions::new().version(unit.version());
+        let mut options = GetOptions::new().version(unit.version()).without_attributes(true);
         if !entry.parts.is_empty() {
             options = options.range(unit.range());
         }

@@ -82,7 +82,7 @@ fn is_replaced(found: &ObjectMeta, precondition: &Precondition) -> bool {
 }
 
 async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
-    let reply = source.get(0..source.size).await?;
+    let reply = source.whole().await?;
     let (attributes, lost) = attributes(run, source, reply.attributes, reply.tag_count).await?;
     let piece = Piece::new(run, source.clone(), 0..source.size, extra_crc(&reply.meta));
     let tls = run.source().capabilities().tls;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Capabilities, DeleteRequest, ErrorKind, Location, MemoryStorage, PutOptions, Retry, Storage as _, StorageExt as _,
+    Attributes, Capabilities, DeleteRequest, ErrorKind, HeadOptions, Location, MemoryStorage, PutOptions, Retry,
+    Storage as _, StorageExt as _,
 };
 use lepton_data::{
     Basis, Compare, Depth, Existing, Filters, ManifestReader, PlannedAction, Reason, Report, Status, TransferBuilder,
@@ -52,6 +53,43 @@ async fn an_unchanged_pair_costs_listings_and_nothing_else() {
     for operation in ["head", "get", "put", "create"] {
         assert_eq!((source.count(operation), destination.count(operation)), (0, 0), "{operation}");
     }
+}
+
+/// A store whose listings tell what is attached, and whose tags say nothing of the bytes.
+fn told() -> MemoryStorage {
+    let mut capabilities = Capabilities::everything("told");
+    capabilities.list_attributes = true;
+    MemoryStorage::builder().capabilities(capabilities).build()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_listing_told_is_not_asked_for_again() {
+    let (from, to) = (told(), told());
+    for (name, size) in [("large", 3 * MIB), ("plain", 10), ("small", 10)] {
+        let mut attributes = Attributes::default();
+        if name != "plain" {
+            attributes.content_type = Some("text/x-told".into());
+            attributes.user_metadata.insert("mtime".into(), "1577836800.5".into());
+            attributes.tags.insert("team".into(), "storage".into());
+        }
+        put(&from, name, bytes(size as u64, size), PutOptions::new().attributes(attributes)).await;
+    }
+    let (source, destination) = (Arc::new(Faulty::new(&from, |_, _| None)), Arc::new(Faulty::new(&to, |_, _| None)));
+    let run_once = || run(transfer(source.clone(), destination.clone()).existing(Existing::IfDifferent));
+    let report = run_once().await;
+    assert_eq!((report.status, report.objects, report.parts), (Status::Complete, 3, 5), "{:?}", report.failures);
+    assert_eq!((source.count("head"), destination.count("head")), (0, 0));
+    for name in ["large", "plain", "small"] {
+        let attributes = |store: &MemoryStorage| {
+            let store = store.clone();
+            async move { store.head(&key(name), HeadOptions::new().tags(true)).await.unwrap().attributes }
+        };
+        assert_eq!(attributes(&to).await, attributes(&from).await, "{name}");
+    }
+    // Times in the metadata and checksums, as listed, tell that nothing changed.
+    let report = run_once().await;
+    assert_eq!((report.status, report.objects, report.unchanged), (Status::Complete, 0, 3));
+    assert_eq!((source.count("head"), destination.count("head"), source.count("get")), (0, 0, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

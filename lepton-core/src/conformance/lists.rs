@@ -7,7 +7,8 @@ use super::expect::{Check, ensure, same};
 use super::fixture::Fixture;
 use crate::capabilities::ListOrder;
 use crate::key::{KeyPrefix, ObjectKey};
-use crate::storage::{HeadOptions, ListPage, ListRequest};
+use crate::object::Attribute;
+use crate::storage::{HeadOptions, ListPage, ListRequest, PutOptions};
 
 cases!(
     "lists":
@@ -21,6 +22,7 @@ cases!(
     a_listing_can_be_taken_up_again,
     an_empty_listing_ends,
     a_listing_says_what_head_says,
+    a_listing_tells_attributes_where_declared,
 );
 
 /// Names whose order by bytes is neither that of any language nor that of a walk
@@ -186,6 +188,32 @@ async fn a_listing_says_what_head_says(f: Fixture) -> Check {
         if let (Some(listed), Some(head)) = (meta.last_modified, head.last_modified) {
             ensure!(age(listed, head) <= 1, "{} was modified at {listed:?} or at {head:?}", meta.key);
         }
+    }
+    Ok(())
+}
+
+async fn a_listing_tells_attributes_where_declared(f: Fixture) -> Check {
+    if !f.capabilities().list_attributes {
+        return Err(super::Stop::NotApplicable("list_attributes is false".to_owned()));
+    }
+    let tagged = f.key("tagged")?;
+    let mut attributes = super::attributes::kept(&f);
+    f.put(&tagged, super::bodies::pattern(100, 1), PutOptions::new().attributes(attributes.clone())).await?;
+    attributes.tags.clear();
+    f.put(&f.key("attached")?, super::bodies::pattern(100, 2), PutOptions::new().attributes(attributes)).await?;
+    f.write(&f.key("plain")?, "x").await?;
+    let unasked = f.list(below(&f, "")).await?;
+    ensure!(unasked.iter().all(|meta| meta.attributes.is_none()), "attributes came that nobody had asked for");
+    let listed = f.list(below(&f, "").attributes(true)).await?;
+    same("the number of objects", listed.len(), 3)?;
+    for meta in listed {
+        if meta.key == tagged && f.capabilities().keeps(Attribute::Tags) && meta.attributes.is_none() {
+            continue;
+        }
+        let head = f.storage().head(&meta.key, HeadOptions::new().tags(true)).await?;
+        let name = |what: &str| format!("{what} of {} in the listing", meta.key);
+        same(&name("the attributes"), meta.attributes.as_deref(), Some(&head.attributes))?;
+        same(&name("the checksums"), &meta.checksums, &head.meta.checksums)?;
     }
     Ok(())
 }

@@ -22,6 +22,11 @@ pub struct ListRequest {
     pub delimiter: Option<u8>,
     /// The largest page. Stores have limits of their own (S3: 1,000).
     pub page_size: Option<usize>,
+    /// Tell also what is attached to the objects, as
+    /// [`ObjectMeta::attributes`](crate::ObjectMeta::attributes), where the listing can
+    /// ([`Capabilities::list_attributes`](crate::Capabilities::list_attributes)); it may be
+    /// longer for it, never of more requests.
+    pub attributes: bool,
 }
 
 impl ListRequest {
@@ -55,6 +60,13 @@ impl ListRequest {
     #[must_use]
     pub fn page_size(mut self, entries: usize) -> Self {
         self.page_size = Some(entries);
+        self
+    }
+
+    /// Tells also what is attached, where the listing can.
+    #[must_use]
+    pub fn attributes(mut self, yes: bool) -> Self {
+        self.attributes = yes;
         self
     }
 }
@@ -100,6 +112,9 @@ pub struct GetOptions {
     pub if_match: Option<ETag>,
     /// This version instead of the newest.
     pub version: Option<VersionId>,
+    /// The caller needs no attributes: a store that would have to ask for them beside the
+    /// bytes spares the request, and tells what comes with the bytes.
+    pub without_attributes: bool,
 }
 
 impl GetOptions {
@@ -126,6 +141,13 @@ impl GetOptions {
     #[must_use]
     pub fn version(mut self, version: Option<VersionId>) -> Self {
         self.version = version;
+        self
+    }
+
+    /// The caller needs no attributes.
+    #[must_use]
+    pub fn without_attributes(mut self, yes: bool) -> Self {
+        self.without_attributes = yes;
         self
     }
 }

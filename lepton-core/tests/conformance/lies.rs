@@ -207,6 +207,12 @@ const LIES: &[Lie] = &[
         fails: &["attributes/storage_classes_are_refused_where_unsupported"],
     },
     Lie {
+        about: "list_attributes that no listing tells",
+        so: |_| {},
+        said: |can| can.list_attributes = true,
+        fails: &["lists/a_listing_tells_attributes_where_declared"],
+    },
+    Lie {
         about: "versions that are there and said not to be",
         so: |can| can.versions = Support::Native,
         said: |_| {},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::conformance::{Options, Outcome, Report, run};
+use lepton_core::conformance::{CaseReport, Options, Outcome, Report, run};
 use lepton_core::{
     Capabilities, KeyHandling, ListRequest, MemoryStorage, MultipartLimits, SharedStorage, Storage as _,
     StorageExt as _, Support,
@@ -70,6 +70,15 @@ async fn within_the_limits_of_a_weak_store() {
     weak.keys.trailing_slash = KeyHandling::Refused;
     let report = passes(&MemoryStorage::builder().capabilities(weak).build()).await;
     assert!(not_applicable(&report) > 20);
+}
+
+#[tokio::test]
+async fn with_listings_that_tell_attributes() {
+    let mut told = Capabilities::everything("told");
+    told.list_attributes = true;
+    let report = passes(&MemoryStorage::builder().capabilities(told).build()).await;
+    let told = |case: &CaseReport| case.name.contains("tells_attributes") && case.outcome == Outcome::Passed;
+    assert!(report.cases.iter().any(told));
 }
 
 #[tokio::test]

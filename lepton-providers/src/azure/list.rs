@@ -6,13 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::Method;
-use lepton_core::{Error, ErrorKind, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result};
+use lepton_core::{
+    Attributes, Error, ErrorKind, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result,
+};
 use percent_encoding::percent_decode;
 
 use super::client::{Client, Request};
 use super::headers::{quoted, stored_md5};
 use crate::wire::encode::Query;
+use crate::wire::listed::unless_large;
 use crate::wire::xml::Element;
+use crate::wire::{mtime, rfc2047};
 
 /// The largest page of the service.
 const PAGE: usize = 5000;
@@ -38,7 +42,11 @@ pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
 
 impl Client {
     async fn list_page(&self, request: &ListRequest, marker: Marker) -> Result<(ListPage, Option<Marker>)> {
-        let (mut page, next) = self.page(request, &marker, None, "list", parse_page).await?;
+        let (include, parse): (_, Parse<ListPage>) = match request.attributes {
+            true => (Some("metadata"), |document| parse_page(document, attached)),
+            false => (None, |document| parse_page(document, |_| None)),
+        };
+        let (mut page, next) = self.page(request, &marker, include, "list", parse).await?;
         let Some(after) = &request.start_after else { return Ok((page, next)) };
         // The service has no way to begin behind a key.
         page.objects.retain(|object| object.key.as_bytes() > &after[..]);
@@ -58,7 +66,8 @@ impl Client {
         let request = ListRequest::new().prefix(prefix.clone());
         let mut marker = Some(Marker::new());
         while let Some(from) = marker {
-            let (page, next) = self.page(&request, &from, None, "list", parse_page).await?;
+            let parse: Parse<ListPage> = |document| parse_page(document, |_| None);
+            let (page, next) = self.page(&request, &from, None, "list", parse).await?;
             if page.objects.iter().any(|object| object.key.as_bytes() > &after[..]) {
                 return Ok(true);
             }
@@ -101,13 +110,20 @@ impl Client {
     }
 }
 
-/// Reads a page.
-pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
+/// Reads a page, with what is attached to each blob.
+pub(super) fn parse_page(
+    document: &[u8],
+    attached: fn(&Element<'_>) -> Option<Arc<Attributes>>,
+) -> Result<(ListPage, Option<Marker>)> {
     let root = Element::parse(document)?;
     let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
     for entry in entries(&root)? {
         match entry.name() {
-            b"Blob" if !is_folder(entry) => objects.push(object(entry)?),
+            b"Blob" if !is_folder(entry) => {
+                let mut object = object(entry)?;
+                object.attributes = attached(entry);
+                objects.push(object);
+            }
             b"BlobPrefix" => prefixes.push(KeyPrefix::new(name(entry)?)),
             _ => {}
         }
@@ -151,6 +167,35 @@ pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
     Ok(meta)
 }
 
+/// What is attached to the blob of an entry that was asked for with its metadata, where that
+/// is all: tags, names that XML cannot hold and what was encrypted with a key of the
+/// customer's are not told.
+pub(super) fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
+    let properties = blob.child("Properties")?;
+    let text = |name: &str| properties.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    if properties.parsed("TagCount").is_some_and(|tags: u32| tags > 0) {
+        return None;
+    }
+    let mut attributes = Attributes::default();
+    attributes.content_type = text("Content-Type");
+    attributes.content_encoding = text("Content-Encoding");
+    attributes.content_disposition = text("Content-Disposition");
+    attributes.content_language = text("Content-Language");
+    attributes.cache_control = text("Cache-Control");
+    if let Some(metadata) = blob.child("Metadata") {
+        if metadata.says("Encrypted", "true") || metadata.child("x-ms-invalid-name").is_some() {
+            return None;
+        }
+        for pair in metadata.elements() {
+            let name = str::from_utf8(pair.name()).ok()?.to_ascii_lowercase();
+            let value = rfc2047::decode(str::from_utf8(pair.content()).ok()?);
+            let value = mtime::inward(&name, value);
+            attributes.user_metadata.insert(name, value);
+        }
+    }
+    unless_large(attributes)
+}
+
 /// The name of an entry: encoded, as the tag says, where XML could not hold it.
 fn name(entry: &Element<'_>) -> Result<Bytes> {
     let name = entry.child("Name").ok_or_else(|| wrong("an entry without a name"))?;
@@ -170,13 +215,11 @@ mod tests {
     use super::*;
 
     fn page(inner: &str, next: &str) -> Result<(ListPage, Option<Marker>)> {
-        parse_page(
-            format!(
-                "<?xml version='1.0'?><EnumerationResults ContainerName='c'><Blobs>{inner}</Blobs>\
-                 <NextMarker>{next}</NextMarker></EnumerationResults>"
-            )
-            .as_bytes(),
-        )
+        let document = format!(
+            "<?xml version='1.0'?><EnumerationResults ContainerName='c'><Blobs>{inner}</Blobs>\
+             <NextMarker>{next}</NextMarker></EnumerationResults>"
+        );
+        parse_page(document.as_bytes(), attached)
     }
 
     #[test]
@@ -203,11 +246,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_attached_is_told_whole_or_not_at_all() {
+        let told = |properties: &str, metadata: &str| {
+            let blob = format!(
+                "<Blob><Name>a</Name><Properties><Content-Length>1</Content-Length>{properties}</Properties>\
+                 {metadata}</Blob>"
+            );
+            page(&blob, "").unwrap().0.objects.remove(0).attributes
+        };
+        let metadata = "<Metadata><Origin>=?UTF-8?B?w6Q=?=</Origin><mtime>2020-01-01T00:00:00Z</mtime></Metadata>";
+        let all = told("<Content-Type>text/plain</Content-Type><Content-Encoding />", metadata).unwrap();
+        assert_eq!((all.content_type.as_deref(), all.content_encoding.as_deref()), (Some("text/plain"), None));
+        assert_eq!(all.user_metadata["origin"], "ä");
+        assert_eq!(all.user_metadata["mtime"], "1577836800.000000000");
+        assert_eq!(told("", "").as_deref(), Some(&Attributes::default()));
+        assert!(told("<TagCount>2</TagCount>", "").is_none());
+        assert!(told("", "<Metadata Encrypted=\"true\" />").is_none());
+        assert!(told("", "<Metadata><x-ms-invalid-name>1</x-ms-invalid-name></Metadata>").is_none());
+    }
+
+    #[test]
     fn broken_pages_are_errors() {
         assert_eq!(page("", "").unwrap().1, None);
         for inner in ["<Blob/>", "<Blob><Name>a</Name></Blob>", "<Blob><Name></Name><Properties/></Blob>"] {
             assert!(page(inner, "").is_err(), "{inner}");
         }
-        assert!(parse_page(b"<html></html>").unwrap_err().to_string().contains("endpoint"));
+        assert!(parse_page(b"<html></html>", attached).unwrap_err().to_string().contains("endpoint"));
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
 fn azure() -> Capabilities {
     let mut capabilities = Capabilities::everything("azure");
     capabilities.list_order = ListOrder::Bytes;
+    capabilities.list_attributes = true;
     capabilities.max_single_put = 5000 * MIB;
     capabilities.max_object = 50_000 * 4000 * MIB;
     capabilities.multipart = Some(MultipartLimits::new(1, 4000 * MIB, 50_000));

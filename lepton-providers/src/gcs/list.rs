@@ -8,8 +8,9 @@ use lepton_core::{KeyPrefix, ListPage, ListRequest, ObjectMeta, PageStream, Resu
 use serde::Deserialize;
 
 use super::client::{Client, Request, wrong};
-use super::resource::{FIELDS, Resource};
+use super::resource::{ATTACHED, FIELDS, Resource};
 use crate::wire::encode::Query;
+use crate::wire::listed::unless_large;
 
 /// The largest page of the service.
 const PAGE: usize = 1000;
@@ -43,8 +44,9 @@ impl Client {
         let page = self.page(request, token, false, "list").await?;
         let mut listed = ListPage::default();
         for resource in &page.items {
-            let meta = self.listed(resource, "list")?;
+            let mut meta = self.listed(resource, "list")?;
             if is_asked_for(request, meta.key.as_bytes()) {
+                meta.attributes = request.attributes.then(|| unless_large(resource.attributes())).flatten();
                 listed.objects.push(meta);
             }
         }
@@ -71,7 +73,8 @@ impl Client {
         versions: bool,
         operation: &'static str,
     ) -> Result<Page> {
-        let mut query = Query::new().with("fields", format!("items({FIELDS}),prefixes,nextPageToken"));
+        let attached = if request.attributes { ATTACHED } else { "" };
+        let mut query = Query::new().with("fields", format!("items({FIELDS}{attached}),prefixes,nextPageToken"));
         if !request.prefix.is_empty() {
             query.push("prefix", text_of(request.prefix.as_bytes()));
         }

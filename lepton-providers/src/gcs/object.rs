@@ -43,9 +43,9 @@ impl Client {
 
     /// Reads an object. The headers do not tell all attributes, so who reads the whole gets
     /// them from a description, which is asked for at the same time. A range is one of
-    /// many, and gets what the headers tell.
+    /// many, and gets what the headers tell, as does who needs no attributes.
     pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        if options.range.is_some() {
+        if options.range.is_some() || options.without_attributes {
             return self.media(key, &options).await;
         }
         let mut attempt = 1;

@@ -23,6 +23,7 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
 fn gcs() -> Capabilities {
     let mut capabilities = Capabilities::everything("gcs");
     capabilities.list_order = ListOrder::Bytes;
+    capabilities.list_attributes = true;
     capabilities.max_single_put = 5 * TIB;
     capabilities.max_object = 5 * TIB;
     capabilities.multipart = Some(MultipartLimits::new(5 * MIB, 5 * GIB, 10_000));

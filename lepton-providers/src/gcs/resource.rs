@@ -43,8 +43,12 @@ pub(super) struct Resource {
     metadata: BTreeMap<String, String>,
 }
 
-/// The fields that a listing asks for.
+/// The fields that every listing asks for.
 pub(super) const FIELDS: &str = "name,size,generation,updated,timeCreated,timeDeleted,storageClass,md5Hash,crc32c";
+
+/// The fields beside them that hold what is attached.
+pub(super) const ATTACHED: &str =
+    ",contentType,contentEncoding,contentDisposition,contentLanguage,cacheControl,customTime,metadata";
 
 impl Resource {
     /// The object, or what is missing of it.

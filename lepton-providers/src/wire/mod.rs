@@ -9,6 +9,7 @@
 //! - `time`: dates
 //! - `token`: asking for a bearer token
 //! - `issuer`: services that hand out credentials
+//! - `listed`: attributes that come with a listing
 //! - `mtime`: the time of a file in user metadata
 //! - `payload`: bodies that are held until they are sent
 //! - `range`: ranges of an object
@@ -23,6 +24,8 @@ pub(crate) mod command;
 pub(crate) mod encode;
 pub(crate) mod file;
 pub(crate) mod issuer;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+pub(crate) mod listed;
 pub(crate) mod mtime;
 pub(crate) mod payload;
 pub(crate) mod range;

@@ -1,9 +1,10 @@
 //! What goes out, and what is made of what comes back, where the emulator does not tell.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use lepton_core::{
     Attributes, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, ETag, Effect, Error, ErrorKind,
-    GetOptions, HeadOptions, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, Retry, Storage,
+    GetOptions, HeadOptions, ListRequest, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, Retry, Storage,
     StorageExt as _, Upload, UploadId, VersionId,
 };
 use lepton_providers::gcs::GcsStorage;
@@ -166,6 +167,27 @@ async fn the_whole_comes_with_its_description_and_a_range_alone() {
     let part = store.get(&key("a"), GetOptions::new().range(1..4)).await.unwrap();
     assert_eq!((part.range, part.attributes.cache_control), (1..4, None));
     assert_eq!(script.seen().len(), 4, "a range costs one request");
+    let bytes = store.get(&key("a"), GetOptions::new().without_attributes(true)).await.unwrap();
+    assert_eq!((bytes.range, script.seen().len()), (0..5, 5), "bytes alone cost one request");
+}
+
+#[tokio::test]
+async fn a_listing_asks_for_attributes_where_they_are_wanted() {
+    let (script, store) = telling(|_, _| {
+        let (mut small, mut large) = (resource("a", "1"), resource("b", "2"));
+        small["metadata"] = json!({ "two words": "x" });
+        large["metadata"] = json!({ "n": "x".repeat(2000) });
+        answer_json(200, &json!({ "items": [small, large] }))
+    })
+    .await;
+    let asked = ListRequest::new().attributes(true);
+    let page = store.list(asked).try_next().await.unwrap().unwrap().objects;
+    assert_eq!(page[0].attributes.as_ref().unwrap().user_metadata["two words"], "x");
+    assert_eq!(page[1].attributes, None, "a head tells what is large");
+    let page = store.list(ListRequest::new()).try_next().await.unwrap().unwrap().objects;
+    assert_eq!(page[0].attributes, None);
+    let fields: Vec<bool> = script.seen().iter().map(|request| request.line.contains("metadata")).collect();
+    assert_eq!(fields, [true, false]);
 }
 
 #[tokio::test]

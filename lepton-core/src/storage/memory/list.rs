@@ -1,6 +1,7 @@
 //! Listings. Each page is read from what the store holds at that moment.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -9,6 +10,7 @@ use super::MemoryStorage;
 use super::bucket::{Bucket, Version};
 use crate::error::Error;
 use crate::key::{KeyPrefix, ObjectKey};
+use crate::object::ObjectMeta;
 use crate::storage::{ListPage, ListRequest, ObjectVersion, PageStream, VersionStream};
 
 /// The largest page, as in Amazon S3.
@@ -18,8 +20,18 @@ const PAGE: usize = 1000;
 pub(super) fn objects(store: &MemoryStorage, request: ListRequest) -> PageStream {
     let store = store.clone();
     let start = first(&request);
+    let attached = request.attributes && store.shared.capabilities.list_attributes;
     let pages = stream::unfold(Some(start), move |cursor| {
-        let step = cursor.map(|cursor| store.locked(|bucket| page(bucket, &request, cursor, store.versioned())));
+        let step = cursor.map(|cursor| {
+            store.locked(|bucket| {
+                page(bucket, &request, cursor, |key, newest| {
+                    let mut meta = newest.meta(key, store.versioned());
+                    let object = newest.object.as_ref().filter(|_| attached);
+                    meta.attributes = object.map(|object| Arc::new(object.attributes.clone()));
+                    meta
+                })
+            })
+        });
         std::future::ready(step.map(|(page, next)| (Ok(page), next)))
     });
     pages.boxed()
@@ -62,7 +74,12 @@ fn size(request: &ListRequest) -> usize {
 }
 
 /// One page, and where the next one begins if this was not the last.
-fn page(bucket: &Bucket, request: &ListRequest, mut cursor: Cursor, versioned: bool) -> (ListPage, Option<Cursor>) {
+fn page(
+    bucket: &Bucket,
+    request: &ListRequest,
+    mut cursor: Cursor,
+    described: impl Fn(&ObjectKey, &Version) -> ObjectMeta,
+) -> (ListPage, Option<Cursor>) {
     let mut page = ListPage::default();
     while page.objects.len() + page.prefixes.len() < size(request) {
         let mut keys = bucket.objects.range::<[u8], _>((borrowed(&cursor), Bound::Unbounded));
@@ -79,7 +96,7 @@ fn page(bucket: &Bucket, request: &ListRequest, mut cursor: Cursor, versioned: b
                 cursor = Bound::Included(next);
             }
             None => {
-                page.objects.push(newest.meta(key, versioned));
+                page.objects.push(described(key, newest));
                 cursor = Bound::Excluded(key.to_bytes());
             }
         }
