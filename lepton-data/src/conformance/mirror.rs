@@ -47,6 +47,8 @@ pub(super) struct Mirror {
     pub(super) deaths: usize,
     /// What does not hold.
     pub(super) failure: Option<String>,
+    /// Uploads that are left open.
+    pub(super) left_open: Option<String>,
 }
 
 impl Suite {
@@ -77,7 +79,7 @@ impl Suite {
         for name in BEFORE {
             self.storage.write(&ObjectKey::new(format!("{folder}{name}"))?, OLD).await?;
         }
-        let mut mirror = Mirror { requests: 0, records: 0, deaths: 0, failure: None };
+        let mut mirror = Mirror { requests: 0, records: 0, deaths: 0, failure: None, left_open: None };
         let (mut journal, mut ended) = (new_folder()?, None);
         for death in deaths {
             let fate = Arc::new(Fate::new(Some(*death)));
@@ -101,6 +103,7 @@ impl Suite {
             Err(error) => Some(error.report()),
         };
         mirror.failure = mirror.failure.or(wrong);
+        mirror.left_open = self.left_open(folder).await?;
         let path = journal.path().to_owned();
         mirror.records = self.env.run_blocking(move || records(&path)).join().await??.len();
         clean(&*self.storage, KeyPrefix::new(folder.to_owned())).await?;
@@ -193,19 +196,27 @@ impl Suite {
             };
             return Ok(Some(format!("there is {:?}, and it should be {:?}", names(&found), names(&self.wanted))));
         }
-        let lists_uploads = self.storage.capabilities().list_uploads == Support::Native;
-        if let Some(uploads) = self.storage.multipart().filter(|_| lists_uploads) {
-            for (key, _) in &self.wanted {
-                let key = key.prefixed(&place.folder());
-                let left: Vec<_> = uploads.list_uploads(&key).try_collect().await?;
-                if !left.is_empty() {
-                    return Ok(Some(format!("uploads of {key} are left open: {left:?}")));
-                }
-            }
-        }
         let Some(manifest) = &report.manifest else { return Ok(Some("there is no manifest".to_owned())) };
         let proof = verify(manifest, &place, Depth::Full).await?;
         Ok((!proof.is_proven()).then(|| format!("the manifest does not verify: {:?}", proof.problems)))
+    }
+
+    /// Uploads that nobody ended, where the store lists them. They are given up.
+    async fn left_open(&self, folder: &str) -> Result<Option<String>> {
+        let lists = self.storage.capabilities().list_uploads == Support::Native;
+        let Some(uploads) = self.storage.multipart().filter(|_| lists) else { return Ok(None) };
+        let mut all = None;
+        for (key, _) in &self.wanted {
+            let key = key.prefixed(&KeyPrefix::new(folder.to_owned()));
+            let left: Vec<_> = uploads.list_uploads(&key).try_collect().await?;
+            for open in &left {
+                uploads.abort(&open.upload).await?;
+            }
+            if !left.is_empty() {
+                all.get_or_insert(format!("uploads of {key} are left open: {left:?}"));
+            }
+        }
+        Ok(all)
     }
 }
 
