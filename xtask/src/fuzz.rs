@@ -30,6 +30,9 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
 
 /// The suite of `cargo xtask test`: every target, shortly.
 pub(crate) fn suite() -> Result<()> {
+    // The tool would write the lock file anew, unseen.
+    let fetch = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    run(&mut program("cargo", &fetch)).context("without --locked this writes fuzz/Cargo.lock anew")?;
     targets()?.iter().try_for_each(|target| fuzz(target, SECONDS_OF_THE_SUITE))
 }
 
