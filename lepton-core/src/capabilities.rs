@@ -77,6 +77,10 @@ pub struct Capabilities {
     pub preset: String,
     /// The order of listings.
     pub list_order: ListOrder,
+    /// Whether a listing can begin behind a key. Where that is emulated, it begins at the
+    /// beginning of the prefix and leaves out what is before.
+    #[serde(default = "native")]
+    pub start_after: Support,
     /// Whether a listing that is asked for them tells attributes and checksums of the
     /// objects, as a head does. It may leave out those of an object that has tags, or very
     /// much attached to it.
@@ -171,6 +175,7 @@ impl Capabilities {
         Self {
             preset: preset.to_owned(),
             list_order: ListOrder::Bytes,
+            start_after: Support::Native,
             list_attributes: false,
             range_get: Support::Native,
             conditional_get: Support::Native,

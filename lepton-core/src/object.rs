@@ -81,9 +81,8 @@ pub struct ObjectMeta {
     pub storage_class: Option<String>,
     /// What is attached to the object, in a listing that was asked for it
     /// ([`ListRequest::attributes`](crate::ListRequest::attributes)): all that a head with
-    /// tags tells, as are `checksums` then. `None` says nothing: ask with a head. Not
-    /// written to JSON.
-    #[serde(skip)]
+    /// tags tells, as are `checksums` then. `None` says nothing: ask with a head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Arc<Attributes>>,
 }
 
@@ -175,6 +174,23 @@ impl Attributes {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        /// What a map takes for a name and its value, beside their text.
+        const PAIR: usize = 64;
+        let headers = [
+            &self.content_type,
+            &self.content_encoding,
+            &self.content_disposition,
+            &self.content_language,
+            &self.cache_control,
+            &self.expires,
+        ];
+        let headers: usize = headers.into_iter().flatten().map(String::len).sum();
+        let pairs = self.user_metadata.iter().chain(&self.tags);
+        size_of::<Self>() + headers + pairs.map(|(name, value)| PAIR + name.len() + value.len()).sum::<usize>()
     }
 
     /// The attributes that are there, by the names that capabilities, manifests

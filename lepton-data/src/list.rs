@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lepton_core::{
     EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, Location, ObjectKey, ObjectMeta,
-    Result,
+    Result, Support,
 };
 use tokio::sync::mpsc;
 
@@ -143,6 +143,7 @@ impl Listing {
             request = request.start_after(key.to_bytes());
         }
         let mut pages = self.side.of(&self.run).storage().list(request);
+        let ranges = self.side.of(&self.run).storage().capabilities().start_after == Support::Native;
         // The first pages are taken at once, whatever is done with them.
         let mut first = true;
         let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
@@ -160,7 +161,7 @@ impl Listing {
             if seen < SAMPLE {
                 continue;
             }
-            if !first && idle + 1 >= SAMPLE && waited > SLOW * SAMPLE {
+            if ranges && !first && idle + 1 >= SAMPLE && waited > SLOW * SAMPLE {
                 return self.by_ranges(folder, after, found).await;
             }
             first = false;
@@ -185,7 +186,8 @@ impl Listing {
     async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let env = &self.run.env;
         let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
-        let mut pages = self.side.of(&self.run).storage().list(ListRequest::new().prefix(folder.clone()));
+        let mut pages =
+            self.side.of(&self.run).storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
         loop {
             self.run.requests.take(1).await;
             let Some(page) = pages.next().await else { break };

@@ -14,6 +14,7 @@ use crate::mapping::Mapping;
 use crate::merge::Found;
 use crate::object::{Outcome, find};
 use crate::plan::{Entry, Layout, There};
+use crate::read::bare;
 use crate::resume::Resumed;
 use crate::run::{Run, ends_the_run};
 use crate::transfer::{Transfer, look_at_names};
@@ -139,7 +140,7 @@ async fn planned(run: &Run, next: Next) -> Result<Planned> {
         },
         Next::Settled { key, outcome: Outcome::Extra(there), .. } => {
             let (key_there, size) = (there.key.clone(), there.size);
-            let (action, destination) = (PlannedAction::Delete, Some(*there));
+            let (action, destination) = (PlannedAction::Delete, Some(bare(*there)));
             return Ok(Planned { source_key: key, key: key_there, size, action, source: None, destination });
         }
         Next::Settled { entry: Some(entry), outcome, .. } => match outcome {
@@ -154,9 +155,9 @@ async fn planned(run: &Run, next: Next) -> Result<Planned> {
             return Err(Error::new(ErrorKind::Unexpected, "an object was settled without an entry"));
         }
     };
-    let destination = if let There::Present(there) = entry.there { Some(*there) } else { None };
+    let destination = if let There::Present(there) = entry.there { Some(bare(*there)) } else { None };
     let (source_key, size) = (entry.source.key.clone(), entry.source.size);
-    Ok(Planned { source_key, key: entry.target, size, action, source: Some(entry.source), destination })
+    Ok(Planned { source_key, key: entry.target, size, action, source: Some(bare(entry.source)), destination })
 }
 
 fn refuse(error: &Error) -> PlannedAction {

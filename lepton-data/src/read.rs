@@ -94,9 +94,13 @@ impl Source {
 pub(crate) fn listed(meta: &ObjectMeta) -> Option<ObjectInfo> {
     let attributes = (**meta.attributes.as_ref()?).clone();
     let tags = u32::try_from(attributes.tags.len()).unwrap_or(u32::MAX);
-    let mut meta = meta.clone();
+    Some(ObjectInfo::new(bare(meta.clone()), attributes).with_tag_count(tags))
+}
+
+/// An object without what its listing told of attributes: journals and plans keep none.
+pub(crate) fn bare(mut meta: ObjectMeta) -> ObjectMeta {
     meta.attributes = None;
-    Some(ObjectInfo::new(meta, attributes).with_tag_count(tags))
+    meta
 }
 
 /// Says on which side an error arose.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 
 use crate::object::Outcome;
+use crate::read::bare;
 use crate::report::{Failure, Report, Slowest, Status, Took};
 use crate::resume::{Note, Resumed};
 use crate::run::{Run, ends_the_run};
@@ -126,7 +127,7 @@ impl Ledger {
             Outcome::LeftOut => self.run.log.note(&Note::LeftOut { key })?,
             Outcome::Extra(there) => {
                 self.extras += 1;
-                self.run.log.note(&Note::Extra { key, there: *there })?;
+                self.run.log.note(&Note::Extra { key, there: bare(*there) })?;
             }
             Outcome::Skipped => {
                 self.run.counters.add(|c| &c.skipped_objects, 1);

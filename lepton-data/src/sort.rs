@@ -40,7 +40,8 @@ impl Keyed for ObjectMeta {
 
     fn weight(&self) -> usize {
         let tag = self.etag.as_ref().map_or(0, |etag| etag.as_str().len());
-        size_of::<Self>() + self.key.as_bytes().len() + tag
+        let attributes = self.attributes.as_ref().map_or(0, |attributes| attributes.weight());
+        size_of::<Self>() + self.key.as_bytes().len() + tag + attributes
     }
 }
 

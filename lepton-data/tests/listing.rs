@@ -8,7 +8,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use lepton_core::{ErrorKind, Location, MemoryStorage, Retry, StorageExt as _};
+use lepton_core::{
+    Attributes, Capabilities, ErrorKind, Location, MemoryStorage, PutOptions, Retry, StorageExt as _, Support,
+};
 use lepton_data::{Compare, Existing, Filters, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -111,6 +113,50 @@ async fn a_slow_store_is_not_listed_by_ranges_where_the_objects_take_longer_stil
     let report = transfer.build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Complete, 12_000));
     assert!(source.count("list") < 16, "{}", source.count("list"));
+}
+
+/// Each range would be listed from the beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_that_cannot_begin_behind_a_key_is_not_listed_by_ranges() {
+    let mut capabilities = Capabilities::everything("no-start");
+    capabilities.start_after = Support::Emulated;
+    let from = MemoryStorage::builder().capabilities(capabilities).build();
+    many(&from, 12_000, 1).await;
+    let source = slow(&from, 0);
+    let to = MemoryStorage::new();
+    many(&to, 12_000, 1).await;
+    let transfer = transfer(Arc::new(source.clone()), shared(&to)).existing(Existing::IfDifferent);
+    let report = transfer.compare(Compare::Size).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.unchanged), (Status::Complete, 12_000));
+    assert!(source.count("list") <= 13, "{}", source.count("list"));
+}
+
+/// What comes before its turn waits on disk, with all that was told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_that_were_listed_by_ranges_are_not_asked_for() {
+    let mut capabilities = Capabilities::everything("told");
+    capabilities.list_attributes = true;
+    let told = || MemoryStorage::builder().capabilities(capabilities.clone()).build();
+    let (from, to) = (told(), told());
+    let mut attributes = Attributes::default();
+    attributes.user_metadata.insert("mtime".into(), "1577836800.5".into());
+    for i in 0..15_000 {
+        let (name, put) = (format!("object-{i:08}"), PutOptions::new().attributes(attributes.clone()));
+        support::put(&from, &name, bytes(1, 1), put.clone()).await;
+        // Another tag, so that only the time can tell.
+        support::put(&to, &name, bytes(2, 1), put).await;
+    }
+    for backwards in [false, true] {
+        let slow = slow(&from, 0);
+        let source = if backwards { slow.backwards() } else { slow };
+        let destination = Arc::new(Faulty::new(&to, |_, _| None));
+        let transfer = transfer(Arc::new(source.clone()), destination.clone()).existing(Existing::IfDifferent);
+        // Little enough that a sort goes to disk.
+        let report = transfer.memory(4 << 20).build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.unchanged), (Status::Complete, 15_000), "{:?}", report.failures);
+        assert_eq!((source.count("head"), destination.count("head")), (0, 0), "backwards: {backwards}");
+        assert!(backwards || source.count("list") > 20, "{}", source.count("list"));
+    }
 }
 
 fn listed(from: &MemoryStorage, to: &MemoryStorage, list: &Path) -> TransferBuilder {

@@ -98,6 +98,7 @@ impl FromObjectStore {
 fn capabilities() -> Capabilities {
     let mut can = Capabilities::everything("object_store");
     can.list_order = ListOrder::Unordered;
+    can.start_after = Support::Emulated;
     can.put_if_absent = Support::Emulated;
     can.put_if_match = Support::Unknown;
     can.conditional_complete = Support::Unsupported;

@@ -205,7 +205,7 @@ impl Suite {
     async fn left_open(&self, folder: &str) -> Result<Option<String>> {
         let lists = self.storage.capabilities().list_uploads == Support::Native;
         let Some(uploads) = self.storage.multipart().filter(|_| lists) else { return Ok(None) };
-        let mut all = None;
+        let mut found = None;
         for (key, _) in &self.wanted {
             let key = key.prefixed(&KeyPrefix::new(folder.to_owned()));
             let left: Vec<_> = uploads.list_uploads(&key).try_collect().await?;
@@ -213,10 +213,10 @@ impl Suite {
                 uploads.abort(&open.upload).await?;
             }
             if !left.is_empty() {
-                all.get_or_insert(format!("uploads of {key} are left open: {left:?}"));
+                found.get_or_insert(format!("uploads of {key} are left open: {left:?}"));
             }
         }
-        Ok(all)
+        Ok(found)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{list, multipart, versions};
 
 /// Whatever the service may answer.
 pub fn documents(document: &[u8]) {
-    let _ = list::parse_page(document, list::attached);
+    let _ = list::parse_described(document);
     let _ = versions::parse(document);
     if let Ok(parts) = multipart::parts(document, [7; 12]) {
         assert!(parts.is_sorted_by(|a, b| a.number < b.number));

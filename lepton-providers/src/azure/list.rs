@@ -43,8 +43,8 @@ pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
 impl Client {
     async fn list_page(&self, request: &ListRequest, marker: Marker) -> Result<(ListPage, Option<Marker>)> {
         let (include, parse): (_, Parse<ListPage>) = match request.attributes {
-            true => (Some("metadata"), |document| parse_page(document, attached)),
-            false => (None, |document| parse_page(document, |_| None)),
+            true => (Some("metadata"), parse_described),
+            false => (None, parse_page),
         };
         let (mut page, next) = self.page(request, &marker, include, "list", parse).await?;
         let Some(after) = &request.start_after else { return Ok((page, next)) };
@@ -66,8 +66,7 @@ impl Client {
         let request = ListRequest::new().prefix(prefix.clone());
         let mut marker = Some(Marker::new());
         while let Some(from) = marker {
-            let parse: Parse<ListPage> = |document| parse_page(document, |_| None);
-            let (page, next) = self.page(&request, &from, None, "list", parse).await?;
+            let (page, next) = self.page(&request, &from, None, "list", parse_page).await?;
             if page.objects.iter().any(|object| object.key.as_bytes() > &after[..]) {
                 return Ok(true);
             }
@@ -110,8 +109,17 @@ impl Client {
     }
 }
 
-/// Reads a page, with what is attached to each blob.
-pub(super) fn parse_page(
+/// Reads a page.
+fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
+    read_page(document, |_| None)
+}
+
+/// Reads a page that was asked for with metadata, with what is attached to each blob.
+pub(super) fn parse_described(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
+    read_page(document, attached)
+}
+
+fn read_page(
     document: &[u8],
     attached: fn(&Element<'_>) -> Option<Arc<Attributes>>,
 ) -> Result<(ListPage, Option<Marker>)> {
@@ -170,7 +178,7 @@ pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
 /// What is attached to the blob of an entry that was asked for with its metadata, where that
 /// is all: tags, names that XML cannot hold and what was encrypted with a key of the
 /// customer's are not told.
-pub(super) fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
+fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
     let properties = blob.child("Properties")?;
     let text = |name: &str| properties.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     if properties.parsed("TagCount").is_some_and(|tags: u32| tags > 0) {
@@ -219,7 +227,7 @@ mod tests {
             "<?xml version='1.0'?><EnumerationResults ContainerName='c'><Blobs>{inner}</Blobs>\
              <NextMarker>{next}</NextMarker></EnumerationResults>"
         );
-        parse_page(document.as_bytes(), attached)
+        parse_described(document.as_bytes())
     }
 
     #[test]
@@ -271,6 +279,6 @@ mod tests {
         for inner in ["<Blob/>", "<Blob><Name>a</Name></Blob>", "<Blob><Name></Name><Properties/></Blob>"] {
             assert!(page(inner, "").is_err(), "{inner}");
         }
-        assert!(parse_page(b"<html></html>", attached).unwrap_err().to_string().contains("endpoint"));
+        assert!(parse_page(b"<html></html>").unwrap_err().to_string().contains("endpoint"));
     }
 }

@@ -23,6 +23,8 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
 fn azure() -> Capabilities {
     let mut capabilities = Capabilities::everything("azure");
     capabilities.list_order = ListOrder::Bytes;
+    // "List Blobs" goes on from a marker of its own alone.
+    capabilities.start_after = Support::Emulated;
     capabilities.list_attributes = true;
     capabilities.max_single_put = 5000 * MIB;
     capabilities.max_object = 50_000 * 4000 * MIB;

@@ -160,6 +160,8 @@ fn capabilities(tls: bool) -> Capabilities {
     ] {
         *support = Support::Unsupported;
     }
+    // Where there is a list or an index, all of it is read.
+    capabilities.start_after = Support::Emulated;
     // Where the server knows no ranges, they are cut out of the whole.
     capabilities.range_get = Support::Emulated;
     capabilities.multipart = None;
