@@ -7,6 +7,10 @@
 //! last complete group is dropped; damage before it is an error that names the
 //! segment and the offset. The format is in `docs/formats/journal.md`.
 //!
+//! A group is written when somebody waits for it, when enough is pending, and in any
+//! case soon after its first record: what a kill can take is bounded in time and, by
+//! [`Journal::append_for`], in the bytes of the work that the records stand for.
+//!
 //! A journal never holds a secret.
 
 mod format;
@@ -18,7 +22,8 @@ mod write;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
@@ -34,11 +39,22 @@ pub use replay::{Record, Replay};
 /// Appended bytes beyond which a group commit starts by itself.
 const FLUSH_AT: usize = 256 << 10;
 
+/// Bytes of work whose records are not on disk beyond which a group commit starts by
+/// itself.
+const FLUSH_AT_WORK: u64 = 8 << 20;
+
+/// How long a record waits at most before its group commit starts.
+const FLUSH_AFTER: Duration = Duration::from_millis(500);
+
 /// Appended bytes that may wait for the disk before [`Journal::room`] waits too.
 const ROOM: usize = 1 << 20;
 
 /// The file that says that the segments beside it are being removed.
 const DISCARD: &str = "journal.discard";
+
+/// The first segment of a journal that begins anew. While it has this name, the segments
+/// beside it are void.
+const NEXT: &str = "journal.next";
 
 /// The first record type that a user of the journal may choose.
 pub const FIRST_USER_TYPE: u16 = 16;
@@ -68,6 +84,10 @@ struct State {
     /// Where groups are written; taken while one is on its way.
     writer: Option<Writer>,
     pending: Vec<u8>,
+    /// The bytes of work that the pending records stand for.
+    pending_work: u64,
+    /// Whether a task waits to write what is pending.
+    timer: bool,
     appended: u64,
     durable: u64,
     /// Once a write or sync failed, nothing is durable any more: what the
@@ -97,6 +117,9 @@ impl Journal {
         if folder.join(DISCARD).exists() {
             finish_discard(folder)?;
         }
+        if folder.join(NEXT).exists() {
+            finish_restart(folder)?;
+        }
         let segments = replay::segments(folder)?;
         let scan = replay::scan(&segments)?;
         let (writer, replay) = match scan {
@@ -107,7 +130,15 @@ impl Journal {
             }
             None => (Writer::create(folder, &segments, identity)?, None),
         };
-        let state = State { writer: Some(writer), pending: Vec::new(), appended: 0, durable: 0, failed: None };
+        let state = State {
+            writer: Some(writer),
+            pending: Vec::new(),
+            pending_work: 0,
+            timer: false,
+            appended: 0,
+            durable: 0,
+            failed: None,
+        };
         let shared = Arc::new(Shared { env, state: Mutex::new(state), changed: Notify::new() });
         Ok(Opened { journal: Journal { shared, lock: Arc::new(lock) }, replay })
     }
@@ -126,13 +157,35 @@ impl Journal {
         finish_discard(folder)
     }
 
-    /// Appends a record. It is durable after the next [`commit`](Self::commit).
+    /// Begins the journal in `folder` anew with these records and no others, all at once:
+    /// after a crash on the way it is either the old one or the new one. Blocks.
+    ///
+    /// # Errors
+    /// `locked` if a process has the journal open; what the disk gives.
+    pub fn restart(folder: &Path, identity: &Identity, records: &[(u16, Vec<u8>)]) -> Result<()> {
+        let _lock = Lock::take(folder)?;
+        write::first_segment(&folder.join(NEXT), identity, records)?;
+        sync_folder(folder)?;
+        finish_restart(folder)
+    }
+
+    /// Appends a record. It is durable after the next [`commit`](Self::commit), and
+    /// without one about half a second later.
     ///
     /// `kind` is at least [`FIRST_USER_TYPE`]; a payload has at most 16 MiB.
     ///
     /// # Errors
     /// `invalid_input` if either is not so.
     pub fn append(&self, kind: u16, payload: &[u8]) -> Result<()> {
+        self.append_for(kind, payload, 0)
+    }
+
+    /// Appends a record about this many bytes of finished work. Once the records that
+    /// are not on disk stand for 8 MiB, they are written without waiting for more.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_for(&self, kind: u16, payload: &[u8], work: u64) -> Result<()> {
         if kind < FIRST_USER_TYPE {
             return Err(Error::invalid_input(format!("record type {kind} is reserved")));
         }
@@ -143,10 +196,43 @@ impl Journal {
         let mut state = self.state();
         format::encode(&mut state.pending, kind, payload);
         state.appended += 1;
-        if state.pending.len() >= FLUSH_AT {
+        state.pending_work = state.pending_work.saturating_add(work);
+        if state.pending.len() >= FLUSH_AT || state.pending_work >= FLUSH_AT_WORK {
             self.start_flush(state);
+        } else if !std::mem::replace(&mut state.timer, true) {
+            drop(state);
+            self.flush_later();
         }
         Ok(())
+    }
+
+    /// Starts a task that writes what is pending after a while. It does not keep the
+    /// folder locked while it waits.
+    fn flush_later(&self) {
+        let (shared, lock) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.lock));
+        let env = Arc::clone(&self.shared.env);
+        self.shared.env.spawn(Box::pin(async move {
+            env.sleep(FLUSH_AFTER).await;
+            if let (Some(shared), Some(lock)) = (Weak::upgrade(&shared), Weak::upgrade(&lock)) {
+                Journal { shared, lock }.flush_now();
+            }
+        }));
+    }
+
+    fn flush_now(&self) {
+        let mut state = self.state();
+        state.timer = false;
+        if state.pending.is_empty() {
+            return;
+        }
+        if state.writer.is_none() {
+            // A group is on its way: what came since is the next one.
+            state.timer = true;
+            drop(state);
+            self.flush_later();
+            return;
+        }
+        self.start_flush(state);
     }
 
     /// Waits until everything appended so far is on disk.
@@ -195,6 +281,7 @@ impl Journal {
     fn start_flush(&self, mut state: MutexGuard<'_, State>) {
         let Some(mut writer) = state.writer.take() else { return };
         let (group, upto) = (std::mem::take(&mut state.pending), state.appended);
+        state.pending_work = 0;
         drop(state);
         let (shared, lock) = (Arc::clone(&self.shared), Arc::clone(&self.lock));
         let work = move || {
@@ -234,8 +321,23 @@ fn finish_discard(folder: &Path) -> Result<()> {
     for (_, segment) in replay::numbered(folder)? {
         remove(&segment)?;
     }
+    let next = folder.join(NEXT);
+    if next.exists() {
+        remove(&next)?;
+    }
     sync_folder(folder)?;
     remove(&folder.join(DISCARD))?;
+    sync_folder(folder)
+}
+
+/// Puts the first segment of a journal that begins anew into the place of the old ones.
+fn finish_restart(folder: &Path) -> Result<()> {
+    for (_, segment) in replay::numbered(folder)? {
+        fs::remove_file(&segment).map_err(|e| at(Error::io("cannot remove a part of the journal", e), &segment))?;
+    }
+    sync_folder(folder)?;
+    let (from, to) = (folder.join(NEXT), segment_path(folder, 1));
+    fs::rename(&from, &to).map_err(|e| at(Error::io("cannot begin the journal anew", e), &from))?;
     sync_folder(folder)
 }
 

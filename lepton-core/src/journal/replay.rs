@@ -172,6 +172,11 @@ impl Replay {
         Ok(Self::new(scan(&segments(folder)?)?.ok_or_else(missing)?))
     }
 
+    /// What the journal belongs to.
+    pub fn identity(&self) -> &Identity {
+        &self.scan.identity
+    }
+
     fn load(&mut self) -> Result<bool> {
         let Some(path) = self.scan.segments.get(self.next) else { return Ok(false) };
         // Two segments in memory would be one too many.

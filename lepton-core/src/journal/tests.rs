@@ -169,3 +169,61 @@ async fn a_discard_that_a_crash_cut_short_is_brought_to_its_end() {
     Journal::discard(folder.path()).unwrap();
     assert!(open(folder.path()).unwrap().replay.is_none());
 }
+
+#[tokio::test]
+async fn a_restart_keeps_just_what_it_is_given_whenever_it_is_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path()).await;
+    let carried = vec![(16, b"kept".to_vec()), (17, Vec::new())];
+    Journal::restart(folder.path(), &identity("a"), &carried).unwrap();
+    assert_eq!(records(folder.path()).unwrap(), [b"kept".to_vec(), Vec::new()]);
+    // Cut short after the new segment is whole, and after the old ones are gone.
+    for old in [true, false] {
+        fs::remove_file(segment_path(folder.path(), 1)).unwrap();
+        if old {
+            small(folder.path()).await;
+        }
+        write::first_segment(&folder.path().join(NEXT), &identity("a"), &carried).unwrap();
+        let opened = open(folder.path()).unwrap();
+        opened.journal.append(16, b"more").unwrap();
+        opened.journal.commit().await.unwrap();
+        drop(opened);
+        assert_eq!(records(folder.path()).unwrap(), [b"kept".to_vec(), Vec::new(), b"more".to_vec()]);
+        assert!(!folder.path().join(NEXT).exists());
+    }
+    // Cut short before it is whole: the old one stands.
+    fs::write(folder.path().join("journal.tmp"), b"half").unwrap();
+    assert_eq!(open(folder.path()).unwrap().replay.unwrap().count(), 3);
+    Journal::discard(folder.path()).unwrap();
+    assert!(open(folder.path()).unwrap().replay.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_on_disk_soon_although_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap().journal;
+    for n in 0..3u8 {
+        journal.append(16, &[n]).unwrap();
+        // The clock stands still while the group is written.
+        tokio::time::sleep(FLUSH_AFTER * 2).await;
+        while records(folder.path()).unwrap().len() <= usize::from(n) {
+            tokio::task::yield_now().await;
+        }
+    }
+    journal.append(16, b"later").unwrap();
+    drop(journal);
+    assert!(open(folder.path()).is_ok(), "the task that waits keeps the folder locked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_finished_work_is_on_disk_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).unwrap().journal;
+    journal.append_for(16, b"a", FLUSH_AT_WORK - 1).unwrap();
+    journal.append_for(16, b"b", 1).unwrap();
+    let begun = tokio::time::Instant::now();
+    while records(folder.path()).unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO, "no timer had to pass");
+}

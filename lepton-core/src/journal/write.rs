@@ -34,11 +34,7 @@ impl Writer {
             len: HEADER_LEN as u64,
             groups: 0,
         };
-        let header = serde_json::to_vec(identity)
-            .map_err(|e| Error::invalid_input("the plan's identity is not JSON").with_source(e))?;
-        let mut group = Vec::new();
-        format::encode(&mut group, HEADER, &header);
-        writer.write_group(group)?;
+        writer.write_group(header_record(identity)?)?;
         Ok(writer)
     }
 
@@ -75,6 +71,31 @@ impl Writer {
         self.len += group.len() as u64;
         Ok(())
     }
+}
+
+/// The record of what the journal belongs to.
+fn header_record(identity: &Identity) -> Result<Vec<u8>> {
+    let header = serde_json::to_vec(identity)
+        .map_err(|e| Error::invalid_input("the plan's identity is not JSON").with_source(e))?;
+    let mut record = Vec::new();
+    format::encode(&mut record, HEADER, &header);
+    Ok(record)
+}
+
+/// Writes a first segment with one group of these records. It has this name only when it
+/// is whole and on disk.
+pub(super) fn first_segment(path: &Path, identity: &Identity, records: &[(u16, Vec<u8>)]) -> Result<()> {
+    let mut bytes = format::segment_header().to_vec();
+    bytes.extend(header_record(identity)?);
+    for (kind, payload) in records {
+        format::encode(&mut bytes, *kind, payload);
+    }
+    format::encode(&mut bytes, COMMIT, &1u64.to_le_bytes());
+    let temporary = path.with_extension("tmp");
+    let failed = |e| at(Error::io("cannot write a journal segment", e), &temporary);
+    let mut file = File::create(&temporary).map_err(failed)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&temporary, path).map_err(|e| at(Error::io("cannot place a journal segment", e), path))
 }
 
 fn start_segment(folder: &Path, number: u32) -> Result<File> {
