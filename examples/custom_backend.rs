@@ -156,6 +156,14 @@ impl Storage for Scratch {
     fn url(&self) -> &str {
         "scratch:"
     }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
+    }
     fn list(&self, request: ListRequest) -> PageStream {
         let index = Arc::clone(&self.index);
         let listed = async move { stream::iter(pages(&locked(&index), &request)) };

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt as _;
 use lepton::core::{
-    Body, CompleteOptions, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest,
-    Multipart, ObjectInfo, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, ServerCopy, Signer,
-    Upload, UploadInfo, Versions,
+    Body, CompleteOptions, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix,
+    ListRequest, Multipart, ObjectInfo, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
+    PutReceipt, ServerCopy, Signer, Upload, UploadInfo, Versions,
 };
 use lepton::data::conformance;
 use lepton::{Capabilities, MemoryStorage, ObjectKey, Result, SharedStorage, Storage};
@@ -80,6 +80,14 @@ impl Storage for Fake {
     }
     fn url(&self) -> &str {
         self.0.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
     fn list(&self, request: ListRequest) -> PageStream {
         self.0.list(request)

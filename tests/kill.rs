@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lepton::core::journal::Replay;
 use lepton::{Depth, Location, SharedStorage, open, verify};
+use lepton_s3_front::{Action, Gate, Rule, ScriptedHooks};
 use support::journals::Journals;
 use support::places::setting;
 use support::*;
@@ -103,4 +105,43 @@ async fn a_hundred_kills_lose_nothing_and_leave_nothing() {
         kills += round(seed.wrapping_add(round_number), round_number % 4).await;
         println!("{kills} kills after round {round_number}");
     }
+}
+
+/// Kills the program when the server holds back a reply, once `known` says that enough is
+/// in the journal, and runs it to its end. Gives how many objects were sent.
+async fn killed_at(before: u64, objects: u64, size: usize, known: impl Fn(usize) -> bool) -> u64 {
+    let (folder, journals, gate) = (tempfile::tempdir().unwrap(), Journals::new(), Gate::new());
+    for number in 0..objects {
+        std::fs::write(folder.path().join(format!("{number:03}")), bytes(number, size)).unwrap();
+    }
+    let rule = Rule::on("PutObject").after(before);
+    let cloud = Cloud::start(Some(Arc::new(ScriptedHooks::new(1).rule(rule, Action::HoldReply(gate.clone()))))).await;
+    let from = folder.path().to_str().unwrap();
+    let mut child = migrate(from, &cloud.url(), journals.path()).spawn().unwrap();
+    gate.reached().await;
+    let journalled = || Replay::of(&journals.path().join("journal")).map_or(0, Iterator::count);
+    while !known(journalled()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    gate.open();
+    let output = migrate(from, &cloud.url(), journals.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let source = open(from).await.unwrap();
+    assert_same(source.storage().as_ref(), &cloud.storage).await;
+    cloud.server.stats().of("PutObject").requests
+}
+
+/// What is in flight when a run is killed is sent again, and of what was finished at most
+/// 16 MiB, or what was finished within the last second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_costs_no_more_than_what_was_finished_last() {
+    let in_flight = 6 * 2;
+    // 7 MiB each: two fit into what may be lost.
+    let sent = killed_at(40, 50, 7 * MIB, |_| true).await;
+    assert!(sent <= 50 + in_flight + 3, "{sent} objects were sent");
+    // Records of small objects are on disk although nobody waits for them.
+    let sent = killed_at(150, 200, KIB, |journalled| journalled >= 140).await;
+    assert!(sent <= 200 + in_flight + 10, "{sent} objects were sent");
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use lepton::core::{Attribute, Attributes, Body, HeadOptions, PutOptions};
 use lepton::providers::local::LocalStorage;
-use lepton::{Depth, Existing, Location, SharedStorage, Status, Transfer, verify};
+use lepton::{Depth, Existing, Location, SharedStorage, Status, StorageExt as _, Transfer, verify};
 use support::places::{Place, kinds};
 use support::*;
 
@@ -119,4 +119,27 @@ async fn a_sparse_file_stays_sparse_and_has_its_digest() {
 
 async fn local(path: &Path) -> SharedStorage {
     Arc::new(LocalStorage::builder(path).open().await.unwrap())
+}
+
+/// The destination must not fetch the bytes below a source that changes them, though it
+/// could by the URL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_changes_bytes_is_never_bypassed() {
+    for kind in kinds() {
+        let (from, to) = (Place::fresh(kind).await, Place::fresh(kind).await);
+        // On a disk, what is large enough is copied by the system.
+        let objects = [("small", bytes(1, 1000)), ("large", bytes(2, 20 * MIB)), ("empty", bytes(3, 0))];
+        for (name, content) in &objects {
+            from.storage.write(&key(name), content.clone()).await.unwrap();
+        }
+        let transfer = Transfer::builder().from(changed::source(&from.storage)).to(to.storage.clone());
+        let report = transfer.build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.server_copies), (Status::Complete, 0), "{kind}: {:?}", report.failures);
+        for (name, content) in &objects {
+            let there = to.storage.read(&key(name), u64::MAX).await.unwrap();
+            assert!(there == changed::changed(content), "{kind}: {name} did not pass through the source");
+        }
+        from.clear().await;
+        to.clear().await;
+    }
 }

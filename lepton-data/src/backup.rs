@@ -50,15 +50,16 @@ pub(crate) async fn keep(run: &Run, there: &ObjectMeta) -> Result<()> {
     if is_kept(run, there, &target).await? {
         return Ok(());
     }
-    let source = CopySource::new(run.destination().as_ref(), there.key.clone()).if_match(there.etag.clone());
-    let kept = match run.copier_from(run.destination()) {
-        Some(copier) if there.size <= copier.largest() => {
+    let source = CopySource::new(run.destination().as_ref(), there.key.clone());
+    let source = source.map(|source| source.if_match(there.etag.clone()));
+    let kept = match run.copier_from(run.destination()).zip(source) {
+        Some((copier, source)) if there.size <= copier.largest() => {
             let condition = if capabilities.copies_here { Precondition::IfAbsent } else { Precondition::None };
             let options = CopyOptions::new().precondition(condition.clone());
             let copy = || copier.copy(source.clone(), &target, options.clone());
             attempts(run, condition == Precondition::None, copy).await.map(drop)
         }
-        Some(copier) => in_parts(run, copier, source, there, &target).await,
+        Some((copier, source)) => in_parts(run, copier, source, there, &target).await,
         None => through_here(run, there, &target).await,
     };
     match kept {

@@ -80,6 +80,12 @@ impl Options {
         identity
     }
 
+    /// Whether what is at the destination matters, so that it is listed too.
+    pub(crate) fn compares_listings(&self) -> bool {
+        let settings = &self.settings;
+        settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
+    }
+
     /// Where the manifest goes, if anywhere.
     pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
         self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))

@@ -178,7 +178,7 @@ pub(crate) fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Pre
 
 /// Whether the destination has exactly the source's bytes, so that writing them
 /// again does no harm.
-async fn is_ours(run: &Run, entry: &Entry) -> Result<bool> {
+pub(crate) async fn is_ours(run: &Run, entry: &Entry) -> Result<bool> {
     let source = Source::new(run.source(), &entry.source);
     let digest = read::digest(run, &source, None).await?;
     Ok(matches!(read_back(run, entry, &digest, None).await?, Found::Same(_)))

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use lepton_core::{ETag, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use tokio::sync::mpsc::Receiver;
 
 use crate::backup;
@@ -19,6 +19,7 @@ use crate::object::{Earlier, Outcome};
 use crate::options::Existing;
 use crate::plan::{Entry, Names, There};
 use crate::preview::{Planned, PlannedAction};
+use crate::proofs::{self, Proofs};
 use crate::resume::{Note, OpenUpload, Recorded, Resumed};
 use crate::run::Run;
 use crate::saved;
@@ -43,28 +44,52 @@ pub(crate) struct Feed {
     /// What that gave and is not handed on yet.
     found: Option<Found>,
     names: Names,
+    /// Places that are settled up to the watermark, where what comes begins before it.
+    settled: Option<ObjectKey>,
     /// Places that are settled beyond the watermark.
     beyond: BTreeSet<ObjectKey>,
-    /// Places up to here may have been written by an earlier run.
-    started: Option<ObjectKey>,
+    /// Objects that failed at a saved plan: they are tried as the plan says.
+    failed: BTreeSet<ObjectKey>,
+    /// What earlier runs proved.
+    proofs: Proofs,
+    /// Places behind the first and up to the second may have been written by an earlier
+    /// run.
+    maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
     /// Places up to here may be written by this run, as the journal knows.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
-    kept: BTreeSet<ObjectKey>,
+    kept: BTreeMap<ObjectKey, Option<ETag>>,
     histories: BTreeMap<ObjectKey, Recorded>,
 }
 
 impl Feed {
     pub(crate) fn new(run: &Arc<Run>, resumed: Resumed) -> Self {
+        let maybe_written = match (resumed.maybe_written, &resumed.started) {
+            (carried, None) => carried,
+            (_, Some(started)) => Some((None, started.clone())),
+        };
+        // A plan is read from its beginning: what failed is tried again as it says there,
+        // and what it protects stays protected.
+        let (settled, after) = match run.options.plan {
+            Some(_) => (resumed.settled, None),
+            None => (None, resumed.settled),
+        };
+        let (failed, again) = match run.options.plan {
+            Some(_) => (resumed.failed.into_keys().collect(), VecDeque::new()),
+            None => (BTreeSet::new(), resumed.failed.into_keys().collect()),
+        };
         Self {
             run: Arc::clone(run),
-            again: resumed.failed.into_keys().collect(),
-            origin: Origin::start(run, resumed.settled),
+            again,
+            origin: Origin::start(run, after),
             found: None,
             names: Names::new(Arc::clone(&run.mapping), run.target()),
+            settled,
             beyond: resumed.beyond,
-            announced: resumed.started.clone(),
-            started: resumed.started,
+            failed,
+            proofs: resumed.proofs.map(|file| Proofs::start(run, file)).unwrap_or_default(),
+            announced: resumed.started,
+            maybe_written,
             uploads: resumed.uploads,
             kept: resumed.kept,
             histories: resumed.histories,
@@ -80,13 +105,22 @@ impl Feed {
     /// written.
     pub(crate) async fn next(&mut self) -> Result<Option<Next>> {
         if let Some(key) = self.again.pop_front() {
-            return Ok(Some(self.named(key, false)));
+            let mut next = self.named(key, false);
+            if let Next::Object { earlier, .. } = &mut next {
+                earlier.failed = true;
+            }
+            return Ok(Some(next));
         }
         loop {
             if self.found.is_none() {
                 self.found = self.origin.next().await?;
             }
             self.announce().await?;
+            if self.proofs.are_left()
+                && let Some(place) = self.found.as_ref().and_then(|found| place_of(found, &self.run.mapping))
+            {
+                self.proofs.advance(&place).await?;
+            }
             let Some(found) = self.found.take() else {
                 self.run.counters.add(|c| &c.listing_done, 1);
                 return Ok(None);
@@ -102,12 +136,14 @@ impl Feed {
         let run = Arc::clone(&self.run);
         let (settings, mapping) = (&run.options.settings, &run.mapping);
         match found {
-            Found::Source(object, ..) if self.beyond.remove(&mapping.place(&object.key)) => {
+            Found::Source(object, ..)
+                if self.is_settled(&object.key, &mapping.place(&object.key)) || run.is_own_file(&object.key) =>
+            {
                 list::uncount(&self.run, &object);
                 None
             }
-            Found::Named(key) if self.beyond.remove(&mapping.place(&key)) => None,
-            Found::History(held) if self.beyond.remove(&mapping.place(&held.key)) => None,
+            Found::Named(key) if self.is_settled(&key, &mapping.place(&key)) => None,
+            Found::History(held) if self.is_settled(&held.key, &mapping.place(&held.key)) => None,
             Found::History(held) => {
                 let taken = run.filter.takes_name(mapping.name(&held.key).as_bytes());
                 taken.then(|| self.history(held))
@@ -127,7 +163,7 @@ impl Feed {
                     _ => None,
                 }
             }
-            Found::Extra(there) if backup::holds(&self.run, &there.key) => None,
+            Found::Extra(there) if backup::holds(&self.run, &there.key) || run.is_own_file_there(&there.key) => None,
             // What is written under the other case is this very object.
             Found::Extra(there) if run.is_a_name(&there.key) => None,
             Found::Extra(there) => {
@@ -135,9 +171,16 @@ impl Feed {
                 let by_name = |name: &ObjectKey| run.filter.takes(name.as_bytes(), &there);
                 let taken = settings.delete_excluded || mapping.judged_by(&place).iter().all(by_name);
                 let taken = run.options.plan.is_some() || (settings.delete && taken);
-                (taken && !self.beyond.remove(&place)).then(|| extra(place, there))
+                (taken && !self.is_settled(&there.key, &place)).then(|| extra(place, there))
             }
         }
+    }
+
+    /// Whether an earlier run settled the place, by the watermark or beyond it, and
+    /// did not fail at the object.
+    fn is_settled(&mut self, key: &ObjectKey, place: &ObjectKey) -> bool {
+        let settled = self.beyond.remove(place) || self.settled.as_ref().is_some_and(|settled| place <= settled);
+        settled && !self.failed.remove(key)
     }
 
     /// Where it matters whether an object at the destination may be our own, the
@@ -194,15 +237,22 @@ impl Feed {
         let entry = Box::new(entry);
         let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {
             true => Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the backups")),
+            false if self.run.is_own_file_there(&entry.target) => {
+                Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the files of the journal"))
+            }
             false => self.run.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {
             return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), place: listed };
         }
-        let maybe_written = self.started.as_ref().is_some_and(|started| place <= *started);
+        let in_doubt = |(after, through): &(Option<ObjectKey>, ObjectKey)| {
+            after.as_ref().is_none_or(|after| *after < place) && place <= *through
+        };
+        let maybe_written = self.maybe_written.as_ref().is_some_and(in_doubt);
         let kept = self.kept.remove(&key);
         let recorded = self.histories.remove(&key).unwrap_or_default().versions;
-        let earlier = Earlier { upload: self.uploads.remove(&key), maybe_written, kept, recorded };
+        let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&place));
+        let earlier = Earlier { upload, maybe_written, kept, recorded, proof, failed: false };
         match self.at_a_glance(&entry, &earlier) {
             Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, place: listed },
             None => Next::Object { entry, earlier, place: listed },
@@ -244,6 +294,9 @@ impl Feed {
         if earlier.upload.is_some() || self.run.options.plan.is_some() {
             return None;
         }
+        if let Some(line) = earlier.proof.as_ref().filter(|proof| proofs::holds(proof, &entry.source, &entry.there)) {
+            return Some(Outcome::Proven(line.clone()));
+        }
         if existing == Existing::Skip && !earlier.maybe_written {
             return Some(Outcome::Skipped);
         }
@@ -257,6 +310,15 @@ impl Feed {
     /// more. Meaningful once the listing has ended.
     pub(crate) fn orphans(self) -> impl Iterator<Item = (ObjectKey, OpenUpload)> {
         self.uploads.into_iter()
+    }
+}
+
+/// The place of an object of the source.
+fn place_of(found: &Found, mapping: &Mapping) -> Option<ObjectKey> {
+    match found {
+        Found::Source(object, ..) => Some(mapping.place(&object.key)),
+        Found::Named(key) => Some(mapping.place(key)),
+        Found::History(_) | Found::Extra(_) => None,
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn copy(
     layout: Layout,
     precondition: &Precondition,
 ) -> Result<Option<Copied>> {
-    let source = source_of(run, entry);
+    let source = source_of(run, entry)?;
     match attempts(run, true, || copier.spares(&source, &entry.target)).await {
         Ok(true) => {}
         Ok(false) => return Ok(None),

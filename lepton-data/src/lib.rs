@@ -33,14 +33,17 @@ mod measure;
 mod merge;
 mod metrics;
 mod object;
+mod opening;
 mod options;
 #[cfg_attr(not(feature = "otel-metrics"), path = "otel_off.rs")]
 mod otel;
+mod overlap;
 mod pace;
 mod placing;
 mod plan;
 mod preview;
 mod progress;
+mod proofs;
 mod read;
 mod reconcile;
 mod report;

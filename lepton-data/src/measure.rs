@@ -8,9 +8,9 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Error,
-    GetOptions, GetReply, HeadOptions, ListRequest, Location, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo,
-    PartReceipt, PartSpec, PutOptions, PutReceipt, Result, ServerCopy, SharedEnv, SharedStorage, Signer, Storage,
-    Upload, UploadInfo, Versions,
+    GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Location, Multipart, ObjectInfo, ObjectKey, PageStream,
+    PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, SharedEnv,
+    SharedStorage, Signer, Storage, Upload, UploadInfo, Versions,
 };
 
 use crate::list::Side;
@@ -58,6 +58,14 @@ impl Storage for Measured {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use lepton_core::{
-    CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Precondition,
+    CreateUploadOptions, ETag, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Precondition,
     Result, Upload,
 };
 
 use crate::backup;
 use crate::checksum::{check_source, combine, extra_crc};
 use crate::commit;
-use crate::diff::{Reason, Verdict, decide, look};
+use crate::diff::{Reason, Verdict, decide, is_ours, look};
 use crate::history;
 use crate::manifest::ManifestEntry;
 use crate::plan::{Entry, Layout, Pin, There};
+use crate::proofs;
 use crate::read::{self, Source, is_source, side};
 use crate::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::resume::{Note, OpenUpload, UploadPlan};
@@ -28,10 +29,14 @@ pub(crate) struct Earlier {
     pub(crate) upload: Option<OpenUpload>,
     /// It may have written the object.
     pub(crate) maybe_written: bool,
-    /// It has kept what the object replaces.
-    pub(crate) kept: bool,
+    /// It has kept what the object replaces, which had this tag.
+    pub(crate) kept: Option<Option<ETag>>,
     /// Of the versions of a key, how many it has finished.
     pub(crate) recorded: u64,
+    /// What it proved of the object.
+    pub(crate) proof: Option<Box<ManifestEntry>>,
+    /// The object failed, and is tried again by its key alone.
+    pub(crate) failed: bool,
 }
 
 /// How an object ended.
@@ -44,8 +49,11 @@ pub(crate) enum Outcome {
     },
     /// The destination has the same.
     Unchanged(Box<ManifestEntry>),
+    /// Source and destination are as an earlier run proved them.
+    Proven(Box<ManifestEntry>),
     Skipped,
-    /// By what the source told when it was asked, the filters leave it out.
+    /// By what the source told when it was asked, the filters leave it out; or it failed
+    /// before, and is gone.
     LeftOut,
     /// Only the destination has it.
     Extra(Box<ObjectMeta>),
@@ -57,7 +65,7 @@ impl Outcome {
     pub(crate) fn name(&self) -> Option<&'static str> {
         match self {
             Self::Done(_) => Some("copied"),
-            Self::Unchanged(_) => Some("unchanged"),
+            Self::Unchanged(_) | Self::Proven(_) => Some("unchanged"),
             Self::Skipped => Some("skipped"),
             Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
             Self::Failed(_) => Some("failed"),
@@ -76,6 +84,11 @@ pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier
         match find(&run, &mut entry).await {
             Ok(true) => {}
             Ok(false) => return Outcome::LeftOut,
+            // Nothing is left to be done for it. What a list names must be there.
+            Err(error) if earlier.failed && error.kind() == ErrorKind::NotFound && run.options.keys.is_none() => {
+                tracing::info!(key = %entry.source.key, "an object that failed before is gone at the source");
+                return Outcome::LeftOut;
+            }
             Err(error) => return Outcome::Failed(error),
         }
     }
@@ -140,8 +153,14 @@ fn existing_outcome(run: &Run, error: &Error) -> Option<Outcome> {
 
 async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Result<Outcome> {
     let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
-    if run.options.settings.backup_prefix.is_some() {
+    if run.options.settings.backup_prefix.is_some() || earlier.proof.is_some() {
         look(run, entry).await?;
+    }
+    if let Some(line) = earlier.proof.take_if(|proof| proofs::holds(proof, &entry.source, &entry.there)) {
+        if let Some(open) = earlier.upload.take() {
+            give_up(run, entry, layout, open).await?;
+        }
+        return Ok(Outcome::Proven(line));
     }
     let (reason, precondition) = match decide(run, entry, layout, earlier.maybe_written).await? {
         Verdict::Copy { reason, precondition } => (reason, precondition),
@@ -159,16 +178,26 @@ async fn once(run: &Arc<Run>, entry: &mut Entry, earlier: &mut Earlier) -> Resul
     };
     if let There::Present(there) = &entry.there
         && run.options.settings.backup_prefix.is_some()
-        && !earlier.kept
+        && is_to_be_kept(run, entry, there, earlier).await?
     {
         backup::keep(run, there).await?;
-        run.log.note_durably(&Note::Kept { key: entry.source.key.clone() }).await?;
-        earlier.kept = true;
+        let (key, etag) = (entry.source.key.clone(), there.etag.clone());
+        run.log.note_durably(&Note::Kept { key, etag: etag.clone() }).await?;
+        earlier.kept = Some(etag);
     }
     let mut line = bring(run, entry, layout, reason, &precondition, earlier).await?;
     line.superseded = is_superseded(run, entry).await;
     run.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
+}
+
+/// Whether what is there is neither kept already nor the object itself, by an earlier run.
+async fn is_to_be_kept(run: &Run, entry: &Entry, there: &ObjectMeta, earlier: &Earlier) -> Result<bool> {
+    match &earlier.kept {
+        None => Ok(true),
+        Some(kept) if kept.is_some() && *kept == there.etag => Ok(false),
+        Some(_) => Ok(!is_ours(run, entry).await?),
+    }
 }
 
 /// Brings the object to the destination under this condition; gives its line.

@@ -17,7 +17,7 @@ use crate::plan::{Entry, Layout, There};
 use crate::read::bare;
 use crate::resume::Resumed;
 use crate::run::{Run, ends_the_run};
-use crate::transfer::{Transfer, look_at_names};
+use crate::transfer::{Transfer, look_at_names, places};
 
 /// What a transfer would do with one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,7 @@ impl Transfer {
                     let mut feed = match feed {
                         Some(feed) => feed,
                         None => {
+                            places(&run, run.options.journal.as_deref()).await?;
                             look_at_names(&run).await?;
                             Feed::new(&run, Resumed::default())
                         }

@@ -5,11 +5,12 @@
 //! more of those than the window of the run allows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lepton_core::journal::{FIRST_USER_TYPE, Journal, Record, Replay};
-use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, PartReceipt, Result, UploadId};
+use lepton_core::{ETag, Error, ErrorKind, ObjectKey, ObjectMeta, PartReceipt, Result, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::PartDigest;
@@ -39,7 +40,20 @@ pub(crate) enum Note {
     /// Only the destination has this object; `key` is its place. It is deleted when everything else has come to a good end.
     Extra { key: ObjectKey, there: ObjectMeta },
     /// What the object replaces is kept. Durable before it is replaced.
-    Kept { key: ObjectKey },
+    Kept {
+        key: ObjectKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        etag: Option<ETag>,
+    },
+    /// The journal began anew, with the proofs of runs before it in a file beside it.
+    Anew,
+    /// Objects behind `after` up to this place may have been written by a run that was
+    /// ended before it could say so. The first records of a journal that begins anew.
+    MaybeWritten {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<ObjectKey>,
+        through: ObjectKey,
+    },
     /// The object failed.
     Failed { failure: Failure },
     /// An upload is about to be begun. Durable before it is.
@@ -55,6 +69,8 @@ pub(crate) enum Note {
     UploadGone { key: ObjectKey },
     /// Somebody else's upload to one of our keys was seen and left alone.
     ForeignUpload { key: ObjectKey, id: UploadId },
+    /// The run came to the end of its listings and wrote its manifest, but objects failed.
+    Ended,
     /// The run came to its end and wrote its manifest: nothing is left to do.
     Finished,
 }
@@ -100,15 +116,17 @@ pub(crate) struct Resumed {
     mapping: Mapping,
     /// Listing goes on behind this place.
     pub(crate) settled: Option<ObjectKey>,
-    /// Places up to here may have been written by an earlier run.
+    /// Places behind the first and up to the second may have been written by an earlier run.
+    pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// Places up to here may be written, as the journal knows.
     pub(crate) started: Option<ObjectKey>,
     /// Settled places beyond `settled`.
     pub(crate) beyond: BTreeSet<ObjectKey>,
     /// Objects that failed and were not done since.
     pub(crate) failed: BTreeMap<ObjectKey, Failure>,
     pub(crate) uploads: BTreeMap<ObjectKey, OpenUpload>,
-    /// Objects not done yet of which what they replace is kept.
-    pub(crate) kept: BTreeSet<ObjectKey>,
+    /// Objects not done yet of which what they replace is kept, with its tag.
+    pub(crate) kept: BTreeMap<ObjectKey, Option<ETag>>,
     /// Keys of which some versions are done and not all.
     pub(crate) histories: BTreeMap<ObjectKey, Recorded>,
     pub(crate) foreign: BTreeSet<String>,
@@ -124,6 +142,12 @@ pub(crate) struct Resumed {
     pub(crate) extras: u64,
     pub(crate) metadata_lost: u64,
     pub(crate) superseded: u64,
+    /// The journal has the proofs of earlier runs beside it.
+    pub(crate) anew: bool,
+    /// Where the proofs of earlier runs are, if the lists are compared anew.
+    pub(crate) proofs: Option<PathBuf>,
+    /// The listings came to their end, and objects failed.
+    pub(crate) ended: bool,
     pub(crate) finished: bool,
 }
 
@@ -199,17 +223,23 @@ impl Resumed {
             Note::Settled { through } => {
                 self.beyond = self.beyond.split_off(&through);
                 self.beyond.remove(&through);
-                self.settled = Some(through);
+                // A run that begins before it, as one of a plan does, does not set it back.
+                self.settled = self.settled.take().max(Some(through));
             }
             Note::Skipped { key } => {
                 self.failed.remove(&key);
                 self.settle(&key);
                 self.skipped += 1;
             }
-            Note::Kept { key } => {
-                self.kept.insert(key);
+            Note::Kept { key, etag } => {
+                self.kept.insert(key, etag);
             }
-            Note::LeftOut { key } => self.settle(&key),
+            Note::LeftOut { key } => {
+                self.failed.remove(&key);
+                self.settle(&key);
+            }
+            Note::Anew => self.anew = true,
+            Note::MaybeWritten { after, through } => self.maybe_written = Some((after, through)),
             Note::Extra { key: place, .. } => {
                 self.settle_place(place);
                 self.extras += 1;
@@ -233,8 +263,54 @@ impl Resumed {
             Note::ForeignUpload { key, id } => {
                 self.foreign.insert(foreign(&key, &id));
             }
+            Note::Ended => self.ended = true,
             Note::Finished => self.finished = true,
         }
+    }
+
+    /// Whether nothing was begun that a later run could resume.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let settled = self.settled.is_some() || !self.beyond.is_empty() || !self.failed.is_empty();
+        let begun = self.started.is_some() || self.maybe_written.is_some() || !self.uploads.is_empty();
+        let partly = !self.kept.is_empty() || !self.histories.is_empty() || self.objects + self.unchanged > 0;
+        !(settled || begun || partly)
+    }
+
+    /// The places that a run may have written without having said so: those of the
+    /// journal before that are not reached yet, and those behind the watermark.
+    pub(crate) fn in_doubt(&self) -> Option<(Option<ObjectKey>, ObjectKey)> {
+        let settled = self.settled.as_ref();
+        let open = |through: &ObjectKey| settled.is_none_or(|settled| settled < through);
+        let before = self.maybe_written.as_ref().filter(|(_, through)| open(through));
+        let ours = self.started.as_ref().filter(|started| open(started));
+        match (before, ours) {
+            (Some((after, through)), None) => Some((after.clone().max(settled.cloned()), through.clone())),
+            (Some((_, through)), Some(ours)) => Some((settled.cloned(), through.max(ours).clone())),
+            (None, Some(ours)) => Some((settled.cloned(), ours.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// What a journal that begins anew takes along: uploads that are open, what is
+    /// kept, and what may have been written; also by objects that failed, if `failed`.
+    pub(crate) fn carried(&self, failed: bool) -> Result<Vec<(u16, Vec<u8>)>> {
+        let mut notes = vec![Note::Anew];
+        let kept = self.kept.iter();
+        notes.extend(kept.map(|(key, etag)| Note::Kept { key: key.clone(), etag: etag.clone() }));
+        let in_doubt = match self.failed.keys().map(|key| self.mapping.place(key)).max().filter(|_| failed) {
+            Some(last) => Some((None, self.in_doubt().map_or(last.clone(), |(_, through)| through.max(last)))),
+            None => self.in_doubt(),
+        };
+        notes.extend(in_doubt.map(|(after, through)| Note::MaybeWritten { after, through }));
+        for (key, open) in &self.uploads {
+            let key = || key.clone();
+            notes.push(Note::UploadIntent { key: key(), upload: open.plan.clone() });
+            notes.extend(open.id.clone().map(|id| Note::UploadBegun { key: key(), id }));
+            let parts = open.parts.values().cloned();
+            notes.extend(parts.map(|(receipt, digest)| Note::PartDone { key: key(), receipt, digest }));
+            notes.extend(open.completing.then(|| Note::CompleteIntent { key: key() }));
+        }
+        notes.iter().map(|note| Ok((NOTE, to_json(note)?))).collect()
     }
 
     fn with_upload(&mut self, key: &ObjectKey, change: impl FnOnce(&mut OpenUpload)) {
@@ -266,6 +342,11 @@ pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)
     }
 }
 
+/// The line of a finished object, if that is what a record is.
+pub(crate) fn line_of(record: &Record) -> Result<Option<ManifestEntry>> {
+    if record.kind == DONE { parse(&record.payload).map(Some) } else { Ok(None) }
+}
+
 /// The journal of a transfer; a plan has none and notes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Log(Mutex<Option<Journal>>);
@@ -287,7 +368,8 @@ impl Log {
 
     /// Appends a record; durable with the next commit.
     pub(crate) fn note(&self, note: &Note) -> Result<()> {
-        self.append(NOTE, note)
+        let work = if let Note::PartDone { receipt, .. } = note { receipt.size } else { 0 };
+        self.append(NOTE, note, work)
     }
 
     /// Appends a record and waits until it is durable.
@@ -298,7 +380,7 @@ impl Log {
 
     /// Appends the manifest line of a finished object.
     pub(crate) fn done(&self, entry: &ManifestEntry) -> Result<()> {
-        self.append(DONE, entry)
+        self.append(DONE, entry, if entry.unchanged.is_none() { entry.size } else { 0 })
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
@@ -318,10 +400,11 @@ impl Log {
         }
     }
 
-    fn append(&self, kind: u16, record: &impl Serialize) -> Result<()> {
+    /// `work`: the bytes that would have to be sent again, were the record lost.
+    fn append(&self, kind: u16, record: &impl Serialize, work: u64) -> Result<()> {
         let record = to_json(record)?;
         match &*self.journal() {
-            Some(journal) => journal.append(kind, &record),
+            Some(journal) => journal.append_for(kind, &record, work),
             None => Ok(()),
         }
     }
@@ -362,6 +445,67 @@ mod tests {
         assert_eq!(resumed.beyond, BTreeSet::from([key("d")]), "x/1 goes to b/1, which is before c");
         resumed.note(Note::Skipped { key: key("x/2") });
         assert_eq!(resumed.beyond.len(), 1);
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_behind_the_watermark_or_not_reached_yet() {
+        let doubt = |maybe: Option<(Option<&str>, &str)>, settled: Option<&str>, started: Option<&str>| {
+            let resumed = Resumed {
+                maybe_written: maybe.map(|(after, through)| (after.map(key), key(through))),
+                settled: settled.map(key),
+                started: started.map(key),
+                ..Resumed::default()
+            };
+            resumed.in_doubt().map(|(after, through)| (after.map(|after| after.to_string()), through.to_string()))
+        };
+        let range = |after: Option<&str>, through: &str| Some((after.map(str::to_owned), through.to_owned()));
+        assert_eq!(doubt(None, None, None), None);
+        assert_eq!(doubt(None, Some("c"), Some("f")), range(Some("c"), "f"));
+        assert_eq!(doubt(None, Some("f"), Some("f")), None);
+        let before = Some((Some("m"), "p"));
+        assert_eq!(doubt(before, None, None), range(Some("m"), "p"));
+        assert_eq!(doubt(before, Some("n"), None), range(Some("n"), "p"));
+        assert_eq!(doubt(before, Some("c"), Some("f")), range(Some("c"), "p"));
+        assert_eq!(doubt(before, Some("q"), Some("r")), range(Some("q"), "r"));
+        assert_eq!(doubt(before, Some("r"), Some("r")), None);
+    }
+
+    #[test]
+    fn a_journal_that_begins_anew_takes_along_what_is_open() {
+        let open = |parts: &[u32], completing| OpenUpload {
+            plan: UploadPlan::new(
+                key("to"),
+                Layout { size: 5, part_size: 1 << 20, multipart: true },
+                Pin::default(),
+                UNIX_EPOCH,
+            ),
+            id: Some(UploadId::new("id")),
+            parts: parts
+                .iter()
+                .map(|number| {
+                    let receipt = PartReceipt::new(*number, 5, ETag::new("t"));
+                    let digest = PartDigest { len: 5, root: lepton_core::Sha256::of(b"hello"), crc64: 1, extra: None };
+                    (*number, (receipt, digest))
+                })
+                .collect(),
+            completing,
+        };
+        let resumed = Resumed {
+            uploads: [(key("a"), open(&[1, 2], false)), (key("b"), open(&[], true))].into(),
+            kept: [(key("k"), Some(ETag::new("t")))].into(),
+            started: Some(key("m")),
+            settled: Some(key("c")),
+            skipped: 7,
+            ended: true,
+            ..Resumed::default()
+        };
+        let mut anew = Resumed::default();
+        for (kind, payload) in resumed.carried(false).unwrap() {
+            anew.take(&Record { kind, payload }).unwrap();
+        }
+        assert_eq!((&anew.uploads, &anew.kept), (&resumed.uploads, &resumed.kept));
+        assert_eq!(anew.in_doubt(), Some((Some(key("c")), key("m"))));
+        assert_eq!((anew.anew, anew.skipped, anew.ended, anew.settled), (true, 0, false, None));
     }
 
     #[test]

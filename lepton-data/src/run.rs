@@ -18,7 +18,7 @@ use crate::lanes::{Lane, Lanes};
 use crate::list::Side;
 use crate::mapping::Mapping;
 use crate::measure::measured;
-use crate::options::Existing;
+use crate::overlap::OwnFiles;
 use crate::pace::Pace;
 use crate::plan::Layout;
 use crate::progress::{Counters, Progress};
@@ -47,6 +47,13 @@ pub(crate) struct Run {
     pub(crate) folded: OnceLock<Folded>,
     /// How the listings of the two sides compare.
     pub(crate) rules: Rules,
+    /// Where the journal lies, if inside of one of the sides.
+    pub(crate) own_files: OnceLock<OwnFiles>,
+    /// What runs before this one left, which compares the lists anew.
+    pub(crate) relists: bool,
+    /// A run before this one came to the end of its listings: what it brought is the
+    /// same by now, and not a part of this run.
+    pub(crate) follows_an_end: bool,
     planning: bool,
     no_server_copies: AtomicBool,
     server_copy_refused: Mutex<Option<String>>,
@@ -56,6 +63,21 @@ impl Run {
     /// A run that only looks.
     pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
         Ok(Self { planning: true, ..Self::new(options, env, Log::default(), BTreeSet::new())? })
+    }
+
+    /// Whether the run only looks.
+    pub(crate) fn is_planning(&self) -> bool {
+        self.planning
+    }
+
+    /// Whether this key of the source is a file of the run's own journal.
+    pub(crate) fn is_own_file(&self, key: &ObjectKey) -> bool {
+        self.own_files.get().is_some_and(|own| own.in_source(key))
+    }
+
+    /// The same of a key of the destination.
+    pub(crate) fn is_own_file_there(&self, key: &ObjectKey) -> bool {
+        self.own_files.get().is_some_and(|own| own.in_destination(key))
     }
 
     /// Where to put what does not fit into memory.
@@ -75,10 +97,12 @@ impl Run {
         self.copier_from(self.source()).filter(|_| wanted)
     }
 
-    /// Who copies from there to the destination, if somebody does. A disk of this
-    /// machine keeps to no bandwidth, so that where one is set nobody is asked.
+    /// Who copies from there to the destination, if somebody does and the source allows
+    /// it. A disk of this machine keeps to no bandwidth, so that where one is set nobody
+    /// is asked.
     pub(crate) fn copier_from(&self, from: &SharedStorage) -> Option<&dyn ServerCopy> {
-        let copier = self.destination().server_copy().filter(|copier| copier.reaches(from.url()))?;
+        let url = from.copy_url()?;
+        let copier = self.destination().server_copy().filter(|copier| copier.reaches(url))?;
         (!self.target().copies_here || !self.bandwidth.is_set()).then_some(copier)
     }
 
@@ -99,8 +123,7 @@ impl Run {
 
     /// Whether what is at the destination matters, so that it is listed too.
     pub(crate) fn compares_listings(&self) -> bool {
-        let settings = &self.options.settings;
-        self.planning || settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
+        self.planning || self.relists || self.options.compares_listings()
     }
 
     pub(crate) fn new(options: Options, env: SharedEnv, log: Log, foreign: BTreeSet<String>) -> Result<Self> {
@@ -128,6 +151,9 @@ impl Run {
             filter: Filter::new(&settings.filters, env.now())?,
             folded: OnceLock::new(),
             rules: Rules::new(settings.compare, settings.time_window, from, to),
+            own_files: OnceLock::new(),
+            relists: false,
+            follows_an_end: false,
             planning: false,
             no_server_copies: AtomicBool::new(false),
             server_copy_refused: Mutex::default(),

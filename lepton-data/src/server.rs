@@ -120,9 +120,14 @@ pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<C
     Ok(None)
 }
 
-pub(crate) fn source_of(run: &Run, entry: &Entry) -> CopySource {
-    let source = CopySource::new(run.source().as_ref(), entry.source.key.clone());
-    source.version(entry.source.version.clone()).if_match(entry.source.etag.clone())
+pub(crate) fn source_of(run: &Run, entry: &Entry) -> Result<CopySource> {
+    let source = CopySource::new(run.source().as_ref(), entry.source.key.clone()).ok_or_else(not_to_be_copied)?;
+    Ok(source.version(entry.source.version.clone()).if_match(entry.source.etag.clone()))
+}
+
+/// No copier is asked about such a store ([`Run::copier_from`]).
+pub(crate) fn not_to_be_copied() -> Error {
+    Error::unsupported("no other store may fetch the bytes of this store by itself")
 }
 
 /// The receipt of a copy by one request, and whether the store gave it: else the
@@ -137,7 +142,8 @@ async fn whole(
     // Of a history, what is done twice makes two versions.
     let idempotent = *condition == Precondition::None && entry.behind.is_none();
     let options = CopyOptions::new().precondition(condition.clone());
-    let copy = || copier.copy(source_of(run, entry), &entry.target, options.clone());
+    let source = source_of(run, entry)?;
+    let copy = || copier.copy(source.clone(), &entry.target, options.clone());
     let copied = attempts_in(run, slot, idempotent, copy).await;
     match copied {
         Err(error) if error.effect() == Effect::Unknown => {
@@ -182,9 +188,10 @@ async fn copy_parts(
     layout: Layout,
     upload: &Upload,
 ) -> Result<Vec<PartReceipt>> {
+    let source = &source_of(run, entry)?;
     let copy = |part: PartSpec| async move {
         run.control.go().await?;
-        attempts(run, true, || copier.copy_part(source_of(run, entry), upload, part.clone())).await
+        attempts(run, true, || copier.copy_part(source.clone(), upload, part.clone())).await
     };
     stream::iter((1..=layout.parts()).map(|number| copy(layout.part(number)))).buffered(AT_ONCE).try_collect().await
 }

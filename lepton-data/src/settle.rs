@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 
+use crate::manifest::ManifestEntry;
 use crate::object::Outcome;
 use crate::read::bare;
 use crate::report::{Failure, Report, Slowest, Status, Took};
@@ -124,6 +125,7 @@ impl Ledger {
                 self.run.counters.add(|c| &c.unchanged_bytes, line.size);
                 self.run.log.done(&line)?;
             }
+            Outcome::Proven(line) => self.proven(&line)?,
             Outcome::LeftOut => self.run.log.note(&Note::LeftOut { key })?,
             Outcome::Extra(there) => {
                 self.extras += 1;
@@ -142,6 +144,27 @@ impl Ledger {
             self.advance(number)?;
         }
         Ok(())
+    }
+
+    /// An object that an earlier run proved. Of a run that was ended before its end it
+    /// counts as what it was then; of one that came to its end, as unchanged.
+    fn proven(&mut self, line: &ManifestEntry) -> Result<()> {
+        let counters = &self.run.counters;
+        if line.unchanged.is_some() || self.run.follows_an_end {
+            counters.add(|c| &c.unchanged_objects, 1);
+            counters.add(|c| &c.unchanged_bytes, line.size);
+        } else {
+            counters.add(|c| &c.done_objects, 1);
+            counters.add(|c| &c.done_bytes, line.size);
+            counters.add(|c| &c.resumed_objects, 1);
+            counters.add(|c| &c.resumed_bytes, line.size);
+            counters.add(|c| &c.server_copies, u64::from(line.server_copy.is_some()));
+            counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+            self.superseded += u64::from(line.superseded);
+            // It stands at the destination, whatever was there before.
+            self.replaced += 1;
+        }
+        self.run.log.done(line)
     }
 
     fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {

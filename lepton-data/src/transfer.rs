@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use lepton_core::journal::{Journal, Replay};
-use lepton_core::{Attribute, EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv, Task};
+use lepton_core::journal::Replay;
+use lepton_core::{Attribute, EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
 
 use crate::begin::{Ready, Waiting};
 use crate::checked::Options;
@@ -18,17 +18,16 @@ use crate::delete;
 use crate::feed::{Feed, Next};
 use crate::folded;
 use crate::handle::TransferHandle;
-use crate::keys;
 use crate::manifest::ManifestWriter;
-use crate::mapping::Mapping;
 use crate::object::{Outcome, object};
-use crate::options::TransferBuilder;
+use crate::opening;
+use crate::options::{Existing, TransferBuilder};
+use crate::overlap;
 use crate::reconcile::abort_orphan;
 use crate::report::{Report, Status, Took};
 use crate::resume::{DONE, Log, Note, Resumed};
 use crate::retry::attempts;
 use crate::run::Run;
-use crate::saved;
 use crate::schedule::Wish;
 use crate::settle::Ledger;
 use crate::tally::counted;
@@ -86,7 +85,11 @@ impl Transfer {
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());
         let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
         let env = Arc::clone(&self.env);
-        let run = Arc::new(Run::new(self.options, self.env, log, resumed.foreign.clone())?);
+        let again = matches!(self.options.settings.existing, Existing::Overwrite | Existing::Fail);
+        let (relists, follows_an_end) = (resumed.anew, resumed.ended && !again);
+        let mut run = Run::new(self.options, self.env, log, resumed.foreign.clone())?;
+        (run.relists, run.follows_an_end) = (relists, follows_an_end);
+        let run = Arc::new(run);
         let task = env.spawn_task({
             let run = Arc::clone(&run);
             async move {
@@ -103,36 +106,10 @@ impl Transfer {
     }
 }
 
-/// Opens the journal and reads what earlier runs left. One that has come to its
-/// end makes way for a new one.
+/// Opens the journal and reads what earlier runs left.
 async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
     let (journal_env, options) = (Arc::clone(env), options.clone());
-    let opened: Task<Result<(Log, Resumed)>> = env.run_blocking(move || {
-        let plan = options.plan.as_ref().map(|file| saved::check(file, &options)).transpose()?;
-        let keys = options.keys.as_deref().map(keys::digest).transpose()?;
-        let identity = options.identity(plan, keys);
-        let mapping = Mapping::of(&options.source, &options.destination, &options.settings);
-        let open = || Journal::open(Arc::clone(&journal_env), &folder, &identity);
-        let opened = match open() {
-            // A run that has come to its end does not bind the next one.
-            Err(error) if error.kind() == ErrorKind::PlanMismatch => {
-                if !Resumed::load(Replay::of(&folder)?, &mapping)?.finished {
-                    return Err(error);
-                }
-                Journal::discard(&folder)?;
-                open()?
-            }
-            opened => opened?,
-        };
-        let resumed = opened.replay.map(|replay| Resumed::load(replay, &mapping)).transpose()?.unwrap_or_default();
-        if !resumed.finished {
-            return Ok((Log::new(opened.journal), resumed));
-        }
-        drop(opened.journal);
-        Journal::discard(&folder)?;
-        Ok((Log::new(open()?.journal), Resumed::default()))
-    });
-    opened.join().await?
+    env.run_blocking(move || opening::journal(&journal_env, &options, &folder)).join().await?
 }
 
 async fn discard(run: &Run, folder: PathBuf) {
@@ -145,7 +122,7 @@ async fn discard(run: &Run, folder: PathBuf) {
 /// The run: every object in its turn, then the manifest.
 async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
     let mut ledger = Ledger::new(run, &resumed);
-    let outcome = match preflight(run).await {
+    let outcome = match preflight(run, &journal).await {
         Ok(()) => work(run, resumed, &mut ledger, &journal).await,
         Err(error) => Err(error),
     };
@@ -161,15 +138,18 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     committed?;
     let manifest =
         if matches!(status, Status::Cancelled | Status::Limited) { None } else { write_manifest(run, journal).await? };
-    if status == Status::Complete {
-        run.log.note_durably(&Note::Finished).await?;
+    match status {
+        Status::Complete => run.log.note_durably(&Note::Finished).await?,
+        Status::Incomplete => run.log.note_durably(&Note::Ended).await?,
+        _ => {}
     }
     Ok(ledger.report(status, manifest))
 }
 
-/// One cheap request to the destination before anything is read: what is wrong
-/// with its address or credentials shows at once.
-async fn preflight(run: &Run) -> Result<()> {
+/// Refuses places that overlap. Then one cheap request to the destination before
+/// anything is read: what is wrong with its address or credentials shows at once.
+async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
+    places(run, Some(journal)).await?;
     let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
     let first = attempts(run, true, || {
         let mut pages = run.destination().list(request.clone());
@@ -182,6 +162,16 @@ async fn preflight(run: &Run) -> Result<()> {
         Ok(_) => {}
     }
     if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
+}
+
+/// Refuses places that overlap, and finds out whether the journal lies inside of one.
+pub(crate) async fn places(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
+    overlap::refuse(run).await?;
+    if let Some(journal) = journal {
+        let own = overlap::own_files(run, journal).await?;
+        run.own_files.get_or_init(|| own);
+    }
+    Ok(())
 }
 
 /// Looks first whether two names would be one at the destination.

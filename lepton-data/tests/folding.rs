@@ -13,9 +13,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, ErrorKind, GetOptions, GetReply, HeadOptions, KeyHandling, ListRequest,
-    MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCopy,
-    SharedStorage, Signer, Storage, StorageExt as _, Support, Versions,
+    Body, Capabilities, DeleteRequest, ErrorKind, GetOptions, GetReply, HeadOptions, KeyHandling, KeyPrefix,
+    ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt,
+    Result, ServerCopy, SharedStorage, Signer, Storage, StorageExt as _, Support, Versions,
 };
 use lepton_data::{Existing, Filters, PlannedAction, Status, TransferBuilder};
 use support::*;
@@ -47,6 +47,14 @@ impl Storage for Folding {
     }
     fn url(&self) -> &str {
         "folding:"
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.0.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.0.physical_location(prefix).await
     }
     fn list(&self, request: ListRequest) -> PageStream {
         self.0.list(request)

@@ -7,12 +7,14 @@ mod support;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lepton_core::{
     Attributes, Capabilities, ErrorKind, Location, MemoryStorage, PutOptions, Retry, StorageExt as _, Support,
 };
 use lepton_data::{Compare, Existing, Filters, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
+use support::simulated::Simulated;
 use support::*;
 
 async fn many(store: &MemoryStorage, count: usize, seed: u64) {
@@ -72,7 +74,15 @@ fn slow(store: &MemoryStorage, fails_at: usize) -> Faulty {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// Time passes only while everything waits, so that a busy machine does not look like
+/// objects that take longer than their listing.
+fn simulated() -> Arc<Simulated> {
+    let env = Simulated::new(1);
+    env.begin_life(Duration::ZERO);
+    env
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_store_is_listed_by_ranges_and_nothing_is_lost() {
     for flat in [true, false] {
         for fails_at in [0, 3, 20, 25] {
@@ -89,7 +99,9 @@ async fn a_slow_store_is_listed_by_ranges_and_nothing_is_lost() {
             let place = Location::new(Arc::new(source.clone()), "in");
             let target = Location::new(shared(&to), "in");
             let transfer = Transfer::builder().from(place).to(target);
-            let transfer = transfer.existing(Existing::IfDifferent).compare(Compare::Size);
+            let transfer = transfer.existing(Existing::IfDifferent).compare(Compare::Size).env(simulated());
+            let folder = tempfile::tempdir().unwrap();
+            let transfer = transfer.journal(folder.path());
             let report = transfer.build().unwrap().run().await.unwrap();
             assert_eq!((report.status, report.unchanged), (Status::Complete, 14_990), "{flat} {fails_at}");
             assert_eq!(report.retries, u64::from(fails_at > 0), "{flat} {fails_at}");
@@ -132,7 +144,7 @@ async fn a_slow_store_that_cannot_begin_behind_a_key_is_not_listed_by_ranges() {
 }
 
 /// What comes before its turn waits on disk, with all that was told of it.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn attributes_that_were_listed_by_ranges_are_not_asked_for() {
     let mut capabilities = Capabilities::everything("told");
     capabilities.list_attributes = true;
@@ -152,7 +164,9 @@ async fn attributes_that_were_listed_by_ranges_are_not_asked_for() {
         let destination = Arc::new(Faulty::new(&to, |_, _| None));
         let transfer = transfer(Arc::new(source.clone()), destination.clone()).existing(Existing::IfDifferent);
         // Little enough that a sort goes to disk.
-        let report = transfer.memory(4 << 20).build().unwrap().run().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let transfer = transfer.memory(4 << 20).env(simulated()).journal(folder.path());
+        let report = transfer.build().unwrap().run().await.unwrap();
         assert_eq!((report.status, report.unchanged), (Status::Complete, 15_000), "{:?}", report.failures);
         assert_eq!((source.count("head"), destination.count("head")), (0, 0), "backwards: {backwards}");
         assert!(backwards || source.count("list") > 20, "{}", source.count("list"));

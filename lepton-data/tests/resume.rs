@@ -134,11 +134,16 @@ async fn another_plan_and_a_second_run_are_refused() {
     let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
     assert_eq!(skipping.skipped, 2, "also for a run with other options");
     let die = Arc::new(dying(&to, 0));
-    let interrupted = transfer(shared(&from), die).journal(folder.path()).build().unwrap();
+    let interrupted = transfer(shared(&from), die).journal(folder.path()).part_size(2 << 20).build().unwrap();
     interrupted.run().await.unwrap_err();
-    let error = build().existing(Existing::Skip).build().unwrap().run().await.unwrap_err();
+    let error = build().build().unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PlanMismatch);
-    assert!(error.to_string().contains("existing was \"overwrite\" and is now \"skip\""), "{error}");
+    assert!(error.to_string().contains("part_size was 2097152 and is now 1048576"), "{error}");
+    let elsewhere = transfer(shared(&from), shared(&MemoryStorage::new())).journal(folder.path());
+    let error = elsewhere.existing(Existing::Skip).build().unwrap().run().await.unwrap_err();
+    assert!(error.to_string().contains("destination was"), "{error}");
+    let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
+    assert_eq!(skipping.skipped, 2, "a run that compares begins anew under other options");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
     Attribute, Body, ByteStream, Capabilities, DeleteRequest, ETag, Error, ErrorKind, GetOptions, GetReply,
     HeadOptions, KeyHandling, KeyPrefix, ListOrder, ListPage, ListRequest, Multipart, MultipartLimits, ObjectInfo,
-    ObjectKey, ObjectMeta, PageStream, Precondition, PutOptions, PutReceipt, Result, ServerCheck, ServerCopy, Signer,
-    Storage, Support, VersionId, Versions,
+    ObjectKey, ObjectMeta, PageStream, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, ServerCheck,
+    ServerCopy, Signer, Storage, Support, VersionId, Versions,
 };
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -134,6 +134,15 @@ impl Storage for FromObjectStore {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A store of another crate can be a wrapper that changes bytes.
+    fn copy_url(&self) -> Option<&str> {
+        None
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> lepton_core::Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

@@ -188,8 +188,11 @@ impl ToObjectStore {
         let storage = &self.storage;
         let info = storage.head(source, HeadOptions::new().tags(true)).await?;
         let class = info.meta.storage_class.clone().filter(|_| storage.capabilities().storage_class.is_available());
-        if let Some(server) = storage.server_copy().filter(|server| server.reaches(storage.url())) {
-            let from = CopySource::new(&**storage, source.clone()).if_match(info.meta.etag.clone());
+        let from = CopySource::new(&**storage, source.clone());
+        if let Some((server, from)) =
+            storage.server_copy().zip(from).filter(|(server, from)| server.reaches(&from.store))
+        {
+            let from = from.if_match(info.meta.etag.clone());
             let copied = if info.meta.size > server.largest() {
                 super::copy::in_parts(storage, server, from, target, &info, precondition.clone()).await
             } else {

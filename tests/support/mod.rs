@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
+pub mod changed;
 pub mod journals;
 pub mod life;
 pub mod limited;

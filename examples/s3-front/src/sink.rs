@@ -12,9 +12,9 @@ use futures_util::{StreamExt as _, stream};
 use lepton_core::{
     Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CrcHasher, CreateUploadOptions, DeleteRequest, ETag,
     Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result,
-    ServerCheck, ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId, UploadInfo, Versions,
-    combine_crc,
+    ObjectKey, ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions,
+    PutReceipt, Result, ServerCheck, ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId,
+    UploadInfo, Versions, combine_crc,
 };
 
 /// Takes what is written, computes its CRC-64/NVME and drops it.
@@ -149,6 +149,14 @@ impl Storage for SinkStorage {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        None
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use common::{Chunks, Payload, Request, front};
 use futures_util::StreamExt as _;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, ListRequest, MemoryStorage, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCheck, ServerCopy, Signer, Storage,
-    Versions,
+    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, MemoryStorage,
+    Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCheck,
+    ServerCopy, Signer, Storage, Versions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -53,6 +53,14 @@ impl Storage for Probe {
 
     fn url(&self) -> &str {
         "probe:"
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        None
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
     }
 
     fn list(&self, _: ListRequest) -> PageStream {

@@ -1,5 +1,7 @@
 //! Copies that the store makes itself.
 
+use std::sync::Arc;
+
 use super::attributes::{has, kept};
 use super::bodies::pattern;
 use super::cases;
@@ -9,11 +11,15 @@ use super::multipart::part_size;
 use crate::error::ErrorKind;
 use crate::key::ObjectKey;
 use crate::object::{Attribute, Attributes, Precondition};
-use crate::storage::{CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, PartSpec, PutOptions, ServerCopy};
+use crate::storage::{
+    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, MemoryStorage, PartSpec, PutOptions, ServerCopy,
+    SharedStorage, StorageExt as _,
+};
 
 cases!(
     "copies":
     a_store_reaches_itself_and_not_everything,
+    another_store_fetches_what_a_read_gives,
     asking_what_a_copy_spares_leaves_nothing,
     a_copy_has_bytes_and_attributes_of_its_source,
     a_copy_can_have_other_attributes,
@@ -26,14 +32,39 @@ fn facet(f: &Fixture) -> Check<&dyn ServerCopy> {
     f.storage().server_copy().ok_or_else(|| Stop::NotApplicable("server_copy is not available".to_owned()))
 }
 
-fn from(f: &Fixture, key: &ObjectKey) -> CopySource {
-    CopySource::new(f.storage().as_ref(), key.clone())
+fn from(f: &Fixture, key: &ObjectKey) -> Check<CopySource> {
+    let nobody = || Stop::NotApplicable("no store may fetch the bytes of this store by itself".to_owned());
+    CopySource::new(f.storage().as_ref(), key.clone()).ok_or_else(nobody)
 }
 
 async fn a_store_reaches_itself_and_not_everything(f: Fixture) -> Check {
-    same("whether the store reaches itself", facet(&f)?.reaches(f.storage().url()), true)?;
+    if let Some(url) = f.storage().copy_url() {
+        same("whether the store reaches itself", facet(&f)?.reaches(url), true)?;
+    }
     let nowhere = "conformance-nowhere://no/such/store";
     same("whether the store reaches one of no known kind", facet(&f)?.reaches(nowhere), false)
+}
+
+/// What changes bytes on their way must not let others fetch them as they are below it.
+async fn another_store_fetches_what_a_read_gives(f: Fixture) -> Check {
+    let memory: SharedStorage = Arc::new(MemoryStorage::new());
+    let (key, mut asked) = (f.key("a")?, 0);
+    f.write(&key, pattern(3 << 20, 1)).await?;
+    let Some(source) = CopySource::new(f.storage().as_ref(), key.clone()) else { return Ok(()) };
+    for store in f.others().copier.iter().chain([&memory]) {
+        let Some(copier) = store.server_copy().filter(|copier| copier.reaches(&source.store)) else { continue };
+        let copy = f.key("fetched")?;
+        copier.copy(source.clone(), &copy, CopyOptions::new()).await?;
+        let fetched = store.read(&copy, 4 << 20).await;
+        store.remove(&copy).await?;
+        ensure!(
+            fetched? == f.storage().read(&key, 4 << 20).await?,
+            "{} fetched other bytes than a read gives",
+            store.url()
+        );
+        asked += 1;
+    }
+    if asked > 0 { Ok(()) } else { Err(Stop::NotApplicable("no store that could copy was given".to_owned())) }
 }
 
 async fn asking_what_a_copy_spares_leaves_nothing(f: Fixture) -> Check {
@@ -41,7 +72,7 @@ async fn asking_what_a_copy_spares_leaves_nothing(f: Fixture) -> Check {
     let (source, copy) = (f.key("a")?, f.key("b")?);
     f.write(&source, pattern(3 << 20, 1)).await?;
     // Either answer will do.
-    facet.spares(&from(&f, &source), &copy).await?;
+    facet.spares(&from(&f, &source)?, &copy).await?;
     f.absent(&copy).await
 }
 
@@ -50,7 +81,7 @@ async fn a_copy_has_bytes_and_attributes_of_its_source(f: Fixture) -> Check {
     for (name, size) in [("empty", 0), ("a b+c%d", 100), ("large", 3 << 20)] {
         let (source, copy) = (f.key(name)?, f.key(format!("copy of {name}"))?);
         f.put(&source, pattern(size, 1), PutOptions::new().attributes(kept(&f))).await?;
-        facet.copy(from(&f, &source), &copy, CopyOptions::new()).await?;
+        facet.copy(from(&f, &source)?, &copy, CopyOptions::new()).await?;
         f.holds(&copy, &pattern(size, 1)).await?;
         has(&f, &copy, &kept(&f)).await?;
         f.holds(&source, &pattern(size, 1)).await?;
@@ -67,7 +98,7 @@ async fn a_copy_can_have_other_attributes(f: Fixture) -> Check {
     f.put(&source, pattern(100, 1), PutOptions::new().attributes(kept(&f))).await?;
     let user_metadata = [("other".to_owned(), "yes".to_owned())].into();
     let other = Attributes { user_metadata, ..Attributes::default() };
-    facet.copy(from(&f, &source), &copy, CopyOptions::new().attributes(other.clone())).await?;
+    facet.copy(from(&f, &source)?, &copy, CopyOptions::new().attributes(other.clone())).await?;
     has(&f, &copy, &other).await
 }
 
@@ -77,13 +108,13 @@ async fn conditions_on_the_source_hold(f: Fixture) -> Check {
     f.write(&source, pattern(100, 1)).await?;
     let old = f.etag(&source).await?;
     f.write(&source, pattern(100, 2)).await?;
-    let stale = from(&f, &source).if_match(Some(old));
+    let stale = from(&f, &source)?.if_match(Some(old));
     let error = failure(facet.copy(stale, &copy, CopyOptions::new()).await, "precondition_failed")?;
     same("the kind of the error", error.kind(), ErrorKind::PreconditionFailed)?;
-    let error = failure(facet.copy(from(&f, &missing), &copy, CopyOptions::new()).await, "not_found")?;
+    let error = failure(facet.copy(from(&f, &missing)?, &copy, CopyOptions::new()).await, "not_found")?;
     same("the kind of the error", error.kind(), ErrorKind::NotFound)?;
     f.absent(&copy).await?;
-    let fresh = from(&f, &source).if_match(Some(f.etag(&source).await?));
+    let fresh = from(&f, &source)?.if_match(Some(f.etag(&source).await?));
     facet.copy(fresh, &copy, CopyOptions::new()).await?;
     f.holds(&copy, &pattern(100, 2)).await
 }
@@ -102,7 +133,7 @@ async fn conditions_on_the_destination_hold_or_are_refused(f: Fixture) -> Check 
     ];
     for (condition, kind) in conditions {
         let options = CopyOptions::new().precondition(condition);
-        let error = failure(facet.copy(from(&f, &source), &copy, options).await, kind.code())?;
+        let error = failure(facet.copy(from(&f, &source)?, &copy, options).await, kind.code())?;
         let refused = [kind, ErrorKind::Unsupported].contains(&error.kind());
         ensure!(refused, "expected {kind} or unsupported, found {error:?}");
         f.holds(&copy, b"already there").await?;
@@ -116,7 +147,7 @@ async fn ranges_become_parts(f: Fixture) -> Check {
     let bytes = pattern(2 * part + 50, 1);
     f.write(&source, bytes.clone()).await?;
     let upload = f.upload(&key, CreateUploadOptions::new()).await?;
-    let first = facet.copy_part(from(&f, &source), &upload, PartSpec::new(1, 0..part as u64)).await;
+    let first = facet.copy_part(from(&f, &source)?, &upload, PartSpec::new(1, 0..part as u64)).await;
     let whole = facet.largest() >= f.capabilities().max_object;
     if let Some(error) = first.err().filter(|error| whole && error.kind() == ErrorKind::Unsupported) {
         return Err(Stop::NotApplicable(format!("objects of any size are copied whole: {error}")));
@@ -125,7 +156,7 @@ async fn ranges_become_parts(f: Fixture) -> Check {
     let mut receipts = Vec::new();
     for (number, range) in (1..).zip(ends.windows(2).map(|ends| ends[0]..ends[1])) {
         let spec = PartSpec::new(number, range);
-        receipts.push(facet.copy_part(from(&f, &source), &upload, spec.clone()).await?);
+        receipts.push(facet.copy_part(from(&f, &source)?, &upload, spec.clone()).await?);
         same(
             "number and size in the receipt",
             receipts.last().map(|r| (r.number, r.size)),
@@ -137,6 +168,6 @@ async fn ranges_become_parts(f: Fixture) -> Check {
     if !f.capabilities().upload_records.is_available() {
         return Ok(());
     }
-    let gone = facet.copy_part(from(&f, &source), &upload, PartSpec::new(1, 0..part as u64)).await;
+    let gone = facet.copy_part(from(&f, &source)?, &upload, PartSpec::new(1, 0..part as u64)).await;
     refused(gone, ErrorKind::UploadNotFound, &key)
 }

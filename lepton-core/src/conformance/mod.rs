@@ -68,6 +68,8 @@ pub struct Options {
     pub wrong_credentials: Option<SharedStorage>,
     /// The same store with credentials that do not permit to write.
     pub read_only: Option<SharedStorage>,
+    /// Another store of the same kind, which can copy from this one by itself.
+    pub copier: Option<SharedStorage>,
     /// Randomness and time.
     pub env: SharedEnv,
 }
@@ -82,6 +84,7 @@ impl Options {
             missing_bucket: None,
             wrong_credentials: None,
             read_only: None,
+            copier: None,
             env: SystemEnv::shared(),
         }
     }
@@ -125,6 +128,14 @@ impl Options {
     #[must_use]
     pub fn read_only(mut self, store: SharedStorage) -> Self {
         self.read_only = Some(store);
+        self
+    }
+
+    /// Has this other store copy from the store, and compares what it fetched with
+    /// what the store gives. A store in memory is always asked.
+    #[must_use]
+    pub fn copier(mut self, store: SharedStorage) -> Self {
+        self.copier = Some(store);
         self
     }
 

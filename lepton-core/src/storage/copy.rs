@@ -13,7 +13,7 @@ use crate::object::{Attributes, ETag, Precondition, VersionId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopySource {
-    /// The URL of the store that holds it ([`Storage::url`]).
+    /// The URL of the store that holds it ([`Storage::copy_url`]).
     pub store: String,
     /// Its key.
     pub key: ObjectKey,
@@ -24,9 +24,11 @@ pub struct CopySource {
 }
 
 impl CopySource {
-    /// The newest version of `key` in `store`.
-    pub fn new(store: &dyn Storage, key: ObjectKey) -> Self {
-        Self { store: store.url().to_owned(), key, version: None, if_match: None }
+    /// The newest version of `key` in `store`; `None` if no other store may fetch
+    /// its bytes by itself ([`Storage::copy_url`]).
+    pub fn new(store: &dyn Storage, key: ObjectKey) -> Option<Self> {
+        let store = store.copy_url()?.to_owned();
+        Some(Self { store, key, version: None, if_match: None })
     }
 
     /// This version.
@@ -80,7 +82,8 @@ impl CopyOptions {
 /// Copies that do not pass through the caller.
 #[async_trait]
 pub trait ServerCopy: Send + Sync {
-    /// Whether this store can read from that one by itself, with one credential.
+    /// Whether this store can read by itself, with one credential, from the store with
+    /// this [`copy_url`](Storage::copy_url).
     fn reaches(&self, source_url: &str) -> bool;
 
     /// The largest object that [`copy`](Self::copy) takes, in bytes; larger ones

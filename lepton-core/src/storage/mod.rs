@@ -14,6 +14,7 @@ mod location;
 mod memory;
 mod multipart;
 mod options;
+mod physical;
 mod versions;
 
 use std::fmt::Debug;
@@ -36,6 +37,7 @@ pub use multipart::{
     CompleteOptions, CreateUploadOptions, Multipart, PartInfo, PartReceipt, PartSpec, Upload, UploadId, UploadInfo,
 };
 pub use options::{DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt, ServerCheck};
+pub use physical::{Overlap, PhysicalLocation};
 pub use versions::{Method, ObjectVersion, SignedUrl, Signer, VersionStream, Versions};
 
 /// A store that many share. A store belongs to one tokio runtime.
@@ -59,6 +61,23 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// The canonical URL of the store, for messages and for the identity of a
     /// plan: the same store always has the same. Never holds a secret.
     fn url(&self) -> &str;
+
+    /// The URL under which another store may fetch the bytes of this store by itself,
+    /// with a server-side copy ([`ServerCopy::reaches`]).
+    ///
+    /// `None` if what [`get`](Self::get) gives is not what such a copy would give: a
+    /// wrapper that encrypts, redacts, decodes or renames objects must answer `None`,
+    /// or the destination copies what lies below the wrapper. A backend answers its
+    /// [`url`](Self::url), or `None` where no other store can read it.
+    fn copy_url(&self) -> Option<&str>;
+
+    /// Where the objects below `prefix` physically are, so that a transfer can refuse
+    /// a source and a destination that overlap under two names. A wrapper passes this
+    /// on to what it wraps. Sends no request.
+    ///
+    /// # Errors
+    /// What the system reports about a folder.
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation>;
 
     /// Lists objects, page by page, in the order that
     /// [`Capabilities::list_order`] states.

@@ -64,6 +64,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::ShowsHalves, "interruptions/a_put_that_is_dropped_leaves_the_old_object_or_the_new"),
     (Fault::LosesPageEnds, "interruptions/a_listing_during_writes_has_all_that_stays"),
     (Fault::FoldsCase, "keys/keys_that_differ_in_case_are_two"),
+    (Fault::LetsOthersFetchWhatItChanges, "copies/another_store_fetches_what_a_read_gives"),
 ];
 
 async fn fails(fault: Fault, case: &str) {

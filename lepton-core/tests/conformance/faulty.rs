@@ -9,8 +9,9 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Attributes, Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, ETag,
     Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, MemoryStorage, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result,
-    Retry, ServerCopy, Signer, Storage, StorageExt as _, Upload, UploadInfo, VersionStream, Versions,
+    ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions,
+    PutReceipt, Result, Retry, ServerCopy, Signer, Storage, StorageExt as _, Upload, UploadInfo, VersionStream,
+    Versions,
 };
 
 /// What is wrong with the store.
@@ -48,6 +49,7 @@ pub(crate) enum Fault {
     RefusesLongBatches,
     ShowsHalves,
     FoldsCase,
+    LetsOthersFetchWhatItChanges,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,10 @@ impl Faulty {
 
     /// The body as the store takes it: perhaps without noticing that it broke.
     async fn taken(&self, body: Body) -> Body {
+        if self.has(Fault::LetsOthersFetchWhatItChanges) {
+            let leaves: Vec<_> = body.open().try_collect().await.unwrap();
+            return Body::from_pieces(leaves.into_iter().flat_map(|leaf| leaf.pieces).map(|piece| changed(&piece)));
+        }
         if !self.has(Fault::KeepsBrokenBodies) {
             return body;
         }
@@ -139,6 +145,11 @@ impl Faulty {
     }
 }
 
+/// The bytes of a store that keeps other ones than it takes and gives.
+fn changed(bytes: &Bytes) -> Bytes {
+    bytes.iter().map(|byte| byte ^ 0x5a).collect()
+}
+
 /// A key without empty and dot segments, as a path.
 fn clean(key: &[u8]) -> Vec<u8> {
     let mut segments: Vec<&[u8]> = Vec::new();
@@ -160,6 +171,14 @@ impl Storage for Faulty {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
 
     fn list(&self, mut request: ListRequest) -> PageStream {
@@ -202,6 +221,9 @@ impl Storage for Faulty {
         let mut reply = self.inner.get(&self.kept(key), options).await.map_err(|error| self.reword(error))?;
         self.spoil(&mut reply.meta);
         reply.meta.key = key.clone();
+        if self.has(Fault::LetsOthersFetchWhatItChanges) {
+            reply.body = reply.body.map_ok(|bytes| changed(&bytes)).boxed();
+        }
         if self.has(Fault::EndsBodiesEarly) {
             let shorter = |bytes: Bytes| bytes.slice(..bytes.len() - 1);
             reply.body = reply.body.map_ok(shorter).boxed();

@@ -55,7 +55,7 @@ impl Suite {
     pub(super) async fn new(storage: &SharedStorage, root: &str, options: &Options) -> Result<Self> {
         let source = match (options.server_copy, storage.server_copy()) {
             (false, _) => Location::from(Arc::new(MemoryStorage::new()) as SharedStorage),
-            (true, Some(copies)) if copies.reaches(storage.url()) => {
+            (true, Some(copies)) if storage.copy_url().is_some_and(|url| copies.reaches(url)) => {
                 Location::new(Arc::clone(storage), format!("{root}source/"))
             }
             (true, _) => return Err(Error::unsupported("the store makes no copies by itself: leave server_copy out")),

@@ -8,8 +8,9 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions,
-    GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec,
-    PutOptions, PutReceipt, Result, ServerCopy, SharedStorage, Signer, Storage, Upload, UploadInfo, Versions,
+    GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt,
+    PartSpec, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, SharedStorage, Signer, Storage, Upload,
+    UploadInfo, Versions,
 };
 
 use super::fate::Fate;
@@ -55,6 +56,14 @@ impl Storage for Mortal {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

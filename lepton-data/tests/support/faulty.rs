@@ -9,9 +9,9 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
-    ErrorKind, GetOptions, GetReply, HeadOptions, ListOrder, ListRequest, MemoryStorage, Multipart, ObjectInfo,
-    ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PutOptions, PutReceipt, Result, Retry,
-    ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
+    ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListRequest, MemoryStorage, Multipart,
+    ObjectInfo, ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
+    PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 use tokio::sync::Notify;
 
@@ -211,6 +211,14 @@ impl Storage for Faulty {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

@@ -76,6 +76,17 @@ impl Endpoint {
         if self.usual { url } else { format!("{url}&endpoint={}", encode_query(self.address.canonical().as_bytes())) }
     }
 
+    /// What names the container the same under every address that the service gives to
+    /// an account, its read-only copy in another region included.
+    pub(super) fn domain(&self, container: &str) -> String {
+        let host = self.address.authority.host();
+        if !self.is_azure() {
+            return format!("{}/{container}", self.address.canonical());
+        }
+        let account = host.split('.').next().unwrap_or(host);
+        format!("az/{}/{container}", account.strip_suffix("-secondary").unwrap_or(account))
+    }
+
     /// The encoded path of a key, or of the container.
     pub(super) fn path(&self, key: Option<&ObjectKey>) -> String {
         let mut path = self.path.clone();
@@ -165,6 +176,18 @@ mod tests {
             let key = ObjectKey::try_from(key).unwrap();
             assert_eq!(endpoint.uri(&endpoint.path(Some(&key)), "").unwrap().to_string(), expected);
             assert_eq!(endpoint.url("photos"), url);
+        }
+    }
+
+    #[test]
+    fn one_container_has_one_domain() {
+        for (endpoint, expected) in [
+            (None, "az/lepton/photos"),
+            (Some("https://lepton-secondary.blob.core.windows.net"), "az/lepton/photos"),
+            (Some("https://lepton.z01.blob.storage.azure.net/"), "az/lepton/photos"),
+            (Some("http://127.0.0.1:10000/lepton"), "http://127.0.0.1:10000/lepton/photos"),
+        ] {
+            assert_eq!(Endpoint::new("lepton", "photos", endpoint).unwrap().domain("photos"), expected);
         }
     }
 

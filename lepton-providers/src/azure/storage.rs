@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage, Versions,
+    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
+    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
+    Versions,
 };
 
 use super::build::AzureBuilder;
@@ -63,6 +64,15 @@ impl Storage for AzureStorage {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        let domain = self.client.endpoint.domain(&self.client.container);
+        Ok(PhysicalLocation::new(domain, prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage, Versions,
+    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
+    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
+    Versions,
 };
 
 use super::build::GcsBuilder;
 use super::client::Client;
 use super::config::GcsConfig;
 use super::list;
+use crate::wire::address::is_google_host;
 
 /// A bucket in Google Cloud Storage.
 ///
@@ -63,6 +65,19 @@ impl Storage for GcsStorage {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        let (address, bucket) = (&self.client.address, &self.client.bucket);
+        let domain = match is_google_host(address.authority.host()) {
+            true => format!("gs/{bucket}"),
+            false => format!("{}/{bucket}", address.canonical()),
+        };
+        Ok(PhysicalLocation::new(domain, prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

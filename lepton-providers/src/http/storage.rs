@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage, Versions,
+    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
+    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
+    Versions,
 };
 
 use super::build::HttpBuilder;
@@ -69,6 +70,15 @@ impl Storage for HttpStorage {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    /// No other store reads from a web server by itself.
+    fn copy_url(&self) -> Option<&str> {
+        None
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

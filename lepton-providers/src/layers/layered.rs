@@ -9,9 +9,9 @@ use futures_core::stream::BoxStream;
 use futures_util::stream;
 use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Error,
-    GetOptions, GetReply, HeadOptions, ListRequest, Method, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo,
-    PartReceipt, PartSpec, Precondition, PutOptions, PutReceipt, Result, ServerCopy, SharedStorage, SignedUrl, Signer,
-    Storage, Upload, UploadInfo, VersionStream, Versions,
+    GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Method, Multipart, ObjectInfo, ObjectKey, PageStream,
+    PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, ServerCopy,
+    SharedStorage, SignedUrl, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 
 use super::{Around, Operation};
@@ -58,6 +58,14 @@ impl<A: Around> Storage for Layered<A> {
 
     fn url(&self) -> &str {
         self.inner.url()
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        self.inner.copy_url()
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        self.inner.physical_location(prefix).await
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

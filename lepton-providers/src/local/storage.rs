@@ -1,6 +1,7 @@
 //! [`LocalStorage`]: what it can do, and how keys become paths.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use lepton_core::{
     Attribute, Body, Capabilities, DeleteRequest, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions,
-    KeyHandling, KeyRules, ListRequest, Multipart, MultipartLimits, ObjectInfo, ObjectKey, PageStream, PutOptions,
-    PutReceipt, Result, ServerCopy, SharedEnv, Signer, Storage, Support, Versions,
+    KeyHandling, KeyPrefix, KeyRules, ListRequest, Multipart, MultipartLimits, ObjectInfo, ObjectKey, PageStream,
+    PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, SharedEnv, Signer, Storage, Support, Versions,
 };
 use rustix::fs::{AtFlags, Mode, fsync, open, unlinkat};
 use rustix::io::Errno;
@@ -71,6 +72,8 @@ pub(super) struct Disk {
     pub(super) capabilities: Capabilities,
     pub(super) env: SharedEnv,
     pub(super) url: String,
+    /// The root without symbolic links.
+    path: PathBuf,
     /// Whether the file system shares bytes from a device to a device, once that has
     /// been tried.
     pub(super) sharing: Mutex<BTreeMap<(u64, u64), bool>>,
@@ -139,7 +142,7 @@ impl Disk {
             errno => root_error(failed(NO_ROOT, errno)),
         })?;
         let url = url(path.as_os_str().as_bytes());
-        Ok(Self { root, capabilities, env, url, sharing: Mutex::default(), settings })
+        Ok(Self { root, capabilities, env, url, path, sharing: Mutex::default(), settings })
     }
 
     /// The path of a key, and whether it names a folder. Refuses keys that this
@@ -153,6 +156,12 @@ impl Disk {
             return Err(Error::new(ErrorKind::InvalidKey, message));
         }
         Ok(bytes.strip_suffix(b"/").map_or((bytes, false), |path| (path, true)))
+    }
+
+    /// Where the files below a prefix are.
+    fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        let path = self.path.join(OsStr::from_bytes(prefix.as_bytes()));
+        PhysicalLocation::of_folder(&path).map_err(|error| Error::io("the folder cannot be located", error))
     }
 
     /// Whether written bytes must be on the disk before a call returns.
@@ -256,6 +265,15 @@ impl Storage for LocalStorage {
 
     fn url(&self) -> &str {
         &self.disk.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        let folder = prefix.clone();
+        self.run("open", None, move |disk| disk.physical_location(&folder)).await
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

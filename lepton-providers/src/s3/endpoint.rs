@@ -5,7 +5,7 @@ use http::uri::{Authority, Scheme, Uri};
 use lepton_core::{Error, ObjectKey, Result};
 
 use super::config::AddressingStyle;
-use crate::wire::address::{Address, uri};
+use crate::wire::address::{Address, is_google_host, uri};
 use crate::wire::encode::push_path;
 
 /// The address of a store, before a region and a bucket make it that of a host.
@@ -65,6 +65,27 @@ impl Endpoint {
         match &self.base {
             Base::Aws => None,
             Base::Fixed(address) => Some(address.canonical()),
+        }
+    }
+
+    /// What names the bucket the same under every address that is known to be one of
+    /// the same service: Amazon's bucket names are unique in a partition, Google's
+    /// everywhere, also by its XML API.
+    pub(super) fn domain(&self, region: &str) -> String {
+        let bucket = &self.bucket;
+        let host = match &self.base {
+            Base::Aws => None,
+            Base::Fixed(address) => Some(address.authority.host()),
+        };
+        match (host, &self.base) {
+            (Some(host), _) if is_google_host(host) => format!("gs/{bucket}"),
+            (Some(host), Base::Fixed(address)) if !is_aws_host(host) => format!("{}/{bucket}", address.canonical()),
+            (host, _) => {
+                let region = host.unwrap_or(region);
+                let is = |part: &str| region.starts_with(part) || region.contains(&format!(".{part}"));
+                let partition = ["cn-", "us-gov-", "us-iso"].into_iter().find(|part| is(part)).unwrap_or_default();
+                format!("aws/{partition}{bucket}")
+            }
         }
     }
 
@@ -181,6 +202,27 @@ mod tests {
             ("abc", Some("https://host:443"), Virtual, "x", "/k", "https://abc.host//k"),
         ] {
             assert_eq!(address(bucket, endpoint, style, region, key), expected);
+        }
+    }
+
+    #[test]
+    fn one_bucket_has_one_domain() {
+        let domain = |endpoint: Option<&str>, region| {
+            Endpoint::new("abc", endpoint, AddressingStyle::Auto).unwrap().domain(region)
+        };
+        for (endpoint, region, expected) in [
+            (None, "eu-west-1", "aws/abc"),
+            (Some("https://s3.eu-west-1.amazonaws.com"), "eu-west-1", "aws/abc"),
+            (Some("https://s3.dualstack.us-east-1.amazonaws.com"), "us-east-1", "aws/abc"),
+            (Some("https://s3-accelerate.amazonaws.com"), "us-east-1", "aws/abc"),
+            (None, "cn-north-1", "aws/cn-abc"),
+            (Some("https://s3.cn-north-1.amazonaws.com.cn"), "x", "aws/cn-abc"),
+            (Some("https://s3.us-gov-west-1.amazonaws.com"), "x", "aws/us-gov-abc"),
+            (Some("https://storage.googleapis.com"), "auto", "gs/abc"),
+            (Some("https://notgoogleapis.com"), "x", "https://notgoogleapis.com/abc"),
+            (Some("http://LOCALHOST:9000/"), "x", "http://localhost:9000/abc"),
+        ] {
+            assert_eq!(domain(endpoint, region), expected);
         }
     }
 

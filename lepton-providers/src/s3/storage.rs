@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, PageStream, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage, Versions,
+    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
+    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
+    Versions,
 };
 
 use super::build::S3Builder;
@@ -63,6 +64,17 @@ impl Storage for S3Storage {
 
     fn url(&self) -> &str {
         &self.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        let client = &self.client;
+        let location = PhysicalLocation::new(client.endpoint.domain(&client.target().region), prefix.as_bytes());
+        // Of Amazon's buckets the domain tells all.
+        Ok(if client.endpoint.is_aws() { location } else { location.bucket_name(format!("s3:{}", client.bucket)) })
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

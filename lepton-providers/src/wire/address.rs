@@ -71,6 +71,11 @@ impl Address {
     }
 }
 
+/// Whether all hosts like this one serve the same buckets of Google Cloud Storage.
+pub(crate) fn is_google_host(host: &str) -> bool {
+    host.ends_with(".googleapis.com")
+}
+
 /// The address of a path and a query that are encoded already.
 ///
 /// # Errors

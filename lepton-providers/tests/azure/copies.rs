@@ -11,7 +11,7 @@ use super::objects::key;
 use super::script::{Script, Seen, answer, described, refusal};
 
 async fn copy(store: &AzureStorage, condition: Precondition) -> Result<PutReceipt> {
-    let source = CopySource::new(store, key("a"));
+    let source = CopySource::new(store, key("a")).unwrap();
     store.server_copy().unwrap().copy(source, &key("b"), CopyOptions::new().precondition(condition)).await
 }
 

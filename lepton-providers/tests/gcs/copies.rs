@@ -25,7 +25,7 @@ async fn bytes_and_attributes_are_copied() {
     store.put(&source, "hello".into(), PutOptions::new().attributes(attributes.clone())).await.unwrap();
     let copies = store.server_copy().unwrap();
     assert!(copies.reaches(store.url()) && first.is_some());
-    let from = CopySource::new(&store, source.clone());
+    let from = CopySource::new(&store, source.clone()).unwrap();
     let receipt = copies.copy(from.clone(), &copy, CopyOptions::new()).await.unwrap();
     let found = store.get(&copy, GetOptions::new()).await.unwrap();
     assert_eq!((found.meta.version.clone(), found.meta.size), (receipt.version, 5));

@@ -43,7 +43,7 @@ async fn keys_and_payers_go_with_every_request() {
     store.write(&key("a"), "hello".into()).await.unwrap();
     let upload = store.multipart().unwrap().create(&key("a"), CreateUploadOptions::new()).await.unwrap();
     assert_eq!(upload.id.as_str(), "u");
-    let source = CopySource::new(&store, key("a"));
+    let source = CopySource::new(&store, key("a")).unwrap();
     store.server_copy().unwrap().copy(source, &key("b"), CopyOptions::new()).await.unwrap();
     let seen = script.seen();
     assert!(seen.iter().all(|request| request.header("x-goog-user-project") == Some("payer")), "{seen:?}");
@@ -63,7 +63,7 @@ async fn a_long_copy_goes_on_with_its_token() {
     })
     .await;
     let options = CopyOptions::new().attributes(Attributes::default()).precondition(Precondition::IfAbsent);
-    let source = CopySource::new(&store, key("a")).version(Some(VersionId::new("7")));
+    let source = CopySource::new(&store, key("a")).unwrap().version(Some(VersionId::new("7")));
     let receipt = store.server_copy().unwrap().copy(source, &key("b"), options).await.unwrap();
     assert_eq!(receipt.version, Some(VersionId::new("9")));
     let seen = script.seen();
@@ -79,7 +79,7 @@ async fn a_long_copy_goes_on_with_its_token() {
 #[tokio::test]
 async fn a_copy_that_says_nothing_new_may_have_been_made() {
     let (_, store) = telling(|_, _| answer_json(200, &json!({ "done": false, "rewriteToken": "t" }))).await;
-    let source = CopySource::new(&store, key("a"));
+    let source = CopySource::new(&store, key("a")).unwrap();
     let error = store.server_copy().unwrap().copy(source, &key("b"), CopyOptions::new()).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unexpected, Effect::Unknown));
     assert_eq!((error.context("key"), error.context("bucket")), (Some("b"), Some("photos")));
@@ -96,7 +96,7 @@ async fn conditions_of_source_and_destination_are_told_apart() {
         .await;
         let options = || CopyOptions::new().precondition(Precondition::IfAbsent);
         let copies = store.server_copy().unwrap();
-        let source = CopySource::new(&store, key("a"));
+        let source = CopySource::new(&store, key("a")).unwrap();
         let error = copies.copy(source.clone(), &key("b"), options()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         let pinned = source.if_match(Some(ETag::new("\"5\"")));
@@ -106,7 +106,7 @@ async fn conditions_of_source_and_destination_are_told_apart() {
     }
     let (_, store) = telling(|_, _| refusal(404, "notFound", "No such object")).await;
     let options = CopyOptions::new().precondition(Precondition::IfMatch(ETag::new("\"5\"")));
-    let source = CopySource::new(&store, key("a"));
+    let source = CopySource::new(&store, key("a")).unwrap();
     let error = store.server_copy().unwrap().copy(source, &key("b"), options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "what is missing is the source");
 }
@@ -124,7 +124,7 @@ async fn a_copy_in_another_class_keeps_the_rest() {
     })
     .await;
     let store = GcsStorage::new(script.config().access_token("t").storage_class("NEARLINE")).unwrap();
-    let source = CopySource::new(&store, key("a"));
+    let source = CopySource::new(&store, key("a")).unwrap();
     store.server_copy().unwrap().copy(source, &key("b"), CopyOptions::new()).await.unwrap();
     let copy = &script.seen()[1];
     let body: serde_json::Value = serde_json::from_str(&copy.body).unwrap();

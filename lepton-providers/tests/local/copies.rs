@@ -24,7 +24,7 @@ const MIB: usize = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 fn from(store: &LocalStorage, name: &str) -> CopySource {
-    CopySource::new(store, key(name))
+    CopySource::new(store, key(name)).unwrap()
 }
 
 /// A folder on a file system in memory and one on the disk, where the two differ.

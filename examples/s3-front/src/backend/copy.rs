@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use lepton_core::{
     Attributes, CopyOptions, CopySource, GetOptions, HeadOptions, ObjectInfo, ObjectKey, PartSpec, PutOptions,
-    SharedStorage, Upload, UploadId,
+    ServerCopy, SharedStorage, Upload, UploadId,
 };
 use s3s::dto::{
     self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
@@ -29,11 +29,11 @@ struct Source {
 }
 
 impl Source {
-    /// Names what was seen, so that nothing else is copied.
-    fn pinned(&self) -> CopySource {
-        CopySource::new(self.storage.as_ref(), self.key.clone())
-            .version(self.info.meta.version.clone())
-            .if_match(self.info.meta.etag.clone())
+    /// Names what was seen, so that nothing else is copied, and the facet that copies it.
+    fn pinned<'a>(&self, facet: Option<&'a dyn ServerCopy>) -> Option<(&'a dyn ServerCopy, CopySource)> {
+        let (facet, source) = facet.zip(CopySource::new(self.storage.as_ref(), self.key.clone()))?;
+        let source = source.version(self.info.meta.version.clone()).if_match(self.info.meta.etag.clone());
+        facet.reaches(&source.store).then_some((facet, source))
     }
 
     fn get_options(&self) -> GetOptions {
@@ -67,8 +67,7 @@ impl Backend {
         let if_none_match = condition::header(&request.headers, "if-none-match")?;
         let precondition = condition::of_write(storage, &key, if_match.as_ref(), if_none_match.as_ref()).await?;
         let class = input.storage_class.map(|class| class.as_str().to_owned());
-        let facet = storage.server_copy().filter(|facet| facet.reaches(source.storage.url()));
-        let receipt = if let Some(facet) = facet {
+        let receipt = if let Some((facet, pinned)) = source.pinned(storage.server_copy()) {
             if source.info.meta.size > facet.largest() {
                 return Err(s3_error!(InvalidRequest, "the source is larger than one copy may be: copy it in parts"));
             }
@@ -77,7 +76,7 @@ impl Backend {
             if new_metadata || new_tags {
                 options = options.attributes(attributes);
             }
-            facet.copy(source.pinned(), &key, options).await.s3()?
+            facet.copy(pinned, &key, options).await.s3()?
         } else {
             let reply = source.storage.get(&source.key, source.get_options()).await.s3()?;
             let body = ingest::once(source.info.meta.size, reply.body);
@@ -115,8 +114,8 @@ impl Backend {
         let source = self.source(&input.copy_source, &conditions).await?;
         let range = source_range(input.copy_source_range.as_deref(), source.info.meta.size)?;
         let own = bucket.storage.server_copy().filter(|_| !bucket.staged);
-        let receipt = if let Some(facet) = own.filter(|facet| facet.reaches(source.storage.url())) {
-            facet.copy_part(source.pinned(), &upload, PartSpec::new(number, range)).await.s3()?
+        let receipt = if let Some((facet, pinned)) = source.pinned(own) {
+            facet.copy_part(pinned, &upload, PartSpec::new(number, range)).await.s3()?
         } else {
             let len = range.end - range.start;
             let options = source.get_options();

@@ -24,14 +24,14 @@ use self::content::Content;
 use self::multipart::named;
 use self::rules::{cut_off, demand};
 use super::{
-    DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, PageStream, PutOptions,
-    PutReceipt, ServerCheck, ServerCopy, Signer, Storage, VersionStream, Versions,
+    DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, PageStream, PhysicalLocation,
+    PutOptions, PutReceipt, ServerCheck, ServerCopy, Signer, Storage, VersionStream, Versions,
 };
 use crate::body::Body;
 use crate::capabilities::Capabilities;
 use crate::env::SharedEnv;
 use crate::error::Result;
-use crate::key::ObjectKey;
+use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::Precondition;
 
 /// A store in memory, with every facet but the signer: nobody could serve a URL
@@ -131,6 +131,14 @@ impl Storage for MemoryStorage {
 
     fn url(&self) -> &str {
         &self.shared.url
+    }
+
+    fn copy_url(&self) -> Option<&str> {
+        Some(self.url())
+    }
+
+    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+        Ok(PhysicalLocation::new(self.url(), prefix.as_bytes()))
     }
 
     fn list(&self, request: ListRequest) -> PageStream {

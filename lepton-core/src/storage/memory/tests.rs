@@ -59,9 +59,9 @@ async fn the_stores_of_a_process_copy_from_each_other() {
     let (a, b) = (MemoryStorage::new(), MemoryStorage::new());
     a.write(&key("x"), "hello".into()).await.unwrap();
     assert!(b.reaches(a.url()) && !b.reaches("memory:nowhere"));
-    b.copy(CopySource::new(&a, key("x")), &key("y"), CopyOptions::new()).await.unwrap();
+    b.copy(CopySource::new(&a, key("x")).unwrap(), &key("y"), CopyOptions::new()).await.unwrap();
     assert_eq!(b.read(&key("y"), 10).await.unwrap(), "hello");
-    let mut lost = CopySource::new(&a, key("x"));
+    let mut lost = CopySource::new(&a, key("x")).unwrap();
     lost.store = "memory:nowhere".into();
     let error = b.copy(lost, &key("z"), CopyOptions::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
