@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lepton_core::journal::Identity;
-use lepton_core::{Error, LEAF_SIZE, Location, Result, Sha256};
+use lepton_core::{Attribute, Error, LEAF_SIZE, Location, Result, Sha256};
 
 use crate::compare::Compare;
 use crate::filter::Filter;
@@ -92,8 +92,8 @@ impl Options {
     }
 }
 
-/// Refuses what cannot be, by name.
-pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
+/// Refuses what cannot be, by name. A saved plan may delete without `delete`.
+pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
     let part = settings.part_size;
     if !part.is_power_of_two() || part < MIB {
         return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
@@ -108,8 +108,8 @@ pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
     if settings.delete_excluded && !settings.delete {
         return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
     }
-    if settings.delete_versions && !settings.delete {
-        return Err(Error::invalid_input("delete_versions has no meaning without delete"));
+    if settings.delete_versions && !settings.delete && !planned {
+        return Err(Error::invalid_input("delete_versions has no meaning without delete or a saved plan"));
     }
     if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
         return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));
@@ -120,7 +120,12 @@ pub(crate) fn check_settings(settings: &TransferSettings) -> Result<()> {
 }
 
 /// Refuses stores that cannot serve as they are asked to.
-pub(crate) fn check_stores(source: &Location, destination: &Location) -> Result<()> {
+pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, destination: &Location) -> Result<()> {
+    let target = destination.storage();
+    if settings.record_digest && !target.capabilities().keeps(Attribute::UserMetadata) {
+        let message = format!("record_digest: {} keeps no user metadata; leave record_digest out", target.url());
+        return Err(Error::unsupported(message));
+    }
     if source.storage().url() == destination.storage().url() {
         let (from, to) = (source.folder(), destination.folder());
         if from.as_bytes().starts_with(to.as_bytes()) || to.as_bytes().starts_with(from.as_bytes()) {
@@ -179,9 +184,12 @@ mod tests {
     #[test]
     fn settings_are_checked_and_unknown_names_list_the_known() {
         let mut settings = TransferSettings { part_size: 3 * MIB, ..TransferSettings::default() };
-        assert!(check_settings(&settings).unwrap_err().to_string().contains("power of two"));
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("power of two"));
         settings = TransferSettings { memory: 1, ..TransferSettings::default() };
-        assert!(check_settings(&settings).unwrap_err().to_string().contains("4 MiB"));
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("4 MiB"));
+        settings = TransferSettings { delete_versions: true, ..TransferSettings::default() };
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("delete_versions"));
+        check_settings(&settings, true).unwrap();
         let error = serde_json::from_str::<TransferSettings>(r#"{"threads": 4}"#).unwrap_err();
         assert!(error.to_string().contains("concurrency"), "{error}");
     }

@@ -106,8 +106,8 @@ pub struct TransferSettings {
     pub delete: bool,
     /// With `delete`: delete also what the filters leave out.
     pub delete_excluded: bool,
-    /// With `delete`, in a bucket that keeps versions: delete all versions of an
-    /// object, for good, instead of marking it as deleted.
+    /// With `delete` or a saved plan, in a bucket that keeps versions: delete all versions
+    /// of an object, for good, instead of marking it as deleted.
     pub delete_versions: bool,
     /// Delete nothing at all if there are more objects to delete than this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,8 @@ pub struct TransferSettings {
     pub server_copy: bool,
     /// Record the tree hash of each object in its user metadata
     /// (`lepton-sha256-tree`), so that later comparisons by checksum need not read
-    /// it. Each source object is read once more for it.
+    /// it. Each source object is read once more for it. The destination must keep user
+    /// metadata.
     pub record_digest: bool,
     /// Begin no further object once so many bytes have been taken in hand.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -307,7 +308,7 @@ impl TransferBuilder {
         delete: bool,
         /// With `delete`: delete also what the filters leave out.
         delete_excluded: bool,
-        /// With `delete`: delete all versions of an object, for good.
+        /// With `delete` or a saved plan: delete all versions of an object, for good.
         delete_versions: bool,
         /// Delete nothing at all if there is more to delete than this.
         max_delete: Option<u64>,
@@ -347,8 +348,8 @@ impl TransferBuilder {
         let missing = |what: &str| Error::invalid_input(format!("a transfer needs a {what}"));
         let source = self.source.ok_or_else(|| missing("source"))?;
         let destination = self.destination.ok_or_else(|| missing("destination"))?;
-        check_settings(&self.settings)?;
-        check_stores(&source, &destination)?;
+        check_settings(&self.settings, self.plan.is_some())?;
+        check_stores(&self.settings, &source, &destination)?;
         if self.keys.is_some() && (self.settings.delete || self.plan.is_some()) {
             return Err(Error::invalid_input("a list of keys goes neither with delete nor with a saved plan"));
         }

@@ -110,7 +110,7 @@ pub(crate) async fn attributes(
             attributes.tags = source.storage.head(&source.key, options).await.map_err(side)?.attributes.tags;
         }
     }
-    if run.options.settings.record_digest && run.target().keeps(Attribute::UserMetadata) {
+    if run.options.settings.record_digest {
         let digest = read::digest(run, source, None).await?;
         record_digest(&mut attributes, &digest.root.to_string(), run.target().metadata_names);
     }

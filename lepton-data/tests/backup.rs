@@ -7,7 +7,9 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{Capabilities, ErrorKind, HeadOptions, MemoryStorage, Retry, Storage as _, StorageExt as _, Support};
+use lepton_core::{
+    Attribute, Capabilities, ErrorKind, HeadOptions, MemoryStorage, Retry, Storage as _, StorageExt as _, Support,
+};
 use lepton_data::{Basis, Compare, Existing, PlannedAction, Status, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -78,6 +80,16 @@ async fn a_run_that_is_taken_up_keeps_what_was_there_before_it() {
     let report = build(shared(&to)).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Complete, 1), "{:?}", report.failures);
     assert_eq!(to.read(&key("old/a"), 100).await.unwrap(), bytes(99, 11), "not our own object");
+}
+
+#[test]
+fn digests_are_recorded_or_refused() {
+    let mut bare = Capabilities::everything("bare");
+    bare.attributes.retain(|attribute| *attribute != Attribute::UserMetadata);
+    let to = MemoryStorage::builder().capabilities(bare).build();
+    let built = transfer(shared(&MemoryStorage::new()), shared(&to)).record_digest(true).build();
+    let error = built.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("record_digest"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

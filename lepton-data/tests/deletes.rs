@@ -129,13 +129,23 @@ async fn old_versions_stay_unless_told_otherwise() {
         (false, vec![("a", false), ("x", true), ("x", false), ("x", false), ("xx", true), ("xx", false)]),
         (true, vec![("a", false)]),
     ] {
-        let (from, to) = (MemoryStorage::new(), MemoryStorage::builder().versioned(true).build());
-        fill(&from, &[("a", 10)]).await;
-        fill(&to, &[("x", 1), ("x", 2), ("xx", 3)]).await;
-        let mirror = transfer(shared(&from), shared(&to)).delete(true).max_delete_percent(100);
-        let report = mirror.delete_versions(delete_versions).build().unwrap().run().await.unwrap();
-        assert_eq!((report.status, report.deleted), (Status::Complete, 2));
         let left: Vec<_> = left.into_iter().map(|(key, marker)| (key.to_owned(), marker)).collect();
-        assert_eq!(versions(&to).await, left);
+        for planned in [false, true] {
+            let (from, to) = (MemoryStorage::new(), MemoryStorage::builder().versioned(true).build());
+            fill(&from, &[("a", 10)]).await;
+            fill(&to, &[("x", 1), ("x", 2), ("xx", 3)]).await;
+            let transfer = || transfer(shared(&from), shared(&to)).max_delete_percent(100);
+            let folder = tempfile::tempdir().unwrap();
+            let plan = folder.path().join("plan");
+            let mirror = if planned {
+                transfer().delete(true).build().unwrap().save_plan(&plan).await.unwrap();
+                transfer().saved_plan(&plan)
+            } else {
+                transfer().delete(true)
+            };
+            let report = mirror.delete_versions(delete_versions).build().unwrap().run().await.unwrap();
+            assert_eq!((report.status, report.deleted), (Status::Complete, 2));
+            assert_eq!(versions(&to).await, left, "by a plan: {planned}");
+        }
     }
 }
