@@ -2,24 +2,28 @@
 //! stop.
 
 pub(crate) mod choose;
+mod job;
 pub(crate) mod options;
+pub(crate) mod policy;
+pub(crate) mod running;
 pub(crate) mod say;
 pub(crate) mod show;
 mod usage;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ArgMatches;
+use clap::error::ErrorKind as CommandLine;
+use clap::{ArgMatches, Args, Command};
 use futures_util::TryStreamExt as _;
 use lepton::data::{PlanSummary, Steering};
-use lepton::providers::local::LocalSettings;
-use lepton::providers::{Settings, open_with};
-use lepton::{Depth, Error, ErrorKind, Location, Report, Result, Status, Transfer, TransferBuilder, open, verify};
+use lepton::{Depth, Error, Existing, Location, Report, Result, Status, Transfer, TransferSettings, verify};
 use say::complain;
 
 use choose::Choose;
-use options::{Options, Verify};
+pub(crate) use job::Job;
+use options::{Output, Tuning};
+use policy::Policy;
+use running::{Running, Verify};
 use show::Show;
 
 /// Exit codes; they stand in `--help` too.
@@ -39,69 +43,53 @@ Exit codes:
   5    the run came to --max-transfer or --max-duration; the same command goes on
   130  stopped by Ctrl-C; the same command goes on";
 
+/// What is asked of two places, whether something is written or only looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    #[command(flatten)]
+    policy: Policy,
+    #[command(flatten)]
+    choose: Choose,
+    #[command(flatten)]
+    tuning: Tuning,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+impl Asked {
+    /// The settings that the options make; `running` is `None` where nothing is written.
+    /// `default` is what the program does with objects that are there already. Ends the
+    /// program where an option has no effect beside the others.
+    pub(crate) fn settings(
+        &self,
+        running: Option<&Running>,
+        default: Existing,
+        matches: &ArgMatches,
+        command: &mut Command,
+    ) -> TransferSettings {
+        let mut settings = TransferSettings::default();
+        self.policy.enter(&mut settings, default);
+        self.choose.enter(&mut settings, matches);
+        self.tuning.enter(&mut settings);
+        if let Some(running) = running {
+            running.enter(&mut settings);
+        }
+        if let Some(message) = self.policy.refused(&settings) {
+            refuse(command, message);
+        }
+        settings
+    }
+}
+
+/// Ends the program as clap does where arguments do not go together.
+pub(crate) fn refuse(command: &mut Command, message: String) -> ! {
+    command.error(CommandLine::ArgumentConflict, message).exit()
+}
+
 /// Log lines on standard error, as `RUST_LOG` says; errors only by default.
 pub(crate) fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-}
-
-/// A transfer between two places, as the options describe it, and its destination.
-pub(crate) struct Job {
-    pub(crate) builder: TransferBuilder,
-    pub(crate) destination: Location,
-    pub(crate) journal: PathBuf,
-}
-
-impl Job {
-    pub(crate) async fn new(
-        from: &str,
-        to: &str,
-        options: &Options,
-        choose: &Choose,
-        matches: &ArgMatches,
-    ) -> Result<Self> {
-        let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
-        let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
-        let journal = options.journal_folder(&source, &destination)?;
-        let mut settings = options.settings();
-        choose.enter(&mut settings, matches);
-        let builder = Transfer::builder().from(source).to(destination.clone()).settings(settings).journal(&journal);
-        let builder = match &options.manifest {
-            Some(file) => builder.manifest(file),
-            None => builder,
-        };
-        let builder = match &choose.from_list {
-            Some(file) => builder.from_list(list_file(file, &journal)?),
-            None => builder,
-        };
-        Ok(Self { builder, destination, journal })
-    }
-}
-
-/// Standard input is kept beside the journal: a list is read more than once.
-fn list_file(file: &Path, journal: &Path) -> Result<PathBuf> {
-    if file != Path::new("-") {
-        return Ok(file.to_owned());
-    }
-    let kept = journal.join("list");
-    let keep = || {
-        std::fs::create_dir_all(journal)?;
-        std::io::copy(&mut std::io::stdin().lock(), &mut std::fs::File::create(&kept)?)
-    };
-    keep().map_err(|error| Error::io("cannot keep the list of standard input", error))?;
-    Ok(kept)
-}
-
-/// A folder that is not there yet is made.
-async fn open_destination(url: &str) -> Result<Location> {
-    match open(url).await {
-        Err(error) if error.kind() == ErrorKind::BucketNotFound => {
-            let mut settings = LocalSettings::default();
-            settings.create_root = true;
-            open_with(url, Settings::Local(settings)).await
-        }
-        opened => opened,
-    }
 }
 
 /// Says what would be done, object by object, and in all.
@@ -116,16 +104,23 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
     Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }
 
+/// Runs to the end, says what became of it, and gives the exit code.
+pub(crate) async fn run(job: Job, running: &Running, show: &Show) -> Result<u8> {
+    let report = watch(job.builder.build()?, show).await?;
+    show.report(&report, &job.journal);
+    end(running, &report, &job.destination, show).await
+}
+
 /// Runs with progress, and stops as Ctrl-C says.
-pub(crate) async fn run(transfer: Transfer, show: &Show) -> Result<Report> {
+async fn watch(transfer: Transfer, show: &Show) -> Result<Report> {
     let handle = transfer.start().await?;
     stop_on_ctrl_c(handle.steering());
     handle.watch(Duration::from_millis(show.every_ms()), |progress| show.progress(&progress)).await
 }
 
 /// Proves what came to a good end, if asked; gives the exit code.
-pub(crate) async fn end(options: &Options, report: &Report, destination: &Location, show: &Show) -> Result<u8> {
-    let depth = match (report.status, options.verify) {
+async fn end(running: &Running, report: &Report, destination: &Location, show: &Show) -> Result<u8> {
+    let depth = match (report.status, running.verify) {
         (Status::Complete, Verify::None) => return Ok(0),
         (Status::Complete, Verify::Quick) => Depth::Quick,
         (Status::Complete, Verify::Full) => Depth::Full,

@@ -1,21 +1,15 @@
-//! The options that every program has that moves data.
+//! The options that every program has that looks at two places, and how sizes and times
+//! are written.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use lepton::core::Sha256;
-use lepton::{Error, Location, Metadata, Result, TransferSettings};
+use clap::Args;
+use lepton::TransferSettings;
 
-/// How to move, and how to speak of it.
+/// How much is done at once, and with what.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// The folder of the journal [default: one for this source and destination in the state folder of the user].
-    #[arg(long, value_name = "DIR")]
-    journal: Option<PathBuf>,
-    /// Where the manifest goes [default: manifest.jsonl in the journal's folder].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: Option<PathBuf>,
+pub(crate) struct Tuning {
     /// How many objects and parts are on their way at once, at most.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
     concurrency: NonZeroUsize,
@@ -34,87 +28,32 @@ pub(crate) struct Options {
     /// How many requests a second may be made.
     #[arg(long, value_name = "N")]
     requests_per_second: Option<u64>,
-    /// What to do with metadata that the destination cannot keep.
-    #[arg(long, value_enum, default_value = "keep")]
-    metadata: WhatMetadata,
-    /// End at the first object that fails.
-    #[arg(long)]
-    fail_fast: bool,
-    /// End when more objects than this have failed.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().max_failures)]
-    max_failures: usize,
     /// How often a request is tried, in all.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
     attempts: NonZeroU32,
-    /// Read and send also what the destination could copy from the source by itself.
-    #[arg(long)]
-    no_server_copy: bool,
-    /// Prove the destination against the manifest at the end.
-    #[arg(long, value_enum, default_value = "none")]
-    pub(crate) verify: Verify,
+}
+
+/// How to speak.
+#[derive(Debug, Args)]
+pub(crate) struct Output {
     /// Say everything as JSON, an event a line, on standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// End with one line of `name=number`, for scripts.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) stats: bool,
-    /// Say nothing but errors.
-    #[arg(long, short)]
+    /// Say nothing but errors, and what --stats asks for.
+    #[arg(long, short, conflicts_with = "json")]
     pub(crate) quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum WhatMetadata {
-    /// Keep what can be kept and record the rest in the manifest.
-    Keep,
-    /// Report the object as failed.
-    Strict,
-}
-
-/// How deep to verify.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Verify {
-    /// Not at all.
-    None,
-    /// Sizes and what the store says.
-    Quick,
-    /// Every byte.
-    Full,
-}
-
-impl Options {
-    pub(crate) fn settings(&self) -> TransferSettings {
-        let mut settings = TransferSettings::default();
+impl Tuning {
+    /// Enters the options into the settings.
+    pub(crate) fn enter(&self, settings: &mut TransferSettings) {
         settings.concurrency = self.concurrency;
         settings.adaptive = !self.no_adaptive;
         settings.part_size = self.part_size;
         settings.memory = self.memory;
         settings.bandwidth = self.bandwidth;
         settings.requests_per_second = self.requests_per_second;
-        settings.server_copy = !self.no_server_copy;
-        settings.fail_fast = self.fail_fast;
-        settings.max_failures = self.max_failures;
         settings.attempts = self.attempts;
-        settings.metadata = match self.metadata {
-            WhatMetadata::Keep => Metadata::Keep,
-            WhatMetadata::Strict => Metadata::Strict,
-        };
-        settings
-    }
-
-    /// The journal's folder: the same for the same places, so that the same
-    /// command goes on.
-    pub(crate) fn journal_folder(&self, source: &Location, destination: &Location) -> Result<PathBuf> {
-        if let Some(folder) = &self.journal {
-            return Ok(folder.clone());
-        }
-        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-        let state =
-            state.or_else(home).ok_or_else(|| Error::invalid_input("HOME is not set; name a folder with --journal"))?;
-        let places = [source, destination].map(|place| format!("{} {}\n", place.storage().url(), place.folder()));
-        let name = Sha256::of(places.concat().as_bytes()).to_string();
-        Ok(state.join("lepton").join(&name[..16]))
     }
 }
 
@@ -130,4 +69,20 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a size such as 8MiB"))?;
     number.checked_mul(1 << shift).ok_or_else(|| format!("{text:?} is too large"))
+}
+
+/// Reads `90`, `90s`, `1.5h`, `7d` or `2w`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[number.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        "w" => 604_800.0,
+        unit => return Err(format!("{unit:?} is not a unit; use ms, s, m, h, d or w")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is not a time such as 90s or 7d"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| format!("{text:?}: {error}"))
 }

@@ -8,10 +8,10 @@ use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use lepton::core::Attribute;
 use lepton::data::{PlanSummary, Planned, PlannedAction};
-use lepton::{Error, Progress, Report, Status, Verification};
+use lepton::{Error, Progress, Report, Status, TransferSettings, Verification};
 use serde_json::json;
 
-use super::options::Options;
+use super::options::Output;
 use super::usage::Usage;
 
 /// How many failures are shown by name; all of them are in the JSON report.
@@ -30,10 +30,10 @@ pub(crate) struct Show {
 }
 
 impl Show {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(output: &Output, stats: bool) -> Self {
         // A bar is for somebody who looks.
-        let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(bar);
-        Self { json: options.json, quiet: options.quiet, stats: options.stats, bar }
+        let bar = (!output.json && !output.quiet && std::io::stderr().is_terminal()).then(bar);
+        Self { json: output.json, quiet: output.quiet, stats, bar }
     }
 
     /// Milliseconds between two words about progress.
@@ -47,6 +47,13 @@ impl Show {
             event.extend(value);
         }
         say!("{event}");
+    }
+
+    /// What the options come to.
+    pub(crate) fn settings(&self, settings: &TransferSettings) {
+        if self.json {
+            Self::event("settings", json!(settings));
+        }
     }
 
     pub(crate) fn progress(&self, progress: &Progress) {
@@ -154,6 +161,9 @@ impl Show {
     pub(crate) fn planned(&self, planned: &Planned) {
         if self.json {
             return Self::event("planned", json!(planned));
+        }
+        if self.quiet {
+            return;
         }
         let what = match &planned.action {
             PlannedAction::Copy { reason, parts: 1, .. } => format!("copy ({})", word(&json!(reason))),

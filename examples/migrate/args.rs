@@ -1,10 +1,11 @@
 //! The command line.
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
+use lepton::{Existing, TransferSettings};
 
-use crate::common::EXIT_CODES;
-use crate::common::choose::Choose;
-use crate::common::options::Options;
+use crate::common::running::{RUNNING, Running};
+use crate::common::{Asked, EXIT_CODES, refuse};
 
 /// Moves objects between any two places, with a journal, progress and a proof.
 ///
@@ -24,25 +25,48 @@ pub(crate) struct Args {
     /// Where they go.
     destination: Option<String>,
     /// Only say what would be done.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[arg(long, conflicts_with_all = RUNNING)]
+    dry_run: bool,
     #[command(flatten)]
-    pub(crate) choose: Choose,
+    pub(crate) asked: Asked,
     #[command(flatten)]
-    pub(crate) options: Options,
+    running: Running,
 }
 
 impl Args {
-    /// Reads the command line; ends the program where it is wrong. The matches know
-    /// the order of options.
-    pub(crate) fn read() -> (Self, ArgMatches) {
-        let matches = Self::command().get_matches();
+    /// Reads the command line, and what its options come to; ends the program where it
+    /// is wrong.
+    pub(crate) fn read() -> (Self, TransferSettings) {
+        let mut command = Self::command();
+        let matches = command.get_matches_mut();
         let args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        (args, matches)
+        if let (None, Some(option)) = (args.places(), given(&command, &matches)) {
+            let message =
+                format!("the argument '--{option}' requires SOURCE and DESTINATION: a demonstration has none");
+            refuse(&mut command, message);
+        }
+        let settings = args.asked.settings(args.running(), Existing::Overwrite, &matches, &mut command);
+        (args, settings)
     }
 
     /// Source and destination, if any were given.
     pub(crate) fn places(&self) -> Option<(&str, &str)> {
         Some((self.source.as_deref()?, self.destination.as_deref()?))
     }
+
+    /// How to run; `None` if it is only to be said what would be done.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        (!self.dry_run).then_some(&self.running)
+    }
+
+    pub(crate) fn stats(&self) -> bool {
+        self.running.stats
+    }
+}
+
+/// An option that stands on the command line.
+fn given<'a>(command: &'a Command, matches: &ArgMatches) -> Option<&'a str> {
+    let explicit = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let options = command.get_arguments().filter_map(|option| Some((option.get_id().as_str(), option.get_long()?)));
+    options.filter(|(id, _)| matches.try_contains_id(id).is_ok()).find_map(|(id, name)| explicit(id).then_some(name))
 }

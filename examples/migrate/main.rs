@@ -13,19 +13,18 @@ mod demo;
 use std::process::ExitCode;
 
 use args::Args;
-use clap::ArgMatches;
 use common::show::Show;
 use common::{FAILED, Job};
-use lepton::Result;
+use lepton::{Result, TransferSettings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (args, matches) = Args::read();
+    let (args, settings) = Args::read();
     common::log();
-    let show = Show::new(&args.options);
+    let show = Show::new(&args.asked.output, args.stats());
     let outcome = match args.places() {
         None => demo::run().await,
-        Some((from, to)) => migrate(&args, &matches, from, to, &show).await,
+        Some(places) => migrate(&args, places, settings, &show).await,
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -36,13 +35,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn migrate(args: &Args, matches: &ArgMatches, from: &str, to: &str, show: &Show) -> Result<u8> {
-    let job = Job::new(from, to, &args.options, &args.choose, matches).await?;
-    let transfer = job.builder.build()?;
-    if args.dry_run {
-        return common::dry_run(&transfer, show).await;
+async fn migrate(args: &Args, places: (&str, &str), settings: TransferSettings, show: &Show) -> Result<u8> {
+    show.settings(&settings);
+    let job = Job::new(places, &args.asked, args.running(), settings).await?;
+    match args.running() {
+        Some(running) => common::run(job, running, show).await,
+        None => common::dry_run(&job.builder.build()?, show).await,
     }
-    let report = common::run(transfer, show).await?;
-    show.report(&report, &job.journal);
-    common::end(&args.options, &report, &job.destination, show).await
 }

@@ -9,12 +9,11 @@ mod common;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use common::choose::Choose;
-use common::options::Options;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use common::running::{RUNNING, Running};
 use common::show::Show;
-use common::{EXIT_CODES, FAILED, INCOMPLETE, Job};
-use lepton::Result;
+use common::{Asked, EXIT_CODES, FAILED, INCOMPLETE, Job};
+use lepton::{Existing, Result, TransferSettings};
 
 /// Synchronises two places.
 ///
@@ -27,18 +26,44 @@ struct CommandLine {
     command: Command,
 }
 
+/// What a saved plan has decided: these options would have no effect on it. Those for
+/// names must be the same as when it was made, and all others have their effect.
+const DECIDED: [&str; 18] = [
+    "existing",
+    "sync",
+    "update",
+    "ignore_existing",
+    "immutable",
+    "compare",
+    "checksum",
+    "time_window",
+    "include",
+    "exclude",
+    "min_size",
+    "max_size",
+    "min_age",
+    "max_age",
+    "from_list",
+    "delete",
+    "delete_excluded",
+    "versions",
+];
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Synchronise, or carry out a plan.
     Run {
         #[command(flatten)]
         places: Places,
+        #[command(flatten)]
+        running: Running,
         /// Carry out this plan, and nothing else: each action only if both sides are
         /// still as the plan saw them.
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["existing", "include", "exclude", "delete"])]
+        #[arg(long, value_name = "FILE", group = "deletes")]
+        #[arg(conflicts_with_all = DECIDED)]
         plan: Option<PathBuf>,
         /// Only say what would be done.
-        #[arg(long, conflicts_with = "plan")]
+        #[arg(long, conflicts_with_all = RUNNING.into_iter().chain(["plan"]))]
         dry_run: bool,
     },
     /// Say what would be done, with the reason for each action.
@@ -58,25 +83,42 @@ struct Places {
     /// Where they go.
     destination: String,
     #[command(flatten)]
-    choose: Choose,
-    #[command(flatten)]
-    options: Options,
+    asked: Asked,
+}
+
+impl Places {
+    async fn job(&self, running: Option<&Running>, settings: TransferSettings) -> Result<Job> {
+        Job::new((&self.source, &self.destination), &self.asked, running, settings).await
+    }
+}
+
+impl Command {
+    fn places(&self) -> &Places {
+        match self {
+            Self::Run { places, .. } | Self::Plan { places, .. } => places,
+        }
+    }
+
+    /// How to run; `None` if it is only to be said what would be done.
+    fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Run { running, dry_run: false, .. } => Some(running),
+            _ => None,
+        }
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = CommandLine::command().mut_subcommands(|command| {
-        // What this program is for.
-        command.mut_arg("existing", |existing| existing.default_value("if-different"))
-    });
-    let matches = command.get_matches();
+    let mut command = CommandLine::command();
+    let matches = command.get_matches_mut();
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let (asked, running) = (&line.command.places().asked, line.command.running());
+    let given = matches.subcommand().map_or(&matches, |(_, given)| given);
+    let settings = asked.settings(running, Existing::IfDifferent, given, &mut command);
     common::log();
-    let matches = matches.subcommand().map_or(&matches, |(_, matches)| matches);
-    let show = match &line.command {
-        Command::Run { places, .. } | Command::Plan { places, .. } => Show::new(&places.options),
-    };
-    match act(&line.command, matches, &show).await {
+    let show = Show::new(&asked.output, running.is_some_and(|running| running.stats));
+    match act(&line.command, settings, &show).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             show.error(&error);
@@ -85,34 +127,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn act(command: &Command, matches: &ArgMatches, show: &Show) -> Result<u8> {
-    match command {
-        Command::Run { places, plan, dry_run } => {
-            let job = places.job(matches).await?;
-            let builder = match plan {
-                Some(file) => job.builder.saved_plan(file),
-                None => job.builder,
-            };
-            let transfer = builder.build()?;
-            if *dry_run {
-                return common::dry_run(&transfer, show).await;
-            }
-            let report = common::run(transfer, show).await?;
-            show.report(&report, &job.journal);
-            common::end(&places.options, &report, &job.destination, show).await
-        }
-        Command::Plan { places, out } => {
-            let transfer = places.job(matches).await?.builder.build()?;
-            let Some(file) = out else { return common::dry_run(&transfer, show).await };
-            let summary = transfer.save_plan(file).await?;
-            show.plan_end(&summary, &transfer.not_kept());
-            Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
-        }
+async fn act(command: &Command, settings: TransferSettings, show: &Show) -> Result<u8> {
+    show.settings(&settings);
+    let running = command.running();
+    let mut job = command.places().job(running, settings).await?;
+    if let Command::Run { plan: Some(file), .. } = command {
+        job.builder = job.builder.saved_plan(file);
     }
-}
-
-impl Places {
-    async fn job(&self, matches: &ArgMatches) -> Result<Job> {
-        Job::new(&self.source, &self.destination, &self.options, &self.choose, matches).await
+    if let Some(running) = running {
+        return common::run(job, running, show).await;
     }
+    let transfer = job.builder.build()?;
+    let Command::Plan { out: Some(file), .. } = command else { return common::dry_run(&transfer, show).await };
+    let summary = transfer.save_plan(file).await?;
+    show.plan_end(&summary, &transfer.not_kept());
+    Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }

@@ -1,0 +1,85 @@
+//! A transfer between two places, as the options describe it.
+
+use std::path::{Path, PathBuf};
+
+use lepton::providers::local::LocalSettings;
+use lepton::providers::{Settings, open_with};
+use lepton::{Error, ErrorKind, Location, Result, Transfer, TransferBuilder, TransferSettings, open};
+use tempfile::NamedTempFile;
+
+use super::Asked;
+use super::running::Running;
+
+/// A transfer and its destination.
+pub(crate) struct Job {
+    pub(crate) builder: TransferBuilder,
+    pub(crate) destination: Location,
+    /// Empty where nothing is written.
+    pub(crate) journal: PathBuf,
+    /// What standard input named, where there is no journal to keep it beside.
+    _list: Option<NamedTempFile>,
+}
+
+impl Job {
+    /// `running` is `None` where nothing is written: then there is no journal.
+    pub(crate) async fn new(
+        (from, to): (&str, &str),
+        asked: &Asked,
+        running: Option<&Running>,
+        settings: TransferSettings,
+    ) -> Result<Self> {
+        let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
+        let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
+        let journal = running.map(|running| running.journal_folder(&source, &destination)).transpose()?;
+        let mut builder = Transfer::builder().from(source).to(destination.clone()).settings(settings);
+        if let Some(folder) = &journal {
+            builder = builder.journal(folder);
+        }
+        if let Some(file) = running.and_then(|running| running.manifest.as_ref()) {
+            builder = builder.manifest(file);
+        }
+        let mut list = None;
+        builder = match asked.choose.from_list.as_deref() {
+            Some(file) if file == Path::new("-") => match &journal {
+                Some(folder) => builder.from_list(keep_beside(folder)?),
+                None => builder.from_list(list.insert(keep_aside()?).path()),
+            },
+            Some(file) => builder.from_list(file),
+            None => builder,
+        };
+        Ok(Self { builder, destination, journal: journal.unwrap_or_default(), _list: list })
+    }
+}
+
+/// Keeps standard input beside the journal: a list is read more than once.
+fn keep_beside(journal: &Path) -> Result<PathBuf> {
+    let kept = journal.join("list");
+    let keep = || {
+        std::fs::create_dir_all(journal)?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::fs::File::create(&kept)?)
+    };
+    keep().map_err(not_kept)?;
+    Ok(kept)
+}
+
+fn keep_aside() -> Result<NamedTempFile> {
+    let mut kept = NamedTempFile::new().map_err(not_kept)?;
+    std::io::copy(&mut std::io::stdin().lock(), kept.as_file_mut()).map_err(not_kept)?;
+    Ok(kept)
+}
+
+fn not_kept(error: std::io::Error) -> Error {
+    Error::io("cannot keep the list of standard input", error)
+}
+
+/// A folder that is not there yet is made.
+async fn open_destination(url: &str) -> Result<Location> {
+    match open(url).await {
+        Err(error) if error.kind() == ErrorKind::BucketNotFound => {
+            let mut settings = LocalSettings::default();
+            settings.create_root = true;
+            open_with(url, Settings::Local(settings)).await
+        }
+        opened => opened,
+    }
+}

@@ -1,0 +1,149 @@
+//! The options that have an effect only where something is written: not in a dry run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use lepton::core::Sha256;
+use lepton::{Error, Location, Metadata, Result, TransferSettings};
+
+use super::options::{size, time};
+
+/// How a run keeps its books, what it writes, and when it ends.
+#[derive(Debug, Args)]
+pub(crate) struct Running {
+    /// The folder of the journal [default: one for this source and destination in the state folder of the user].
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+    /// Where the manifest goes [default: manifest.jsonl in the journal's folder].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Delete all versions of an object, for good, instead of marking it as deleted.
+    #[arg(long, requires = "deletes")]
+    delete_versions: bool,
+    /// Delete nothing at all if there is more to delete than this.
+    #[arg(long, value_name = "N", requires = "deletes")]
+    max_delete: Option<u64>,
+    /// Delete nothing at all if more than this share of the destination would go.
+    #[arg(long, value_name = "PERCENT", default_value = "10", requires = "deletes")]
+    max_delete_percent: u8,
+    /// Move every version of every key, the oldest first, delete markers included, to
+    /// a destination that keeps versions.
+    #[arg(long, conflicts_with_all = NOT_WITH_VERSIONS)]
+    versions: bool,
+    /// Record the tree hash of each object in its metadata; reads each once more.
+    #[arg(long)]
+    record_digest: bool,
+    /// Begin no further object once so many bytes are taken in hand.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_transfer: Option<u64>,
+    /// Begin no further object after this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    max_duration: Option<Duration>,
+    /// What to do with metadata that the destination cannot keep.
+    #[arg(long, value_enum, default_value = "keep")]
+    metadata: WhatMetadata,
+    /// End at the first object that fails.
+    #[arg(long, conflicts_with = "max_failures")]
+    fail_fast: bool,
+    /// End when more objects than this have failed.
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().max_failures)]
+    max_failures: usize,
+    /// Read and send also what the destination could copy from the source by itself.
+    #[arg(long)]
+    no_server_copy: bool,
+    /// Prove the destination against the manifest at the end.
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) verify: Verify,
+    /// End with one line of `name=number`, for scripts.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) stats: bool,
+}
+
+/// The options of [`Running`] by their names in clap: a dry run refuses each.
+pub(crate) const RUNNING: [&str; 15] = [
+    "journal",
+    "manifest",
+    "delete_versions",
+    "max_delete",
+    "max_delete_percent",
+    "versions",
+    "record_digest",
+    "max_transfer",
+    "max_duration",
+    "metadata",
+    "fail_fast",
+    "max_failures",
+    "no_server_copy",
+    "verify",
+    "stats",
+];
+
+/// The library refuses the values of others that do not go with `versions`.
+const NOT_WITH_VERSIONS: [&str; 11] = [
+    "update",
+    "ignore_existing",
+    "immutable",
+    "time_window",
+    "min_size",
+    "max_size",
+    "min_age",
+    "max_age",
+    "from_list",
+    "delete",
+    "backup_prefix",
+];
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WhatMetadata {
+    /// Keep what can be kept and record the rest in the manifest.
+    Keep,
+    /// Report the object as failed.
+    Strict,
+}
+
+/// How deep to verify.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Verify {
+    /// Not at all.
+    None,
+    /// Sizes and what the store says.
+    Quick,
+    /// Every byte.
+    Full,
+}
+
+impl Running {
+    /// Enters the options into the settings.
+    pub(crate) fn enter(&self, settings: &mut TransferSettings) {
+        settings.delete_versions = self.delete_versions;
+        settings.max_delete = self.max_delete;
+        settings.max_delete_percent = self.max_delete_percent;
+        settings.versions = self.versions;
+        settings.record_digest = self.record_digest;
+        settings.max_transfer = self.max_transfer;
+        settings.max_duration = self.max_duration;
+        settings.fail_fast = self.fail_fast;
+        settings.max_failures = self.max_failures;
+        settings.server_copy = !self.no_server_copy;
+        settings.metadata = match self.metadata {
+            WhatMetadata::Keep => Metadata::Keep,
+            WhatMetadata::Strict => Metadata::Strict,
+        };
+    }
+
+    /// The journal's folder: the same for the same places, so that the same
+    /// command resumes.
+    pub(crate) fn journal_folder(&self, source: &Location, destination: &Location) -> Result<PathBuf> {
+        if let Some(folder) = &self.journal {
+            return Ok(folder.clone());
+        }
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+        let state =
+            state.or_else(home).ok_or_else(|| Error::invalid_input("HOME is not set; name a folder with --journal"))?;
+        let places = [source, destination].map(|place| format!("{} {}\n", place.storage().url(), place.folder()));
+        let name = Sha256::of(places.concat().as_bytes()).to_string();
+        Ok(state.join("lepton").join(&name[..16]))
+    }
+}
