@@ -6,7 +6,11 @@
 //! ```
 //!
 //! Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without
-//! them a pair is made up and printed. Ctrl-C lets running requests end.
+//! them a pair is made up and printed. Ctrl-C, SIGTERM and SIGHUP let
+//! running requests end.
+
+#[path = "common/signals.rs"]
+mod signals;
 
 use std::sync::Arc;
 
@@ -14,6 +18,7 @@ use clap::Parser;
 use lepton::core::SystemEnv;
 use lepton::{Error, Result, SharedStorage};
 use lepton_s3_front::{S3Front, SinkStorage, tls_from_files};
+use signals::Signals;
 
 #[derive(Parser)]
 #[command(about = "Serves any Lepton storage over the S3 protocol")]
@@ -54,6 +59,7 @@ async fn main() -> std::process::ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
+    let mut signals = Signals::listen().map_err(|source| Error::io("cannot listen to signals", source))?;
     let (access, secret) = credentials(&arguments.region);
     let mut front = S3Front::builder().credentials(access, secret).region(arguments.region);
     for (name, url) in &arguments.buckets {
@@ -67,7 +73,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
     for (name, url) in &arguments.buckets {
         println!("{}/{name} serves {url}", server.endpoint());
     }
-    tokio::signal::ctrl_c().await.map_err(|source| Error::io("cannot wait for Ctrl-C", source))?;
+    signals.next().await;
     println!("stopping; running requests end first");
     server.stop().await;
     Ok(())

@@ -8,6 +8,7 @@ pub(crate) mod policy;
 pub(crate) mod running;
 pub(crate) mod say;
 pub(crate) mod show;
+mod signals;
 mod usage;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use clap::error::ErrorKind as CommandLine;
 use clap::{ArgMatches, Args, Command};
 use futures_util::TryStreamExt as _;
-use lepton::data::{PlanSummary, Steering};
+use lepton::data::PlanSummary;
 use lepton::{Depth, Error, Existing, Location, Report, Result, Status, Transfer, TransferSettings, verify};
 use say::complain;
 
@@ -25,6 +26,7 @@ use options::{Output, Tuning};
 use policy::Policy;
 use running::{Running, Verify};
 use show::Show;
+use signals::Signals;
 
 /// Exit codes; they stand in `--help` too.
 pub(crate) const INCOMPLETE: u8 = 1;
@@ -38,10 +40,10 @@ Exit codes:
   0    every object is at the destination (and proven, if asked)
   1    some objects failed; the same command tries them again
   2    the command line is wrong
-  3    the run ended early; the same command goes on when the cause is gone
+  3    the run ended early; the same command resumes when the cause is gone
   4    the destination is not what the manifest says
-  5    the run came to --max-transfer or --max-duration; the same command goes on
-  130  stopped by Ctrl-C; the same command goes on";
+  5    the run came to --max-transfer or --max-duration; the same command resumes
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP; the same command resumes";
 
 /// What is asked of two places, whether something is written or only looked at.
 #[derive(Debug, Args)]
@@ -106,22 +108,44 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
 
 /// Runs to the end, says what became of it, and gives the exit code.
 pub(crate) async fn run(job: Job, running: &Running, show: &Show) -> Result<u8> {
-    let report = watch(job.builder.build()?, show).await?;
+    let mut stop = Stop::listen()?;
+    let report = watch(job.builder.build()?, show, &mut stop).await?;
     show.report(&report, &job.journal);
-    end(running, &report, &job.destination, show).await
+    end(running, &report, &job.destination, show, &mut stop).await
 }
 
-/// Runs with progress, and stops as Ctrl-C says.
-async fn watch(transfer: Transfer, show: &Show) -> Result<Report> {
-    let handle = transfer.start().await?;
-    stop_on_ctrl_c(handle.steering());
-    handle.watch(Duration::from_millis(show.every_ms()), |progress| show.progress(&progress)).await
+/// Runs with progress, and stops as signals say.
+async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Report> {
+    let handle = tokio::select! {
+        handle = transfer.start() => handle?,
+        // Nothing is in flight yet.
+        () = stop.signals.next() => exit_at_once(),
+    };
+    let steering = handle.steering();
+    let ended = handle.watch(Duration::from_millis(show.every_ms()), |progress| show.progress(&progress));
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            report = &mut ended => return report,
+            () = stop.signals.next() => {}
+        }
+        if stop.wanted {
+            exit_at_once();
+        }
+        stop.wanted = true;
+        complain!(
+            "stopping: what is in flight still ends; press Ctrl-C again, or send another signal, to stop at once"
+        );
+        steering.cancel();
+    }
 }
 
 /// Proves what came to a good end, if asked; gives the exit code.
-async fn end(running: &Running, report: &Report, destination: &Location, show: &Show) -> Result<u8> {
+async fn end(running: &Running, report: &Report, destination: &Location, show: &Show, stop: &mut Stop) -> Result<u8> {
     let depth = match (report.status, running.verify) {
         (Status::Complete, Verify::None) => return Ok(0),
+        // The signal came too late for the run, but not for this.
+        (Status::Complete, _) if stop.wanted => return Ok(CANCELLED),
         (Status::Complete, Verify::Quick) => Depth::Quick,
         (Status::Complete, Verify::Full) => Depth::Full,
         (Status::Cancelled, _) => return Ok(CANCELLED),
@@ -129,21 +153,29 @@ async fn end(running: &Running, report: &Report, destination: &Location, show: &
         _ => return Ok(INCOMPLETE),
     };
     let manifest = report.manifest.as_ref().ok_or_else(|| Error::invalid_input("there is no manifest to verify"))?;
-    let found = verify(manifest, destination, depth).await?;
+    let found = tokio::select! {
+        found = verify(manifest, destination, depth) => found?,
+        // A verification writes nothing, so that it may end anywhere.
+        () = stop.signals.next() => return Ok(CANCELLED),
+    };
     show.verification(&found);
     Ok(if found.is_proven() { 0 } else { NOT_PROVEN })
 }
 
-/// Once lets what is on its way end; twice stops at once.
-fn stop_on_ctrl_c(steering: Steering) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
-        complain!("stopping: what is on its way still ends; press Ctrl-C again to stop at once");
-        steering.cancel();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(CANCELLED.into());
-        }
-    });
+/// The signals, and whether one has come.
+struct Stop {
+    signals: Signals,
+    wanted: bool,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        let signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
+        Ok(Self { signals, wanted: false })
+    }
+}
+
+/// The journal is as good as after a kill.
+fn exit_at_once() -> ! {
+    std::process::exit(CANCELLED.into())
 }

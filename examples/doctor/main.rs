@@ -10,6 +10,8 @@ mod place;
 mod probe;
 #[path = "../common/say.rs"]
 mod say;
+#[path = "../common/signals.rs"]
+mod signals;
 mod tell;
 
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Parser;
 use place::Place;
 use say::complain;
+use signals::Signals;
 use tell::Doctor;
 
 /// Exit codes; they stand in `--help` too.
@@ -31,7 +34,7 @@ Exit codes:
   0    all is well
   1    something is wrong
   2    the command line is wrong
-  130  stopped by Ctrl-C; the probe is deleted";
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP; the probe is deleted";
 
 /// Checks a store step by step: settings, name, connection, TLS, credentials, listing, and
 /// a probe that is written, read back and deleted; compares the clocks.
@@ -56,7 +59,7 @@ struct Args {
     json: bool,
 }
 
-/// What Ctrl-C and the examination know of each other.
+/// What signals and the examination know of each other.
 #[derive(Debug, Default)]
 struct Stop {
     /// Somebody wants to stop.
@@ -69,7 +72,10 @@ struct Stop {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let stop = Arc::new(Stop::default());
-    stop_on_ctrl_c(Arc::clone(&stop));
+    match Signals::listen() {
+        Ok(signals) => drop(tokio::spawn(stop_on_signals(signals, Arc::clone(&stop)))),
+        Err(error) => complain!("signals end this program at once, without deleting the probe: {error}"),
+    }
     let mut doctor = Doctor::new(args.json, Arc::clone(&stop));
     match Place::new(&args.place, args.settings.as_deref()) {
         Ok(place) => doctor.examine(&place, &args).await,
@@ -82,19 +88,13 @@ async fn main() -> ExitCode {
 }
 
 /// Ends at once while there is nothing to delete; else when it is deleted, or at the second
-/// time.
-fn stop_on_ctrl_c(stop: Arc<Stop>) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
-        stop.wanted.store(true, Ordering::SeqCst);
-        if stop.written.load(Ordering::SeqCst) {
-            complain!("stopping: the probe is still deleted; press Ctrl-C again to stop at once");
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-        }
-        std::process::exit(CANCELLED.into());
-    });
+/// signal.
+async fn stop_on_signals(mut signals: Signals, stop: Arc<Stop>) {
+    signals.next().await;
+    stop.wanted.store(true, Ordering::SeqCst);
+    if stop.written.load(Ordering::SeqCst) {
+        complain!("stopping: the probe is still deleted; press Ctrl-C again, or send another signal, to stop at once");
+        signals.next().await;
+    }
+    std::process::exit(CANCELLED.into());
 }

@@ -1,4 +1,4 @@
-//! A store that is well, settings, steps behind the first answer, and the end by Ctrl-C.
+//! A store that is well, settings, steps behind the first answer, and the end by a signal.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -172,13 +172,13 @@ async fn a_write_whose_answer_is_lost() {
     assert!(contents(&cloud.storage).await.is_empty(), "the probe is left over");
 }
 
-/// Runs the program until a request comes to the gate, presses Ctrl-C, and lets it go on.
-async fn interrupted(cloud: &Cloud, gate: &Gate, arguments: &[&str]) -> Told {
+/// Runs the program until a request comes to the gate, sends it a signal, and opens the gate.
+async fn interrupted(cloud: &Cloud, gate: &Gate, signal: &str, arguments: &[&str]) -> Told {
     let mut command = command(arguments, &[]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     gate.reached().await;
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     // It says so before it waits for the request.
     let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
     let (said, line) = tokio::task::spawn_blocking(move || {
@@ -197,14 +197,14 @@ async fn interrupted(cloud: &Cloud, gate: &Gate, arguments: &[&str]) -> Told {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_deletes_the_probe() {
-    for (after, arguments) in [(0, &[][..]), (7, &["--keys"][..])] {
+async fn a_signal_deletes_the_probe() {
+    for (after, signal, arguments) in [(0, "-INT", &[][..]), (0, "-TERM", &[]), (7, "-TERM", &["--keys"])] {
         let gate = Gate::new();
         let hooks = ScriptedHooks::new(1).rule(Rule::on("PutObject").after(after), Action::HoldReply(gate.clone()));
         let cloud = Cloud::start(Some(Arc::new(hooks))).await;
         let url = cloud.url();
         let arguments: Vec<&str> = std::iter::once(url.as_str()).chain(arguments.iter().copied()).collect();
-        let told = interrupted(&cloud, &gate, &arguments).await;
+        let told = interrupted(&cloud, &gate, signal, &arguments).await;
         assert_eq!((told.code, told.wrong()), (Some(130), None));
         assert!(told.steps.iter().all(|step| step.get("capabilities").is_none()), "{:?}", told.steps);
     }
