@@ -97,7 +97,7 @@ async fn in_parts(
     let multipart = run.multipart()?;
     let head = || run.destination().head(&there.key, HeadOptions::new().tags(true));
     let attributes = attempts(run, true, head).await?.attributes;
-    let options = CreateUploadOptions::new().attributes(attributes).size(there.size);
+    let options = CreateUploadOptions::new().attributes(attributes).size(there.size).copied(true);
     let upload = attempts(run, true, || multipart.create(target, options.clone())).await?;
     let copied = copy_parts(run, copier, source, there.size, &upload).await;
     if copied.is_err() {

@@ -291,7 +291,9 @@ async fn in_parts(
     let (upload, held) = match left {
         Left::Held(upload, parts) => (upload, parts),
         Left::MaybeComplete(upload, parts) => (upload, parts),
-        Left::Nothing => (begin(run, entry, layout, attributes).await?, Parts::new()),
+        Left::Nothing => {
+            (begin(run, entry, layout, CreateUploadOptions::new().attributes(attributes)).await?, Parts::new())
+        }
     };
     let parts = match write::parts(run, &source, layout, extra, &upload, held).await {
         Ok(parts) => parts,
@@ -313,16 +315,11 @@ async fn in_parts(
 }
 
 /// Begins an upload: intent, effect, outcome.
-pub(crate) async fn begin(
-    run: &Run,
-    entry: &Entry,
-    layout: Layout,
-    attributes: lepton_core::Attributes,
-) -> Result<Upload> {
+pub(crate) async fn begin(run: &Run, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
     let key = entry.source.key.clone();
     let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
     run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
-    let options = CreateUploadOptions::new().attributes(attributes).size(layout.size);
+    let options = options.size(layout.size);
     let multipart = run.multipart()?;
     let upload = attempts(run, true, || async {
         let created = multipart.create(&entry.target, options.clone()).await;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    Attributes, EnvExt as _, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap,
+    CreateUploadOptions, EnvExt as _, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap,
     PhysicalLocation, Result, SharedStorage,
 };
 
@@ -155,7 +155,7 @@ async fn is_seen(run: &Arc<Run>) -> Option<bool> {
     let entry =
         Entry { source: meta, target: key.clone(), there: There::Absent, known: true, planned: None, behind: None };
     let layout = Layout { size: 0, part_size: 1 << 20, multipart: true };
-    let upload = begin(run, &entry, layout, Attributes::default()).await.ok()?;
+    let upload = begin(run, &entry, layout, CreateUploadOptions::new()).await.ok()?;
     let seen = attempts(run, true, || source.list_uploads(&key).try_collect::<Vec<_>>()).await;
     if let Err(error) = abort(run, &upload, &entry).await {
         // The journal has it, so that the next run aborts it.

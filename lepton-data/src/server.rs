@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    CompleteOptions, CopyOptions, CopySource, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectMeta,
-    PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
+    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo,
+    ObjectMeta, PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
 };
 
 use crate::commit::{composite_etag, landed, receipt_of};
@@ -168,7 +168,8 @@ async fn in_parts(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: 
     let head = || async { run.source().head(&source.key, options.clone()).await.map_err(side) };
     let attributes = attempts(run, true, head).await?.attributes;
     let layout = Layout { size: entry.source.size, part_size: PART.min(copier.largest()), multipart: true };
-    let upload = begin(run, entry, layout, attributes).await?;
+    let options = CreateUploadOptions::new().attributes(attributes).copied(true);
+    let upload = begin(run, entry, layout, options).await?;
     let copied = match copy_parts(run, copier, entry, layout, &upload).await {
         Ok(parts) => complete(run, entry, &upload, parts, condition).await,
         Err(error) => Err(error),

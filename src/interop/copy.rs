@@ -31,7 +31,8 @@ pub(super) async fn in_parts(
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     let class = info.meta.storage_class.clone().filter(|_| can.storage_class.is_available());
-    let options = CreateUploadOptions::new().attributes(info.attributes.clone()).storage_class(class).size(size);
+    let options = CreateUploadOptions::new().attributes(info.attributes.clone()).storage_class(class);
+    let options = options.size(size).copied(true);
     let upload = parts.create(target, options).await?;
     let copied = async {
         let mut receipts = Vec::new();

@@ -146,7 +146,7 @@ async fn ranges_become_parts(f: Fixture) -> Check {
     let (source, key) = (f.key("a")?, f.key("b")?);
     let bytes = pattern(2 * part + 50, 1);
     f.write(&source, bytes.clone()).await?;
-    let upload = f.upload(&key, CreateUploadOptions::new()).await?;
+    let upload = f.upload(&key, CreateUploadOptions::new().copied(true)).await?;
     let first = facet.copy_part(from(&f, &source)?, &upload, PartSpec::new(1, 0..part as u64)).await;
     let whole = facet.largest() >= f.capabilities().max_object;
     if let Some(error) = first.err().filter(|error| whole && error.kind() == ErrorKind::Unsupported) {

@@ -93,6 +93,10 @@ pub struct CreateUploadOptions {
     pub storage_class: Option<String>,
     /// How many bytes the object will have, so that a disk can set them aside.
     pub size: Option<u64>,
+    /// Whether the store will copy parts into it by itself
+    /// ([`ServerCopy::copy_part`](crate::ServerCopy::copy_part)): some stores refuse that
+    /// for an upload whose parts are to carry checksums.
+    pub copied: bool,
 }
 
 impl CreateUploadOptions {
@@ -119,6 +123,13 @@ impl CreateUploadOptions {
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = Some(bytes);
+        self
+    }
+
+    /// Of parts that the store copies by itself.
+    #[must_use]
+    pub fn copied(mut self, copied: bool) -> Self {
+        self.copied = copied;
         self
     }
 }

@@ -22,6 +22,7 @@ use super::headers::insert;
 use super::presets;
 use super::sign::RequestSigner;
 use super::storage::S3Storage;
+use super::sum::Sum;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::cache::{Cache, EARLY};
 use crate::wire::encode::encode_query;
@@ -103,9 +104,11 @@ impl S3Builder {
             // Their tags are no MD5s of the bytes ("Common response headers").
             capabilities.etag_is_md5 = false;
         }
-        capabilities.holds_uploads = resolved.credentials.is_some()
-            && !capabilities.signed_chunks.is_available()
-            && !(capabilities.tls && capabilities.trailers.is_available());
+        let (chunks, trailers) = (capabilities.signed_chunks.is_available(), capabilities.trailers.is_available());
+        capabilities.holds_uploads = match resolved.credentials {
+            Some(_) => !(chunks || (capabilities.tls && trailers)),
+            None => Sum::of(&capabilities).is_some() && !trailers,
+        };
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
             http: http(&config, resolved.ca_file, endpoint.is_tls(), true, &env)?,

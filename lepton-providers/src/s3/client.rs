@@ -13,6 +13,7 @@ use super::endpoint::{Endpoint, Target};
 use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
 use super::sign::{RequestSigner, SigningContext};
+use super::sum::Sum;
 use super::time::AmzDate;
 use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::cache::Cache;
@@ -243,15 +244,13 @@ impl Client {
         Ok(())
     }
 
-    /// Whether larger uploads carry their checksum behind them.
-    pub(super) fn uses_trailers(&self) -> bool {
-        self.framings().trailers
-    }
-
-    fn framings(&self) -> Framings<'_> {
+    /// How bodies may be sent.
+    pub(super) fn framings(&self) -> Framings<'_> {
         Framings {
             anonymous: self.credentials.is_none(),
-            trailers: self.endpoint.is_tls() && self.capabilities.trailers.is_available(),
+            tls: self.endpoint.is_tls(),
+            trailers: self.capabilities.trailers.is_available(),
+            sum: Sum::of(&self.capabilities),
             signed_chunks: self.capabilities.signed_chunks.is_available(),
             verified: &self.capabilities.verified_checksums,
             buffer: self.options.upload_buffer,

@@ -2,7 +2,7 @@
 //!
 //! The way of a request: `storage` → the file named for the call (`object`,
 //! `list`, `delete`, `multipart`, `copy`, `versions`, `bucket`) → `client`,
-//! which frames the bytes (`payload`), signs (`sign`) and sends.
+//! which frames the bytes (`payload`, `chunks`, `sum`), signs (`sign`) and sends.
 //!
 //! - `config`, `settings`: what the user sets; `auth`, `credentials`:
 //!   what environment and profiles add; `build`: a store of both
@@ -14,6 +14,7 @@
 mod auth;
 mod bucket;
 mod build;
+mod chunks;
 mod client;
 mod config;
 mod copy;
@@ -31,6 +32,7 @@ mod payload;
 mod presets;
 mod sign;
 mod storage;
+mod sum;
 mod time;
 mod versions;
 

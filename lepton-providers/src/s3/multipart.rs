@@ -21,6 +21,7 @@ use super::headers::{CHECKSUMS, checksum, checksums, etag, insert, insert_precon
 use super::list::{Names, expect_root, wrong};
 use super::object::malformed;
 use super::payload::Payload;
+use super::presets;
 use super::storage::S3Storage;
 use crate::wire::encode::Query;
 use crate::wire::refusal::Condition;
@@ -93,9 +94,10 @@ impl Client {
         let headers = self.write_headers(&options.attributes, options.storage_class.as_deref());
         let mut headers = headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
         headers.extend(self.options.customer_key.clone());
-        if self.uses_trailers() {
-            // Parts may only bring the checksum that the upload announced.
-            headers.extend([header("x-amz-checksum-algorithm", "CRC64NVME")]);
+        let refuses_copies = presets::checksums_refuse_copied_parts(&self.capabilities);
+        if let Some(sum) = self.framings().announced().filter(|_| !(options.copied && refuses_copies)) {
+            // Parts may only bring the checksum that the upload announced, and must.
+            headers.extend([header("x-amz-checksum-algorithm", sum.name)]);
             headers.extend([header("x-amz-checksum-type", "FULL_OBJECT")]);
         }
         let query = Query::new().with("uploads", "");
@@ -119,7 +121,7 @@ impl Client {
         let request = Request::new("upload_part", Method::PUT, Some(&upload.key))
             .query(part_query(upload, part.number))
             .headers(self.options.customer_key.clone())
-            .payload(Payload::Body(body));
+            .payload(Payload::Part(body));
         let reply = self.send(request).await?;
         let etag = etag(&reply.headers).ok_or_else(|| {
             malformed("upload_part", &upload.key, "a part without a tag").with_effect(Effect::Unknown)

@@ -27,6 +27,12 @@ pub(super) fn copies_conditionally(capabilities: &Capabilities) -> bool {
     capabilities.preset == "aws"
 }
 
+/// Whether an upload that announces a checksum takes no part that the store copies: MinIO
+/// computes no checksum of such a part, and misses it.
+pub(super) fn checksums_refuse_copied_parts(capabilities: &Capabilities) -> bool {
+    capabilities.preset == "minio"
+}
+
 /// Whether copies lose `Expires` unless they are told it.
 pub(super) fn copies_lose_expires(capabilities: &Capabilities) -> bool {
     capabilities.preset == "minio"

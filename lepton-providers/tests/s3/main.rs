@@ -9,6 +9,7 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
+mod checksums;
 mod conformance;
 mod faults;
 mod multipart;

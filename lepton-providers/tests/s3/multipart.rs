@@ -121,7 +121,7 @@ async fn the_server_copies_objects_and_parts() {
         assert!(to.read(&key("whole"), u64::MAX).await.unwrap() == bytes, "{}", server.name);
         let info = to.head(&key("whole"), HeadOptions::new()).await.unwrap();
         assert_eq!(info.attributes, attributes, "{}", server.name);
-        let upload = to.create(&key("parts"), CreateUploadOptions::new()).await.unwrap();
+        let upload = to.create(&key("parts"), CreateUploadOptions::new().copied(true)).await.unwrap();
         let end = bytes.len() as u64;
         let parts = vec![
             to.copy_part(source(), &upload, PartSpec::new(1, 0..PART)).await.unwrap(),

@@ -21,14 +21,14 @@ use super::servers::{self, Server};
 const MIB: usize = 1 << 20;
 
 /// TLS in front of a plain server, with a certificate of its own authority.
-struct Terminator {
-    endpoint: String,
-    ca_file: PathBuf,
+pub(crate) struct Terminator {
+    pub(crate) endpoint: String,
+    pub(crate) ca_file: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Terminator {
-    async fn start(upstream: &str) -> Self {
+    pub(crate) async fn start(upstream: &str) -> Self {
         let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ impl Terminator {
         Self { endpoint, ca_file, _folder: folder }
     }
 
-    fn config(&self, server: &Server, bucket: &str) -> S3Config {
+    pub(crate) fn config(&self, server: &Server, bucket: &str) -> S3Config {
         server.config(bucket).endpoint(self.endpoint.clone()).ca_file(self.ca_file.clone())
     }
 }

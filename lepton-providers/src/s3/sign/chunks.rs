@@ -1,4 +1,5 @@
-//! Signatures of the chunks of a body (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`).
+//! Signatures of the chunks of a body (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`) and of the
+//! trailer behind them (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,9 +24,21 @@ impl ChunkSigner {
     /// The signature of the next chunk, given the hash of its bytes.
     pub(crate) fn sign(&mut self, chunk: Sha256) -> &str {
         let hash = chunk.to_string();
+        self.next("AWS4-HMAC-SHA256-PAYLOAD", &[EMPTY_SHA256, &hash])
+    }
+
+    /// The signature of the trailer, a line `name:value` without its end. It follows the
+    /// last chunk, which is empty.
+    pub(crate) fn sign_trailer(&mut self, line: &str) -> &str {
+        let hash = Sha256::of(format!("{line}\n").as_bytes()).to_string();
+        self.next("AWS4-HMAC-SHA256-TRAILER", &[&hash])
+    }
+
+    fn next(&mut self, what: &str, hashes: &[&str]) -> &str {
         let mut mac = self.key.mac.clone();
-        let pieces = ["AWS4-HMAC-SHA256-PAYLOAD\n", self.date.as_str(), "\n", &self.key.scope, "\n", &self.previous];
-        for piece in pieces.into_iter().chain(["\n", EMPTY_SHA256, "\n", &hash]) {
+        mac.update(what.as_bytes());
+        for piece in [self.date.as_str(), &self.key.scope, &self.previous].iter().chain(hashes) {
+            mac.update(b"\n");
             mac.update(piece.as_bytes());
         }
         self.previous = to_hex(&mac.finalize().into_bytes());

@@ -95,6 +95,29 @@ fn chunked_upload() {
 }
 
 #[test]
+fn chunked_upload_with_a_trailer() {
+    let headers = headers(&[
+        ("host", "s3.amazonaws.com"),
+        ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "66560"),
+        ("x-amz-trailer", "x-amz-checksum-crc32c"),
+    ]);
+    let hash = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+    let (seed, mut chunks) = signature("PUT", "/examplebucket/chunkObject.txt", "", headers, hash);
+    assert_eq!(seed, "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e");
+    for (bytes, expected) in [
+        (65_536, "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"),
+        (1_024, "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"),
+        (0, "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"),
+    ] {
+        assert_eq!(chunks.sign(Sha256::of(&vec![b'a'; bytes])), expected);
+    }
+    let trailer = chunks.sign_trailer("x-amz-checksum-crc32c:sOO8/Q==");
+    assert_eq!(trailer, "d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435");
+}
+
+#[test]
 fn the_key_is_derived_once_a_day_and_again_for_another_secret() {
     let signer = RequestSigner::default();
     let first = credentials();
