@@ -294,6 +294,32 @@ impl Error {
         self
     }
 
+    /// The same error with other texts: `text` gives what stands for the message, a detail,
+    /// the provider's code, the request id; `None` leaves it as it is. A cause that says
+    /// something that changes is replaced by one that has the changed text alone.
+    #[must_use]
+    pub fn with_texts(mut self, text: &dyn Fn(&str) -> Option<String>) -> Self {
+        let inner = &mut *self.0;
+        if let Some(changed) = text(&inner.message) {
+            inner.message = changed.into();
+        }
+        let details = inner.context.iter_mut().map(|(_, value)| value);
+        for value in details.chain(&mut inner.code).chain(&mut inner.request_id) {
+            if let Some(changed) = text(value) {
+                *value = changed;
+            }
+        }
+        if let Some(source) = &inner.source {
+            let said = chain(&**source);
+            if let Some(changed) = text(&said) {
+                inner.source = Some(Box::new(Told(changed)));
+            } else if text(&format!("{source:?}")).is_some() {
+                inner.source = Some(Box::new(Told(said)));
+            }
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -354,6 +380,35 @@ impl Error {
         text
     }
 }
+
+/// What an error and its causes say.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// A cause of which nothing is left but its words.
+struct Told(String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Told {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -453,6 +508,16 @@ mod tests {
             .with_status(503);
         assert_eq!(error.to_string(), "get: cannot read (key=a/b, status=503)");
         assert_eq!(error.report(), "get: cannot read (key=a/b, status=503): disk on fire");
+    }
+
+    #[test]
+    fn every_text_can_be_changed() {
+        let cause = Error::io("about x", std::io::Error::other("x"));
+        let error = Error::new(ErrorKind::Io, "x").with_code("x").with_request_id("x").with_context("key", "x");
+        let changed = error.with_source(cause).with_texts(&|text| text.contains('x').then(|| text.replace('x', "y")));
+        assert_eq!(changed.to_string(), "y (key=y, code=y, request_id=y)");
+        assert!(changed.report().ends_with(": about y: y"), "{}", changed.report());
+        assert!(!format!("{changed:?}").contains('x'), "{changed:?}");
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn customer_key(key: &SecretString) -> Result<HeaderMap> {
         ("x-ms-encryption-key-sha256", BASE64_STANDARD.encode(Sha256::of(&bytes).0)),
     ] {
         let mut value = HeaderValue::from_str(&value).map_err(|_| refuse())?;
-        value.set_sensitive(true);
+        value.set_sensitive(!name.ends_with("algorithm"));
         headers.insert(name, value);
     }
     Ok(headers)

@@ -23,6 +23,7 @@ use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
 use crate::wire::refusal::{Condition, for_condition, why};
+use crate::wire::secrets::Secrets;
 
 /// The version of the protocol, which every request names.
 pub(super) const API_VERSION: &str = "2024-11-04";
@@ -140,6 +141,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
+    /// What the request went with.
+    pub(super) secrets: Secrets,
 }
 
 impl Client {
@@ -198,8 +201,9 @@ impl Client {
         Err(Error::unsupported(message).with_effect(Effect::None))
     }
 
-    /// Sends a request and reads the document that answers it.
-    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes)> {
+    /// Sends a request and reads the document that answers it. It may say the secrets that
+    /// the request went with, which are the third.
+    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
         let (operation, writes) = (request.operation, request.writes());
         let reply = self.send(request).await?;
         let effect = if writes { Effect::Unknown } else { Effect::None };
@@ -207,7 +211,7 @@ impl Client {
         let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
         // Documents of the service begin with a byte order mark.
         let mark = if document.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Ok((reply.headers, document.slice(mark..)))
+        Ok((reply.headers, document.slice(mark..), reply.secrets))
     }
 
     async fn send_once(&self, request: Request<'_>) -> Result<Reply> {
@@ -218,17 +222,30 @@ impl Client {
         };
         let patience = request.patience;
         let (http, token) = self.authorised(request, &path).await?;
-        let (head, body) = self.http.send_within(http, patience).await?.into_parts();
+        let secrets = self.secrets(&http);
+        let sent = self.http.send_within(http, patience).await.map_err(|error| secrets.hidden(error));
+        let (head, body) = sent?.into_parts();
         if head.status.is_success() {
-            return Ok(Reply { status: head.status, headers: head.headers, body });
+            return Ok(Reply { status: head.status, headers: head.headers, body, secrets });
         }
         let document = why(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
-        let error = refusal.into_error(writes, token.is_some());
+        let error = refusal.into_error(writes, token.is_some(), &secrets);
         if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
             self.auth.expired(&used).await;
         }
         Err(error)
+    }
+
+    /// The secrets that a request goes with: those in its headers and its query, what signed
+    /// it, and what a proxy is told.
+    fn secrets(&self, request: &HttpRequest<crate::transport::RequestBody>) -> Secrets {
+        let secrets = Secrets::default().headers(request.headers()).query(request.uri().query().unwrap_or_default());
+        let secrets = secrets.header(self.http.proxy_authorization(request.uri()).as_ref());
+        match &self.auth {
+            Auth::Key(key) => secrets.text(&key.text()),
+            _ => secrets,
+        }
     }
 
     /// The request as it goes out, and the token that it goes with.

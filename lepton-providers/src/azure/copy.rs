@@ -148,7 +148,8 @@ impl Client {
             self.env.sleep(wait).await;
             wait = (wait * 2).min(LAST_LOOK);
             let looked = self.send(Request::new("copy", Method::HEAD, Some(key))).await;
-            let headers = looked.map_err(|error| error.with_effect(Effect::Unknown))?.headers;
+            let looked = looked.map_err(|error| error.with_effect(Effect::Unknown))?;
+            let (headers, secrets) = (looked.headers, looked.secrets);
             let said = |name| text(&headers, name);
             if said("x-ms-copy-id") != id {
                 let message = "another copy or upload came in between";
@@ -159,7 +160,7 @@ impl Client {
                 Some("success") => return Ok(receipt(&headers, ServerCheck::None)),
                 Some(ended @ ("failed" | "aborted")) => {
                     let why = said("x-ms-copy-status-description").unwrap_or_default();
-                    let message = format!("the service's copy ended as {ended}: {why}");
+                    let message = format!("the service's copy ended as {ended}: {}", secrets.printable(&why));
                     let effect = self.clear(key, etag(&headers), condition).await;
                     return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now).with_effect(effect));
                 }

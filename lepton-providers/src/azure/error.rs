@@ -8,7 +8,8 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, printable, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// What the service says when it refuses.
@@ -27,14 +28,14 @@ impl Refusal {
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let document = Element::parse(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok();
         let error = document.as_ref().filter(|root| root.name() == b"Error");
-        let field = |name: &str| error.and_then(|error| error.text(name)).map(printable);
+        let field = |name: &str| error.and_then(|error| error.text(name)).map(str::to_owned);
         // The message ends with the id of the request and the time, on lines of their own.
         let message = error.and_then(|error| error.text("Message")).and_then(|message| message.lines().next());
         Self {
             said: Said {
                 status: status.as_u16(),
                 code: header("x-ms-error-code").or_else(|| field("Code")),
-                message: message.map(printable),
+                message: message.map(str::to_owned),
                 request_id: header("x-ms-request-id"),
             },
             clock: header("date").is_some_and(|date| is_far(&date, now)),
@@ -44,8 +45,9 @@ impl Refusal {
     }
 
     /// The error to report. `writes`: whether the request could have changed something;
-    /// `token`: whether it went with a token, of which there may be a newer one.
-    pub(super) fn into_error(mut self, writes: bool, token: bool) -> Error {
+    /// `token`: whether it went with a token, of which there may be a newer one; `secrets`:
+    /// those that it went with.
+    pub(super) fn into_error(mut self, writes: bool, token: bool, secrets: &Secrets) -> Error {
         let status = self.said.status;
         let code = self.said.code.as_deref().unwrap_or_default();
         if let Some(advice) = advice(code) {
@@ -65,7 +67,7 @@ impl Refusal {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, self.said, writes)
+        refusal::error(kind, retry, self.said, writes, secrets)
     }
 
     /// The emulator gives a wrong signature the code of a missing permission.
@@ -203,7 +205,11 @@ mod tests {
         );
         let headers = HeaderMap::from_iter([("x-ms-request-id".parse().unwrap(), HeaderValue::from_static("R1"))]);
         let status = StatusCode::from_u16(status).unwrap();
-        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(true, token)
+        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(
+            true,
+            token,
+            &Secrets::default(),
+        )
     }
 
     #[test]
@@ -270,7 +276,7 @@ mod tests {
             ("yesterday", ErrorKind::Unauthenticated),
         ] {
             let refusal = Refusal::new(StatusCode::FORBIDDEN, &date(said), b"", SystemTime::UNIX_EPOCH);
-            assert_eq!(refusal.into_error(false, false).kind(), kind, "{said}");
+            assert_eq!(refusal.into_error(false, false, &Secrets::default()).kind(), kind, "{said}");
         }
     }
 

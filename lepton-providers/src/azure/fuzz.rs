@@ -10,6 +10,7 @@ use super::blocks::{Begun, Block};
 use super::connection::Connection;
 use super::error::Refusal;
 use super::{list, multipart, versions};
+use crate::wire::secrets::Secrets;
 
 /// Whatever the service may answer.
 pub fn documents(document: &[u8]) {
@@ -20,7 +21,7 @@ pub fn documents(document: &[u8]) {
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let said = refusal.into_error(true, true).report();
+        let said = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
         assert!(!said.contains('\n'), "{said:?}");
     }
 }

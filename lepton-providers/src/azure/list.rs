@@ -100,12 +100,13 @@ impl Client {
         if !marker.is_empty() {
             query.push("marker", marker);
         }
-        let (_, document) = self.send_for_document(Request::new(operation, Method::GET, None).query(query)).await?;
+        let request = Request::new(operation, Method::GET, None).query(query);
+        let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse(&document).and_then(|(page, next)| match next {
             Some(next) if next == *marker => Err(wrong("a page goes on where it began")),
             next => Ok((page, next)),
         });
-        page.map_err(|error| error.with_operation(operation).with_context("container", &self.container))
+        page.map_err(|error| secrets.hidden(error).with_operation(operation).with_context("container", &self.container))
     }
 }
 

@@ -111,7 +111,7 @@ impl Client {
         let query = Query::new().with("comp", "blocklist").with("blocklisttype", "all");
         let request = Request::new("list_parts", Method::GET, Some(&upload.key)).query(query);
         match self.send_for_document(request).await {
-            Ok((_, document)) => parts(&document, begun.nonce).map_err(named),
+            Ok((_, document, secrets)) => parts(&document, begun.nonce).map_err(|error| named(secrets.hidden(error))),
             // Neither a blob nor a block: the upload has no parts yet.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),

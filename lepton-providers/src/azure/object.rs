@@ -66,7 +66,7 @@ impl Client {
     ) -> Result<BTreeMap<String, String>> {
         let query = version_query(version).with("comp", "tags");
         let request = Request::new("get_tags", Method::GET, Some(key)).query(query).container(container);
-        let (_, document) = self.send_for_document(request).await?;
+        let (_, document, _) = self.send_for_document(request).await?;
         let root = Element::parse(&document).map_err(|error| error.with_operation("get_tags"))?;
         let tags = root.child("TagSet").into_iter().flat_map(|set| set.children("Tag"));
         let text = |tag: &Element<'_>, name| String::from_utf8_lossy(tag.bytes(name).unwrap_or_default()).into_owned();

@@ -39,6 +39,11 @@ impl AccountKey {
         key.map(|key| Self(Zeroizing::new(key))).ok_or_else(wrong)
     }
 
+    /// The key as the portal shows it, to be looked for in what the service says.
+    pub(super) fn text(&self) -> Zeroizing<String> {
+        BASE64_STANDARD.encode(&*self.0).into()
+    }
+
     /// HMAC-SHA256 of this text, in Base64.
     pub(super) fn sign(&self, text: &str) -> Result<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)

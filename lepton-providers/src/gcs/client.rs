@@ -21,6 +21,7 @@ use crate::wire::address::Address;
 use crate::wire::encode::{Query, encode_query, push_path};
 use crate::wire::payload::Payload;
 use crate::wire::refusal::{Condition, for_condition, why};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// The most of a document that is read, in bytes.
@@ -137,6 +138,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
+    /// What the request went with.
+    pub(super) secrets: Secrets,
 }
 
 impl Client {
@@ -178,20 +181,23 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads the document that answers it.
-    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes)> {
+    /// Sends a request and reads the document that answers it. It may say the secrets that
+    /// the request went with, which are the third.
+    async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
         let (named, effect) = (self.named(&request), request.effect());
         let reply = self.send(request).await?;
         let document = reply.body.read(LONGEST_DOCUMENT).await;
-        Ok((reply.headers, document.map_err(|error| named(error.with_effect(effect)))?))
+        let document = document.map_err(|error| named(error.with_effect(effect)))?;
+        Ok((reply.headers, document, reply.secrets))
     }
 
     /// Sends a request and reads the JSON that answers it.
     pub(super) async fn send_for_json<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
         let (named, effect) = (self.named(&request), request.effect());
-        let (_, document) = self.send_for_document(request).await?;
+        let (_, document, secrets) = self.send_for_document(request).await?;
         serde_json::from_slice(&document).map_err(|source| {
-            named(wrong("the answer is not the JSON it should be").with_effect(effect).with_source(source))
+            let error = wrong("the answer is not the JSON it should be").with_effect(effect).with_source(source);
+            named(secrets.hidden(error))
         })
     }
 
@@ -204,15 +210,15 @@ impl Client {
         read: impl FnOnce(&HeaderMap, &Element<'_>) -> Result<T>,
     ) -> Result<T> {
         let (named, effect, writes) = (self.named(&request), request.effect(), request.writes());
-        let (headers, document) = self.send_for_document(request).await?;
-        let named = |error: Error| named(error.with_effect(effect));
+        let (headers, document, secrets) = self.send_for_document(request).await?;
+        let named = |error: Error| named(secrets.hidden(error).with_effect(effect));
         let element = Element::parse(&document).map_err(named)?;
         if element.name() == root.as_bytes() {
             return read(&headers, &element).map_err(named);
         }
         if element.name() == b"Error" {
             let refusal = Refusal::new(StatusCode::OK, &headers, &document, self.env.now());
-            return Err(named(refusal.into_error(writes, self.auth.renews())));
+            return Err(named(refusal.into_error(writes, self.auth.renews(), &secrets)));
         }
         Err(named(wrong("the answer is another document than it should be")))
     }
@@ -234,13 +240,16 @@ impl Client {
         let of_bucket = request.path.ends_with(&self.objects());
         let patience = request.patience;
         let (http, token) = self.authorised(request).await?;
-        let (head, body) = self.http.send_within(http, patience).await?.into_parts();
+        let proxy = self.http.proxy_authorization(http.uri());
+        let secrets = Secrets::default().headers(http.headers()).header(proxy.as_ref());
+        let sent = self.http.send_within(http, patience).await.map_err(|error| secrets.hidden(error));
+        let (head, body) = sent?.into_parts();
         if head.status.is_success() {
-            return Ok(Reply { status: head.status, headers: head.headers, body });
+            return Ok(Reply { status: head.status, headers: head.headers, body, secrets });
         }
         let document = why(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
-        let error = refusal.of_bucket(of_bucket).into_error(writes, self.auth.renews());
+        let error = refusal.of_bucket(of_bucket).into_error(writes, self.auth.renews(), &secrets);
         if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
             self.auth.expired(&used).await;
         }

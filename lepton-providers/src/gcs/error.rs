@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 use serde::Deserialize;
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, printable, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// What the service says when it refuses.
@@ -49,12 +50,7 @@ impl Refusal {
         let (code, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         Self {
-            said: Said {
-                status: status.as_u16(),
-                code: code.map(|code| printable(&code)),
-                message: message.map(|message| printable(&message)),
-                request_id: header("x-guploader-uploadid"),
-            },
+            said: Said { status: status.as_u16(), code, message, request_id: header("x-guploader-uploadid") },
             retry_after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now)),
             of_bucket: false,
         }
@@ -66,8 +62,9 @@ impl Refusal {
     }
 
     /// The error to report. `writes`: whether the request could have changed something;
-    /// `renews`: whether there may be a newer token than the one that it went with.
-    pub(super) fn into_error(self, writes: bool, renews: bool) -> Error {
+    /// `renews`: whether there may be a newer token than the one that it went with; `secrets`:
+    /// those that it went with.
+    pub(super) fn into_error(self, writes: bool, renews: bool, secrets: &Secrets) -> Error {
         let Self { mut said, retry_after, of_bucket } = self;
         let status = said.status;
         let code = said.code.as_deref().unwrap_or_default();
@@ -89,7 +86,7 @@ impl Refusal {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, said, writes)
+        refusal::error(kind, retry, said, writes, secrets)
     }
 }
 
@@ -175,7 +172,11 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        Refusal::new(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(true, true)
+        Refusal::new(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(
+            true,
+            true,
+            &Secrets::default(),
+        )
     }
 
     #[test]
@@ -227,6 +228,6 @@ mod tests {
         let body = r#"{"error": {"errors": [{"reason": "required"}], "message": "no user project provided"}}"#;
         assert!(refused(400, body).message().contains("user_project"));
         let fixed = Refusal::new(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);
-        assert_eq!(fixed.into_error(false, false).retry(), Retry::Never);
+        assert_eq!(fixed.into_error(false, false, &Secrets::default()).retry(), Retry::Never);
     }
 }

@@ -8,6 +8,7 @@ use lepton_core::{Error, ObjectKey};
 
 use super::error::Refusal;
 use super::{credentials, list, multipart};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// Whatever the service may answer.
@@ -26,7 +27,7 @@ pub fn documents(document: &[u8]) {
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let said = refusal.into_error(true, true).report();
+        let said = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
         assert!(!said.contains('\n'), "{said:?}");
     }
 }

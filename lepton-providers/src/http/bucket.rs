@@ -55,7 +55,8 @@ impl Client {
             _ => error,
         };
         let reply = self.ask(Method::GET, uri, HeaderMap::new()).await.map_err(missing)?;
-        let (page, next) = parse_page(&reply.body.read(LONGEST_PAGE).await?)?;
+        let page = parse_page(&reply.body.read(LONGEST_PAGE).await?);
+        let (page, next) = page.map_err(|error| reply.secrets.hidden(error))?;
         if next.is_some() && next == here {
             return Err(Error::new(ErrorKind::Unexpected, "a page of the listing goes on where it began"));
         }

@@ -10,6 +10,7 @@ use crate::transport::{HttpClient, RequestBody, ResponseBody};
 use crate::wire::address::Address;
 use crate::wire::encode::push_path;
 use crate::wire::refusal::{self, Said, by_status, retry_after};
+use crate::wire::secrets::Secrets;
 
 /// How often a request is sent on to another address.
 const REDIRECTS: usize = 5;
@@ -38,6 +39,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
+    /// What was asked with, on the way there too.
+    pub(super) secrets: Secrets,
 }
 
 impl Client {
@@ -71,13 +74,17 @@ impl Client {
 
     /// Asks for an address, and where that leads on, for the next.
     pub(super) async fn ask(&self, method: Method, mut uri: Uri, headers: HeaderMap) -> Result<Reply> {
+        let mut secrets = Secrets::default().header(self.authorization.as_ref()).any_query(&self.query);
         for _ in 0..=REDIRECTS {
-            let (head, body) = self.once(&method, &uri, &headers).await?;
+            secrets = secrets.any_query(uri.query().unwrap_or_default());
+            secrets = secrets.header(self.http.proxy_authorization(&uri).as_ref());
+            let answered = self.once(&method, &uri, &headers).await.map_err(|error| secrets.hidden(error));
+            let (head, body) = answered?;
             if head.status.is_success() {
-                return Ok(Reply { uri, status: head.status, headers: head.headers, body });
+                return Ok(Reply { uri, status: head.status, headers: head.headers, body, secrets });
             }
             if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Err(self.refused(head.status, &head.headers));
+                return Err(self.refused(head.status, &head.headers, &secrets));
             }
             let Some(to) = head.headers.get(LOCATION).and_then(|to| resolve(&uri, to.as_bytes())) else {
                 return Err(
@@ -86,7 +93,8 @@ impl Client {
             };
             if uri.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
                 let message = "a redirect leads away from TLS, which is not followed";
-                return Err(Error::new(ErrorKind::Tls, message).with_context("host", to.host().unwrap_or_default()));
+                let host = secrets.printable(to.host().unwrap_or_default());
+                return Err(Error::new(ErrorKind::Tls, message).with_context("host", host));
             }
             uri = to;
         }
@@ -118,7 +126,7 @@ impl Client {
         Ok(sent.into_parts())
     }
 
-    fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Error {
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, secrets: &Secrets) -> Error {
         let (kind, retry) = match status {
             StatusCode::GONE => (ErrorKind::NotFound, Retry::Never),
             status => by_status(status.as_u16()),
@@ -128,6 +136,6 @@ impl Client {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, Said { status: status.as_u16(), ..Said::default() }, false)
+        refusal::error(kind, retry, Said { status: status.as_u16(), ..Said::default() }, false, secrets)
     }
 }

@@ -75,7 +75,7 @@ impl Client {
         let uri = self.base.join(&path, &self.query).map_err(named)?;
         let reply = self.ask(Method::GET, uri, HeaderMap::new()).await.map_err(named)?;
         let page = reply.body.read(LONGEST_PAGE).await.map_err(named)?;
-        index::names(&page, &reply.uri).map_err(named)
+        index::names(&page, &reply.uri).map_err(|error| named(reply.secrets.hidden(error)))
     }
 
     /// Whether what looks like a folder, because all prefixes do, is a file. What is said

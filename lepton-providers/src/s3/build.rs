@@ -212,7 +212,7 @@ fn customer_key_headers(prefix: &str, key: &SecretString) -> Result<HeaderMap> {
     for (name, value) in values {
         let name = HeaderName::from_bytes([prefix, name].concat().as_bytes()).map_err(|_| refuse())?;
         let mut value = HeaderValue::from_str(&value).map_err(|_| refuse())?;
-        value.set_sensitive(true);
+        value.set_sensitive(!name.as_str().ends_with("algorithm"));
         headers.insert(name, value);
     }
     Ok(headers)

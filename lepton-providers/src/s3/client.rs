@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
+use secrecy::ExposeSecret as _;
 
 use super::config::ServerSideEncryption;
 use super::credentials::Credentials;
@@ -19,6 +20,7 @@ use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::cache::Cache;
 use crate::wire::encode::Query;
 use crate::wire::refusal::{Condition, for_condition, why};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// The most of a document that is read, in bytes: a page of a listing has up
@@ -123,6 +125,8 @@ pub(super) struct Reply {
     pub(super) body: ResponseBody,
     /// What the server checked of the payload.
     pub(super) check: ServerCheck,
+    /// What the request went with.
+    pub(super) secrets: Secrets,
 }
 
 impl Client {
@@ -140,14 +144,15 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads the document that answers it.
-    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, bytes::Bytes)> {
+    /// Sends a request and reads the document that answers it. It may say the secrets that
+    /// the request went with, which are the third.
+    pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, bytes::Bytes, Secrets)> {
         let (operation, writes) = (request.operation, request.writes);
         let reply = self.send(request).await?;
         let effect = if writes { Effect::Unknown } else { Effect::None };
         let read = reply.body.read(LONGEST_DOCUMENT).await;
         let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
-        Ok((reply.headers, document))
+        Ok((reply.headers, document, reply.secrets))
     }
 
     async fn send_to_region(&self, mut request: Request<'_>) -> Result<Reply> {
@@ -155,14 +160,14 @@ impl Client {
         for attempt in 0.. {
             let target = request.elsewhere.clone().unwrap_or_else(|| self.target());
             let (credentials, sent) = self.send_once(&request, &query, &target).await?;
-            let refusal = match sent {
+            let (refusal, secrets) = match sent {
                 Sent::Accepted(reply) => {
                     self.bucket_seen.store(true, Ordering::Relaxed);
                     return Ok(*reply);
                 }
-                Sent::Refused(refusal) => refusal,
+                Sent::Refused(refusal, secrets) => (refusal, secrets),
             };
-            if let Some(region) = other_region(&refusal, &target)
+            if let Some(region) = other_region(&refusal, &target).filter(|region| !secrets.are_in(region))
                 && attempt < REDIRECTS
                 && request.elsewhere.is_none()
             {
@@ -170,9 +175,9 @@ impl Client {
                 continue;
             }
             if (301..400).contains(&refusal.status) {
-                return Err(unhelpful_redirect(*refusal, &target));
+                return Err(unhelpful_redirect(*refusal, &target, &secrets));
             }
-            let error = refusal.into_error(request.writes);
+            let error = refusal.into_error(request.writes, &secrets);
             if let (Retry::RefreshCredentials, Some(cache), Some(used)) =
                 (error.retry(), &self.credentials, credentials)
             {
@@ -212,13 +217,15 @@ impl Client {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
         let (check, chunked) = (framed.check(), matches!(framed, Framed::SignedChunks { .. }));
+        let uri = target.uri(&path, query)?;
+        let secrets = self.secrets(&headers, credentials.as_deref(), &uri);
         let mut http = HttpRequest::new(framed.into_body(chunk_signer));
         *http.method_mut() = request.method.clone();
-        *http.uri_mut() = target.uri(&path, query)?;
+        *http.uri_mut() = uri;
         *http.headers_mut() = headers;
-        let (head, body) = self.http.send(http).await?.into_parts();
+        let (head, body) = self.http.send(http).await.map_err(|error| secrets.hidden(error))?.into_parts();
         if head.status.is_success() {
-            let reply = Reply { status: head.status, headers: head.headers, body, check };
+            let reply = Reply { status: head.status, headers: head.headers, body, check, secrets };
             return Ok((credentials, Sent::Accepted(Box::new(reply))));
         }
         let document = why(head.status, body).await?;
@@ -226,7 +233,17 @@ impl Client {
         if chunked && self.bucket_seen.load(Ordering::Relaxed) {
             refusal.blame_the_chunks();
         }
-        Ok((credentials, Sent::Refused(Box::new(refusal))))
+        Ok((credentials, Sent::Refused(Box::new(refusal), secrets)))
+    }
+
+    /// The secrets that a request goes with: those in its headers, what signed it, and what a
+    /// proxy is told.
+    fn secrets(&self, headers: &HeaderMap, credentials: Option<&Credentials>, uri: &http::Uri) -> Secrets {
+        let secrets = Secrets::default().headers(headers).header(self.http.proxy_authorization(uri).as_ref());
+        match credentials {
+            Some(credentials) => secrets.text(credentials.secret_access_key.expose_secret()),
+            None => secrets,
+        }
     }
 
     pub(super) fn context<'a>(&self, credentials: &'a Arc<Credentials>, target: &'a Target) -> SigningContext<'a> {
@@ -260,7 +277,7 @@ impl Client {
 
 enum Sent {
     Accepted(Box<Reply>),
-    Refused(Box<Refusal>),
+    Refused(Box<Refusal>, Secrets),
 }
 
 /// The region that the refusal names, if that is why it refused.
@@ -279,7 +296,7 @@ fn other_region<'a>(refusal: &'a Refusal, target: &Target) -> Option<&'a str> {
     valid.then_some(region)
 }
 
-fn unhelpful_redirect(refusal: Refusal, target: &Target) -> Error {
+fn unhelpful_redirect(refusal: Refusal, target: &Target, secrets: &Secrets) -> Error {
     let message = format!(
         "the store points to another place, which is not followed with credentials; set region (now {:?}) or endpoint \
          to where the bucket is",
@@ -288,15 +305,15 @@ fn unhelpful_redirect(refusal: Refusal, target: &Target) -> Error {
     let status = refusal.status;
     let error = Error::invalid_input(message).with_status(status);
     match refusal.code {
-        Some(code) => error.with_code(code),
+        Some(code) => error.with_code(secrets.printable(&code)),
         None => error,
     }
 }
 
 /// Fails if the document is an error, which some requests get with status 200.
-pub(super) fn expect_success(root: &Element<'_>) -> Result<()> {
+pub(super) fn expect_success(root: &Element<'_>, secrets: &Secrets) -> Result<()> {
     if root.name() == b"Error" {
-        return Err(Refusal::inside(root).into_error(true));
+        return Err(Refusal::inside(root).into_error(true, secrets));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::object::version_query;
 use super::presets;
 use super::storage::S3Storage;
 use crate::wire::encode::{encode_path, encode_query};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// The largest object that one request copies ("CopyObject" in the Amazon S3
@@ -95,8 +96,8 @@ impl Client {
         self.insert_source(&mut headers, source)?;
         let condition = insert_precondition(&mut headers, &options.precondition)?;
         let request = Request::new("copy", Method::PUT, Some(key)).headers(headers).condition(condition);
-        let (headers, root) = self.send_for_document(request).await?;
-        read_result(&root, |root| {
+        let (headers, root, secrets) = self.send_for_document(request).await?;
+        read_result(&root, &secrets, |root| {
             Ok(PutReceipt::new(ServerCheck::None)
                 .etag(root.text("ETag").map(ETag::new))
                 .version(version(&headers))
@@ -116,8 +117,8 @@ impl Client {
         let request = Request::new("copy_part", Method::PUT, Some(&upload.key))
             .query(part_query(upload, part.number))
             .headers(headers);
-        let (_, root) = self.send_for_document(request).await?;
-        read_result(&root, |root| {
+        let (_, root, secrets) = self.send_for_document(request).await?;
+        read_result(&root, &secrets, |root| {
             let etag = root.text("ETag").ok_or_else(|| wrong("a part without a tag"))?;
             let checksum = document_checksums(root).into_iter().next();
             Ok(PartReceipt::new(part.number, part.len(), ETag::new(etag)).checksum(checksum))
@@ -159,15 +160,15 @@ fn bucket_of(source: &CopySource) -> &str {
 }
 
 /// Reads the answer to a copy, which can be an error though its status is 200.
-fn read_result<T>(document: &[u8], read: impl FnOnce(&Element<'_>) -> Result<T>) -> Result<T> {
+fn read_result<T>(document: &[u8], secrets: &Secrets, read: impl FnOnce(&Element<'_>) -> Result<T>) -> Result<T> {
     let result = Element::parse(document).and_then(|root| {
-        expect_success(&root)?;
+        expect_success(&root, secrets)?;
         // Some stores call the one by the other's name.
         expect_root(&root, &["CopyObjectResult", "CopyPartResult"])?;
         read(&root)
     });
     result.map_err(|error| match error.kind() {
-        ErrorKind::Unexpected => error.with_effect(Effect::Unknown),
-        _ => error,
+        ErrorKind::Unexpected => secrets.hidden(error).with_effect(Effect::Unknown),
+        _ => secrets.hidden(error),
     })
 }

@@ -16,6 +16,7 @@ use super::list::{expect_root, wrong};
 use super::object::version_query;
 use super::payload::Payload;
 use crate::wire::encode::Query;
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::{Element, push_text};
 
 /// How many single deletes are sent at the same time.
@@ -80,8 +81,9 @@ impl Client {
             .query(Query::new().with("delete", ""))
             .headers(headers)
             .payload(Payload::Document(document));
-        let (_, answer) = self.send_for_document(request).await?;
-        batch.read(&answer, results).map_err(|error| error.with_operation("delete").with_effect(Effect::Unknown))
+        let (_, answer, secrets) = self.send_for_document(request).await?;
+        let read = batch.read(&answer, results, &secrets).map_err(|error| secrets.hidden(error));
+        read.map_err(|error| error.with_operation("delete").with_effect(Effect::Unknown))
     }
 }
 
@@ -131,9 +133,9 @@ impl Batch {
     }
 
     /// Reads an answer. What it does not mention has no result.
-    fn read(&self, answer: &[u8], results: &mut [Option<Result<()>>]) -> Result<()> {
+    fn read(&self, answer: &[u8], results: &mut [Option<Result<()>>], secrets: &Secrets) -> Result<()> {
         let root = Element::parse(answer)?;
-        super::client::expect_success(&root)?;
+        super::client::expect_success(&root, secrets)?;
         expect_root(&root, &["DeleteResult"])?;
         for deleted in root.children("Deleted") {
             for index in self.named(deleted)? {
@@ -142,7 +144,7 @@ impl Batch {
         }
         for refused in root.children("Error") {
             for index in self.named(refused)? {
-                let error = Refusal::inside(refused).into_error(true);
+                let error = Refusal::inside(refused).into_error(true, secrets);
                 let key = ObjectKey::new(refused.bytes("Key").unwrap_or_default().to_vec())?;
                 let gone = matches!(error.kind(), ErrorKind::NotFound);
                 let error = error.with_operation("delete").with_context("key", key);
@@ -196,11 +198,12 @@ mod tests {
         let mut results: Vec<Option<Result<()>>> = (0..4).map(|_| None).collect();
         let answer = b"<DeleteResult><Deleted><Key>a</Key></Deleted>\
             <Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
-        batch.read(answer, &mut results).unwrap();
+        batch.read(answer, &mut results, &Secrets::default()).unwrap();
         assert!(matches!((&results[0], &results[3]), (Some(Ok(())), Some(Ok(())))));
         let refused = results[1].as_ref().unwrap().as_ref().unwrap_err();
         assert_eq!((refused.kind(), refused.context("key")), (ErrorKind::PermissionDenied, Some("b")));
         assert!(results[2].is_none());
-        assert!(batch.read(b"<DeleteResult><Deleted><Key>x</Key></Deleted></DeleteResult>", &mut results).is_err());
+        let other = b"<DeleteResult><Deleted><Key>x</Key></Deleted></DeleteResult>";
+        assert!(batch.read(other, &mut results, &Secrets::default()).is_err());
     }
 }

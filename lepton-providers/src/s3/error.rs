@@ -9,7 +9,8 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, printable, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, Said, retry_after};
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// What a server says when it refuses.
@@ -29,7 +30,7 @@ impl Refusal {
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let document = Element::parse(body).ok();
         let error = document.as_ref().filter(|root| root.name() == b"Error");
-        let field = |name: &str| error.and_then(|error| error.text(name)).map(printable);
+        let field = |name: &str| error.and_then(|error| error.text(name)).map(str::to_owned);
         Self {
             status: status.as_u16(),
             code: field("Code").or_else(|| header("x-minio-error-code")),
@@ -43,7 +44,7 @@ impl Refusal {
 
     /// An error inside an answer that is otherwise fine.
     pub(super) fn inside(error: &Element<'_>) -> Self {
-        let field = |name: &str| error.text(name).map(printable);
+        let field = |name: &str| error.text(name).map(str::to_owned);
         Self { status: 200, code: field("Code"), message: field("Message"), ..Self::default() }
     }
 
@@ -56,11 +57,12 @@ impl Refusal {
     }
 
     /// The error to report. `writes`: whether the request could have changed
-    /// something, so that a failure of the server leaves its outcome unknown.
-    pub(super) fn into_error(self, writes: bool) -> Error {
+    /// something, so that a failure of the server leaves its outcome unknown; `secrets`:
+    /// those that the request went with.
+    pub(super) fn into_error(self, writes: bool, secrets: &Secrets) -> Error {
         let (kind, retry) = self.meaning();
         let Self { status, code, message, request_id, .. } = self;
-        refusal::error(kind, retry, Said { status, code, message, request_id }, writes)
+        refusal::error(kind, retry, Said { status, code, message, request_id }, writes, secrets)
     }
 
     fn meaning(&self) -> (ErrorKind, Retry) {
@@ -156,7 +158,7 @@ mod tests {
         let body = if code.is_empty() { String::new() } else { body };
         let headers = HeaderMap::from_iter([("x-amz-request-id".parse().unwrap(), HeaderValue::from_static("R1"))]);
         let status = StatusCode::from_u16(status).unwrap();
-        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(writes)
+        Refusal::new(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH).into_error(writes, &Secrets::default())
     }
 
     #[test]
@@ -204,7 +206,7 @@ mod tests {
         assert_eq!(retry_after("soon", now), None);
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("9"))]);
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", now);
-        assert_eq!(refusal.into_error(true).retry(), Retry::After(Duration::from_secs(9)));
+        assert_eq!(refusal.into_error(true, &Secrets::default()).retry(), Retry::After(Duration::from_secs(9)));
     }
 
     #[test]
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn an_error_inside_a_success_is_unknown_where_another_try_could_help() {
         let body = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>";
-        let inside = Refusal::inside(&Element::parse(body).unwrap()).into_error(true);
+        let inside = Refusal::inside(&Element::parse(body).unwrap()).into_error(true, &Secrets::default());
         assert_eq!((inside.kind(), inside.effect()), (ErrorKind::Unavailable, Effect::Unknown));
     }
 }

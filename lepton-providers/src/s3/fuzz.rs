@@ -8,6 +8,7 @@ use lepton_core::ObjectKey;
 
 use super::error::Refusal;
 use super::{list, multipart, versions};
+use crate::wire::secrets::Secrets;
 
 /// Whatever a server may answer.
 pub fn documents(document: &[u8]) {
@@ -24,10 +25,10 @@ pub fn documents(document: &[u8]) {
     if let Ok(key) = ObjectKey::try_from("k") {
         let _ = multipart::uploads(document, &key);
     }
-    let _ = multipart::completed(&HeaderMap::new(), document);
+    let _ = multipart::completed(&HeaderMap::new(), document, &Secrets::default().text("s3cr3t/key"));
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let said = refusal.into_error(true).report();
+        let said = refusal.into_error(true, &Secrets::default().text("s3cr3t/key")).report();
         assert!(!said.contains('\n'), "{said:?}");
     }
 }

@@ -47,12 +47,13 @@ impl Client {
                 }
             }
         }
-        let (_, document) = self.send_for_document(Request::new("list", Method::GET, None).query(query)).await?;
+        let request = Request::new("list", Method::GET, None).query(query);
+        let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse_page(&document).and_then(|(page, next)| match next {
             Some(next) if next == place => Err(wrong("a page goes on where it began")),
             next => Ok((page, next)),
         });
-        page.map_err(|error| error.with_operation("list").with_context("bucket", &self.bucket))
+        page.map_err(|error| secrets.hidden(error).with_operation("list").with_context("bucket", &self.bucket))
     }
 }
 

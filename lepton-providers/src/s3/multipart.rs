@@ -25,6 +25,7 @@ use super::presets;
 use super::storage::S3Storage;
 use crate::wire::encode::Query;
 use crate::wire::refusal::Condition;
+use crate::wire::secrets::Secrets;
 use crate::wire::xml::{Element, push_text};
 
 #[async_trait]
@@ -102,14 +103,14 @@ impl Client {
         }
         let query = Query::new().with("uploads", "");
         let request = Request::new("create_upload", Method::POST, Some(key)).query(query).headers(headers);
-        let (_, document) = self.send_for_document(request).await?;
+        let (_, document, secrets) = self.send_for_document(request).await?;
         let id = Element::parse(&document).and_then(|root| {
-            expect_success(&root)?;
+            expect_success(&root, &secrets)?;
             expect_root(&root, &["InitiateMultipartUploadResult"])?;
             root.text("UploadId").map(UploadId::new).ok_or_else(|| wrong("an upload without an id"))
         });
-        let id =
-            id.map_err(|e| e.with_operation("create_upload").with_context("key", key).with_effect(Effect::Unknown))?;
+        let named = |error: Error| error.with_operation("create_upload").with_context("key", key);
+        let id = id.map_err(|error| named(secrets.hidden(error)).with_effect(Effect::Unknown))?;
         Ok(Upload::new(key.clone(), id))
     }
 
@@ -137,8 +138,9 @@ impl Client {
             query.push("part-number-marker", after.to_string());
         }
         let request = Request::new("list_parts", Method::GET, Some(&upload.key)).query(query);
-        let (_, document) = self.send_for_document(request).await?;
-        parts(&document, after).map_err(|error| error.with_operation("list_parts").with_context("key", &upload.key))
+        let (_, document, secrets) = self.send_for_document(request).await?;
+        let parts = parts(&document, after).map_err(|error| secrets.hidden(error));
+        parts.map_err(|error| error.with_operation("list_parts").with_context("key", &upload.key))
     }
 
     async fn complete_upload(
@@ -163,8 +165,9 @@ impl Client {
             .headers(headers)
             .payload(Payload::Document(completion(parts)))
             .condition(condition);
-        let (headers, document) = self.send_for_document(request).await?;
-        completed(&headers, &document).map_err(|error| {
+        let (headers, document, secrets) = self.send_for_document(request).await?;
+        completed(&headers, &document, &secrets).map_err(|error| {
+            let error = secrets.hidden(error);
             let unknown =
                 if error.kind() == ErrorKind::Unexpected { error.with_effect(Effect::Unknown) } else { error };
             crate::wire::refusal::for_condition(unknown, condition)
@@ -184,8 +187,9 @@ impl Client {
             query.push("upload-id-marker", upload);
         }
         let request = Request::new("list_uploads", Method::GET, None).query(query);
-        let (_, document) = self.send_for_document(request).await?;
-        uploads(&document, key).map_err(|error| error.with_operation("list_uploads").with_context("key", key))
+        let (_, document, secrets) = self.send_for_document(request).await?;
+        let uploads = uploads(&document, key).map_err(|error| secrets.hidden(error));
+        uploads.map_err(|error| error.with_operation("list_uploads").with_context("key", key))
     }
 }
 
@@ -233,9 +237,9 @@ fn completion(parts: &[PartReceipt]) -> Bytes {
     text.into()
 }
 
-pub(super) fn completed(headers: &HeaderMap, document: &[u8]) -> Result<PutReceipt> {
+pub(super) fn completed(headers: &HeaderMap, document: &[u8], secrets: &Secrets) -> Result<PutReceipt> {
     let root = Element::parse(document)?;
-    expect_success(&root)?;
+    expect_success(&root, secrets)?;
     expect_root(&root, &["CompleteMultipartUploadResult"])?;
     Ok(PutReceipt::new(ServerCheck::None)
         .etag(root.text("ETag").map(ETag::new))
@@ -337,7 +341,8 @@ mod tests {
 
     #[test]
     fn an_error_in_a_success_is_an_error() {
-        let error = completed(&HeaderMap::new(), b"\n <Error><Code>InternalError</Code></Error>").unwrap_err();
+        let document = b"\n <Error><Code>InternalError</Code></Error>";
+        let error = completed(&HeaderMap::new(), document, &Secrets::default()).unwrap_err();
         assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::Unknown));
     }
 

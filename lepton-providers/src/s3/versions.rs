@@ -39,7 +39,7 @@ impl Versions for S3Storage {
     async fn enabled(&self) -> Result<bool> {
         let query = Query::new().with("versioning", "");
         let request = Request::new("versioning", HttpMethod::GET, None).query(query);
-        let (_, document) = self.client.send_for_document(request).await?;
+        let (_, document, _) = self.client.send_for_document(request).await?;
         let root = Element::parse(&document).map_err(|error| error.with_operation("versioning"))?;
         Ok(root.text("Status") == Some("Enabled"))
     }
@@ -66,12 +66,12 @@ impl Client {
             }
         }
         let request = Request::new("list_versions", HttpMethod::GET, None).query(query);
-        let (_, document) = self.send_for_document(request).await?;
+        let (_, document, secrets) = self.send_for_document(request).await?;
         let page = page(&document).and_then(|(versions, next)| match next {
             Some(next) if next.is_some() && next == after => Err(wrong("a page goes on where it began")),
             next => Ok((versions, next)),
         });
-        page.map_err(|error| error.with_operation("list_versions").with_context("bucket", &self.bucket))
+        page.map_err(|error| secrets.hidden(error).with_operation("list_versions").with_context("bucket", &self.bucket))
     }
 }
 

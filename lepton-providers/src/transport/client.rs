@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use http::header::PROXY_AUTHORIZATION;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Effect, Error, ErrorKind, Result, SharedEnv};
@@ -62,6 +62,11 @@ impl HttpClient {
             .http1_max_buf_size(BUFFER)
             .build(connector);
         Ok(Self { client, proxy, idle_timeout, env })
+    }
+
+    /// The user and password that a proxy on the way to `uri` gets.
+    pub(crate) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
+        self.proxy.intercept(uri)?.basic_auth().cloned()
     }
 
     /// Sends a request and waits for the head of the answer.

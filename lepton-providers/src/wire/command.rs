@@ -14,12 +14,17 @@ use lepton_core::{Error, SharedEnv};
 use secrecy::zeroize::Zeroizing;
 use tokio::net::unix::pipe::Receiver;
 
+use super::secrets::Secrets;
 use super::words::first_line;
 
 /// The most that a command may print, in bytes.
 const MOST_OUTPUT: usize = 64 << 10;
 /// The most that is kept of what it says, in bytes.
 const MOST_SAID: usize = 4 << 10;
+/// The shortest word of what it printed that is taken for a secret, in bytes.
+const SHORTEST_WORD: usize = 8;
+/// How many of these are looked for.
+const MOST_WORDS: usize = 64;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest time between two looks at whether it has ended.
@@ -82,7 +87,26 @@ async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) 
         Ok(_) => failed("ended with a failure"),
         Err(failed) => failed,
     };
-    Err(Failed { said: first_line(&stderr.kept), ..failed })
+    Err(Failed { said: first_line(&stderr.kept, &printed(&stdout.kept)), ..failed })
+}
+
+/// What a command printed before it failed, as the secrets that it is: the texts of its
+/// JSON, or its words.
+fn printed(output: &[u8]) -> Secrets {
+    fn texts(value: &serde_json::Value, secrets: Secrets) -> Secrets {
+        match value {
+            serde_json::Value::String(text) => secrets.text(text),
+            serde_json::Value::Array(values) => values.iter().fold(secrets, |all, value| texts(value, all)),
+            serde_json::Value::Object(fields) => fields.values().fold(secrets, |all, value| texts(value, all)),
+            _ => secrets,
+        }
+    }
+    if let Ok(value) = serde_json::from_slice(output) {
+        return texts(&value, Secrets::default());
+    }
+    let text = Zeroizing::new(String::from_utf8_lossy(output).into_owned());
+    let words = text.split(|letter: char| letter.is_whitespace() || "\"'{}[],".contains(letter));
+    words.filter(|word| word.len() >= SHORTEST_WORD).take(MOST_WORDS).fold(Secrets::default(), Secrets::text)
 }
 
 /// Hears what a command prints until it ends, also where something that it left behind

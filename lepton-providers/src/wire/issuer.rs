@@ -13,6 +13,7 @@ use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
 
 use crate::transport::{HttpClient, RequestBody};
 use crate::wire::refusal::by_status;
+use crate::wire::secrets::Secrets;
 
 /// The most of an answer that is read, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -29,6 +30,8 @@ pub(crate) struct Issuer {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+    /// What the question went with.
+    pub(crate) secrets: Secrets,
 }
 
 impl Answer {
@@ -42,7 +45,13 @@ impl Answer {
             (kind, retry) if retry != Retry::Never => (kind, retry),
             _ => (ErrorKind::Unauthenticated, Retry::Never),
         };
+        let why = self.secrets.printable(why);
         Error::new(kind, format!("no credentials were issued: {why}")).with_retry(retry).with_status(self.status)
+    }
+
+    /// The same with the service's own code.
+    pub(crate) fn coded(&self, error: Error, code: &str) -> Error {
+        if code.is_empty() { error } else { error.with_code(self.secrets.printable(code)) }
     }
 }
 
@@ -65,11 +74,14 @@ impl Issuer {
         Self { http: Arc::new(http), env }
     }
 
-    /// Sends a request. A refusal is an answer too.
+    /// Sends a request. A refusal is an answer too. `secrets`: those in its body; those in
+    /// its headers are marked.
     ///
     /// # Errors
     /// What the network gives.
-    pub(crate) async fn send(&self, mut request: Request<RequestBody>) -> Result<Answer> {
+    pub(crate) async fn send(&self, mut request: Request<RequestBody>, secrets: Secrets) -> Result<Answer> {
+        let secrets = secrets.headers(request.headers()).query(request.uri().query().unwrap_or_default());
+        let secrets = secrets.header(self.http.proxy_authorization(request.uri()).as_ref());
         let host = request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
         let len = request.body().size_hint().exact().unwrap_or_default();
         let has_body = request.method() != Method::GET;
@@ -81,11 +93,13 @@ impl Issuer {
         if has_body {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
         }
-        let named =
-            |error: Error| error.with_operation("credentials").with_context("issuer", &host).with_effect(Effect::None);
+        let named = |error: Error| {
+            let error = secrets.hidden(error).with_effect(Effect::None);
+            error.with_operation("credentials").with_context("issuer", &host)
+        };
         let (head, body) = self.http.send(request).await.map_err(named)?.into_parts();
         let body = body.read(LONGEST).await.map_err(named)?;
-        Ok(Answer { status: head.status.as_u16(), body })
+        Ok(Answer { status: head.status.as_u16(), body, secrets })
     }
 
     /// Sends a request to a service that answers soon or not at all, where `message` says
@@ -96,10 +110,11 @@ impl Issuer {
     pub(crate) async fn send_within(
         &self,
         request: Request<RequestBody>,
+        secrets: Secrets,
         patience: Duration,
         message: &'static str,
     ) -> Result<Answer> {
-        let asking = Box::pin(self.send(request));
+        let asking = Box::pin(self.send(request, secrets));
         match select(asking, self.env.sleep(patience)).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)),

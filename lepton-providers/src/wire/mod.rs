@@ -15,6 +15,7 @@
 //! - `range`: ranges of an object
 //! - `refusal`: what the refusal of a request means
 //! - `rfc2047`: text in headers
+//! - `secrets`: the secrets of a request, which no error may show; `pattern` finds one
 //! - `values`: settings that come as text or typed
 //! - `words`: what other programs say, without secrets
 
@@ -27,10 +28,12 @@ pub(crate) mod issuer;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod listed;
 pub(crate) mod mtime;
+mod pattern;
 pub(crate) mod payload;
 pub(crate) mod range;
 pub(crate) mod refusal;
 pub(crate) mod rfc2047;
+pub(crate) mod secrets;
 pub(crate) mod time;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;

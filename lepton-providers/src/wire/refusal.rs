@@ -7,9 +7,8 @@ use http::StatusCode;
 use lepton_core::{Effect, Error, ErrorKind, Result, Retry};
 
 use crate::transport::ResponseBody;
+use crate::wire::secrets::Secrets;
 
-/// The longest message of a server that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 300;
 /// The most of a refusal's body that is read, in bytes.
 const LONGEST_REFUSAL: usize = 256 << 10;
 /// How long to wait where a server asks to but does not say how long.
@@ -25,7 +24,7 @@ pub(crate) enum Condition {
     IfMatch,
 }
 
-/// What a server said when it refused.
+/// What a server said when it refused, in its own words: they may hold secrets.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) status: u16,
@@ -35,12 +34,13 @@ pub(crate) struct Said {
 }
 
 /// The error to report. `writes`: whether the request could have changed something, so
-/// that a failure of the server leaves its outcome unknown.
-pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool) -> Error {
+/// that a failure of the server leaves its outcome unknown; `secrets`: those that the
+/// request went with, none of which stands in the error.
+pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool, secrets: &Secrets) -> Error {
     let failed_inside = said.status >= 500 || (said.status == 200 && retry != Retry::Never);
     let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
     let message = match &said.message {
-        Some(words) => format!("{}: {words}", sentence(kind)),
+        Some(words) => format!("{}: {}", sentence(kind), secrets.printable(words)),
         None => sentence(kind).to_owned(),
     };
     let mut error = Error::new(kind, message)
@@ -48,10 +48,10 @@ pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool) -> 
         .with_effect(if unknown { Effect::Unknown } else { Effect::None })
         .with_status(said.status);
     if let Some(code) = said.code {
-        error = error.with_code(code);
+        error = error.with_code(secrets.printable(&code));
     }
     if let Some(id) = said.request_id {
-        error = error.with_request_id(id);
+        error = error.with_request_id(secrets.printable(&id));
     }
     error
 }
@@ -123,10 +123,6 @@ pub(crate) fn for_condition(error: Error, condition: Condition) -> Error {
         (Condition::IfMatch, ErrorKind::NotFound) => error.with_kind(ErrorKind::PreconditionFailed),
         _ => error,
     }
-}
-
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE).collect()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).

@@ -10,15 +10,15 @@ use serde::Deserialize;
 use crate::token::Token;
 use crate::transport::RequestBody;
 use crate::wire::issuer::{Answer, Issuer};
-use crate::wire::refusal::printable;
+use crate::wire::secrets::Secrets;
 
-/// Asks for a token.
+/// Asks for a token. `secrets`: those in the body of the request.
 ///
 /// # Errors
 /// `unauthenticated` where it is refused, with the service's own words; what the network
 /// gives.
-pub(crate) async fn ask(issuer: &Issuer, request: Request<RequestBody>) -> Result<Token> {
-    let answer = issuer.send(request).await?;
+pub(crate) async fn ask(issuer: &Issuer, request: Request<RequestBody>, secrets: Secrets) -> Result<Token> {
+    let answer = issuer.send(request, secrets).await?;
     if !answer.is_success() {
         return Err(refused(&answer));
     }
@@ -36,8 +36,8 @@ fn refused(answer: &Answer) -> Error {
     }
     let said: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
     // The first line says it; the others are ids and times.
-    let error = answer.refusal(&printable(said.error_description.lines().next().unwrap_or_default()));
-    if said.error.is_empty() { error } else { error.with_code(printable(&said.error)) }
+    let error = answer.refusal(said.error_description.lines().next().unwrap_or_default());
+    answer.coded(error, &said.error)
 }
 
 /// The token in an answer; the fields have two names, and times two forms.
@@ -90,9 +90,12 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_the_issuers_words() {
         let body = br#"{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid secret.\r\nTrace: x"}"#;
-        let error = refused(&Answer { status: 401, body: body.to_vec().into() });
+        let error = refused(&Answer { status: 401, body: body.to_vec().into(), secrets: Secrets::default() });
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
         assert!(error.message().ends_with("Invalid secret."), "{error}");
-        assert_ne!(refused(&Answer { status: 503, body: bytes::Bytes::new() }).retry(), Retry::Never);
+        assert_ne!(
+            refused(&Answer { status: 503, body: bytes::Bytes::new(), secrets: Secrets::default() }).retry(),
+            Retry::Never
+        );
     }
 }

@@ -1,16 +1,17 @@
 //! What another program says, without what could be a secret.
 
-use super::refusal::printable;
+use super::secrets::Secrets;
 use super::values;
 
 /// The shortest word of letters and digits that could be a key or a token.
 const SHORTEST: usize = 16;
 
-/// The first line that says something.
-pub(super) fn first_line(said: &[u8]) -> Option<String> {
+/// The first line that says something; `secrets`: those that are known, beside what looks
+/// like one.
+pub(super) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(printable(&without_secrets(line)))
+    Some(secrets.printable(&without_secrets(&secrets.hide(line))))
 }
 
 /// Leaves out words that look like keys, and values whose name says that they are secret.
@@ -87,6 +88,7 @@ mod tests {
 
     #[test]
     fn what_could_be_a_secret_is_left_out() {
+        let none = Secrets::default();
         for (said, shown) in [
             ("aws-vault: error: profile 'work' does not exist", "aws-vault: error: profile 'work' does not exist"),
             ("cannot read /etc/tool-1/config.json", "cannot read /etc/tool-1/config.json"),
@@ -103,9 +105,9 @@ mod tests {
             ("url='https://user:hunter2@host'", "url='https://…@host'"),
             ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "….…."),
         ] {
-            assert_eq!(first_line(said.as_bytes()).as_deref(), Some(shown));
+            assert_eq!(first_line(said.as_bytes(), &none).as_deref(), Some(shown));
         }
-        assert_eq!(first_line(b"\n \nfirst\nsecond").as_deref(), Some("first"));
-        assert_eq!(first_line(b"\n"), None);
+        assert_eq!(first_line(b"\n \nfirst\nsecond", &none).as_deref(), Some("first"));
+        assert_eq!(first_line(b"\n", &none), None);
     }
 }

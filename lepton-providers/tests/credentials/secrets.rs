@@ -47,12 +47,23 @@ async fn run(store: Result<S3Storage>) -> bool {
     }
 }
 
+/// What was heard, in the form in which this service is understood, so that it is shown.
+fn refusal(path: &str, heard: &str) -> String {
+    let escaped = heard.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let error = format!("<Error><Code>{escaped}</Code><Message>{escaped}</Message></Error>");
+    match path {
+        "/token" => serde_json::json!({ "error": heard }).to_string(),
+        "/sts/" => format!("<ErrorResponse>{error}</ErrorResponse>"),
+        _ => error,
+    }
+}
+
 /// All services in one; those that are refused hear all of the question in the answer.
 fn answer(asked: &Asked, refuses: bool) -> Reply {
     let end = "2031-01-01T00:00:00Z";
     if refuses {
-        let heard: String = asked.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
-        return Reply::Say(400, heard + &asked.body);
+        let heard: String = asked.headers.iter().map(|(name, value)| format!("{name}: {value:?}; ")).collect();
+        return Reply::Say(400, refusal(&asked.path, &(heard + &asked.body)));
     }
     match asked.path.as_str() {
         "/latest/api/token" => ok(format!("{MARK}-machine")),

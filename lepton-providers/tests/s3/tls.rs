@@ -141,6 +141,21 @@ async fn a_server_that_nobody_vouches_for_is_refused() {
 }
 
 #[tokio::test]
+async fn a_customers_key_is_in_no_error() {
+    let (key_text, bytes) = ("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "0123456789abcdef0123456789abcdef");
+    for said in [key_text, bytes, &key_text.replace('=', "%3D"), &lepton_core::to_hex(bytes.as_bytes())] {
+        let refusal =
+            format!("<Error><Code>InvalidArgument</Code><Message>AES256 with {said} is wrong</Message></Error>");
+        let script = Script::start(vec![Act::Answer(answer("400 Bad Request", &[], &refusal))]).await;
+        let terminator = Terminator::start(&script.endpoint).await;
+        let config = script.config().endpoint(terminator.endpoint.clone()).ca_file(terminator.ca_file.clone());
+        let store = S3Storage::new(config.sse_customer_key(key_text)).unwrap();
+        let error = store.write(&key("k"), data(3)).await.unwrap_err();
+        assert!(error.message().ends_with("AES256 with … is wrong"), "{said}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_is_asked_for_a_tunnel() {
     let script = Script::start(vec![Act::Answer(answer("200 OK", &[], ""))]).await;
     let terminator = Terminator::start(&script.endpoint).await;

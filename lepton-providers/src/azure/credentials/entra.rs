@@ -20,6 +20,7 @@ use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::file::secret;
 use crate::wire::issuer::{Issuer, post};
+use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 
 /// What proves who asks.
@@ -109,8 +110,11 @@ fn push_assertion(form: &mut String, token: &str) {
 #[async_trait]
 impl TokenProvider for Application {
     async fn token(&self) -> Result<Token> {
-        let mut request = post(self.address()?, self.form().await?);
+        let form = self.form().await?;
+        // All that is secret in a form is its last value.
+        let secrets = Secrets::default().text(form.rsplit('=').next().unwrap_or_default());
+        let mut request = post(self.address()?, form);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        ask(&self.issuer, request).await
+        ask(&self.issuer, request, secrets).await
     }
 }

@@ -15,6 +15,7 @@ use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::Query;
 use crate::wire::issuer::{Issuer, get};
+use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 use crate::wire::values::Vars;
 
@@ -98,8 +99,9 @@ impl TokenProvider for ManagedIdentity {
         let mut request = get(self.address.join("", &query.canonical())?);
         let value = HeaderValue::from_str(value.expose_secret());
         let mut value = value.map_err(|_| Error::invalid_input("IDENTITY_HEADER holds control characters"))?;
-        value.set_sensitive(true);
+        // That of a machine is a constant.
+        value.set_sensitive(!self.protocol.machine);
         request.headers_mut().insert(name.clone(), value);
-        ask(&self.issuer, request).await.map_err(|error| self.explain(error))
+        ask(&self.issuer, request, Secrets::default()).await.map_err(|error| self.explain(error))
     }
 }

@@ -19,6 +19,7 @@ use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::issuer::{Issuer, post};
+use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 
 /// How long a token is asked for.
@@ -104,6 +105,6 @@ impl TokenProvider for AccountTokens {
         let mut request = post(self.account.token_uri.join("", "")?, form);
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, kind);
-        ask(&self.issuer, request).await
+        ask(&self.issuer, request, Secrets::default().text(&assertion)).await
     }
 }

@@ -20,6 +20,7 @@ use crate::transport::RequestBody;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::issuer::{Issuer, get, post};
+use crate::wire::secrets::Secrets;
 use crate::wire::time::{DAY, civil_from_days};
 use crate::wire::values::{Issuers, Vars};
 
@@ -127,7 +128,7 @@ impl Aws {
     async fn asked(&self, request: Request<RequestBody>) -> Result<Bytes> {
         let message = "the machine's metadata service did not answer in time; for a container on the machine its \
                        hop limit must be 2";
-        let answer = self.issuer.send_within(request, PATIENCE, message).await?;
+        let answer = self.issuer.send_within(request, Secrets::default(), PATIENCE, message).await?;
         if !answer.is_success() {
             return Err(answer.refusal("the machine's metadata service refused"));
         }

@@ -19,6 +19,7 @@ use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::issuer::{Issuer, post};
+use crate::wire::secrets::Secrets;
 use crate::wire::time::parse_iso8601;
 use crate::wire::token::ask;
 
@@ -62,7 +63,9 @@ impl TokenProvider for User {
             ("client_secret", self.client_secret.expose_secret()),
             ("refresh_token", self.refresh_token.expose_secret()),
         ]);
-        ask(&self.issuer, asking(self.token_uri.join("", "")?, form)).await
+        let secrets = Secrets::default().text(self.client_secret.expose_secret());
+        let secrets = secrets.text(self.refresh_token.expose_secret());
+        ask(&self.issuer, asking(self.token_uri.join("", "")?, form), secrets).await
     }
 }
 
@@ -89,7 +92,8 @@ impl TokenProvider for Workload {
             ("subject_token_type", &self.kind),
             ("subject_token", subject.expose_secret()),
         ]);
-        ask(&self.issuer, asking(self.token_url.join("", "")?, form)).await
+        let secrets = Secrets::default().text(subject.expose_secret());
+        ask(&self.issuer, asking(self.token_url.join("", "")?, form), secrets).await
     }
 }
 
@@ -127,7 +131,7 @@ impl TokenProvider for Impersonated {
         let mut request = post(self.url.join("", "")?, body.to_string());
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.headers_mut().insert(AUTHORIZATION, own.header()?);
-        let answer = self.issuer.send(request).await?;
+        let answer = self.issuer.send(request, Secrets::default()).await?;
         if !answer.is_success() {
             return Err(answer.refusal("the service account may not be taken on"));
         }

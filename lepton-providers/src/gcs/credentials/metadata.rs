@@ -9,6 +9,7 @@ use lepton_core::Result;
 use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::issuer::{Issuer, get};
+use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 use crate::wire::values::Vars;
 
@@ -39,7 +40,7 @@ impl TokenProvider for MetadataServer {
         let mut request = get(self.address.join(PATH, "")?);
         let flavor = (HeaderName::from_static("metadata-flavor"), HeaderValue::from_static("Google"));
         request.headers_mut().insert(flavor.0, flavor.1);
-        ask(&self.issuer, request).await
+        ask(&self.issuer, request, Secrets::default()).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::aws::Aws;
@@ -16,7 +16,7 @@ use crate::wire::address::Address;
 use crate::wire::command;
 use crate::wire::file::secret;
 use crate::wire::issuer::{Issuer, get};
-use crate::wire::refusal::printable;
+use crate::wire::secrets::Secrets;
 use crate::wire::values::{Issuers, Vars};
 
 /// Where the token is, as the file says it.
@@ -105,7 +105,7 @@ impl Subject {
             Self::Url(url) => {
                 let mut request = get(url.address.join("", &url.query)?);
                 request.headers_mut().extend(url.headers.iter().cloned());
-                let answer = url.issuer.send(request).await?;
+                let answer = url.issuer.send(request, Secrets::default()).await?;
                 if !answer.is_success() {
                     return Err(answer.refusal("the place of the workload's token refused"));
                 }
@@ -178,7 +178,9 @@ fn printed(output: &[u8]) -> Result<SecretString> {
     let printed: Printed = serde_json::from_slice(output).map_err(|_| wrong("prints no JSON of its format".into()))?;
     if !printed.success {
         let said = [printed.code, printed.message].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        return Err(wrong(format!("says: {}", printable(&said))));
+        let tokens = printed.id_token.iter().chain(&printed.saml_response);
+        let secrets = tokens.fold(Secrets::default(), |secrets, token| secrets.text(token.expose_secret()));
+        return Err(wrong(format!("says: {}", secrets.printable(&said))));
     }
     printed.id_token.or(printed.saml_response).ok_or_else(|| wrong("prints no token".into()))
 }

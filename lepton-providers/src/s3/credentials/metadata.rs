@@ -19,6 +19,7 @@ use crate::transport::RequestBody;
 use crate::wire::address::Address;
 use crate::wire::file::secret;
 use crate::wire::issuer::{Answer, Issuer, get, post};
+use crate::wire::secrets::Secrets;
 use crate::wire::time::parse_iso8601;
 use crate::wire::values::Vars;
 
@@ -68,7 +69,7 @@ impl Instance {
     async fn asked(&self, request: Request<RequestBody>) -> Result<Answer> {
         let message = "the machine's metadata service did not answer in time; for a container on the machine its \
                        hop limit must be 2, else raise AWS_METADATA_SERVICE_TIMEOUT";
-        self.issuer.send_within(request, self.patience, message).await
+        self.issuer.send_within(request, Secrets::default(), self.patience, message).await
     }
 
     async fn read(&self, path: &str, token: &HeaderValue) -> Result<Answer> {
@@ -177,7 +178,7 @@ impl CredentialsProvider for Container {
         if let Some(permission) = self.permission().await? {
             request.headers_mut().insert(AUTHORIZATION, permission);
         }
-        let answer = self.issuer.send(request).await?;
+        let answer = self.issuer.send(request, Secrets::default()).await?;
         if !answer.is_success() {
             return Err(answer.refusal("the service beside the container refused"));
         }

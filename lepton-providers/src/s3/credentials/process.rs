@@ -143,6 +143,8 @@ mod tests {
             "sh -c 'yes s3cr3t'",
             "sh -c 'echo s3cr3t; exit 3'",
             "sh -c 'echo token=s3cr3t >&2; exit 3'",
+            r#"sh -c 'printf "{\"SecretAccessKey\": \"s3cr3t\"}"; echo it is s3cr3t >&2; exit 3'"#,
+            "sh -c 'echo key is s3cr3t-of-nobody; echo it is s3cr3t-of-nobody >&2; exit 3'",
         ] {
             let error = run(command).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{command}");

@@ -20,7 +20,8 @@ use crate::wire::address::Address;
 use crate::wire::cache::EARLY;
 use crate::wire::encode::Query;
 use crate::wire::issuer::{Answer, Issuer, get, post};
-use crate::wire::refusal::{DEFAULT_WAIT, printable};
+use crate::wire::refusal::DEFAULT_WAIT;
+use crate::wire::secrets::Secrets;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-sso_bearer_token");
 
@@ -97,7 +98,8 @@ impl Sso {
         });
         let mut request = post(address.join("/token", "")?, question.to_string());
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let answer = self.issuer.send(request).await?;
+        let secrets = Secrets::default().text(renewal.client_secret.expose_secret());
+        let answer = self.issuer.send(request, secrets.text(renewal.refresh_token.expose_secret())).await?;
         if !answer.is_success() {
             return Err(self.not_renewed(&answer));
         }
@@ -121,7 +123,7 @@ impl Sso {
             _ if refusal.retry() == Retry::Never => self.no_login().with_status(answer.status),
             _ => refusal,
         };
-        if said.error.is_empty() { error } else { error.with_code(printable(&said.error)) }
+        answer.coded(error, &said.error)
     }
 
     /// Writes what was renewed into the file, for the command line and for the next run.
@@ -158,7 +160,7 @@ impl CredentialsProvider for Sso {
         let mut value = value.map_err(|_| Error::new(ErrorKind::Unauthenticated, "the login's token is none"))?;
         value.set_sensitive(true);
         request.headers_mut().insert(TOKEN, value);
-        let answer = self.issuer.send(request).await?;
+        let answer = self.issuer.send(request, Secrets::default()).await?;
         if answer.status == 401 {
             return Err(self.no_login().with_status(401));
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue};
 use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Credentials, CredentialsProvider};
 use crate::s3::sign::{RequestSigner, SigningContext};
@@ -19,7 +19,8 @@ use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::file::secret;
 use crate::wire::issuer::{Answer, Issuer, post};
-use crate::wire::refusal::{DEFAULT_WAIT, printable};
+use crate::wire::refusal::DEFAULT_WAIT;
+use crate::wire::secrets::Secrets;
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
@@ -85,7 +86,8 @@ impl CredentialsProvider for AssumeRole {
         RequestSigner::default().sign(&context, "POST", uri.path(), "", &mut headers, &hash);
         let mut request = post(uri, form);
         *request.headers_mut() = headers;
-        credentials_of(&self.issuer.send(request).await?, &self.role.arn)
+        let secrets = Secrets::default().text(who.secret_access_key.expose_secret());
+        credentials_of(&self.issuer.send(request, secrets).await?, &self.role.arn)
     }
 }
 
@@ -108,7 +110,8 @@ impl CredentialsProvider for WebIdentity {
         form.push_str(&encode_query(token.trim().as_bytes()));
         let mut request = post(self.address.join("/", "")?, form);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        credentials_of(&self.issuer.send(request).await?, &self.role.arn)
+        let secrets = Secrets::default().text(&token);
+        credentials_of(&self.issuer.send(request, secrets).await?, &self.role.arn)
     }
 }
 
@@ -116,9 +119,9 @@ fn credentials_of(answer: &Answer, role: &str) -> Result<Credentials> {
     let root = Element::parse(&answer.body).ok();
     if !answer.is_success() {
         let said = root.as_ref().and_then(|root| root.child("Error"));
-        let why = said.and_then(|error| error.text("Message")).map(printable).unwrap_or_default();
-        let code = said.and_then(|error| error.text("Code"));
-        return Err(refused(answer.refusal(&why), code).with_context("role", role));
+        let why = said.and_then(|error| error.text("Message")).unwrap_or_default();
+        let code = said.and_then(|error| error.text("Code")).unwrap_or_default();
+        return Err(refused(answer.coded(answer.refusal(why), code), code).with_context("role", role));
     }
     let nonsense = |why: &'static str| Error::new(ErrorKind::Unauthenticated, why).with_context("role", role);
     let result = root.as_ref().and_then(|root| root.elements().find_map(|result| result.child("Credentials")));
@@ -139,9 +142,7 @@ fn credentials_of(answer: &Answer, role: &str) -> Result<Credentials> {
 }
 
 /// What passes is told from what stays: the service says both with status 400.
-fn refused(error: Error, code: Option<&str>) -> Error {
-    let Some(code) = code else { return error };
-    let error = error.with_code(printable(code));
+fn refused(error: Error, code: &str) -> Error {
     match code {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
             error.with_kind(ErrorKind::Throttled).with_retry(Retry::After(DEFAULT_WAIT))
@@ -160,7 +161,7 @@ mod tests {
         let body = "<AssumeRoleResponse xmlns=\"x\"><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId>\
             <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
             <Expiration>2030-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
-        let answer = |status, body: &str| Answer { status, body: body.to_owned().into() };
+        let answer = |status, body: &str| Answer { status, body: body.to_owned().into(), secrets: Secrets::default() };
         let found = credentials_of(&answer(200, body), "r").unwrap();
         assert_eq!((found.access_key_id.as_str(), found.expires.is_some()), ("A", true));
         let refused =
@@ -187,7 +188,8 @@ mod tests {
         ] {
             let body =
                 format!("<ErrorResponse><Error><Code>{code}</Code><Message>why</Message></Error></ErrorResponse>");
-            let error = credentials_of(&Answer { status: 400, body: body.into() }, "r").unwrap_err();
+            let error = credentials_of(&Answer { status: 400, body: body.into(), secrets: Secrets::default() }, "r")
+                .unwrap_err();
             assert_eq!((error.kind(), error.retry(), error.code()), (kind, retry, Some(code)));
         }
     }
