@@ -83,11 +83,11 @@ impl Storage for Fake {
     }
 
     fn copy_url(&self) -> Option<&str> {
-        self.inner.copy_url()
+        self.0.copy_url()
     }
 
     async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
-        self.inner.physical_location(prefix).await
+        self.0.physical_location(prefix).await
     }
     fn list(&self, request: ListRequest) -> PageStream {
         self.0.list(request)

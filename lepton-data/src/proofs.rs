@@ -176,8 +176,11 @@ async fn read(env: &SharedEnv, file: PathBuf, send: &mpsc::Sender<Result<Vec<Pro
         match rest {
             Some(rest) => lines = rest,
             None if is_empty => return Ok(()),
-            // The receiver is gone when the run has ended.
-            None => return Ok(drop(send.send(Ok(Vec::new())).await)),
+            None => {
+                // The receiver is gone when the run has ended.
+                let _ = send.send(Ok(Vec::new())).await;
+                return Ok(());
+            }
         }
     }
 }

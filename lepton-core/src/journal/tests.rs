@@ -205,7 +205,7 @@ async fn a_record_is_on_disk_soon_although_nobody_waits_for_it() {
     for n in 0..3u8 {
         journal.append(16, &[n]).unwrap();
         // The clock stands still while the group is written.
-        tokio::time::sleep(FLUSH_AFTER * 2).await;
+        SystemEnv::shared().sleep(FLUSH_AFTER * 2).await;
         while records(folder.path()).unwrap().len() <= usize::from(n) {
             tokio::task::yield_now().await;
         }

@@ -120,7 +120,7 @@ async fn parts_are_copied_into_uploads_that_are_for_copies() {
             let upload = store.create(&key("copy"), CreateUploadOptions::new().copied(true)).await.unwrap();
             let mut parts = Vec::new();
             for (number, range) in [(1, 0..5 << 20), (2, 5 << 20..(5 << 20) + 10)] {
-                let source = CopySource::new(store, key("source"));
+                let source = CopySource::new(store, key("source")).unwrap();
                 parts.push(store.copy_part(source, &upload, PartSpec::new(number, range)).await.unwrap());
             }
             store.complete(&upload, parts, CompleteOptions::new()).await.unwrap();
