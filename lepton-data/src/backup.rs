@@ -9,7 +9,8 @@ use lepton_core::{
     KeyPrefix, ObjectKey, ObjectMeta, PartSpec, Precondition, PutOptions, Result, ServerCopy, Upload,
 };
 
-use crate::read::{self, Piece, Source};
+use crate::read;
+use crate::read::{Piece, Source};
 use crate::retry::{attempts, attempts_in};
 use crate::run::Run;
 

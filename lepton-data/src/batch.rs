@@ -6,12 +6,11 @@ use lepton_core::{
     Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support, decide,
 };
 
-use crate::backup;
 use crate::lanes::Lane;
-use crate::list::Side;
 use crate::retry::{attempts, note, wait};
 use crate::run::Run;
-use crate::versions;
+use crate::side::Side;
+use crate::{backup, versions};
 
 /// An object that only the destination has.
 #[derive(Debug)]

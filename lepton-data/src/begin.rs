@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::lanes::Lane;
-use crate::object::Earlier;
+use crate::outcome::Earlier;
 use crate::plan::Entry;
 use crate::run::Run;
 

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use lepton_core::journal::Identity;
 use lepton_core::{Attribute, Error, LEAF_SIZE, Location, Result, Sha256};
 
-use crate::compare::Compare;
+use crate::compare_by::Compare;
 use crate::filter::Filter;
-use crate::mapping;
 use crate::options::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -114,7 +113,7 @@ pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Resu
     if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
         return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));
     }
-    mapping::check(&settings.map)?;
+    crate::prefix_map::check(&settings.map)?;
     Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Digests of pieces, and how those of an object follow from them.
 
+use std::collections::BTreeMap;
+
 use lepton_core::{
-    ChecksumAlgorithm, ChecksumScope, Crc, ObjectMeta, Sha256, StoredChecksum, combine_crc, root_of_parts,
+    ChecksumAlgorithm, ChecksumScope, Crc, ObjectMeta, PartReceipt, Result, Sha256, StoredChecksum, combine_crc,
+    root_of_parts,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::manifest::SourceCheck;
 
 /// What is known of the bytes of a piece once they have passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,3 +108,27 @@ pub(crate) fn check_source(
     }
     Ok(check)
 }
+
+/// How the bytes that were read compare with what the source states of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SourceCheck {
+    /// They have the checksum that the source keeps.
+    Stored,
+    /// The source keeps none that compares; TLS protected them on the way.
+    Transport,
+    /// Nothing but the operating system and TCP protected them.
+    #[default]
+    None,
+}
+
+impl SourceCheck {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// The parts that are at the destination, by number.
+pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;

@@ -9,9 +9,9 @@ use lepton_core::{
 
 use crate::checksum::{PieceDigest, agrees};
 use crate::plan::Entry;
-use crate::read::is_source;
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::side::is_source;
 use crate::versions;
 
 /// What is at the destination, compared with what should be.

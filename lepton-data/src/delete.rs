@@ -10,11 +10,13 @@ use std::sync::Arc;
 use lepton_core::journal::Replay;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 
-use crate::batch::{self, Extra};
+use crate::batch;
+use crate::batch::Extra;
 use crate::options::TransferSettings;
 use crate::resume::extra_of;
-use crate::run::{Run, ends_the_run};
+use crate::run::Run;
 use crate::settle::{Extras, Ledger};
+use crate::side::ends_the_run;
 
 /// Deletes all extras that the journal holds.
 ///

@@ -3,49 +3,17 @@
 use std::borrow::Cow;
 
 use lepton_core::{Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::commit::{Found, read_back};
-use crate::compare::{Answer, Basis, compare};
+use crate::compare::compare;
 use crate::options::Existing;
 use crate::plan::{Entry, Layout, There};
-use crate::read::{self, Source};
+use crate::read;
+use crate::read::Source;
+use crate::reason::{Basis, Reason};
 use crate::retry::attempts;
+use crate::rules::Answer;
 use crate::run::Run;
-
-/// Why an object is copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// The destination has none of that name.
-    New,
-    /// Whatever is there is replaced in any case, so that nobody may have looked; or
-    /// it was written by an earlier run of this transfer.
-    Overwrite,
-    /// What is there has another size.
-    Size,
-    /// What is there does not have the time that a copy would have.
-    Time,
-    /// What is there has another ETag.
-    Etag,
-    /// What is there has another checksum.
-    Checksum,
-    /// What is there has other bytes.
-    Content,
-}
-
-impl From<Basis> for Reason {
-    fn from(basis: Basis) -> Self {
-        match basis {
-            Basis::Size => Self::Size,
-            Basis::Time => Self::Time,
-            Basis::Etag => Self::Etag,
-            Basis::Checksum => Self::Checksum,
-            Basis::Content => Self::Content,
-        }
-    }
-}
 
 /// What is to be done with an entry.
 #[derive(Debug)]
@@ -99,7 +67,7 @@ pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours:
 }
 
 /// What the destination has of the name: as it was listed, else as it says now.
-async fn there<'a>(run: &Run, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
+pub(crate) async fn there<'a>(run: &Run, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
     match &entry.there {
         There::Absent => Ok(None),
         There::Present(there) => Ok(Some(Cow::Borrowed(there))),

@@ -7,22 +7,19 @@ use std::sync::Arc;
 use lepton_core::{ETag, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use tokio::sync::mpsc::Receiver;
 
-use crate::backup;
-use crate::compare::Answer;
-use crate::histories::{self, Held};
-use crate::keys;
-use crate::list;
+use crate::found::{Found, Held};
 use crate::manifest::ManifestEntry;
 use crate::mapping::Mapping;
-use crate::merge::{Found, Merge};
-use crate::object::{Earlier, Outcome};
+use crate::merge::Merge;
 use crate::options::Existing;
+use crate::outcome::{Earlier, Outcome};
 use crate::plan::{Entry, Names, There};
-use crate::preview::{Planned, PlannedAction};
-use crate::proofs::{self, Proofs};
+use crate::planned::{Planned, PlannedAction};
+use crate::proofs::Proofs;
 use crate::resume::{Note, OpenUpload, Recorded, Resumed};
+use crate::rules::Answer;
 use crate::run::Run;
-use crate::saved;
+use crate::{backup, histories, keys, list, proofs, saved};
 
 /// The next thing to do.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(crate) struct Feed {
     again: VecDeque<ObjectKey>,
     origin: Origin,
     /// What that gave and is not handed on yet.
-    found: Option<Found>,
+    found: Option<(Found, Option<PlannedAction>)>,
     names: Names,
     /// Places that are settled up to the watermark, where what comes begins before it.
     settled: Option<ObjectKey>,
@@ -117,22 +114,22 @@ impl Feed {
             }
             self.announce().await?;
             if self.proofs.are_left()
-                && let Some(place) = self.found.as_ref().and_then(|found| place_of(found, &self.run.mapping))
+                && let Some(place) = self.found.as_ref().and_then(|(found, _)| place_of(found, &self.run.mapping))
             {
                 self.proofs.advance(&place).await?;
             }
-            let Some(found) = self.found.take() else {
+            let Some((found, action)) = self.found.take() else {
                 self.run.counters.add(|c| &c.listing_done, 1);
                 return Ok(None);
             };
-            if let Some(next) = self.next_of(found) {
+            if let Some(next) = self.next_of(found, action) {
                 return Ok(Some(next));
             }
         }
     }
 
     /// What is to be done with what lies at one name, if anything.
-    fn next_of(&mut self, found: Found) -> Option<Next> {
+    fn next_of(&mut self, found: Found, action: Option<PlannedAction>) -> Option<Next> {
         let run = Arc::clone(&self.run);
         let (settings, mapping) = (&run.options.settings, &run.mapping);
         match found {
@@ -152,8 +149,10 @@ impl Feed {
                 let taken = run.filter.takes_name(mapping.name(&key).as_bytes());
                 taken.then(|| self.named(key, true))
             }
-            Found::Source(object, there, Some(action)) => Some(self.planned(object, there, action)),
-            Found::Source(object, there, None) => {
+            Found::Source(object, there) => {
+                if let Some(action) = action {
+                    return Some(self.planned(object, there, action));
+                }
                 let taken = run.filter.takes(mapping.name(&object.key).as_bytes(), &object);
                 match there {
                     there if taken => Some(self.object(object, there, true)),
@@ -193,8 +192,8 @@ impl Feed {
         }
         let mapping = &self.run.mapping;
         let next = match &self.found {
-            Some(Found::Source(next, ..)) => mapping.place(&next.key),
-            Some(Found::Named(next)) => mapping.place(next),
+            Some((Found::Source(next, ..), _)) => mapping.place(&next.key),
+            Some((Found::Named(next), _)) => mapping.place(next),
             _ => return Ok(()),
         };
         if self.announced.as_ref().is_none_or(|announced| *announced < next) {
@@ -351,23 +350,24 @@ impl Origin {
         }
     }
 
-    /// What comes next; `None` at the clean end. Cancellation safe.
-    async fn next(&mut self) -> Result<Option<Found>> {
+    /// What comes next, and what a saved plan has to be done with it; `None` at the clean
+    /// end. Cancellation safe.
+    async fn next(&mut self) -> Result<Option<(Found, Option<PlannedAction>)>> {
         match self {
-            Self::Listings(merge) => merge.next().await,
+            Self::Listings(merge) => Ok(merge.next().await?.map(|found| (found, None))),
             Self::Plan { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
                 let neither = || Error::new(ErrorKind::Corrupt, "the plan has an object that neither side has");
-                let found = |planned: Planned| planned.found().ok_or_else(|| neither().with_operation("plan"));
+                let found = |planned: Planned| found(planned).ok_or_else(|| neither().with_operation("plan"));
                 batch.pop_front().map(found).transpose()
             }
             Self::Keys { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
-                Ok(batch.pop_front().map(Found::Named))
+                Ok(batch.pop_front().map(|key| (Found::Named(key), None)))
             }
             Self::Histories { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
-                Ok(batch.pop_front().map(Found::History))
+                Ok(batch.pop_front().map(|held| (Found::History(held), None)))
             }
         }
     }
@@ -391,6 +391,17 @@ async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<
         *ended = batch.is_empty();
     }
     Ok(())
+}
+
+/// What was found when it was planned, and what is to be done with it; `None` for an
+/// object that neither side has.
+fn found(planned: Planned) -> Option<(Found, Option<PlannedAction>)> {
+    let there = planned.destination.map_or(There::Absent, |there| There::Present(Box::new(there)));
+    match (planned.source, there) {
+        (Some(source), there) => Some((Found::Source(source, there), Some(planned.action))),
+        (None, There::Present(there)) => Some((Found::Extra(*there), None)),
+        (None, _) => None,
+    }
 }
 
 fn extra(place: ObjectKey, there: ObjectMeta) -> Next {

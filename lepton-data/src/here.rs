@@ -8,28 +8,18 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use lepton_core::{CopyOptions, Effect, EnvExt as _, Precondition, PutReceipt, Result, ServerCopy, Sha256};
+use lepton_core::{CopyOptions, Effect, EnvExt as _, Precondition, PutReceipt, Result, ServerCopy};
 
 use crate::checksum::{PartDigest, PieceDigest, check_source, combine, extra_crc};
 use crate::commit::{Found, read_back, receipt_of};
-use crate::compare::Basis;
-use crate::manifest::SourceCheck;
+use crate::copied::{Copied, Read, refused, source_of};
 use crate::plan::{Entry, Layout};
-use crate::read::{self, Source};
+use crate::read;
+use crate::read::Source;
+use crate::reason::Basis;
 use crate::retry::attempts;
 use crate::run::Run;
-use crate::server::{Copied, refused, source_of};
 use crate::tally::along;
-
-/// What reading an object beside its copy gave.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) digest: PieceDigest,
-    /// The digests of the parts; none of a single one.
-    pub(crate) roots: Vec<Sha256>,
-    pub(crate) part_size: u64,
-    pub(crate) source_check: SourceCheck,
-}
 
 /// Has the disk copy the object, if that spares anything; `None` if it is to be read
 /// and written.

@@ -7,49 +7,17 @@
 use std::sync::Arc;
 
 use futures_util::{TryStreamExt as _, stream};
-use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, ObjectVersion, Result};
-use serde::{Deserialize, Serialize};
+use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, Result};
 use tokio::sync::mpsc;
 
+use crate::found::Held;
 use crate::lanes::Lane;
-use crate::list::{AHEAD, Side};
-use crate::placing::{self, Placed};
-use crate::read::side;
+use crate::page::AHEAD;
+use crate::placing::Placed;
 use crate::retry::{note, wait};
 use crate::run::Run;
-use crate::sort::Keyed;
-use crate::versions;
-
-/// A key and how much the source has of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
-    pub(crate) key: ObjectKey,
-    /// Delete markers are versions too.
-    pub(crate) versions: u64,
-    /// The sum of their sizes.
-    pub(crate) bytes: u64,
-}
-
-impl Keyed for Held {
-    fn key(&self) -> &ObjectKey {
-        &self.key
-    }
-
-    fn weight(&self) -> usize {
-        size_of::<Self>() + self.key.as_bytes().len()
-    }
-}
-
-impl Held {
-    fn new(key: ObjectKey) -> Self {
-        Self { key, versions: 0, bytes: 0 }
-    }
-
-    fn add(&mut self, version: &ObjectVersion) {
-        self.versions += 1;
-        self.bytes = self.bytes.saturating_add(version.meta.size);
-    }
-}
+use crate::side::{Side, side};
+use crate::{placing, versions};
 
 /// Keys on their way, in order and each once; an empty batch is the last.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<Held>>>;

@@ -13,16 +13,18 @@ use lepton_core::{
 };
 
 use crate::commit::may_be_ours;
-use crate::compare::{Basis, same_version};
-use crate::diff::{Reason, if_absent, if_unchanged};
+use crate::compare::same_version;
+use crate::diff::{if_absent, if_unchanged};
 use crate::manifest::{ManifestEntry, VersionNumber};
-use crate::object::{Earlier, Outcome, bring, may_begin_again};
+use crate::object::{bring, may_begin_again};
+use crate::outcome::{Earlier, Outcome};
 use crate::plan::{Entry, Ids, Layout, Pin, There};
-use crate::read::side;
+use crate::reason::{Basis, Reason};
 use crate::reconcile::abort_orphan;
 use crate::resume::OpenUpload;
 use crate::retry::{attempts, wait};
 use crate::run::Run;
+use crate::side::side;
 use crate::versions::{beside, conflict, listed, oldest_first};
 
 /// How S3 names a version that was written while none were kept.

@@ -7,7 +7,8 @@
 //! small objects never wait for large parts, and parts never starve.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use lepton_core::{MemoryBudget, Permit, SharedEnv};
 use tokio::sync::oneshot;
 
 use crate::law::{Law, START, START_LARGE, Unit, occupied};
-use crate::list::Side;
 use crate::progress::{EndpointProgress, LaneProgress, LanesProgress};
+use crate::side::Side;
 
 /// The share of places and memory that a lane with work has for sure, and that is kept
 /// for one without: one in so many.

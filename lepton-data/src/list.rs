@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lepton_core::{
-    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, Location, ObjectKey, ObjectMeta,
-    Result, Support,
+    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, ObjectKey, ObjectMeta, Result,
+    Support,
 };
 use tokio::sync::mpsc;
 
 use crate::lanes::Lane;
+use crate::page::{AHEAD, PAGE, Page, Pages};
 use crate::retry::{note, wait};
 use crate::run::Run;
 use crate::shard::Shards;
+use crate::side::Side;
 use crate::sort::Sorter;
-
-/// Pages that are fetched ahead.
-pub(crate) const AHEAD: usize = 2;
 
 /// So many pages at a time are looked at, whether a listing is worth being cut.
 const SAMPLE: u32 = 4;
@@ -25,43 +24,6 @@ const SAMPLE: u32 = 4;
 /// A store that takes longer for a page is asked for several ranges at once, where whoever
 /// takes them has nothing to do meanwhile. Else it costs the store more and gains nothing.
 const SLOW: Duration = Duration::from_millis(8);
-
-/// Objects that are sent at once, where they do not come in pages.
-pub(crate) const PAGE: usize = 1000;
-
-/// Objects of one side, page by page.
-pub(crate) type Pages = mpsc::Receiver<Result<Page>>;
-
-/// What a listing gives.
-#[derive(Debug)]
-pub(crate) enum Page {
-    Objects(Vec<ObjectMeta>),
-    /// The listing has come to a clean end. One that ends without this broke off.
-    End,
-}
-
-/// What is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Source,
-    Destination,
-}
-
-impl Side {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Side::Source => "source",
-            Side::Destination => "destination",
-        }
-    }
-
-    pub(crate) fn of(self, run: &Run) -> &Location {
-        match self {
-            Side::Source => &run.options.source,
-            Side::Destination => &run.options.destination,
-        }
-    }
-}
 
 /// Starts listing what lies behind `after`. A page that fails is asked for again
 /// from the last key seen.
@@ -95,11 +57,11 @@ struct Listing {
 
 impl Listing {
     async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
-        let folder = self.side.of(&self.run).folder();
+        let folder = self.run.location(self.side).folder();
         let nothing_before = after.is_none();
         let mut failures = 0;
         let mut found = false;
-        let ordered = self.side.of(&self.run).storage().capabilities().list_order == ListOrder::Bytes;
+        let ordered = self.run.location(self.side).storage().capabilities().list_order == ListOrder::Bytes;
         loop {
             let before = after.clone();
             let listed = if ordered {
@@ -142,8 +104,8 @@ impl Listing {
         if let Some(key) = after {
             request = request.start_after(key.to_bytes());
         }
-        let mut pages = self.side.of(&self.run).storage().list(request);
-        let ranges = self.side.of(&self.run).storage().capabilities().start_after == Support::Native;
+        let mut pages = self.run.location(self.side).storage().list(request);
+        let ranges = self.run.location(self.side).storage().capabilities().start_after == Support::Native;
         // The first pages are taken at once, whatever is done with them.
         let mut first = true;
         let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
@@ -187,7 +149,7 @@ impl Listing {
         let env = &self.run.env;
         let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
         let mut pages =
-            self.side.of(&self.run).storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
+            self.run.location(self.side).storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
         loop {
             self.run.requests.take(1).await;
             let Some(page) = pages.next().await else { break };
@@ -256,7 +218,7 @@ impl Listing {
 
     /// A source that names one object instead of a folder.
     async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
-        let place = self.side.of(&self.run);
+        let place = self.run.location(self.side);
         if folder.is_empty() || place.path().ends_with(b"/") {
             return Ok(None);
         }

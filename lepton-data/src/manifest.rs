@@ -9,40 +9,17 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use lepton_core::{
-    Attribute, ETag, Error, ErrorKind, ObjectKey, ObjectMeta, Result, ServerCheck, Sha256, TreeDigest, VersionId,
-    root_of_parts,
+    Attribute, ETag, Error, ErrorKind, ObjectKey, Result, ServerCheck, Sha256, TreeDigest, VersionId, root_of_parts,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Basis;
-use crate::diff::Reason;
-use crate::plan::Entry;
-use crate::sealed::{self, SealedReader, SealedWriter};
-use crate::server::Copied;
+use crate::checksum::SourceCheck;
+use crate::reason::{Basis, Reason};
+use crate::sealed;
+use crate::sealed::{SealedReader, SealedWriter};
 
 /// The version of the format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
-
-/// How the bytes that were read compare with what the source states of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum SourceCheck {
-    /// They have the checksum that the source keeps.
-    Stored,
-    /// The source keeps none that compares; TLS protected them on the way.
-    Transport,
-    /// Nothing but the operating system and TCP protected them.
-    #[default]
-    None,
-}
-
-impl SourceCheck {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
 
 fn unchecked() -> ServerCheck {
     ServerCheck::None
@@ -143,58 +120,9 @@ pub struct ManifestEntry {
 }
 
 impl ManifestEntry {
-    /// The line of an object that the destination had already.
-    pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: Basis) -> Self {
-        Self {
-            key: entry.target.clone(),
-            source_key: entry.renamed(),
-            size: entry.source.size,
-            reason: None,
-            unchanged: Some(basis),
-            server_copy: None,
-            sha256_tree: None,
-            part_size: 0,
-            parts: Vec::new(),
-            crc64nvme: None,
-            source_etag: entry.source.etag.clone().filter(|etag| there.etag.as_ref() != Some(etag)),
-            source_version: entry.source.version.clone(),
-            source_check: SourceCheck::None,
-            etag: there.etag.clone(),
-            version: there.version.clone(),
-            check: ServerCheck::None,
-            lost: Vec::new(),
-            superseded: false,
-            history: None,
-            delete_marker: false,
-        }
-    }
-
     /// The line of a version, or of a delete marker, that the destination had already.
     pub(crate) fn of_history(self, history: VersionNumber, delete_marker: bool) -> Self {
         Self { history: Some(history), delete_marker, ..self }
-    }
-
-    /// The line of an object that the destination copied by itself.
-    pub(crate) fn copied(entry: &Entry, copied: Copied, reason: Reason) -> Self {
-        let line = Self {
-            reason: Some(reason),
-            unchanged: None,
-            server_copy: Some(copied.basis),
-            source_etag: entry.source.etag.clone(),
-            etag: copied.receipt.etag,
-            version: copied.receipt.version,
-            ..Self::unchanged(entry, &entry.source, copied.basis)
-        };
-        let Some(read) = copied.read else { return line };
-        Self {
-            sha256_tree: Some(read.digest.root),
-            part_size: read.part_size,
-            parts: read.roots,
-            crc64nvme: Some(format!("{:016x}", read.digest.crc64)),
-            source_check: read.source_check,
-            check: copied.receipt.check,
-            ..line
-        }
     }
 
     /// Its key at the source.

@@ -13,9 +13,9 @@ use lepton_core::{
     SharedStorage, Signer, Storage, Upload, UploadInfo, Versions,
 };
 
-use crate::list::Side;
-use crate::metrics::Operation;
-use crate::progress::Counters;
+use crate::counters::Counters;
+use crate::operation::Operation;
+use crate::side::Side;
 
 #[derive(Debug, Clone)]
 struct Measured {

@@ -8,27 +8,13 @@ use std::sync::Arc;
 
 use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
-use crate::histories::Held;
-use crate::list::{self, Page, Pages, Side};
+use crate::found::Found;
 use crate::mapping::Mapping;
-use crate::placing;
+use crate::page::{Page, Pages};
 use crate::plan::There;
-use crate::preview::PlannedAction;
 use crate::run::Run;
-
-/// What lies at one name.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Found {
-    /// An object of the source, what the destination has of that name, and what a
-    /// saved plan has to be done with it.
-    Source(ObjectMeta, There, Option<PlannedAction>),
-    /// A key of the source that a list names; nobody has looked yet.
-    Named(ObjectKey),
-    /// A key of the source with all its versions.
-    History(Held),
-    /// An object that only the destination has.
-    Extra(ObjectMeta),
-}
+use crate::side::Side;
+use crate::{list, placing};
 
 /// The listing of the source, merged with that of the destination where that
 /// matters.
@@ -68,12 +54,12 @@ impl Merge {
         };
         let mut theirs = || self.destination.as_mut().and_then(Cursor::take);
         Ok(match turn {
-            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown, None)),
-            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent, None)),
+            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown)),
+            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent)),
             Turn::Theirs => theirs().map(Found::Extra),
             Turn::Both => {
                 let there = theirs().map_or(There::Absent, |object| There::Present(Box::new(object)));
-                self.source.take().map(|object| Found::Source(object, there, None))
+                self.source.take().map(|object| Found::Source(object, there))
             }
         })
     }

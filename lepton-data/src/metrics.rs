@@ -5,62 +5,17 @@
 //! Names and fields stand in `docs/observe.md`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lepton_core::{Error, ErrorKind};
 
-use crate::list::Side;
+use crate::operation::Operation;
 use crate::otel::Instruments;
 use crate::progress::Progress;
-
-/// The classes of requests that are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    /// A page of a listing.
-    List,
-    Head,
-    /// Until the first byte is there to be read.
-    Get,
-    Put,
-    /// A part of an upload.
-    Part,
-    Complete,
-    Delete,
-    /// A copy by the store itself, of an object or a part.
-    Copy,
-    /// Beginning or aborting an upload.
-    Upload,
-}
-
-impl Operation {
-    const ALL: [Self; 9] = [
-        Self::List,
-        Self::Head,
-        Self::Get,
-        Self::Put,
-        Self::Part,
-        Self::Complete,
-        Self::Delete,
-        Self::Copy,
-        Self::Upload,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Head => "head",
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::Part => "part",
-            Self::Complete => "complete",
-            Self::Delete => "delete",
-            Self::Copy => "copy",
-            Self::Upload => "upload",
-        }
-    }
-}
+use crate::side::Side;
 
 /// What a run has measured.
 #[derive(Debug, Default)]

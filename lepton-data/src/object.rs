@@ -3,83 +3,30 @@
 use std::sync::Arc;
 
 use lepton_core::{
-    CreateUploadOptions, ETag, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Precondition,
-    Result, Upload,
+    CreateUploadOptions, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Precondition, Result,
 };
 
-use crate::backup;
-use crate::checksum::{check_source, combine, extra_crc};
-use crate::commit;
-use crate::diff::{Reason, Verdict, decide, is_ours, look};
-use crate::history;
+use crate::checksum::{Parts, check_source, combine, extra_crc};
+use crate::copied::Copied;
+use crate::diff::{Verdict, decide, is_ours, look};
 use crate::manifest::ManifestEntry;
-use crate::plan::{Entry, Layout, Pin, There};
-use crate::proofs;
-use crate::read::{self, Source, is_source, side};
-use crate::reconcile::{Left, abort, abort_lost, reconcile};
-use crate::resume::{Note, OpenUpload, UploadPlan};
+use crate::manifest_line::manifest_line;
+use crate::outcome::{Earlier, Outcome};
+use crate::plan::{Entry, Layout, There};
+use crate::read::Source;
+use crate::reason::Reason;
+use crate::reconcile::{Left, reconcile};
+use crate::resume::{Note, OpenUpload};
 use crate::retry::{attempts, wait};
 use crate::run::Run;
-use crate::server::{self, Copied};
-use crate::write::{self, Parts, Sent};
-
-/// What an earlier run left of an object.
-#[derive(Debug, Default)]
-pub(crate) struct Earlier {
-    pub(crate) upload: Option<OpenUpload>,
-    /// It may have written the object.
-    pub(crate) maybe_written: bool,
-    /// It has kept what the object replaces, which had this tag.
-    pub(crate) kept: Option<Option<ETag>>,
-    /// Of the versions of a key, how many it has finished.
-    pub(crate) recorded: u64,
-    /// What it proved of the object.
-    pub(crate) proof: Option<Box<ManifestEntry>>,
-    /// The object failed, and is tried again by its key alone.
-    pub(crate) failed: bool,
-}
-
-/// How an object ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Done(Box<ManifestEntry>),
-    /// The destination has the key's history; so many bytes of it were brought now.
-    History {
-        bytes: u64,
-    },
-    /// The destination has the same.
-    Unchanged(Box<ManifestEntry>),
-    /// Source and destination are as an earlier run proved them.
-    Proven(Box<ManifestEntry>),
-    Skipped,
-    /// By what the source told when it was asked, the filters leave it out; or it failed
-    /// before, and is gone.
-    LeftOut,
-    /// Only the destination has it.
-    Extra(Box<ObjectMeta>),
-    Failed(Error),
-}
-
-impl Outcome {
-    /// What measurements call it, if they count it.
-    pub(crate) fn name(&self) -> Option<&'static str> {
-        match self {
-            Self::Done(_) => Some("copied"),
-            Self::Unchanged(_) | Self::Proven(_) => Some("unchanged"),
-            Self::Skipped => Some("skipped"),
-            Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
-            Self::Failed(_) => Some("failed"),
-            Self::History { .. } | Self::LeftOut | Self::Extra(_) => None,
-        }
-    }
-}
+use crate::side::{is_source, side};
+use crate::upload::{abandon, begin, give_up};
+use crate::write::Sent;
+use crate::{backup, commit, here, proofs, read, server, write};
 
 /// Moves one object. When its source changes, its upload vanishes or its bytes
 /// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(run: Arc<Run>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
-    if run.options.settings.versions {
-        return history::history(&run, &entry, earlier).await;
-    }
     if !entry.known {
         match find(&run, &mut entry).await {
             Ok(true) => {}
@@ -225,15 +172,14 @@ async fn by_the_store(
     precondition: &Precondition,
     earlier: &mut Earlier,
 ) -> Result<Option<Copied>> {
-    if run.copier().is_none() {
-        return Ok(None);
-    }
+    let Some(copier) = run.copier() else { return Ok(None) };
     if let Some(open) = earlier.upload.take_if(|open| open.parts.is_empty()) {
         give_up(run, entry, layout, open).await?;
     }
     match earlier.upload {
         Some(_) => Ok(None),
-        None => server::copy(run, entry, layout, precondition).await,
+        None if run.target().copies_here => here::copy(run, copier, entry, layout, precondition).await,
+        None => server::copy(run, copier, entry, precondition).await,
     }
 }
 
@@ -311,80 +257,5 @@ async fn in_parts(
     match commit::complete(run, entry, &upload, &receipts, &digest, precondition).await {
         Ok(receipt) => Ok((Sent { digest, receipt, source_check, lost }, parts)),
         Err(error) => Err(abandon(run, entry, &upload, error).await),
-    }
-}
-
-/// Begins an upload: intent, effect, outcome.
-pub(crate) async fn begin(run: &Run, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
-    let key = entry.source.key.clone();
-    let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
-    run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
-    let options = options.size(layout.size);
-    let multipart = run.multipart()?;
-    let upload = attempts(run, true, || async {
-        let created = multipart.create(&entry.target, options.clone()).await;
-        if created.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
-            abort_lost(run, &plan).await?;
-        }
-        created
-    })
-    .await?;
-    run.log.note_durably(&Note::UploadBegun { key, id: upload.id.clone() }).await?;
-    Ok(upload)
-}
-
-/// An upload that failed for good is aborted; one that may still be of use to a
-/// later run stays.
-async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Error) -> Error {
-    let useless = matches!(
-        error.kind(),
-        ErrorKind::SourceChanged
-            | ErrorKind::ChecksumMismatch
-            | ErrorKind::AlreadyExists
-            | ErrorKind::PreconditionFailed
-            | ErrorKind::UploadNotFound
-            | ErrorKind::TooLarge
-    );
-    if useless
-        && error.effect() != Effect::Unknown
-        && let Err(failed) = abort(run, upload, entry).await
-    {
-        tracing::warn!(key = %entry.target, error = %failed.report(), "an upload could not be aborted");
-    }
-    error
-}
-
-/// An upload is left of an object that now goes in one piece, or not at all.
-async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
-    let source = Source::new(run.source(), &entry.source);
-    if let Left::Held(upload, _) = reconcile(run, entry, &source, layout, None, open).await? {
-        abort(run, &upload, entry).await?;
-    }
-    Ok(())
-}
-
-fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts, reason: Reason) -> ManifestEntry {
-    let roots = if parts.len() > 1 { parts.values().map(|(_, digest)| digest.root).collect() } else { Vec::new() };
-    ManifestEntry {
-        key: entry.target.clone(),
-        source_key: entry.renamed(),
-        size: layout.size,
-        reason: Some(reason),
-        unchanged: None,
-        server_copy: None,
-        sha256_tree: Some(sent.digest.root),
-        part_size: layout.part_size,
-        parts: roots,
-        crc64nvme: Some(format!("{:016x}", sent.digest.crc64)),
-        source_etag: entry.source.etag.clone(),
-        source_version: entry.source.version.clone(),
-        source_check: sent.source_check,
-        etag: sent.receipt.etag,
-        version: sent.receipt.version,
-        check: sent.receipt.check,
-        lost: sent.lost,
-        superseded: false,
-        history: None,
-        delete_marker: false,
     }
 }

@@ -7,8 +7,8 @@ use lepton_core::{Error, ErrorKind};
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 
-use crate::list::Side;
-use crate::metrics::Operation;
+use crate::operation::Operation;
+use crate::side::Side;
 
 /// Where the buckets of times end, in seconds.
 const SECONDS: [f64; 16] =

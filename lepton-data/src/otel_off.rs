@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lepton_core::{Error, ErrorKind};
 
-use crate::list::Side;
-use crate::metrics::Operation;
+use crate::operation::Operation;
+use crate::side::Side;
 
 #[derive(Debug, Default)]
 pub(crate) struct Instruments;

@@ -15,40 +15,31 @@ use lepton_core::{
     PhysicalLocation, Result, SharedStorage,
 };
 
-use crate::object::begin;
+use crate::own_files::OwnFiles;
 use crate::plan::{Entry, Layout, There};
 use crate::reconcile::abort;
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::upload::begin;
 
 /// Objects that are compared to see whether two addresses may be of one bucket.
 const SAMPLE: usize = 10;
 
-/// Where the journal is, seen from the source and the destination: what the keys of its
-/// files begin with, if it lies inside.
-#[derive(Debug, Default)]
-pub(crate) struct OwnFiles {
-    source: Option<ObjectKey>,
-    destination: Option<ObjectKey>,
-}
-
-impl OwnFiles {
-    /// Whether this key of the source is a file of the journal.
-    pub(crate) fn in_source(&self, key: &ObjectKey) -> bool {
-        self.source.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
+/// Refuses places that overlap, and finds out whether the journal lies inside of one.
+pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
+    refuse(run).await?;
+    if let Some(journal) = journal {
+        let own = own_files(run, journal).await?;
+        run.own_files.get_or_init(|| own);
     }
-
-    /// Whether this key of the destination is a file of the journal, or would be one.
-    pub(crate) fn in_destination(&self, key: &ObjectKey) -> bool {
-        self.destination.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
-    }
+    Ok(())
 }
 
 /// Refuses locations that overlap, before anything is listed to be moved.
 ///
 /// # Errors
 /// `invalid_input` that names both locations.
-pub(crate) async fn refuse(run: &Arc<Run>) -> Result<()> {
+async fn refuse(run: &Arc<Run>) -> Result<()> {
     let (source, destination) = (&run.options.source, &run.options.destination);
     let ours = source.storage().physical_location(&source.folder()).await?;
     let theirs = destination.storage().physical_location(&destination.folder()).await?;
@@ -64,7 +55,7 @@ pub(crate) async fn refuse(run: &Arc<Run>) -> Result<()> {
 }
 
 /// Finds out whether the files of the journal lie inside the source or the destination.
-pub(crate) async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
+async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
     let folder = journal.to_owned();
     let located = run.env.run_blocking(move || PhysicalLocation::of_folder(&folder)).join().await?;
     let journal = located.map_err(|error| Error::io("the journal's folder cannot be located", error))?;

@@ -9,9 +9,11 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::list::{self, AHEAD, PAGE, Page, Pages, Side};
+use crate::list;
 use crate::mapping::Mapping;
+use crate::page::{AHEAD, PAGE, Page, Pages};
 use crate::run::Run;
+use crate::side::Side;
 use crate::sort::{Keyed, Sorted, Sorter};
 
 /// Something of the source at its place.

@@ -9,8 +9,8 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::diff::Reason;
 use crate::mapping::Mapping;
+use crate::reason::Reason;
 
 /// What the destination has of a name.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,93 +1,28 @@
 //! The dry run: what a transfer would do, object by object, without doing it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
-use serde::{Deserialize, Serialize};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use tokio::sync::mpsc;
 
-use crate::compare::Basis;
-use crate::diff::{Reason, Verdict, decide, look};
+use crate::builder::Transfer;
+use crate::diff::{Verdict, decide, look};
 use crate::feed::{Feed, Next};
-use crate::mapping::Mapping;
-use crate::merge::Found;
-use crate::object::{Outcome, find};
+use crate::folded::look_at_names;
+use crate::object::find;
+use crate::outcome::Outcome;
 use crate::plan::{Entry, Layout, There};
+use crate::planned::{Planned, PlannedAction};
 use crate::read::bare;
 use crate::resume::Resumed;
-use crate::run::{Run, ends_the_run};
-use crate::transfer::{Transfer, look_at_names, places};
-
-/// What a transfer would do with one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Planned {
-    /// Its key at the source; of an object that only the destination has, the key
-    /// that it would have there, were no name changed.
-    pub source_key: ObjectKey,
-    /// Its key at the destination.
-    pub key: ObjectKey,
-    /// Its size in bytes.
-    pub size: u64,
-    /// What would be done.
-    #[serde(flatten)]
-    pub action: PlannedAction,
-    /// The object at the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<ObjectMeta>,
-    /// The object at the destination, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<ObjectMeta>,
-}
-
-/// What would be done with an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "do")]
-#[non_exhaustive]
-pub enum PlannedAction {
-    /// It would be copied in so many parts; one is a single request.
-    Copy {
-        /// Why.
-        reason: Reason,
-        /// The number of parts.
-        parts: u32,
-        /// Their size in bytes, the last one's aside.
-        part_size: u64,
-    },
-    /// It is the same on both sides.
-    Unchanged {
-        /// By what.
-        by: Basis,
-    },
-    /// It would be left as it is.
-    Skip,
-    /// It would be deleted at the destination.
-    Delete,
-    /// It would fail.
-    Refuse {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Planned {
-    /// Where it comes in order.
-    pub(crate) fn place(&self, mapping: &Mapping) -> ObjectKey {
-        self.source.as_ref().map_or_else(|| self.source_key.clone(), |source| mapping.place(&source.key))
-    }
-
-    /// What was found when it was planned, and what is to be done with it; `None`
-    /// for an object that neither side has.
-    pub(crate) fn found(self) -> Option<Found> {
-        let there = self.destination.map_or(There::Absent, |there| There::Present(Box::new(there)));
-        match (self.source, there) {
-            (Some(source), there) => Some(Found::Source(source, there, Some(self.action))),
-            (None, There::Present(there)) => Some(Found::Extra(*there)),
-            (None, _) => None,
-        }
-    }
-}
+use crate::run::Run;
+use crate::saved::{BATCH, Header, PLAN, PlanSummary};
+use crate::sealed::SealedWriter;
+use crate::side::ends_the_run;
+use crate::{overlap, sealed};
 
 impl Transfer {
     /// Streams what the transfer would do, in the order of keys at the destination. Reads the listings of
@@ -115,7 +50,7 @@ impl Transfer {
                     let mut feed = match feed {
                         Some(feed) => feed,
                         None => {
-                            places(&run, run.options.journal.as_deref()).await?;
+                            overlap::check(&run, run.options.journal.as_deref()).await?;
                             look_at_names(&run).await?;
                             Feed::new(&run, Resumed::default())
                         }
@@ -132,7 +67,7 @@ impl Transfer {
     }
 }
 
-async fn planned(run: &Run, next: Next) -> Result<Planned> {
+pub(crate) async fn planned(run: &Run, next: Next) -> Result<Planned> {
     let (entry, action) = match next {
         Next::Object { mut entry, .. } => match action(run, &mut entry).await {
             Ok(action) => (entry, action),
@@ -165,7 +100,7 @@ fn refuse(error: &Error) -> PlannedAction {
     PlannedAction::Refuse { reason: error.report() }
 }
 
-async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
+pub(crate) async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
     if !entry.known && !find(run, entry).await? {
         return Ok(PlannedAction::Skip);
     }
@@ -178,4 +113,44 @@ async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
         Verdict::Unchanged(by, _) => PlannedAction::Unchanged { by },
         Verdict::Skip => PlannedAction::Skip,
     })
+}
+
+impl Transfer {
+    /// Writes what [`plan`](Self::plan) streams into a file, which
+    /// [`TransferBuilder::saved_plan`](crate::TransferBuilder::saved_plan) carries
+    /// out later. The file appears when it is complete; memory does not depend on
+    /// its length.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); what keeps the file from being written.
+    pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
+        let header = Header::of(&self.options);
+        let path = file.to_owned();
+        let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
+        let writing = self.env.run_blocking(move || {
+            let mut writer = SealedWriter::create(&path, PLAN, &header)?;
+            let mut complete = false;
+            while let Some(batch) = receive.blocking_recv() {
+                // The last batch is empty; without it, the plan broke off.
+                complete = batch.is_empty();
+                for planned in batch {
+                    writer.add(&sealed::to_json(&planned)?, planned.size)?;
+                }
+            }
+            if complete { writer.finish() } else { writer.discard() }
+        });
+        let mut summary = PlanSummary::default();
+        let mut batches = self.plan().try_chunks(BATCH);
+        // What the writer says is what counts if it does not take a batch.
+        while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
+            batch.iter().for_each(|planned| summary.add(planned));
+            if send.send(batch).await.is_err() {
+                break;
+            }
+        }
+        let _ = send.send(Vec::new()).await;
+        drop(send);
+        writing.join().await??;
+        Ok(summary)
+    }
 }

@@ -22,7 +22,8 @@ use crate::mapping::Mapping;
 use crate::plan::There;
 use crate::resume::line_of;
 use crate::run::Run;
-use crate::sealed::{self, SealedReader, SealedWriter, to_json};
+use crate::sealed;
+use crate::sealed::{SealedReader, SealedWriter, to_json};
 use crate::sort::{Keyed, Sorter};
 
 const VERSION: u32 = 1;
@@ -209,8 +210,8 @@ mod tests {
     use lepton_core::ETag;
 
     use super::*;
-    use crate::compare::Basis;
     use crate::plan::Entry;
+    use crate::reason::Basis;
 
     fn meta(etag: Option<&str>, size: u64) -> ObjectMeta {
         let mut meta = ObjectMeta::new(ObjectKey::try_from("a").unwrap(), size);

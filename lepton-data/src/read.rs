@@ -14,11 +14,12 @@ use lepton_core::{
 };
 
 use crate::checksum::{PieceDigest, agrees};
+use crate::counters::Counters;
 use crate::pace::Pace;
 use crate::plan::Pin;
-use crate::progress::Counters;
 use crate::retry::attempts;
 use crate::run::Run;
+use crate::side::side;
 
 /// Where bytes come from: one pinned object of the source.
 #[derive(Debug, Clone)]
@@ -101,16 +102,6 @@ pub(crate) fn listed(meta: &ObjectMeta) -> Option<ObjectInfo> {
 pub(crate) fn bare(mut meta: ObjectMeta) -> ObjectMeta {
     meta.attributes = None;
     meta
-}
-
-/// Says on which side an error arose.
-pub(crate) fn side(error: Error) -> Error {
-    error.with_context("side", "source")
-}
-
-/// The side that [`side`] named.
-pub(crate) fn is_source(error: &Error) -> bool {
-    error.context("side") == Some("source")
 }
 
 /// A piece of a source object as a body: opened again, it reads again. After it

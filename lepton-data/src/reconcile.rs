@@ -10,14 +10,13 @@ use lepton_core::{
     crc, from_hex, md5,
 };
 
-use crate::checksum::PartDigest;
+use crate::checksum::{PartDigest, Parts};
 use crate::lanes::Lane;
 use crate::plan::{Entry, Layout, Pin};
 use crate::read::{Piece, Source};
 use crate::resume::{Note, OpenUpload, UploadPlan};
 use crate::retry::attempts;
 use crate::run::Run;
-use crate::write::Parts;
 
 /// How far the clocks of this host and the store may differ when an upload whose
 /// name was lost is looked for.

@@ -5,9 +5,8 @@ use std::time::Duration;
 use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
 
 use crate::lanes::{Lane, Slot};
-use crate::list::Side;
-use crate::read::is_source;
 use crate::run::Run;
+use crate::side::{Side, is_source};
 
 /// The first wait; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

@@ -2,29 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lepton_core::{
-    Capabilities, Error, ErrorKind, Multipart, ObjectKey, Result, ServerCopy, SharedEnv, SharedStorage, UploadId,
+    Capabilities, Error, Location, Multipart, ObjectKey, Result, ServerCopy, SharedEnv, SharedStorage, UploadId,
 };
 
+use crate::case::Folded;
 use crate::checked::Options;
-use crate::compare::Rules;
+use crate::counters::Counters;
 use crate::filter::Filter;
-use crate::folded::Folded;
 use crate::lanes::{Lane, Lanes};
-use crate::list::Side;
 use crate::mapping::Mapping;
 use crate::measure::measured;
-use crate::overlap::OwnFiles;
+use crate::own_files::OwnFiles;
 use crate::pace::Pace;
 use crate::plan::Layout;
-use crate::progress::{Counters, Progress};
-use crate::read::is_source;
+use crate::progress::Progress;
 use crate::resume::{Log, Note, foreign};
+use crate::rules::Rules;
 use crate::schedule::{Control, Pool};
+use crate::side::Side;
 
 /// One run of a transfer.
 #[derive(Debug)]
@@ -174,6 +175,13 @@ impl Run {
         if layout.is_ok_and(|layout| layout.multipart) { Lane::Parts } else { Lane::Small }
     }
 
+    pub(crate) fn location(&self, side: Side) -> &Location {
+        match side {
+            Side::Source => &self.options.source,
+            Side::Destination => &self.options.destination,
+        }
+    }
+
     pub(crate) fn source(&self) -> &SharedStorage {
         self.options.source.storage()
     }
@@ -209,21 +217,5 @@ impl Run {
 
     pub(crate) fn progress(&self) -> Progress {
         self.counters.snapshot(self.env.uptime().saturating_sub(self.begun), self.pool.lanes.progress())
-    }
-}
-
-/// Whether an object's error means that no other object can do better, so that
-/// the run ends at once.
-pub(crate) fn ends_the_run(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Unauthenticated
-        | ErrorKind::BucketNotFound
-        | ErrorKind::ClockSkew
-        | ErrorKind::HostNotFound
-        | ErrorKind::Tls
-        | ErrorKind::OutOfSpace
-        | ErrorKind::ReadOnly => true,
-        ErrorKind::PermissionDenied => !is_source(error),
-        _ => error.operation() == Some("journal"),
     }
 }

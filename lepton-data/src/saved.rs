@@ -4,29 +4,29 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result, Sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::checked::Options;
-use crate::mapping::{Mapping, PrefixMap};
-use crate::preview::{Planned, PlannedAction};
+use crate::mapping::Mapping;
+use crate::planned::{Planned, PlannedAction};
+use crate::prefix_map::PrefixMap;
 use crate::run::Run;
-use crate::sealed::{self, SealedReader, SealedWriter};
-use crate::transfer::Transfer;
+use crate::sealed;
+use crate::sealed::SealedReader;
 
 /// The version of the format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
 
-const PLAN: &str = "plan";
+pub(crate) const PLAN: &str = "plan";
 
 /// Lines that are read at once, away from the tasks.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+pub(crate) struct Header {
     lepton_plan: u32,
     source: String,
     source_folder: String,
@@ -41,7 +41,7 @@ struct Header {
 }
 
 impl Header {
-    fn of(options: &Options) -> Self {
+    pub(crate) fn of(options: &Options) -> Self {
         Self {
             lepton_plan: PLAN_VERSION,
             source: options.source.storage().url().to_owned(),
@@ -108,46 +108,6 @@ impl PlanSummary {
             PlannedAction::Delete => self.deletes += 1,
             PlannedAction::Refuse { .. } => self.refused += 1,
         }
-    }
-}
-
-impl Transfer {
-    /// Writes what [`plan`](Self::plan) streams into a file, which
-    /// [`TransferBuilder::saved_plan`](crate::TransferBuilder::saved_plan) carries
-    /// out later. The file appears when it is complete; memory does not depend on
-    /// its length.
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan); what keeps the file from being written.
-    pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
-        let header = Header::of(&self.options);
-        let path = file.to_owned();
-        let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
-        let writing = self.env.run_blocking(move || {
-            let mut writer = SealedWriter::create(&path, PLAN, &header)?;
-            let mut complete = false;
-            while let Some(batch) = receive.blocking_recv() {
-                // The last batch is empty; without it, the plan broke off.
-                complete = batch.is_empty();
-                for planned in batch {
-                    writer.add(&sealed::to_json(&planned)?, planned.size)?;
-                }
-            }
-            if complete { writer.finish() } else { writer.discard() }
-        });
-        let mut summary = PlanSummary::default();
-        let mut batches = self.plan().try_chunks(BATCH);
-        // What the writer says is what counts if it does not take a batch.
-        while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
-            batch.iter().for_each(|planned| summary.add(planned));
-            if send.send(batch).await.is_err() {
-                break;
-            }
-        }
-        let _ = send.send(Vec::new()).await;
-        drop(send);
-        writing.join().await??;
-        Ok(summary)
     }
 }
 

@@ -10,21 +10,23 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo,
-    ObjectMeta, PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
+    CompleteOptions, CopyOptions, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectMeta,
+    PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
 };
 
 use crate::commit::{composite_etag, landed, receipt_of};
-use crate::compare::{Basis, same_version, statements, states_same};
-use crate::here::{self, Read};
+use crate::compare::{same_version, statements, states_same};
+use crate::copied::{Copied, refused, source_of};
 use crate::lanes::Slot;
-use crate::object::begin;
 use crate::plan::{Entry, Layout};
-use crate::read::{Source, side};
+use crate::read::Source;
+use crate::reason::Basis;
 use crate::reconcile::abort;
 use crate::resume::Note;
 use crate::retry::{attempts, attempts_in};
 use crate::run::Run;
+use crate::side::side;
+use crate::upload::begin;
 use crate::versions::conflict;
 
 /// The bytes of one part of a copy that is too large for one request.
@@ -33,27 +35,14 @@ const PART: u64 = 1 << 30;
 /// Parts of one object that are copied at once.
 const AT_ONCE: usize = 8;
 
-/// A copy that the store made, and by what it is known to be right.
-#[derive(Debug)]
-pub(crate) struct Copied {
-    pub(crate) receipt: PutReceipt,
-    pub(crate) basis: Basis,
-    /// Where the object was read beside, what that gave.
-    pub(crate) read: Option<Read>,
-}
-
 /// Has the destination copy the object by itself; `None` if the object has to be
 /// read and sent.
 pub(crate) async fn copy(
     run: &Arc<Run>,
+    copier: &dyn ServerCopy,
     entry: &Entry,
-    layout: Layout,
     precondition: &Precondition,
 ) -> Result<Option<Copied>> {
-    let Some(copier) = run.copier() else { return Ok(None) };
-    if run.target().copies_here {
-        return here::copy(run, copier, entry, layout, precondition).await;
-    }
     let slot = run.pool.enter(run.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
         true => whole(run, &slot, copier, entry, precondition).await,
@@ -95,39 +84,6 @@ async fn read_back(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Bas
             None => error,
         }
     })
-}
-
-/// What becomes of an object that the store did not copy: it is read and sent,
-/// unless that could do no better.
-pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
-    let for_good = match error.kind() {
-        // It may not, cannot, or does not see the source: nor will it the next one.
-        ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
-        // Which side the condition was about, sending will tell.
-        ErrorKind::NotFound
-        | ErrorKind::AlreadyExists
-        | ErrorKind::PreconditionFailed
-        | ErrorKind::InvalidInput
-        | ErrorKind::TooLarge
-        | ErrorKind::ChecksumMismatch
-        | ErrorKind::Unexpected => false,
-        // Nobody knows what became of it; whoever sends the object will find out.
-        _ if error.effect() == Effect::Unknown => false,
-        _ => return Err(error),
-    };
-    tracing::info!(key = %entry.source.key, error = %error.report(), "the store does not copy the object by itself");
-    run.refuse_server_copies(&error, for_good);
-    Ok(None)
-}
-
-pub(crate) fn source_of(run: &Run, entry: &Entry) -> Result<CopySource> {
-    let source = CopySource::new(run.source().as_ref(), entry.source.key.clone()).ok_or_else(not_to_be_copied)?;
-    Ok(source.version(entry.source.version.clone()).if_match(entry.source.etag.clone()))
-}
-
-/// No copier is asked about such a store ([`Run::copier_from`]).
-pub(crate) fn not_to_be_copied() -> Error {
-    Error::unsupported("no other store may fetch the bytes of this store by itself")
 }
 
 /// The receipt of a copy by one request, and whether the store gave it: else the

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 
 use crate::manifest::ManifestEntry;
-use crate::object::Outcome;
+use crate::outcome::Outcome;
 use crate::read::bare;
 use crate::report::{Failure, Report, Slowest, Status, Took};
 use crate::resume::{Note, Resumed};
-use crate::run::{Run, ends_the_run};
+use crate::run::Run;
+use crate::side::ends_the_run;
 
 /// Objects that may be begun beyond the first unsettled one. This bounds what a
 /// run keeps in memory, whatever the number of objects.

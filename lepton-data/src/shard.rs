@@ -15,10 +15,10 @@ use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result
 use tokio::sync::{Notify, Semaphore};
 
 use crate::lanes::{LISTING, Lane};
-use crate::list::Side;
 use crate::retry::{note, wait};
 use crate::run::Run;
 use crate::sealed::to_json;
+use crate::side::Side;
 use crate::split::split;
 
 /// Pages that wait in memory: of the range that is being read, whose further pages
@@ -35,7 +35,7 @@ impl Shards {
     /// # Errors
     /// Those of the requests that find where to cut.
     pub(crate) async fn start(run: &Arc<Run>, side: Side, folder: &KeyPrefix, after: &[u8]) -> Result<Self> {
-        let cuts = split(side.of(run).storage(), folder, after).await?;
+        let cuts = split(run.location(side).storage(), folder, after).await?;
         tracing::debug!(side = side.name(), ranges = cuts.len() + 1, "listing by ranges");
         let starts = std::iter::once(after.to_vec()).chain(cuts.iter().cloned());
         let ends = cuts.iter().cloned().map(Some).chain([None]);
@@ -106,7 +106,7 @@ impl Range {
 
     async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
         let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone()).attributes(true);
-        let mut pages = self.side.of(&self.run).storage().list(request);
+        let mut pages = self.run.location(self.side).storage().list(request);
         loop {
             self.run.requests.take(1).await;
             let slot = self.run.pool.lanes.enter(Lane::Listing(self.side), 0).await;

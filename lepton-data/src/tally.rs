@@ -2,7 +2,8 @@
 //! it, in whatever call, so that none of them has to hand a counter on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 tokio::task_local! {
     /// The count of the object in hand.

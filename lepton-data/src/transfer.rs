@@ -10,19 +10,19 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::Replay;
-use lepton_core::{Attribute, EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
+use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
 
 use crate::begin::{Ready, Waiting};
+use crate::builder::Transfer;
 use crate::checked::Options;
-use crate::delete;
 use crate::feed::{Feed, Next};
-use crate::folded;
+use crate::folded::look_at_names;
 use crate::handle::TransferHandle;
 use crate::manifest::ManifestWriter;
-use crate::object::{Outcome, object};
-use crate::opening;
-use crate::options::{Existing, TransferBuilder};
-use crate::overlap;
+use crate::object::object;
+use crate::options::Existing;
+use crate::outcome::{Earlier, Outcome};
+use crate::plan::Entry;
 use crate::reconcile::abort_orphan;
 use crate::report::{Report, Status, Took};
 use crate::resume::{DONE, Log, Note, Resumed};
@@ -31,35 +31,9 @@ use crate::run::Run;
 use crate::schedule::Wish;
 use crate::settle::Ledger;
 use crate::tally::counted;
-
-/// A checked transfer, ready to be planned or run.
-#[derive(Debug)]
-pub struct Transfer {
-    pub(crate) options: Options,
-    pub(crate) env: SharedEnv,
-}
+use crate::{delete, history, opening, overlap};
 
 impl Transfer {
-    /// Describes a transfer.
-    pub fn builder() -> TransferBuilder {
-        TransferBuilder::default()
-    }
-
-    /// The attributes that objects of the source may have and the destination cannot keep,
-    /// or not under all names or with all characters.
-    /// Which object has one shows when it is read: its line of the manifest names what was
-    /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) it fails.
-    pub fn not_kept(&self) -> Vec<Attribute> {
-        let [from, to] = [&self.options.source, &self.options.destination].map(|place| place.storage().capabilities());
-        let narrower = |attribute: Attribute| match attribute {
-            Attribute::UserMetadata => !to.metadata_names.include(from.metadata_names),
-            Attribute::Tags => !to.tag_characters.include(from.tag_characters),
-            _ => false,
-        };
-        let lost = |attribute: &Attribute| !to.keeps(*attribute) || narrower(*attribute);
-        from.attributes.iter().copied().filter(lost).collect()
-    }
-
     /// Runs the transfer to its end.
     ///
     /// Objects that fail are in the [`Report`], and the run goes on. Dropping the
@@ -149,7 +123,7 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
 /// Refuses places that overlap. Then one cheap request to the destination before
 /// anything is read: what is wrong with its address or credentials shows at once.
 async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
-    places(run, Some(journal)).await?;
+    overlap::check(run, Some(journal)).await?;
     let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
     let first = attempts(run, true, || {
         let mut pages = run.destination().list(request.clone());
@@ -162,24 +136,6 @@ async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
         Ok(_) => {}
     }
     if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
-}
-
-/// Refuses places that overlap, and finds out whether the journal lies inside of one.
-pub(crate) async fn places(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
-    overlap::refuse(run).await?;
-    if let Some(journal) = journal {
-        let own = overlap::own_files(run, journal).await?;
-        run.own_files.get_or_init(|| own);
-    }
-    Ok(())
-}
-
-/// Looks first whether two names would be one at the destination.
-pub(crate) async fn look_at_names(run: &Arc<Run>) -> Result<()> {
-    if let Some(folded) = folded::look(run).await? {
-        run.folded.get_or_init(|| folded);
-    }
-    Ok(())
 }
 
 /// What is moved as versions must become versions.
@@ -233,7 +189,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             let (key, number) = (ready.entry.source.key.clone(), ready.number);
             limit.taken += ready.entry.source.size;
             let begun = run.env.uptime();
-            let task = run.env.spawn_task(counted(object(Arc::clone(run), *ready.entry, ready.earlier)));
+            let task = run.env.spawn_task(counted(apply(Arc::clone(run), *ready.entry, ready.earlier)));
             running.push(async move {
                 let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
                 drop(open);
@@ -283,6 +239,14 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         abort_orphan(run, key, open).await?;
     }
     Ok(Ended::WithTheListing)
+}
+
+/// Brings one object, or all versions of one key.
+async fn apply(run: Arc<Run>, entry: Entry, earlier: Earlier) -> Outcome {
+    if run.options.settings.versions {
+        return history::history(&run, &entry, earlier).await;
+    }
+    object(run, entry, earlier).await
 }
 
 /// How much a run may take in hand, and for how long.

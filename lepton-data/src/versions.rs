@@ -7,7 +7,7 @@ use lepton_core::{
     Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectVersion, Result, SharedStorage, Versions,
 };
 
-use crate::list::PAGE;
+use crate::page::PAGE;
 use crate::plan::Ids;
 use crate::retry::attempts;
 use crate::run::Run;

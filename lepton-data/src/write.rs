@@ -1,6 +1,5 @@
 //! Sending bytes: an object in one piece, or the parts of an upload.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -10,17 +9,18 @@ use lepton_core::{
     Precondition, PutOptions, PutReceipt, Result, Upload,
 };
 
-use crate::checksum::{PartDigest, PieceDigest, check_source, expected, extra_crc};
+use crate::checksum::{PartDigest, Parts, PieceDigest, SourceCheck, check_source, expected, extra_crc};
 use crate::commit::{Found, may_be_ours, read_back, receipt_of};
 use crate::compare::record_digest;
 use crate::lanes::{Lane, Slot};
-use crate::manifest::SourceCheck;
 use crate::options::Metadata;
 use crate::plan::{Entry, Layout};
-use crate::read::{self, Piece, Source, side};
+use crate::read;
+use crate::read::{Piece, Source};
 use crate::resume::Note;
 use crate::retry::{attempts, attempts_in, wait};
 use crate::run::Run;
+use crate::side::side;
 use crate::tally::along;
 
 /// An object that is at the destination.
@@ -31,9 +31,6 @@ pub(crate) struct Sent {
     pub(crate) source_check: SourceCheck,
     pub(crate) lost: Vec<Attribute>,
 }
-
-/// The parts that are at the destination, by number.
-pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;
 
 /// Sends an object in one piece. A lost answer is settled by reading back.
 pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {

@@ -22,18 +22,17 @@
 //! # }).unwrap();
 //! ```
 
+use std::fmt;
+use std::ops::Range;
+
+use fate::Death;
+use lepton_core::{Error, ErrorKind, Result, SharedEnv, SharedStorage, SystemEnv};
+use mirror::{Mirror, Suite};
+
 mod fate;
 mod life;
 mod mirror;
 mod mortal;
-
-use std::fmt;
-use std::ops::Range;
-
-use lepton_core::{Error, ErrorKind, Result, SharedEnv, SharedStorage, SystemEnv};
-
-use fate::Death;
-use mirror::{Mirror, Suite};
 
 /// How often an upload is left open until it is a failure.
 const BELIEVED: usize = 3;

@@ -1,10 +1,10 @@
 //! The law against simulated stores, on a clock that only the simulation moves.
 //!
 //! What comes of it stands in `docs/tuning.md`, which has to say the same.
-
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test")]
 
 use std::cmp::Reverse;
+
 use std::collections::BinaryHeap;
 
 use proptest::prelude::*;

@@ -1,0 +1,48 @@
+//! The operations that are measured.
+
+/// The classes of requests that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// A page of a listing.
+    List,
+    Head,
+    /// Until the first byte is there to be read.
+    Get,
+    Put,
+    /// A part of an upload.
+    Part,
+    Complete,
+    Delete,
+    /// A copy by the store itself, of an object or a part.
+    Copy,
+    /// Beginning or aborting an upload.
+    Upload,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::List,
+        Self::Head,
+        Self::Get,
+        Self::Put,
+        Self::Part,
+        Self::Complete,
+        Self::Delete,
+        Self::Copy,
+        Self::Upload,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Head => "head",
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Part => "part",
+            Self::Complete => "complete",
+            Self::Delete => "delete",
+            Self::Copy => "copy",
+            Self::Upload => "upload",
+        }
+    }
+}

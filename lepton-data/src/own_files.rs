@@ -1,0 +1,23 @@
+//! Where the journal is, seen from the source and the destination.
+
+use lepton_core::ObjectKey;
+
+/// Where the journal is, seen from the source and the destination: what the keys of its
+/// files begin with, if it lies inside.
+#[derive(Debug, Default)]
+pub(crate) struct OwnFiles {
+    pub(crate) source: Option<ObjectKey>,
+    pub(crate) destination: Option<ObjectKey>,
+}
+
+impl OwnFiles {
+    /// Whether this key of the source is a file of the journal.
+    pub(crate) fn in_source(&self, key: &ObjectKey) -> bool {
+        self.source.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
+    }
+
+    /// Whether this key of the destination is a file of the journal, or would be one.
+    pub(crate) fn in_destination(&self, key: &ObjectKey) -> bool {
+        self.destination.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
+    }
+}
