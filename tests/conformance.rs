@@ -31,6 +31,7 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
         // moto looks at no credentials.
         options.wrong_credentials = wrong(kind).filter(|_| *kind != "moto");
         options.read_only = reading(kind).await;
+        options.copier = Some(place.storage.clone());
         // A server closes a connection that is idle when it likes, also as it is used again.
         let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
         let report = run(&storage, options).await;

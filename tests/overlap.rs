@@ -82,8 +82,8 @@ async fn folders_that_overlap_are_refused_under_every_name() {
         let error = of_urls(&from, &to, journal.path()).await.expect_err(&format!("{from} to {to}"));
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{from} to {to}: {error}");
         assert!(error.to_string().contains(says), "{from} to {to}: {error}");
-        let planned = Transfer::builder().from(open(&from).await.unwrap()).to(open(&to).await.unwrap()).build();
-        if let Ok(transfer) = planned {
+        let planned = Transfer::builder().from(open(&from).await.unwrap()).to(open(&to).await.unwrap());
+        if let Ok(transfer) = planned.delete(true).build() {
             let plan = journal.path().join("plan");
             assert_eq!(transfer.save_plan(&plan).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{from} to {to}");
         }
@@ -95,6 +95,33 @@ async fn folders_that_overlap_are_refused_under_every_name() {
         (Status::Complete, 2, 1),
         "beside one another they may be"
     );
+}
+
+/// Bringing back what a backup inside the destination holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_deleted() {
+    let root = folders();
+    let at = |name: &str| root.path().join(name).display().to_string();
+    fs::create_dir_all(at("d/photos/photos")).unwrap();
+    fs::write(at("d/photos/photos/4"), "inside").unwrap();
+    let journal = tempfile::tempdir().unwrap();
+    let build = async |from: &str, to: &str| {
+        let transfer = Transfer::builder().from(open(from).await.unwrap()).to(open(to).await.unwrap());
+        transfer.existing(Existing::Skip).journal(journal.path())
+    };
+    let report = build(&at("d/photos"), &at("d")).await.build().unwrap().run().await.unwrap();
+    assert_eq!((report.objects, report.failures.len()), (2, 1), "{:?}", report.failures);
+    assert!(report.failures[0].error.contains("inside the source"), "{:?}", report.failures);
+    let names: Vec<_> = tree(&root.path().join("d")).into_keys().collect();
+    assert_eq!(names, ["1", "keep", "photos/1", "photos/photos/4", "photos/sub/2", "sub/2"]);
+    let memory: SharedStorage = Arc::new(MemoryStorage::new());
+    memory.write(&key("backup/1"), bytes(1, 10)).await.unwrap();
+    let of_one_store = |delete| {
+        let (from, to) = (Location::new(memory.clone(), "backup"), Location::from(memory.clone()));
+        Transfer::builder().from(from).to(to).existing(Existing::Skip).delete(delete).build()
+    };
+    assert_eq!(of_one_store(true).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(of_one_store(false).unwrap().run().await.unwrap().objects, 1);
 }
 
 /// A mount that goes away with this value.

@@ -85,10 +85,20 @@ impl Options {
         settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
     }
 
+    /// Whether the run writes the source's objects at the destination and nothing else:
+    /// it deletes nothing and makes no backups.
+    pub(crate) fn only_adds(&self) -> bool {
+        self.plan.is_none() && only_adds(&self.settings)
+    }
+
     /// Where the manifest goes, if anywhere.
     pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
         self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
     }
+}
+
+fn only_adds(settings: &TransferSettings) -> bool {
+    !settings.delete && settings.backup_prefix.is_none()
 }
 
 /// Refuses what cannot be, by name. A saved plan may delete without `delete`.
@@ -127,7 +137,9 @@ pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, desti
     }
     if source.storage().url() == destination.storage().url() {
         let (from, to) = (source.folder(), destination.folder());
-        if from.as_bytes().starts_with(to.as_bytes()) || to.as_bytes().starts_with(from.as_bytes()) {
+        let inside = from.as_bytes().starts_with(to.as_bytes());
+        let harmless = inside && from != to && only_adds(settings);
+        if (inside || to.as_bytes().starts_with(from.as_bytes())) && !harmless {
             return Err(Error::invalid_input("source and destination overlap in the same store"));
         }
     }

@@ -239,6 +239,9 @@ impl Feed {
             false if self.run.is_own_file_there(&entry.target) => {
                 Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the files of the journal"))
             }
+            false if self.run.is_inside_source(&entry.target) => {
+                Err(Error::new(ErrorKind::InvalidKey, "the object would lie inside the source"))
+            }
             false => self.run.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {

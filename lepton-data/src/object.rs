@@ -15,7 +15,7 @@ use crate::outcome::{Earlier, Outcome};
 use crate::plan::{Entry, Layout, There};
 use crate::read::Source;
 use crate::reason::Reason;
-use crate::reconcile::{Left, reconcile};
+use crate::reconcile::{Left, abort, reconcile};
 use crate::resume::{Note, OpenUpload};
 use crate::retry::{attempts, wait};
 use crate::run::Run;
@@ -241,6 +241,7 @@ async fn in_parts(
             (begin(run, entry, layout, CreateUploadOptions::new().attributes(attributes)).await?, Parts::new())
         }
     };
+    let resumed = !held.is_empty();
     let parts = match write::parts(run, &source, layout, extra, &upload, held).await {
         Ok(parts) => parts,
         Err(error) => return Err(abandon(run, entry, &upload, error).await),
@@ -256,6 +257,12 @@ async fn in_parts(
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
     match commit::complete(run, entry, &upload, &receipts, &digest, precondition).await {
         Ok(receipt) => Ok((Sent { digest, receipt, source_check, lost }, parts)),
+        // A part whose request broke off may be listed, and yet not be whole for the store.
+        Err(error) if resumed && error.kind() == ErrorKind::InvalidInput => {
+            abort(run, &upload, entry).await?;
+            let message = "the store does not complete the upload that an earlier run left";
+            Err(Error::new(ErrorKind::UploadNotFound, message).with_source(error))
+        }
         Err(error) => Err(abandon(run, entry, &upload, error).await),
     }
 }

@@ -27,31 +27,39 @@ const SAMPLE: usize = 10;
 
 /// Refuses places that overlap, and finds out whether the journal lies inside of one.
 pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
-    refuse(run).await?;
-    if let Some(journal) = journal {
-        let own = own_files(run, journal).await?;
-        run.own_files.get_or_init(|| own);
-    }
+    let source_there = refuse(run).await?;
+    let own = match journal {
+        Some(journal) => own_files(run, journal).await?,
+        None => OwnFiles::default(),
+    };
+    run.own_files.get_or_init(|| OwnFiles { source_there, ..own });
     Ok(())
 }
 
-/// Refuses locations that overlap, before anything is listed to be moved.
+/// Refuses locations that overlap, before anything is listed to be moved. A source inside
+/// the destination is harmless where nothing is deleted and nothing is written into it, as
+/// when a backup is brought back; then the answer is where it lies.
 ///
 /// # Errors
 /// `invalid_input` that names both locations.
-async fn refuse(run: &Arc<Run>) -> Result<()> {
+async fn refuse(run: &Arc<Run>) -> Result<Option<ObjectKey>> {
     let (source, destination) = (&run.options.source, &run.options.destination);
     let ours = source.storage().physical_location(&source.folder()).await?;
     let theirs = destination.storage().physical_location(&destination.folder()).await?;
     if let Some(overlap) = ours.overlap(&theirs) {
-        return Err(refusal(run, overlap, ""));
+        let folder = destination.folder();
+        let there = theirs.path_to(&ours).filter(|path| overlap == Overlap::Inside && !path.is_empty());
+        return match there {
+            Some(path) if run.options.only_adds() => ObjectKey::new([folder.as_bytes(), &path].concat()).map(Some),
+            _ => Err(refusal(run, overlap, "")),
+        };
     }
     if let Some(overlap) = ours.may_overlap(&theirs)
         && look_the_same(run, overlap).await
     {
-        return decide(run, overlap).await;
+        decide(run, overlap).await?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Finds out whether the files of the journal lie inside the source or the destination.
@@ -64,7 +72,8 @@ async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
         let place = location.storage().physical_location(&folder).await?;
         Ok(place.path_to(&journal).and_then(|path| ObjectKey::new([folder.as_bytes(), &path].concat()).ok()))
     };
-    Ok(OwnFiles { source: inside(&run.options.source).await?, destination: inside(&run.options.destination).await? })
+    let (source, destination) = (inside(&run.options.source).await?, inside(&run.options.destination).await?);
+    Ok(OwnFiles { source, destination, source_there: None })
 }
 
 fn refusal(run: &Run, overlap: Overlap, how: &str) -> Error {

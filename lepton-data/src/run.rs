@@ -76,6 +76,11 @@ impl Run {
         self.own_files.get().is_some_and(|own| own.in_source(key))
     }
 
+    /// Whether this key of the destination lies inside the source.
+    pub(crate) fn is_inside_source(&self, key: &ObjectKey) -> bool {
+        self.own_files.get().is_some_and(|own| own.is_source(key))
+    }
+
     /// The same of a key of the destination.
     pub(crate) fn is_own_file_there(&self, key: &ObjectKey) -> bool {
         self.own_files.get().is_some_and(|own| own.in_destination(key))
