@@ -13,7 +13,7 @@ use lepton::core::conformance::{Options, Outcome, run};
 use lepton::providers::layers::{RetryOptions, retry};
 use support::places::{Place, kinds, missing, reading, wrong};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conformance.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
 const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests` -->\n";
 
 /// moto answers requests of one client at the same time: what comes of one that was dropped is

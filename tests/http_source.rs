@@ -1,7 +1,6 @@
 //! From a web server everything arrives byte for byte: from nginx, and from fakes that do
 //! less than it.
 
-#![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
 #[allow(dead_code, unreachable_pub, reason = "the tests of the provider use the rest")]

@@ -1,7 +1,6 @@
 //! The stores of the object_store crate and Lepton's, each in the place of the other. The
 //! checks of that crate are its own (`object_store::integration`).
 
-#![cfg(feature = "object-store")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
 mod support;

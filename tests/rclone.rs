@@ -1,6 +1,5 @@
 //! rclone finds what Lepton wrote, with the time of each file, and Lepton what rclone wrote.
 
-#![cfg(all(feature = "azure", feature = "gcs"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
 mod support;

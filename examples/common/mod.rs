@@ -19,6 +19,10 @@ use futures_util::TryStreamExt as _;
 use lepton::data::PlanSummary;
 use lepton::{Depth, Error, Existing, Location, Report, Result, Status, Transfer, TransferSettings, verify};
 use say::complain;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use choose::Choose;
 pub(crate) use job::Job;
@@ -88,10 +92,14 @@ pub(crate) fn refuse(command: &mut Command, message: String) -> ! {
     command.error(CommandLine::ArgumentConflict, message).exit()
 }
 
-/// Log lines on standard error, as `RUST_LOG` says; errors only by default.
+/// Log lines on standard error, as `RUST_LOG` says (`info`, `error,lepton_data=debug`); errors
+/// only by default. The filter by targets needs no regular expressions, which would be a large
+/// part of the first build.
 pub(crate) fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
+    let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// Says what would be done, object by object, and in all.

@@ -83,7 +83,6 @@ async fn nobody_where_not_everybody_may() {
     }
 }
 
-#[cfg(feature = "azure")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_at_azurite() {
     use crate::support::places::azurite;
@@ -103,7 +102,6 @@ async fn a_wrong_key_at_azurite() {
     told.assert_wrong("credentials", &["Check key, secret and token"]);
 }
 
-#[cfg(feature = "gcs")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_of_google() {
     use crate::support::places::{front, gcs};

@@ -80,7 +80,6 @@ async fn a_disk() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-#[cfg(feature = "azure")]
 #[tokio::test(flavor = "multi_thread")]
 async fn azurite() {
     use crate::support::places::azurite;
@@ -96,7 +95,6 @@ async fn azurite() {
     assert!(contents(&store).await.is_empty());
 }
 
-#[cfg(feature = "gcs")]
 #[tokio::test(flavor = "multi_thread")]
 async fn fake_gcs() {
     use crate::support::places::{front, gcs};

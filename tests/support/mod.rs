@@ -84,13 +84,14 @@ impl Cloud {
     }
 }
 
-/// The program of an example, which `cargo test` builds beside the tests.
+/// The program of this name in `examples`. `cargo test` without a choice of packages or tests
+/// builds it first, into the folder above the one of the tests.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let program = test.parent().unwrap().parent().unwrap().join(name);
     assert!(
         program.exists(),
-        "{} is not built; run `cargo test` without --test, or build the examples",
+        "{} is not built: run `cargo build --all-features --bins`, with --release if the test is run with it",
         program.display()
     );
     program

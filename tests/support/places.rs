@@ -11,13 +11,10 @@ use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
 use lepton::{MemoryStorage, SharedStorage};
 
-#[cfg(feature = "azure")]
 #[path = "../../lepton-providers/tests/azure/server.rs"]
 pub mod azurite;
-#[cfg(feature = "gcs")]
 #[path = "../../lepton-providers/tests/gcs/front.rs"]
 pub mod front;
-#[cfg(feature = "gcs")]
 #[path = "../../lepton-providers/tests/gcs/server.rs"]
 pub mod gcs;
 
@@ -35,16 +32,13 @@ pub struct Place {
 /// its absence is a failure.
 pub fn kinds() -> Vec<&'static str> {
     let s3 = servers().into_iter().map(|(kind, ..)| kind);
-    let others =
-        OTHERS.into_iter().filter(|(_, there, variables)| *there && variables.iter().all(|v| given(v).is_some()));
+    let others = OTHERS.into_iter().filter(|(_, variables)| variables.iter().all(|v| given(v).is_some()));
     ["memory", "local", "front"].into_iter().chain(s3).chain(others.map(|(kind, ..)| kind)).collect()
 }
 
-/// Other stores: whether they are compiled in, and where their servers are told.
-const OTHERS: [(&str, bool, &[&str]); 2] = [
-    ("azurite", cfg!(feature = "azure"), &["LEPTON_TEST_AZURITE"]),
-    ("fake-gcs", cfg!(feature = "gcs"), &["LEPTON_TEST_FAKE_GCS", "LEPTON_TEST_MINIO"]),
-];
+/// Other stores, and where their servers are told.
+const OTHERS: [(&str, &[&str]); 2] =
+    [("azurite", &["LEPTON_TEST_AZURITE"]), ("fake-gcs", &["LEPTON_TEST_FAKE_GCS", "LEPTON_TEST_MINIO"])];
 
 /// The real servers that can be had here, with their endpoints.
 pub fn servers() -> Vec<(&'static str, Preset, String)> {
@@ -93,9 +87,7 @@ impl Place {
                 let storage = S3Storage::new(cloud.config()).unwrap();
                 Self { _cloud: Some(cloud), ..place(Arc::new(storage)) }
             }
-            #[cfg(feature = "azure")]
             "azurite" => place(Arc::new(azurite::fresh().await.unwrap())),
-            #[cfg(feature = "gcs")]
             "fake-gcs" => {
                 let config = gcs::fresh().await.unwrap();
                 place(Arc::new(lepton::providers::gcs::GcsStorage::new(config).unwrap()))
@@ -130,9 +122,7 @@ pub fn secrets() -> Vec<(&'static str, &'static str)> {
     vec![
         ("the servers' secret", SECRET_KEY),
         ("a wrong secret", WRONG),
-        #[cfg(feature = "azure")]
         ("Azurite's key", azurite::KEY),
-        #[cfg(feature = "gcs")]
         ("the token of fake-gcs", front::TOKEN),
     ]
 }
@@ -142,7 +132,6 @@ const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIG5vYm9keSBhdCBhbGwh";
 /// A store of this kind for which the credentials are wrong.
 pub fn wrong(kind: &str) -> Option<SharedStorage> {
     match kind {
-        #[cfg(feature = "azure")]
         "azurite" => {
             let config = azurite::config("nobodys", &azurite::endpoint()?).account_key(WRONG);
             Some(Arc::new(lepton::providers::azure::AzureStorage::new(config).unwrap()))
@@ -159,12 +148,10 @@ pub fn wrong(kind: &str) -> Option<SharedStorage> {
 pub async fn missing(kind: &str) -> Option<SharedStorage> {
     const NONE: &str = "there-is-none";
     match kind {
-        #[cfg(feature = "azure")]
         "azurite" => {
             let config = azurite::config(NONE, &azurite::endpoint()?);
             Some(Arc::new(lepton::providers::azure::AzureStorage::new(config).unwrap()))
         }
-        #[cfg(feature = "gcs")]
         "fake-gcs" => {
             let config = gcs::unmade(NONE).await?;
             Some(Arc::new(lepton::providers::gcs::GcsStorage::new(config).unwrap()))
@@ -180,7 +167,6 @@ pub async fn missing(kind: &str) -> Option<SharedStorage> {
 /// written.
 pub async fn reading(kind: &str) -> Option<SharedStorage> {
     match kind {
-        #[cfg(feature = "azure")]
         "azurite" => Some(Arc::new(azurite::reading().await?)),
         _ => None,
     }
