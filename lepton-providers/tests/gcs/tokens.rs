@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 
 use super::script::{Script, Seen, json as answer_json, refusal, resource};
 
-/// The key of nobody, made for these tests.
-const KEY: &str = include_str!("key.pem");
+/// The key of nobody, made for these tests. The certificate in its file is for those of Azure.
+fn private_key() -> &'static str {
+    let identity = include_str!("../identity.pem");
+    let (begin, end) = (identity.find("-----BEGIN PRIVATE KEY").unwrap(), identity.find("-----BEGIN CERT").unwrap());
+    &identity[begin..end]
+}
 
 fn key() -> ObjectKey {
     ObjectKey::try_from("a").unwrap()
@@ -43,7 +47,7 @@ async fn a_service_account_signs_for_its_token_and_keeps_it() {
     let script = Script::start(serve).await;
     let uri = format!("{}/token", script.endpoint);
     let credentials = json!({
-        "type": "service_account", "client_email": "a@lepton-test.iam", "private_key": KEY, "private_key_id": "k1",
+        "type": "service_account", "client_email": "a@lepton-test.iam", "private_key": private_key(), "private_key_id": "k1",
         "token_uri": uri,
     });
     let store = store(&script, &credentials).await;
@@ -58,7 +62,7 @@ async fn a_service_account_signs_for_its_token_and_keeps_it() {
     let claims: Value = serde_json::from_slice(&decode(signed.split_once('.').unwrap().1)).unwrap();
     assert_eq!((claims["iss"].as_str(), claims["aud"].as_str()), (Some("a@lepton-test.iam"), Some(&*uri)));
     assert_eq!(claims["scope"], "https://www.googleapis.com/auth/devstorage.full_control");
-    let body: String = KEY.lines().filter(|line| !line.starts_with("-----")).collect();
+    let body: String = private_key().lines().filter(|line| !line.starts_with("-----")).collect();
     let pair = ring::signature::RsaKeyPair::from_pkcs8(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
     let public = ring::signature::UnparsedPublicKey::new(
         &ring::signature::RSA_PKCS1_2048_8192_SHA256,

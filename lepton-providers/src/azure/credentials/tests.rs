@@ -19,7 +19,9 @@ use crate::token::TokenProvider;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::issuer::Issuer;
 
-const PEM: &str = include_str!("test.pem");
+/// A certificate and a key of nobody. It stands with the integration tests, which are not
+/// published, as scanners report private keys.
+const PEM: &str = include_str!("../../../tests/identity.pem");
 const TOKEN: &str = r#"{"access_token": "t0", "expires_in": 3600}"#;
 
 /// Answers each request with the next of these, status and body, and keeps the requests.
@@ -105,7 +107,7 @@ async fn a_workloads_token_is_read_each_time() {
 #[tokio::test]
 async fn a_certificate_signs_what_it_sends() {
     let (address, seen) = issuer(vec![(200, TOKEN)]).await;
-    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/azure/credentials/test.pem"));
+    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity.pem"));
     application(&address, Proof::Certificate(file)).token().await.unwrap();
     let request = seen.lock().unwrap()[0].clone();
     let assertion = request.rsplit_once("client_assertion=").unwrap().1;
