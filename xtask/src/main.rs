@@ -1,9 +1,11 @@
 //! Developer automation: `cargo xtask COMMAND`. This file is the map of commands.
 
 mod bench;
+mod binaries;
 mod build_cost;
 mod checks;
 mod fuzz;
+mod parts;
 mod process;
 mod services;
 mod storm;

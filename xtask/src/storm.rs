@@ -15,8 +15,10 @@ const KILLS: &str = "1000";
 /// `cargo xtask storm [--seed S] [--kills N] [--faults NAME,…]`
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     // The programs that are killed are those that people run.
-    run(&mut program("cargo", &["build", "--release", "--examples", "--all-features"]))?;
-    let mut test = program("cargo", &["test", "--release", "--all-features", "--test", "storm", "--", "--nocapture"]);
+    let both = ["--release", "--package", "lepton-examples", "--package", "lepton-tests", "--all-features"];
+    run(program("cargo", &["build", "--bins"]).args(both))?;
+    let mut test = program("cargo", &["test", "--test", "storm"]);
+    test.args(both).args(["--", "--nocapture"]);
     test.env("LEPTON_TEST_KILLS", KILLS).env("LEPTON_TEST_REQUIRED", "1");
     // Others than last time; the test prints them.
     test.env("LEPTON_TEST_SEED", std::process::id().to_string());

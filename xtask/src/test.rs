@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::binaries::Environment;
+use crate::parts::{part, take};
 use crate::process::{exists, output, program, run};
-use crate::{checks, fuzz, services, tools, transcript};
+use crate::{binaries, checks, fuzz, services, tools, transcript};
 
 struct Suite {
     name: &'static str,
@@ -33,11 +35,9 @@ const SUITES: [Suite; 12] = [
 ];
 
 /// What `--quick` runs in place of the suite `tests`.
-const TESTS_WITHOUT_SERVERS: Suite = Suite { name: "tests", quick: true, run: || cargo(&TESTS) };
+const TESTS_WITHOUT_SERVERS: Suite = Suite { name: "tests", quick: true, run: || binaries::run(&Environment::new()) };
 
-const TESTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-
-/// Examples that need no arguments and end by themselves.
+/// Programs that need no arguments and end by themselves.
 const RUN_EXAMPLES: [&str; 2] = ["custom_backend", "migrate"];
 
 /// `cargo xtask test [--quick] [SUITE…]`
@@ -57,7 +57,7 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
         if let Err(error) = &result {
             println!("{}: {error:#}", suite.name);
         }
-        results.push((suite.name, begin.elapsed(), result.is_ok()));
+        results.push(Outcome { name: suite.name, time: begin.elapsed(), passed: result.is_ok(), parts: take() });
     }
     close(&results)
 }
@@ -72,15 +72,27 @@ fn select(quick: bool, names: &[&str]) -> Result<Vec<Suite>> {
     Ok(all.into_iter().filter(|suite| names.is_empty() || names.contains(&suite.name)).collect())
 }
 
+/// How a suite ended, and how long its parts took.
+struct Outcome {
+    name: &'static str,
+    time: Duration,
+    passed: bool,
+    parts: Vec<(String, Duration)>,
+}
+
 /// The closing table, and an error when a suite failed.
-fn close(results: &[(&str, Duration, bool)]) -> Result<()> {
-    println!("\n{:10} {:>8}", "suite", "minutes");
-    for (name, time, passed) in results {
-        println!("{name:10} {:>8.1}  {}", time.as_secs_f64() / 60.0, if *passed { "passed" } else { "FAILED" });
+fn close(results: &[Outcome]) -> Result<()> {
+    let minutes = |time: &Duration| time.as_secs_f64() / 60.0;
+    println!("\n{:24} {:>8}", "suite", "minutes");
+    for Outcome { name, time, passed, parts } in results {
+        println!("{name:24} {:>8.1}  {}", minutes(time), if *passed { "passed" } else { "FAILED" });
+        for (part, time) in parts {
+            println!("  {part:22} {:>8.1}", minutes(time));
+        }
     }
-    let total: Duration = results.iter().map(|(_, time, _)| *time).sum();
-    println!("{:10} {:>8.1}", "all", total.as_secs_f64() / 60.0);
-    let failed = results.iter().filter(|(_, _, passed)| !passed).count();
+    let total: Duration = results.iter().map(|outcome| outcome.time).sum();
+    println!("{:24} {:>8.1}", "all", minutes(&total));
+    let failed = results.iter().filter(|outcome| !outcome.passed).count();
     println!("suites: {} passed, {failed} failed", results.len() - failed);
     if failed > 0 {
         bail!("{failed} of {} suites failed", results.len());
@@ -118,11 +130,14 @@ fn fmt() -> Result<()> {
 /// With every feature, and with each of the providers' alone: what one needs must not come
 /// with another only.
 fn clippy() -> Result<()> {
-    for provider in ["", "local", "s3", "azure", "gcs", "http"] {
-        let alone = ["-p", "lepton-providers", "--no-default-features", "--features", provider];
-        cargo(&[&["clippy"], &alone[..], &["--", "-D", "warnings"]].concat())?;
-    }
-    cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    part("each provider alone", || {
+        ["", "local", "s3", "azure", "gcs", "http"].iter().try_for_each(|provider| {
+            let alone = ["-p", "lepton-providers", "--no-default-features", "--features", provider];
+            cargo(&[&["clippy"], &alone[..], &["--", "-D", "warnings"]].concat())
+        })
+    })?;
+    let everything = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    part("everything", || cargo(&everything))
 }
 
 fn doc() -> Result<()> {
@@ -167,23 +182,21 @@ fn tests() -> Result<()> {
             tools::debian(&[package])?;
         }
     }
-    let servers = services::start()?;
-    let mut command = program("cargo", &TESTS);
-    for running in &servers {
-        println!("{} at {}", running.server.name, running.server.endpoint);
-        let server = &running.server;
-        command.env(server.variable, &server.endpoint);
-        command.env(format!("{}_PROGRAM", server.variable), &server.program);
-        command.env(format!("{}_DATA", server.variable), &server.data);
-    }
+    let servers = part("servers", services::start)?;
     // With every server running, a test that skips is a test that failed.
-    run(command.env("LEPTON_TEST_REQUIRED", "1").env("LEPTON_TEST_LARGE", "1"))
+    let mut environment = Environment::from([("LEPTON_TEST_REQUIRED".into(), "1".into())]);
+    environment.push(("LEPTON_TEST_LARGE".into(), "1".into()));
+    for running in &servers {
+        let server = &running.server;
+        println!("{} at {}", server.name, server.endpoint);
+        environment.push((server.variable.into(), server.endpoint.clone().into()));
+        environment.push((format!("{}_PROGRAM", server.variable), server.program.clone().into()));
+        environment.push((format!("{}_DATA", server.variable), server.data.clone().into()));
+    }
+    binaries::run(&environment)
 }
 
+/// As they are built for the tests: the profile in which the README has the demonstration.
 fn examples() -> Result<()> {
-    cargo(&["build", "--release", "--examples", "--all-features"])?;
-    for name in RUN_EXAMPLES {
-        cargo(&["run", "--release", "--all-features", "--example", name])?;
-    }
-    Ok(())
+    binaries::demonstrate(&RUN_EXAMPLES)
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -59,9 +59,42 @@ fn searched(file: &Path, search: &Search) -> Result<()> {
 
 /// Runs a program; while a suite runs, what it prints is also kept.
 pub(crate) fn status(command: &mut Command) -> std::io::Result<ExitStatus> {
+    let Some(mut kept) = current()? else { return command.status() };
+    captured(command, move |printed| {
+        // Where nobody reads what is shown, the tests still go on.
+        let _ = std::io::stdout().write_all(printed);
+        kept.write_all(printed)
+    })
+}
+
+/// Runs a program and shows what it printed when it is over, in one piece: for those that run
+/// at the same time as others.
+pub(crate) fn whole(command: &mut Command) -> std::io::Result<ExitStatus> {
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&printed);
+    let status = captured(command.stdin(Stdio::null()), move |bytes| {
+        writer.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(())
+    })?;
+    let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = std::io::stdout().write_all(&printed);
+    if let Some(mut kept) = current()? {
+        kept.write_all(&printed)?;
+    }
+    Ok(status)
+}
+
+/// The file of the running suite.
+fn current() -> std::io::Result<Option<File>> {
     let file = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(file) = file else { return command.status() };
-    let mut kept = File::options().append(true).open(file)?;
+    file.map(|file| File::options().append(true).open(file)).transpose()
+}
+
+/// Runs a program and hands over what it prints, as it comes.
+fn captured(
+    command: &mut Command,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()> + Send + 'static,
+) -> std::io::Result<ExitStatus> {
     let (mut reader, writer) = std::io::pipe()?;
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
@@ -74,9 +107,7 @@ pub(crate) fn status(command: &mut Command) -> std::io::Result<ExitStatus> {
     std::thread::spawn(move || {
         let mut buffer = [0; 1 << 16];
         while let Ok(len @ 1..) = reader.read(&mut buffer) {
-            // Where nobody reads what is shown, the tests still go on.
-            let _ = std::io::stdout().write_all(&buffer[..len]);
-            if kept.write_all(&buffer[..len]).is_err() {
+            if take(&buffer[..len]).is_err() {
                 break;
             }
         }

@@ -48,7 +48,8 @@ pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>>
 
 /// Cargo puts a benchmark under a name with a hash, and says which.
 pub(super) fn executable(name: &str) -> Result<PathBuf> {
-    let mut command = program("cargo", &["bench", "--locked", "--bench", name, "--no-run"]);
+    let mut command =
+        program("cargo", &["bench", "--locked", "--package", "lepton-benches", "--bench", name, "--no-run"]);
     let built = command.output().context("cannot run cargo")?;
     let said = String::from_utf8_lossy(&built.stderr);
     let path =

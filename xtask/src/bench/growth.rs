@@ -100,7 +100,7 @@ fn proven(server: &Synthetic, journal: &Journal, objects: u64) -> Result<()> {
         lines += u64::from(line?.starts_with("{\"key\":"));
     }
     ensure!(lines == objects, "the manifest has {lines} objects instead of {objects}");
-    let mut command = program(root().join("target/release/examples/verify"), &[&manifest]);
+    let mut command = program(root().join("target/release/verify"), &[&manifest]);
     credentials(command.arg(server.url("source")));
     println!("{}", output(&mut command).context("the manifest is not proven")?.trim());
     Ok(())

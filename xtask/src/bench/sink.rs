@@ -1,5 +1,5 @@
 //! A server that checks what it gets and keeps nothing, so that the client is
-//! the limit: the example `serve_s3` over a sink.
+//! the limit: the program `serve_s3` over a sink.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Sink {
     }
 
     fn serve(url: &str, tls: Option<Certificate>) -> Result<Self> {
-        let program_file = root().join("target/release/examples/serve_s3");
+        let program_file = root().join("target/release/serve_s3");
         let mut command = program(program_file, &["--listen", "127.0.0.1:0", "--bucket", &format!("{BUCKET}={url}")]);
         if let Some(Certificate { file, key }) = &tls {
             command.arg("--tls-cert").arg(file).arg("--tls-key").arg(key);

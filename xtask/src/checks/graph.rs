@@ -1,18 +1,32 @@
 //! Rules about the graph of crates, read from `cargo tree`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::process::{output, program};
+use crate::process::{output, program, root};
 
-/// Which of our crates each of them may stand on.
-const LAYERS: [(&str, &[&str]); 6] = [
+/// The package that users depend on.
+pub(crate) const FACADE: &str = "lepton-cloud";
+
+/// Which of our packages each of them may stand on. Each member of the workspace has a row; a
+/// row without a member is for one to come.
+const LAYERS: [(&str, &[&str]); 12] = [
     ("lepton-core", &[]),
     ("lepton-providers", &["lepton-core"]),
     ("lepton-data", &["lepton-core"]),
-    ("lepton", &["lepton-core", "lepton-providers", "lepton-data"]),
+    ("lepton-migrate", &["lepton-core", "lepton-data"]),
+    (FACADE, &["lepton-core", "lepton-data", "lepton-migrate", "lepton-providers"]),
+    ("lepton-ffi", &[FACADE, "lepton-core", "lepton-data", "lepton-migrate", "lepton-providers"]),
     ("lepton-s3-front", &["lepton-core"]),
+    (
+        "lepton-examples",
+        &[FACADE, "lepton-core", "lepton-data", "lepton-migrate", "lepton-providers", "lepton-s3-front"],
+    ),
+    ("lepton-object-store", &[FACADE, "lepton-core", "lepton-data", "lepton-migrate", "lepton-providers"]),
+    ("lepton-tests", &[]),
+    ("lepton-benches", &[]),
     ("xtask", &[]),
 ];
 
@@ -58,19 +72,21 @@ pub(crate) const BUILDS: [Build; 2] = [LOCAL, DEFAULT];
 impl Build {
     /// What the façade pulls in with these features.
     pub(crate) fn count(&self) -> Result<usize> {
-        let Crates(versions) = tree("lepton", self.features)?;
+        let Crates(versions) = tree(FACADE, self.features)?;
         Ok(versions.values().map(BTreeSet::len).sum())
     }
 }
 
 /// Checks every rule and names each violation.
 pub(crate) fn check() -> Result<()> {
-    let mut violations = Vec::new();
-    for (name, allowed) in LAYERS {
+    let members = members()?;
+    let mut violations = unknown(&members);
+    for (name, allowed) in LAYERS.iter().filter(|(name, _)| members.contains(*name)) {
         violations.extend(tree(name, &["--all-features"])?.beyond(name, allowed));
     }
-    violations.extend(tree("lepton", &["--all-features"])?.second_stacks());
-    violations.extend(tree("lepton", LOCAL.features)?.network());
+    violations.extend(tree(FACADE, &["--all-features"])?.second_stacks());
+    violations.extend(tree(FACADE, LOCAL.features)?.network());
+    violations.extend(forgotten_tests()?);
     for build in &BUILDS {
         let count = build.count()?;
         println!("{}: {count} crates of at most {}", build.name, build.crates);
@@ -83,6 +99,34 @@ pub(crate) fn check() -> Result<()> {
         bail!("{}", violations.join("\n"));
     }
     Ok(())
+}
+
+/// The packages of the workspace.
+fn members() -> Result<BTreeSet<String>> {
+    let tree = output(&mut program("cargo", &["tree", "--locked", "--workspace", "--depth", "0", "--prefix", "none"]))?;
+    Ok(Crates::parse(&tree).0.into_keys().collect())
+}
+
+fn unknown(members: &BTreeSet<String>) -> Vec<String> {
+    let unknown = members.iter().filter(|member| !LAYERS.iter().any(|(name, _)| name == member));
+    let message = |member| format!("{member} has no row in LAYERS, in xtask/src/checks/graph.rs");
+    unknown.map(message).collect()
+}
+
+/// Cargo does not look for tests in a folder that has the manifest in it: the manifest names
+/// each, and one that it does not name would never run.
+fn forgotten_tests() -> Result<Vec<String>> {
+    let folder = root().join("tests");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).context("cannot read tests/Cargo.toml")?;
+    let mut forgotten = Vec::new();
+    for entry in fs::read_dir(&folder).context("cannot read tests")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let path = if folder.join(&name).join("main.rs").exists() { format!("{name}/main.rs") } else { name };
+        if path.ends_with(".rs") && !manifest.contains(&format!("path = \"{path}\"")) {
+            forgotten.push(format!("tests/Cargo.toml does not name {path}"));
+        }
+    }
+    Ok(forgotten)
 }
 
 /// Names with the versions of each, as normal and build dependencies.
@@ -112,7 +156,7 @@ impl Crates {
 
     /// Crates of ours that `name` stands on and may not.
     fn beyond(&self, name: &str, allowed: &[&str]) -> Vec<String> {
-        let ours = self.0.keys().filter(|found| *found == "lepton" || found.starts_with("lepton-"));
+        let ours = self.0.keys().filter(|found| found.starts_with("lepton-"));
         let beyond = ours.filter(|found| *found != name && !allowed.contains(&found.as_str()));
         beyond.map(|found| format!("{name} may not depend on {found}")).collect()
     }
@@ -136,7 +180,7 @@ mod tests {
     use super::*;
 
     const TREE: &str = "\
-lepton v0.1.0 (/home/user/lepton)
+lepton-cloud v0.1.0 (/home/user/lepton)
 lepton-core v0.1.0 (/home/user/lepton/lepton-core)
 bytes v1.11.0
 async-trait v0.1.89 (proc-macro)
@@ -157,11 +201,18 @@ rustls v0.23.1
 
     #[test]
     fn a_layer_that_reaches_up_is_named() {
-        assert_eq!(with("").beyond("lepton", &["lepton-core", "lepton-providers"]), Vec::<String>::new());
+        assert_eq!(with("").beyond(FACADE, &["lepton-core", "lepton-providers"]), Vec::<String>::new());
         assert_eq!(
             with("").beyond("lepton-core", &[]),
-            ["lepton-core may not depend on lepton", "lepton-core may not depend on lepton-providers"]
+            ["lepton-core may not depend on lepton-cloud", "lepton-core may not depend on lepton-providers"]
         );
+    }
+
+    #[test]
+    fn a_package_without_a_row_is_named() {
+        let members = ["lepton-core", "lepton-new", "xtask"].map(str::to_owned);
+        let unknown = unknown(&BTreeSet::from(members));
+        assert!(matches!(&unknown[..], [one] if one.starts_with("lepton-new has no row")), "{unknown:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use graph::{BUILDS, Build, check as graph};
+pub(crate) use graph::{BUILDS, FACADE, check as graph};
 pub(crate) use pages::check as pages;
 pub(crate) use sizes::check as sizes;
 

@@ -1,0 +1,204 @@
+//! The tests of the workspace: built once, then run in two lanes at the same time. What talks
+//! to the servers runs there one binary after the other, as those are what it waits for; what
+//! needs none runs in the other lane.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::parts::part;
+use crate::process::{exists, program, root, shown};
+use crate::transcript;
+
+/// What the tests are told, by variable.
+pub(crate) type Environment = Vec<(String, OsString)>;
+
+/// How a binary is run.
+type Run = fn(&mut Command) -> std::io::Result<ExitStatus>;
+
+const TESTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+
+/// The folders of the packages whose tests talk to the servers.
+const WITH_SERVERS: [&str; 3] = ["lepton-providers", "tests", "examples/object-store"];
+
+/// How many of the longest binaries are named at the end.
+const LONGEST: usize = 5;
+
+/// Runs every test, with these variables in the environment.
+pub(crate) fn run(environment: &Environment) -> Result<()> {
+    let built = part("build", build)?;
+    let (servers, alone): (Vec<_>, Vec<_>) = built.tests.into_iter().partition(Test::needs_servers);
+    let (mut results, others) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let mut results = part("run, without servers", || lane(&alone, environment, transcript::whole));
+            results.push(part("documentation", || documentation(environment)));
+            results
+        });
+        (part("run, with servers", || lane(&servers, environment, transcript::status)), others.join())
+    });
+    let Ok(others) = others else { bail!("the lane without servers panicked") };
+    results.extend(others);
+    close(results)
+}
+
+/// Runs programs of the examples as they are built with the tests: nothing is compiled for them.
+pub(crate) fn demonstrate(names: &[&str]) -> Result<()> {
+    let built = part("build", build)?;
+    for name in names {
+        let found = built.programs.iter().find(|program| program.file_name().is_some_and(|file| file == *name));
+        let found = found.with_context(|| format!("Cargo built no program {name}"))?;
+        part(*name, || crate::process::run(&mut program::<&str>(found, &[])))?;
+    }
+    Ok(())
+}
+
+/// What Cargo built.
+#[derive(Default)]
+struct Built {
+    tests: Vec<Test>,
+    programs: Vec<PathBuf>,
+}
+
+struct Test {
+    /// `tests/pairs`, or the package alone for its unit tests.
+    name: String,
+    executable: PathBuf,
+    /// The folder of the package, in which its tests run.
+    folder: PathBuf,
+}
+
+/// How a binary ended.
+struct Outcome {
+    name: String,
+    time: Duration,
+    failure: Option<String>,
+}
+
+fn build() -> Result<Built> {
+    let mut command = cargo(&TESTS);
+    command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    println!("$ {}", shown(&command));
+    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the tests do not build");
+    }
+    let built = Built::parse(&String::from_utf8_lossy(&output.stdout));
+    if built.tests.is_empty() {
+        bail!("Cargo named no test that it built");
+    }
+    Ok(built)
+}
+
+/// Runs these one after the other, each to its end.
+fn lane(tests: &[Test], environment: &Environment, run: Run) -> Vec<Outcome> {
+    let one = |test: &Test| {
+        let mut command = Command::new(&test.executable);
+        command.current_dir(&test.folder).env("CARGO_MANIFEST_DIR", &test.folder);
+        outcome(&test.name, command, environment, run)
+    };
+    tests.iter().map(one).collect()
+}
+
+fn documentation(environment: &Environment) -> Outcome {
+    let mut command = cargo(&TESTS);
+    command.arg("--doc");
+    outcome("documentation", command, environment, transcript::whole)
+}
+
+fn outcome(name: &str, mut command: Command, environment: &Environment, run: Run) -> Outcome {
+    println!("running {name}: {}", shown(&command));
+    let begin = Instant::now();
+    let failure = match run(command.envs(environment.iter().cloned())) {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("{name} ({status})")),
+        Err(error) => Some(format!("{name} (cannot be run: {error})")),
+    };
+    Outcome { name: name.to_owned(), time: begin.elapsed(), failure }
+}
+
+/// Tells which took longest; an error where one failed.
+fn close(mut results: Vec<Outcome>) -> Result<()> {
+    results.sort_by_key(|outcome| std::cmp::Reverse(outcome.time));
+    let longest = results.iter().take(LONGEST);
+    let longest = longest.map(|outcome| format!("{} {:.1}", outcome.name, outcome.time.as_secs_f64() / 60.0));
+    println!("{} binaries; the longest, in minutes: {}", results.len(), longest.collect::<Vec<_>>().join(", "));
+    let failed: Vec<_> = results.into_iter().filter_map(|outcome| outcome.failure).collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+impl Test {
+    fn needs_servers(&self) -> bool {
+        WITH_SERVERS.iter().any(|folder| self.folder == root().join(folder))
+    }
+}
+
+impl Built {
+    /// Reads Cargo's messages, a JSON object a line, without a JSON parser, which would be most
+    /// of what this program has to compile first.
+    fn parse(messages: &str) -> Self {
+        let mut built = Self::default();
+        for line in messages.lines().filter(|line| line.contains(r#""reason":"compiler-artifact""#)) {
+            let field =
+                |name: &str| line.split_once(&format!(r#""{name}":""#))?.1.split_once('"').map(|(value, _)| value);
+            let (Some(executable), Some(manifest), Some(source)) =
+                (field("executable"), field("manifest_path"), field("src_path"))
+            else {
+                continue; // a library
+            };
+            let folder = Path::new(manifest).parent().unwrap_or(Path::new("")).to_path_buf();
+            if line.contains(r#""test":true},"#) {
+                let source = Path::new(source);
+                let name = source.strip_prefix(root()).unwrap_or(source).with_extension("");
+                built.tests.push(Test { name: name.display().to_string(), executable: executable.into(), folder });
+            } else {
+                built.programs.push(executable.into());
+            }
+        }
+        built
+    }
+}
+
+/// Cargo, with the fastest linker that is installed. On Linux and x86-64 rustc links by an LLD
+/// of its own. Where the user says how to link it stays so.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = program("cargo", arguments);
+    let chosen = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+    let chosen = chosen.iter().any(|variable| std::env::var_os(variable).is_some());
+    if cfg!(target_os = "linux") && !cfg!(target_arch = "x86_64") && !chosen {
+        let linkers = [("mold", "-Clink-arg=-fuse-ld=mold"), ("ld.lld", "-Clink-arg=-fuse-ld=lld")];
+        if let Some((_, flag)) = linkers.iter().find(|(name, _)| exists(name)) {
+            command.env("RUSTFLAGS", flag);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGES: &str = concat!(
+        r#"{"reason":"compiler-artifact","manifest_path":"/l/lepton-core/Cargo.toml","target":{"src_path":"/l/lepton-core/src/lib.rs"},"profile":{"debuginfo":1,"test":false},"executable":null}"#,
+        "\n",
+        r#"{"reason":"compiler-artifact","manifest_path":"/l/examples/Cargo.toml","target":{"src_path":"/l/examples/sync/main.rs"},"profile":{"debuginfo":1,"test":false},"executable":"/t/debug/sync"}"#,
+        "\n",
+        r#"{"reason":"compiler-artifact","manifest_path":"/l/tests/Cargo.toml","target":{"src_path":"/l/tests/pairs.rs"},"profile":{"debuginfo":1,"test":true},"executable":"/t/debug/deps/pairs-1"}"#,
+        "\n",
+        r#"{"reason":"build-finished","success":true}"#,
+    );
+
+    #[test]
+    fn tests_and_programs_are_told_apart() {
+        let built = Built::parse(MESSAGES);
+        assert_eq!(built.programs, [PathBuf::from("/t/debug/sync")]);
+        let [test] = &built.tests[..] else { panic!("{}", built.tests.len()) };
+        assert_eq!((&*test.name, &*test.folder), ("/l/tests/pairs", Path::new("/l/tests")));
+        assert_eq!(test.executable, PathBuf::from("/t/debug/deps/pairs-1"));
+    }
+}
