@@ -1,4 +1,4 @@
-//! The engine's inner loops, each alone: `cargo bench --bench micro`.
+//! The engine's inner loops, each alone: `cargo bench -p lepton-benches --bench micro`.
 //!
 //! Hashing a leaf, reading a page of a listing, appending to the journal, and planning:
 //! two listings merged, compared and cut into parts.

@@ -1,5 +1,5 @@
 //! A backend of one's own, and the proof that it is one: it runs both public suites
-//! over itself and prints their reports. `cargo run --example custom_backend`
+//! over itself and prints their reports: `cargo run --features conformance --bin custom_backend`
 //!
 //! `Scratch` keeps the bytes of all objects in one unnamed temporary file and their
 //! index in memory. What it cannot do its capabilities say, and it refuses it by name.

@@ -1,6 +1,6 @@
 //! Moves everything from one place to another and proves it.
 //!
-//! `cargo run --example quickstart -- ./photos s3://bucket/photos?endpoint=http://127.0.0.1:9000`
+//! `cargo run --bin quickstart -- ./photos s3://bucket/photos?endpoint=http://127.0.0.1:9000`
 
 use lepton::{Depth, Status, Transfer, open, verify};
 

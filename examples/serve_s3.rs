@@ -1,7 +1,7 @@
 //! Serves any Lepton storage over the S3 protocol, for trying things out:
 //!
 //! ```text
-//! cargo run --example serve_s3 -- --bucket photos=memory: --bucket logs=/tmp/logs
+//! cargo run --bin serve_s3 -- --bucket photos=memory: --bucket logs=/tmp/logs
 //! aws --endpoint-url http://127.0.0.1:9000 s3 ls s3://photos
 //! ```
 //!

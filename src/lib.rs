@@ -1,6 +1,11 @@
-//! Lepton moves a running application between clouds. This crate is the one
+//! Lepton moves objects between clouds and disks, with a proof at the end. This crate is the one
 //! dependency: it re-exports the contracts ([`lepton_core`]), the backends
 //! ([`lepton_providers`]) and the transfer engine ([`lepton_data`]).
+//!
+//! ```toml
+//! [dependencies]
+//! lepton = { package = "lepton-cloud", git = "https://github.com/lepton-rs/lepton" }
+//! ```
 //!
 //! ```no_run
 //! use lepton::{Depth, Status, Transfer, open, verify};

@@ -174,7 +174,7 @@ async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
     ];
     objects.extend((0..6).map(|i| (format!("video/{i}.mp4"), (20 + 7 * i) * MIB + 12_345 * i)));
     objects.extend((0..2500).map(|i| (format!("photos/{:02}/{i:04}.jpg", i % 37), (i * 7919) % (48 * KIB))));
-    let mut total = 0;
+    let (noise, mut total) = (noise(), 0);
     for (seed, (key, len)) in objects.iter().enumerate() {
         let mut attributes = Attributes::default();
         attributes.content_type =
@@ -183,22 +183,35 @@ async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
         if seed % 100 == 0 {
             attributes.tags = BTreeMap::from([("team".into(), "migration".into())]);
         }
-        let body = Body::from(data(seed as u64, *len));
+        let body = Body::from(data(&noise, seed as u64, *len));
         store.put(&ObjectKey::try_from(key.as_str())?, body, PutOptions::new().attributes(attributes)).await?;
         total += *len as u64;
     }
     Ok((objects.len() as u64, total))
 }
 
-/// Bytes that do not repeat.
-fn data(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
+/// Bytes that nothing compresses.
+fn noise() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
+        state.to_le_bytes()
+    });
+    words.take(64 * KIB / 8).flatten().collect()
+}
+
+/// The same noise again and again, each time behind another number, so that no two objects and
+/// no two parts are the same. To copy it is fast without optimisation too.
+fn data(noise: &[u8], object: u64, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + noise.len() + 8);
+    for piece in 0_u64.. {
+        if bytes.len() >= len {
+            break;
+        }
+        bytes.extend_from_slice(&(object << 32 | piece).to_le_bytes());
+        bytes.extend_from_slice(noise);
     }
     bytes.truncate(len);
     bytes
