@@ -22,6 +22,7 @@ use lepton::{
 use lepton_s3_front::{S3Front, Server};
 use support::places::{config, servers, unused_bucket};
 use support::*;
+use tokio::sync::RwLock;
 
 /// A mirror to which everything is allowed.
 async fn mirror(from: Location, to: Location, journal: &Path) -> Result<Report> {
@@ -79,6 +80,7 @@ async fn folders_that_overlap_are_refused_under_every_name() {
         (at("d/../d/photos/./sub"), at("d/photos"), "the source lies inside the destination"),
         (at("d"), format!("file://{}?create_root=true", at("d/backup")), "the destination lies inside the source"),
     ] {
+        let journal = tempfile::tempdir().unwrap();
         let error = of_urls(&from, &to, journal.path()).await.expect_err(&format!("{from} to {to}"));
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{from} to {to}: {error}");
         assert!(error.to_string().contains(says), "{from} to {to}: {error}");
@@ -124,6 +126,10 @@ async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_de
     assert_eq!(of_one_store(false).unwrap().run().await.unwrap().objects, 1);
 }
 
+/// A process that is being started holds the locks of this one until it executes: while the
+/// test of mounts runs, no test opens one journal twice.
+static STARTS: RwLock<()> = RwLock::const_new(());
+
 /// A mount that goes away with this value.
 struct Bound(String);
 
@@ -148,6 +154,7 @@ impl Drop for Bound {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_that_are_mounted_elsewhere_too_are_the_same_folders() {
+    let _starts = STARTS.write().await;
     let root = folders();
     let at = |name: &str| root.path().join(name).display().to_string();
     let Some(_photos) = Bound::new(&at("d/photos"), &at("bound")) else { return };
@@ -161,6 +168,7 @@ async fn folders_that_are_mounted_elsewhere_too_are_the_same_folders() {
         ("other", "holder"),
         ("holder", "other"),
     ] {
+        let journal = tempfile::tempdir().unwrap();
         let error = of_urls(&at(from), &at(to), journal.path()).await.expect_err(&format!("{from} to {to}"));
         assert!(error.to_string().contains("destination"), "{from} to {to}: {error}");
     }
@@ -181,14 +189,15 @@ async fn one_bucket_under_two_addresses_is_one_bucket() {
         for name in ["photos/1", "photos/2", "keep"] {
             here.write(&key(name), bytes(1, 100)).await.unwrap();
         }
-        let journal = tempfile::tempdir().unwrap();
         for (from, to) in [("photos", ""), ("", "photos"), ("", "")] {
+            let journal = tempfile::tempdir().unwrap();
             let places = (Location::new(here.clone(), from), Location::new(there.clone(), to));
             let error = mirror(places.0, places.1, journal.path()).await.expect_err(kind);
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{kind}: {error}");
             assert!(error.to_string().contains("both addresses are of one bucket"), "{kind}: {error}");
         }
         assert_eq!(contents(here.as_ref()).await.len(), 3, "{kind}");
+        let journal = tempfile::tempdir().unwrap();
         let report = mirror(Location::new(here.clone(), "photos"), Location::new(there, "new"), journal.path()).await;
         assert_eq!(report.unwrap().objects, 2, "{kind}: folders beside one another");
     }
@@ -257,6 +266,7 @@ impl Env for Still {
 /// The journal of a run is no object of the run, wherever it lies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_inside_of_a_side_is_neither_copied_nor_deleted() {
+    let _starts = STARTS.read().await;
     for (journal, expected) in [("from/state/journal", 2), ("to/journal", 2)] {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);

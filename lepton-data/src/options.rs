@@ -53,7 +53,7 @@ pub enum Metadata {
 }
 
 /// The settings of a transfer, as they stand in a configuration file. The
-/// methods of [`TransferBuilder`] have the same names.
+/// methods of [`TransferBuilder`](crate::TransferBuilder) have the same names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
