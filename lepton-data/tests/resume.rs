@@ -133,9 +133,15 @@ async fn another_plan_and_a_second_run_are_refused() {
     assert_eq!((report.objects, report.resumed_objects), (2, 0), "a finished journal makes way for a new run");
     let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
     assert_eq!(skipping.skipped, 2, "also for a run with other options");
-    let die = Arc::new(dying(&to, 0));
-    let interrupted = transfer(shared(&from), die).journal(folder.path()).part_size(2 << 20).build().unwrap();
-    interrupted.run().await.unwrap_err();
+    let interrupted = |writes| {
+        let die = Arc::new(dying(&to, writes));
+        let one = NonZeroUsize::MIN;
+        transfer(shared(&from), die).journal(folder.path()).part_size(2 << 20).concurrency(one).build().unwrap()
+    };
+    interrupted(0).run().await.unwrap_err();
+    let report = build().build().unwrap().run().await.unwrap();
+    assert_eq!(report.objects, 2, "a journal in which nothing was written binds nobody");
+    interrupted(1).run().await.unwrap_err();
     let error = build().build().unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PlanMismatch);
     assert!(error.to_string().contains("part_size was 2097152 and is now 1048576"), "{error}");
