@@ -12,7 +12,7 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{ManifestEntry, ManifestReader};
+use crate::ledger::manifest::{ManifestEntry, ManifestReader};
 
 /// Requests at once.
 const CONCURRENCY: usize = 16;
@@ -190,7 +190,7 @@ impl Checker {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return Ok(unit.wrong("the object is missing"));
                 }
-                Err(error) if crate::side::ends_the_run(&error) => return Err(error),
+                Err(error) if crate::types::side::ends_the_run(&error) => return Err(error),
                 Err(error) if error.retry() == Retry::Never || attempt >= ATTEMPTS => {
                     return Ok(unit.wrong(format!("the object cannot be read: {}", error.report())));
                 }

@@ -1,0 +1,194 @@
+//! One batch of deletes: each object asked for, deleted, and tried again until it is
+//! known what became of it.
+
+use futures_util::{StreamExt as _, stream};
+use lepton_core::{
+    Decision, DeleteRequest, Effect, Error, ErrorKind, HeadOptions, ObjectKey, ObjectMeta, Result, Support, decide,
+};
+
+use crate::apply::backup;
+use crate::listing::key_versions;
+use crate::schedule::lanes::Lane;
+use crate::schedule::retry::{attempts, note, wait};
+use crate::transfer::run::Run;
+use crate::types::side::Side;
+
+/// An object that only the destination has.
+#[derive(Debug)]
+pub(crate) struct Extra {
+    /// Its place: where the source would have it.
+    pub(crate) place: ObjectKey,
+    pub(crate) there: ObjectMeta,
+    /// An earlier run found it: the source may have it by now.
+    pub(crate) earlier: bool,
+    /// A request to delete it was not answered.
+    pub(crate) maybe_gone: bool,
+}
+
+/// What became of an object: whether it was deleted.
+pub(crate) type Deleted = (ObjectKey, Result<bool>);
+
+/// Deletes a batch, each object only if it is still what was listed; what fails in
+/// passing is looked at again before it is tried again.
+pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>> {
+    let (mut open, mut done) = (batch, Vec::new());
+    for attempt in 1.. {
+        let last = attempt >= run.options.settings.attempts.get();
+        let (results, mut passing) = once(run, open).await;
+        if let Some(error) = passing.take_if(|error| last || !may_pass(error)) {
+            return Err(error);
+        }
+        let unknown = passing.as_ref().is_some_and(|error| error.effect() == Effect::Unknown);
+        open = Vec::new();
+        for (mut extra, result) in results {
+            match result {
+                None => {
+                    extra.maybe_gone |= unknown;
+                    open.push(extra);
+                }
+                Some(Err(error)) if !last && may_pass(&error) => {
+                    extra.maybe_gone |= error.effect() == Effect::Unknown;
+                    open.push(extra);
+                    passing = Some(error);
+                }
+                Some(Err(error)) if error.kind() == ErrorKind::PreconditionFailed && is_gone(run, &extra).await => {
+                    done.push((extra.there.key, Ok(extra.maybe_gone)));
+                }
+                Some(result) => done.push((extra.there.key, result)),
+            }
+        }
+        let Some(error) = passing else { break };
+        run.counters.retried(error.kind());
+        wait(run, attempt, &error).await?;
+    }
+    Ok(done)
+}
+
+/// An object that is gone counts as deleted, so that asking twice does no harm.
+fn may_pass(error: &Error) -> bool {
+    matches!(decide(error, true), Decision::Again(_) | Decision::Refresh)
+}
+
+/// What was found out about an object.
+enum Verdict {
+    /// It is still there, and this is how it goes.
+    Delete(Vec<DeleteRequest>),
+    /// It is left, or gone, and then perhaps by our hand.
+    Leave { deleted: bool },
+}
+
+/// Asks, and deletes what is still there, once. Where the request failed as a whole,
+/// its error, and nothing of the objects that it was for.
+async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
+    let asked = stream::iter(batch).map(|extra| async move {
+        let verdict = ask(run, &extra).await;
+        (extra, verdict)
+    });
+    let asked: Vec<_> = asked.buffered(run.pool.lanes.limit(Lane::Small)).collect().await;
+    let requests = asked.iter().flat_map(|(_, verdict)| match verdict {
+        Ok(Verdict::Delete(requests)) => requests.clone(),
+        _ => Vec::new(),
+    });
+    let requests: Vec<DeleteRequest> = requests.collect();
+    run.requests.take(1).await;
+    let begun = run.env.uptime();
+    let (mut answers, failed) = match requests.is_empty() {
+        true => (Vec::new().into_iter(), None),
+        false => match run.destination().delete(requests).await {
+            Ok(answers) => (answers.into_iter(), None),
+            Err(error) => (Vec::new().into_iter(), Some(error)),
+        },
+    };
+    let mut settle = |(extra, verdict)| {
+        let result = match verdict {
+            Ok(Verdict::Delete(_)) if failed.is_some() => None,
+            Ok(Verdict::Delete(requests)) => Some(answered(&mut answers, requests.len()).map(|()| true)),
+            Ok(Verdict::Leave { deleted }) => Some(Ok(deleted)),
+            Err(error) => Some(Err(error)),
+        };
+        (extra, result)
+    };
+    let settled: Vec<(Extra, Option<Result<bool>>)> = asked.into_iter().map(&mut settle).collect();
+    let refused = settled.iter().filter_map(|(_, result)| result.as_ref()?.as_ref().err());
+    refused.chain(&failed).for_each(|error| note(run, Lane::Small, Side::Destination, begun, error));
+    (settled, failed)
+}
+
+/// What the store said to the next so many requests, which were for one object.
+fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> Result<()> {
+    let all: Vec<Result<()>> = (0..requests).map(|_| answers.next().unwrap_or_else(|| Err(unanswered()))).collect();
+    all.into_iter().collect::<Result<()>>().map_err(changed)
+}
+
+/// Whether an object is still one that only the destination has, and, where the
+/// delete itself cannot ask, what was listed.
+async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
+    let Extra { place, there, .. } = extra;
+    if run.is_a_name(&there.key) {
+        return Ok(Verdict::Leave { deleted: false });
+    }
+    if extra.earlier {
+        for source in run.mapping.sources(place) {
+            match attempts(run, true, || run.source().head(&source, HeadOptions::new())).await {
+                Ok(_) => return Ok(Verdict::Leave { deleted: false }),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let settings = &run.options.settings;
+    let conditional = run.target().conditional_delete == Support::Native;
+    // A backup is of what was listed, and of nothing that is gone; versions are
+    // deleted by their names, which asks for nothing.
+    let asks_itself =
+        conditional && there.etag.is_some() && settings.backup_prefix.is_none() && !settings.delete_versions;
+    // What is gone is so by our request that was not answered, or by somebody else's.
+    let gone = Verdict::Leave { deleted: extra.maybe_gone };
+    if !asks_itself && !is_as_listed(run, there).await? {
+        return Ok(gone);
+    }
+    match backup::keep(run, there).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(gone),
+        kept => kept?,
+    }
+    let request = || DeleteRequest::new(there.key.clone());
+    if settings.delete_versions && run.destination().versions().is_some() {
+        // The oldest first. A version that is written from now on is not among them.
+        let versions = key_versions::listed(run, run.destination(), &there.key).await?.into_iter().rev();
+        let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version.meta.version)).collect();
+        // Nothing is told to be deleted that nobody was asked to delete.
+        return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
+    }
+    Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
+}
+
+/// Whether an object whose tag is not the one that was demanded is so because it is not
+/// there: an earlier run deleted it and did not live to hear of it, or somebody else did.
+/// Some stores say of such an object that the condition does not hold.
+async fn is_gone(run: &Run, extra: &Extra) -> bool {
+    let found = attempts(run, true, || run.destination().head(&extra.there.key, HeadOptions::new())).await;
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Whether the object is there as it was listed; `false` if it is gone.
+async fn is_as_listed(run: &Run, there: &ObjectMeta) -> Result<bool> {
+    match attempts(run, true, || run.destination().head(&there.key, HeadOptions::new())).await {
+        Ok(now) if now.meta.etag == there.etag && now.meta.size == there.size => Ok(true),
+        Ok(_) => Err(Error::new(ErrorKind::PreconditionFailed, CHANGED).with_context("key", &there.key)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+const CHANGED: &str = "the object was written after it had been listed, so it was not deleted";
+
+fn changed(error: Error) -> Error {
+    if error.kind() == ErrorKind::PreconditionFailed {
+        return Error::new(ErrorKind::PreconditionFailed, CHANGED).with_source(error);
+    }
+    error
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Unexpected, "the store did not say whether it deleted the object")
+}

@@ -1,0 +1,59 @@
+//! Beginning and giving up an upload.
+
+use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, Result, Upload};
+
+use crate::apply::reconcile::{Left, abort, abort_lost, reconcile};
+use crate::digest::reader::Source;
+use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
+use crate::schedule::retry::attempts;
+use crate::transfer::run::Run;
+use crate::types::entry::{Entry, Layout, Pin};
+
+/// Begins an upload: intent, effect, outcome.
+pub(crate) async fn begin(run: &Run, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
+    let key = entry.source.key.clone();
+    let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
+    run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
+    let options = options.size(layout.size);
+    let multipart = run.multipart()?;
+    let upload = attempts(run, true, || async {
+        let created = multipart.create(&entry.target, options.clone()).await;
+        if created.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
+            abort_lost(run, &plan).await?;
+        }
+        created
+    })
+    .await?;
+    run.log.note_durably(&Note::UploadBegun { key, id: upload.id.clone() }).await?;
+    Ok(upload)
+}
+
+/// An upload that failed for good is aborted; one that may still be of use to a
+/// later run stays.
+pub(crate) async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Error) -> Error {
+    let useless = matches!(
+        error.kind(),
+        ErrorKind::SourceChanged
+            | ErrorKind::ChecksumMismatch
+            | ErrorKind::AlreadyExists
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::UploadNotFound
+            | ErrorKind::TooLarge
+    );
+    if useless
+        && error.effect() != Effect::Unknown
+        && let Err(failed) = abort(run, upload, entry).await
+    {
+        tracing::warn!(key = %entry.target, error = %failed.report(), "an upload could not be aborted");
+    }
+    error
+}
+
+/// An upload is left of an object that now goes in one piece, or not at all.
+pub(crate) async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
+    let source = Source::new(run.source(), &entry.source);
+    if let Left::Held(upload, _) = reconcile(run, entry, &source, layout, None, open).await? {
+        abort(run, &upload, entry).await?;
+    }
+    Ok(())
+}

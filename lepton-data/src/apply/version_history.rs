@@ -1,0 +1,361 @@
+//! One key with all its versions: those that the destination lacks are moved one by
+//! one, the oldest first.
+//!
+//! What is there must be the beginning of what the source has. A version that may have
+//! been made, because the answer was lost, is looked for among those of the destination
+//! before it is made again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lepton_core::{
+    DeleteRequest, Error, ErrorKind, ObjectKey, ObjectVersion, Precondition, Result, Support, VersionId,
+};
+
+use crate::apply::commit::may_be_ours;
+use crate::apply::decide::{if_absent, if_unchanged};
+use crate::apply::object::{bring, may_begin_again};
+use crate::apply::outcome::{Earlier, Outcome};
+use crate::apply::reconcile::abort_orphan;
+use crate::compare::objects::same_version;
+use crate::ledger::journal::OpenUpload;
+use crate::ledger::manifest::{ManifestEntry, VersionNumber};
+use crate::listing::key_versions::{beside, conflict, listed, oldest_first};
+use crate::schedule::retry::{attempts, wait};
+use crate::transfer::run::Run;
+use crate::types::entry::{Entry, Ids, Layout, Pin, There};
+use crate::types::reason::{Basis, Reason};
+use crate::types::side::side;
+
+/// How S3 names a version that was written while none were kept.
+const NULL: &str = "null";
+
+/// Moves what the destination lacks of a key's history. When the source changes, an
+/// upload vanishes or bytes go wrong on their way, both histories are listed again and
+/// it goes on from where they agree.
+pub(crate) async fn history(run: &Arc<Run>, entry: &Entry, earlier: Earlier) -> Outcome {
+    let mut mover = Mover {
+        run,
+        key: entry.source.key.clone(),
+        target: entry.target.clone(),
+        upload: earlier.upload,
+        recorded: earlier.recorded,
+        counted: entry.known,
+        agreed: Vec::new(),
+        bytes: 0,
+    };
+    let (mut again, mut before) = (0, mover.recorded);
+    loop {
+        let error = match mover.go().await {
+            Ok(()) => return Outcome::History { bytes: mover.bytes },
+            Err(error) => error,
+        };
+        if mover.recorded > before {
+            (again, before) = (0, mover.recorded);
+        }
+        if !may_begin_again(&error) || again >= run.options.settings.source_changes {
+            return Outcome::Failed(error.with_context("key", &mover.key));
+        }
+        again += 1;
+        run.counters.retried(error.kind());
+        tracing::info!(key = %mover.key, error = %error.report(), "the history is taken up again");
+        if let Err(cancelled) = wait(run, again, &error).await {
+            return Outcome::Failed(cancelled);
+        }
+    }
+}
+
+/// What holds a version of either side still.
+type Pair = (Pin, Pin);
+
+struct Mover<'a> {
+    run: &'a Arc<Run>,
+    key: ObjectKey,
+    target: ObjectKey,
+    /// What an earlier run left of one of the versions.
+    upload: Option<OpenUpload>,
+    /// Versions that have their line.
+    recorded: u64,
+    /// Whether the totals have the versions.
+    counted: bool,
+    /// Versions that are known to be the same, by what they are so.
+    agreed: Vec<(Pair, Basis)>,
+    /// Bytes that were moved now.
+    bytes: u64,
+}
+
+impl Mover<'_> {
+    /// Brings the destination's history up to the source's.
+    async fn go(&mut self) -> Result<()> {
+        let (run, key) = (self.run, &self.key);
+        let mut ours = oldest_first(run, run.source(), key).await.map_err(side)?;
+        unpin_null(&mut ours);
+        if ours.is_empty() {
+            let message = "the source has no version of the key any more";
+            return Err(side(Error::new(ErrorKind::NotFound, message)));
+        }
+        self.count(&ours);
+        let mut theirs = oldest_first(run, run.destination(), &self.target).await?;
+        let places = self.align(&ours, &theirs).await?;
+        let of = ours.len() as u64;
+        self.give_up_what_fits_none(&ours[places.len()..]).await?;
+        for (index, version) in ours.iter().enumerate() {
+            let history = VersionNumber { number: index as u64 + 1, of };
+            let line = match places.get(index) {
+                _ if history.number <= self.recorded && (index < places.len() || means_nothing(&ours, index)) => {
+                    continue;
+                }
+                Some(place) => {
+                    let (there, basis) = place.map_or((None, Basis::Size), |(at, basis)| (Some(&theirs[at]), basis));
+                    self.line_of_known(version, there, basis)
+                }
+                None if history.number <= self.recorded => {
+                    return Err(conflict(&self.target, "versions that this transfer had moved there are gone"));
+                }
+                None => {
+                    run.control.go().await?;
+                    let begun = run.env.uptime();
+                    let line = self.bring_next(&ours, index, &mut theirs).await?;
+                    run.counters.metrics.copied(line.size, run.env.uptime().saturating_sub(begun));
+                    self.bytes += line.size;
+                    line
+                }
+            };
+            if history.number == of && places.len() < ours.len() {
+                self.check(&theirs).await?;
+            }
+            self.record(&line.of_history(history, version.is_delete_marker))?;
+        }
+        Ok(())
+    }
+
+    /// Enters the versions into the totals, if the listing has not.
+    fn count(&mut self, ours: &[ObjectVersion]) {
+        if std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        let left = ours.iter().skip(usize::try_from(self.recorded).unwrap_or(usize::MAX));
+        let (number, bytes) = left.fold((0, 0), |(number, bytes), one| (number + 1, bytes + one.meta.size));
+        let counters = &self.run.counters;
+        // The key was counted as one.
+        counters.add(|c| &c.listed_objects, number);
+        counters.sub(|c| &c.listed_objects, 1);
+        counters.add(|c| &c.listed_bytes, bytes);
+    }
+
+    /// Where the destination has the oldest of the source's versions, and by what they
+    /// are the same; `None` for a marker that it has not, and that means nothing.
+    ///
+    /// # Errors
+    /// `already_exists` if it has anything that the source has not at that place.
+    async fn align(&mut self, ours: &[ObjectVersion], theirs: &[ObjectVersion]) -> Result<Vec<Option<(usize, Basis)>>> {
+        let mut places = Vec::new();
+        for (at, there) in theirs.iter().enumerate() {
+            loop {
+                let index = places.len();
+                let Some(version) = ours.get(index) else {
+                    return Err(self.diverged(at, &format!("and the source has {} versions in all", ours.len())));
+                };
+                if let Some(basis) = self.same(version, there).await? {
+                    places.push(Some((at, basis)));
+                    break;
+                }
+                if !means_nothing(ours, index) {
+                    return Err(self.diverged(at, &format!("which is not the source's version {}", index + 1)));
+                }
+                places.push(None);
+            }
+        }
+        Ok(places)
+    }
+
+    fn diverged(&self, at: usize, why: &str) -> Error {
+        let message = format!(
+            "the destination's history of this key is not the beginning of the source's: it has a version {}, {why}; \
+             nothing was written",
+            at + 1
+        );
+        Error::new(ErrorKind::AlreadyExists, message).with_context("target", &self.target)
+    }
+
+    async fn same(&mut self, ours: &ObjectVersion, theirs: &ObjectVersion) -> Result<Option<Basis>> {
+        if ours.is_delete_marker || theirs.is_delete_marker {
+            return Ok((ours.is_delete_marker == theirs.is_delete_marker).then_some(Basis::Size));
+        }
+        let pair = (Pin::of(&ours.meta), Pin::of(&theirs.meta));
+        if let Some((_, basis)) = self.agreed.iter().find(|(agreed, _)| *agreed == pair) {
+            return Ok(Some(*basis));
+        }
+        let basis = same_version(self.run, &ours.meta, &theirs.meta).await?;
+        self.agreed.extend(basis.map(|basis| (pair, basis)));
+        Ok(basis)
+    }
+
+    /// An upload that an earlier run left of a version that is not to be moved.
+    async fn give_up_what_fits_none(&mut self, left: &[ObjectVersion]) -> Result<()> {
+        let fits = |open: &OpenUpload| left.iter().any(|version| open.plan.pin == Pin::of(&version.meta));
+        match self.upload.take_if(|open| !fits(open)) {
+            Some(open) => abort_orphan(self.run, self.key.clone(), open).await,
+            None => Ok(()),
+        }
+    }
+
+    fn entry(&self, version: &ObjectVersion, theirs: &[ObjectVersion]) -> Entry {
+        let behind: Ids = theirs.iter().map(|there| there.meta.version.clone()).collect();
+        Entry {
+            source: version.meta.clone(),
+            target: self.target.clone(),
+            there: There::Unknown,
+            known: true,
+            planned: None,
+            behind: Some(Arc::new(behind)),
+        }
+    }
+
+    fn line_of_known(&self, version: &ObjectVersion, there: Option<&ObjectVersion>, basis: Basis) -> ManifestEntry {
+        let entry = self.entry(version, &[]);
+        let line = ManifestEntry::unchanged(&entry, there.map_or(&version.meta, |there| &there.meta), basis);
+        ManifestEntry { version: there.and_then(|there| there.meta.version.clone()), ..line }
+    }
+
+    /// Makes the next version at the destination, and enters it into `theirs`.
+    async fn bring_next(
+        &mut self,
+        ours: &[ObjectVersion],
+        index: usize,
+        theirs: &mut Vec<ObjectVersion>,
+    ) -> Result<ManifestEntry> {
+        let version = &ours[index];
+        let entry = self.entry(version, theirs);
+        if version.is_delete_marker {
+            let made = self.mark(&entry, theirs.last()).await?;
+            if made.is_none() && !means_nothing(ours, index) {
+                let message = "the destination said that it deleted the object, and made no delete marker";
+                return Err(Error::new(ErrorKind::Unexpected, message).with_context("target", &self.target));
+            }
+            let line = self.line_of_known(version, made.as_ref(), Basis::Size);
+            theirs.extend(made);
+            return Ok(ManifestEntry { unchanged: None, reason: Some(Reason::New), ..line });
+        }
+        let mut line = self.send(&entry, theirs.last()).await?;
+        if line.version.is_none() {
+            let made = beside(self.run, self.run.destination(), &self.target, &behind(&entry)).await?;
+            line.version = made.and_then(|made| made.meta.version);
+        }
+        let mut there = version.clone();
+        (there.meta.key, there.meta.etag, there.meta.version) =
+            (self.target.clone(), line.etag.clone(), line.version.clone());
+        theirs.push(there);
+        Ok(line)
+    }
+
+    /// Sends a version, or has the store copy it.
+    async fn send(&mut self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<ManifestEntry> {
+        let run = self.run;
+        let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+        let condition = match last.filter(|last| !last.is_delete_marker) {
+            Some(last) => if_unchanged(run, layout, &last.meta),
+            None => if_absent(run, layout),
+        };
+        let upload = self.upload.take_if(|open| open.plan.pin == Pin::of(&entry.source));
+        let mut earlier = Earlier { upload, ..Earlier::default() };
+        let sent = bring(run, entry, layout, Reason::New, &condition, &mut earlier).await;
+        match sent {
+            // Some stores take a delete marker for an object that is there.
+            Err(error) if last.is_some_and(|last| last.is_delete_marker) && refused(&error) => {
+                if beside(run, run.destination(), &self.target, &behind(entry)).await?.is_some() {
+                    return Err(error);
+                }
+                bring(run, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
+            }
+            sent => sent,
+        }
+    }
+
+    /// Deletes the object; gives the marker that this made, if it made one.
+    async fn mark(&self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<Option<ObjectVersion>> {
+        let run = self.run;
+        let conditional = run.target().conditional_delete == Support::Native;
+        let etag = last.filter(|last| conditional && !last.is_delete_marker).and_then(|last| last.meta.etag.clone());
+        let request = DeleteRequest::new(self.target.clone()).if_match(etag);
+        for attempt in 1.. {
+            let deleted = attempts(run, false, || async {
+                let unanswered = || Err(Error::new(ErrorKind::Unexpected, "the store did not answer a delete"));
+                run.destination().delete(vec![request.clone()]).await?.pop().unwrap_or_else(unanswered)
+            });
+            let deleted = match deleted.await {
+                Err(error) if !may_be_ours(&error) => return Err(error),
+                deleted => deleted,
+            };
+            match (beside(run, run.destination(), &self.target, &behind(entry)).await?, deleted) {
+                (Some(made), _) if made.is_delete_marker => return Ok(Some(made)),
+                (Some(_), _) => return Err(conflict(&self.target, "somebody else wrote it")),
+                (None, Ok(())) => return Ok(None),
+                (None, Err(error)) if refused(&error) || attempt >= run.options.settings.attempts.get() => {
+                    return Err(error);
+                }
+                (None, Err(error)) => {
+                    run.counters.retried(error.kind());
+                    wait(run, attempt, &error).await?;
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
+    }
+
+    /// Whether the destination has what was made there, and nothing else.
+    async fn check(&self, made: &[ObjectVersion]) -> Result<()> {
+        let ids = |versions: &[ObjectVersion]| -> BTreeSet<Option<VersionId>> {
+            versions.iter().map(|version| version.meta.version.clone()).collect()
+        };
+        let now = listed(self.run, self.run.destination(), &self.target).await?;
+        if now.len() == made.len() && ids(&now) == ids(made) {
+            return Ok(());
+        }
+        let what = format!("it was to have {} versions and has {}, or others", made.len(), now.len());
+        Err(conflict(&self.target, &what))
+    }
+
+    /// Gives a version its line: what is recorded is not moved again.
+    fn record(&mut self, line: &ManifestEntry) -> Result<()> {
+        let counters = &self.run.counters;
+        if line.unchanged.is_some() {
+            counters.add(|c| &c.unchanged_objects, 1);
+            counters.add(|c| &c.unchanged_bytes, line.size);
+            counters.metrics.ended("unchanged");
+        } else {
+            counters.add(|c| &c.done_objects, 1);
+            counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+            counters.metrics.ended("copied");
+        }
+        self.run.log.done(line)?;
+        self.recorded += 1;
+        Ok(())
+    }
+}
+
+fn refused(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed)
+}
+
+fn behind(entry: &Entry) -> Arc<Ids> {
+    entry.behind.clone().unwrap_or_default()
+}
+
+/// Whether a version is a delete marker where there was nothing to delete: the first
+/// one, or one behind another. Some stores make none of those.
+fn means_nothing(versions: &[ObjectVersion], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| versions.get(before));
+    let marker = versions.get(index).is_some_and(|version| version.is_delete_marker);
+    marker && before.is_none_or(|before| before.is_delete_marker)
+}
+
+/// A bucket that never kept versions lists one that it does not always find by its
+/// name. As the latest it is the object itself, pinned by its tag.
+fn unpin_null(versions: &mut [ObjectVersion]) {
+    if let Some(latest) = versions.last_mut().filter(|latest| !latest.is_delete_marker)
+        && latest.meta.version.as_ref().is_some_and(|version| version.as_str() == NULL)
+    {
+        latest.meta.version = None;
+    }
+}

@@ -1,0 +1,216 @@
+//! Sending bytes: an object in one piece, or the parts of an upload.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use lepton_core::{
+    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, HeadOptions, ObjectMeta, PartReceipt,
+    Precondition, PutOptions, PutReceipt, Result, Upload,
+};
+
+use crate::apply::commit::{Found, may_be_ours, read_back, receipt_of};
+use crate::compare::objects::record_digest;
+use crate::digest::checksum::{PartDigest, Parts, PieceDigest, SourceCheck, check_source, expected, extra_crc};
+use crate::digest::reader;
+use crate::digest::reader::{Piece, Source};
+use crate::ledger::journal::Note;
+use crate::schedule::lanes::{Lane, Slot};
+use crate::schedule::retry::{attempts, attempts_in, wait};
+use crate::settings::transfer::Metadata;
+use crate::telemetry::retry_count::along;
+use crate::transfer::run::Run;
+use crate::types::entry::{Entry, Layout};
+use crate::types::side::side;
+
+/// An object that is at the destination.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) digest: PieceDigest,
+    pub(crate) receipt: PutReceipt,
+    pub(crate) source_check: SourceCheck,
+    pub(crate) lost: Vec<Attribute>,
+}
+
+/// Sends an object in one piece. A lost answer is settled by reading back.
+pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
+    let slot = run.pool.enter(Lane::Small, entry.source.size).await?;
+    let source = Source::new(run.source(), &entry.source);
+    // Of a history, what is done twice makes two versions.
+    let idempotent = *precondition == Precondition::None && entry.behind.is_none();
+    for attempt in 1.. {
+        let error = match attempts_in(run, &slot, idempotent, || put(run, entry, &source, precondition)).await {
+            Ok(sent) => {
+                slot.done(entry.source.size);
+                return Ok(sent);
+            }
+            Err(error) if may_be_ours(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let digest = reader::digest(run, &source, None).await?;
+        match read_back(run, entry, &digest, None).await? {
+            Found::Same(meta) => {
+                let (_, lost) = describe(run, &source).await?;
+                let receipt = receipt_of(meta);
+                return Ok(Sent { digest, receipt, source_check: SourceCheck::None, lost });
+            }
+            // It is refused, and what is there is not ours.
+            _ if error.effect() != Effect::Unknown => return Err(error),
+            Found::Other(meta) if entry.behind.is_some() || !is_replaced(&meta, precondition) => {
+                return Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
+                    .with_context("key", &entry.target)
+                    .with_source(error));
+            }
+            // It never took effect.
+            Found::Absent | Found::Other(_) if attempt >= run.options.settings.attempts.get() => return Err(error),
+            Found::Absent | Found::Other(_) => {
+                run.counters.retried(error.kind());
+                let _rest = slot.rest();
+                wait(run, attempt, &error).await?;
+            }
+        }
+    }
+    Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
+}
+
+/// Whether this is the object that was to be replaced.
+fn is_replaced(found: &ObjectMeta, precondition: &Precondition) -> bool {
+    matches!(precondition, Precondition::IfMatch(etag) if found.etag.as_ref() == Some(etag))
+}
+
+async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
+    let reply = source.whole().await?;
+    let (attributes, lost) = attributes(run, source, reply.attributes, reply.tag_count).await?;
+    let piece = Piece::new(run, source.clone(), 0..source.size, extra_crc(&reply.meta));
+    let tls = run.source().capabilities().tls;
+    let piece = Arc::new(piece.expecting(expected(&reply.meta, tls)).primed(reply.body));
+    let options = PutOptions::new().attributes(attributes).precondition(precondition.clone());
+    let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
+    let receipt = run.destination().put(&entry.target, body, options).await?;
+    let digest = piece.digest()?;
+    let source_check = check_source(&digest, &reply.meta, tls).map_err(reader::differs)?;
+    Ok(Sent { digest, receipt, source_check, lost })
+}
+
+/// What the source attached and the destination keeps, and what gets lost.
+pub(crate) async fn attributes(
+    run: &Run,
+    source: &Source,
+    mut attributes: Attributes,
+    tag_count: u32,
+) -> Result<(Attributes, Vec<Attribute>)> {
+    let mut tags_lost = false;
+    if tag_count > 0 && attributes.tags.is_empty() {
+        tags_lost = !run.target().keeps(Attribute::Tags);
+        if !tags_lost {
+            let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
+            attributes.tags = source.storage.head(&source.key, options).await.map_err(side)?.attributes.tags;
+        }
+    }
+    if run.options.settings.record_digest {
+        let digest = reader::digest(run, source, None).await?;
+        record_digest(&mut attributes, &digest.root.to_string(), run.target().metadata_names);
+    }
+    let mut lost = run.target().keep(&mut attributes);
+    if tags_lost {
+        lost.push(Attribute::Tags);
+    }
+    if !lost.is_empty() && run.options.settings.metadata == Metadata::Strict {
+        let message = format!("the destination cannot keep {lost:?} of the object, and metadata is strict");
+        return Err(Error::unsupported(message).with_context("key", &source.key));
+    }
+    Ok((attributes, lost))
+}
+
+/// The attributes of a source object that is not read yet, and what gets lost.
+pub(crate) async fn describe(run: &Run, source: &Source) -> Result<(Attributes, Vec<Attribute>)> {
+    let info = attempts(run, true, || source.head()).await?;
+    attributes(run, source, info.attributes, info.tag_count).await
+}
+
+/// Sends the parts that `held` lacks, each in its turn of the pool.
+///
+/// When one fails, or the run is cancelled, those on their way still end.
+pub(crate) async fn parts(
+    run: &Arc<Run>,
+    source: &Source,
+    layout: Layout,
+    extra: Option<Crc>,
+    upload: &Upload,
+    mut held: Parts,
+) -> Result<Parts> {
+    let mut failed = None;
+    let mut running = FuturesUnordered::new();
+    let missing: Vec<u32> = (1..=layout.parts()).filter(|number| !held.contains_key(number)).collect();
+    for number in missing {
+        let turn = run.pool.enter(Lane::Parts, layout.part(number).len());
+        tokio::pin!(turn);
+        let slot = loop {
+            tokio::select! {
+                biased;
+                slot = &mut turn => break slot,
+                Some(sent) = running.next(), if !running.is_empty() => keep(&mut held, &mut failed, sent),
+            }
+        };
+        match slot {
+            Ok(slot) if failed.is_none() => {
+                let job =
+                    Job { run: Arc::clone(run), source: source.clone(), upload: upload.clone(), layout, number, extra };
+                running.push(run.env.spawn_task(along(job.send(slot))).join());
+            }
+            Ok(_) => break,
+            Err(error) => {
+                failed.get_or_insert(error);
+                break;
+            }
+        }
+    }
+    while let Some(sent) = running.next().await {
+        keep(&mut held, &mut failed, sent);
+    }
+    failed.map_or(Ok(held), Err)
+}
+
+type PartSent = Result<Result<(PartReceipt, PartDigest)>>;
+
+fn keep(held: &mut Parts, failed: &mut Option<Error>, sent: PartSent) {
+    match sent.and_then(|sent| sent) {
+        Ok((receipt, digest)) => {
+            held.insert(receipt.number, (receipt, digest));
+        }
+        Err(error) => {
+            failed.get_or_insert(error);
+        }
+    }
+}
+
+/// One part on its way.
+struct Job {
+    run: Arc<Run>,
+    source: Source,
+    upload: Upload,
+    layout: Layout,
+    number: u32,
+    extra: Option<Crc>,
+}
+
+impl Job {
+    async fn send(self, slot: Slot) -> Result<(PartReceipt, PartDigest)> {
+        let (run, part) = (&self.run, self.layout.part(self.number));
+        let multipart = run.multipart()?;
+        let (receipt, digest) = attempts_in(run, &slot, true, || async {
+            let piece = Piece::new(run, self.source.clone(), part.range.clone(), self.extra);
+            let piece = Arc::new(piece);
+            let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
+            let receipt = multipart.upload_part(&self.upload, part.clone(), body).await?;
+            Ok((receipt, PartDigest::from(piece.digest()?)))
+        })
+        .await?;
+        slot.done(part.len());
+        run.counters.add(|c| &c.parts, 1);
+        run.counters.add(|c| &c.done_bytes, part.len());
+        let (key, receipt_too, digest_too) = (self.source.key.clone(), receipt.clone(), digest.clone());
+        run.log.note(&Note::PartDone { key, receipt: receipt_too, digest: digest_too })?;
+        Ok((receipt, digest))
+    }
+}

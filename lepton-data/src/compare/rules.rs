@@ -1,0 +1,198 @@
+//! How the listings of two stores compare.
+
+use std::time::{Duration, SystemTime};
+
+use lepton_core::{Capabilities, ETag, ObjectMeta};
+
+use crate::settings::compare_by::Compare;
+use crate::types::reason::Basis;
+
+/// What a comparison gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Same(Basis),
+    Different(Basis),
+}
+
+impl Answer {
+    /// By what it is the same, if it is.
+    pub(crate) fn same(self) -> Option<Basis> {
+        match self {
+            Self::Same(basis) => Some(basis),
+            Self::Different(_) => None,
+        }
+    }
+}
+
+/// How the listings of two stores compare.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    compare: Compare,
+    window: Duration,
+    md5_tags: bool,
+    kept_times: bool,
+}
+
+impl Rules {
+    pub(crate) fn new(compare: Compare, window: Duration, from: &Capabilities, to: &Capabilities) -> Self {
+        Self {
+            compare,
+            window,
+            md5_tags: from.etag_is_md5 && to.etag_is_md5,
+            kept_times: from.keeps_mtime && to.keeps_mtime,
+        }
+    }
+
+    /// Compares by what listings tell; `None` if they do not tell.
+    pub(crate) fn by_listing(&self, source: &ObjectMeta, there: &ObjectMeta) -> Option<Answer> {
+        if source.size != there.size {
+            return Some(Answer::Different(Basis::Size));
+        }
+        let tags = || self.by_tag(source.etag.as_ref()?, there.etag.as_ref()?);
+        let times = || self.by_time(source.last_modified?, there.last_modified?);
+        match self.compare {
+            Compare::Auto => tags().or_else(times),
+            Compare::Size => Some(Answer::Same(Basis::Size)),
+            Compare::Time => times(),
+            Compare::Etag => Some(tags().unwrap_or(Answer::Different(Basis::Etag))),
+            Compare::Checksum | Compare::Content => None,
+        }
+    }
+
+    /// Equal tags of MD5s mean equal bytes, also those of equal parts. Different
+    /// ones mean different bytes only if both are of the object as a whole.
+    pub(crate) fn by_tag(&self, source: &ETag, there: &ETag) -> Option<Answer> {
+        let (source, there) = (Md5Tag::of(source)?, Md5Tag::of(there)?);
+        if !self.md5_tags {
+            return None;
+        }
+        if source == there {
+            return Some(Answer::Same(Basis::Etag));
+        }
+        (source.parts.is_none() && there.parts.is_none()).then_some(Answer::Different(Basis::Etag))
+    }
+
+    /// Whether two tags are the same MD5, of stores whose tags are MD5s.
+    pub(crate) fn same_tag(&self, source: &ETag, there: &ETag) -> bool {
+        self.by_tag(source, there) == Some(Answer::Same(Basis::Etag))
+    }
+
+    fn by_time(&self, source: SystemTime, there: SystemTime) -> Option<Answer> {
+        if self.kept_times {
+            let same = apart(source, there) <= self.window;
+            return Some(if same { Answer::Same(Basis::Time) } else { Answer::Different(Basis::Time) });
+        }
+        self.is_newer(there, source).then_some(Answer::Same(Basis::Time))
+    }
+
+    /// Whether one was written after the other, by more than clocks may differ.
+    pub(crate) fn is_newer(&self, one: SystemTime, other: SystemTime) -> bool {
+        one.duration_since(other).is_ok_and(|later| later > self.window)
+    }
+}
+
+/// An ETag that is an MD5: of the bytes, or of the MD5s of so many parts.
+#[derive(PartialEq)]
+pub(crate) struct Md5Tag<'a> {
+    sum: &'a str,
+    parts: Option<&'a str>,
+}
+
+impl<'a> Md5Tag<'a> {
+    fn of(tag: &'a ETag) -> Option<Self> {
+        let text = tag.unquoted();
+        let (sum, parts) = text.split_once('-').map_or((text, None), |(sum, parts)| (sum, Some(parts)));
+        let is_md5 = sum.len() == 32 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_count = parts.is_none_or(|parts| !parts.is_empty() && parts.bytes().all(|byte| byte.is_ascii_digit()));
+        (is_md5 && is_count).then_some(Self { sum, parts })
+    }
+}
+
+pub(crate) fn apart(a: SystemTime, b: SystemTime) -> Duration {
+    a.duration_since(b).unwrap_or_else(|error| error.duration())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use lepton_core::ObjectKey;
+    use proptest::prelude::*;
+
+    const A: &str = "\"0123456789abcdef0123456789abcdef\"";
+    const B: &str = "\"fedcba9876543210fedcba9876543210\"";
+    const A2: &str = "\"0123456789abcdef0123456789abcdef-2\"";
+    const B3: &str = "\"fedcba9876543210fedcba9876543210-3\"";
+
+    fn rules(compare: Compare) -> Rules {
+        Rules { compare, window: Duration::from_secs(2), md5_tags: true, kept_times: false }
+    }
+
+    fn object(size: u64, second: u64, tag: &str) -> ObjectMeta {
+        let mut object = ObjectMeta::new(ObjectKey::try_from("a").unwrap(), size);
+        object.last_modified = Some(UNIX_EPOCH + Duration::from_secs(second));
+        object.etag = Some(ETag::new(tag));
+        object
+    }
+
+    #[test]
+    fn tags_compare_where_they_are_md5s() {
+        let auto = |one: &str, two: &str, second| {
+            rules(Compare::Auto).by_listing(&object(1, 100, one), &object(1, second, two))
+        };
+        let unquoted = A.trim_matches('"');
+        assert_eq!(auto(A, A, 0), Some(Answer::Same(Basis::Etag)));
+        assert_eq!(auto(A, unquoted, 0), Some(Answer::Same(Basis::Etag)));
+        assert_eq!(auto(A, B, 200), Some(Answer::Different(Basis::Etag)));
+        assert_eq!(auto(A2, A2, 0), Some(Answer::Same(Basis::Etag)));
+        // Parts of other sizes give other tags of the same bytes: time decides.
+        assert_eq!(auto(A, A2, 200), Some(Answer::Same(Basis::Time)));
+        assert_eq!(auto(A2, B3, 0), None);
+        assert_eq!(auto("\"opaque\"", "\"opaque\"", 0), None);
+        let opaque = Rules { md5_tags: false, ..rules(Compare::Etag) };
+        assert_eq!(opaque.by_listing(&object(1, 0, A), &object(1, 0, A)), Some(Answer::Different(Basis::Etag)));
+    }
+
+    #[test]
+    fn a_written_copy_has_to_be_newer_by_more_than_clocks_differ() {
+        let time = |second| rules(Compare::Time).by_listing(&object(1, 100, A), &object(1, second, A));
+        assert_eq!(time(103), Some(Answer::Same(Basis::Time)));
+        for second in [102, 100, 98, 97, 0] {
+            assert_eq!(time(second), None, "{second}");
+        }
+    }
+
+    #[test]
+    fn kept_times_have_to_be_the_same_within_the_window() {
+        let kept = Rules { kept_times: true, ..rules(Compare::Auto) };
+        for (second, same) in [(98, true), (100, true), (102, true), (97, false), (103, false), (500, false)] {
+            let answer = kept.by_listing(&object(1, 100, "x"), &object(1, second, "y"));
+            let basis = if same { Answer::Same(Basis::Time) } else { Answer::Different(Basis::Time) };
+            assert_eq!(answer, Some(basis), "{second}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the policy and whatever else is equal: other sizes differ.
+        #[test]
+        fn other_sizes_always_differ(a: u64, b: u64, s: u32, t: u32, md5_tags: bool, kept_times: bool) {
+            prop_assume!(a != b);
+            for compare in [Compare::Auto, Compare::Size, Compare::Time, Compare::Etag, Compare::Checksum, Compare::Content] {
+                let rules = Rules { md5_tags, kept_times, ..rules(compare) };
+                let answer = rules.by_listing(&object(a, s.into(), A), &object(b, t.into(), A));
+                prop_assert_eq!(answer, Some(Answer::Different(Basis::Size)));
+            }
+        }
+
+        /// An object that was written before its source is never taken for the same
+        /// by its time.
+        #[test]
+        fn an_older_copy_is_never_the_same_by_time(s in 0u32..1000, t in 0u32..1000) {
+            let answer = rules(Compare::Time).by_listing(&object(1, s.into(), A), &object(1, t.into(), A));
+            if t <= s {
+                prop_assert_eq!(answer, None);
+            }
+        }
+    }
+}

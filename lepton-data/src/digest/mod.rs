@@ -1,0 +1,4 @@
+//! Reads bytes and computes their checksums.
+
+pub(crate) mod checksum;
+pub(crate) mod reader;

@@ -1,0 +1,520 @@
+//! What the journal of a transfer holds, and what an earlier run left to do.
+//!
+//! The records are JSON; the format is in `docs/formats/journal.md`. Memory is
+//! bounded: finished keys are kept only beyond the watermark, and there are never
+//! more of those than the window of the run allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lepton_core::journal::{FIRST_USER_TYPE, Journal, Record, Replay};
+use lepton_core::{ETag, Error, ErrorKind, ObjectKey, ObjectMeta, PartReceipt, Result, UploadId};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::checksum::PartDigest;
+use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::report::Failure;
+use crate::names::mapping::Mapping;
+use crate::types::entry::{Layout, Pin};
+
+/// An object is at the destination, by us or unchanged. The payload is its line in the manifest.
+pub(crate) const DONE: u16 = FIRST_USER_TYPE;
+/// Everything else, as a [`Note`].
+const NOTE: u16 = FIRST_USER_TYPE + 1;
+
+/// A record that is not a manifest line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Note {
+    /// Objects up to this place may have been written. Durable before the first of
+    /// them is.
+    Started { through: ObjectKey },
+    /// Objects up to this place are settled: done, skipped or failed.
+    Settled { through: ObjectKey },
+    /// The object was left as it is, as asked.
+    Skipped { key: ObjectKey },
+    /// The object was left out, by what the source told of it.
+    LeftOut { key: ObjectKey },
+    /// Only the destination has this object; `key` is its place. It is deleted when everything else has come to a good end.
+    Extra { key: ObjectKey, there: ObjectMeta },
+    /// What the object replaces is kept. Durable before it is replaced.
+    Kept {
+        key: ObjectKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        etag: Option<ETag>,
+    },
+    /// The journal began anew, with the proofs of runs before it in a file beside it.
+    Anew,
+    /// Objects behind `after` up to this place may have been written by a run that was
+    /// ended before it could say so. The first records of a journal that begins anew.
+    MaybeWritten {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<ObjectKey>,
+        through: ObjectKey,
+    },
+    /// The object failed.
+    Failed { failure: Failure },
+    /// An upload is about to be begun. Durable before it is.
+    UploadIntent { key: ObjectKey, upload: UploadPlan },
+    /// The store's name for that upload. Durable before its first part is sent.
+    UploadBegun { key: ObjectKey, id: UploadId },
+    /// A part is at the destination.
+    PartDone { key: ObjectKey, receipt: PartReceipt, digest: PartDigest },
+    /// The upload is about to be completed. Durable, with all its parts, before
+    /// it is.
+    CompleteIntent { key: ObjectKey },
+    /// The upload was aborted, or is no longer there.
+    UploadGone { key: ObjectKey },
+    /// Somebody else's upload to one of our keys was seen and left alone.
+    ForeignUpload { key: ObjectKey, id: UploadId },
+    /// The run came to the end of its listings and wrote its manifest, but objects failed.
+    Ended,
+    /// The run came to its end and wrote its manifest: nothing is left to do.
+    Finished,
+}
+
+/// What an upload is of. Keyed, as all records, by the source key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadPlan {
+    pub(crate) target: ObjectKey,
+    pub(crate) layout: Layout,
+    pub(crate) pin: Pin,
+    /// Seconds since 1970 when the upload was about to be begun.
+    pub(crate) at: u64,
+}
+
+impl UploadPlan {
+    pub(crate) fn new(target: ObjectKey, layout: Layout, pin: Pin, now: SystemTime) -> Self {
+        let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { target, layout, pin, at }
+    }
+}
+
+/// An upload that an earlier run did not bring to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenUpload {
+    pub(crate) plan: UploadPlan,
+    /// `None` if the run died before the store's answer was on disk.
+    pub(crate) id: Option<UploadId>,
+    pub(crate) parts: BTreeMap<u32, (PartReceipt, PartDigest)>,
+    pub(crate) completing: bool,
+}
+
+/// How much of a history is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) versions: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What earlier runs left.
+#[derive(Debug, Default)]
+pub(crate) struct Resumed {
+    mapping: Mapping,
+    /// Listing goes on behind this place.
+    pub(crate) settled: Option<ObjectKey>,
+    /// Places behind the first and up to the second may have been written by an earlier run.
+    pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// Places up to here may be written, as the journal knows.
+    pub(crate) started: Option<ObjectKey>,
+    /// Settled places beyond `settled`.
+    pub(crate) beyond: BTreeSet<ObjectKey>,
+    /// Objects that failed and were not done since.
+    pub(crate) failed: BTreeMap<ObjectKey, Failure>,
+    pub(crate) uploads: BTreeMap<ObjectKey, OpenUpload>,
+    /// Objects not done yet of which what they replace is kept, with its tag.
+    pub(crate) kept: BTreeMap<ObjectKey, Option<ETag>>,
+    /// Keys of which some versions are done and not all.
+    pub(crate) histories: BTreeMap<ObjectKey, Recorded>,
+    pub(crate) foreign: BTreeSet<String>,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) skipped: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) unchanged_bytes: u64,
+    pub(crate) server_copies: u64,
+    /// Objects that replaced another.
+    pub(crate) replaced: u64,
+    /// Objects that only the destination had.
+    pub(crate) extras: u64,
+    pub(crate) metadata_lost: u64,
+    pub(crate) superseded: u64,
+    /// The journal has the proofs of earlier runs beside it.
+    pub(crate) anew: bool,
+    /// Where the proofs of earlier runs are, if the lists are compared anew.
+    pub(crate) proofs: Option<PathBuf>,
+    /// The listings came to their end, and objects failed.
+    pub(crate) ended: bool,
+    pub(crate) finished: bool,
+}
+
+impl Resumed {
+    /// Reads what earlier runs left, under these names. Blocks.
+    pub(crate) fn load(replay: Replay, mapping: &Mapping) -> Result<Self> {
+        let mut resumed = Self { mapping: mapping.clone(), ..Self::default() };
+        for record in replay {
+            resumed.take(&record?)?;
+        }
+        Ok(resumed)
+    }
+
+    fn take(&mut self, record: &Record) -> Result<()> {
+        match record.kind {
+            DONE => self.done(&parse(&record.payload)?),
+            NOTE => self.note(parse(&record.payload)?),
+            other => {
+                let message = format!("the journal holds records of type {other}, which this version does not know");
+                return Err(Error::unsupported(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, entry: &ManifestEntry) {
+        let key = entry.source_key();
+        self.uploads.remove(key);
+        self.recorded(entry);
+        if entry.unchanged.is_some() {
+            self.unchanged += 1;
+            self.unchanged_bytes += entry.size;
+            return;
+        }
+        self.objects += 1;
+        self.bytes += entry.size;
+        self.replaced += u64::from(entry.replaced());
+        self.server_copies += u64::from(entry.server_copy.is_some());
+        self.metadata_lost += u64::from(!entry.lost.is_empty());
+        self.superseded += u64::from(entry.superseded);
+    }
+
+    /// A key is settled with its line; of a history, with the last one.
+    fn recorded(&mut self, entry: &ManifestEntry) {
+        let key = entry.source_key();
+        if let Some(history) = entry.history
+            && history.number < history.of
+        {
+            let recorded = self.histories.entry(key.clone()).or_default();
+            recorded.versions += 1;
+            recorded.bytes += entry.size;
+            return;
+        }
+        self.histories.remove(key);
+        self.failed.remove(key);
+        self.kept.remove(key);
+        self.settle(key);
+    }
+
+    fn settle(&mut self, key: &ObjectKey) {
+        self.settle_place(self.mapping.place(key));
+    }
+
+    fn settle_place(&mut self, place: ObjectKey) {
+        if self.settled.as_ref().is_none_or(|settled| place > *settled) {
+            self.beyond.insert(place);
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Started { through } => self.started = self.started.take().max(Some(through)),
+            Note::Settled { through } => {
+                self.beyond = self.beyond.split_off(&through);
+                self.beyond.remove(&through);
+                // A run that begins before it, as one of a plan does, does not set it back.
+                self.settled = self.settled.take().max(Some(through));
+            }
+            Note::Skipped { key } => {
+                self.failed.remove(&key);
+                self.settle(&key);
+                self.skipped += 1;
+            }
+            Note::Kept { key, etag } => {
+                self.kept.insert(key, etag);
+            }
+            Note::LeftOut { key } => {
+                self.failed.remove(&key);
+                self.settle(&key);
+            }
+            Note::Anew => self.anew = true,
+            Note::MaybeWritten { after, through } => self.maybe_written = Some((after, through)),
+            Note::Extra { key: place, .. } => {
+                self.settle_place(place);
+                self.extras += 1;
+            }
+            Note::Failed { failure } => {
+                self.settle(&failure.key);
+                self.failed.insert(failure.key.clone(), failure);
+            }
+            Note::UploadIntent { key, upload } => {
+                let open = OpenUpload { plan: upload, id: None, parts: BTreeMap::new(), completing: false };
+                self.uploads.insert(key, open);
+            }
+            Note::UploadBegun { key, id } => self.with_upload(&key, |upload| upload.id = Some(id)),
+            Note::PartDone { key, receipt, digest } => self.with_upload(&key, |upload| {
+                upload.parts.insert(receipt.number, (receipt, digest));
+            }),
+            Note::CompleteIntent { key } => self.with_upload(&key, |upload| upload.completing = true),
+            Note::UploadGone { key } => {
+                self.uploads.remove(&key);
+            }
+            Note::ForeignUpload { key, id } => {
+                self.foreign.insert(foreign(&key, &id));
+            }
+            Note::Ended => self.ended = true,
+            Note::Finished => self.finished = true,
+        }
+    }
+
+    /// Whether nothing was begun that a later run could resume.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let settled = self.settled.is_some() || !self.beyond.is_empty() || !self.failed.is_empty();
+        let begun = self.started.is_some() || self.maybe_written.is_some() || !self.uploads.is_empty();
+        let partly = !self.kept.is_empty() || !self.histories.is_empty() || self.objects + self.unchanged > 0;
+        !(settled || begun || partly)
+    }
+
+    /// The places that a run may have written without having said so: those of the
+    /// journal before that are not reached yet, and those behind the watermark.
+    pub(crate) fn in_doubt(&self) -> Option<(Option<ObjectKey>, ObjectKey)> {
+        let settled = self.settled.as_ref();
+        let open = |through: &ObjectKey| settled.is_none_or(|settled| settled < through);
+        let before = self.maybe_written.as_ref().filter(|(_, through)| open(through));
+        let ours = self.started.as_ref().filter(|started| open(started));
+        match (before, ours) {
+            (Some((after, through)), None) => Some((after.clone().max(settled.cloned()), through.clone())),
+            (Some((_, through)), Some(ours)) => Some((settled.cloned(), through.max(ours).clone())),
+            (None, Some(ours)) => Some((settled.cloned(), ours.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// What a journal that begins anew takes along: uploads that are open, what is
+    /// kept, and what may have been written; also by objects that failed, if `failed`.
+    pub(crate) fn carried(&self, failed: bool) -> Result<Vec<(u16, Vec<u8>)>> {
+        let mut notes = vec![Note::Anew];
+        let kept = self.kept.iter();
+        notes.extend(kept.map(|(key, etag)| Note::Kept { key: key.clone(), etag: etag.clone() }));
+        let in_doubt = match self.failed.keys().map(|key| self.mapping.place(key)).max().filter(|_| failed) {
+            Some(last) => Some((None, self.in_doubt().map_or(last.clone(), |(_, through)| through.max(last)))),
+            None => self.in_doubt(),
+        };
+        notes.extend(in_doubt.map(|(after, through)| Note::MaybeWritten { after, through }));
+        for (key, open) in &self.uploads {
+            let key = || key.clone();
+            notes.push(Note::UploadIntent { key: key(), upload: open.plan.clone() });
+            notes.extend(open.id.clone().map(|id| Note::UploadBegun { key: key(), id }));
+            let parts = open.parts.values().cloned();
+            notes.extend(parts.map(|(receipt, digest)| Note::PartDone { key: key(), receipt, digest }));
+            notes.extend(open.completing.then(|| Note::CompleteIntent { key: key() }));
+        }
+        notes.iter().map(|note| Ok((NOTE, to_json(note)?))).collect()
+    }
+
+    fn with_upload(&mut self, key: &ObjectKey, change: impl FnOnce(&mut OpenUpload)) {
+        if let Some(upload) = self.uploads.get_mut(key) {
+            change(upload);
+        }
+    }
+}
+
+/// How a report names somebody else's upload.
+pub(crate) fn foreign(key: &ObjectKey, id: &UploadId) -> String {
+    format!("{key} (upload {id})")
+}
+
+fn parse<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
+    serde_json::from_slice(payload).map_err(|e| {
+        Error::new(ErrorKind::Corrupt, format!("a journal record cannot be read: {e}")).with_operation("journal")
+    })
+}
+
+/// What only the destination has, if that is what a record says.
+pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)>> {
+    if record.kind != NOTE {
+        return Ok(None);
+    }
+    match parse(&record.payload)? {
+        Note::Extra { key, there } => Ok(Some((key, there))),
+        _ => Ok(None),
+    }
+}
+
+/// The line of a finished object, if that is what a record is.
+pub(crate) fn line_of(record: &Record) -> Result<Option<ManifestEntry>> {
+    if record.kind == DONE { parse(&record.payload).map(Some) } else { Ok(None) }
+}
+
+/// The journal of a transfer; a plan has none and notes nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Option<Journal>>);
+
+impl Log {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self(Mutex::new(Some(journal)))
+    }
+
+    /// Gives the journal back to whoever comes next. Tasks that end later than their
+    /// run have nothing to note.
+    pub(crate) fn close(&self) {
+        self.journal().take();
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a record; durable with the next commit.
+    pub(crate) fn note(&self, note: &Note) -> Result<()> {
+        let work = if let Note::PartDone { receipt, .. } = note { receipt.size } else { 0 };
+        self.append(NOTE, note, work)
+    }
+
+    /// Appends a record and waits until it is durable.
+    pub(crate) async fn note_durably(&self, note: &Note) -> Result<()> {
+        self.note(note)?;
+        self.commit().await
+    }
+
+    /// Appends the manifest line of a finished object.
+    pub(crate) fn done(&self, entry: &ManifestEntry) -> Result<()> {
+        self.append(DONE, entry, if entry.unchanged.is_none() { entry.size } else { 0 })
+    }
+
+    pub(crate) async fn commit(&self) -> Result<()> {
+        let journal = self.journal().clone();
+        match journal {
+            Some(journal) => journal.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits while much waits for the disk.
+    pub(crate) async fn room(&self) -> Result<()> {
+        let journal = self.journal().clone();
+        match journal {
+            Some(journal) => journal.room().await,
+            None => Ok(()),
+        }
+    }
+
+    /// `work`: the bytes that would have to be sent again, were the record lost.
+    fn append(&self, kind: u16, record: &impl Serialize, work: u64) -> Result<()> {
+        let record = to_json(record)?;
+        match &*self.journal() {
+            Some(journal) => journal.append_for(kind, &record, work),
+            None => Ok(()),
+        }
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|e| Error::new(ErrorKind::Unexpected, "a journal record cannot be written").with_source(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn settled_keys_are_forgotten_behind_the_watermark() {
+        let mut resumed = Resumed::default();
+        for name in ["a", "c", "d"] {
+            resumed.note(Note::Skipped { key: key(name) });
+        }
+        resumed.note(Note::Settled { through: key("c") });
+        assert_eq!(resumed.beyond, BTreeSet::from([key("d")]));
+        resumed.note(Note::Skipped { key: key("b") });
+        assert_eq!(resumed.beyond.len(), 1, "a key behind the watermark is not kept");
+    }
+
+    #[test]
+    fn where_names_change_the_watermark_goes_by_places() {
+        let mapping = Mapping::new("".into(), "".into(), vec![crate::PrefixMap::new("x/", "b/")]);
+        let mut resumed = Resumed { mapping, ..Resumed::default() };
+        resumed.note(Note::Skipped { key: key("x/1") });
+        resumed.note(Note::Skipped { key: key("d") });
+        resumed.note(Note::Settled { through: key("c") });
+        assert_eq!(resumed.beyond, BTreeSet::from([key("d")]), "x/1 goes to b/1, which is before c");
+        resumed.note(Note::Skipped { key: key("x/2") });
+        assert_eq!(resumed.beyond.len(), 1);
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_behind_the_watermark_or_not_reached_yet() {
+        let doubt = |maybe: Option<(Option<&str>, &str)>, settled: Option<&str>, started: Option<&str>| {
+            let resumed = Resumed {
+                maybe_written: maybe.map(|(after, through)| (after.map(key), key(through))),
+                settled: settled.map(key),
+                started: started.map(key),
+                ..Resumed::default()
+            };
+            resumed.in_doubt().map(|(after, through)| (after.map(|after| after.to_string()), through.to_string()))
+        };
+        let range = |after: Option<&str>, through: &str| Some((after.map(str::to_owned), through.to_owned()));
+        assert_eq!(doubt(None, None, None), None);
+        assert_eq!(doubt(None, Some("c"), Some("f")), range(Some("c"), "f"));
+        assert_eq!(doubt(None, Some("f"), Some("f")), None);
+        let before = Some((Some("m"), "p"));
+        assert_eq!(doubt(before, None, None), range(Some("m"), "p"));
+        assert_eq!(doubt(before, Some("n"), None), range(Some("n"), "p"));
+        assert_eq!(doubt(before, Some("c"), Some("f")), range(Some("c"), "p"));
+        assert_eq!(doubt(before, Some("q"), Some("r")), range(Some("q"), "r"));
+        assert_eq!(doubt(before, Some("r"), Some("r")), None);
+    }
+
+    #[test]
+    fn a_journal_that_begins_anew_takes_along_what_is_open() {
+        let open = |parts: &[u32], completing| OpenUpload {
+            plan: UploadPlan::new(
+                key("to"),
+                Layout { size: 5, part_size: 1 << 20, multipart: true },
+                Pin::default(),
+                UNIX_EPOCH,
+            ),
+            id: Some(UploadId::new("id")),
+            parts: parts
+                .iter()
+                .map(|number| {
+                    let receipt = PartReceipt::new(*number, 5, ETag::new("t"));
+                    let digest = PartDigest { len: 5, root: lepton_core::Sha256::of(b"hello"), crc64: 1, extra: None };
+                    (*number, (receipt, digest))
+                })
+                .collect(),
+            completing,
+        };
+        let resumed = Resumed {
+            uploads: [(key("a"), open(&[1, 2], false)), (key("b"), open(&[], true))].into(),
+            kept: [(key("k"), Some(ETag::new("t")))].into(),
+            started: Some(key("m")),
+            settled: Some(key("c")),
+            skipped: 7,
+            ended: true,
+            ..Resumed::default()
+        };
+        let mut anew = Resumed::default();
+        for (kind, payload) in resumed.carried(false).unwrap() {
+            anew.take(&Record { kind, payload }).unwrap();
+        }
+        assert_eq!((&anew.uploads, &anew.kept), (&resumed.uploads, &resumed.kept));
+        assert_eq!(anew.in_doubt(), Some((Some(key("c")), key("m"))));
+        assert_eq!((anew.anew, anew.skipped, anew.ended, anew.settled), (true, 0, false, None));
+    }
+
+    #[test]
+    fn a_failure_that_was_done_since_is_no_failure() {
+        let mut resumed = Resumed::default();
+        let failure = Failure::new(key("a"), &Error::new(ErrorKind::Timeout, "slow"));
+        resumed.note(Note::Failed { failure });
+        assert_eq!(resumed.failed.len(), 1);
+        resumed.note(Note::Skipped { key: key("a") });
+        assert!(resumed.failed.is_empty());
+    }
+}

@@ -1,0 +1,318 @@
+//! The manifest: the proof of a transfer, one JSON object a line.
+//!
+//! The first line names the format and the stores, each further line an object,
+//! and the last one [seals](crate::sealed) them. The format is in
+//! `docs/formats/manifest.md`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use lepton_core::{
+    Attribute, ETag, Error, ErrorKind, ObjectKey, Result, ServerCheck, Sha256, TreeDigest, VersionId, root_of_parts,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::checksum::SourceCheck;
+use crate::ledger::sealed_lines;
+use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
+use crate::types::reason::{Basis, Reason};
+
+/// The version of the format that this code writes and reads.
+pub const MANIFEST_VERSION: u32 = 1;
+
+fn unchecked() -> ServerCheck {
+    ServerCheck::None
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_unchecked(check: &ServerCheck) -> bool {
+    *check == ServerCheck::None
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Which of the versions of a key a line is of, where all were moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct VersionNumber {
+    /// From 1, the oldest, as the source listed them.
+    pub number: u64,
+    /// How many there were.
+    pub of: u64,
+}
+
+/// An object as the manifest has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ManifestEntry {
+    /// Its key at the destination.
+    pub key: ObjectKey,
+    /// Its key at the source, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_key: Option<ObjectKey>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Why it was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// It was not copied: by this, the destination had the same. Such an entry has
+    /// no digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<Basis>,
+    /// The destination copied it by itself, and by this it is known to be right:
+    /// what both stores state, or no more than the size. Such an entry has no
+    /// digest, unless the copy was made on this machine and the source was read
+    /// beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_copy: Option<Basis>,
+    /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256_tree: Option<Sha256>,
+    /// The size of the pieces that `parts` are the roots of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part_size: u64,
+    /// The tree hash of each piece; empty if there is one piece only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Sha256>,
+    /// The CRC-64/NVME of its bytes, 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc64nvme: Option<String>,
+    /// The tag of the source that was read. Without tag and version the source
+    /// was not pinned. Of an unchanged object, the source's tag if it is another
+    /// than the destination's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_etag: Option<ETag>,
+    /// The version of the source that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<VersionId>,
+    /// How the bytes compare with what the source states.
+    #[serde(default, skip_serializing_if = "SourceCheck::is_none")]
+    pub source_check: SourceCheck,
+    /// The tag that the destination gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<ETag>,
+    /// The version that the destination gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionId>,
+    /// What the destination checked of the bytes it took.
+    #[serde(default = "unchecked", skip_serializing_if = "is_unchecked")]
+    pub check: ServerCheck,
+    /// Metadata that the destination could not keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Attribute>,
+    /// Whether the source had got another version, or had lost the object, by the
+    /// time the version that was listed had been copied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
+    /// Which version of its key it is, where all versions were moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<VersionNumber>,
+    /// It is a version that says that the object was deleted. Without `version` the
+    /// destination made none, because there was nothing to delete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_marker: bool,
+}
+
+impl ManifestEntry {
+    /// The line of a version, or of a delete marker, that the destination had already.
+    pub(crate) fn of_history(self, history: VersionNumber, delete_marker: bool) -> Self {
+        Self { history: Some(history), delete_marker, ..self }
+    }
+
+    /// Its key at the source.
+    pub fn source_key(&self) -> &ObjectKey {
+        self.source_key.as_ref().unwrap_or(&self.key)
+    }
+
+    /// Whether another object was at the destination before.
+    pub(crate) fn replaced(&self) -> bool {
+        self.reason.is_some_and(|reason| reason != Reason::New)
+    }
+
+    /// The digest of the object, if it was copied.
+    pub fn digest(&self) -> Option<TreeDigest> {
+        Some(TreeDigest { root: self.sha256_tree?, len: self.size })
+    }
+
+    /// Whether the entry is of one piece: it has digests unless it was unchanged,
+    /// the roots of the parts give the root of the object, and are as many as size
+    /// and part size say.
+    pub fn is_consistent(&self) -> bool {
+        if self.history.is_some_and(|history| history.number == 0 || history.number > history.of) {
+            return false;
+        }
+        if self.delete_marker {
+            let nothing = self.size == 0 && self.sha256_tree.is_none() && self.server_copy.is_none();
+            return nothing && self.history.is_some() && self.parts.is_empty() && self.crc64nvme.is_none();
+        }
+        let Some(root) = self.sha256_tree else {
+            let said = self.unchanged.is_some() != self.server_copy.is_some();
+            return said && self.parts.is_empty() && self.crc64nvme.is_none();
+        };
+        let count = self.size.div_ceil(self.part_size.max(1));
+        let fits = match self.parts.as_slice() {
+            [] => count <= 1,
+            parts => parts.len() as u64 == count && root_of_parts(parts) == root,
+        };
+        fits && self.unchanged.is_none() && self.crc64nvme.is_some()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    lepton_manifest: u32,
+    source: String,
+    destination: String,
+}
+
+const MANIFEST: &str = "manifest";
+
+/// Writes a manifest: beside its place, then renamed into it.
+pub(crate) struct ManifestWriter(SealedWriter);
+
+impl ManifestWriter {
+    pub(crate) fn create(path: &Path, source: &str, destination: &str) -> Result<Self> {
+        let (source, destination) = (source.to_owned(), destination.to_owned());
+        let header = Header { lepton_manifest: MANIFEST_VERSION, source, destination };
+        Ok(Self(SealedWriter::create(path, MANIFEST, &header)?))
+    }
+
+    /// Adds an object by its line, as the journal has it.
+    pub(crate) fn add(&mut self, line: &[u8]) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Size {
+            size: u64,
+        }
+        let Size { size } = serde_json::from_slice(line).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "a manifest line cannot be written").with_source(error)
+        })?;
+        self.0.add(line, size)
+    }
+
+    /// Ends the manifest and puts it into its place.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.0.finish()
+    }
+}
+
+/// Reads a manifest entry by entry, checking that none is missing. Blocks.
+///
+/// After the last entry the reader compares count and digest; only a reader that
+/// has ended without an error has read a whole manifest.
+#[derive(Debug)]
+pub struct ManifestReader<R = BufReader<File>> {
+    lines: SealedReader<R>,
+    header: Header,
+    ended: bool,
+}
+
+impl ManifestReader {
+    /// Opens a manifest.
+    ///
+    /// # Errors
+    /// `not_found`; `corrupt` if it is not a manifest; `unsupported` if its
+    /// version is not known.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(sealed_lines::open(path, MANIFEST)?).map_err(|e| e.with_context("path", path.display()))
+    }
+}
+
+impl<R: BufRead> ManifestReader<R> {
+    /// Reads a manifest from anywhere.
+    ///
+    /// # Errors
+    /// As [`open`](ManifestReader::open).
+    pub fn new(input: R) -> Result<Self> {
+        let (lines, header): (_, Header) = SealedReader::new(input, MANIFEST)?;
+        sealed_lines::check_version(MANIFEST, header.lepton_manifest, MANIFEST_VERSION)?;
+        Ok(Self { lines, header, ended: false })
+    }
+
+    /// The URL of the source.
+    pub fn source(&self) -> &str {
+        &self.header.source
+    }
+
+    /// The URL of the destination.
+    pub fn destination(&self) -> &str {
+        &self.header.destination
+    }
+
+    fn entry(&mut self) -> Result<Option<ManifestEntry>> {
+        let Some(entry) = self.lines.next(|entry: &ManifestEntry| entry.size)? else { return Ok(None) };
+        if !entry.is_consistent() {
+            return Err(self.lines.corrupt(&format!("the parts of {} do not give its digest", entry.key)));
+        }
+        Ok(Some(entry))
+    }
+}
+
+impl<R: BufRead> Iterator for ManifestReader<R> {
+    type Item = Result<ManifestEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let entry = self.entry().transpose();
+        self.ended = !matches!(entry, Some(Ok(_)));
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<ManifestEntry>> {
+        ManifestReader::new(bytes)?.collect()
+    }
+
+    #[test]
+    fn lines_of_a_history_are_of_one_piece() {
+        let consistent = |line: &str| serde_json::from_str::<ManifestEntry>(line).unwrap().is_consistent();
+        let digest = format!(r#""sha256_tree":"{}","crc64nvme":"0000000000000000""#, "00".repeat(32));
+        for (line, right) in [
+            (r#"{"key":"a","size":0,"history":{"number":1,"of":2},"delete_marker":true}"#.to_owned(), true),
+            (
+                r#"{"key":"a","size":0,"unchanged":"size","history":{"number":2,"of":2},"delete_marker":true}"#.into(),
+                true,
+            ),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":1,"of":1}}}}"#), true),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":0,"of":1}}}}"#), false),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":2,"of":1}}}}"#), false),
+            (format!(r#"{{"key":"a","size":0,{digest},"history":{{"number":1,"of":1}},"delete_marker":true}}"#), false),
+            (r#"{"key":"a","size":1,"history":{"number":1,"of":1},"delete_marker":true}"#.into(), false),
+            (r#"{"key":"a","size":0,"delete_marker":true}"#.into(), false),
+            (r#"{"key":"a","size":0,"history":{"number":1,"of":1}}"#.into(), false),
+        ] {
+            assert_eq!(consistent(&line), right, "{line}");
+        }
+        let unknown = r#"{"key":"a","size":0,"history":{"number":1,"of":1,"at":1},"delete_marker":true}"#;
+        assert!(serde_json::from_str::<ManifestEntry>(unknown).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, from in 0usize..200, to in 0usize..200) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("m");
+            let writer = ManifestWriter::create(&path, "memory:a", "memory:b").unwrap();
+            writer.finish().unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            prop_assert!(read(&whole).unwrap().is_empty());
+            let cut = [&whole[..from.min(whole.len())], &bytes, &whole[to.min(whole.len())..]].concat();
+            if cut != whole {
+                prop_assert!(read(&cut).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A plan on disk: written by a dry run, read by whoever decides, carried out
+//! later. The format is in `docs/formats/plan.md`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result, Sha256};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::ledger::planned::{Planned, PlannedAction};
+use crate::ledger::sealed_lines;
+use crate::ledger::sealed_lines::SealedReader;
+use crate::names::mapping::Mapping;
+use crate::settings::prefix_map::PrefixMap;
+use crate::transfer::options::Options;
+use crate::transfer::run::Run;
+
+/// The version of the format that this code writes and reads.
+pub const PLAN_VERSION: u32 = 1;
+
+pub(crate) const PLAN: &str = "plan";
+
+/// Lines that are read at once, away from the tasks.
+pub(crate) const BATCH: usize = 256;
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Header {
+    lepton_plan: u32,
+    source: String,
+    source_folder: String,
+    destination: String,
+    destination_folder: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    map: Vec<PrefixMap>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    encode_keys: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    decode_keys: bool,
+}
+
+impl Header {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self {
+            lepton_plan: PLAN_VERSION,
+            source: options.source.storage().url().to_owned(),
+            source_folder: options.source.folder().to_string(),
+            destination: options.destination.storage().url().to_owned(),
+            destination_folder: options.destination.folder().to_string(),
+            map: options.settings.map.clone(),
+            encode_keys: options.settings.encode_keys,
+            decode_keys: options.settings.decode_keys,
+        }
+    }
+
+    /// Refuses the plan of another source or destination, or of other names.
+    fn check(&self, options: &Options) -> Result<()> {
+        sealed_lines::check_version(PLAN, self.lepton_plan, PLAN_VERSION)?;
+        let ours = Header::of(options);
+        if *self == ours {
+            return Ok(());
+        }
+        let message = format!("the plan is for {self}, this transfer for {ours}");
+        Err(Error::new(ErrorKind::PlanMismatch, message).with_operation(PLAN))
+    }
+}
+
+impl std::fmt::Display for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let folder = |folder: &str| if folder.is_empty() { String::new() } else { format!(" (folder {folder})") };
+        let (from, to) = (folder(&self.source_folder), folder(&self.destination_folder));
+        write!(f, "{}{from} to {}{to}", self.source, self.destination)?;
+        self.map.iter().try_for_each(|rule| write!(f, ", {:?} being {:?}", rule.from, rule.to))?;
+        f.write_str(if self.decode_keys { ", with decoded keys" } else { "" })?;
+        f.write_str(if self.encode_keys { ", with encoded keys" } else { "" })
+    }
+}
+
+/// What a plan would do, in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PlanSummary {
+    /// Objects that would be copied.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that are the same on both sides.
+    pub unchanged: u64,
+    /// Objects that would be left as they are.
+    pub skipped: u64,
+    /// Objects that would be deleted at the destination.
+    pub deletes: u64,
+    /// Objects that would fail.
+    pub refused: u64,
+}
+
+impl PlanSummary {
+    /// Counts one more object.
+    pub fn add(&mut self, planned: &Planned) {
+        match planned.action {
+            PlannedAction::Copy { .. } => {
+                self.copies += 1;
+                self.bytes += planned.size;
+            }
+            PlannedAction::Unchanged { .. } => self.unchanged += 1,
+            PlannedAction::Skip => self.skipped += 1,
+            PlannedAction::Delete => self.deletes += 1,
+            PlannedAction::Refuse { .. } => self.refused += 1,
+        }
+    }
+}
+
+/// Reads a plan to its end, to see that it is whole and of these options; gives
+/// its digest. Blocks.
+pub(crate) fn check(file: &Path, options: &Options) -> Result<Sha256> {
+    let (mut lines, header): (_, Header) = SealedReader::new(sealed_lines::open(file, PLAN)?, PLAN)?;
+    header.check(options)?;
+    while lines.next(|planned: &Planned| planned.size)?.is_some() {}
+    Ok(lines.digest())
+}
+
+/// Actions of a plan on their way; an empty batch is the last.
+pub(crate) type Batches = mpsc::Receiver<Result<Vec<Planned>>>;
+
+/// Starts reading the actions behind the place `after`.
+pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
+    let (send, receive) = mpsc::channel(2);
+    let counting = Arc::clone(run);
+    drop(run.env.run_blocking(move || {
+        let sent = batches(&file, &counting.mapping, after.as_ref(), |batch| {
+            let sources = || batch.iter().filter_map(|planned: &Planned| planned.source.as_ref());
+            counting.counters.add(|c| &c.listed_objects, sources().count() as u64);
+            counting.counters.add(|c| &c.listed_bytes, sources().map(|source| source.size).sum());
+            send.blocking_send(Ok(batch)).is_ok()
+        });
+        if let Err(error) = sent {
+            // The receiver is gone when the run has ended.
+            let _ = send.blocking_send(Err(error.with_context("path", file.display())));
+        }
+    }));
+    receive
+}
+
+fn batches(
+    file: &Path,
+    mapping: &Mapping,
+    after: Option<&ObjectKey>,
+    mut send: impl FnMut(Vec<Planned>) -> bool,
+) -> Result<()> {
+    let (mut lines, _): (_, Header) = SealedReader::new(sealed_lines::open(file, PLAN)?, PLAN)?;
+    let mut batch = Vec::new();
+    let mut last: Option<ObjectKey> = None;
+    while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {
+        let place = planned.place(mapping);
+        if last.as_ref().is_some_and(|last| *last >= place) {
+            return Err(lines.corrupt("the plan's keys do not ascend"));
+        }
+        let behind = after.is_none_or(|after| *after < place);
+        last = Some(place);
+        if behind {
+            batch.push(planned);
+        }
+        if batch.len() == BATCH && !send(std::mem::take(&mut batch)) {
+            return Ok(());
+        }
+    }
+    if batch.is_empty() || send(batch) {
+        send(Vec::new());
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A source whose names change, in the order of the names it gets: listed to its end and
+//! sorted, on disk where it is much, before the first object is handed on.
+
+use std::sync::Arc;
+
+use futures_core::Stream;
+use futures_util::{TryStreamExt as _, stream};
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::listing::external_sort::{Keyed, Sorted, Sorter};
+use crate::listing::list;
+use crate::listing::page::{AHEAD, PAGE, Page, Pages};
+use crate::names::mapping::Mapping;
+use crate::transfer::run::Run;
+use crate::types::side::Side;
+
+/// Something of the source at its place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Placed<T> {
+    pub(crate) place: ObjectKey,
+    pub(crate) value: T,
+}
+
+impl<T: Keyed> Keyed for Placed<T> {
+    fn key(&self) -> &ObjectKey {
+        &self.place
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<ObjectKey>() + self.place.as_bytes().len() + self.value.weight()
+    }
+}
+
+/// Takes what the source has in any order and puts each at its place. Blocks.
+pub(crate) struct Placing<T> {
+    mapping: Arc<Mapping>,
+    sorter: Sorter<Placed<T>>,
+    /// For those that have a place of their own.
+    alone: Sorter<Placed<T>>,
+}
+
+impl<T: Keyed> Placing<T> {
+    pub(crate) fn new(run: &Run) -> Self {
+        let sorter = || Sorter::new(&run.spill_folder(), run.sort_memory());
+        Self { mapping: Arc::clone(&run.mapping), sorter: sorter(), alone: sorter() }
+    }
+
+    pub(crate) fn push(&mut self, value: T) -> Result<()> {
+        self.sorter.push(Placed { place: self.mapping.place(value.key()), value })
+    }
+
+    /// Everything in the order of places, no place twice. Of several that would share
+    /// one, that which the filters take is given; if they take none, any.
+    ///
+    /// # Errors
+    /// `invalid_input` if they take two, naming both and the name that they would share.
+    pub(crate) fn finish(mut self, taken: impl Fn(&T) -> bool) -> Result<Sorted<Placed<T>>> {
+        let mut last: Option<Placed<T>> = None;
+        for next in self.sorter.finish()? {
+            let next = next?;
+            last = Some(match last {
+                Some(last) if last.place == next.place => one_of(&self.mapping, last, next, &taken)?,
+                last => {
+                    last.map_or(Ok(()), |last| self.alone.push(last))?;
+                    next
+                }
+            });
+        }
+        last.map_or(Ok(()), |last| self.alone.push(last))?;
+        self.alone.finish()
+    }
+}
+
+/// Which of two gets their place.
+fn one_of<T: Keyed>(
+    mapping: &Mapping,
+    one: Placed<T>,
+    other: Placed<T>,
+    taken: impl Fn(&T) -> bool,
+) -> Result<Placed<T>> {
+    let (first, second) = (one.value.key(), other.value.key());
+    // A list may name a key twice.
+    if first == second || !taken(&other.value) {
+        return Ok(one);
+    }
+    if !taken(&one.value) {
+        return Ok(other);
+    }
+    let target = mapping.target(&one.place);
+    let message = format!(
+        "{first} and {second} would both be {target} at the destination; change the rules in map, \
+         or leave one out by a filter"
+    );
+    Err(Error::invalid_input(message).with_operation("map").with_context("key", target))
+}
+
+/// Starts listing the source in the order of places, behind the place `after`.
+pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Pages {
+    let (send, receive) = mpsc::channel(AHEAD);
+    let run = Arc::clone(run);
+    drop(run.env.clone().spawn_task(async move {
+        let end = hand_on(&run, after, &send).await.map(|()| Page::End);
+        // The receiver is gone when the run has ended.
+        let _ = send.send(end).await;
+    }));
+    receive
+}
+
+async fn hand_on(run: &Arc<Run>, after: Option<ObjectKey>, send: &mpsc::Sender<Result<Page>>) -> Result<()> {
+    let listed = stream::try_unfold(list::start(run, Side::Source, None), |mut listed| async move {
+        let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list");
+        Ok(match listed.recv().await.ok_or_else(broke_off)?? {
+            Page::Objects(objects) => Some((objects, listed)),
+            Page::End => None,
+        })
+    });
+    let mut sorted = sorted(run, listed, is_taken).await?;
+    loop {
+        let (placed, rest) = page(run, sorted).await?;
+        sorted = rest;
+        if placed.is_empty() {
+            return Ok(());
+        }
+        let objects = placed.into_iter().filter_map(|Placed { place, value }| {
+            let behind = after.as_ref().is_none_or(|after| *after < place);
+            if !behind && is_taken(run, &value) {
+                list::uncount(run, &value);
+            }
+            behind.then_some(value)
+        });
+        let objects: Vec<ObjectMeta> = objects.collect();
+        if !objects.is_empty() && send.send(Ok(Page::Objects(objects))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Puts all of what was listed into the order of places, on disk where it is much.
+///
+/// # Errors
+/// Of the listing; as [`Placing::finish`].
+pub(crate) async fn sorted<T: Keyed + Send + 'static>(
+    run: &Arc<Run>,
+    listed: impl Stream<Item = Result<Vec<T>>> + Send,
+    taken: fn(&Run, &T) -> bool,
+) -> Result<Sorted<Placed<T>>> {
+    let env = &run.env;
+    let push = |mut placing: Placing<T>, batch: Vec<T>| async move {
+        let pushed =
+            env.run_blocking(move || batch.into_iter().try_for_each(|one| placing.push(one)).map(|()| placing));
+        pushed.join().await?
+    };
+    let placing = listed.try_fold(Placing::new(run), push).await?;
+    let ours = Arc::clone(run);
+    env.run_blocking(move || placing.finish(|one| taken(&ours, one))).join().await?
+}
+
+/// What comes next, and the rest; nothing at the end.
+pub(crate) async fn page<T: Keyed + Send + 'static>(
+    run: &Run,
+    mut sorted: Sorted<Placed<T>>,
+) -> Result<(Vec<Placed<T>>, Sorted<Placed<T>>)> {
+    let read = run.env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));
+    let (page, rest) = read.join().await?;
+    Ok((page?, rest))
+}
+
+fn is_taken(run: &Run, object: &ObjectMeta) -> bool {
+    run.filter.takes(run.mapping.name(&object.key).as_bytes(), object)
+}

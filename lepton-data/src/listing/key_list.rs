@@ -1,0 +1,104 @@
+//! A list of keys in place of the source's listing.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lepton_core::{EnvExt as _, ObjectKey, Result, Sha256};
+use sha2::Digest as _;
+use tokio::sync::mpsc;
+
+use crate::ledger::sealed_lines;
+use crate::listing::by_destination::{Placed, Placing};
+use crate::listing::external_sort::Sorter;
+use crate::transfer::run::Run;
+
+const LIST: &str = "list";
+
+/// Keys that are handed on at once.
+const BATCH: usize = 256;
+
+/// Keys on their way, in order and each once; an empty batch is the last.
+pub(crate) type Batches = mpsc::Receiver<Result<Vec<ObjectKey>>>;
+
+/// The digest of a list. Blocks.
+pub(crate) fn digest(file: &Path) -> Result<Sha256> {
+    let mut hasher = sha2::Sha256::new();
+    lines(file, |line| {
+        hasher.update(line);
+        hasher.update(b"\n");
+        Ok(())
+    })?;
+    Ok(Sha256(hasher.finalize().into()))
+}
+
+/// Starts reading the keys behind the place `after`.
+pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
+    let (send, receive) = mpsc::channel(2);
+    let ours = Arc::clone(run);
+    drop(run.env.run_blocking(move || {
+        let sort = || {
+            let mut last = after;
+            let mut batch = Vec::new();
+            for placed in sorted(&ours, &file)? {
+                let Placed { place, value } = placed?;
+                if last.as_ref().is_none_or(|last| *last < place) {
+                    last = Some(place);
+                    batch.push(value);
+                }
+                if batch.len() == BATCH && send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
+                    return Ok(());
+                }
+            }
+            // The receiver is gone when the run has ended.
+            let _ = if batch.is_empty() { Ok(()) } else { send.blocking_send(Ok(batch)) };
+            let _ = send.blocking_send(Ok(Vec::new()));
+            Ok(())
+        };
+        if let Err(error) = sort() {
+            let _ = send.blocking_send(Err(error));
+        }
+    }));
+    receive
+}
+
+/// The keys in the order of their places; one that is named twice may come twice.
+fn sorted(run: &Run, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Placed<ObjectKey>>>>> {
+    let folder = run.options.source.folder();
+    let key = |line: &[u8]| ObjectKey::new(line.to_vec()).map(|name| name.prefixed(&folder));
+    if run.mapping.is_empty() {
+        let mut sorter = Sorter::new(&run.spill_folder(), run.sort_memory());
+        lines(file, |line| sorter.push(key(line)?))?;
+        return Ok(Box::new(sorter.finish()?.map(|key| key.map(|key| Placed { place: key.clone(), value: key }))));
+    }
+    let mut placing = Placing::new(run);
+    lines(file, |line| placing.push(key(line)?))?;
+    Ok(Box::new(placing.finish(|key| run.filter.takes_name(run.mapping.name(key).as_bytes()))?))
+}
+
+/// The places of the keys that the filters take, in order; one that is named twice may come
+/// twice. Blocks.
+pub(crate) fn places<'a>(run: &'a Run, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
+    let taken = |placed: &Placed<ObjectKey>| run.filter.takes_name(run.mapping.name(&placed.value).as_bytes());
+    let places = sorted(run, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.place)));
+    Ok(places.filter_map(Result::transpose))
+}
+
+/// Gives each line that is not empty, without its end.
+fn lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut input = sealed_lines::open(file, LIST)?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = input.read_until(b'\n', &mut line);
+        let read = read.map_err(|e| lepton_core::Error::io("cannot read the list", e).with_operation(LIST))?;
+        if read == 0 {
+            return Ok(());
+        }
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !line.is_empty() {
+            each(line)?;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The two sides side by side: a merge of their listings in key order, in memory
+//! that does not depend on the number of keys.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
+
+use crate::listing::found::Found;
+use crate::listing::page::{Page, Pages};
+use crate::listing::{by_destination, list};
+use crate::names::mapping::Mapping;
+use crate::transfer::run::Run;
+use crate::types::entry::There;
+use crate::types::side::Side;
+
+/// The listing of the source, merged with that of the destination where that
+/// matters.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    source: Cursor,
+    destination: Option<Cursor>,
+}
+
+impl Merge {
+    /// Merges what lies behind the place `after`.
+    pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
+        let options = &run.options;
+        let (from, to) = (options.source.folder(), options.destination.folder());
+        let destination = run.compares_listings().then(|| {
+            let behind = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
+            Cursor::new(list::start(run, Side::Destination, behind), to)
+        });
+        let renaming = !run.mapping.is_empty();
+        let pages = if renaming { by_destination::start(run, after) } else { list::start(run, Side::Source, after) };
+        let mapping = renaming.then(|| Arc::clone(&run.mapping));
+        Self { source: Cursor { mapping, ..Cursor::new(pages, from) }, destination }
+    }
+
+    /// What comes next; `None` when both listings have come to a clean end.
+    ///
+    /// Cancellation safe.
+    pub(crate) async fn next(&mut self) -> Result<Option<Found>> {
+        let ours = self.source.name().await?;
+        let turn = match &mut self.destination {
+            // A single object that was named instead of a folder lies outside of
+            // it: the destination is asked for that one.
+            Some(destination) if ours != Some(None) => {
+                turn(ours.flatten().as_deref(), destination.name().await?.flatten().as_deref())
+            }
+            _ => Turn::Unmatched,
+        };
+        let mut theirs = || self.destination.as_mut().and_then(Cursor::take);
+        Ok(match turn {
+            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown)),
+            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent)),
+            Turn::Theirs => theirs().map(Found::Extra),
+            Turn::Both => {
+                let there = theirs().map_or(There::Absent, |object| There::Present(Box::new(object)));
+                self.source.take().map(|object| Found::Source(object, there))
+            }
+        })
+    }
+}
+
+impl Merge {
+    /// The last key of the source that is at hand.
+    pub(crate) fn ahead(&self) -> Option<&ObjectKey> {
+        Some(&self.source.page.back()?.key)
+    }
+}
+
+/// Which side has the next name.
+enum Turn {
+    Unmatched,
+    Ours,
+    Theirs,
+    Both,
+}
+
+fn turn(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Turn {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => match ours.cmp(theirs) {
+            Ordering::Less => Turn::Ours,
+            Ordering::Equal => Turn::Both,
+            Ordering::Greater => Turn::Theirs,
+        },
+        (None, Some(_)) => Turn::Theirs,
+        (_, None) => Turn::Ours,
+    }
+}
+
+/// A listing, read object by object.
+#[derive(Debug)]
+struct Cursor {
+    pages: Pages,
+    page: VecDeque<ObjectMeta>,
+    folder: KeyPrefix,
+    /// Of a source whose names change.
+    mapping: Option<Arc<Mapping>>,
+    ended: bool,
+}
+
+impl Cursor {
+    fn new(pages: Pages, folder: KeyPrefix) -> Self {
+        Self { pages, page: VecDeque::new(), folder, mapping: None, ended: false }
+    }
+
+    /// The name that the next object gets behind its folder, if there is a next object
+    /// and if it lies there.
+    #[allow(clippy::option_option, reason = "no object, or an object without a name in the folder")]
+    async fn name(&mut self) -> Result<Option<Option<Cow<'_, [u8]>>>> {
+        while self.page.is_empty() && !self.ended {
+            match self.pages.recv().await.transpose()? {
+                Some(Page::Objects(page)) => self.page = page.into(),
+                Some(Page::End) => self.ended = true,
+                None => return Err(Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list")),
+            }
+        }
+        let (folder, mapping) = (self.folder.as_bytes(), &self.mapping);
+        Ok(self.page.front().map(|object| match mapping {
+            None => object.key.as_bytes().strip_prefix(folder).map(Cow::Borrowed),
+            Some(mapping) => {
+                mapping.place(&object.key).as_bytes().strip_prefix(folder).map(|name| name.to_vec().into())
+            }
+        }))
+    }
+
+    fn take(&mut self) -> Option<ObjectMeta> {
+        self.page.pop_front()
+    }
+}

@@ -1,0 +1,253 @@
+//! Listing a large key space by ranges, several at once, handed on in order.
+//!
+//! A store that answers each page after many milliseconds is listed no faster than
+//! its answers come, a thousand keys at a time. So the keys to come are cut at names
+//! that a few requests find, and the ranges are listed side by side. What comes
+//! before its turn waits in memory, and on disk when it is much.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt as _;
+use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result, Retry};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::ledger::sealed_lines::to_json;
+use crate::listing::split_points::split;
+use crate::schedule::lanes::{LISTING, Lane};
+use crate::schedule::retry::{note, wait};
+use crate::transfer::run::Run;
+use crate::types::side::Side;
+
+/// Pages that wait in memory: of the range that is being read, whose further pages
+/// are not asked for, and of each other one, whose further pages wait on disk.
+const IN_MEMORY: usize = 4;
+const IN_MEMORY_BEFORE: usize = 1;
+
+/// Ranges on their way. Dropping it ends them.
+pub(crate) struct Shards(VecDeque<Arc<Spool>>);
+
+impl Shards {
+    /// Cuts what lies behind `after` and starts listing it.
+    ///
+    /// # Errors
+    /// Those of the requests that find where to cut.
+    pub(crate) async fn start(run: &Arc<Run>, side: Side, folder: &KeyPrefix, after: &[u8]) -> Result<Self> {
+        let cuts = split(run.location(side).storage(), folder, after).await?;
+        tracing::debug!(side = side.name(), ranges = cuts.len() + 1, "listing by ranges");
+        let starts = std::iter::once(after.to_vec()).chain(cuts.iter().cloned());
+        let ends = cuts.iter().cloned().map(Some).chain([None]);
+        let permits = Arc::new(Semaphore::new(LISTING));
+        let mut spools = VecDeque::new();
+        for (start, end) in starts.zip(ends) {
+            let spool = Arc::new(Spool::default());
+            spools.push_back(Arc::clone(&spool));
+            let range = Range { run: Arc::clone(run), side, folder: folder.clone(), end, spool };
+            let permits = Arc::clone(&permits);
+            drop(run.env.spawn_task(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire_owned().await.ok();
+                if !range.spool.state().closed {
+                    let ended = range.list(start).await;
+                    range.spool.end(ended);
+                }
+            }));
+        }
+        Ok(Self(spools))
+    }
+
+    /// The next objects, in order; `None` when all ranges have ended.
+    pub(crate) async fn next(&mut self, run: &Run) -> Result<Option<Vec<ObjectMeta>>> {
+        while let Some(spool) = self.0.front() {
+            match spool.take(run).await? {
+                Some(objects) => return Ok(Some(objects)),
+                None => drop(self.0.pop_front()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|spool| spool.close());
+    }
+}
+
+/// Keys behind a start, up to and with an end.
+struct Range {
+    run: Arc<Run>,
+    side: Side,
+    folder: KeyPrefix,
+    end: Option<Vec<u8>>,
+    spool: Arc<Spool>,
+}
+
+impl Range {
+    /// Lists the range; a page that fails is asked for again from the last key.
+    async fn list(&self, mut after: Vec<u8>) -> Result<()> {
+        let mut failures = 0;
+        loop {
+            let before = after.clone();
+            let Err(error) = self.pages(&mut after).await else { return Ok(()) };
+            if after != before {
+                failures = 0;
+            }
+            failures += 1;
+            if error.retry() == Retry::Never || failures >= self.run.options.settings.attempts.get() {
+                return Err(error);
+            }
+            self.run.counters.retried(error.kind());
+            wait(&self.run, failures, &error).await?;
+        }
+    }
+
+    async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
+        let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone()).attributes(true);
+        let mut pages = self.run.location(self.side).storage().list(request);
+        loop {
+            self.run.requests.take(1).await;
+            let slot = self.run.pool.lanes.enter(Lane::Listing(self.side), 0).await;
+            let asked = self.run.env.uptime();
+            let Some(page) = pages.next().await else { return Ok(()) };
+            if let Err(error) = &page {
+                note(&self.run, Lane::Listing(self.side), self.side, asked, error);
+            }
+            let mut objects = page?.objects;
+            if let Some(slot) = slot {
+                slot.done(0);
+            }
+            let all = objects.len();
+            if let Some(end) = &self.end {
+                objects.retain(|object| object.key.as_bytes() <= &end[..]);
+            }
+            let beyond = objects.len() < all;
+            if let Some(last) = objects.last() {
+                *after = last.key.as_bytes().to_vec();
+                if !self.spool.put(&self.run, objects).await? {
+                    return Ok(());
+                }
+            }
+            if beyond {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Pages of one range on their way, from the one who lists to the one who reads.
+#[derive(Default)]
+struct Spool {
+    state: Mutex<State>,
+    /// Something has come, or the end.
+    filled: Notify,
+    /// There is room in memory, or nobody reads any more.
+    room: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    memory: VecDeque<Vec<ObjectMeta>>,
+    /// Where later pages are in the file: offset and length.
+    disk: VecDeque<(u64, usize)>,
+    file: Option<Arc<File>>,
+    written: u64,
+    /// Whether this range is the one that is being read.
+    is_read: bool,
+    closed: bool,
+    ended: Option<Result<()>>,
+}
+
+impl Spool {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a page behind the others; `false` if nobody will read it.
+    async fn put(&self, run: &Run, objects: Vec<ObjectMeta>) -> Result<bool> {
+        loop {
+            {
+                let mut state = self.state();
+                if state.closed {
+                    return Ok(false);
+                }
+                let most = if state.is_read { IN_MEMORY } else { IN_MEMORY_BEFORE };
+                if state.disk.is_empty() && state.memory.len() < most {
+                    state.memory.push_back(objects);
+                    self.filled.notify_one();
+                    return Ok(true);
+                }
+                if !state.is_read {
+                    break;
+                }
+            }
+            self.room.notified().await;
+        }
+        let (file, at) = {
+            let state = self.state();
+            (state.file.clone(), state.written)
+        };
+        let folder = run.spill_folder();
+        let spilling = run.env.run_blocking(move || {
+            let file = match file {
+                Some(file) => file,
+                None => Arc::new(tempfile::tempfile_in(&folder).map_err(failed)?),
+            };
+            let page = to_json(&objects)?;
+            file.write_all_at(&page, at).map_err(failed)?;
+            Ok((file, page.len()))
+        });
+        let (file, length) = spilling.join().await??;
+        let mut state = self.state();
+        state.file = Some(file);
+        state.written = at + length as u64;
+        state.disk.push_back((at, length));
+        self.filled.notify_one();
+        Ok(true)
+    }
+
+    /// The next page; `None` after the last.
+    async fn take(&self, run: &Run) -> Result<Option<Vec<ObjectMeta>>> {
+        let (file, at, length) = loop {
+            {
+                let mut state = self.state();
+                state.is_read = true;
+                if let Some(objects) = state.memory.pop_front() {
+                    self.room.notify_one();
+                    return Ok(Some(objects));
+                }
+                if let (Some((at, length)), Some(file)) = (state.disk.pop_front(), &state.file) {
+                    break (Arc::clone(file), at, length);
+                }
+                if let Some(ended) = state.ended.take() {
+                    return ended.map(|()| None);
+                }
+            }
+            self.filled.notified().await;
+        };
+        let reading = run.env.run_blocking(move || {
+            let mut page = vec![0; length];
+            file.read_exact_at(&mut page, at).map_err(failed)?;
+            serde_json::from_slice(&page).map_err(|error| failed(error.into()))
+        });
+        let objects = reading.join().await??;
+        self.room.notify_one();
+        Ok(Some(objects))
+    }
+
+    fn end(&self, ended: Result<()>) {
+        self.state().ended = Some(ended);
+        self.filled.notify_one();
+    }
+
+    fn close(&self) {
+        self.state().closed = true;
+        self.room.notify_one();
+    }
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("cannot keep a listing on disk", error).with_operation("list")
+}

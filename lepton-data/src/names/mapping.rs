@@ -1,0 +1,181 @@
+//! Names that change on the way: rules that put one beginning in the place of another, and
+//! keys that are written as the destination can hold them.
+
+use lepton_core::{KeyPrefix, KeyRules, Location, ObjectKey};
+
+use crate::settings::prefix_map::{PrefixMap, exchange};
+use crate::settings::transfer::TransferSettings;
+
+/// The names that a run gives. Each source key has a *place*: the key it would have at
+/// the source by its name at the destination. Without rules that is the key itself.
+/// Whatever goes in order goes in that of places, which is that of the destination.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mapping {
+    from: KeyPrefix,
+    to: KeyPrefix,
+    rules: Vec<PrefixMap>,
+    /// What the destination can hold, where names are written so that it can.
+    encoding: Option<KeyRules>,
+    /// What the source can hold, where its names are read as written so that it can.
+    decoding: Option<KeyRules>,
+}
+
+impl Mapping {
+    pub(crate) fn new(from: KeyPrefix, to: KeyPrefix, rules: Vec<PrefixMap>) -> Self {
+        Self { from, to, rules, encoding: None, decoding: None }
+    }
+
+    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferSettings) -> Self {
+        let keys = |place: &Location| place.storage().capabilities().keys.clone();
+        let encoding = settings.encode_keys.then(|| keys(destination));
+        let decoding = settings.decode_keys.then(|| keys(source));
+        Self { encoding, decoding, ..Self::new(source.folder(), destination.folder(), settings.map.clone()) }
+    }
+
+    /// Whether no name changes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.encoding.is_none() && self.decoding.is_none()
+    }
+
+    /// The name of a source object behind the source's folder.
+    pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
+        key.stripped(&self.from).unwrap_or_else(|| key.clone())
+    }
+
+    /// The place of a source key. One that was named instead of a folder lies outside
+    /// of it, and no rule holds for it.
+    pub(crate) fn place(&self, key: &ObjectKey) -> ObjectKey {
+        if self.is_empty() {
+            return key.clone();
+        }
+        let Some(name) = key.stripped(&self.from) else { return self.written(key.clone()) };
+        let mapped = self.rules.iter().find_map(|rule| rule.apply(name.as_bytes())).unwrap_or(name);
+        self.written(mapped).prefixed(&self.from)
+    }
+
+    /// A name of the source as it stands behind the destination's folder.
+    fn written(&self, name: ObjectKey) -> ObjectKey {
+        let name = if self.decoding.is_some() { KeyRules::decode(&name) } else { name };
+        match &self.encoding {
+            Some(rules) => rules.encode_below(&self.to, &name),
+            None => name,
+        }
+    }
+
+    /// A place with its name as it was before it was written for the destination.
+    fn read(&self, place: &ObjectKey) -> ObjectKey {
+        let before = |name: &ObjectKey| {
+            let name = if self.encoding.is_some() { KeyRules::decode(name) } else { name.clone() };
+            // Of several that are read alike, the one that would have been written.
+            self.decoding.as_ref().map_or_else(|| name.clone(), |rules| rules.encode_below(&self.from, &name))
+        };
+        place.stripped(&self.from).map_or_else(|| before(place), |name| before(&name).prefixed(&self.from))
+    }
+
+    /// The key of a place at the destination.
+    pub(crate) fn target(&self, place: &ObjectKey) -> ObjectKey {
+        self.name(place).prefixed(&self.to)
+    }
+
+    /// The place of a key of the destination.
+    pub(crate) fn place_of_target(&self, target: &ObjectKey) -> ObjectKey {
+        target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
+    }
+
+    /// The source keys that would have this place.
+    pub(crate) fn sources(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let (mut keys, same) = (self.renamed(place), self.read(place));
+        if self.place(&same) == *place && !keys.contains(&same) {
+            keys.push(same);
+        }
+        keys
+    }
+
+    /// The names by which filters judge an object that only the destination has: those
+    /// that a rule would have made into its own, else its own.
+    pub(crate) fn judged_by(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let renamed = self.renamed(place);
+        let keys = if renamed.is_empty() { vec![self.read(place)] } else { renamed };
+        keys.iter().map(|key| self.name(key)).collect()
+    }
+
+    /// The source keys to which a rule would give this place.
+    fn renamed(&self, place: &ObjectKey) -> Vec<ObjectKey> {
+        let same = self.read(place);
+        let Some(name) = same.stripped(&self.from) else { return Vec::new() };
+        let before = self.rules.iter().filter_map(|rule| exchange(name.as_bytes(), &rule.to, &rule.from));
+        let mut keys: Vec<ObjectKey> = before.map(|name| name.prefixed(&self.from)).collect();
+        keys.retain(|key| *key != same && self.place(key) == *place);
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::try_from(text).unwrap()
+    }
+
+    fn mapping(rules: &[(&str, &str)]) -> Mapping {
+        let rules = rules.iter().map(|(from, to)| PrefixMap::new(*from, *to)).collect();
+        Mapping::new("in/".into(), "out/".into(), rules)
+    }
+
+    #[test]
+    fn the_first_rule_that_holds_wins_and_others_keep_their_names() {
+        let mapping = mapping(&[("old/a", "x"), ("old/", "new/"), ("tmp/", "")]);
+        for (source, target) in [
+            ("in/old/ab", "out/xb"),
+            ("in/old/b", "out/new/b"),
+            ("in/tmp/c", "out/c"),
+            ("in/tmp/", "out/tmp/"),
+            ("in/new/b", "out/new/b"),
+            ("in/older", "out/older"),
+            ("elsewhere/old/b", "out/elsewhere/old/b"),
+        ] {
+            let place = mapping.place(&key(source));
+            assert_eq!(mapping.target(&place), key(target), "{source}");
+            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+        }
+        assert_eq!(mapping.sources(&key("in/new/b")), [key("in/old/b"), key("in/tmp/new/b"), key("in/new/b")]);
+        assert_eq!(mapping.sources(&key("in/old/c")), [key("in/tmp/old/c")], "what a rule renames is not there");
+    }
+
+    #[test]
+    fn keys_are_written_for_the_destination_and_found_again() {
+        let mut keys = KeyRules::any(1024);
+        keys.empty_segments = lepton_core::KeyHandling::Refused;
+        let mapping = Mapping { encoding: Some(keys), ..mapping(&[("old/", "new/")]) };
+        for (source, target) in [
+            ("in/a//b", "out/a/%2Fb"),
+            ("in//a", "out/%2Fa"),
+            ("in/old//100%", "out/new/%2F100%25"),
+            ("in/a", "out/a"),
+            ("a//b", "out/a/%2Fb"),
+        ] {
+            let place = mapping.place(&key(source));
+            assert_eq!(mapping.target(&place), key(target), "{source}");
+            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+        }
+        assert_eq!(mapping.judged_by(&key("in/new/%2Fx")), [key("old//x")]);
+        assert_eq!(mapping.judged_by(&key("in/%2Fx")), [key("/x")]);
+    }
+
+    #[test]
+    fn keys_are_given_back_as_they_were() {
+        let mut keys = KeyRules::any(1024);
+        keys.empty_segments = lepton_core::KeyHandling::Refused;
+        let mapping = Mapping { decoding: Some(keys), ..mapping(&[("old/", "new/")]) };
+        for (source, target) in
+            [("in/a/%2Fb", "out/a//b"), ("in/old/%2F100%25", "out/new//100%"), ("in/a", "out/a"), ("a%25", "out/a%")]
+        {
+            let place = mapping.place(&key(source));
+            assert_eq!(mapping.target(&place), key(target), "{source}");
+            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! When a request starts: retries, lanes, concurrency and rate limits, pause and cancellation.
+
+pub(crate) mod concurrency_limit;
+pub(crate) mod control;
+pub(crate) mod lanes;
+pub(crate) mod rate_limit;
+pub(crate) mod retry;

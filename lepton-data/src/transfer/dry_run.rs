@@ -1,0 +1,157 @@
+//! The dry run: what a transfer would do, object by object, without doing it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use tokio::sync::mpsc;
+
+use crate::apply::decide::{Verdict, decide, look};
+use crate::apply::object::find;
+use crate::apply::outcome::Outcome;
+use crate::digest::reader::bare;
+use crate::ledger::journal::Resumed;
+use crate::ledger::plan_file::{BATCH, Header, PLAN, PlanSummary};
+use crate::ledger::planned::{Planned, PlannedAction};
+use crate::ledger::sealed_lines;
+use crate::ledger::sealed_lines::SealedWriter;
+use crate::listing::case_collisions::look_at_names;
+use crate::transfer::builder::Transfer;
+use crate::transfer::feed::{Feed, Next};
+use crate::transfer::overlap;
+use crate::transfer::run::Run;
+use crate::types::entry::{Entry, Layout, There};
+use crate::types::side::ends_the_run;
+
+impl Transfer {
+    /// Streams what the transfer would do, in the order of keys at the destination. Reads the listings of
+    /// both sides; where these do not tell, asks for single objects as the run
+    /// would. Writes nothing anywhere and opens no journal. Whether so much may be
+    /// deleted is not looked at.
+    ///
+    /// # Errors
+    /// The stream ends with the first error of a listing or of the destination.
+    pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
+        if self.options.settings.versions {
+            let message = "versions does not go with a plan or a dry run: leave one of the two out";
+            return stream::once(future::err(Error::invalid_input(message))).boxed();
+        }
+        let run = match Run::planning(self.options.clone(), Arc::clone(&self.env)) {
+            Ok(run) => Arc::new(run),
+            Err(error) => return stream::once(future::err(error)).boxed(),
+        };
+        let at_once = run.options.settings.concurrency.get();
+        let next = stream::try_unfold(None, {
+            let run = Arc::clone(&run);
+            move |feed: Option<Feed>| {
+                let run = Arc::clone(&run);
+                async move {
+                    let mut feed = match feed {
+                        Some(feed) => feed,
+                        None => {
+                            overlap::check(&run, run.options.journal.as_deref()).await?;
+                            look_at_names(&run).await?;
+                            Feed::new(&run, Resumed::default())
+                        }
+                    };
+                    Ok(feed.next().await?.map(|next| (next, Some(feed))))
+                }
+            }
+        });
+        let planned = next.map_ok(move |next| {
+            let run = Arc::clone(&run);
+            async move { planned(&run, next).await }
+        });
+        planned.try_buffered(at_once).boxed()
+    }
+}
+
+pub(crate) async fn planned(run: &Run, next: Next) -> Result<Planned> {
+    let (entry, action) = match next {
+        Next::Object { mut entry, .. } => match action(run, &mut entry).await {
+            Ok(action) => (entry, action),
+            Err(error) if ends_the_run(&error) => return Err(error),
+            Err(error) => (entry, refuse(&error)),
+        },
+        Next::Settled { key, outcome: Outcome::Extra(there), .. } => {
+            let (key_there, size) = (there.key.clone(), there.size);
+            let (action, destination) = (PlannedAction::Delete, Some(bare(*there)));
+            return Ok(Planned { source_key: key, key: key_there, size, action, source: None, destination });
+        }
+        Next::Settled { entry: Some(entry), outcome, .. } => match outcome {
+            Outcome::Failed(error) => (entry, refuse(&error)),
+            Outcome::Unchanged(line) => {
+                (entry, line.unchanged.map_or(PlannedAction::Skip, |by| PlannedAction::Unchanged { by }))
+            }
+            _ => (entry, PlannedAction::Skip),
+        },
+        Next::Settled { outcome: Outcome::Failed(error), .. } => return Err(error),
+        Next::Settled { .. } => {
+            return Err(Error::new(ErrorKind::Unexpected, "an object was settled without an entry"));
+        }
+    };
+    let destination = if let There::Present(there) = entry.there { Some(bare(*there)) } else { None };
+    let (source_key, size) = (entry.source.key.clone(), entry.source.size);
+    Ok(Planned { source_key, key: entry.target, size, action, source: Some(bare(entry.source)), destination })
+}
+
+fn refuse(error: &Error) -> PlannedAction {
+    PlannedAction::Refuse { reason: error.report() }
+}
+
+pub(crate) async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
+    if !entry.known && !find(run, entry).await? {
+        return Ok(PlannedAction::Skip);
+    }
+    look(run, entry).await?;
+    let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+    Ok(match decide(run, entry, layout, false).await? {
+        Verdict::Copy { reason, .. } => {
+            PlannedAction::Copy { reason, parts: layout.parts(), part_size: layout.part_size }
+        }
+        Verdict::Unchanged(by, _) => PlannedAction::Unchanged { by },
+        Verdict::Skip => PlannedAction::Skip,
+    })
+}
+
+impl Transfer {
+    /// Writes what [`plan`](Self::plan) streams into a file, which
+    /// [`TransferBuilder::saved_plan`](crate::TransferBuilder::saved_plan) carries
+    /// out later. The file appears when it is complete; memory does not depend on
+    /// its length.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan); what keeps the file from being written.
+    pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
+        let header = Header::of(&self.options);
+        let path = file.to_owned();
+        let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
+        let writing = self.env.run_blocking(move || {
+            let mut writer = SealedWriter::create(&path, PLAN, &header)?;
+            let mut complete = false;
+            while let Some(batch) = receive.blocking_recv() {
+                // The last batch is empty; without it, the plan broke off.
+                complete = batch.is_empty();
+                for planned in batch {
+                    writer.add(&sealed_lines::to_json(&planned)?, planned.size)?;
+                }
+            }
+            if complete { writer.finish() } else { writer.discard() }
+        });
+        let mut summary = PlanSummary::default();
+        let mut batches = self.plan().try_chunks(BATCH);
+        // What the writer says is what counts if it does not take a batch.
+        while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
+            batch.iter().for_each(|planned| summary.add(planned));
+            if send.send(batch).await.is_err() {
+                break;
+            }
+        }
+        let _ = send.send(Vec::new()).await;
+        drop(send);
+        writing.join().await??;
+        Ok(summary)
+    }
+}

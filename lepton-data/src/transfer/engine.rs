@@ -1,0 +1,293 @@
+//! A transfer from its options to its report: the only file that knows the order
+//! of the stages.
+//!
+//! `list → plan → diff → read → checksum → write → commit → report`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use lepton_core::journal::Replay;
+use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
+
+use crate::apply::object::object;
+use crate::apply::outcome::{Earlier, Outcome};
+use crate::apply::reconcile::abort_orphan;
+use crate::apply::version_history;
+use crate::ledger::journal::{DONE, Log, Note, Resumed};
+use crate::ledger::manifest::ManifestWriter;
+use crate::ledger::report::{Report, Status, Took};
+use crate::listing::case_collisions::look_at_names;
+use crate::schedule::control::Wish;
+use crate::schedule::retry::attempts;
+use crate::settings::transfer::Existing;
+use crate::telemetry::retry_count::counted;
+use crate::transfer::builder::Transfer;
+use crate::transfer::feed::{Feed, Next};
+use crate::transfer::handle::TransferHandle;
+use crate::transfer::options::Options;
+use crate::transfer::queue::{Ready, Waiting};
+use crate::transfer::run::Run;
+use crate::transfer::tracker::Ledger;
+use crate::transfer::{mirror, opening, overlap};
+use crate::types::entry::Entry;
+
+impl Transfer {
+    /// Runs the transfer to its end.
+    ///
+    /// Objects that fail are in the [`Report`], and the run goes on. Dropping the
+    /// future cancels the run as [`TransferHandle::cancel`] does.
+    ///
+    /// # Errors
+    /// What no object can do better than: wrong credentials, a missing bucket, no
+    /// permission, a wrong clock, a full or read-only destination, a host that
+    /// does not exist, a failed TLS handshake, a listing that cannot be read; a
+    /// journal that is locked, damaged or of another plan. The same transfer on
+    /// the same journal goes on when the cause is gone.
+    pub async fn run(self) -> Result<Report> {
+        self.start().await?.wait().await
+    }
+
+    /// Starts the transfer and gives a handle to watch and steer it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), as far as they show before the first object.
+    pub async fn start(self) -> Result<TransferHandle> {
+        let folder = self.options.journal.clone();
+        let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
+        let journal = folder.clone().unwrap_or_else(|| temporary.clone());
+        let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
+        let env = Arc::clone(&self.env);
+        let again = matches!(self.options.settings.existing, Existing::Overwrite | Existing::Fail);
+        let (relists, follows_an_end) = (resumed.anew, resumed.ended && !again);
+        let mut run = Run::new(self.options, self.env, log, resumed.foreign.clone())?;
+        (run.relists, run.follows_an_end) = (relists, follows_an_end);
+        let run = Arc::new(run);
+        let task = env.spawn_task({
+            let run = Arc::clone(&run);
+            async move {
+                let outcome = drive(&run, resumed, journal).await;
+                run.say_metrics();
+                run.log.close();
+                if folder.is_none() {
+                    discard(&run, temporary).await;
+                }
+                outcome
+            }
+        });
+        Ok(TransferHandle::new(run, task))
+    }
+}
+
+/// Opens the journal and reads what earlier runs left.
+async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
+    let (journal_env, options) = (Arc::clone(env), options.clone());
+    env.run_blocking(move || opening::journal(&journal_env, &options, &folder)).join().await?
+}
+
+async fn discard(run: &Run, folder: PathBuf) {
+    let removed = run.env.run_blocking(move || std::fs::remove_dir_all(folder)).join().await;
+    if let Ok(Err(error)) = removed {
+        tracing::debug!(%error, "the temporary journal could not be removed");
+    }
+}
+
+/// The run: every object in its turn, then the manifest.
+async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
+    let mut ledger = Ledger::new(run, &resumed);
+    let outcome = match preflight(run, &journal).await {
+        Ok(()) => work(run, resumed, &mut ledger, &journal).await,
+        Err(error) => Err(error),
+    };
+    // Also after an error: what was done must be found again.
+    let committed = run.log.commit().await;
+    let status = match outcome {
+        Ok(Ended::AtItsLimit) => Status::Limited,
+        Ok(Ended::WithTheListing) if ledger.failed() => Status::Incomplete,
+        Ok(Ended::WithTheListing) => Status::Complete,
+        Err(error) if error.kind() == ErrorKind::Cancelled => Status::Cancelled,
+        Err(error) => return Err(error),
+    };
+    committed?;
+    let manifest =
+        if matches!(status, Status::Cancelled | Status::Limited) { None } else { write_manifest(run, journal).await? };
+    match status {
+        Status::Complete => run.log.note_durably(&Note::Finished).await?,
+        Status::Incomplete => run.log.note_durably(&Note::Ended).await?,
+        _ => {}
+    }
+    Ok(ledger.report(status, manifest))
+}
+
+/// Refuses places that overlap. Then one cheap request to the destination before
+/// anything is read: what is wrong with its address or credentials shows at once.
+async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
+    overlap::check(run, Some(journal)).await?;
+    let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
+    let first = attempts(run, true, || {
+        let mut pages = run.destination().list(request.clone());
+        async move { pages.next().await.transpose() }
+    });
+    match first.await {
+        // Those who may only write may not list; writing will tell.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(error.with_context("side", "destination")),
+        Ok(_) => {}
+    }
+    if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
+}
+
+/// What is moved as versions must become versions.
+async fn makes_versions(run: &Run) -> Result<()> {
+    let Some(versions) = run.destination().versions() else { return Ok(()) };
+    let enabled = attempts(run, true, || versions.enabled()).await;
+    if enabled.map_err(|error| error.with_context("side", "destination"))? {
+        return Ok(());
+    }
+    let url = run.destination().url();
+    let message = format!("versions: the destination {url} keeps no versions; enable versioning there, then run again");
+    Err(Error::unsupported(message))
+}
+
+/// How the objects came to their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    WithTheListing,
+    AtItsLimit,
+}
+
+/// Every object, and then what is to be deleted.
+async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
+    look_at_names(run).await?;
+    let ended = objects(run, resumed, ledger).await?;
+    let deletes = run.options.settings.delete || run.options.plan.is_some();
+    if deletes && ended == Ended::WithTheListing {
+        if ledger.failed() {
+            tracing::warn!("nothing is deleted, because objects failed");
+        } else {
+            mirror::extras(run, journal.to_owned(), ledger).await?;
+        }
+    }
+    Ok(ended)
+}
+
+/// Moves every object; returns when all have ended. The first error that ends
+/// the run lets what is on its way end too.
+async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<Ended> {
+    let mut running = FuturesUnordered::new();
+    let mut waiting = Waiting::default();
+    let mut feed = Feed::new(run, resumed);
+    let mut limit = Limit::new(run);
+    let (mut more, mut ended) = (true, Ok(()));
+    loop {
+        while ended.is_ok()
+            && !waiting.is_empty()
+            && !limit.is_reached(run)
+            && let Some((ready, open)) = waiting.next(run)
+        {
+            let (key, number) = (ready.entry.source.key.clone(), ready.number);
+            limit.taken += ready.entry.source.size;
+            let begun = run.env.uptime();
+            let task = run.env.spawn_task(counted(apply(Arc::clone(run), *ready.entry, ready.earlier)));
+            running.push(async move {
+                let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
+                drop(open);
+                (key, number, outcome, Took { elapsed: run.env.uptime().saturating_sub(begun), retries })
+            });
+        }
+        more = more && !limit.is_reached(run);
+        let next = async {
+            run.log.room().await?;
+            feed.next().await
+        };
+        let room = more && waiting.has_room() && ledger.has_room();
+        let outcome = tokio::select! {
+            biased;
+            Some((key, number, outcome, took)) = running.next(), if !running.is_empty() => {
+                ledger.settle(key, number, outcome, Some(took))
+            }
+            next = next, if room => match next {
+                Ok(Some(Next::Object { entry, earlier, place })) => {
+                    let number = place.map(|place| ledger.open(place));
+                    waiting.push(run, Ready { entry, earlier, number });
+                    Ok(())
+                }
+                Ok(Some(Next::Settled { key, outcome, place, .. })) => {
+                    let number = place.map(|place| ledger.open(place));
+                    ledger.settle(key, number, outcome, None)
+                }
+                Ok(None) => {
+                    more = false;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            else => break,
+        };
+        if outcome.is_err() && ended.is_ok() {
+            (more, ended) = (false, outcome);
+            run.control.set(Wish::Cancel);
+        }
+    }
+    ledger.flush()?;
+    ended?;
+    if limit.reached {
+        return Ok(Ended::AtItsLimit);
+    }
+    for (key, open) in feed.orphans() {
+        abort_orphan(run, key, open).await?;
+    }
+    Ok(Ended::WithTheListing)
+}
+
+/// Brings one object, or all versions of one key.
+async fn apply(run: Arc<Run>, entry: Entry, earlier: Earlier) -> Outcome {
+    if run.options.settings.versions {
+        return version_history::history(&run, &entry, earlier).await;
+    }
+    object(run, entry, earlier).await
+}
+
+/// How much a run may take in hand, and for how long.
+struct Limit {
+    taken: u64,
+    bytes: Option<u64>,
+    until: Option<Duration>,
+    reached: bool,
+}
+
+impl Limit {
+    fn new(run: &Run) -> Self {
+        let settings = &run.options.settings;
+        let until = settings.max_duration.map(|most| run.begun.saturating_add(most));
+        Self { taken: 0, bytes: settings.max_transfer, until, reached: false }
+    }
+
+    fn is_reached(&mut self, run: &Run) -> bool {
+        self.reached |= self.bytes.is_some_and(|most| self.taken >= most);
+        self.reached |= self.until.is_some_and(|until| run.env.uptime() >= until);
+        self.reached
+    }
+}
+
+/// Writes the manifest from the journal's lines: memory does not depend on their
+/// number.
+async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathBuf>> {
+    let Some(path) = run.options.manifest_path() else { return Ok(None) };
+    let (source, destination) = (run.source().url().to_owned(), run.destination().url().to_owned());
+    let place = path.clone();
+    let work = run.env.run_blocking(move || {
+        let mut manifest = ManifestWriter::create(&place, &source, &destination)?;
+        for record in Replay::of(&journal)? {
+            let record = record?;
+            if record.kind == DONE {
+                manifest.add(&record.payload)?;
+            }
+        }
+        manifest.finish()
+    });
+    work.join().await??;
+    Ok(Some(path))
+}

@@ -1,0 +1,131 @@
+//! Watching and steering a run.
+
+use std::sync::Arc;
+
+use lepton_core::{Result, Task};
+
+use crate::ledger::report::Report;
+use crate::schedule::control::{Control, Wish};
+use crate::schedule::rate_limit::Pace;
+use crate::telemetry::metrics::say_progress;
+use crate::telemetry::progress::Progress;
+use crate::transfer::run::Run;
+
+/// A run on its way.
+///
+/// Dropping the handle cancels the run as [`cancel`](Self::cancel) does: what is
+/// on its way ends in the background.
+#[derive(Debug)]
+#[must_use = "dropping the handle cancels the run"]
+pub struct TransferHandle {
+    run: Arc<Run>,
+    task: Option<Task<Result<Report>>>,
+}
+
+/// Pauses, slows and cancels a run from elsewhere, such as a signal handler.
+#[derive(Debug, Clone)]
+pub struct Steering {
+    control: Control,
+    bandwidth: Arc<Pace>,
+}
+
+impl TransferHandle {
+    pub(crate) fn new(run: Arc<Run>, task: Task<Result<Report>>) -> Self {
+        Self { run, task: Some(task) }
+    }
+
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        self.run.progress()
+    }
+
+    /// Lets what is on its way end and begins nothing new until
+    /// [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.steering().pause();
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.steering().resume();
+    }
+
+    /// Sets how many bytes a second may be read of the source, from now on; `None` is
+    /// as many as there are.
+    pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.steering().set_bandwidth(bytes_per_second);
+    }
+
+    /// Lets the parts on their way end, writes the journal and ends the run with
+    /// [`Status::Cancelled`](crate::Status::Cancelled). The same transfer on the
+    /// same journal goes on.
+    pub fn cancel(&self) {
+        self.steering().cancel();
+    }
+
+    /// A handle that can be given away.
+    pub fn steering(&self) -> Steering {
+        Steering { control: self.run.control.clone(), bandwidth: Arc::clone(&self.run.bandwidth) }
+    }
+
+    /// Waits for the end of the run, reporting progress each `every` to `watch`.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`](crate::Transfer::run).
+    pub async fn watch(mut self, every: std::time::Duration, mut watch: impl FnMut(Progress)) -> Result<Report> {
+        let (run, Some(task)) = (Arc::clone(&self.run), self.task.take()) else { return self.wait().await };
+        let end = task.join();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut end => return outcome?,
+                () = run.env.sleep(every) => {
+                    let progress = run.progress();
+                    say_progress(&progress);
+                    watch(progress);
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    /// As [`Transfer::run`](crate::Transfer::run).
+    pub async fn wait(mut self) -> Result<Report> {
+        match self.task.take() {
+            Some(task) => task.join().await?,
+            None => Err(lepton_core::Error::invalid_input("the run has been waited for already")),
+        }
+    }
+}
+
+impl Steering {
+    /// As [`TransferHandle::pause`].
+    pub fn pause(&self) {
+        self.control.set(Wish::Pause);
+    }
+
+    /// As [`TransferHandle::resume`].
+    pub fn resume(&self) {
+        self.control.set(Wish::Run);
+    }
+
+    /// As [`TransferHandle::set_bandwidth`].
+    pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
+        self.bandwidth.set(bytes_per_second);
+    }
+
+    /// As [`TransferHandle::cancel`].
+    pub fn cancel(&self) {
+        self.control.set(Wish::Cancel);
+    }
+}
+
+impl Drop for TransferHandle {
+    fn drop(&mut self) {
+        // A run that has ended does not mind.
+        self.cancel();
+    }
+}

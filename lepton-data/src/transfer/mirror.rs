@@ -1,0 +1,120 @@
+//! The end of a mirror: deleting what only the destination has.
+//!
+//! Nothing is deleted before both listings have ended cleanly and every copy has
+//! its receipt, nor if it is more than allowed, nor if it changed since it was
+//! listed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton_core::journal::Replay;
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+
+use crate::apply::delete;
+use crate::apply::delete::Extra;
+use crate::ledger::journal::extra_of;
+use crate::settings::transfer::TransferSettings;
+use crate::transfer::run::Run;
+use crate::transfer::tracker::{Extras, Ledger};
+use crate::types::side::ends_the_run;
+
+/// Deletes all extras that the journal holds.
+///
+/// # Errors
+/// `too_many_deletes`, before the first one; what ends a run.
+pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger) -> Result<()> {
+    let extras = ledger.extras();
+    allowed(&run.options.settings, extras)?;
+    // What is to be deleted, and that all else is done, is on disk before.
+    run.log.commit().await?;
+    let mut found = Found::open(run, journal).await?;
+    let mut seen = 0;
+    loop {
+        let batch = found.next(run).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        run.control.go().await?;
+        let earlier = |index| index < extras.earlier;
+        let extra = |(index, (place, there))| Extra { place, there, earlier: earlier(index), maybe_gone: false };
+        let batch: Vec<Extra> = (seen..).zip(batch).map(extra).collect();
+        seen += batch.len() as u64;
+        for (key, result) in delete::delete(run, batch).await? {
+            match result {
+                Ok(true) => {
+                    run.counters.add(|c| &c.deleted_objects, 1);
+                    run.counters.metrics.ended("deleted");
+                }
+                Ok(false) => {}
+                Err(error) if ends_the_run(&error) || error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => ledger.not_deleted(key, &error),
+            }
+        }
+    }
+}
+
+/// Whether so much may be deleted.
+fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
+    let Extras { found, of, .. } = extras;
+    let refuse = |limit: String| {
+        let message = format!("{found} of the destination's {of} objects are not at the source; {limit}");
+        Err(Error::new(ErrorKind::TooManyDeletes, message).with_operation("delete"))
+    };
+    if let Some(most) = settings.max_delete.filter(|most| found > *most) {
+        return refuse(format!("max_delete allows {most} to be deleted, so none was"));
+    }
+    let percent = settings.max_delete_percent;
+    if u128::from(found) * 100 > u128::from(of) * u128::from(percent) {
+        return refuse(format!("max_delete_percent allows {percent} % to be deleted, so none was"));
+    }
+    Ok(())
+}
+
+/// The extras of the journal.
+struct Found(Option<Replay>);
+
+impl Found {
+    async fn open(run: &Run, journal: PathBuf) -> Result<Self> {
+        Ok(Self(Some(run.env.run_blocking(move || Replay::of(&journal)).join().await??)))
+    }
+
+    /// What the store deletes at once; empty at the end.
+    async fn next(&mut self, run: &Run) -> Result<Vec<(ObjectKey, ObjectMeta)>> {
+        let Some(mut replay) = self.0.take() else { return Ok(Vec::new()) };
+        let size = run.target().delete_batch.clamp(1, 1000);
+        let reading = run.env.run_blocking(move || {
+            let found = replay.by_ref().filter_map(|record| record.and_then(|record| extra_of(&record)).transpose());
+            (found.take(size).collect::<Result<Vec<_>>>(), replay)
+        });
+        let (batch, replay) = reading.join().await?;
+        self.0 = Some(replay);
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletes_are_capped_by_number_and_by_share() {
+        let refused = |found, of, most, percent| {
+            let mut settings = TransferSettings::default();
+            (settings.max_delete, settings.max_delete_percent) = (most, percent);
+            allowed(&settings, Extras { found, earlier: 0, of }).err().map(|error| error.to_string())
+        };
+        for (found, of, most, percent) in [
+            (0, 0, None, 10),
+            (10, 100, None, 10),
+            (5, 5, None, 100),
+            (3, 100, Some(3), 10),
+            (u64::MAX, u64::MAX, None, 100),
+        ] {
+            assert_eq!(refused(found, of, most, percent), None);
+        }
+        assert!(refused(11, 100, None, 10).is_some_and(|said| said.contains("11 of the destination's 100")));
+        assert!(refused(1, 1, None, 99).is_some());
+        assert!(refused(1, 100, None, 0).is_some());
+        assert!(refused(4, 100, Some(3), 10).is_some_and(|said| said.contains("max_delete allows 3")));
+    }
+}

@@ -1,0 +1,113 @@
+//! Opening the journal: whether a run goes on with what earlier runs left, compares the
+//! lists anew with what they proved, or begins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lepton_core::journal::{Identity, Journal, Opened, Replay};
+use lepton_core::{ErrorKind, Result, SharedEnv};
+
+use crate::ledger::journal::{Log, Resumed};
+use crate::ledger::{plan_file, proofs};
+use crate::listing::key_list;
+use crate::names::mapping::Mapping;
+use crate::settings::transfer::Existing;
+use crate::transfer::options::Options;
+
+/// What has to be the same for what is open at the destination to be of use.
+const PLACES: [&str; 7] =
+    ["source", "source_folder", "destination", "destination_folder", "map", "encode_keys", "decode_keys"];
+
+/// Opens the journal and reads what earlier runs left. One that has come to its end
+/// makes way for a new one. Blocks.
+pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Result<(Log, Resumed)> {
+    let plan = options.plan.as_ref().map(|file| plan_file::check(file, options)).transpose()?;
+    let keys = options.keys.as_deref().map(key_list::digest).transpose()?;
+    let opening = Opening {
+        env,
+        options,
+        folder,
+        identity: options.identity(plan, keys),
+        mapping: Mapping::of(&options.source, &options.destination, &options.settings),
+    };
+    match opening.open() {
+        Err(error) if error.kind() == ErrorKind::PlanMismatch => {
+            let replay = Replay::of(folder)?;
+            let resumed = opening.load(replay.clone())?;
+            if resumed.finished || resumed.is_nothing() {
+                // Neither a run that has come to its end binds the next one, nor one that
+                // has begun nothing.
+                return opening.anew();
+            }
+            let (before, now) = (replay.identity(), &opening.identity);
+            let same_places =
+                before.contains_key("source") && PLACES.iter().all(|name| before.get(*name) == now.get(*name));
+            if same_places && opening.compares_anew(&resumed) {
+                // What was proved under other options is not taken over.
+                proofs::discard(folder)?;
+                return opening.restart(&resumed);
+            }
+            Err(error)
+        }
+        Err(error) => Err(error),
+        Ok(Opened { journal, replay: None, .. }) => Ok((Log::new(journal), Resumed::default())),
+        Ok(Opened { journal, replay: Some(replay), .. }) => {
+            let resumed = opening.load(replay.clone())?;
+            if !resumed.finished && !opening.compares_anew(&resumed) {
+                return Ok((Log::new(journal), resumed));
+            }
+            // The folder is locked once more by what follows.
+            drop(journal);
+            if resumed.finished {
+                return opening.anew();
+            }
+            proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
+            opening.restart(&resumed)
+        }
+    }
+}
+
+struct Opening<'a> {
+    env: &'a SharedEnv,
+    options: &'a Options,
+    folder: &'a Path,
+    identity: Identity,
+    mapping: Mapping,
+}
+
+impl Opening<'_> {
+    fn open(&self) -> Result<Opened> {
+        Journal::open(Arc::clone(self.env), self.folder, &self.identity)
+    }
+
+    fn load(&self, replay: Replay) -> Result<Resumed> {
+        Resumed::load(replay, &self.mapping)
+    }
+
+    /// Whether what earlier runs left is compared with the lists from their beginning:
+    /// what they proved stands only for what has not changed since. A run that compares
+    /// nothing and was ended on its way resumes where it was, and so does one of a saved
+    /// plan or of histories, whose versions are proven one after the other.
+    fn compares_anew(&self, resumed: &Resumed) -> bool {
+        let listed = self.options.plan.is_none() && !self.options.settings.versions;
+        listed && (self.options.compares_listings() || resumed.anew || resumed.ended)
+    }
+
+    /// A new journal, with nothing of the old one.
+    fn anew(&self) -> Result<(Log, Resumed)> {
+        proofs::discard(self.folder)?;
+        Journal::discard(self.folder)?;
+        Ok((Log::new(self.open()?.journal), Resumed::default()))
+    }
+
+    /// A new journal, with what is open of the old one, and the proofs beside it.
+    fn restart(&self, resumed: &Resumed) -> Result<(Log, Resumed)> {
+        let failed = self.options.settings.existing == Existing::Fail;
+        Journal::restart(self.folder, &self.identity, &resumed.carried(failed)?)?;
+        let Opened { journal, replay, .. } = self.open()?;
+        let mut carried = replay.map(|replay| self.load(replay)).transpose()?.unwrap_or_default();
+        carried.proofs = Some(proofs::path(self.folder)).filter(|path| path.exists());
+        carried.ended = resumed.ended;
+        Ok((Log::new(journal), carried))
+    }
+}

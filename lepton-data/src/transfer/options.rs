@@ -1,0 +1,207 @@
+//! Settings that were checked: what the engine reads, and what a journal belongs to.
+
+use std::path::PathBuf;
+
+use lepton_core::journal::Identity;
+use lepton_core::{Attribute, Error, LEAF_SIZE, Location, Result, Sha256};
+
+use crate::names::filter::Filter;
+use crate::settings::compare_by::Compare;
+use crate::settings::transfer::{Existing, TransferSettings};
+
+const MIB: u64 = LEAF_SIZE as u64;
+
+/// Checked settings: what the engine reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) source: Location,
+    pub(crate) destination: Location,
+    pub(crate) settings: TransferSettings,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) manifest: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
+    pub(crate) keys: Option<PathBuf>,
+}
+
+impl Options {
+    /// What the journal belongs to: everything that changes bytes, names or
+    /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
+    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
+        let settings = &self.settings;
+        // What a key is written as, and so what this run's records mean, hangs on the rules.
+        let encoded = settings
+            .encode_keys
+            .then(|| ("encode_keys".to_owned(), serde_json::json!(self.destination.storage().capabilities().keys)));
+        if let Some(plan) = plan {
+            let identity = serde_json::json!({
+                "plan": plan.to_string(),
+                "part_size": settings.part_size,
+                "backup_prefix": settings.backup_prefix,
+                "record_digest": settings.record_digest,
+                "server_copy": settings.server_copy,
+                "delete_versions": settings.delete_versions,
+                "metadata": settings.metadata,
+            });
+            let mut identity = identity.as_object().cloned().unwrap_or_default();
+            identity.extend(encoded);
+            return identity;
+        }
+        let identity = serde_json::json!({
+            "source": self.source.storage().url(),
+            "source_folder": self.source.folder().to_string(),
+            "destination": self.destination.storage().url(),
+            "destination_folder": self.destination.folder().to_string(),
+            "part_size": settings.part_size,
+            "existing": settings.existing,
+            "compare": settings.compare,
+            "time_window": settings.time_window.as_secs_f64(),
+            "filters": settings.filters,
+            "delete": settings.delete,
+            "delete_excluded": settings.delete_excluded,
+            "delete_versions": settings.delete_versions,
+            "backup_prefix": settings.backup_prefix,
+            "record_digest": settings.record_digest,
+            "server_copy": settings.server_copy,
+            "metadata": settings.metadata,
+        });
+        let mut identity = identity.as_object().cloned().unwrap_or_default();
+        if !settings.map.is_empty() {
+            identity.insert("map".to_owned(), serde_json::json!(settings.map));
+        }
+        identity.extend(encoded);
+        if settings.decode_keys {
+            identity.insert("decode_keys".to_owned(), true.into());
+        }
+        if settings.versions {
+            identity.insert("versions".to_owned(), true.into());
+        }
+        identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
+        identity
+    }
+
+    /// Whether what is at the destination matters, so that it is listed too.
+    pub(crate) fn compares_listings(&self) -> bool {
+        let settings = &self.settings;
+        settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
+    }
+
+    /// Whether the run writes the source's objects at the destination and nothing else:
+    /// it deletes nothing and makes no backups.
+    pub(crate) fn only_adds(&self) -> bool {
+        self.plan.is_none() && only_adds(&self.settings)
+    }
+
+    /// Where the manifest goes, if anywhere.
+    pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
+        self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
+    }
+}
+
+fn only_adds(settings: &TransferSettings) -> bool {
+    !settings.delete && settings.backup_prefix.is_none()
+}
+
+/// Refuses what cannot be, by name. A saved plan may delete without `delete`.
+pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
+    let part = settings.part_size;
+    if !part.is_power_of_two() || part < MIB {
+        return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
+    }
+    if settings.memory < 4 * MIB {
+        return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", settings.memory)));
+    }
+    if settings.max_delete_percent > 100 {
+        let percent = settings.max_delete_percent;
+        return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));
+    }
+    if settings.delete_excluded && !settings.delete {
+        return Err(Error::invalid_input("delete_excluded has no meaning without delete"));
+    }
+    if settings.delete_versions && !settings.delete && !planned {
+        return Err(Error::invalid_input("delete_versions has no meaning without delete or a saved plan"));
+    }
+    if settings.backup_prefix.as_ref().is_some_and(String::is_empty) {
+        return Err(Error::invalid_input("backup_prefix is empty; it must keep backups apart, as `backup/` does"));
+    }
+    crate::settings::prefix_map::check(&settings.map)?;
+    Filter::new(&settings.filters, std::time::UNIX_EPOCH)?;
+    Ok(())
+}
+
+/// Refuses stores that cannot serve as they are asked to.
+pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, destination: &Location) -> Result<()> {
+    let target = destination.storage();
+    if settings.record_digest && !target.capabilities().keeps(Attribute::UserMetadata) {
+        let message = format!("record_digest: {} keeps no user metadata; leave record_digest out", target.url());
+        return Err(Error::unsupported(message));
+    }
+    if source.storage().url() == destination.storage().url() {
+        let (from, to) = (source.folder(), destination.folder());
+        let inside = from.as_bytes().starts_with(to.as_bytes());
+        let harmless = inside && from != to && only_adds(settings);
+        if (inside || to.as_bytes().starts_with(from.as_bytes())) && !harmless {
+            return Err(Error::invalid_input("source and destination overlap in the same store"));
+        }
+    }
+    for side in [source, destination] {
+        let capabilities = side.storage().capabilities();
+        if capabilities.retries {
+            let message = format!("{} retries by itself; a transfer owns its retries", side.storage().url());
+            return Err(Error::unsupported(message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what does not go with moving all versions, by name. `given` is what the
+/// builder was given beside the settings.
+pub(crate) fn check_versions(
+    settings: &TransferSettings,
+    given: [(&str, bool); 2],
+    source: &Location,
+    destination: &Location,
+) -> Result<()> {
+    let filters = &settings.filters;
+    let sized = filters.min_size.is_some() || filters.max_size.is_some();
+    let aged = filters.min_age.is_some() || filters.max_age.is_some();
+    let takes_all = matches!(settings.existing, Existing::Overwrite | Existing::IfDifferent);
+    let weak = matches!(settings.compare, Compare::Size | Compare::Time);
+    let others = [
+        ("delete", settings.delete, "a history has its own deletes; leave delete out"),
+        ("backup_prefix", settings.backup_prefix.is_some(), "nothing is replaced; leave backup_prefix out"),
+        ("existing", !takes_all, "set existing to overwrite or if-different: what is there is gone on from"),
+        ("compare", weak, "set compare to auto, etag, checksum or content: sizes and times do not tell versions apart"),
+        ("min_size and max_size", sized, "leave the sizes out, or filter by name"),
+        ("min_age and max_age", aged, "leave the ages out, or filter by name"),
+    ];
+    let given = given.map(|(name, is_given)| (name, is_given, "leave one of the two out"));
+    if let Some((name, _, hint)) = others.into_iter().chain(given).find(|(_, is_set, _)| *is_set) {
+        return Err(Error::invalid_input(format!("versions does not go with {name}: {hint}")));
+    }
+    for (side, place) in [("source", source), ("destination", destination)] {
+        if place.storage().versions().is_none() {
+            let url = place.storage().url();
+            let message = format!("versions: the {side} {url} does not list versions; leave versions out");
+            return Err(Error::unsupported(message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_and_unknown_names_list_the_known() {
+        let mut settings = TransferSettings { part_size: 3 * MIB, ..TransferSettings::default() };
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("power of two"));
+        settings = TransferSettings { memory: 1, ..TransferSettings::default() };
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("4 MiB"));
+        settings = TransferSettings { delete_versions: true, ..TransferSettings::default() };
+        assert!(check_settings(&settings, false).unwrap_err().to_string().contains("delete_versions"));
+        check_settings(&settings, true).unwrap();
+        let error = serde_json::from_str::<TransferSettings>(r#"{"threads": 4}"#).unwrap_err();
+        assert!(error.to_string().contains("concurrency"), "{error}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Refuses a source and a destination that overlap, whatever they are called: a run
+//! would read what it writes, and a mirror would delete what it reads.
+//!
+//! What the names of the two locations tell is decided without a request. Two buckets
+//! of one name behind different hosts can be the same bucket; then one page of each is
+//! compared, and if these are the same, an upload that is begun through one address and
+//! listed through the other one decides.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use lepton_core::{
+    CreateUploadOptions, EnvExt as _, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap,
+    PhysicalLocation, Result, SharedStorage,
+};
+
+use crate::apply::reconcile::abort;
+use crate::apply::upload::begin;
+use crate::listing::own_files::OwnFiles;
+use crate::schedule::retry::attempts;
+use crate::transfer::run::Run;
+use crate::types::entry::{Entry, Layout, There};
+
+/// Objects that are compared to see whether two addresses may be of one bucket.
+const SAMPLE: usize = 10;
+
+/// Refuses places that overlap, and finds out whether the journal lies inside of one.
+pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
+    let source_there = refuse(run).await?;
+    let own = match journal {
+        Some(journal) => own_files(run, journal).await?,
+        None => OwnFiles::default(),
+    };
+    run.own_files.get_or_init(|| OwnFiles { source_there, ..own });
+    Ok(())
+}
+
+/// Refuses locations that overlap, before anything is listed to be moved. A source inside
+/// the destination is harmless where nothing is deleted and nothing is written into it, as
+/// when a backup is brought back; then the answer is where it lies.
+///
+/// # Errors
+/// `invalid_input` that names both locations.
+async fn refuse(run: &Arc<Run>) -> Result<Option<ObjectKey>> {
+    let (source, destination) = (&run.options.source, &run.options.destination);
+    let ours = source.storage().physical_location(&source.folder()).await?;
+    let theirs = destination.storage().physical_location(&destination.folder()).await?;
+    if let Some(overlap) = ours.overlap(&theirs) {
+        let folder = destination.folder();
+        let there = theirs.path_to(&ours).filter(|path| overlap == Overlap::Inside && !path.is_empty());
+        return match there {
+            Some(path) if run.options.only_adds() => ObjectKey::new([folder.as_bytes(), &path].concat()).map(Some),
+            _ => Err(refusal(run, overlap, "")),
+        };
+    }
+    if let Some(overlap) = ours.may_overlap(&theirs)
+        && look_the_same(run, overlap).await
+    {
+        decide(run, overlap).await?;
+    }
+    Ok(None)
+}
+
+/// Finds out whether the files of the journal lie inside the source or the destination.
+async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
+    let folder = journal.to_owned();
+    let located = run.env.run_blocking(move || PhysicalLocation::of_folder(&folder)).join().await?;
+    let journal = located.map_err(|error| Error::io("the journal's folder cannot be located", error))?;
+    let inside = async |location: &lepton_core::Location| -> Result<Option<ObjectKey>> {
+        let folder = location.folder();
+        let place = location.storage().physical_location(&folder).await?;
+        Ok(place.path_to(&journal).and_then(|path| ObjectKey::new([folder.as_bytes(), &path].concat()).ok()))
+    };
+    let (source, destination) = (inside(&run.options.source).await?, inside(&run.options.destination).await?);
+    Ok(OwnFiles { source, destination, source_there: None })
+}
+
+fn refusal(run: &Run, overlap: Overlap, how: &str) -> Error {
+    let how_they_lie = match overlap {
+        Overlap::Same => "are the same place",
+        Overlap::Inside => "overlap: the source lies inside the destination",
+        Overlap::Contains => "overlap: the destination lies inside the source",
+    };
+    let [source, destination] = [&run.options.source, &run.options.destination].map(|location| {
+        let folder = location.folder();
+        if folder.is_empty() {
+            location.storage().url().to_owned()
+        } else {
+            format!("{} (folder {folder})", location.storage().url())
+        }
+    });
+    let message = format!("the source {source} and the destination {destination} {how_they_lie}{how}");
+    Error::invalid_input(message)
+}
+
+/// Whether the first objects of what both would have in common are the same, down to
+/// their times. Where that cannot be listed it is not known.
+async fn look_the_same(run: &Run, overlap: Overlap) -> bool {
+    let inner = match overlap {
+        Overlap::Contains => run.options.destination.folder(),
+        _ => run.options.source.folder(),
+    };
+    let (Some(ours), Some(theirs)) =
+        (first(run, run.source(), &inner).await, first(run, run.destination(), &inner).await)
+    else {
+        return false;
+    };
+    let same = |(ours, theirs): (&ObjectMeta, &ObjectMeta)| {
+        let (mine, other) = (ours.last_modified, theirs.last_modified);
+        ours.key == theirs.key && ours.size == theirs.size && ours.etag == theirs.etag && mine == other
+    };
+    !ours.is_empty() && ours.len() == theirs.len() && ours.iter().zip(&theirs).all(same)
+}
+
+async fn first(run: &Run, store: &SharedStorage, prefix: &KeyPrefix) -> Option<Vec<ObjectMeta>> {
+    let request = ListRequest::new().prefix(prefix.clone()).page_size(SAMPLE);
+    let page = attempts(run, true, || {
+        let mut pages = store.list(request.clone());
+        async move { pages.next().await.transpose() }
+    });
+    let mut objects = page.await.ok()?.map_or_else(Vec::new, |page| page.objects);
+    objects.truncate(SAMPLE);
+    Some(objects)
+}
+
+/// Begins an upload at the destination and looks for it at the source.
+async fn decide(run: &Arc<Run>, overlap: Overlap) -> Result<()> {
+    let listed = if run.is_planning() { None } else { is_seen(run).await };
+    match listed {
+        Some(false) => Ok(()),
+        Some(true) => Err(refusal(run, overlap, "; both addresses are of one bucket")),
+        // Of two equal places nothing can be lost, and copies made at one time do look so.
+        None if overlap == Overlap::Same => {
+            tracing::warn!("source and destination may be one bucket under two addresses; nothing tells");
+            Ok(())
+        }
+        None => Err(refusal(
+            run,
+            overlap,
+            " if both addresses are of one bucket, and their first objects are the same, with their times; \
+             name both by one address",
+        )),
+    }
+}
+
+/// Whether an upload that is begun at the destination shows at the source; `None` if
+/// that cannot be found out. Nothing is left of it.
+async fn is_seen(run: &Arc<Run>) -> Option<bool> {
+    let source = run.source().multipart()?;
+    run.destination().multipart()?;
+    let name = ObjectKey::try_from(format!("lepton-probe-{:016x}", run.env.random()).as_str()).ok()?;
+    let key = name.prefixed(&run.options.destination.folder());
+    let meta = ObjectMeta::new(key.clone(), 0);
+    let entry =
+        Entry { source: meta, target: key.clone(), there: There::Absent, known: true, planned: None, behind: None };
+    let layout = Layout { size: 0, part_size: 1 << 20, multipart: true };
+    let upload = begin(run, &entry, layout, CreateUploadOptions::new()).await.ok()?;
+    let seen = attempts(run, true, || source.list_uploads(&key).try_collect::<Vec<_>>()).await;
+    if let Err(error) = abort(run, &upload, &entry).await {
+        // The journal has it, so that the next run aborts it.
+        tracing::warn!(%key, error = %error.report(), "the upload of a probe could not be aborted");
+    }
+    match seen {
+        Ok(uploads) => Some(uploads.iter().any(|info| info.upload.id == upload.id)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(false),
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,72 @@
+//! Objects that were found and are not begun yet, small and large ones apart: where
+//! many of one kind come in a row, the other kind behind them need not wait.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::apply::outcome::Earlier;
+use crate::schedule::lanes::Lane;
+use crate::transfer::run::Run;
+use crate::types::entry::Entry;
+
+/// Objects on their way at once, for each place that there is: enough that places
+/// never wait for the next object.
+const OBJECTS_PER_PLACE: usize = 2;
+
+/// Objects of one kind that wait while the other kind is looked for. This bounds what
+/// they take in memory.
+const AHEAD: usize = 1000;
+
+/// An object that may be begun.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) entry: Box<Entry>,
+    pub(crate) earlier: Earlier,
+    /// Its number in the books, if it comes in listing order.
+    pub(crate) number: Option<u64>,
+}
+
+/// Objects that wait to be begun.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    small: VecDeque<Ready>,
+    large: VecDeque<Ready>,
+}
+
+/// An object on its way; lets another begin when dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Run>, Lane);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.pool.lanes.close(self.1);
+    }
+}
+
+impl Waiting {
+    pub(crate) fn push(&mut self, run: &Run, ready: Ready) {
+        match run.lane(ready.entry.source.size) {
+            Lane::Parts => self.large.push_back(ready),
+            _ => self.small.push_back(ready),
+        }
+    }
+
+    /// The next object that there is room for.
+    pub(crate) fn next(&mut self, run: &Arc<Run>) -> Option<(Ready, Open)> {
+        for (lane, waiting) in [(Lane::Small, &mut self.small), (Lane::Parts, &mut self.large)] {
+            if !waiting.is_empty() && run.pool.lanes.open(lane, OBJECTS_PER_PLACE) {
+                let open = Open(Arc::clone(run), lane);
+                return waiting.pop_front().map(|ready| (ready, open));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.small.len() < AHEAD && self.large.len() < AHEAD
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.small.is_empty() && self.large.is_empty()
+    }
+}

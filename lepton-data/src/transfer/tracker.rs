@@ -1,0 +1,275 @@
+//! Keeping the books of a run: what is settled, what failed, how far the journal
+//! may forget.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+
+use crate::apply::outcome::Outcome;
+use crate::digest::reader::bare;
+use crate::ledger::journal::{Note, Resumed};
+use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::report::{Failure, Report, Slowest, Status, Took};
+use crate::transfer::run::Run;
+use crate::types::side::ends_the_run;
+
+/// Objects that may be begun beyond the first unsettled one. This bounds what a
+/// run keeps in memory, whatever the number of objects.
+const WINDOW: usize = 65_536;
+
+/// Objects settled between two notes of the watermark.
+const NOTE_EVERY: usize = 512;
+
+/// Objects that only the destination has, by number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extras {
+    pub(crate) found: u64,
+    /// Of these, those that an earlier run found.
+    pub(crate) earlier: u64,
+    /// All objects that the destination had, these included.
+    pub(crate) of: u64,
+}
+
+/// The books of one run.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    run: Arc<Run>,
+    /// Objects in the order of places from the first unsettled one, and whether each is
+    /// settled.
+    window: VecDeque<(ObjectKey, bool)>,
+    first: u64,
+    settled: Option<ObjectKey>,
+    unnoted: usize,
+    failures: BTreeMap<ObjectKey, Failure>,
+    failures_by_kind: BTreeMap<String, u64>,
+    slowest: Slowest,
+    superseded: u64,
+    replaced: u64,
+    extras: u64,
+    /// Of the extras, those that an earlier run found.
+    earlier_extras: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(run: &Arc<Run>, resumed: &Resumed) -> Self {
+        let counters = &run.counters;
+        counters.add(|c| &c.listed_objects, resumed.objects + resumed.skipped + resumed.unchanged);
+        counters.add(|c| &c.listed_bytes, resumed.bytes + resumed.unchanged_bytes);
+        counters.add(|c| &c.unchanged_objects, resumed.unchanged);
+        counters.add(|c| &c.unchanged_bytes, resumed.unchanged_bytes);
+        counters.add(|c| &c.done_objects, resumed.objects);
+        counters.add(|c| &c.done_bytes, resumed.bytes);
+        counters.add(|c| &c.resumed_objects, resumed.objects);
+        counters.add(|c| &c.resumed_bytes, resumed.bytes);
+        counters.add(|c| &c.server_copies, resumed.server_copies);
+        counters.add(|c| &c.skipped_objects, resumed.skipped);
+        counters.add(|c| &c.metadata_lost, resumed.metadata_lost);
+        Self {
+            run: Arc::clone(run),
+            window: VecDeque::new(),
+            first: 0,
+            settled: None,
+            unnoted: 0,
+            failures: BTreeMap::new(),
+            failures_by_kind: BTreeMap::new(),
+            slowest: Slowest::default(),
+            superseded: resumed.superseded,
+            replaced: resumed.replaced,
+            extras: resumed.extras,
+            earlier_extras: resumed.extras,
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.window.len() < WINDOW
+    }
+
+    /// Enters an object in the order of places; its number is given back to
+    /// [`settle`](Self::settle).
+    pub(crate) fn open(&mut self, place: ObjectKey) -> u64 {
+        self.window.push_back((place, false));
+        self.first + self.window.len() as u64 - 1
+    }
+
+    /// Books how an object ended, and what it took if it was taken in hand. An
+    /// error ends the run.
+    pub(crate) fn settle(
+        &mut self,
+        key: ObjectKey,
+        number: Option<u64>,
+        outcome: Outcome,
+        took: Option<Took>,
+    ) -> Result<()> {
+        if let Some(name) = outcome.name() {
+            self.run.counters.metrics.ended(name);
+        }
+        match outcome {
+            Outcome::Done(line) => {
+                if let Some(took) = took {
+                    self.run.counters.metrics.copied(line.size, took.elapsed);
+                    self.slowest.take(key, line.size, took);
+                }
+                self.run.counters.add(|c| &c.done_objects, 1);
+                self.run.counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+                self.superseded += u64::from(line.superseded);
+                self.replaced += u64::from(line.replaced());
+            }
+            Outcome::History { bytes } => {
+                if let Some(took) = took.filter(|_| bytes > 0) {
+                    self.slowest.take(key, bytes, took);
+                }
+            }
+            Outcome::Unchanged(line) => {
+                self.run.counters.add(|c| &c.unchanged_objects, 1);
+                self.run.counters.add(|c| &c.unchanged_bytes, line.size);
+                self.run.log.done(&line)?;
+            }
+            Outcome::Proven(line) => self.proven(&line)?,
+            Outcome::LeftOut => self.run.log.note(&Note::LeftOut { key })?,
+            Outcome::Extra(there) => {
+                self.extras += 1;
+                self.run.log.note(&Note::Extra { key, there: bare(*there) })?;
+            }
+            Outcome::Skipped => {
+                self.run.counters.add(|c| &c.skipped_objects, 1);
+                self.run.log.note(&Note::Skipped { key })?;
+            }
+            Outcome::Failed(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => {
+                return Err(error);
+            }
+            Outcome::Failed(error) => self.fail(key, error)?,
+        }
+        if let Some(number) = number {
+            self.advance(number)?;
+        }
+        Ok(())
+    }
+
+    /// An object that an earlier run proved. Of a run that was ended before its end it
+    /// counts as what it was then; of one that came to its end, as unchanged.
+    fn proven(&mut self, line: &ManifestEntry) -> Result<()> {
+        let counters = &self.run.counters;
+        if line.unchanged.is_some() || self.run.follows_an_end {
+            counters.add(|c| &c.unchanged_objects, 1);
+            counters.add(|c| &c.unchanged_bytes, line.size);
+        } else {
+            counters.add(|c| &c.done_objects, 1);
+            counters.add(|c| &c.done_bytes, line.size);
+            counters.add(|c| &c.resumed_objects, 1);
+            counters.add(|c| &c.resumed_bytes, line.size);
+            counters.add(|c| &c.server_copies, u64::from(line.server_copy.is_some()));
+            counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+            self.superseded += u64::from(line.superseded);
+            // It stands at the destination, whatever was there before.
+            self.replaced += 1;
+        }
+        self.run.log.done(line)
+    }
+
+    fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {
+        tracing::warn!(%key, error = %error.report(), "an object failed");
+        let failure = Failure::new(key.clone(), &error);
+        self.run.log.note(&Note::Failed { failure: failure.clone() })?;
+        self.count_failure(&failure);
+        self.failures.insert(key, failure);
+        let most = self.run.options.settings.max_failures;
+        if self.run.options.settings.fail_fast {
+            return Err(error);
+        }
+        if self.failures.len() > most {
+            let message = format!("more than {most} objects failed; the last: {}", error.report());
+            return Err(Error::new(ErrorKind::TooManyFailures, message));
+        }
+        Ok(())
+    }
+
+    fn count_failure(&mut self, failure: &Failure) {
+        self.run.counters.add(|c| &c.failed_objects, 1);
+        *self.failures_by_kind.entry(failure.kind.clone()).or_default() += 1;
+    }
+
+    /// Marks an object settled and moves the watermark.
+    fn advance(&mut self, number: u64) -> Result<()> {
+        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        if let Some((_, settled)) = self.window.get_mut(index) {
+            *settled = true;
+        }
+        while let Some((key, _)) = self.window.pop_front_if(|(_, settled)| *settled) {
+            self.first += 1;
+            self.settled = Some(key);
+            self.unnoted += 1;
+        }
+        if self.unnoted >= NOTE_EVERY { self.flush() } else { Ok(()) }
+    }
+
+    /// Notes the watermark.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.unnoted = 0;
+        match self.settled.take() {
+            Some(through) => self.run.log.note(&Note::Settled { through }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        !self.failures_by_kind.is_empty()
+    }
+
+    /// What a mirror is about to delete.
+    pub(crate) fn extras(&self) -> Extras {
+        let progress = self.run.progress();
+        let kept = progress.unchanged + progress.skipped + self.replaced;
+        Extras { found: self.extras, earlier: self.earlier_extras, of: self.extras + kept }
+    }
+
+    /// Books an object that could not be deleted. It is found again by the next
+    /// run, not by the journal. So many are named as objects may fail, all are
+    /// counted.
+    pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
+        tracing::warn!(%key, error = %error.report(), "an object was not deleted");
+        let failure = Failure::new(key.clone(), error);
+        self.count_failure(&failure);
+        self.run.counters.metrics.ended("failed");
+        if self.failures.len() < self.run.options.settings.max_failures {
+            self.failures.insert(key, failure);
+        }
+    }
+
+    pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
+        let progress = self.run.progress();
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let counters = &self.run.counters;
+        let brought = progress.objects.saturating_sub(get(&counters.resumed_objects));
+        #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+        let objects_per_second = brought as f64 / progress.elapsed.as_secs_f64().max(1e-3);
+        Report {
+            status,
+            objects: progress.objects,
+            bytes: progress.bytes,
+            resumed_objects: get(&counters.resumed_objects),
+            resumed_bytes: get(&counters.resumed_bytes),
+            skipped: progress.skipped,
+            server_copies: get(&counters.server_copies),
+            server_copy_refused: self.run.server_copy_refused(),
+            unchanged: progress.unchanged,
+            deleted: progress.deleted,
+            extras: self.extras,
+            failures: self.failures.into_values().collect(),
+            failures_by_kind: self.failures_by_kind,
+            slowest: self.slowest.into_vec(),
+            bytes_read: get(&counters.read_bytes),
+            parts: progress.parts,
+            retries: progress.retries,
+            throttled: progress.lanes.throttled(),
+            metadata_lost: get(&counters.metadata_lost),
+            superseded: self.superseded,
+            foreign_uploads: self.run.foreign_uploads(),
+            elapsed: progress.elapsed,
+            bytes_per_second: progress.bytes_per_second,
+            objects_per_second,
+            manifest,
+        }
+    }
+}
