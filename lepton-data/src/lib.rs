@@ -25,8 +25,8 @@ pub use ledger::manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, Vers
 pub use ledger::plan_file::{PLAN_VERSION, PlanSummary};
 pub use ledger::planned::{Planned, PlannedAction};
 pub use ledger::report::{Failure, Report, SlowObject, Status};
-pub use names::filter::{FilterRule, Filters};
 pub use settings::compare_by::Compare;
+pub use settings::filters::{FilterRule, Filters};
 pub use settings::prefix_map::PrefixMap;
 pub use settings::transfer::{Existing, Metadata, TransferSettings};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};

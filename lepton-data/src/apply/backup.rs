@@ -9,28 +9,25 @@ use lepton_core::{
     KeyPrefix, ObjectKey, ObjectMeta, PartSpec, Precondition, PutOptions, Result, ServerCopy, Upload,
 };
 
-use crate::digest::reader;
+use crate::apply::context::Context;
 use crate::digest::reader::{Piece, Source};
-use crate::schedule::retry::{attempts, attempts_in};
-use crate::transfer::run::Run;
 
 /// The bytes of one part that the store copies by itself.
 const PART: u64 = 1 << 30;
 
 /// Where the object of this key at the destination is kept, if it is to be.
-fn place(run: &Run, key: &ObjectKey) -> Option<ObjectKey> {
-    let prefix = KeyPrefix::from(&**run.options.settings.backup_prefix.as_ref()?);
-    let folder = run.options.destination.folder();
+fn place(cx: &Context, key: &ObjectKey) -> Option<ObjectKey> {
+    let prefix = KeyPrefix::from(&**cx.settings.backup_prefix.as_ref()?);
+    let folder = cx.destination.folder();
     Some(key.stripped(&folder).unwrap_or_else(|| key.clone()).prefixed(&prefix))
 }
 
 /// Whether this key of the destination belongs to what is kept, which is no part of
 /// the transfer.
-pub(crate) fn holds(run: &Run, key: &ObjectKey) -> bool {
-    let rules = &run.target().keys;
+pub(crate) fn holds(cx: &Context, key: &ObjectKey) -> bool {
+    let rules = &cx.destination.capabilities().keys;
     let begins = |prefix: &ObjectKey| rules.folded(key).starts_with(&rules.folded(prefix));
-    run.options
-        .settings
+    cx.settings
         .backup_prefix
         .as_ref()
         .and_then(|prefix| ObjectKey::try_from(prefix.as_str()).ok())
@@ -44,42 +41,39 @@ pub(crate) fn holds(run: &Run, key: &ObjectKey) -> bool {
 /// # Errors
 /// `precondition_failed` if the object is another by now; `already_exists` if
 /// something else is kept in its place.
-pub(crate) async fn keep(run: &Run, there: &ObjectMeta) -> Result<()> {
-    let Some(target) = place(run, &there.key) else { return Ok(()) };
-    let capabilities = run.target();
+pub(crate) async fn keep(cx: &Context, there: &ObjectMeta) -> Result<()> {
+    let Some(target) = place(cx, &there.key) else { return Ok(()) };
+    let capabilities = cx.destination.capabilities();
     capabilities.keys.check(&target)?;
-    if is_kept(run, there, &target).await? {
+    if is_kept(cx, there, &target).await? {
         return Ok(());
     }
-    let source = CopySource::new(run.destination().as_ref(), there.key.clone());
+    let source = CopySource::new(cx.destination.storage().as_ref(), there.key.clone());
     let source = source.map(|source| source.if_match(there.etag.clone()));
-    let kept = match run.copier_from(run.destination()).zip(source) {
+    let kept = match cx.copier_from(&cx.destination).zip(source) {
         Some((copier, source)) if there.size <= copier.largest() => {
             let condition = if capabilities.copies_here { Precondition::IfAbsent } else { Precondition::None };
             let options = CopyOptions::new().precondition(condition.clone());
             let copy = || copier.copy(source.clone(), &target, options.clone());
-            attempts(run, condition == Precondition::None, copy).await.map(drop)
+            cx.destination.retry(condition == Precondition::None, copy).await.map(drop)
         }
-        Some((copier, source)) => in_parts(run, copier, source, there, &target).await,
-        None => through_here(run, there, &target).await,
+        Some((copier, source)) => in_parts(cx, copier, source, there, &target).await,
+        None => through_here(cx, there, &target).await,
     };
     match kept {
         // The answer was lost: what is there tells.
-        Err(error) if error.effect() == Effect::Unknown && is_kept(run, there, &target).await? => Ok(()),
+        Err(error) if error.effect() == Effect::Unknown && is_kept(cx, there, &target).await? => Ok(()),
         kept => kept.map_err(|error| error.with_context("backup", &target)),
     }
 }
 
 /// Whether the place of the backup has the object already.
-async fn is_kept(run: &Run, there: &ObjectMeta, target: &ObjectKey) -> Result<bool> {
-    let found = match attempts(run, true, || run.destination().head(target, HeadOptions::new())).await {
-        Ok(info) => info.meta,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+async fn is_kept(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<bool> {
+    let Some(info) = cx.destination.find(target, HeadOptions::new()).await? else { return Ok(false) };
+    let found = info.meta;
     if found.size == there.size {
-        let (ours, theirs) = (Source::new(run.destination(), there), Source::new(run.destination(), &found));
-        if reader::digest(run, &ours, None).await?.root == reader::digest(run, &theirs, None).await?.root {
+        let (ours, theirs) = (Source::new(&cx.destination, there), Source::new(&cx.destination, &found));
+        if ours.digest(None).await?.root == theirs.digest(None).await?.root {
             return Ok(true);
         }
     }
@@ -89,18 +83,18 @@ async fn is_kept(run: &Run, there: &ObjectMeta, target: &ObjectKey) -> Result<bo
 
 /// An object that is too large for one copy.
 async fn in_parts(
-    run: &Run,
+    cx: &Context,
     copier: &dyn ServerCopy,
     source: CopySource,
     there: &ObjectMeta,
     target: &ObjectKey,
 ) -> Result<()> {
-    let multipart = run.multipart()?;
-    let head = || run.destination().head(&there.key, HeadOptions::new().tags(true));
-    let attributes = attempts(run, true, head).await?.attributes;
+    let multipart = cx.destination.multipart()?;
+    let head = || cx.destination.head(&there.key, HeadOptions::new().tags(true));
+    let attributes = cx.destination.retry(true, head).await?.attributes;
     let options = CreateUploadOptions::new().attributes(attributes).size(there.size).copied(true);
-    let upload = attempts(run, true, || multipart.create(target, options.clone())).await?;
-    let copied = copy_parts(run, copier, source, there.size, &upload).await;
+    let upload = cx.destination.retry(true, || multipart.create(target, options.clone())).await?;
+    let copied = copy_parts(cx, copier, source, there.size, &upload).await;
     if copied.is_err() {
         // The error that counts is the first.
         let _ = multipart.abort(&upload).await;
@@ -108,13 +102,19 @@ async fn in_parts(
     copied
 }
 
-async fn copy_parts(run: &Run, copier: &dyn ServerCopy, source: CopySource, size: u64, upload: &Upload) -> Result<()> {
+async fn copy_parts(
+    cx: &Context,
+    copier: &dyn ServerCopy,
+    source: CopySource,
+    size: u64,
+    upload: &Upload,
+) -> Result<()> {
     let mut receipts = Vec::new();
     for (number, range) in (1..).zip(ranges(size)) {
         let part = PartSpec::new(number, range);
-        receipts.push(attempts(run, true, || copier.copy_part(source.clone(), upload, part.clone())).await?);
+        receipts.push(cx.destination.retry(true, || copier.copy_part(source.clone(), upload, part.clone())).await?);
     }
-    run.multipart()?.complete(upload, receipts, CompleteOptions::new()).await.map(drop)
+    cx.destination.multipart()?.complete(upload, receipts, CompleteOptions::new()).await.map(drop)
 }
 
 fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
@@ -122,23 +122,28 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
 }
 
 /// A store that does not copy by itself.
-async fn through_here(run: &Run, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
-    let slot = run.pool.enter(run.lane(there.size), there.size).await?;
-    let source = Source::new(run.destination(), there);
-    let head = || run.destination().head(&there.key, HeadOptions::new().tags(true));
-    let mut attributes = attempts(run, true, head).await?.attributes;
-    if run.target().attributes.is_empty() {
+async fn through_here(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
+    let slot = cx.scheduler.enter(cx.lane(there.size), there.size).await?;
+    let source = Source::new(&cx.destination, there);
+    let head = || cx.destination.head(&there.key, HeadOptions::new().tags(true));
+    let mut attributes = cx.destination.retry(true, head).await?.attributes;
+    if cx.destination.capabilities().attributes.is_empty() {
         attributes = lepton_core::Attributes::default();
     }
-    let condition = if run.target().put_if_absent.is_available() { Precondition::IfAbsent } else { Precondition::None };
-    attempts_in(run, &slot, condition == Precondition::None, || {
-        let piece = Piece::new(run, source.clone(), 0..there.size, None);
-        let body = Body::from_source(there.size, Arc::new(piece));
-        let options = PutOptions::new().attributes(attributes.clone()).precondition(condition.clone());
-        run.destination().put(target, body, options)
-    })
-    .await
-    .map(drop)
+    let condition = if cx.destination.capabilities().put_if_absent.is_available() {
+        Precondition::IfAbsent
+    } else {
+        Precondition::None
+    };
+    cx.destination
+        .retry_in(&slot, condition == Precondition::None, || {
+            let piece = Piece::new(source.clone(), 0..there.size, None);
+            let body = Body::from_source(there.size, Arc::new(piece));
+            let options = PutOptions::new().attributes(attributes.clone()).precondition(condition.clone());
+            cx.destination.storage().put(target, body, options)
+        })
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@ use lepton_core::{
     PutReceipt, Result, ServerCheck, TreeHasher, Upload, from_hex, md5, to_hex,
 };
 
+use crate::apply::context::Context;
 use crate::digest::checksum::{PieceDigest, agrees};
 use crate::listing::key_versions;
-use crate::schedule::retry::attempts;
-use crate::transfer::run::Run;
 use crate::types::entry::Entry;
-use crate::types::side::is_source;
+use crate::types::side::Side;
 
 /// What is at the destination, compared with what should be.
 #[derive(Debug)]
@@ -30,25 +29,25 @@ pub(crate) enum Found {
 /// repeats.
 pub(crate) fn may_be_ours(error: &Error) -> bool {
     let refused = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed);
-    error.effect() == Effect::Unknown || (refused && !is_source(error))
+    error.effect() == Effect::Unknown || (refused && Side::of(error) != Some(Side::Source))
 }
 
 /// Completes an upload of these parts. A lost answer is settled by reading back.
 pub(crate) async fn complete(
-    run: &Run,
+    cx: &Context,
     entry: &Entry,
     upload: &Upload,
     receipts: &[PartReceipt],
     digest: &PieceDigest,
     precondition: &Precondition,
 ) -> Result<PutReceipt> {
-    let multipart = run.multipart()?;
+    let multipart = cx.destination.multipart()?;
     let etag = composite_etag(receipts);
     let mut asked_before = false;
-    for _ in 0..run.options.settings.attempts.get() {
+    for _ in 0..cx.scheduler.attempts {
         let options = CompleteOptions::new().precondition(precondition.clone());
         let again = || multipart.complete(upload, receipts.to_vec(), options.clone());
-        let error = match attempts(run, false, again).await {
+        let error = match cx.destination.retry(false, again).await {
             Ok(receipt) => return Ok(receipt),
             Err(error) => error,
         };
@@ -56,9 +55,9 @@ pub(crate) async fn complete(
         if !gone && !may_be_ours(&error) {
             return Err(error);
         }
-        if let Found::Same(meta) = read_back(run, entry, digest, etag.as_deref()).await? {
+        if let Found::Same(meta) = read_back(cx, entry, digest, etag.as_deref()).await? {
             // The same bytes may have been there before, and the upload still is.
-            attempts(run, true, || multipart.abort(upload)).await?;
+            cx.destination.abort(upload).await?;
             return Ok(receipt_of(meta));
         }
         if gone && asked_before {
@@ -69,7 +68,7 @@ pub(crate) async fn complete(
             return Err(error);
         }
         asked_before = true;
-        run.counters.retried(error.kind());
+        cx.scheduler.counters.retried(error.kind());
     }
     Err(Error::new(ErrorKind::Unavailable, "the destination never said whether the upload is complete")
         .with_effect(Effect::Unknown)
@@ -80,10 +79,10 @@ pub(crate) async fn complete(
 ///
 /// # Errors
 /// `conflict` if the history is not the one that this version was to follow.
-pub(crate) async fn landed(run: &Run, entry: &Entry) -> Result<Option<ObjectMeta>> {
+pub(crate) async fn landed(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
     let mut options = HeadOptions::new();
     if let Some(behind) = &entry.behind {
-        let Some(version) = key_versions::beside(run, run.destination(), &entry.target, behind).await? else {
+        let Some(version) = key_versions::beside(&cx.destination, &entry.target, behind).await? else {
             return Ok(None);
         };
         if version.is_delete_marker {
@@ -91,17 +90,13 @@ pub(crate) async fn landed(run: &Run, entry: &Entry) -> Result<Option<ObjectMeta
         }
         options = options.version(version.meta.version);
     }
-    match attempts(run, true, || run.destination().head(&entry.target, options.clone())).await {
-        Ok(info) => Ok(Some(info.meta)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(cx.destination.find(&entry.target, options).await?.map(|info| info.meta))
 }
 
 /// Compares the destination with what should be there: by its checksum or tag
 /// where they tell, else by reading it.
-pub(crate) async fn read_back(run: &Run, entry: &Entry, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
-    let Some(meta) = landed(run, entry).await? else { return Ok(Found::Absent) };
+pub(crate) async fn read_back(cx: &Context, entry: &Entry, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
+    let Some(meta) = landed(cx, entry).await? else { return Ok(Found::Absent) };
     if meta.size != digest.len {
         return Ok(Found::Other(meta));
     }
@@ -109,23 +104,24 @@ pub(crate) async fn read_back(run: &Run, entry: &Entry, digest: &PieceDigest, et
     let verdict = if by_etag { Some(true) } else { meta.checksums.iter().find_map(|stored| agrees(digest, stored)) };
     let same = match verdict {
         Some(same) => same,
-        None => read_whole(run, entry, &meta).await? == *digest.root.0.as_slice(),
+        None => read_whole(cx, entry, &meta).await? == *digest.root.0.as_slice(),
     };
     Ok(if same { Found::Same(meta) } else { Found::Other(meta) })
 }
 
-async fn read_whole(run: &Run, entry: &Entry, meta: &ObjectMeta) -> Result<[u8; 32]> {
-    attempts(run, true, || async {
-        let version = meta.version.clone().filter(|_| entry.behind.is_some());
-        let options = GetOptions::new().if_match(meta.etag.clone()).version(version).without_attributes(true);
-        let reply = run.destination().get(&meta.key, options).await?;
-        let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {
-            hasher.update(&bytes);
-            std::future::ready(Ok(hasher))
-        });
-        Ok(hasher.await?.finish().root.0)
-    })
-    .await
+async fn read_whole(cx: &Context, entry: &Entry, meta: &ObjectMeta) -> Result<[u8; 32]> {
+    cx.destination
+        .retry(true, || async {
+            let version = meta.version.clone().filter(|_| entry.behind.is_some());
+            let options = GetOptions::new().if_match(meta.etag.clone()).version(version).without_attributes(true);
+            let reply = cx.destination.storage().get(&meta.key, options).await?;
+            let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {
+                hasher.update(&bytes);
+                std::future::ready(Ok(hasher))
+            });
+            Ok(hasher.await?.finish().root.0)
+        })
+        .await
 }
 
 /// The receipt of an object that was found to be right. Nobody saw what the

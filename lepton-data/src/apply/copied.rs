@@ -2,8 +2,8 @@
 
 use lepton_core::{CopySource, Effect, Error, ErrorKind, PutReceipt, Result, Sha256};
 
+use crate::apply::context::Context;
 use crate::digest::checksum::{PieceDigest, SourceCheck};
-use crate::transfer::run::Run;
 use crate::types::entry::Entry;
 use crate::types::reason::Basis;
 
@@ -18,7 +18,7 @@ pub(crate) struct Copied {
 
 /// What becomes of an object that the store did not copy: it is read and sent,
 /// unless that could do no better.
-pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<Copied>> {
+pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Option<Copied>> {
     let for_good = match error.kind() {
         // It may not, cannot, or does not see the source: nor will it the next one.
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
@@ -35,16 +35,17 @@ pub(crate) fn refused(run: &Run, entry: &Entry, error: Error) -> Result<Option<C
         _ => return Err(error),
     };
     tracing::info!(key = %entry.source.key, error = %error.report(), "the store does not copy the object by itself");
-    run.refuse_server_copies(&error, for_good);
+    cx.refuse_server_copies(&error, for_good);
     Ok(None)
 }
 
-pub(crate) fn source_of(run: &Run, entry: &Entry) -> Result<CopySource> {
-    let source = CopySource::new(run.source().as_ref(), entry.source.key.clone()).ok_or_else(not_to_be_copied)?;
+pub(crate) fn source_of(cx: &Context, entry: &Entry) -> Result<CopySource> {
+    let source =
+        CopySource::new(cx.source.storage().as_ref(), entry.source.key.clone()).ok_or_else(not_to_be_copied)?;
     Ok(source.version(entry.source.version.clone()).if_match(entry.source.etag.clone()))
 }
 
-/// No copier is asked about such a store ([`Run::copier_from`]).
+/// No copier is asked about such a store ([`Context::copier_from`]).
 pub(crate) fn not_to_be_copied() -> Error {
     Error::unsupported("no other store may fetch the bytes of this store by itself")
 }

@@ -5,14 +5,12 @@ use std::borrow::Cow;
 use lepton_core::{Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result};
 
 use crate::apply::commit::{Found, read_back};
-use crate::compare::objects::compare;
+use crate::apply::context::Context;
 use crate::compare::rules::Answer;
-use crate::digest::reader;
 use crate::digest::reader::Source;
-use crate::schedule::retry::attempts;
 use crate::settings::transfer::Existing;
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout, There};
+use crate::types::entry::{Entry, There};
+use crate::types::layout::Layout;
 use crate::types::reason::{Basis, Reason};
 
 /// What is to be done with an entry.
@@ -29,20 +27,20 @@ pub(crate) enum Verdict {
 /// Decides about one entry. `maybe_ours` says that an earlier run may have
 /// written it: then what is there is compared, byte for byte by digest, instead
 /// of being taken for somebody else's.
-pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
-    let existing = run.options.settings.existing;
+pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
+    let existing = cx.settings.existing;
     if let Some(reason) = entry.planned {
-        return as_planned(run, entry, layout, reason, maybe_ours).await;
+        return as_planned(cx, entry, layout, reason, maybe_ours).await;
     }
     if existing == Existing::Overwrite {
         let reason = if entry.there == There::Absent { Reason::New } else { Reason::Overwrite };
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
-    let Some(there) = there(run, entry).await? else {
-        return Ok(Verdict::Copy { reason: Reason::New, precondition: if_absent(run, layout) });
+    let Some(there) = there(cx, entry).await? else {
+        return Ok(Verdict::Copy { reason: Reason::New, precondition: if_absent(cx, layout) });
     };
     let guards = matches!(existing, Existing::Skip | Existing::Fail | Existing::Immutable);
-    if guards && maybe_ours && is_ours(run, entry).await? {
+    if guards && maybe_ours && is_ours(cx, entry).await? {
         return Ok(Verdict::Copy { reason: Reason::Overwrite, precondition: Precondition::None });
     }
     match existing {
@@ -50,60 +48,54 @@ pub(crate) async fn decide(run: &Run, entry: &Entry, layout: Layout, maybe_ours:
         Existing::Fail => return Err(exists(entry, "the destination has an object of this key already")),
         _ => {}
     }
-    match compare(run, entry, &there).await? {
+    match cx.comparer.compare(&entry.source, &there).await? {
         Answer::Same(basis) => Ok(Verdict::Unchanged(basis, Box::new(there.into_owned()))),
         Answer::Different(basis) if existing == Existing::Immutable => {
             let reason = Reason::from(basis);
             Err(exists(entry, &format!("the destination has another object of this key, by {reason:?}")))
         }
-        Answer::Different(_) if existing == Existing::IfNewer && is_newer_there(run, entry, &there) => {
-            Ok(Verdict::Skip)
-        }
+        Answer::Different(_) if existing == Existing::IfNewer && is_newer_there(cx, entry, &there) => Ok(Verdict::Skip),
         Answer::Different(basis) => {
-            let precondition = if_unchanged(run, layout, &there);
+            let precondition = if_unchanged(cx, layout, &there);
             Ok(Verdict::Copy { reason: basis.into(), precondition })
         }
     }
 }
 
 /// What the destination has of the name: as it was listed, else as it says now.
-pub(crate) async fn there<'a>(run: &Run, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
+pub(crate) async fn there<'a>(cx: &Context, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
     match &entry.there {
         There::Absent => Ok(None),
         There::Present(there) => Ok(Some(Cow::Borrowed(there))),
-        There::Unknown => Ok(now(run, entry).await?.map(Cow::Owned)),
+        There::Unknown => Ok(now(cx, entry).await?.map(Cow::Owned)),
     }
 }
 
 /// What the destination says now.
-async fn now(run: &Run, entry: &Entry) -> Result<Option<ObjectMeta>> {
-    match attempts(run, true, || run.destination().head(&entry.target, HeadOptions::new())).await {
-        Ok(info) => Ok(Some(info.meta)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+async fn now(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
+    Ok(cx.destination.find(&entry.target, HeadOptions::new()).await?.map(|info| info.meta))
 }
 
 /// Asks what the destination has, if nobody has looked yet.
-pub(crate) async fn look(run: &Run, entry: &mut Entry) -> Result<()> {
+pub(crate) async fn look(cx: &Context, entry: &mut Entry) -> Result<()> {
     if entry.there == There::Unknown {
-        entry.there = now(run, entry).await?.map_or(There::Absent, |there| There::Present(Box::new(there)));
+        entry.there = now(cx, entry).await?.map_or(There::Absent, |there| There::Present(Box::new(there)));
     }
     Ok(())
 }
 
 /// A copy that a saved plan asks for, under the condition that the destination is
 /// as the plan saw it. Where the store cannot take the condition it is asked.
-async fn as_planned(run: &Run, entry: &Entry, layout: Layout, reason: Reason, maybe_ours: bool) -> Result<Verdict> {
-    if maybe_ours && now(run, entry).await?.is_some() && is_ours(run, entry).await? {
+async fn as_planned(cx: &Context, entry: &Entry, layout: Layout, reason: Reason, maybe_ours: bool) -> Result<Verdict> {
+    if maybe_ours && now(cx, entry).await?.is_some() && is_ours(cx, entry).await? {
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
     let precondition = match &entry.there {
-        There::Present(there) => if_unchanged(run, layout, there),
-        _ => if_absent(run, layout),
+        There::Present(there) => if_unchanged(cx, layout, there),
+        _ => if_absent(cx, layout),
     };
     if precondition == Precondition::None {
-        let same = match (&entry.there, now(run, entry).await?) {
+        let same = match (&entry.there, now(cx, entry).await?) {
             (There::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
             (There::Present(_), None) => false,
             (_, now) => now.is_none(),
@@ -120,23 +112,23 @@ fn exists(entry: &Entry, message: &str) -> Error {
     Error::new(ErrorKind::AlreadyExists, message.to_owned()).with_context("key", &entry.target)
 }
 
-fn is_newer_there(run: &Run, entry: &Entry, there: &ObjectMeta) -> bool {
+fn is_newer_there(cx: &Context, entry: &Entry, there: &ObjectMeta) -> bool {
     match (there.last_modified, entry.source.last_modified) {
-        (Some(there), Some(ours)) => run.rules.is_newer(there, ours),
+        (Some(there), Some(ours)) => cx.comparer.rules.is_newer(there, ours),
         _ => false,
     }
 }
 
 /// The condition that nobody writes the object in between, where it can be had.
-pub(crate) fn if_absent(run: &Run, layout: Layout) -> Precondition {
-    let target = run.target();
+pub(crate) fn if_absent(cx: &Context, layout: Layout) -> Precondition {
+    let target = cx.destination.capabilities();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_absent };
     if support.is_available() { Precondition::IfAbsent } else { Precondition::None }
 }
 
 /// The condition that what is replaced is what was compared, where it can be had.
-pub(crate) fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Precondition {
-    let target = run.target();
+pub(crate) fn if_unchanged(cx: &Context, layout: Layout, there: &ObjectMeta) -> Precondition {
+    let target = cx.destination.capabilities();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_match };
     match &there.etag {
         Some(etag) if support.is_available() => Precondition::IfMatch(etag.clone()),
@@ -146,8 +138,8 @@ pub(crate) fn if_unchanged(run: &Run, layout: Layout, there: &ObjectMeta) -> Pre
 
 /// Whether the destination has exactly the source's bytes, so that writing them
 /// again does no harm.
-pub(crate) async fn is_ours(run: &Run, entry: &Entry) -> Result<bool> {
-    let source = Source::new(run.source(), &entry.source);
-    let digest = reader::digest(run, &source, None).await?;
-    Ok(matches!(read_back(run, entry, &digest, None).await?, Found::Same(_)))
+pub(crate) async fn is_ours(cx: &Context, entry: &Entry) -> Result<bool> {
+    let source = Source::new(&cx.source, &entry.source);
+    let digest = source.digest(None).await?;
+    Ok(matches!(read_back(cx, entry, &digest, None).await?, Found::Same(_)))
 }

@@ -7,10 +7,9 @@ use lepton_core::{
 };
 
 use crate::apply::backup;
+use crate::apply::context::Context;
 use crate::listing::key_versions;
 use crate::schedule::lanes::Lane;
-use crate::schedule::retry::{attempts, note, wait};
-use crate::transfer::run::Run;
 use crate::types::side::Side;
 
 /// An object that only the destination has.
@@ -30,11 +29,11 @@ pub(crate) type Deleted = (ObjectKey, Result<bool>);
 
 /// Deletes a batch, each object only if it is still what was listed; what fails in
 /// passing is looked at again before it is tried again.
-pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>> {
+pub(crate) async fn delete(cx: &Context, batch: Vec<Extra>) -> Result<Vec<Deleted>> {
     let (mut open, mut done) = (batch, Vec::new());
     for attempt in 1.. {
-        let last = attempt >= run.options.settings.attempts.get();
-        let (results, mut passing) = once(run, open).await;
+        let last = attempt >= cx.scheduler.attempts;
+        let (results, mut passing) = once(cx, open).await;
         if let Some(error) = passing.take_if(|error| last || !may_pass(error)) {
             return Err(error);
         }
@@ -51,15 +50,14 @@ pub(crate) async fn delete(run: &Run, batch: Vec<Extra>) -> Result<Vec<Deleted>>
                     open.push(extra);
                     passing = Some(error);
                 }
-                Some(Err(error)) if error.kind() == ErrorKind::PreconditionFailed && is_gone(run, &extra).await => {
+                Some(Err(error)) if error.kind() == ErrorKind::PreconditionFailed && is_gone(cx, &extra).await => {
                     done.push((extra.there.key, Ok(extra.maybe_gone)));
                 }
                 Some(result) => done.push((extra.there.key, result)),
             }
         }
         let Some(error) = passing else { break };
-        run.counters.retried(error.kind());
-        wait(run, attempt, &error).await?;
+        cx.scheduler.wait(attempt, &error).await?;
     }
     Ok(done)
 }
@@ -79,22 +77,22 @@ enum Verdict {
 
 /// Asks, and deletes what is still there, once. Where the request failed as a whole,
 /// its error, and nothing of the objects that it was for.
-async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
+async fn once(cx: &Context, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
     let asked = stream::iter(batch).map(|extra| async move {
-        let verdict = ask(run, &extra).await;
+        let verdict = ask(cx, &extra).await;
         (extra, verdict)
     });
-    let asked: Vec<_> = asked.buffered(run.pool.lanes.limit(Lane::Small)).collect().await;
+    let asked: Vec<_> = asked.buffered(cx.scheduler.lanes.limit(Lane::Small)).collect().await;
     let requests = asked.iter().flat_map(|(_, verdict)| match verdict {
         Ok(Verdict::Delete(requests)) => requests.clone(),
         _ => Vec::new(),
     });
     let requests: Vec<DeleteRequest> = requests.collect();
-    run.requests.take(1).await;
-    let begun = run.env.uptime();
+    cx.scheduler.requests.take(1).await;
+    let begun = cx.scheduler.env.uptime();
     let (mut answers, failed) = match requests.is_empty() {
         true => (Vec::new().into_iter(), None),
-        false => match run.destination().delete(requests).await {
+        false => match cx.destination.storage().delete(requests).await {
             Ok(answers) => (answers.into_iter(), None),
             Err(error) => (Vec::new().into_iter(), Some(error)),
         },
@@ -110,7 +108,7 @@ async fn once(run: &Run, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>
     };
     let settled: Vec<(Extra, Option<Result<bool>>)> = asked.into_iter().map(&mut settle).collect();
     let refused = settled.iter().filter_map(|(_, result)| result.as_ref()?.as_ref().err());
-    refused.chain(&failed).for_each(|error| note(run, Lane::Small, Side::Destination, begun, error));
+    refused.chain(&failed).for_each(|error| cx.scheduler.throttled(Lane::Small, Side::Destination, begun, error));
     (settled, failed)
 }
 
@@ -122,39 +120,37 @@ fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> 
 
 /// Whether an object is still one that only the destination has, and, where the
 /// delete itself cannot ask, what was listed.
-async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
+async fn ask(cx: &Context, extra: &Extra) -> Result<Verdict> {
     let Extra { place, there, .. } = extra;
-    if run.is_a_name(&there.key) {
+    if cx.is_a_name(&there.key) {
         return Ok(Verdict::Leave { deleted: false });
     }
     if extra.earlier {
-        for source in run.mapping.sources(place) {
-            match attempts(run, true, || run.source().head(&source, HeadOptions::new())).await {
-                Ok(_) => return Ok(Verdict::Leave { deleted: false }),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        for source in cx.lister.mapping.sources(place) {
+            if cx.source.find(&source, HeadOptions::new()).await?.is_some() {
+                return Ok(Verdict::Leave { deleted: false });
             }
         }
     }
-    let settings = &run.options.settings;
-    let conditional = run.target().conditional_delete == Support::Native;
+    let settings = &cx.settings;
+    let conditional = cx.destination.capabilities().conditional_delete == Support::Native;
     // A backup is of what was listed, and of nothing that is gone; versions are
     // deleted by their names, which asks for nothing.
     let asks_itself =
         conditional && there.etag.is_some() && settings.backup_prefix.is_none() && !settings.delete_versions;
     // What is gone is so by our request that was not answered, or by somebody else's.
     let gone = Verdict::Leave { deleted: extra.maybe_gone };
-    if !asks_itself && !is_as_listed(run, there).await? {
+    if !asks_itself && !is_as_listed(cx, there).await? {
         return Ok(gone);
     }
-    match backup::keep(run, there).await {
+    match backup::keep(cx, there).await {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(gone),
         kept => kept?,
     }
     let request = || DeleteRequest::new(there.key.clone());
-    if settings.delete_versions && run.destination().versions().is_some() {
+    if settings.delete_versions && cx.destination.storage().versions().is_some() {
         // The oldest first. A version that is written from now on is not among them.
-        let versions = key_versions::listed(run, run.destination(), &there.key).await?.into_iter().rev();
+        let versions = key_versions::listed(&cx.destination, &there.key).await?.into_iter().rev();
         let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version.meta.version)).collect();
         // Nothing is told to be deleted that nobody was asked to delete.
         return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
@@ -165,18 +161,16 @@ async fn ask(run: &Run, extra: &Extra) -> Result<Verdict> {
 /// Whether an object whose tag is not the one that was demanded is so because it is not
 /// there: an earlier run deleted it and did not live to hear of it, or somebody else did.
 /// Some stores say of such an object that the condition does not hold.
-async fn is_gone(run: &Run, extra: &Extra) -> bool {
-    let found = attempts(run, true, || run.destination().head(&extra.there.key, HeadOptions::new())).await;
-    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+async fn is_gone(cx: &Context, extra: &Extra) -> bool {
+    matches!(cx.destination.find(&extra.there.key, HeadOptions::new()).await, Ok(None))
 }
 
 /// Whether the object is there as it was listed; `false` if it is gone.
-async fn is_as_listed(run: &Run, there: &ObjectMeta) -> Result<bool> {
-    match attempts(run, true, || run.destination().head(&there.key, HeadOptions::new())).await {
-        Ok(now) if now.meta.etag == there.etag && now.meta.size == there.size => Ok(true),
-        Ok(_) => Err(Error::new(ErrorKind::PreconditionFailed, CHANGED).with_context("key", &there.key)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+async fn is_as_listed(cx: &Context, there: &ObjectMeta) -> Result<bool> {
+    match cx.destination.find(&there.key, HeadOptions::new()).await? {
+        Some(now) if now.meta.etag == there.etag && now.meta.size == there.size => Ok(true),
+        Some(_) => Err(Error::new(ErrorKind::PreconditionFailed, CHANGED).with_context("key", &there.key)),
+        None => Ok(false),
     }
 }
 

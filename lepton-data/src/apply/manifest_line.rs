@@ -6,7 +6,8 @@ use crate::apply::copied::Copied;
 use crate::apply::write::Sent;
 use crate::digest::checksum::{Parts, SourceCheck};
 use crate::ledger::manifest::ManifestEntry;
-use crate::types::entry::{Entry, Layout};
+use crate::types::entry::Entry;
+use crate::types::layout::Layout;
 use crate::types::reason::{Basis, Reason};
 
 impl ManifestEntry {

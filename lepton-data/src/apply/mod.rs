@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod commit;
+pub(crate) mod context;
 pub(crate) mod copied;
 pub(crate) mod decide;
 pub(crate) mod delete;

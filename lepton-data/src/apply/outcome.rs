@@ -17,8 +17,9 @@ pub(crate) struct Earlier {
     pub(crate) recorded: u64,
     /// What it proved of the object.
     pub(crate) proof: Option<Box<ManifestEntry>>,
-    /// The object failed, and is tried again by its key alone.
-    pub(crate) failed: bool,
+    /// The object failed and is tried again by its key alone; the source may have deleted it.
+    /// What a list of keys names must be there.
+    pub(crate) may_be_gone: bool,
 }
 
 /// How an object ended.

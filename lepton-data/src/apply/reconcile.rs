@@ -6,17 +6,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    BodySource as _, ChecksumAlgorithm, Crc, ErrorKind, ObjectKey, PartInfo, PartReceipt, Result, Upload, UploadInfo,
-    crc, from_hex, md5,
+    BodySource as _, ChecksumAlgorithm, Crc, ObjectKey, PartInfo, PartReceipt, Result, Upload, UploadInfo, crc,
+    from_hex, md5,
 };
 
+use crate::apply::context::Context;
 use crate::digest::checksum::{PartDigest, Parts};
 use crate::digest::reader::{Piece, Source};
 use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
 use crate::schedule::lanes::Lane;
-use crate::schedule::retry::attempts;
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout, Pin};
+use crate::types::entry::{Entry, Pin};
+use crate::types::layout::Layout;
 
 /// How far the clocks of this host and the store may differ when an upload whose
 /// name was lost is looked for.
@@ -36,7 +36,7 @@ pub(crate) enum Left {
 
 /// Finds out what became of an upload. One that cannot be used is aborted.
 pub(crate) async fn reconcile(
-    run: &Run,
+    cx: &Context,
     entry: &Entry,
     source: &Source,
     layout: Layout,
@@ -44,45 +44,35 @@ pub(crate) async fn reconcile(
     open: OpenUpload,
 ) -> Result<Left> {
     let Some(id) = open.id.clone() else {
-        abort_lost(run, &open.plan).await?;
+        abort_lost(cx, &open.plan).await?;
         return Ok(Left::Nothing);
     };
     let upload = Upload::new(open.plan.target.clone(), id);
     let same =
         open.plan.layout == layout && open.plan.pin == Pin::of(&entry.source) && open.plan.target == entry.target;
     if !same {
-        abort(run, &upload, entry).await?;
+        abort(cx, &upload, entry).await?;
         return Ok(Left::Nothing);
     }
-    match listed(run, &upload).await? {
+    match cx.destination.list_parts(&upload).await? {
         Some(listed) => {
-            let parts = adopt(run, source, layout, extra, &open, listed).await?;
+            let parts = adopt(cx, source, layout, extra, &open, listed).await?;
             Ok(Left::Held(upload, parts))
         }
         None if open.completing && open.parts.len() == layout.parts() as usize => {
             Ok(Left::MaybeComplete(upload, open.parts))
         }
         None => {
-            run.log.note(&Note::UploadGone { key: entry.source.key.clone() })?;
+            cx.log.note(&Note::UploadGone { key: entry.source.key.clone() })?;
             Ok(Left::Nothing)
         }
-    }
-}
-
-/// The parts that the store holds; `None` if it does not know the upload.
-async fn listed(run: &Run, upload: &Upload) -> Result<Option<Vec<PartInfo>>> {
-    let multipart = run.multipart()?;
-    match attempts(run, true, || multipart.list_parts(upload).try_collect()).await {
-        Ok(parts) => Ok(Some(parts)),
-        Err(error) if error.kind() == ErrorKind::UploadNotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
 /// Keeps the listed parts that are known to hold the right bytes: those that the
 /// journal has, and those whose tag or checksum the source's bytes have.
 async fn adopt(
-    run: &Run,
+    cx: &Context,
     source: &Source,
     layout: Layout,
     extra: Option<Crc>,
@@ -97,14 +87,14 @@ async fn adopt(
         let journalled = open.parts.get(&part.number).filter(|(receipt, _)| receipt.etag == part.etag);
         let digest = match journalled {
             Some((_, digest)) => Some(digest.clone()),
-            None => compare(run, source, layout, extra, &part).await?,
+            None => compare(cx, source, layout, extra, &part).await?,
         };
         if let Some(digest) = digest {
-            run.counters.add(|c| &c.done_bytes, part.size);
-            run.counters.add(|c| &c.resumed_bytes, part.size);
+            cx.scheduler.counters.done_bytes.add(part.size);
+            cx.scheduler.counters.resumed_bytes.add(part.size);
             let (key, receipt) = (source.key.clone(), part.clone());
             if journalled.is_none() {
-                run.log.note(&Note::PartDone { key, receipt, digest: digest.clone() })?;
+                cx.log.note(&Note::PartDone { key, receipt, digest: digest.clone() })?;
             }
             parts.insert(part.number, (part, digest));
         }
@@ -115,24 +105,25 @@ async fn adopt(
 /// Reads the source's bytes of a part that the store holds and the journal does
 /// not know; `None` if they differ or cannot be compared.
 async fn compare(
-    run: &Run,
+    cx: &Context,
     source: &Source,
     layout: Layout,
     extra: Option<Crc>,
     part: &PartReceipt,
 ) -> Result<Option<PartDigest>> {
     let range = layout.part(part.number).range;
-    attempts(run, true, || async {
-        let _slot = run.pool.enter(Lane::Parts, range.end - range.start).await?;
-        let piece = Arc::new(Piece::new(run, source.clone(), range.clone(), extra));
-        let mut bytes = Vec::new();
-        let mut leaves = piece.open();
-        while let Some(leaf) = leaves.try_next().await? {
-            leaf.pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
-        }
-        Ok(holds(part, &bytes).then_some(PartDigest::from(piece.digest()?)))
-    })
-    .await
+    cx.destination
+        .retry(true, || async {
+            let _slot = cx.scheduler.enter(Lane::Parts, range.end - range.start).await?;
+            let piece = Arc::new(Piece::new(source.clone(), range.clone(), extra));
+            let mut bytes = Vec::new();
+            let mut leaves = piece.open();
+            while let Some(leaf) = leaves.try_next().await? {
+                leaf.pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+            }
+            Ok(holds(part, &bytes).then_some(PartDigest::from(piece.digest()?)))
+        })
+        .await
 }
 
 fn holds(part: &PartReceipt, bytes: &[u8]) -> bool {
@@ -148,36 +139,33 @@ fn holds(part: &PartReceipt, bytes: &[u8]) -> bool {
 }
 
 /// Aborts an upload of ours and says so in the journal.
-pub(crate) async fn abort(run: &Run, upload: &Upload, entry: &Entry) -> Result<()> {
-    let multipart = run.multipart()?;
-    attempts(run, true, || multipart.abort(upload)).await?;
-    run.log.note(&Note::UploadGone { key: entry.source.key.clone() })
+pub(crate) async fn abort(cx: &Context, upload: &Upload, entry: &Entry) -> Result<()> {
+    cx.destination.abort(upload).await?;
+    cx.log.note(&Note::UploadGone { key: entry.source.key.clone() })
 }
 
 /// Gives up an upload of an object that is not at the source any more.
-pub(crate) async fn abort_orphan(run: &Run, key: ObjectKey, open: OpenUpload) -> Result<()> {
-    let Some(id) = open.id else { return abort_lost(run, &open.plan).await };
-    let (multipart, upload) = (run.multipart()?, Upload::new(open.plan.target, id));
-    attempts(run, true, || multipart.abort(&upload)).await?;
-    run.log.note(&Note::UploadGone { key })
+pub(crate) async fn abort_orphan(cx: &Context, key: ObjectKey, open: OpenUpload) -> Result<()> {
+    let Some(id) = open.id else { return abort_lost(cx, &open.plan).await };
+    let upload = Upload::new(open.plan.target, id);
+    cx.destination.abort(&upload).await?;
+    cx.log.note(&Note::UploadGone { key })
 }
 
 /// The answer to a request for an upload never came, or not onto the disk. Ours
 /// is one that was begun about then and holds no parts, because parts are sent
 /// only after the name is on disk; every other is somebody else's and left alone.
-pub(crate) async fn abort_lost(run: &Run, plan: &UploadPlan) -> Result<()> {
-    let multipart = run.multipart()?;
-    if !run.target().list_uploads.is_available() {
+pub(crate) async fn abort_lost(cx: &Context, plan: &UploadPlan) -> Result<()> {
+    if !cx.destination.capabilities().list_uploads.is_available() {
         return Ok(());
     }
     let target = &plan.target;
-    let uploads: Vec<UploadInfo> = attempts(run, true, || multipart.list_uploads(target).try_collect()).await?;
-    for info in uploads {
-        let empty = listed(run, &info.upload).await?.is_none_or(|parts| parts.is_empty());
+    for info in cx.destination.list_uploads(target).await? {
+        let empty = cx.destination.list_parts(&info.upload).await?.is_none_or(|parts| parts.is_empty());
         if empty && begun_about(&info, plan.at) {
-            attempts(run, true, || multipart.abort(&info.upload)).await?;
+            cx.destination.abort(&info.upload).await?;
         } else {
-            run.note_foreign(target, &info.upload.id)?;
+            cx.note_foreign(target, &info.upload.id)?;
         }
     }
     Ok(())

@@ -15,19 +15,18 @@ use lepton_core::{
 };
 
 use crate::apply::commit::{composite_etag, landed, receipt_of};
+use crate::apply::context::Context;
 use crate::apply::copied::{Copied, refused, source_of};
 use crate::apply::reconcile::abort;
 use crate::apply::upload::begin;
-use crate::compare::objects::{same_version, statements, states_same};
+use crate::compare::objects::{statements, states_same};
 use crate::digest::reader::Source;
 use crate::ledger::journal::Note;
 use crate::listing::key_versions::conflict;
 use crate::schedule::lanes::Slot;
-use crate::schedule::retry::{attempts, attempts_in};
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout};
+use crate::types::entry::Entry;
+use crate::types::layout::Layout;
 use crate::types::reason::Basis;
-use crate::types::side::side;
 
 /// The bytes of one part of a copy that is too large for one request.
 const PART: u64 = 1 << 30;
@@ -38,45 +37,45 @@ const AT_ONCE: usize = 8;
 /// Has the destination copy the object by itself; `None` if the object has to be
 /// read and sent.
 pub(crate) async fn copy(
-    run: &Arc<Run>,
+    cx: &Arc<Context>,
     copier: &dyn ServerCopy,
     entry: &Entry,
     precondition: &Precondition,
 ) -> Result<Option<Copied>> {
-    let slot = run.pool.enter(run.lane(entry.source.size), 0).await?;
+    let slot = cx.scheduler.enter(cx.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
-        true => whole(run, &slot, copier, entry, precondition).await,
+        true => whole(cx, &slot, copier, entry, precondition).await,
         // A lost answer is taken for a copy only where its tag tells.
-        false => in_parts(run, copier, entry, precondition).await.map(|receipt| (receipt, true)),
+        false => in_parts(cx, copier, entry, precondition).await.map(|receipt| (receipt, true)),
     };
     let (receipt, answered) = match outcome {
         Ok(receipt) => receipt,
-        Err(error) => return refused(run, entry, error),
+        Err(error) => return refused(cx, entry, error),
     };
-    let basis = match verified(run, entry, &receipt, answered).await? {
-        None if entry.behind.is_some() => Some(read_back(run, entry, &receipt).await?),
+    let basis = match verified(cx, entry, &receipt, answered).await? {
+        None if entry.behind.is_some() => Some(read_back(cx, entry, &receipt).await?),
         basis => basis,
     };
     match basis {
         Some(basis) => {
             slot.done(0);
-            run.counters.add(|c| &c.server_copies, 1);
-            run.counters.add(|c| &c.done_bytes, entry.source.size);
+            cx.scheduler.counters.server_copies.add(1);
+            cx.scheduler.counters.done_bytes.add(entry.source.size);
             Ok(Some(Copied { receipt, basis, read: None }))
         }
         None => {
             let message = "the store's copy is not what the source is";
-            refused(run, entry, Error::new(ErrorKind::ChecksumMismatch, message))
+            refused(cx, entry, Error::new(ErrorKind::ChecksumMismatch, message))
         }
     }
 }
 
 /// By what a copy is right that nothing is stated of. Of a history it has become a
 /// version, so that it cannot be made again.
-async fn read_back(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Basis> {
+async fn read_back(cx: &Context, entry: &Entry, receipt: &PutReceipt) -> Result<Basis> {
     let mut theirs = ObjectMeta::new(entry.target.clone(), entry.source.size);
     (theirs.etag, theirs.version) = (receipt.etag.clone(), receipt.version.clone());
-    same_version(run, &entry.source, &theirs).await?.ok_or_else(|| {
+    cx.comparer.same_version(&entry.source, &theirs).await?.ok_or_else(|| {
         let message = "the version that the destination copied is not the source's; delete that version there";
         let error = Error::new(ErrorKind::ChecksumMismatch, message).with_context("key", &entry.target);
         match &receipt.version {
@@ -89,7 +88,7 @@ async fn read_back(run: &Run, entry: &Entry, receipt: &PutReceipt) -> Result<Bas
 /// The receipt of a copy by one request, and whether the store gave it: else the
 /// answer was lost, and it is that of what is there.
 async fn whole(
-    run: &Run,
+    cx: &Context,
     slot: &Slot,
     copier: &dyn ServerCopy,
     entry: &Entry,
@@ -98,40 +97,44 @@ async fn whole(
     // Of a history, what is done twice makes two versions.
     let idempotent = *condition == Precondition::None && entry.behind.is_none();
     let options = CopyOptions::new().precondition(condition.clone());
-    let source = source_of(run, entry)?;
+    let source = source_of(cx, entry)?;
     let copy = || copier.copy(source.clone(), &entry.target, options.clone());
-    let copied = attempts_in(run, slot, idempotent, copy).await;
+    let copied = cx.destination.retry_in(slot, idempotent, copy).await;
     match copied {
         Err(error) if error.effect() == Effect::Unknown => {
-            found(run, entry).await?.map(|receipt| (receipt, false)).ok_or(error)
+            found(cx, entry).await?.map(|receipt| (receipt, false)).ok_or(error)
         }
         copied => copied.map(|receipt| (receipt, true)),
     }
 }
 
 /// What is at the destination, if it has the size of the source.
-async fn found(run: &Run, entry: &Entry) -> Result<Option<PutReceipt>> {
-    match landed(run, entry).await? {
+async fn found(cx: &Context, entry: &Entry) -> Result<Option<PutReceipt>> {
+    match landed(cx, entry).await? {
         Some(meta) if meta.size == entry.source.size => Ok(Some(receipt_of(meta))),
         Some(_) if entry.behind.is_some() => Err(conflict(&entry.target, "somebody else wrote it")),
         _ => Ok(None),
     }
 }
 
-async fn in_parts(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: &Precondition) -> Result<PutReceipt> {
-    let source = Source::new(run.source(), &entry.source);
+async fn in_parts(
+    cx: &Context,
+    copier: &dyn ServerCopy,
+    entry: &Entry,
+    condition: &Precondition,
+) -> Result<PutReceipt> {
+    let source = Source::new(&cx.source, &entry.source);
     let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
-    let head = || async { run.source().head(&source.key, options.clone()).await.map_err(side) };
-    let attributes = attempts(run, true, head).await?.attributes;
+    let attributes = cx.source.head(&source.key, options).await?.attributes;
     let layout = Layout { size: entry.source.size, part_size: PART.min(copier.largest()), multipart: true };
     let options = CreateUploadOptions::new().attributes(attributes).copied(true);
-    let upload = begin(run, entry, layout, options).await?;
-    let copied = match copy_parts(run, copier, entry, layout, &upload).await {
-        Ok(parts) => complete(run, entry, &upload, parts, condition).await,
+    let upload = begin(cx, entry, layout, options).await?;
+    let copied = match copy_parts(cx, copier, entry, layout, &upload).await {
+        Ok(parts) => complete(cx, entry, &upload, parts, condition).await,
         Err(error) => Err(error),
     };
     if copied.is_err()
-        && let Err(error) = abort(run, &upload, entry).await
+        && let Err(error) = abort(cx, &upload, entry).await
     {
         tracing::warn!(key = %entry.target, error = %error.report(), "an upload could not be aborted");
     }
@@ -139,40 +142,40 @@ async fn in_parts(run: &Run, copier: &dyn ServerCopy, entry: &Entry, condition: 
 }
 
 async fn copy_parts(
-    run: &Run,
+    cx: &Context,
     copier: &dyn ServerCopy,
     entry: &Entry,
     layout: Layout,
     upload: &Upload,
 ) -> Result<Vec<PartReceipt>> {
-    let source = &source_of(run, entry)?;
+    let source = &source_of(cx, entry)?;
     let copy = |part: PartSpec| async move {
-        run.control.go().await?;
-        attempts(run, true, || copier.copy_part(source.clone(), upload, part.clone())).await
+        cx.scheduler.control.go().await?;
+        cx.destination.retry(true, || copier.copy_part(source.clone(), upload, part.clone())).await
     };
     stream::iter((1..=layout.parts()).map(|number| copy(layout.part(number)))).buffered(AT_ONCE).try_collect().await
 }
 
 async fn complete(
-    run: &Run,
+    cx: &Context,
     entry: &Entry,
     upload: &Upload,
     parts: Vec<PartReceipt>,
     condition: &Precondition,
 ) -> Result<PutReceipt> {
-    let multipart = run.multipart()?;
+    let multipart = cx.destination.multipart()?;
     let tag = composite_etag(&parts);
     let options = CompleteOptions::new().precondition(condition.clone());
-    run.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
-    let completed = attempts(run, false, || multipart.complete(upload, parts.clone(), options.clone())).await;
+    cx.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
+    let completed = cx.destination.retry(false, || multipart.complete(upload, parts.clone(), options.clone())).await;
     match completed {
         Err(error) if error.effect() == Effect::Unknown || error.kind() == ErrorKind::UploadNotFound => {
             let ours = |receipt: &PutReceipt| {
                 tag.is_some() && receipt.etag.as_ref().map(lepton_core::ETag::unquoted) == tag.as_deref()
             };
-            let receipt = found(run, entry).await?.filter(ours).ok_or(error)?;
+            let receipt = found(cx, entry).await?.filter(ours).ok_or(error)?;
             // The same may have been there before, and the upload still is.
-            attempts(run, true, || multipart.abort(upload)).await?;
+            cx.destination.abort(upload).await?;
             Ok(receipt)
         }
         completed => completed,
@@ -183,17 +186,17 @@ async fn complete(
 /// their tags, or no more than the size and the tag that the store gave the copy, if
 /// it `answered`: of the same size may also be what was there before. `None` if they
 /// say that it is not, or nothing.
-async fn verified(run: &Run, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<Basis>> {
+async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<Basis>> {
     if let (Some(ours), Some(theirs)) = (&entry.source.etag, &receipt.etag)
-        && run.rules.same_tag(ours, theirs)
+        && cx.comparer.rules.same_tag(ours, theirs)
     {
         return Ok(Some(Basis::Etag));
     }
-    let source = Source::new(run.source(), &entry.source);
-    let ours = attempts(run, true, || source.head()).await?;
+    let source = Source::new(&cx.source, &entry.source);
+    let ours = source.head().await?;
     let version = receipt.version.clone().filter(|_| entry.behind.is_some());
     let options = HeadOptions::new().version(version);
-    let theirs = attempts(run, true, || run.destination().head(&entry.target, options.clone())).await?;
+    let theirs = cx.destination.head(&entry.target, options.clone()).await?;
     let same = |ours: &ObjectInfo, theirs: &ObjectInfo| states_same(&statements(ours), &statements(theirs));
     Ok(match same(&ours, &theirs) {
         Some(true) => Some(Basis::Checksum),

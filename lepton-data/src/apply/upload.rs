@@ -2,35 +2,37 @@
 
 use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, Result, Upload};
 
+use crate::apply::context::Context;
 use crate::apply::reconcile::{Left, abort, abort_lost, reconcile};
 use crate::digest::reader::Source;
 use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
-use crate::schedule::retry::attempts;
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout, Pin};
+use crate::types::entry::{Entry, Pin};
+use crate::types::layout::Layout;
 
 /// Begins an upload: intent, effect, outcome.
-pub(crate) async fn begin(run: &Run, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
+pub(crate) async fn begin(cx: &Context, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
     let key = entry.source.key.clone();
-    let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), run.env.now());
-    run.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
+    let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), cx.scheduler.env.now());
+    cx.log.note_durably(&Note::UploadIntent { key: key.clone(), upload: plan.clone() }).await?;
     let options = options.size(layout.size);
-    let multipart = run.multipart()?;
-    let upload = attempts(run, true, || async {
-        let created = multipart.create(&entry.target, options.clone()).await;
-        if created.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
-            abort_lost(run, &plan).await?;
-        }
-        created
-    })
-    .await?;
-    run.log.note_durably(&Note::UploadBegun { key, id: upload.id.clone() }).await?;
+    let multipart = cx.destination.multipart()?;
+    let upload = cx
+        .destination
+        .retry(true, || async {
+            let created = multipart.create(&entry.target, options.clone()).await;
+            if created.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
+                abort_lost(cx, &plan).await?;
+            }
+            created
+        })
+        .await?;
+    cx.log.note_durably(&Note::UploadBegun { key, id: upload.id.clone() }).await?;
     Ok(upload)
 }
 
 /// An upload that failed for good is aborted; one that may still be of use to a
 /// later run stays.
-pub(crate) async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Error) -> Error {
+pub(crate) async fn abandon(cx: &Context, entry: &Entry, upload: &Upload, error: Error) -> Error {
     let useless = matches!(
         error.kind(),
         ErrorKind::SourceChanged
@@ -42,7 +44,7 @@ pub(crate) async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Er
     );
     if useless
         && error.effect() != Effect::Unknown
-        && let Err(failed) = abort(run, upload, entry).await
+        && let Err(failed) = abort(cx, upload, entry).await
     {
         tracing::warn!(key = %entry.target, error = %failed.report(), "an upload could not be aborted");
     }
@@ -50,10 +52,10 @@ pub(crate) async fn abandon(run: &Run, entry: &Entry, upload: &Upload, error: Er
 }
 
 /// An upload is left of an object that now goes in one piece, or not at all.
-pub(crate) async fn give_up(run: &Run, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
-    let source = Source::new(run.source(), &entry.source);
-    if let Left::Held(upload, _) = reconcile(run, entry, &source, layout, None, open).await? {
-        abort(run, &upload, entry).await?;
+pub(crate) async fn give_up(cx: &Context, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
+    let source = Source::new(&cx.source, &entry.source);
+    if let Left::Held(upload, _) = reconcile(cx, entry, &source, layout, None, open).await? {
+        abort(cx, &upload, entry).await?;
     }
     Ok(())
 }

@@ -13,19 +13,17 @@ use lepton_core::{
 };
 
 use crate::apply::commit::may_be_ours;
+use crate::apply::context::Context;
 use crate::apply::decide::{if_absent, if_unchanged};
 use crate::apply::object::{bring, may_begin_again};
 use crate::apply::outcome::{Earlier, Outcome};
 use crate::apply::reconcile::abort_orphan;
-use crate::compare::objects::same_version;
 use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::{ManifestEntry, VersionNumber};
 use crate::listing::key_versions::{beside, conflict, listed, oldest_first};
-use crate::schedule::retry::{attempts, wait};
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Ids, Layout, Pin, There};
+use crate::types::entry::{Entry, Ids, Pin, There};
 use crate::types::reason::{Basis, Reason};
-use crate::types::side::side;
+use crate::types::side::Side;
 
 /// How S3 names a version that was written while none were kept.
 const NULL: &str = "null";
@@ -33,9 +31,9 @@ const NULL: &str = "null";
 /// Moves what the destination lacks of a key's history. When the source changes, an
 /// upload vanishes or bytes go wrong on their way, both histories are listed again and
 /// it goes on from where they agree.
-pub(crate) async fn history(run: &Arc<Run>, entry: &Entry, earlier: Earlier) -> Outcome {
+pub(crate) async fn history(cx: &Arc<Context>, entry: &Entry, earlier: Earlier) -> Outcome {
     let mut mover = Mover {
-        run,
+        cx,
         key: entry.source.key.clone(),
         target: entry.target.clone(),
         upload: earlier.upload,
@@ -53,13 +51,12 @@ pub(crate) async fn history(run: &Arc<Run>, entry: &Entry, earlier: Earlier) -> 
         if mover.recorded > before {
             (again, before) = (0, mover.recorded);
         }
-        if !may_begin_again(&error) || again >= run.options.settings.source_changes {
+        if !may_begin_again(&error) || again >= cx.settings.source_changes {
             return Outcome::Failed(error.with_context("key", &mover.key));
         }
         again += 1;
-        run.counters.retried(error.kind());
         tracing::info!(key = %mover.key, error = %error.report(), "the history is taken up again");
-        if let Err(cancelled) = wait(run, again, &error).await {
+        if let Err(cancelled) = cx.scheduler.wait(again, &error).await {
             return Outcome::Failed(cancelled);
         }
     }
@@ -69,7 +66,7 @@ pub(crate) async fn history(run: &Arc<Run>, entry: &Entry, earlier: Earlier) -> 
 type Pair = (Pin, Pin);
 
 struct Mover<'a> {
-    run: &'a Arc<Run>,
+    cx: &'a Arc<Context>,
     key: ObjectKey,
     target: ObjectKey,
     /// What an earlier run left of one of the versions.
@@ -87,15 +84,15 @@ struct Mover<'a> {
 impl Mover<'_> {
     /// Brings the destination's history up to the source's.
     async fn go(&mut self) -> Result<()> {
-        let (run, key) = (self.run, &self.key);
-        let mut ours = oldest_first(run, run.source(), key).await.map_err(side)?;
+        let (cx, key) = (self.cx, &self.key);
+        let mut ours = oldest_first(&cx.source, key).await?;
         unpin_null(&mut ours);
         if ours.is_empty() {
             let message = "the source has no version of the key any more";
-            return Err(side(Error::new(ErrorKind::NotFound, message)));
+            return Err(Side::Source.mark(Error::new(ErrorKind::NotFound, message)));
         }
         self.count(&ours);
-        let mut theirs = oldest_first(run, run.destination(), &self.target).await?;
+        let mut theirs = oldest_first(&cx.destination, &self.target).await?;
         let places = self.align(&ours, &theirs).await?;
         let of = ours.len() as u64;
         self.give_up_what_fits_none(&ours[places.len()..]).await?;
@@ -113,10 +110,10 @@ impl Mover<'_> {
                     return Err(conflict(&self.target, "versions that this transfer had moved there are gone"));
                 }
                 None => {
-                    run.control.go().await?;
-                    let begun = run.env.uptime();
+                    cx.scheduler.control.go().await?;
+                    let begun = cx.scheduler.env.uptime();
                     let line = self.bring_next(&ours, index, &mut theirs).await?;
-                    run.counters.metrics.copied(line.size, run.env.uptime().saturating_sub(begun));
+                    cx.scheduler.counters.metrics.copied(line.size, cx.scheduler.env.uptime().saturating_sub(begun));
                     self.bytes += line.size;
                     line
                 }
@@ -136,11 +133,11 @@ impl Mover<'_> {
         }
         let left = ours.iter().skip(usize::try_from(self.recorded).unwrap_or(usize::MAX));
         let (number, bytes) = left.fold((0, 0), |(number, bytes), one| (number + 1, bytes + one.meta.size));
-        let counters = &self.run.counters;
+        let counters = &self.cx.scheduler.counters;
         // The key was counted as one.
-        counters.add(|c| &c.listed_objects, number);
-        counters.sub(|c| &c.listed_objects, 1);
-        counters.add(|c| &c.listed_bytes, bytes);
+        counters.listed_objects.add(number);
+        counters.listed_objects.sub(1);
+        counters.listed_bytes.add(bytes);
     }
 
     /// Where the destination has the oldest of the source's versions, and by what they
@@ -186,7 +183,7 @@ impl Mover<'_> {
         if let Some((_, basis)) = self.agreed.iter().find(|(agreed, _)| *agreed == pair) {
             return Ok(Some(*basis));
         }
-        let basis = same_version(self.run, &ours.meta, &theirs.meta).await?;
+        let basis = self.cx.comparer.same_version(&ours.meta, &theirs.meta).await?;
         self.agreed.extend(basis.map(|basis| (pair, basis)));
         Ok(basis)
     }
@@ -195,7 +192,7 @@ impl Mover<'_> {
     async fn give_up_what_fits_none(&mut self, left: &[ObjectVersion]) -> Result<()> {
         let fits = |open: &OpenUpload| left.iter().any(|version| open.plan.pin == Pin::of(&version.meta));
         match self.upload.take_if(|open| !fits(open)) {
-            Some(open) => abort_orphan(self.run, self.key.clone(), open).await,
+            Some(open) => abort_orphan(self.cx, self.key.clone(), open).await,
             None => Ok(()),
         }
     }
@@ -239,7 +236,7 @@ impl Mover<'_> {
         }
         let mut line = self.send(&entry, theirs.last()).await?;
         if line.version.is_none() {
-            let made = beside(self.run, self.run.destination(), &self.target, &behind(&entry)).await?;
+            let made = beside(&self.cx.destination, &self.target, &behind(&entry)).await?;
             line.version = made.and_then(|made| made.meta.version);
         }
         let mut there = version.clone();
@@ -251,22 +248,22 @@ impl Mover<'_> {
 
     /// Sends a version, or has the store copy it.
     async fn send(&mut self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<ManifestEntry> {
-        let run = self.run;
-        let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
+        let cx = self.cx;
+        let layout = cx.layout(entry.source.size)?;
         let condition = match last.filter(|last| !last.is_delete_marker) {
-            Some(last) => if_unchanged(run, layout, &last.meta),
-            None => if_absent(run, layout),
+            Some(last) => if_unchanged(cx, layout, &last.meta),
+            None => if_absent(cx, layout),
         };
         let upload = self.upload.take_if(|open| open.plan.pin == Pin::of(&entry.source));
         let mut earlier = Earlier { upload, ..Earlier::default() };
-        let sent = bring(run, entry, layout, Reason::New, &condition, &mut earlier).await;
+        let sent = bring(cx, entry, layout, Reason::New, &condition, &mut earlier).await;
         match sent {
             // Some stores take a delete marker for an object that is there.
             Err(error) if last.is_some_and(|last| last.is_delete_marker) && refused(&error) => {
-                if beside(run, run.destination(), &self.target, &behind(entry)).await?.is_some() {
+                if beside(&cx.destination, &self.target, &behind(entry)).await?.is_some() {
                     return Err(error);
                 }
-                bring(run, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
+                bring(cx, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
             }
             sent => sent,
         }
@@ -274,29 +271,28 @@ impl Mover<'_> {
 
     /// Deletes the object; gives the marker that this made, if it made one.
     async fn mark(&self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<Option<ObjectVersion>> {
-        let run = self.run;
-        let conditional = run.target().conditional_delete == Support::Native;
+        let cx = self.cx;
+        let conditional = cx.destination.capabilities().conditional_delete == Support::Native;
         let etag = last.filter(|last| conditional && !last.is_delete_marker).and_then(|last| last.meta.etag.clone());
         let request = DeleteRequest::new(self.target.clone()).if_match(etag);
         for attempt in 1.. {
-            let deleted = attempts(run, false, || async {
+            let deleted = cx.destination.retry(false, || async {
                 let unanswered = || Err(Error::new(ErrorKind::Unexpected, "the store did not answer a delete"));
-                run.destination().delete(vec![request.clone()]).await?.pop().unwrap_or_else(unanswered)
+                cx.destination.storage().delete(vec![request.clone()]).await?.pop().unwrap_or_else(unanswered)
             });
             let deleted = match deleted.await {
                 Err(error) if !may_be_ours(&error) => return Err(error),
                 deleted => deleted,
             };
-            match (beside(run, run.destination(), &self.target, &behind(entry)).await?, deleted) {
+            match (beside(&cx.destination, &self.target, &behind(entry)).await?, deleted) {
                 (Some(made), _) if made.is_delete_marker => return Ok(Some(made)),
                 (Some(_), _) => return Err(conflict(&self.target, "somebody else wrote it")),
                 (None, Ok(())) => return Ok(None),
-                (None, Err(error)) if refused(&error) || attempt >= run.options.settings.attempts.get() => {
+                (None, Err(error)) if refused(&error) || attempt >= cx.scheduler.attempts => {
                     return Err(error);
                 }
                 (None, Err(error)) => {
-                    run.counters.retried(error.kind());
-                    wait(run, attempt, &error).await?;
+                    cx.scheduler.wait(attempt, &error).await?;
                 }
             }
         }
@@ -308,7 +304,7 @@ impl Mover<'_> {
         let ids = |versions: &[ObjectVersion]| -> BTreeSet<Option<VersionId>> {
             versions.iter().map(|version| version.meta.version.clone()).collect()
         };
-        let now = listed(self.run, self.run.destination(), &self.target).await?;
+        let now = listed(&self.cx.destination, &self.target).await?;
         if now.len() == made.len() && ids(&now) == ids(made) {
             return Ok(());
         }
@@ -318,17 +314,17 @@ impl Mover<'_> {
 
     /// Gives a version its line: what is recorded is not moved again.
     fn record(&mut self, line: &ManifestEntry) -> Result<()> {
-        let counters = &self.run.counters;
+        let counters = &self.cx.scheduler.counters;
         if line.unchanged.is_some() {
-            counters.add(|c| &c.unchanged_objects, 1);
-            counters.add(|c| &c.unchanged_bytes, line.size);
+            counters.unchanged_objects.add(1);
+            counters.unchanged_bytes.add(line.size);
             counters.metrics.ended("unchanged");
         } else {
-            counters.add(|c| &c.done_objects, 1);
-            counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+            counters.done_objects.add(1);
+            counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
             counters.metrics.ended("copied");
         }
-        self.run.log.done(line)?;
+        self.cx.log.done(line)?;
         self.recorded += 1;
         Ok(())
     }

@@ -5,23 +5,23 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::{
-    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, HeadOptions, ObjectMeta, PartReceipt,
-    Precondition, PutOptions, PutReceipt, Result, Upload,
+    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, ObjectMeta, PartReceipt, Precondition,
+    PutOptions, PutReceipt, Result, Upload,
 };
 
 use crate::apply::commit::{Found, may_be_ours, read_back, receipt_of};
+use crate::apply::context::Context;
 use crate::compare::objects::record_digest;
 use crate::digest::checksum::{PartDigest, Parts, PieceDigest, SourceCheck, check_source, expected, extra_crc};
 use crate::digest::reader;
 use crate::digest::reader::{Piece, Source};
 use crate::ledger::journal::Note;
 use crate::schedule::lanes::{Lane, Slot};
-use crate::schedule::retry::{attempts, attempts_in, wait};
 use crate::settings::transfer::Metadata;
 use crate::telemetry::retry_count::along;
-use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout};
-use crate::types::side::side;
+use crate::types::entry::Entry;
+use crate::types::layout::Layout;
+use crate::types::side::Side;
 
 /// An object that is at the destination.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ pub(crate) struct Sent {
 }
 
 /// Sends an object in one piece. A lost answer is settled by reading back.
-pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
-    let slot = run.pool.enter(Lane::Small, entry.source.size).await?;
-    let source = Source::new(run.source(), &entry.source);
+pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
+    let slot = cx.scheduler.enter(Lane::Small, entry.source.size).await?;
+    let source = Source::new(&cx.source, &entry.source);
     // Of a history, what is done twice makes two versions.
     let idempotent = *precondition == Precondition::None && entry.behind.is_none();
     for attempt in 1.. {
-        let error = match attempts_in(run, &slot, idempotent, || put(run, entry, &source, precondition)).await {
+        let error = match cx.destination.retry_in(&slot, idempotent, || put(cx, entry, &source, precondition)).await {
             Ok(sent) => {
                 slot.done(entry.source.size);
                 return Ok(sent);
@@ -47,10 +47,10 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
             Err(error) if may_be_ours(&error) => error,
             Err(error) => return Err(error),
         };
-        let digest = reader::digest(run, &source, None).await?;
-        match read_back(run, entry, &digest, None).await? {
+        let digest = source.digest(None).await?;
+        match read_back(cx, entry, &digest, None).await? {
             Found::Same(meta) => {
-                let (_, lost) = describe(run, &source).await?;
+                let (_, lost) = describe(cx, &source).await?;
                 let receipt = receipt_of(meta);
                 return Ok(Sent { digest, receipt, source_check: SourceCheck::None, lost });
             }
@@ -62,11 +62,10 @@ pub(crate) async fn whole(run: &Run, entry: &Entry, precondition: &Precondition)
                     .with_source(error));
             }
             // It never took effect.
-            Found::Absent | Found::Other(_) if attempt >= run.options.settings.attempts.get() => return Err(error),
+            Found::Absent | Found::Other(_) if attempt >= cx.scheduler.attempts => return Err(error),
             Found::Absent | Found::Other(_) => {
-                run.counters.retried(error.kind());
                 let _rest = slot.rest();
-                wait(run, attempt, &error).await?;
+                cx.scheduler.wait(attempt, &error).await?;
             }
         }
     }
@@ -78,44 +77,44 @@ fn is_replaced(found: &ObjectMeta, precondition: &Precondition) -> bool {
     matches!(precondition, Precondition::IfMatch(etag) if found.etag.as_ref() == Some(etag))
 }
 
-async fn put(run: &Run, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
+async fn put(cx: &Context, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
     let reply = source.whole().await?;
-    let (attributes, lost) = attributes(run, source, reply.attributes, reply.tag_count).await?;
-    let piece = Piece::new(run, source.clone(), 0..source.size, extra_crc(&reply.meta));
-    let tls = run.source().capabilities().tls;
+    let (attributes, lost) = attributes(cx, source, reply.attributes, reply.tag_count).await?;
+    let piece = Piece::new(source.clone(), 0..source.size, extra_crc(&reply.meta));
+    let tls = cx.source.capabilities().tls;
     let piece = Arc::new(piece.expecting(expected(&reply.meta, tls)).primed(reply.body));
     let options = PutOptions::new().attributes(attributes).precondition(precondition.clone());
     let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
-    let receipt = run.destination().put(&entry.target, body, options).await?;
+    let receipt = cx.destination.storage().put(&entry.target, body, options).await?;
     let digest = piece.digest()?;
-    let source_check = check_source(&digest, &reply.meta, tls).map_err(reader::differs)?;
+    let source_check =
+        check_source(&digest, &reply.meta, tls).map_err(|algorithm| reader::differs(Side::Source, algorithm))?;
     Ok(Sent { digest, receipt, source_check, lost })
 }
 
 /// What the source attached and the destination keeps, and what gets lost.
 pub(crate) async fn attributes(
-    run: &Run,
+    cx: &Context,
     source: &Source,
     mut attributes: Attributes,
     tag_count: u32,
 ) -> Result<(Attributes, Vec<Attribute>)> {
     let mut tags_lost = false;
     if tag_count > 0 && attributes.tags.is_empty() {
-        tags_lost = !run.target().keeps(Attribute::Tags);
+        tags_lost = !cx.destination.capabilities().keeps(Attribute::Tags);
         if !tags_lost {
-            let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
-            attributes.tags = source.storage.head(&source.key, options).await.map_err(side)?.attributes.tags;
+            attributes.tags = source.tags().await?;
         }
     }
-    if run.options.settings.record_digest {
-        let digest = reader::digest(run, source, None).await?;
-        record_digest(&mut attributes, &digest.root.to_string(), run.target().metadata_names);
+    if cx.settings.record_digest {
+        let digest = source.digest(None).await?;
+        record_digest(&mut attributes, &digest.root.to_string(), cx.destination.capabilities().metadata_names);
     }
-    let mut lost = run.target().keep(&mut attributes);
+    let mut lost = cx.destination.capabilities().keep(&mut attributes);
     if tags_lost {
         lost.push(Attribute::Tags);
     }
-    if !lost.is_empty() && run.options.settings.metadata == Metadata::Strict {
+    if !lost.is_empty() && cx.settings.metadata == Metadata::Strict {
         let message = format!("the destination cannot keep {lost:?} of the object, and metadata is strict");
         return Err(Error::unsupported(message).with_context("key", &source.key));
     }
@@ -123,16 +122,16 @@ pub(crate) async fn attributes(
 }
 
 /// The attributes of a source object that is not read yet, and what gets lost.
-pub(crate) async fn describe(run: &Run, source: &Source) -> Result<(Attributes, Vec<Attribute>)> {
-    let info = attempts(run, true, || source.head()).await?;
-    attributes(run, source, info.attributes, info.tag_count).await
+pub(crate) async fn describe(cx: &Context, source: &Source) -> Result<(Attributes, Vec<Attribute>)> {
+    let info = source.head().await?;
+    attributes(cx, source, info.attributes, info.tag_count).await
 }
 
 /// Sends the parts that `held` lacks, each in its turn of the pool.
 ///
 /// When one fails, or the run is cancelled, those on their way still end.
 pub(crate) async fn parts(
-    run: &Arc<Run>,
+    cx: &Arc<Context>,
     source: &Source,
     layout: Layout,
     extra: Option<Crc>,
@@ -143,7 +142,7 @@ pub(crate) async fn parts(
     let mut running = FuturesUnordered::new();
     let missing: Vec<u32> = (1..=layout.parts()).filter(|number| !held.contains_key(number)).collect();
     for number in missing {
-        let turn = run.pool.enter(Lane::Parts, layout.part(number).len());
+        let turn = cx.scheduler.enter(Lane::Parts, layout.part(number).len());
         tokio::pin!(turn);
         let slot = loop {
             tokio::select! {
@@ -155,8 +154,8 @@ pub(crate) async fn parts(
         match slot {
             Ok(slot) if failed.is_none() => {
                 let job =
-                    Job { run: Arc::clone(run), source: source.clone(), upload: upload.clone(), layout, number, extra };
-                running.push(run.env.spawn_task(along(job.send(slot))).join());
+                    Job { cx: Arc::clone(cx), source: source.clone(), upload: upload.clone(), layout, number, extra };
+                running.push(cx.scheduler.env.spawn_task(along(job.send(slot))).join());
             }
             Ok(_) => break,
             Err(error) => {
@@ -186,7 +185,7 @@ fn keep(held: &mut Parts, failed: &mut Option<Error>, sent: PartSent) {
 
 /// One part on its way.
 struct Job {
-    run: Arc<Run>,
+    cx: Arc<Context>,
     source: Source,
     upload: Upload,
     layout: Layout,
@@ -196,21 +195,23 @@ struct Job {
 
 impl Job {
     async fn send(self, slot: Slot) -> Result<(PartReceipt, PartDigest)> {
-        let (run, part) = (&self.run, self.layout.part(self.number));
-        let multipart = run.multipart()?;
-        let (receipt, digest) = attempts_in(run, &slot, true, || async {
-            let piece = Piece::new(run, self.source.clone(), part.range.clone(), self.extra);
-            let piece = Arc::new(piece);
-            let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
-            let receipt = multipart.upload_part(&self.upload, part.clone(), body).await?;
-            Ok((receipt, PartDigest::from(piece.digest()?)))
-        })
-        .await?;
+        let (cx, part) = (&self.cx, self.layout.part(self.number));
+        let multipart = cx.destination.multipart()?;
+        let (receipt, digest) = cx
+            .destination
+            .retry_in(&slot, true, || async {
+                let piece = Piece::new(self.source.clone(), part.range.clone(), self.extra);
+                let piece = Arc::new(piece);
+                let body = Body::from_source(piece.len(), Arc::clone(&piece) as Arc<_>);
+                let receipt = multipart.upload_part(&self.upload, part.clone(), body).await?;
+                Ok((receipt, PartDigest::from(piece.digest()?)))
+            })
+            .await?;
         slot.done(part.len());
-        run.counters.add(|c| &c.parts, 1);
-        run.counters.add(|c| &c.done_bytes, part.len());
+        cx.scheduler.counters.parts.add(1);
+        cx.scheduler.counters.done_bytes.add(part.len());
         let (key, receipt_too, digest_too) = (self.source.key.clone(), receipt.clone(), digest.clone());
-        run.log.note(&Note::PartDone { key, receipt: receipt_too, digest: digest_too })?;
+        cx.log.note(&Note::PartDone { key, receipt: receipt_too, digest: digest_too })?;
         Ok((receipt, digest))
     }
 }

@@ -8,14 +8,13 @@ use lepton_core::{
     StoredChecksum,
 };
 
-use crate::compare::rules::{Answer, apart};
+use crate::compare::rules::{Answer, Rules, apart};
 use crate::digest::checksum::{PieceDigest, agrees, extra_crc};
-use crate::digest::reader;
 use crate::digest::reader::{Source, listed};
-use crate::schedule::retry::attempts;
+use crate::schedule::endpoint::Endpoint;
+use crate::schedule::lanes::Lane;
 use crate::settings::compare_by::Compare;
-use crate::transfer::run::Run;
-use crate::types::entry::Entry;
+use crate::settings::transfer::TransferSettings;
 use crate::types::reason::Basis;
 
 /// The name in the user metadata under which the tree hash of an object is
@@ -24,87 +23,139 @@ const RECORDED_DIGEST: &str = "lepton-sha256-tree";
 /// Its name where those of metadata must be identifiers.
 const RECORDED_DIGEST_IDENTIFIER: &str = "lepton_sha256_tree";
 
-/// Compares a source object with the one at the destination, as deep as the
-/// settings ask.
-///
-/// # Errors
-/// What keeps either side from being asked or read.
-pub(crate) async fn compare(run: &Run, entry: &Entry, there: &ObjectMeta) -> Result<Answer> {
-    if let Some(answer) = run.rules.by_listing(&entry.source, there) {
-        return Ok(answer);
-    }
-    let source = Source::new(run.source(), &entry.source);
-    let compare = run.options.settings.compare;
-    if compare == Compare::Content {
-        let ours = reader::digest(run, &source, None).await?;
-        let theirs = read_there(run, there, None).await?;
-        return Ok(answer(ours.root == theirs.root, Basis::Content));
-    }
-    let ours = attempts(run, true, || source.head()).await?;
-    let head = || run.destination().head(&there.key, HeadOptions::new());
-    let theirs = match listed(there) {
-        Some(listed) => listed,
-        None => attempts(run, true, head).await?,
-    };
-    if theirs.meta.size != entry.source.size {
-        return Ok(Answer::Different(Basis::Size));
-    }
-    if compare != Compare::Checksum && same_time(run, &ours, &theirs) {
-        return Ok(Answer::Same(Basis::Time));
-    }
-    let (kept, kept_there) = (statements(&ours), statements(&theirs));
-    if let Some(same) = states_same(&kept, &kept_there) {
-        return Ok(answer(same, Basis::Checksum));
-    }
-    if compare != Compare::Checksum {
-        return Ok(Answer::Different(Basis::Time));
-    }
-    by_reading(run, &source, (&ours.meta, kept), (&theirs.meta, kept_there)).await
+/// Compares objects of the source with those of the destination.
+#[derive(Debug)]
+pub(crate) struct Comparer {
+    pub(crate) rules: Rules,
+    source: Endpoint,
+    destination: Endpoint,
+    compare: Compare,
+    time_window: Duration,
+    part_size: u64,
 }
 
-/// By what a version at the destination is the same as one of the source; `None` if it
-/// is another. Times say nothing of versions, so that what neither tags nor checksums
-/// tell is read.
-///
-/// # Errors
-/// As [`compare`].
-pub(crate) async fn same_version(run: &Run, ours: &ObjectMeta, theirs: &ObjectMeta) -> Result<Option<Basis>> {
-    if ours.size != theirs.size {
-        return Ok(None);
-    }
-    let compare = run.options.settings.compare;
-    if matches!(compare, Compare::Auto | Compare::Etag) {
-        let tags = ours.etag.as_ref().zip(theirs.etag.as_ref());
-        match tags.and_then(|(ours, theirs)| run.rules.by_tag(ours, theirs)) {
-            None if compare == Compare::Auto => {}
-            told => return Ok(told.and_then(Answer::same)),
+impl Comparer {
+    pub(crate) fn new(settings: &TransferSettings, source: &Endpoint, destination: &Endpoint) -> Self {
+        let (compare, time_window) = (settings.compare, settings.time_window);
+        Self {
+            rules: Rules::new(compare, time_window, source.capabilities(), destination.capabilities()),
+            source: source.clone(),
+            destination: destination.clone(),
+            compare,
+            time_window,
+            part_size: settings.part_size,
         }
     }
-    let source = Source::new(run.source(), ours);
-    if compare == Compare::Content {
-        let (ours, theirs) = (reader::digest(run, &source, None).await?, read_there(run, theirs, None).await?);
-        return Ok((ours.root == theirs.root).then_some(Basis::Content));
+
+    /// Compares a source object with the one at the destination, as deep as the
+    /// settings ask.
+    ///
+    /// # Errors
+    /// What keeps either side from being asked or read.
+    pub(crate) async fn compare(&self, source: &ObjectMeta, there: &ObjectMeta) -> Result<Answer> {
+        if let Some(answer) = self.rules.by_listing(source, there) {
+            return Ok(answer);
+        }
+        let size = source.size;
+        let source = Source::new(&self.source, source);
+        if self.compare == Compare::Content {
+            let (ours, theirs) = (source.digest(None).await?, self.read_there(there, None).await?);
+            return Ok(answer(ours.root == theirs.root, Basis::Content));
+        }
+        let ours = source.head().await?;
+        let theirs = match listed(there) {
+            Some(listed) => listed,
+            None => self.destination.head(&there.key, HeadOptions::new()).await?,
+        };
+        if theirs.meta.size != size {
+            return Ok(Answer::Different(Basis::Size));
+        }
+        if self.compare != Compare::Checksum && self.same_time(&ours, &theirs) {
+            return Ok(Answer::Same(Basis::Time));
+        }
+        let (kept, kept_there) = (statements(&ours), statements(&theirs));
+        if let Some(same) = states_same(&kept, &kept_there) {
+            return Ok(answer(same, Basis::Checksum));
+        }
+        if self.compare != Compare::Checksum {
+            return Ok(Answer::Different(Basis::Time));
+        }
+        self.by_reading(&source, (&ours.meta, kept), (&theirs.meta, kept_there)).await
     }
-    let ours = attempts(run, true, || source.head()).await?;
-    let there = Source::new(run.destination(), theirs);
-    let theirs = attempts(run, true, || there.head()).await.map_err(not_the_source)?;
-    let (kept, kept_there) = (statements(&ours), statements(&theirs));
-    let mut pinned = theirs.meta;
-    pinned.version = there.pin.version;
-    if let Some(same) = states_same(&kept, &kept_there) {
-        return Ok(same.then_some(Basis::Checksum));
+
+    /// By what a version at the destination is the same as one of the source; `None` if it
+    /// is another. Times say nothing of versions, so that what neither tags nor checksums
+    /// tell is read.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare).
+    pub(crate) async fn same_version(&self, ours: &ObjectMeta, theirs: &ObjectMeta) -> Result<Option<Basis>> {
+        if ours.size != theirs.size {
+            return Ok(None);
+        }
+        if matches!(self.compare, Compare::Auto | Compare::Etag) {
+            let tags = ours.etag.as_ref().zip(theirs.etag.as_ref());
+            match tags.and_then(|(ours, theirs)| self.rules.by_tag(ours, theirs)) {
+                None if self.compare == Compare::Auto => {}
+                told => return Ok(told.and_then(Answer::same)),
+            }
+        }
+        let source = Source::new(&self.source, ours);
+        if self.compare == Compare::Content {
+            let (ours, theirs) = (source.digest(None).await?, self.read_there(theirs, None).await?);
+            return Ok((ours.root == theirs.root).then_some(Basis::Content));
+        }
+        let ours = source.head().await?;
+        let there = Source::new(&self.destination, theirs);
+        let theirs = there.head().await?;
+        let (kept, kept_there) = (statements(&ours), statements(&theirs));
+        let mut pinned = theirs.meta;
+        pinned.version = there.pin.version;
+        if let Some(same) = states_same(&kept, &kept_there) {
+            return Ok(same.then_some(Basis::Checksum));
+        }
+        Ok(self.by_reading(&source, (&ours.meta, kept), (&pinned, kept_there)).await?.same())
     }
-    Ok(by_reading(run, &source, (&ours.meta, kept), (&pinned, kept_there)).await?.same())
+
+    /// Whether both sides keep a time that the writer set, and it is the same.
+    fn same_time(&self, ours: &ObjectInfo, theirs: &ObjectInfo) -> bool {
+        let times = (kept_time(ours, self.source.capabilities()), kept_time(theirs, self.destination.capabilities()));
+        matches!(times, (Some(ours), Some(theirs)) if apart(ours, theirs) <= self.time_window)
+    }
+
+    /// Reads the side that states less, and both if that does not compare either.
+    async fn by_reading(&self, source: &Source, ours: Stated<'_>, theirs: Stated<'_>) -> Result<Answer> {
+        let agreed =
+            |digest: &PieceDigest, stated: &[StoredChecksum]| stated.iter().find_map(|one| agrees(digest, one));
+        let mut read = None;
+        if !theirs.1.is_empty() {
+            let digest = source.digest(extra_crc(theirs.0)).await?;
+            if let Some(same) = agreed(&digest, &theirs.1) {
+                return Ok(answer(same, Basis::Checksum));
+            }
+            read = Some(digest);
+        }
+        let there = self.read_there(theirs.0, extra_crc(ours.0)).await?;
+        if let Some(same) = agreed(&there, &ours.1) {
+            return Ok(answer(same, Basis::Checksum));
+        }
+        let digest = match read {
+            Some(digest) => digest,
+            None => source.digest(None).await?,
+        };
+        Ok(answer(digest.root == there.root, Basis::Content))
+    }
+
+    /// Reads what is at the destination.
+    async fn read_there(&self, there: &ObjectMeta, extra: Option<Crc>) -> Result<PieceDigest> {
+        let lane = Lane::of(there.size, self.part_size, self.destination.capabilities());
+        let _slot = self.destination.scheduler().enter(lane, there.size).await?;
+        Source::new(&self.destination, there).digest(extra).await
+    }
 }
 
 fn answer(same: bool, basis: Basis) -> Answer {
     if same { Answer::Same(basis) } else { Answer::Different(basis) }
-}
-
-/// Whether both sides keep a time that the writer set, and it is the same.
-fn same_time(run: &Run, ours: &ObjectInfo, theirs: &ObjectInfo) -> bool {
-    let times = (kept_time(ours, run.source().capabilities()), kept_time(theirs, run.target()));
-    matches!(times, (Some(ours), Some(theirs)) if apart(ours, theirs) <= run.options.settings.time_window)
 }
 
 fn kept_time(object: &ObjectInfo, capabilities: &Capabilities) -> Option<SystemTime> {
@@ -153,40 +204,6 @@ pub(crate) fn states_same(ours: &[StoredChecksum], theirs: &[StoredChecksum]) ->
 }
 
 type Stated<'a> = (&'a ObjectMeta, Vec<StoredChecksum>);
-
-/// Reads the side that states less, and both if that does not compare either.
-async fn by_reading(run: &Run, source: &Source, ours: Stated<'_>, theirs: Stated<'_>) -> Result<Answer> {
-    let agreed = |digest: &PieceDigest, stated: &[StoredChecksum]| stated.iter().find_map(|one| agrees(digest, one));
-    let mut read = None;
-    if !theirs.1.is_empty() {
-        let digest = reader::digest(run, source, extra_crc(theirs.0)).await?;
-        if let Some(same) = agreed(&digest, &theirs.1) {
-            return Ok(answer(same, Basis::Checksum));
-        }
-        read = Some(digest);
-    }
-    let there = read_there(run, theirs.0, extra_crc(ours.0)).await?;
-    if let Some(same) = agreed(&there, &ours.1) {
-        return Ok(answer(same, Basis::Checksum));
-    }
-    let digest = match read {
-        Some(digest) => digest,
-        None => reader::digest(run, source, None).await?,
-    };
-    Ok(answer(digest.root == there.root, Basis::Content))
-}
-
-/// Reads what is at the destination.
-async fn read_there(run: &Run, there: &ObjectMeta, extra: Option<Crc>) -> Result<PieceDigest> {
-    let _slot = run.pool.enter(run.lane(there.size), there.size).await?;
-    let source = Source::new(run.destination(), there);
-    reader::digest(run, &source, extra).await.map_err(not_the_source)
-}
-
-/// The error of something that was read as a source is, but is not the source.
-fn not_the_source(error: lepton_core::Error) -> lepton_core::Error {
-    if crate::types::side::is_source(&error) { error.with_context("side", "destination") } else { error }
-}
 
 #[cfg(test)]
 mod tests {

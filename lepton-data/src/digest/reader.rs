@@ -1,5 +1,6 @@
-//! Reading the source: pinned, in leaves, each byte hashed once while it is hot.
+//! Reading an object: pinned, in leaves, each byte hashed once while it is in the cache.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::pin::Pin as StdPin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,22 +10,19 @@ use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply, Hashing,
-    HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, SharedStorage,
-    StoredChecksum, TreeHasher,
+    HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, StoredChecksum,
+    TreeHasher,
 };
 
 use crate::digest::checksum::{PieceDigest, agrees};
-use crate::schedule::rate_limit::Pace;
-use crate::schedule::retry::attempts;
-use crate::telemetry::counters::Counters;
-use crate::transfer::run::Run;
+use crate::schedule::endpoint::Endpoint;
 use crate::types::entry::Pin;
-use crate::types::side::side;
+use crate::types::side::Side;
 
-/// Where bytes come from: one pinned object of the source.
+/// One pinned object of either side, to be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) storage: SharedStorage,
+    endpoint: Endpoint,
     pub(crate) key: ObjectKey,
     pub(crate) size: u64,
     pub(crate) pin: Pin,
@@ -33,9 +31,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(storage: &SharedStorage, meta: &ObjectMeta) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, meta: &ObjectMeta) -> Self {
         let listed = meta.attributes.is_some().then(|| Arc::new(meta.clone()));
-        Self { storage: Arc::clone(storage), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta), listed }
+        Self { endpoint: endpoint.clone(), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta), listed }
     }
 
     /// Reads `range`, without attributes; fails with `source_changed` if the object is not
@@ -56,38 +54,80 @@ impl Source {
 
     async fn read(&self, options: GetOptions) -> Result<GetReply> {
         let options = options.if_match(self.pin.etag.clone()).version(self.pin.version.clone());
-        let reply = self.storage.get(&self.key, options).await.map_err(|e| self.changed(e))?;
+        let reply = self.endpoint.storage().get(&self.key, options).await.map_err(|e| self.changed(e))?;
         if reply.meta.size != self.size {
-            let message = format!("the source object had {} bytes and now has {}", self.size, reply.meta.size);
-            return Err(side(Error::new(ErrorKind::SourceChanged, message)));
+            return Err(self.other(&format!("had {} bytes and now has {}", self.size, reply.meta.size)));
         }
         Ok(reply)
     }
 
-    /// Describes the object, as it was listed or else as it is; fails with `source_changed`
-    /// as [`get`](Self::get).
+    /// The tags of the object.
+    pub(crate) async fn tags(&self) -> Result<BTreeMap<String, String>> {
+        let options = HeadOptions::new().version(self.pin.version.clone()).tags(true);
+        let info = self.endpoint.storage().head(&self.key, options).await;
+        Ok(info.map_err(|error| self.side().mark(error))?.attributes.tags)
+    }
+
+    /// Describes the object, as it was listed or else as it is; retries, and fails with
+    /// `source_changed` as [`get`](Self::get).
     pub(crate) async fn head(&self) -> Result<ObjectInfo> {
+        self.endpoint.retry(true, || self.describe()).await
+    }
+
+    async fn describe(&self) -> Result<ObjectInfo> {
         if let Some(listed) = self.listed.as_deref().and_then(listed) {
             return Ok(listed);
         }
         let options = HeadOptions::new().version(self.pin.version.clone());
-        let info = self.storage.head(&self.key, options).await.map_err(|e| self.changed(e))?;
+        let info = self.endpoint.storage().head(&self.key, options).await.map_err(|e| self.changed(e))?;
         let other = self.pin.etag.is_some() && info.meta.etag != self.pin.etag;
         if other || info.meta.size != self.size {
-            let message = "the source object was overwritten since it was listed";
-            return Err(side(Error::new(ErrorKind::SourceChanged, message).with_context("key", &self.key)));
+            return Err(self.other("was overwritten since it was listed"));
         }
         Ok(info)
     }
 
-    /// A failed condition, or an object that is gone, means that it changed.
+    /// At the source, a failed condition or an object that is gone means that it changed.
     fn changed(&self, error: Error) -> Error {
         let changed = match error.kind() {
-            ErrorKind::PreconditionFailed => "the source object was overwritten since it was listed",
-            ErrorKind::NotFound => "the source object was deleted since it was listed",
-            _ => return side(error),
+            ErrorKind::PreconditionFailed => "was overwritten since it was listed",
+            ErrorKind::NotFound => "was deleted since it was listed",
+            _ => return self.side().mark(error),
         };
-        side(Error::new(ErrorKind::SourceChanged, changed).with_context("key", &self.key).with_source(error))
+        match self.side() {
+            Side::Source => self.other(changed).with_source(error),
+            Side::Destination => self.side().mark(error),
+        }
+    }
+
+    /// The object is not the one that was pinned.
+    fn other(&self, what: &str) -> Error {
+        let kind = match self.side() {
+            Side::Source => ErrorKind::SourceChanged,
+            Side::Destination => ErrorKind::PreconditionFailed,
+        };
+        let message = format!("the {} object {what}", self.side().name());
+        self.side().mark(Error::new(kind, message).with_context("key", &self.key))
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        self.endpoint.side()
+    }
+
+    /// Reads the whole object for its digest alone. Retries.
+    pub(crate) async fn digest(&self, extra: Option<Crc>) -> Result<PieceDigest> {
+        self.digest_of(0..self.size, extra).await
+    }
+
+    /// Reads a range of the object for its digest alone. Retries.
+    pub(crate) async fn digest_of(&self, range: Range<u64>, extra: Option<Crc>) -> Result<PieceDigest> {
+        self.endpoint
+            .retry(true, || async {
+                let piece = Piece::new(self.clone(), range.clone(), extra);
+                piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
+                piece.digest()
+            })
+            .await
     }
 }
 
@@ -117,22 +157,11 @@ pub(crate) struct Piece {
     /// last leaf is handed on, so that wrong bytes never become an object.
     expected: Vec<StoredChecksum>,
     digest: Arc<Mutex<Option<PieceDigest>>>,
-    counters: Arc<Counters>,
-    bandwidth: Arc<Pace>,
 }
 
 impl Piece {
-    pub(crate) fn new(run: &Run, source: Source, range: Range<u64>, extra: Option<Crc>) -> Self {
-        Self {
-            source,
-            range,
-            extra,
-            primed: Mutex::new(None),
-            expected: Vec::new(),
-            digest: Arc::default(),
-            counters: Arc::clone(&run.counters),
-            bandwidth: Arc::clone(&run.bandwidth),
-        }
+    pub(crate) fn new(source: Source, range: Range<u64>, extra: Option<Crc>) -> Self {
+        Self { source, range, extra, primed: Mutex::new(None), expected: Vec::new(), digest: Arc::default() }
     }
 
     pub(crate) fn expecting(self, expected: Vec<StoredChecksum>) -> Self {
@@ -155,11 +184,12 @@ impl Piece {
     }
 
     fn bytes(&self) -> ByteStream {
+        let side = self.source.side();
         if let Some(body) = self.primed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Box::pin(body.map_err(side));
+            return Box::pin(body.map_err(move |error| side.mark(error)));
         }
         let (source, range) = (self.source.clone(), self.range.clone());
-        let opened = async move { Ok(source.get(range).await?.body.map_err(side)) };
+        let opened = async move { Ok(source.get(range).await?.body.map_err(move |error| side.mark(error))) };
         Box::pin(futures_util::stream::once(opened).try_flatten())
     }
 }
@@ -167,8 +197,9 @@ impl Piece {
 impl BodySource for Piece {
     fn open(&self) -> LeafStream {
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let bandwidth = Arc::clone(&self.bandwidth);
+        let scheduler = Arc::clone(self.source.endpoint.scheduler());
         let hashed = Hashed {
+            source: self.source.clone(),
             leaves: Leaves::new(self.bytes(), Hashing::Eager),
             promised: self.len(),
             expected: self.expected.clone(),
@@ -178,13 +209,12 @@ impl BodySource for Piece {
             md5: self.expected.iter().any(|stored| stored.algorithm == ChecksumAlgorithm::Md5).then(Md5Hasher::new),
             passed: 0,
             result: Arc::clone(&self.digest),
-            counters: Arc::clone(&self.counters),
         };
         Box::pin(hashed.then(move |leaf| {
-            let bandwidth = Arc::clone(&bandwidth);
+            let scheduler = Arc::clone(&scheduler);
             async move {
                 if let Ok(leaf) = &leaf {
-                    bandwidth.take(leaf.len() as u64).await;
+                    scheduler.bandwidth.take(leaf.len() as u64).await;
                 }
                 leaf
             }
@@ -194,6 +224,7 @@ impl BodySource for Piece {
 
 /// Leaves on their way, and the digests of those that passed.
 struct Hashed {
+    source: Source,
     leaves: Leaves,
     promised: u64,
     expected: Vec<StoredChecksum>,
@@ -203,15 +234,13 @@ struct Hashed {
     md5: Option<Md5Hasher>,
     passed: u64,
     result: Arc<Mutex<Option<PieceDigest>>>,
-    counters: Arc<Counters>,
 }
 
 impl Hashed {
     fn pass(&mut self, leaf: Leaf) -> Result<Leaf> {
         let len = leaf.len() as u64;
         if self.passed + len > self.promised {
-            let message = format!("the source gave more than the {} bytes it promised", self.promised);
-            return Err(side(Error::new(ErrorKind::SourceChanged, message)));
+            return Err(self.source.other(&format!("gave more than the {} bytes it promised", self.promised)));
         }
         self.tree.push_leaf(leaf.digest(), len);
         for piece in &leaf.pieces {
@@ -224,7 +253,9 @@ impl Hashed {
             }
         }
         self.passed += len;
-        self.counters.read(len);
+        if self.source.side() == Side::Source {
+            self.source.endpoint.scheduler().counters.read(len);
+        }
         if self.passed == self.promised {
             self.finish()?;
         }
@@ -241,7 +272,7 @@ impl Hashed {
             md5: self.md5.take().map(Md5Hasher::finish),
         };
         if let Some(wrong) = self.expected.iter().find(|stored| agrees(&digest, stored) == Some(false)) {
-            return Err(differs(wrong.algorithm));
+            return Err(differs(self.source.side(), wrong.algorithm));
         }
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
         Ok(())
@@ -254,16 +285,18 @@ impl Hashed {
         if self.passed == self.promised {
             return None;
         }
-        let message = format!("the source gave {} bytes where {} were promised", self.passed, self.promised);
-        Some(Err(side(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
+        let side = self.source.side();
+        let (gave, promised) = (self.passed, self.promised);
+        let message = format!("the {} gave {gave} bytes where {promised} were promised", side.name());
+        Some(Err(side.mark(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
     }
 }
 
-/// The bytes that arrived are not those that the source says it holds. Reading
+/// The bytes that arrived are not those that the store says it holds. Reading
 /// again may help.
-pub(crate) fn differs(algorithm: ChecksumAlgorithm) -> Error {
-    let message = format!("the bytes read do not have the {algorithm:?} that the source keeps of them");
-    side(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now))
+pub(crate) fn differs(side: Side, algorithm: ChecksumAlgorithm) -> Error {
+    let message = format!("the bytes read do not have the {algorithm:?} that the {} keeps of them", side.name());
+    side.mark(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now))
 }
 
 impl Stream for Hashed {
@@ -277,24 +310,4 @@ impl Stream for Hashed {
             None => this.end(),
         })
     }
-}
-
-/// Reads a whole source object for its digest alone.
-pub(crate) async fn digest(run: &Run, source: &Source, extra: Option<Crc>) -> Result<PieceDigest> {
-    digest_of(run, source, 0..source.size, extra).await
-}
-
-/// The same of a piece of it.
-pub(crate) async fn digest_of(
-    run: &Run,
-    source: &Source,
-    range: Range<u64>,
-    extra: Option<Crc>,
-) -> Result<PieceDigest> {
-    attempts(run, true, || async {
-        let piece = Piece::new(run, source.clone(), range.clone(), extra);
-        piece.open().try_for_each(|_| std::future::ready(Ok(()))).await?;
-        piece.digest()
-    })
-    .await
 }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,7 +19,9 @@ use crate::digest::checksum::PartDigest;
 use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::report::Failure;
 use crate::names::mapping::Mapping;
-use crate::types::entry::{Layout, Pin};
+use crate::types::entry::Pin;
+use crate::types::file::to_json;
+use crate::types::layout::Layout;
 
 /// An object is at the destination, by us or unchanged. The payload is its line in the manifest.
 pub(crate) const DONE: u16 = FIRST_USER_TYPE;
@@ -349,11 +353,15 @@ pub(crate) fn line_of(record: &Record) -> Result<Option<ManifestEntry>> {
 
 /// The journal of a transfer; a plan has none and notes nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<Option<Journal>>);
+pub(crate) struct Log {
+    journal: Mutex<Option<Journal>>,
+    /// A record could not be written.
+    failed: AtomicBool,
+}
 
 impl Log {
     pub(crate) fn new(journal: Journal) -> Self {
-        Self(Mutex::new(Some(journal)))
+        Self { journal: Mutex::new(Some(journal)), failed: AtomicBool::new(false) }
     }
 
     /// Gives the journal back to whoever comes next. Tasks that end later than their
@@ -363,7 +371,7 @@ impl Log {
     }
 
     fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a record; durable with the next commit.
@@ -386,7 +394,7 @@ impl Log {
     pub(crate) async fn commit(&self) -> Result<()> {
         let journal = self.journal().clone();
         match journal {
-            Some(journal) => journal.commit().await,
+            Some(journal) => self.seen(journal.commit().await),
             None => Ok(()),
         }
     }
@@ -395,24 +403,31 @@ impl Log {
     pub(crate) async fn room(&self) -> Result<()> {
         let journal = self.journal().clone();
         match journal {
-            Some(journal) => journal.room().await,
+            Some(journal) => self.seen(journal.room().await),
             None => Ok(()),
         }
+    }
+
+    /// Whether a record could not be written: then the run ends, for it could not be resumed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
     }
 
     /// `work`: the bytes that would have to be sent again, were the record lost.
     fn append(&self, kind: u16, record: &impl Serialize, work: u64) -> Result<()> {
-        let record = to_json(record)?;
-        match &*self.journal() {
+        let appended = to_json(record).and_then(|record| match &*self.journal() {
             Some(journal) => journal.append_for(kind, &record, work),
             None => Ok(()),
-        }
+        });
+        self.seen(appended)
     }
-}
 
-fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value)
-        .map_err(|e| Error::new(ErrorKind::Unexpected, "a journal record cannot be written").with_source(e))
+    fn seen(&self, written: Result<()>) -> Result<()> {
+        if written.is_err() {
+            self.failed.store(true, Relaxed);
+        }
+        written
+    }
 }
 
 #[cfg(test)]

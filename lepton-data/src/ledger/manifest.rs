@@ -220,7 +220,7 @@ impl ManifestReader {
     /// `not_found`; `corrupt` if it is not a manifest; `unsupported` if its
     /// version is not known.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::new(sealed_lines::open(path, MANIFEST)?).map_err(|e| e.with_context("path", path.display()))
+        Self::new(crate::types::file::open(path, MANIFEST)?).map_err(|e| e.with_context("path", path.display()))
     }
 }
 

@@ -4,17 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result, Sha256};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Location, ObjectKey, Result, Sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::ledger::planned::{Planned, PlannedAction};
 use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::SealedReader;
+use crate::listing::lister::Lister;
 use crate::names::mapping::Mapping;
 use crate::settings::prefix_map::PrefixMap;
-use crate::transfer::options::Options;
-use crate::transfer::run::Run;
+use crate::settings::transfer::TransferSettings;
 
 /// The version of the format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -41,24 +41,23 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn of(options: &Options) -> Self {
+    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferSettings) -> Self {
         Self {
             lepton_plan: PLAN_VERSION,
-            source: options.source.storage().url().to_owned(),
-            source_folder: options.source.folder().to_string(),
-            destination: options.destination.storage().url().to_owned(),
-            destination_folder: options.destination.folder().to_string(),
-            map: options.settings.map.clone(),
-            encode_keys: options.settings.encode_keys,
-            decode_keys: options.settings.decode_keys,
+            source: source.storage().url().to_owned(),
+            source_folder: source.folder().to_string(),
+            destination: destination.storage().url().to_owned(),
+            destination_folder: destination.folder().to_string(),
+            map: settings.map.clone(),
+            encode_keys: settings.encode_keys,
+            decode_keys: settings.decode_keys,
         }
     }
 
     /// Refuses the plan of another source or destination, or of other names.
-    fn check(&self, options: &Options) -> Result<()> {
+    fn check(&self, ours: &Self) -> Result<()> {
         sealed_lines::check_version(PLAN, self.lepton_plan, PLAN_VERSION)?;
-        let ours = Header::of(options);
-        if *self == ours {
+        if self == ours {
             return Ok(());
         }
         let message = format!("the plan is for {self}, this transfer for {ours}");
@@ -111,11 +110,11 @@ impl PlanSummary {
     }
 }
 
-/// Reads a plan to its end, to see that it is whole and of these options; gives
+/// Reads a plan to its end, to see that it is whole and has the header `ours`; gives
 /// its digest. Blocks.
-pub(crate) fn check(file: &Path, options: &Options) -> Result<Sha256> {
-    let (mut lines, header): (_, Header) = SealedReader::new(sealed_lines::open(file, PLAN)?, PLAN)?;
-    header.check(options)?;
+pub(crate) fn check(file: &Path, ours: &Header) -> Result<Sha256> {
+    let (mut lines, header): (_, Header) = SealedReader::new(crate::types::file::open(file, PLAN)?, PLAN)?;
+    header.check(ours)?;
     while lines.next(|planned: &Planned| planned.size)?.is_some() {}
     Ok(lines.digest())
 }
@@ -124,14 +123,16 @@ pub(crate) fn check(file: &Path, options: &Options) -> Result<Sha256> {
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<Planned>>>;
 
 /// Starts reading the actions behind the place `after`.
-pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
+pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
-    let counting = Arc::clone(run);
-    drop(run.env.run_blocking(move || {
-        let sent = batches(&file, &counting.mapping, after.as_ref(), |batch| {
+    let lister = Arc::clone(lister);
+    let env = Arc::clone(&lister.scheduler.env);
+    drop(env.run_blocking(move || {
+        let counters = &lister.scheduler.counters;
+        let sent = batches(&file, &lister.mapping, after.as_ref(), |batch| {
             let sources = || batch.iter().filter_map(|planned: &Planned| planned.source.as_ref());
-            counting.counters.add(|c| &c.listed_objects, sources().count() as u64);
-            counting.counters.add(|c| &c.listed_bytes, sources().map(|source| source.size).sum());
+            counters.listed_objects.add(sources().count() as u64);
+            counters.listed_bytes.add(sources().map(|source| source.size).sum());
             send.blocking_send(Ok(batch)).is_ok()
         });
         if let Err(error) = sent {
@@ -148,7 +149,7 @@ fn batches(
     after: Option<&ObjectKey>,
     mut send: impl FnMut(Vec<Planned>) -> bool,
 ) -> Result<()> {
-    let (mut lines, _): (_, Header) = SealedReader::new(sealed_lines::open(file, PLAN)?, PLAN)?;
+    let (mut lines, _): (_, Header) = SealedReader::new(crate::types::file::open(file, PLAN)?, PLAN)?;
     let mut batch = Vec::new();
     let mut last: Option<ObjectKey> = None;
     while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {

@@ -20,11 +20,11 @@ use tokio::sync::mpsc;
 use crate::ledger::journal::line_of;
 use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::sealed_lines;
-use crate::ledger::sealed_lines::{SealedReader, SealedWriter, to_json};
+use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
 use crate::listing::external_sort::{Keyed, Sorter};
 use crate::names::mapping::Mapping;
-use crate::transfer::run::Run;
 use crate::types::entry::There;
+use crate::types::file::to_json;
 
 const VERSION: u32 = 1;
 const PROOFS: &str = "proofs";
@@ -72,7 +72,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
     let (path, plan) = (path(journal), Sha256::of(&to_json(identity)?));
     let mut sorter = Sorter::new(journal, SORT_MEMORY);
     if path.exists() {
-        let (mut lines, header): (_, Header) = SealedReader::new(sealed_lines::open(&path, PROOFS)?, PROOFS)?;
+        let (mut lines, header): (_, Header) = SealedReader::new(crate::types::file::open(&path, PROOFS)?, PROOFS)?;
         while header.plan == plan
             && let Some(proof) = lines.next(|proof: &Proof| proof.line.size)?
         {
@@ -120,12 +120,12 @@ pub(crate) struct Proofs {
 
 impl Proofs {
     /// Starts reading.
-    pub(crate) fn start(run: &Arc<Run>, file: PathBuf) -> Self {
+    pub(crate) fn start(env: &SharedEnv, file: PathBuf) -> Self {
         let (send, receive) = mpsc::channel(2);
-        let env = Arc::clone(&run.env);
-        drop(run.env.spawn_task(async move {
+        let ours = Arc::clone(env);
+        drop(env.spawn_task(async move {
             let path = file.display().to_string();
-            if let Err(error) = read(&env, file, &send).await {
+            if let Err(error) = read(&ours, file, &send).await {
                 // The receiver is gone when the run has ended.
                 let _ = send.send(Err(error.with_context("path", path))).await;
             }
@@ -187,7 +187,7 @@ async fn read(env: &SharedEnv, file: PathBuf, send: &mpsc::Sender<Result<Vec<Pro
 }
 
 fn open(file: &Path) -> Result<SealedReader<BufReader<File>>> {
-    let (lines, header): (_, Header) = SealedReader::new(sealed_lines::open(file, PROOFS)?, PROOFS)?;
+    let (lines, header): (_, Header) = SealedReader::new(crate::types::file::open(file, PROOFS)?, PROOFS)?;
     sealed_lines::check_version(PROOFS, header.lepton_proofs, VERSION)?;
     Ok(lines)
 }

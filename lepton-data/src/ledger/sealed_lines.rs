@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
+use crate::types::file::{failed, to_json};
+
 /// The longest line that a reader accepts: an object of 10,000 parts needs
 /// under 1 MiB.
 const MAX_LINE: u64 = 8 << 20;
@@ -101,12 +103,6 @@ impl SealedWriter {
     }
 }
 
-/// The JSON of a line.
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value)
-        .map_err(|error| Error::new(ErrorKind::Unexpected, "a line cannot be written").with_source(error))
-}
-
 /// Reads a sealed file, line by line. Only one whose reader has given `None` has
 /// been read whole.
 #[derive(Debug)]
@@ -190,14 +186,4 @@ pub(crate) fn check_version(what: &str, found: u32, known: u32) -> Result<()> {
     }
     let message = format!("{what} version {found}; this version of Lepton reads version {known}");
     Err(Error::unsupported(message))
-}
-
-/// Opens a file for reading.
-pub(crate) fn open(path: &Path, what: &'static str) -> Result<std::io::BufReader<File>> {
-    let file = File::open(path).map_err(|e| failed("cannot open the file", what, path, e))?;
-    Ok(std::io::BufReader::with_capacity(256 << 10, file))
-}
-
-fn failed(message: &'static str, what: &'static str, path: &Path, error: std::io::Error) -> Error {
-    Error::io(message, error).with_operation(what).with_context("path", path.display())
 }

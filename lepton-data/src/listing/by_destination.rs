@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use futures_core::Stream;
 use futures_util::{TryStreamExt as _, stream};
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, SharedEnv};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::listing::external_sort::{Keyed, Sorted, Sorter};
 use crate::listing::list;
+use crate::listing::lister::Lister;
 use crate::listing::page::{AHEAD, PAGE, Page, Pages};
 use crate::names::mapping::Mapping;
-use crate::transfer::run::Run;
 use crate::types::side::Side;
 
 /// Something of the source at its place.
@@ -42,9 +42,8 @@ pub(crate) struct Placing<T> {
 }
 
 impl<T: Keyed> Placing<T> {
-    pub(crate) fn new(run: &Run) -> Self {
-        let sorter = || Sorter::new(&run.spill_folder(), run.sort_memory());
-        Self { mapping: Arc::clone(&run.mapping), sorter: sorter(), alone: sorter() }
+    pub(crate) fn new(lister: &Lister) -> Self {
+        Self { mapping: Arc::clone(&lister.mapping), sorter: lister.sorter(), alone: lister.sorter() }
     }
 
     pub(crate) fn push(&mut self, value: T) -> Result<()> {
@@ -97,36 +96,37 @@ fn one_of<T: Keyed>(
 }
 
 /// Starts listing the source in the order of places, behind the place `after`.
-pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Pages {
+pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
-    let run = Arc::clone(run);
-    drop(run.env.clone().spawn_task(async move {
-        let end = hand_on(&run, after, &send).await.map(|()| Page::End);
+    let lister = Arc::clone(lister);
+    let env = Arc::clone(&lister.scheduler.env);
+    drop(env.spawn_task(async move {
+        let end = hand_on(&lister, after, &send).await.map(|()| Page::End);
         // The receiver is gone when the run has ended.
         let _ = send.send(end).await;
     }));
     receive
 }
 
-async fn hand_on(run: &Arc<Run>, after: Option<ObjectKey>, send: &mpsc::Sender<Result<Page>>) -> Result<()> {
-    let listed = stream::try_unfold(list::start(run, Side::Source, None), |mut listed| async move {
+async fn hand_on(lister: &Arc<Lister>, after: Option<ObjectKey>, send: &mpsc::Sender<Result<Page>>) -> Result<()> {
+    let listed = stream::try_unfold(list::start(lister, Side::Source, None), |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list");
         Ok(match listed.recv().await.ok_or_else(broke_off)?? {
             Page::Objects(objects) => Some((objects, listed)),
             Page::End => None,
         })
     });
-    let mut sorted = sorted(run, listed, is_taken).await?;
+    let mut sorted = sorted(lister, listed, Lister::takes).await?;
     loop {
-        let (placed, rest) = page(run, sorted).await?;
+        let (placed, rest) = page(&lister.scheduler.env, sorted).await?;
         sorted = rest;
         if placed.is_empty() {
             return Ok(());
         }
         let objects = placed.into_iter().filter_map(|Placed { place, value }| {
             let behind = after.as_ref().is_none_or(|after| *after < place);
-            if !behind && is_taken(run, &value) {
-                list::uncount(run, &value);
+            if !behind && lister.takes(&value) {
+                lister.uncount(&value);
             }
             behind.then_some(value)
         });
@@ -142,31 +142,27 @@ async fn hand_on(run: &Arc<Run>, after: Option<ObjectKey>, send: &mpsc::Sender<R
 /// # Errors
 /// Of the listing; as [`Placing::finish`].
 pub(crate) async fn sorted<T: Keyed + Send + 'static>(
-    run: &Arc<Run>,
+    lister: &Arc<Lister>,
     listed: impl Stream<Item = Result<Vec<T>>> + Send,
-    taken: fn(&Run, &T) -> bool,
+    taken: fn(&Lister, &T) -> bool,
 ) -> Result<Sorted<Placed<T>>> {
-    let env = &run.env;
+    let env = &lister.scheduler.env;
     let push = |mut placing: Placing<T>, batch: Vec<T>| async move {
         let pushed =
             env.run_blocking(move || batch.into_iter().try_for_each(|one| placing.push(one)).map(|()| placing));
         pushed.join().await?
     };
-    let placing = listed.try_fold(Placing::new(run), push).await?;
-    let ours = Arc::clone(run);
+    let placing = listed.try_fold(Placing::new(lister), push).await?;
+    let ours = Arc::clone(lister);
     env.run_blocking(move || placing.finish(|one| taken(&ours, one))).join().await?
 }
 
 /// What comes next, and the rest; nothing at the end.
 pub(crate) async fn page<T: Keyed + Send + 'static>(
-    run: &Run,
+    env: &SharedEnv,
     mut sorted: Sorted<Placed<T>>,
 ) -> Result<(Vec<Placed<T>>, Sorted<Placed<T>>)> {
-    let read = run.env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));
+    let read = env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));
     let (page, rest) = read.join().await?;
     Ok((page?, rest))
-}
-
-fn is_taken(run: &Run, object: &ObjectMeta) -> bool {
-    run.filter.takes(run.mapping.name(&object.key).as_bytes(), object)
 }

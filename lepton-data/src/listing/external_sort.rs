@@ -11,7 +11,7 @@ use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::ledger::sealed_lines::to_json;
+use crate::types::file::to_json;
 
 /// How many runs are merged at once.
 const RUNS: usize = 64;

@@ -8,10 +8,8 @@ use lepton_core::{EnvExt as _, ObjectKey, Result, Sha256};
 use sha2::Digest as _;
 use tokio::sync::mpsc;
 
-use crate::ledger::sealed_lines;
 use crate::listing::by_destination::{Placed, Placing};
-use crate::listing::external_sort::Sorter;
-use crate::transfer::run::Run;
+use crate::listing::lister::Lister;
 
 const LIST: &str = "list";
 
@@ -33,10 +31,10 @@ pub(crate) fn digest(file: &Path) -> Result<Sha256> {
 }
 
 /// Starts reading the keys behind the place `after`.
-pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
+pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
-    let ours = Arc::clone(run);
-    drop(run.env.run_blocking(move || {
+    let ours = Arc::clone(lister);
+    drop(lister.scheduler.env.run_blocking(move || {
         let sort = || {
             let mut last = after;
             let mut batch = Vec::new();
@@ -63,30 +61,30 @@ pub(crate) fn start(run: &Arc<Run>, file: PathBuf, after: Option<ObjectKey>) -> 
 }
 
 /// The keys in the order of their places; one that is named twice may come twice.
-fn sorted(run: &Run, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Placed<ObjectKey>>>>> {
-    let folder = run.options.source.folder();
+fn sorted(lister: &Lister, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Placed<ObjectKey>>>>> {
+    let folder = lister.source.folder();
     let key = |line: &[u8]| ObjectKey::new(line.to_vec()).map(|name| name.prefixed(&folder));
-    if run.mapping.is_empty() {
-        let mut sorter = Sorter::new(&run.spill_folder(), run.sort_memory());
+    if lister.mapping.is_empty() {
+        let mut sorter = lister.sorter();
         lines(file, |line| sorter.push(key(line)?))?;
         return Ok(Box::new(sorter.finish()?.map(|key| key.map(|key| Placed { place: key.clone(), value: key }))));
     }
-    let mut placing = Placing::new(run);
+    let mut placing = Placing::new(lister);
     lines(file, |line| placing.push(key(line)?))?;
-    Ok(Box::new(placing.finish(|key| run.filter.takes_name(run.mapping.name(key).as_bytes()))?))
+    Ok(Box::new(placing.finish(|key| lister.takes_name(key))?))
 }
 
 /// The places of the keys that the filters take, in order; one that is named twice may come
 /// twice. Blocks.
-pub(crate) fn places<'a>(run: &'a Run, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
-    let taken = |placed: &Placed<ObjectKey>| run.filter.takes_name(run.mapping.name(&placed.value).as_bytes());
-    let places = sorted(run, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.place)));
+pub(crate) fn places<'a>(lister: &'a Lister, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
+    let taken = |placed: &Placed<ObjectKey>| lister.takes_name(&placed.value);
+    let places = sorted(lister, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.place)));
     Ok(places.filter_map(Result::transpose))
 }
 
 /// Gives each line that is not empty, without its end.
 fn lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let mut input = sealed_lines::open(file, LIST)?;
+    let mut input = crate::types::file::open(file, LIST)?;
     let mut line = Vec::new();
     loop {
         line.clear();

@@ -3,19 +3,16 @@
 use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{
-    Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectVersion, Result, SharedStorage, Versions,
-};
+use lepton_core::{Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectVersion, Result, Versions};
 
 use crate::listing::page::PAGE;
-use crate::schedule::retry::attempts;
-use crate::transfer::run::Run;
+use crate::schedule::endpoint::Endpoint;
 use crate::types::entry::Ids;
 
 /// Every version of a key, each once, as the store lists them: the newest first, as far
 /// as it can tell.
-pub(crate) async fn listed(run: &Run, storage: &SharedStorage, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
-    Ok(pages(run, storage, key).await?.concat())
+pub(crate) async fn listed(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
+    Ok(pages(endpoint, key).await?.concat())
 }
 
 /// Every version of a key, the oldest first.
@@ -27,12 +24,12 @@ pub(crate) async fn listed(run: &Run, storage: &SharedStorage, key: &ObjectKey) 
 /// # Errors
 /// `unexpected` if the store's order is not that of its versions after all;
 /// `unsupported` if it takes more than 1,000 versions to find out.
-pub(crate) async fn oldest_first(run: &Run, storage: &SharedStorage, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
-    let mut listed = pages(run, storage, key).await?;
+pub(crate) async fn oldest_first(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
+    let mut listed = pages(endpoint, key).await?;
     let in_order = listed.iter_mut().all(|page| is_in_order(page));
     let mut versions = listed.concat();
     if !in_order {
-        versions = one_by_one(run, storage, key, versions).await?;
+        versions = one_by_one(endpoint, key, versions).await?;
     }
     if versions.iter().skip(1).any(|version| version.is_latest) {
         return Err(out_of_order(key));
@@ -49,8 +46,7 @@ fn out_of_order(key: &ObjectKey) -> Error {
 /// Puts versions into their order, the newest first: the first page of so many holds
 /// the newest so many, in whichever order it has them.
 async fn one_by_one(
-    run: &Run,
-    storage: &SharedStorage,
+    endpoint: &Endpoint,
     key: &ObjectKey,
     mut versions: Vec<ObjectVersion>,
 ) -> Result<Vec<ObjectVersion>> {
@@ -64,8 +60,8 @@ async fn one_by_one(
     let mut ordered: Vec<ObjectVersion> = Vec::new();
     while !versions.is_empty() {
         let request = request(key).page_size(ordered.len() + 1);
-        let store = facet(storage)?;
-        let page = attempts(run, true, || {
+        let store = facet(endpoint)?;
+        let page = endpoint.retry(true, || {
             let mut pages = store.list_versions(request.clone());
             async move { Ok(pages.try_next().await?.unwrap_or_default()) }
         });
@@ -85,13 +81,8 @@ async fn one_by_one(
 ///
 /// # Errors
 /// `conflict` if there are several, or some of the known ones are gone.
-pub(crate) async fn beside(
-    run: &Run,
-    storage: &SharedStorage,
-    key: &ObjectKey,
-    known: &Ids,
-) -> Result<Option<ObjectVersion>> {
-    let mut versions = listed(run, storage, key).await?;
+pub(crate) async fn beside(endpoint: &Endpoint, key: &ObjectKey, known: &Ids) -> Result<Option<ObjectVersion>> {
+    let mut versions = listed(endpoint, key).await?;
     let listed = versions.len();
     versions.retain(|version| !known.contains(&version.meta.version));
     if listed - versions.len() != known.len() {
@@ -126,8 +117,8 @@ fn is_in_order(page: &mut [ObjectVersion]) -> bool {
     true
 }
 
-fn facet(storage: &SharedStorage) -> Result<&dyn Versions> {
-    storage.versions().ok_or_else(|| Error::unsupported("the store lists no versions"))
+fn facet(endpoint: &Endpoint) -> Result<&dyn Versions> {
+    endpoint.storage().versions().ok_or_else(|| Error::unsupported("the store lists no versions"))
 }
 
 fn request(key: &ObjectKey) -> ListRequest {
@@ -135,28 +126,29 @@ fn request(key: &ObjectKey) -> ListRequest {
 }
 
 /// The versions of a key in pages, each once: a store may repeat one at the seam.
-async fn pages(run: &Run, storage: &SharedStorage, key: &ObjectKey) -> Result<Vec<Vec<ObjectVersion>>> {
-    let store = facet(storage)?;
-    attempts(run, true, || async {
-        let mut listing = store.list_versions(request(key));
-        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-        while let Some(mut page) = listing.try_next().await? {
-            // Keys come in order, so that this one comes before those that begin with it.
-            let beyond = page.iter().any(|version| version.meta.key != *key);
-            let listed = page.len();
-            page.retain(|version| version.meta.key == *key && seen.insert(version.meta.version.clone()));
-            if page.is_empty() && listed > 0 && !beyond {
-                let message = "the store lists the same versions again and again";
-                return Err(Error::new(ErrorKind::Unexpected, message).with_context("key", key));
+async fn pages(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<Vec<ObjectVersion>>> {
+    let store = facet(endpoint)?;
+    endpoint
+        .retry(true, || async {
+            let mut listing = store.list_versions(request(key));
+            let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+            while let Some(mut page) = listing.try_next().await? {
+                // Keys come in order, so that this one comes before those that begin with it.
+                let beyond = page.iter().any(|version| version.meta.key != *key);
+                let listed = page.len();
+                page.retain(|version| version.meta.key == *key && seen.insert(version.meta.version.clone()));
+                if page.is_empty() && listed > 0 && !beyond {
+                    let message = "the store lists the same versions again and again";
+                    return Err(Error::new(ErrorKind::Unexpected, message).with_context("key", key));
+                }
+                found.push(page);
+                if beyond {
+                    break;
+                }
             }
-            found.push(page);
-            if beyond {
-                break;
-            }
-        }
-        Ok(found)
-    })
-    .await
+            Ok(found)
+        })
+        .await
 }
 
 #[cfg(test)]

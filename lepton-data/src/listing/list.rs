@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use lepton_core::{
     EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, ObjectKey, ObjectMeta, Result,
     Support,
 };
 use tokio::sync::mpsc;
 
-use crate::listing::external_sort::Sorter;
+use crate::listing::lister::Lister;
 use crate::listing::page::{AHEAD, PAGE, Page, Pages};
-use crate::listing::ranges::Shards;
-use crate::schedule::lanes::Lane;
-use crate::schedule::retry::{note, wait};
-use crate::transfer::run::Run;
+use crate::listing::ranges::Ranges;
+use crate::schedule::endpoint::Endpoint;
 use crate::types::side::Side;
 
 /// So many pages at a time are looked at, whether a listing is worth being cut.
@@ -27,41 +24,37 @@ const SLOW: Duration = Duration::from_millis(8);
 
 /// Starts listing what lies behind `after`. A page that fails is asked for again
 /// from the last key seen.
-pub(crate) fn start(run: &Arc<Run>, side: Side, after: Option<ObjectKey>) -> Pages {
+pub(crate) fn start(lister: &Arc<Lister>, side: Side, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
-    let run = Arc::clone(run);
-    drop(run.env.clone().spawn_task(async move {
-        let listing = Listing { run, side, send };
-        let end = match listing.list(after).await {
-            Ok(()) => Ok(Page::End),
-            Err(error) => Err(error.with_context("side", side.name())),
-        };
+    let lister = Arc::clone(lister);
+    let env = Arc::clone(&lister.scheduler.env);
+    drop(env.spawn_task(async move {
+        let listing = Listing { lister, side, send };
+        let end = listing.list(after).await.map(|()| Page::End).map_err(|error| side.mark(error));
         // The receiver is gone when the run has ended.
         let _ = listing.send.send(end).await;
     }));
     receive
 }
 
-/// Takes an object that was counted out of the count: an earlier run's books have
-/// it.
-pub(crate) fn uncount(run: &Run, object: &ObjectMeta) {
-    run.counters.sub(|c| &c.listed_objects, 1);
-    run.counters.sub(|c| &c.listed_bytes, object.size);
-}
-
 struct Listing {
-    run: Arc<Run>,
+    lister: Arc<Lister>,
     side: Side,
     send: mpsc::Sender<Result<Page>>,
 }
 
 impl Listing {
+    fn endpoint(&self) -> &Endpoint {
+        self.lister.endpoint(self.side)
+    }
+
     async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
-        let folder = self.run.location(self.side).folder();
+        let endpoint = self.endpoint();
+        let folder = endpoint.folder();
         let nothing_before = after.is_none();
         let mut failures = 0;
         let mut found = false;
-        let ordered = self.run.location(self.side).storage().capabilities().list_order == ListOrder::Bytes;
+        let ordered = endpoint.capabilities().list_order == ListOrder::Bytes;
         loop {
             let before = after.clone();
             let listed = if ordered {
@@ -70,21 +63,9 @@ impl Listing {
                 self.sorted(&folder, &mut after, &mut found).await
             };
             let Err(error) = listed else { break };
-            if after != before {
-                failures = 0;
-            }
-            failures += 1;
-            note(&self.run, Lane::Listing(self.side), self.side, self.run.env.uptime(), &error);
-            let settings = &self.run.options.settings;
-            if error.retry() == lepton_core::Retry::Never || failures >= settings.attempts.get() {
-                return Err(error);
-            }
-            self.run.counters.retried(error.kind());
-            wait(&self.run, failures, &error).await?;
+            self.lister.scheduler.resume(&mut failures, after != before, error).await?;
         }
-        // Of an empty source a mirror would leave nothing: then one object is not
-        // looked for in its place.
-        let may_be_one = self.side == Side::Source && !self.run.options.settings.delete;
+        let may_be_one = self.side == Side::Source && self.lister.source_may_be_one;
         if !found
             && nothing_before
             && may_be_one
@@ -104,19 +85,19 @@ impl Listing {
         if let Some(key) = after {
             request = request.start_after(key.to_bytes());
         }
-        let mut pages = self.run.location(self.side).storage().list(request);
-        let ranges = self.run.location(self.side).storage().capabilities().start_after == Support::Native;
+        let endpoint = self.endpoint();
+        let mut pages = endpoint.storage().list(request);
+        let ranges = endpoint.capabilities().start_after == Support::Native;
+        let env = &self.lister.scheduler.env;
         // The first pages are taken at once, whatever is done with them.
         let mut first = true;
         let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
         loop {
-            self.run.requests.take(1).await;
-            let asked = self.run.env.uptime();
-            let Some(page) = pages.next().await else { return Ok(()) };
-            waited += self.run.env.uptime().saturating_sub(asked);
+            let asked = env.uptime();
+            let Some(page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            waited += env.uptime().saturating_sub(asked);
             idle += u32::from(self.send.capacity() == AHEAD);
-            let objects = page?.objects;
-            if !self.hand_on(folder, objects, after, found).await? {
+            if !self.hand_on(folder, page.objects, after, found).await? {
                 return Ok(());
             }
             seen += 1;
@@ -134,8 +115,8 @@ impl Listing {
     /// Sends what lies behind `after`, several ranges of it being listed at once.
     async fn by_ranges(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let start = after.as_ref().map_or(folder.as_bytes(), ObjectKey::as_bytes);
-        let mut shards = Shards::start(&self.run, self.side, folder, start).await?;
-        while let Some(objects) = shards.next(&self.run).await? {
+        let mut ranges = Ranges::start(&self.lister, self.side, folder, start).await?;
+        while let Some(objects) = ranges.next().await? {
             if !self.hand_on(folder, objects, after, found).await? {
                 return Ok(());
             }
@@ -146,14 +127,11 @@ impl Listing {
     /// Sends what lies behind `after` of a listing without order, which is listed
     /// to its end and sorted on disk before.
     async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
-        let env = &self.run.env;
-        let mut sorter = Sorter::new(&self.run.spill_folder(), self.run.sort_memory());
-        let mut pages =
-            self.run.location(self.side).storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
-        loop {
-            self.run.requests.take(1).await;
-            let Some(page) = pages.next().await else { break };
-            let (mut objects, behind) = (page?.objects, after.clone());
+        let (endpoint, env) = (self.endpoint(), &self.lister.scheduler.env);
+        let mut sorter = self.lister.sorter();
+        let mut pages = endpoint.storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
+        while let Some(page) = endpoint.next_page(&mut pages).await? {
+            let (mut objects, behind) = (page.objects, after.clone());
             objects.retain(|object| behind.as_ref().is_none_or(|behind| *behind < object.key));
             let pushed = env
                 .run_blocking(move || objects.into_iter().try_for_each(|object| sorter.push(object)).map(|()| sorter));
@@ -198,11 +176,11 @@ impl Listing {
     fn count(&self, folder: &KeyPrefix, objects: &[ObjectMeta]) {
         let taken = objects.iter().filter(|object| {
             let key = object.key.as_bytes();
-            self.run.filter.takes(key.strip_prefix(folder.as_bytes()).unwrap_or(key), object)
+            self.lister.filter.takes(key.strip_prefix(folder.as_bytes()).unwrap_or(key), object)
         });
         let (number, bytes) = taken.fold((0, 0), |(number, bytes), object| (number + 1, bytes + object.size));
-        self.run.counters.add(|c| &c.listed_objects, number);
-        self.run.counters.add(|c| &c.listed_bytes, bytes);
+        self.lister.scheduler.counters.listed_objects.add(number);
+        self.lister.scheduler.counters.listed_bytes.add(bytes);
     }
 
     fn ascending(&self, before: Option<&ObjectKey>, key: &ObjectKey) -> Result<()> {
@@ -218,14 +196,10 @@ impl Listing {
 
     /// A source that names one object instead of a folder.
     async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
-        let place = self.run.location(self.side);
-        if folder.is_empty() || place.path().ends_with(b"/") {
+        let (endpoint, location) = (self.endpoint(), self.endpoint().location());
+        if folder.is_empty() || location.path().ends_with(b"/") {
             return Ok(None);
         }
-        match place.storage().head(&place.key()?, HeadOptions::new()).await {
-            Ok(info) => Ok(Some(info.meta)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(endpoint.find(&location.key()?, HeadOptions::new()).await?.map(|info| info.meta))
     }
 }

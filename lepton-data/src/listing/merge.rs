@@ -9,10 +9,10 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
 use crate::listing::found::Found;
+use crate::listing::lister::Lister;
 use crate::listing::page::{Page, Pages};
 use crate::listing::{by_destination, list};
 use crate::names::mapping::Mapping;
-use crate::transfer::run::Run;
 use crate::types::entry::There;
 use crate::types::side::Side;
 
@@ -25,17 +25,18 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    /// Merges what lies behind the place `after`.
-    pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
-        let options = &run.options;
-        let (from, to) = (options.source.folder(), options.destination.folder());
-        let destination = run.compares_listings().then(|| {
+    /// Merges what lies behind the place `after`; the source's listing alone unless both are
+    /// compared.
+    pub(crate) fn start(lister: &Arc<Lister>, compares: bool, after: Option<ObjectKey>) -> Self {
+        let (from, to) = (lister.source.folder(), lister.destination.folder());
+        let destination = compares.then(|| {
             let behind = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
-            Cursor::new(list::start(run, Side::Destination, behind), to)
+            Cursor::new(list::start(lister, Side::Destination, behind), to)
         });
-        let renaming = !run.mapping.is_empty();
-        let pages = if renaming { by_destination::start(run, after) } else { list::start(run, Side::Source, after) };
-        let mapping = renaming.then(|| Arc::clone(&run.mapping));
+        let renaming = !lister.mapping.is_empty();
+        let pages =
+            if renaming { by_destination::start(lister, after) } else { list::start(lister, Side::Source, after) };
+        let mapping = renaming.then(|| Arc::clone(&lister.mapping));
         Self { source: Cursor { mapping, ..Cursor::new(pages, from) }, destination }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod found;
 pub(crate) mod key_list;
 pub(crate) mod key_versions;
 pub(crate) mod list;
+pub(crate) mod lister;
 pub(crate) mod merge;
 pub(crate) mod own_files;
 pub(crate) mod page;

@@ -10,15 +10,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt as _;
-use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result, Retry};
+use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result, SharedEnv};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::ledger::sealed_lines::to_json;
+use crate::listing::lister::Lister;
 use crate::listing::split_points::split;
 use crate::schedule::lanes::{LISTING, Lane};
-use crate::schedule::retry::{note, wait};
-use crate::transfer::run::Run;
+use crate::types::file::to_json;
 use crate::types::side::Side;
 
 /// Pages that wait in memory: of the range that is being read, whose further pages
@@ -27,15 +25,18 @@ const IN_MEMORY: usize = 4;
 const IN_MEMORY_BEFORE: usize = 1;
 
 /// Ranges on their way. Dropping it ends them.
-pub(crate) struct Shards(VecDeque<Arc<Spool>>);
+pub(crate) struct Ranges {
+    lister: Arc<Lister>,
+    spools: VecDeque<Arc<Spool>>,
+}
 
-impl Shards {
+impl Ranges {
     /// Cuts what lies behind `after` and starts listing it.
     ///
     /// # Errors
     /// Those of the requests that find where to cut.
-    pub(crate) async fn start(run: &Arc<Run>, side: Side, folder: &KeyPrefix, after: &[u8]) -> Result<Self> {
-        let cuts = split(run.location(side).storage(), folder, after).await?;
+    pub(crate) async fn start(lister: &Arc<Lister>, side: Side, folder: &KeyPrefix, after: &[u8]) -> Result<Self> {
+        let cuts = split(lister.endpoint(side).storage(), folder, after).await?;
         tracing::debug!(side = side.name(), ranges = cuts.len() + 1, "listing by ranges");
         let starts = std::iter::once(after.to_vec()).chain(cuts.iter().cloned());
         let ends = cuts.iter().cloned().map(Some).chain([None]);
@@ -44,9 +45,9 @@ impl Shards {
         for (start, end) in starts.zip(ends) {
             let spool = Arc::new(Spool::default());
             spools.push_back(Arc::clone(&spool));
-            let range = Range { run: Arc::clone(run), side, folder: folder.clone(), end, spool };
+            let range = Range { lister: Arc::clone(lister), side, folder: folder.clone(), end, spool };
             let permits = Arc::clone(&permits);
-            drop(run.env.spawn_task(async move {
+            drop(lister.scheduler.env.spawn_task(async move {
                 // The semaphore is never closed.
                 let _permit = permits.acquire_owned().await.ok();
                 if !range.spool.state().closed {
@@ -55,30 +56,30 @@ impl Shards {
                 }
             }));
         }
-        Ok(Self(spools))
+        Ok(Self { lister: Arc::clone(lister), spools })
     }
 
     /// The next objects, in order; `None` when all ranges have ended.
-    pub(crate) async fn next(&mut self, run: &Run) -> Result<Option<Vec<ObjectMeta>>> {
-        while let Some(spool) = self.0.front() {
-            match spool.take(run).await? {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<ObjectMeta>>> {
+        while let Some(spool) = self.spools.front() {
+            match spool.take(&self.lister.scheduler.env).await? {
                 Some(objects) => return Ok(Some(objects)),
-                None => drop(self.0.pop_front()),
+                None => drop(self.spools.pop_front()),
             }
         }
         Ok(None)
     }
 }
 
-impl Drop for Shards {
+impl Drop for Ranges {
     fn drop(&mut self) {
-        self.0.iter().for_each(|spool| spool.close());
+        self.spools.iter().for_each(|spool| spool.close());
     }
 }
 
 /// Keys behind a start, up to and with an end.
 struct Range {
-    run: Arc<Run>,
+    lister: Arc<Lister>,
     side: Side,
     folder: KeyPrefix,
     end: Option<Vec<u8>>,
@@ -92,30 +93,18 @@ impl Range {
         loop {
             let before = after.clone();
             let Err(error) = self.pages(&mut after).await else { return Ok(()) };
-            if after != before {
-                failures = 0;
-            }
-            failures += 1;
-            if error.retry() == Retry::Never || failures >= self.run.options.settings.attempts.get() {
-                return Err(error);
-            }
-            self.run.counters.retried(error.kind());
-            wait(&self.run, failures, &error).await?;
+            self.lister.scheduler.resume(&mut failures, after != before, error).await?;
         }
     }
 
     async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
         let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone()).attributes(true);
-        let mut pages = self.run.location(self.side).storage().list(request);
+        let endpoint = self.lister.endpoint(self.side);
+        let mut pages = endpoint.storage().list(request);
         loop {
-            self.run.requests.take(1).await;
-            let slot = self.run.pool.lanes.enter(Lane::Listing(self.side), 0).await;
-            let asked = self.run.env.uptime();
-            let Some(page) = pages.next().await else { return Ok(()) };
-            if let Err(error) = &page {
-                note(&self.run, Lane::Listing(self.side), self.side, asked, error);
-            }
-            let mut objects = page?.objects;
+            let slot = self.lister.scheduler.lanes.enter(Lane::Listing(self.side), 0).await;
+            let Some(page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            let mut objects = page.objects;
             if let Some(slot) = slot {
                 slot.done(0);
             }
@@ -126,7 +115,7 @@ impl Range {
             let beyond = objects.len() < all;
             if let Some(last) = objects.last() {
                 *after = last.key.as_bytes().to_vec();
-                if !self.spool.put(&self.run, objects).await? {
+                if !self.spool.put(&self.lister, objects).await? {
                     return Ok(());
                 }
             }
@@ -166,7 +155,7 @@ impl Spool {
     }
 
     /// Puts a page behind the others; `false` if nobody will read it.
-    async fn put(&self, run: &Run, objects: Vec<ObjectMeta>) -> Result<bool> {
+    async fn put(&self, lister: &Lister, objects: Vec<ObjectMeta>) -> Result<bool> {
         loop {
             {
                 let mut state = self.state();
@@ -189,8 +178,8 @@ impl Spool {
             let state = self.state();
             (state.file.clone(), state.written)
         };
-        let folder = run.spill_folder();
-        let spilling = run.env.run_blocking(move || {
+        let folder = lister.spill_folder.clone();
+        let spilling = lister.scheduler.env.run_blocking(move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(tempfile::tempfile_in(&folder).map_err(failed)?),
@@ -209,7 +198,7 @@ impl Spool {
     }
 
     /// The next page; `None` after the last.
-    async fn take(&self, run: &Run) -> Result<Option<Vec<ObjectMeta>>> {
+    async fn take(&self, env: &SharedEnv) -> Result<Option<Vec<ObjectMeta>>> {
         let (file, at, length) = loop {
             {
                 let mut state = self.state();
@@ -227,7 +216,7 @@ impl Spool {
             }
             self.filled.notified().await;
         };
-        let reading = run.env.run_blocking(move || {
+        let reading = env.run_blocking(move || {
             let mut page = vec![0; length];
             file.read_exact_at(&mut page, at).map_err(failed)?;
             serde_json::from_slice(&page).map_err(|error| failed(error.into()))

@@ -6,41 +6,38 @@
 
 use std::sync::Arc;
 
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::stream;
 use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, Result};
 use tokio::sync::mpsc;
 
 use crate::listing::by_destination::Placed;
 use crate::listing::found::Held;
+use crate::listing::lister::Lister;
 use crate::listing::page::AHEAD;
 use crate::listing::{by_destination, key_versions};
-use crate::schedule::lanes::Lane;
-use crate::schedule::retry::{note, wait};
-use crate::transfer::run::Run;
-use crate::types::side::{Side, side};
 
 /// Keys on their way, in order and each once; an empty batch is the last.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<Held>>>;
 
 /// Starts listing the keys behind the place `after`.
-pub(crate) fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Batches {
-    let ordered = run.source().capabilities().list_order == ListOrder::Bytes;
-    if run.mapping.is_empty() && ordered {
-        return spawn(run, |run, send| async move { Listing { run, send }.list(after).await });
+pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Batches {
+    let ordered = lister.source.capabilities().list_order == ListOrder::Bytes;
+    if lister.mapping.is_empty() && ordered {
+        return spawn(lister, |lister, send| async move { Listing { lister, send }.list(after).await });
     }
-    let listed = spawn(run, |run, send| async move { Listing { run, send }.list(None).await });
-    spawn(run, |run, send| async move { placed(&run, listed, after, &send).await })
+    let listed = spawn(lister, |lister, send| async move { Listing { lister, send }.list(None).await });
+    spawn(lister, |lister, send| async move { placed(&lister, listed, after, &send).await })
 }
 
 type Sender = mpsc::Sender<Result<Vec<Held>>>;
 
-fn spawn<F>(run: &Arc<Run>, work: impl FnOnce(Arc<Run>, Sender) -> F) -> Batches
+fn spawn<F>(lister: &Arc<Lister>, work: impl FnOnce(Arc<Lister>, Sender) -> F) -> Batches
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let (send, receive) = mpsc::channel(AHEAD);
-    let work = work(Arc::clone(run), send.clone());
-    drop(run.env.spawn_task(async move {
+    let work = work(Arc::clone(lister), send.clone());
+    drop(lister.scheduler.env.spawn_task(async move {
         let end = work.await.map(|()| Vec::new());
         // The receiver is gone when the run has ended.
         let _ = send.send(end).await;
@@ -49,15 +46,15 @@ where
 }
 
 /// Sends what was listed in the order of places, by way of a sort on disk.
-async fn placed(run: &Arc<Run>, listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
+async fn placed(lister: &Arc<Lister>, listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
     let listed = stream::try_unfold(listed, |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list_versions");
         let batch = listed.recv().await.ok_or_else(broke_off)??;
         Ok((!batch.is_empty()).then_some((batch, listed)))
     });
-    let mut sorted = by_destination::sorted(run, listed, is_taken).await?;
+    let mut sorted = by_destination::sorted(lister, listed, is_taken).await?;
     loop {
-        let (page, rest) = by_destination::page(run, sorted).await?;
+        let (page, rest) = by_destination::page(&lister.scheduler.env, sorted).await?;
         sorted = rest;
         if page.is_empty() {
             return Ok(());
@@ -70,12 +67,12 @@ async fn placed(run: &Arc<Run>, listed: Batches, after: Option<ObjectKey>, send:
     }
 }
 
-fn is_taken(run: &Run, held: &Held) -> bool {
-    run.filter.takes_name(run.mapping.name(&held.key).as_bytes())
+fn is_taken(lister: &Lister, held: &Held) -> bool {
+    lister.takes_name(&held.key)
 }
 
 struct Listing {
-    run: Arc<Run>,
+    lister: Arc<Lister>,
     send: Sender,
 }
 
@@ -83,27 +80,19 @@ impl Listing {
     /// Lists behind `after`. A page that fails is asked for again from the last key
     /// that was handed on.
     async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
-        let folder = self.run.options.source.folder();
+        let source = &self.lister.source;
+        let folder = source.folder();
         let (nothing_before, mut failures) = (after.is_none(), 0);
         loop {
             let before = after.clone();
             let Err(error) = self.pages(&folder, &mut after).await else { break };
-            if after != before {
-                failures = 0;
-            }
-            failures += 1;
-            note(&self.run, Lane::Listing(Side::Source), Side::Source, self.run.env.uptime(), &error);
-            if error.retry() == lepton_core::Retry::Never || failures >= self.run.options.settings.attempts.get() {
-                return Err(side(error));
-            }
-            self.run.counters.retried(error.kind());
-            wait(&self.run, failures, &error).await?;
+            self.lister.scheduler.resume(&mut failures, after != before, error).await?;
         }
-        let place = &self.run.options.source;
-        if after.is_none() && nothing_before && !folder.is_empty() && !place.path().ends_with(b"/") {
+        let location = source.location();
+        if after.is_none() && nothing_before && !folder.is_empty() && !location.path().ends_with(b"/") {
             // The source may name one key instead of a folder.
-            let mut held = Held::new(place.key()?);
-            let versions = key_versions::listed(&self.run, place.storage(), &held.key).await.map_err(side)?;
+            let mut held = Held::new(location.key()?);
+            let versions = key_versions::listed(source, &held.key).await?;
             versions.iter().for_each(|version| held.add(version));
             if held.versions > 0 {
                 // The receiver is gone when the run has ended.
@@ -119,14 +108,12 @@ impl Listing {
         if let Some(key) = &after {
             request = request.start_after(key.to_bytes());
         }
-        let source = self.run.source();
-        let store = source.versions().ok_or_else(|| Error::unsupported("the source lists no versions"))?;
+        let source = &self.lister.source;
+        let store = source.storage().versions().ok_or_else(|| Error::unsupported("the source lists no versions"))?;
         let ordered = source.capabilities().list_order == ListOrder::Bytes;
         let mut pages = store.list_versions(request);
         let mut open: Option<Held> = None;
-        loop {
-            self.run.requests.take(1).await;
-            let Some(mut page) = pages.try_next().await? else { break };
+        while let Some(mut page) = source.next_page(&mut pages).await? {
             // Some stores put the delete markers of a page behind or before the others.
             page.sort_by(|one, other| one.meta.key.cmp(&other.meta.key));
             let mut batch = Vec::new();

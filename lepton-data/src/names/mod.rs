@@ -3,3 +3,4 @@
 pub(crate) mod case_folding;
 pub(crate) mod filter;
 pub(crate) mod mapping;
+pub(crate) mod target;

@@ -74,7 +74,7 @@ fn cancelled() -> Error {
 /// another.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    pub(crate) lanes: Arc<Lanes>,
+    lanes: Arc<Lanes>,
     /// Whether the destination holds all of what it is given to send.
     holds: bool,
     control: Control,

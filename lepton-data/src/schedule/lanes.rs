@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lepton_core::{MemoryBudget, Permit, SharedEnv};
+use lepton_core::{Capabilities, MemoryBudget, Permit, SharedEnv};
 use tokio::sync::oneshot;
 
 use crate::schedule::concurrency_limit::{Law, START, START_LARGE, Unit, occupied};
 use crate::telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress};
+use crate::types::layout::Layout;
 use crate::types::side::Side;
 
 /// The share of places and memory that a lane with work has for sure, and that is kept
@@ -45,6 +46,13 @@ pub(crate) enum Lane {
 const LANES: [Lane; 4] = [Lane::Small, Lane::Parts, Lane::Listing(Side::Source), Lane::Listing(Side::Destination)];
 
 impl Lane {
+    /// The lane of an object of `size` bytes that goes to a store of these capabilities, in
+    /// parts of at least `part_size`.
+    pub(crate) fn of(size: u64, part_size: u64, to: &Capabilities) -> Self {
+        let layout = Layout::choose(size, part_size, to);
+        if layout.is_ok_and(|layout| layout.multipart) { Self::Parts } else { Self::Small }
+    }
+
     fn index(self) -> usize {
         match self {
             Lane::Small => 0,

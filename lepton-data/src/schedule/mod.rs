@@ -2,6 +2,8 @@
 
 pub(crate) mod concurrency_limit;
 pub(crate) mod control;
+pub(crate) mod endpoint;
 pub(crate) mod lanes;
 pub(crate) mod rate_limit;
 pub(crate) mod retry;
+pub(crate) mod scheduler;

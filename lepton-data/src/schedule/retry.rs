@@ -5,84 +5,118 @@ use std::time::Duration;
 use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
 
 use crate::schedule::lanes::{Lane, Slot};
-use crate::transfer::run::Run;
-use crate::types::side::{Side, is_source};
+use crate::schedule::scheduler::Scheduler;
+use crate::types::side::Side;
 
 /// The first wait; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Tries until it works, trying again is pointless, or the attempts are used up.
-///
-/// An error with unknown effect comes back as it is unless the action is
-/// `idempotent`: the caller reads back.
-pub(crate) async fn attempts<T, F>(run: &Run, idempotent: bool, action: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    tries(run, None, idempotent, action).await
-}
+impl Scheduler {
+    /// Sends a request to `side` until it succeeds, a retry is pointless, or the attempts are
+    /// used up.
+    ///
+    /// An error with unknown effect is returned as it is unless the request is `idempotent`:
+    /// the caller reads back.
+    pub(crate) async fn retry<T, F>(&self, side: Side, idempotent: bool, request: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.attempt(side, None, idempotent, request).await
+    }
 
-/// As [`attempts`], for a unit of work that has its place, of which it keeps a share
-/// while it waits.
-pub(crate) async fn attempts_in<T, F>(run: &Run, slot: &Slot, idempotent: bool, action: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    tries(run, Some(slot), idempotent, action).await
-}
+    /// As [`retry`](Self::retry), for a unit of work that holds a slot, of which it keeps a share
+    /// while it waits.
+    pub(crate) async fn retry_in<T, F>(
+        &self,
+        side: Side,
+        slot: &Slot,
+        idempotent: bool,
+        request: impl FnMut() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.attempt(side, Some(slot), idempotent, request).await
+    }
 
-async fn tries<T, F>(run: &Run, slot: Option<&Slot>, idempotent: bool, mut action: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let most = run.options.settings.attempts.get();
-    let lane = slot.map_or(Lane::Small, Slot::lane);
-    for attempt in 1.. {
-        run.requests.take(1).await;
-        let asked = run.env.uptime();
-        let error = match action().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let side = if is_source(&error) { Side::Source } else { Side::Destination };
-        note(run, lane, side, asked, &error);
-        let least = match decide(&error, idempotent) {
-            Decision::Again(wait) => wait,
-            Decision::Refresh => Duration::ZERO,
-            _ => return Err(error),
-        };
-        if attempt >= most {
-            return Err(error.with_context("attempts", attempt));
+    async fn attempt<T, F>(
+        &self,
+        side: Side,
+        slot: Option<&Slot>,
+        idempotent: bool,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let lane = slot.map_or(Lane::Small, Slot::lane);
+        for attempt in 1.. {
+            self.requests.take(1).await;
+            let asked = self.env.uptime();
+            let error = match request().await {
+                Ok(value) => return Ok(value),
+                // The body of a request to the destination may fail because of the source.
+                Err(error) => side.mark(error),
+            };
+            self.throttled(lane, Side::of(&error).unwrap_or(side), asked, &error);
+            let least = match decide(&error, idempotent) {
+                Decision::Again(wait) => wait,
+                Decision::Refresh => Duration::ZERO,
+                _ => return Err(error),
+            };
+            if attempt >= self.attempts {
+                return Err(error.with_context("attempts", attempt));
+            }
+            self.counters.retried(error.kind());
+            tracing::debug!(attempt, error = %error.report(), "trying again");
+            let _rest = slot.map(Slot::rest);
+            self.pause(attempt, least).await?;
         }
-        run.counters.retried(error.kind());
-        tracing::debug!(attempt, error = %error.report(), "trying again");
-        let _rest = slot.map(Slot::rest);
-        pause(run, attempt, least).await?;
+        Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
     }
-    Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
-}
 
-/// Takes in an error that says that what was asked at some moment was too much.
-pub(crate) fn note(run: &Run, lane: Lane, side: Side, asked: Duration, error: &Error) {
-    if error.kind() == ErrorKind::Throttled {
-        run.pool.lanes.throttled(lane, side, asked);
+    /// Lowers the limit of a side whose answer to what was asked at some moment says that it was
+    /// too much.
+    pub(crate) fn throttled(&self, lane: Lane, side: Side, asked: Duration, error: &Error) {
+        if error.kind() == ErrorKind::Throttled {
+            self.lanes.throttled(lane, side, asked);
+        }
     }
-}
 
-/// Waits before attempt `attempt + 1`, at least as long as the error asks for.
-pub(crate) async fn wait(run: &Run, attempt: u32, error: &Error) -> Result<()> {
-    let least = if let Retry::After(least) = error.retry() { least } else { Duration::ZERO };
-    pause(run, attempt, least).await
-}
+    /// Counts a retry and waits before attempt `attempt + 1`, at least as long as the error asks
+    /// for.
+    ///
+    /// # Errors
+    /// `cancelled`.
+    pub(crate) async fn wait(&self, attempt: u32, error: &Error) -> Result<()> {
+        self.counters.retried(error.kind());
+        let least = if let Retry::After(least) = error.retry() { least } else { Duration::ZERO };
+        self.pause(attempt, least).await
+    }
 
-async fn pause(run: &Run, attempt: u32, least: Duration) -> Result<()> {
-    let random = run.env.random();
-    let wait = backoff(attempt, random).max(later(least, random));
-    tokio::select! {
-        biased;
-        () = run.env.sleep(wait) => run.control.go().await,
-        () = run.control.cancelled() => run.control.go().await,
+    /// Waits until a listing that failed is resumed from its last key. `failures` counts those
+    /// since it made progress.
+    ///
+    /// # Errors
+    /// The same error, where a retry is pointless or the attempts are used up; `cancelled`.
+    pub(crate) async fn resume(&self, failures: &mut u32, progressed: bool, error: Error) -> Result<()> {
+        *failures = if progressed { 1 } else { *failures + 1 };
+        let retries = matches!(decide(&error, true), Decision::Again(_) | Decision::Refresh);
+        if !retries || *failures >= self.attempts {
+            return Err(error);
+        }
+        self.wait(*failures, &error).await
+    }
+
+    async fn pause(&self, attempt: u32, least: Duration) -> Result<()> {
+        let random = self.env.random();
+        let wait = backoff(attempt, random).max(later(least, random));
+        tokio::select! {
+            biased;
+            () = self.env.sleep(wait) => self.control.go().await,
+            () = self.control.cancelled() => self.control.go().await,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the user sets.
 
 pub(crate) mod compare_by;
+pub(crate) mod filters;
 pub(crate) mod prefix_map;
 pub(crate) mod serde_seconds;
 pub(crate) mod transfer;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lepton_core::{LEAF_SIZE, MemoryBudget};
 use serde::{Deserialize, Serialize};
 
-use crate::names::filter::Filters;
 use crate::settings::compare_by::Compare;
+use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
 
 const MIB: u64 = LEAF_SIZE as u64;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lepton_core::{Attribute, Error, Location, Result, SharedEnv, SystemEnv};
 
-use crate::names::filter::Filters;
 use crate::settings::compare_by::Compare;
+use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
 use crate::settings::transfer::{Existing, Metadata, TransferSettings};
 use crate::transfer::options::{Options, check_settings, check_stores, check_versions};

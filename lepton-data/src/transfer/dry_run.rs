@@ -8,21 +8,20 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 
+use crate::apply::context::Context;
 use crate::apply::decide::{Verdict, decide, look};
 use crate::apply::object::find;
 use crate::apply::outcome::Outcome;
 use crate::digest::reader::bare;
 use crate::ledger::journal::Resumed;
-use crate::ledger::plan_file::{BATCH, Header, PLAN, PlanSummary};
+use crate::ledger::plan_file::{BATCH, PLAN, PlanSummary};
 use crate::ledger::planned::{Planned, PlannedAction};
-use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::SealedWriter;
-use crate::listing::case_collisions::look_at_names;
 use crate::transfer::builder::Transfer;
 use crate::transfer::feed::{Feed, Next};
 use crate::transfer::overlap;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout, There};
+use crate::types::entry::{Entry, There};
 use crate::types::side::ends_the_run;
 
 impl Transfer {
@@ -52,7 +51,7 @@ impl Transfer {
                         Some(feed) => feed,
                         None => {
                             overlap::check(&run, run.options.journal.as_deref()).await?;
-                            look_at_names(&run).await?;
+                            run.look_at_names().await?;
                             Feed::new(&run, Resumed::default())
                         }
                     };
@@ -70,7 +69,7 @@ impl Transfer {
 
 pub(crate) async fn planned(run: &Run, next: Next) -> Result<Planned> {
     let (entry, action) = match next {
-        Next::Object { mut entry, .. } => match action(run, &mut entry).await {
+        Next::Object { mut entry, .. } => match action(&run.context, &mut entry).await {
             Ok(action) => (entry, action),
             Err(error) if ends_the_run(&error) => return Err(error),
             Err(error) => (entry, refuse(&error)),
@@ -101,13 +100,13 @@ fn refuse(error: &Error) -> PlannedAction {
     PlannedAction::Refuse { reason: error.report() }
 }
 
-pub(crate) async fn action(run: &Run, entry: &mut Entry) -> Result<PlannedAction> {
-    if !entry.known && !find(run, entry).await? {
+pub(crate) async fn action(cx: &Context, entry: &mut Entry) -> Result<PlannedAction> {
+    if !entry.known && !find(cx, entry).await? {
         return Ok(PlannedAction::Skip);
     }
-    look(run, entry).await?;
-    let layout = Layout::choose(entry.source.size, run.options.settings.part_size, run.target())?;
-    Ok(match decide(run, entry, layout, false).await? {
+    look(cx, entry).await?;
+    let layout = cx.layout(entry.source.size)?;
+    Ok(match decide(cx, entry, layout, false).await? {
         Verdict::Copy { reason, .. } => {
             PlannedAction::Copy { reason, parts: layout.parts(), part_size: layout.part_size }
         }
@@ -125,7 +124,7 @@ impl Transfer {
     /// # Errors
     /// As [`plan`](Self::plan); what keeps the file from being written.
     pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
-        let header = Header::of(&self.options);
+        let header = self.options.plan_header();
         let path = file.to_owned();
         let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
         let writing = self.env.run_blocking(move || {
@@ -135,7 +134,7 @@ impl Transfer {
                 // The last batch is empty; without it, the plan broke off.
                 complete = batch.is_empty();
                 for planned in batch {
-                    writer.add(&sealed_lines::to_json(&planned)?, planned.size)?;
+                    writer.add(&crate::types::file::to_json(&planned)?, planned.size)?;
                 }
             }
             if complete { writer.finish() } else { writer.discard() }

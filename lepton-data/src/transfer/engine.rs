@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::Replay;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
 
+use crate::apply::context::Context;
 use crate::apply::object::object;
 use crate::apply::outcome::{Earlier, Outcome};
 use crate::apply::reconcile::abort_orphan;
@@ -19,9 +20,7 @@ use crate::apply::version_history;
 use crate::ledger::journal::{DONE, Log, Note, Resumed};
 use crate::ledger::manifest::ManifestWriter;
 use crate::ledger::report::{Report, Status, Took};
-use crate::listing::case_collisions::look_at_names;
 use crate::schedule::control::Wish;
-use crate::schedule::retry::attempts;
 use crate::settings::transfer::Existing;
 use crate::telemetry::retry_count::counted;
 use crate::transfer::builder::Transfer;
@@ -62,15 +61,16 @@ impl Transfer {
         let env = Arc::clone(&self.env);
         let again = matches!(self.options.settings.existing, Existing::Overwrite | Existing::Fail);
         let (relists, follows_an_end) = (resumed.anew, resumed.ended && !again);
-        let mut run = Run::new(self.options, self.env, log, resumed.foreign.clone())?;
+        let spill_folder = folder.clone().unwrap_or_else(std::env::temp_dir);
+        let mut run = Run::new(self.options, self.env, log, resumed.foreign.clone(), spill_folder)?;
         (run.relists, run.follows_an_end) = (relists, follows_an_end);
         let run = Arc::new(run);
         let task = env.spawn_task({
             let run = Arc::clone(&run);
             async move {
                 let outcome = drive(&run, resumed, journal).await;
-                run.say_metrics();
-                run.log.close();
+                run.scheduler.log_metrics();
+                run.context.log.close();
                 if folder.is_none() {
                     discard(&run, temporary).await;
                 }
@@ -88,7 +88,7 @@ async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Re
 }
 
 async fn discard(run: &Run, folder: PathBuf) {
-    let removed = run.env.run_blocking(move || std::fs::remove_dir_all(folder)).join().await;
+    let removed = run.scheduler.env.run_blocking(move || std::fs::remove_dir_all(folder)).join().await;
     if let Ok(Err(error)) = removed {
         tracing::debug!(%error, "the temporary journal could not be removed");
     }
@@ -102,7 +102,7 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
         Err(error) => Err(error),
     };
     // Also after an error: what was done must be found again.
-    let committed = run.log.commit().await;
+    let committed = run.context.log.commit().await;
     let status = match outcome {
         Ok(Ended::AtItsLimit) => Status::Limited,
         Ok(Ended::WithTheListing) if ledger.failed() => Status::Incomplete,
@@ -114,8 +114,8 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     let manifest =
         if matches!(status, Status::Cancelled | Status::Limited) { None } else { write_manifest(run, journal).await? };
     match status {
-        Status::Complete => run.log.note_durably(&Note::Finished).await?,
-        Status::Incomplete => run.log.note_durably(&Note::Ended).await?,
+        Status::Complete => run.context.log.note_durably(&Note::Finished).await?,
+        Status::Incomplete => run.context.log.note_durably(&Note::Ended).await?,
         _ => {}
     }
     Ok(ledger.report(status, manifest))
@@ -126,14 +126,10 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
 async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
     overlap::check(run, Some(journal)).await?;
     let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
-    let first = attempts(run, true, || {
-        let mut pages = run.destination().list(request.clone());
-        async move { pages.next().await.transpose() }
-    });
-    match first.await {
+    match run.context.destination.first_page(&request).await {
         // Those who may only write may not list; writing will tell.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
-        Err(error) => return Err(error.with_context("side", "destination")),
+        Err(error) => return Err(error),
         Ok(_) => {}
     }
     if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
@@ -141,12 +137,12 @@ async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
 
 /// What is moved as versions must become versions.
 async fn makes_versions(run: &Run) -> Result<()> {
-    let Some(versions) = run.destination().versions() else { return Ok(()) };
-    let enabled = attempts(run, true, || versions.enabled()).await;
-    if enabled.map_err(|error| error.with_context("side", "destination"))? {
+    let destination = &run.context.destination;
+    let Some(versions) = destination.storage().versions() else { return Ok(()) };
+    if destination.retry(true, || versions.enabled()).await? {
         return Ok(());
     }
-    let url = run.destination().url();
+    let url = destination.storage().url();
     let message = format!("versions: the destination {url} keeps no versions; enable versioning there, then run again");
     Err(Error::unsupported(message))
 }
@@ -160,7 +156,7 @@ enum Ended {
 
 /// Every object, and then what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
-    look_at_names(run).await?;
+    run.look_at_names().await?;
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();
     if deletes && ended == Ended::WithTheListing {
@@ -185,21 +181,22 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         while ended.is_ok()
             && !waiting.is_empty()
             && !limit.is_reached(run)
-            && let Some((ready, open)) = waiting.next(run)
+            && let Some((ready, open)) = waiting.next(&run.scheduler)
         {
             let (key, number) = (ready.entry.source.key.clone(), ready.number);
             limit.taken += ready.entry.source.size;
-            let begun = run.env.uptime();
-            let task = run.env.spawn_task(counted(apply(Arc::clone(run), *ready.entry, ready.earlier)));
+            let begun = run.scheduler.env.uptime();
+            let task =
+                run.scheduler.env.spawn_task(counted(apply(Arc::clone(&run.context), *ready.entry, ready.earlier)));
             running.push(async move {
                 let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
                 drop(open);
-                (key, number, outcome, Took { elapsed: run.env.uptime().saturating_sub(begun), retries })
+                (key, number, outcome, Took { elapsed: run.scheduler.env.uptime().saturating_sub(begun), retries })
             });
         }
         more = more && !limit.is_reached(run);
         let next = async {
-            run.log.room().await?;
+            run.context.log.room().await?;
             feed.next().await
         };
         let room = more && waiting.has_room() && ledger.has_room();
@@ -211,7 +208,8 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             next = next, if room => match next {
                 Ok(Some(Next::Object { entry, earlier, place })) => {
                     let number = place.map(|place| ledger.open(place));
-                    waiting.push(run, Ready { entry, earlier, number });
+                    let lane = run.context.lane(entry.source.size);
+                    waiting.push(lane, Ready { entry, earlier, number });
                     Ok(())
                 }
                 Ok(Some(Next::Settled { key, outcome, place, .. })) => {
@@ -228,7 +226,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         };
         if outcome.is_err() && ended.is_ok() {
             (more, ended) = (false, outcome);
-            run.control.set(Wish::Cancel);
+            run.scheduler.control.set(Wish::Cancel);
         }
     }
     ledger.flush()?;
@@ -237,17 +235,17 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         return Ok(Ended::AtItsLimit);
     }
     for (key, open) in feed.orphans() {
-        abort_orphan(run, key, open).await?;
+        abort_orphan(&run.context, key, open).await?;
     }
     Ok(Ended::WithTheListing)
 }
 
 /// Brings one object, or all versions of one key.
-async fn apply(run: Arc<Run>, entry: Entry, earlier: Earlier) -> Outcome {
-    if run.options.settings.versions {
-        return version_history::history(&run, &entry, earlier).await;
+async fn apply(cx: Arc<Context>, entry: Entry, earlier: Earlier) -> Outcome {
+    if cx.settings.versions {
+        return version_history::history(&cx, &entry, earlier).await;
     }
-    object(run, entry, earlier).await
+    object(cx, entry, earlier).await
 }
 
 /// How much a run may take in hand, and for how long.
@@ -261,13 +259,13 @@ struct Limit {
 impl Limit {
     fn new(run: &Run) -> Self {
         let settings = &run.options.settings;
-        let until = settings.max_duration.map(|most| run.begun.saturating_add(most));
+        let until = settings.max_duration.map(|most| run.scheduler.begun().saturating_add(most));
         Self { taken: 0, bytes: settings.max_transfer, until, reached: false }
     }
 
     fn is_reached(&mut self, run: &Run) -> bool {
         self.reached |= self.bytes.is_some_and(|most| self.taken >= most);
-        self.reached |= self.until.is_some_and(|until| run.env.uptime() >= until);
+        self.reached |= self.until.is_some_and(|until| run.scheduler.env.uptime() >= until);
         self.reached
     }
 }
@@ -276,9 +274,10 @@ impl Limit {
 /// number.
 async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathBuf>> {
     let Some(path) = run.options.manifest_path() else { return Ok(None) };
-    let (source, destination) = (run.source().url().to_owned(), run.destination().url().to_owned());
+    let (source, destination) =
+        (run.context.source.storage().url().to_owned(), run.context.destination.storage().url().to_owned());
     let place = path.clone();
-    let work = run.env.run_blocking(move || {
+    let work = run.scheduler.env.run_blocking(move || {
         let mut manifest = ManifestWriter::create(&place, &source, &destination)?;
         for record in Replay::of(&journal)? {
             let record = record?;

@@ -17,11 +17,12 @@ use crate::ledger::proofs::Proofs;
 use crate::ledger::{plan_file, proofs};
 use crate::listing::found::{Found, Held};
 use crate::listing::merge::Merge;
-use crate::listing::{key_list, list, versioned_keys};
+use crate::listing::{key_list, versioned_keys};
 use crate::names::mapping::Mapping;
+use crate::names::target::Names;
 use crate::settings::transfer::Existing;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Names, There};
+use crate::types::entry::{Entry, There};
 
 /// The next thing to do.
 #[derive(Debug)]
@@ -82,11 +83,11 @@ impl Feed {
             again,
             origin: Origin::start(run, after),
             found: None,
-            names: Names::new(Arc::clone(&run.mapping), run.target()),
+            names: Names::new(Arc::clone(&run.lister.mapping), run.context.destination.capabilities()),
             settled,
             beyond: resumed.beyond,
             failed,
-            proofs: resumed.proofs.map(|file| Proofs::start(run, file)).unwrap_or_default(),
+            proofs: resumed.proofs.map(|file| Proofs::start(&run.scheduler.env, file)).unwrap_or_default(),
             announced: resumed.started,
             maybe_written,
             uploads: resumed.uploads,
@@ -106,7 +107,7 @@ impl Feed {
         if let Some(key) = self.again.pop_front() {
             let mut next = self.named(key, false);
             if let Next::Object { earlier, .. } = &mut next {
-                earlier.failed = true;
+                earlier.may_be_gone = self.run.options.keys.is_none();
             }
             return Ok(Some(next));
         }
@@ -116,12 +117,13 @@ impl Feed {
             }
             self.announce().await?;
             if self.proofs.are_left()
-                && let Some(place) = self.found.as_ref().and_then(|(found, _)| place_of(found, &self.run.mapping))
+                && let Some(place) =
+                    self.found.as_ref().and_then(|(found, _)| place_of(found, &self.run.lister.mapping))
             {
                 self.proofs.advance(&place).await?;
             }
             let Some((found, action)) = self.found.take() else {
-                self.run.counters.add(|c| &c.listing_done, 1);
+                self.run.scheduler.counters.listing_is_done();
                 return Ok(None);
             };
             if let Some(next) = self.next_of(found, action) {
@@ -133,29 +135,29 @@ impl Feed {
     /// What is to be done with what lies at one name, if anything.
     fn next_of(&mut self, found: Found, action: Option<PlannedAction>) -> Option<Next> {
         let run = Arc::clone(&self.run);
-        let (settings, mapping) = (&run.options.settings, &run.mapping);
+        let (settings, mapping) = (&run.options.settings, &run.lister.mapping);
         match found {
             Found::Source(object, ..)
                 if self.is_settled(&object.key, &mapping.place(&object.key)) || run.is_own_file(&object.key) =>
             {
-                list::uncount(&self.run, &object);
+                self.run.lister.uncount(&object);
                 None
             }
             Found::Named(key) if self.is_settled(&key, &mapping.place(&key)) => None,
             Found::History(held) if self.is_settled(&held.key, &mapping.place(&held.key)) => None,
             Found::History(held) => {
-                let taken = run.filter.takes_name(mapping.name(&held.key).as_bytes());
+                let taken = run.lister.takes_name(&held.key);
                 taken.then(|| self.history(held))
             }
             Found::Named(key) => {
-                let taken = run.filter.takes_name(mapping.name(&key).as_bytes());
+                let taken = run.lister.takes_name(&key);
                 taken.then(|| self.named(key, true))
             }
             Found::Source(object, there) => {
                 if let Some(action) = action {
                     return Some(self.planned(object, there, action));
                 }
-                let taken = run.filter.takes(mapping.name(&object.key).as_bytes(), &object);
+                let taken = run.lister.takes(&object);
                 match there {
                     there if taken => Some(self.object(object, there, true)),
                     There::Present(there) if settings.delete_excluded => {
@@ -164,12 +166,16 @@ impl Feed {
                     _ => None,
                 }
             }
-            Found::Extra(there) if backup::holds(&self.run, &there.key) || run.is_own_file_there(&there.key) => None,
+            Found::Extra(there)
+                if backup::holds(&self.run.context, &there.key) || run.is_own_file_there(&there.key) =>
+            {
+                None
+            }
             // What is written under the other case is this very object.
-            Found::Extra(there) if run.is_a_name(&there.key) => None,
+            Found::Extra(there) if run.context.is_a_name(&there.key) => None,
             Found::Extra(there) => {
                 let place = mapping.place_of_target(&there.key);
-                let by_name = |name: &ObjectKey| run.filter.takes(name.as_bytes(), &there);
+                let by_name = |name: &ObjectKey| run.lister.filter.takes(name.as_bytes(), &there);
                 let taken = settings.delete_excluded || mapping.judged_by(&place).iter().all(by_name);
                 let taken = run.options.plan.is_some() || (settings.delete && taken);
                 (taken && !self.is_settled(&there.key, &place)).then(|| extra(place, there))
@@ -192,7 +198,7 @@ impl Feed {
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
-        let mapping = &self.run.mapping;
+        let mapping = &self.run.lister.mapping;
         let next = match &self.found {
             Some((Found::Source(next, ..), _)) => mapping.place(&next.key),
             Some((Found::Named(next), _)) => mapping.place(next),
@@ -200,7 +206,7 @@ impl Feed {
         };
         if self.announced.as_ref().is_none_or(|announced| *announced < next) {
             let through = self.origin.ahead(mapping).unwrap_or(next);
-            self.run.log.note_durably(&Note::Started { through: through.clone() }).await?;
+            self.run.context.log.note_durably(&Note::Started { through: through.clone() }).await?;
             self.announced = Some(through);
         }
         Ok(())
@@ -208,7 +214,7 @@ impl Feed {
 
     /// An object of which nothing is known but its key.
     fn named(&mut self, key: ObjectKey, listed: bool) -> Next {
-        self.run.counters.add(|c| &c.listed_objects, 1);
+        self.run.scheduler.counters.listed_objects.add(1);
         let mut next = self.object(ObjectMeta::new(key, 0), There::Unknown, listed);
         if let Next::Object { entry, .. } = &mut next {
             entry.known = false;
@@ -219,24 +225,24 @@ impl Feed {
     /// A key with all its versions. Those that an earlier run moved are counted.
     fn history(&mut self, held: Held) -> Next {
         let recorded = self.histories.get(&held.key).copied().unwrap_or_default();
-        let counters = &self.run.counters;
-        counters.add(|c| &c.listed_objects, held.versions.saturating_sub(recorded.versions));
-        counters.add(|c| &c.listed_bytes, held.bytes.saturating_sub(recorded.bytes));
+        let counters = &self.run.scheduler.counters;
+        counters.listed_objects.add(held.versions.saturating_sub(recorded.versions));
+        counters.listed_bytes.add(held.bytes.saturating_sub(recorded.bytes));
         self.object(ObjectMeta::new(held.key, held.bytes), There::Unknown, true)
     }
 
     fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
         let key = source.key.clone();
-        let place = self.run.mapping.place(&key);
+        let place = self.run.lister.mapping.place(&key);
         let listed = listed.then(|| place.clone());
         // Where letters have no case, what has this name may be listed under the other one.
         let there = match there {
-            There::Absent if self.run.folded.get().is_some() => There::Unknown,
+            There::Absent if self.run.context.folded.get().is_some() => There::Unknown,
             there => there,
         };
         let (entry, verdict) = self.names.entry(source, there);
         let entry = Box::new(entry);
-        let verdict = verdict.and_then(|()| match backup::holds(&self.run, &entry.target) {
+        let verdict = verdict.and_then(|()| match backup::holds(&self.run.context, &entry.target) {
             true => Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the backups")),
             false if self.run.is_own_file_there(&entry.target) => {
                 Err(Error::new(ErrorKind::InvalidKey, "the object would lie among the files of the journal"))
@@ -244,7 +250,7 @@ impl Feed {
             false if self.run.is_inside_source(&entry.target) => {
                 Err(Error::new(ErrorKind::InvalidKey, "the object would lie inside the source"))
             }
-            false => self.run.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
+            false => self.run.context.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {
             return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), place: listed };
@@ -256,7 +262,7 @@ impl Feed {
         let kept = self.kept.remove(&key);
         let recorded = self.histories.remove(&key).unwrap_or_default().versions;
         let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&place));
-        let earlier = Earlier { upload, maybe_written, kept, recorded, proof, failed: false };
+        let earlier = Earlier { upload, maybe_written, kept, recorded, proof, may_be_gone: false };
         match self.at_a_glance(&entry, &earlier) {
             Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, place: listed },
             None => Next::Object { entry, earlier, place: listed },
@@ -287,7 +293,7 @@ impl Feed {
             }
             _ => Outcome::Skipped,
         };
-        let place = Some(self.run.mapping.place(&key));
+        let place = Some(self.run.lister.mapping.place(&key));
         Next::Settled { key, entry: Some(Box::new(entry)), outcome, place }
     }
 
@@ -304,7 +310,7 @@ impl Feed {
         if existing == Existing::Skip && !earlier.maybe_written {
             return Some(Outcome::Skipped);
         }
-        match existing.compares().then(|| self.run.rules.by_listing(&entry.source, there))?? {
+        match existing.compares().then(|| self.run.context.comparer.rules.by_listing(&entry.source, there))?? {
             Answer::Same(basis) => Some(Outcome::Unchanged(Box::new(ManifestEntry::unchanged(entry, there, basis)))),
             Answer::Different(_) => None,
         }
@@ -340,16 +346,16 @@ impl Origin {
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         match (&run.options.plan, &run.options.keys) {
             _ if run.options.settings.versions => {
-                let batches = versioned_keys::start(run, after);
+                let batches = versioned_keys::start(&run.lister, after);
                 Self::Histories { batches, batch: VecDeque::new(), ended: false }
             }
-            (None, None) => Self::Listings(Merge::start(run, after)),
+            (None, None) => Self::Listings(Merge::start(&run.lister, run.compares_listings(), after)),
             (Some(file), _) => {
-                let batches = plan_file::start(run, file.clone(), after);
+                let batches = plan_file::start(&run.lister, file.clone(), after);
                 Self::Plan { batches, batch: VecDeque::new(), ended: false }
             }
             (None, Some(file)) => {
-                let batches = key_list::start(run, file.clone(), after);
+                let batches = key_list::start(&run.lister, file.clone(), after);
                 Self::Keys { batches, batch: VecDeque::new(), ended: false }
             }
         }

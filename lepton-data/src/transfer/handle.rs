@@ -36,7 +36,7 @@ impl TransferHandle {
 
     /// How far the run is.
     pub fn progress(&self) -> Progress {
-        self.run.progress()
+        self.run.scheduler.progress()
     }
 
     /// Lets what is on its way end and begins nothing new until
@@ -65,7 +65,7 @@ impl TransferHandle {
 
     /// A handle that can be given away.
     pub fn steering(&self) -> Steering {
-        Steering { control: self.run.control.clone(), bandwidth: Arc::clone(&self.run.bandwidth) }
+        Steering { control: self.run.scheduler.control.clone(), bandwidth: Arc::clone(&self.run.scheduler.bandwidth) }
     }
 
     /// Waits for the end of the run, reporting progress each `every` to `watch`.
@@ -80,8 +80,8 @@ impl TransferHandle {
             tokio::select! {
                 biased;
                 outcome = &mut end => return outcome?,
-                () = run.env.sleep(every) => {
-                    let progress = run.progress();
+                () = run.scheduler.env.sleep(every) => {
+                    let progress = run.scheduler.progress();
                     say_progress(&progress);
                     watch(progress);
                 }

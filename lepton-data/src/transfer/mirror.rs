@@ -26,7 +26,7 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
     let extras = ledger.extras();
     allowed(&run.options.settings, extras)?;
     // What is to be deleted, and that all else is done, is on disk before.
-    run.log.commit().await?;
+    run.context.log.commit().await?;
     let mut found = Found::open(run, journal).await?;
     let mut seen = 0;
     loop {
@@ -34,19 +34,23 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
         if batch.is_empty() {
             return Ok(());
         }
-        run.control.go().await?;
+        run.scheduler.control.go().await?;
         let earlier = |index| index < extras.earlier;
         let extra = |(index, (place, there))| Extra { place, there, earlier: earlier(index), maybe_gone: false };
         let batch: Vec<Extra> = (seen..).zip(batch).map(extra).collect();
         seen += batch.len() as u64;
-        for (key, result) in delete::delete(run, batch).await? {
+        for (key, result) in delete::delete(&run.context, batch).await? {
             match result {
                 Ok(true) => {
-                    run.counters.add(|c| &c.deleted_objects, 1);
-                    run.counters.metrics.ended("deleted");
+                    run.scheduler.counters.deleted_objects.add(1);
+                    run.scheduler.counters.metrics.ended("deleted");
                 }
                 Ok(false) => {}
-                Err(error) if ends_the_run(&error) || error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error)
+                    if ends_the_run(&error) || run.context.log.has_failed() || error.kind() == ErrorKind::Cancelled =>
+                {
+                    return Err(error);
+                }
                 Err(error) => ledger.not_deleted(key, &error),
             }
         }
@@ -75,14 +79,14 @@ struct Found(Option<Replay>);
 
 impl Found {
     async fn open(run: &Run, journal: PathBuf) -> Result<Self> {
-        Ok(Self(Some(run.env.run_blocking(move || Replay::of(&journal)).join().await??)))
+        Ok(Self(Some(run.scheduler.env.run_blocking(move || Replay::of(&journal)).join().await??)))
     }
 
     /// What the store deletes at once; empty at the end.
     async fn next(&mut self, run: &Run) -> Result<Vec<(ObjectKey, ObjectMeta)>> {
         let Some(mut replay) = self.0.take() else { return Ok(Vec::new()) };
-        let size = run.target().delete_batch.clamp(1, 1000);
-        let reading = run.env.run_blocking(move || {
+        let size = run.context.destination.capabilities().delete_batch.clamp(1, 1000);
+        let reading = run.scheduler.env.run_blocking(move || {
             let found = replay.by_ref().filter_map(|record| record.and_then(|record| extra_of(&record)).transpose());
             (found.take(size).collect::<Result<Vec<_>>>(), replay)
         });

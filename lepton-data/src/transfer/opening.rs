@@ -21,7 +21,7 @@ const PLACES: [&str; 7] =
 /// Opens the journal and reads what earlier runs left. One that has come to its end
 /// makes way for a new one. Blocks.
 pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Result<(Log, Resumed)> {
-    let plan = options.plan.as_ref().map(|file| plan_file::check(file, options)).transpose()?;
+    let plan = options.plan.as_ref().map(|file| plan_file::check(file, &options.plan_header())).transpose()?;
     let keys = options.keys.as_deref().map(key_list::digest).transpose()?;
     let opening = Opening {
         env,

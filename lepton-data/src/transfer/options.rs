@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lepton_core::journal::Identity;
 use lepton_core::{Attribute, Error, LEAF_SIZE, Location, Result, Sha256};
 
+use crate::ledger::plan_file::Header;
 use crate::names::filter::Filter;
 use crate::settings::compare_by::Compare;
 use crate::settings::transfer::{Existing, TransferSettings};
@@ -77,6 +78,11 @@ impl Options {
         }
         identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
         identity
+    }
+
+    /// What the head of a saved plan says, of the plan of these options.
+    pub(crate) fn plan_header(&self) -> Header {
+        Header::of(&self.source, &self.destination, &self.settings)
     }
 
     /// Whether what is at the destination matters, so that it is listed too.

@@ -9,18 +9,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     CreateUploadOptions, EnvExt as _, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap,
-    PhysicalLocation, Result, SharedStorage,
+    PhysicalLocation, Result,
 };
 
 use crate::apply::reconcile::abort;
 use crate::apply::upload::begin;
 use crate::listing::own_files::OwnFiles;
-use crate::schedule::retry::attempts;
+use crate::schedule::endpoint::Endpoint;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, Layout, There};
+use crate::types::entry::{Entry, There};
+use crate::types::layout::Layout;
 
 /// Objects that are compared to see whether two addresses may be of one bucket.
 const SAMPLE: usize = 10;
@@ -65,7 +65,7 @@ async fn refuse(run: &Arc<Run>) -> Result<Option<ObjectKey>> {
 /// Finds out whether the files of the journal lie inside the source or the destination.
 async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
     let folder = journal.to_owned();
-    let located = run.env.run_blocking(move || PhysicalLocation::of_folder(&folder)).join().await?;
+    let located = run.scheduler.env.run_blocking(move || PhysicalLocation::of_folder(&folder)).join().await?;
     let journal = located.map_err(|error| Error::io("the journal's folder cannot be located", error))?;
     let inside = async |location: &lepton_core::Location| -> Result<Option<ObjectKey>> {
         let folder = location.folder();
@@ -102,7 +102,7 @@ async fn look_the_same(run: &Run, overlap: Overlap) -> bool {
         _ => run.options.source.folder(),
     };
     let (Some(ours), Some(theirs)) =
-        (first(run, run.source(), &inner).await, first(run, run.destination(), &inner).await)
+        (first(&run.context.source, &inner).await, first(&run.context.destination, &inner).await)
     else {
         return false;
     };
@@ -113,13 +113,9 @@ async fn look_the_same(run: &Run, overlap: Overlap) -> bool {
     !ours.is_empty() && ours.len() == theirs.len() && ours.iter().zip(&theirs).all(same)
 }
 
-async fn first(run: &Run, store: &SharedStorage, prefix: &KeyPrefix) -> Option<Vec<ObjectMeta>> {
+async fn first(endpoint: &Endpoint, prefix: &KeyPrefix) -> Option<Vec<ObjectMeta>> {
     let request = ListRequest::new().prefix(prefix.clone()).page_size(SAMPLE);
-    let page = attempts(run, true, || {
-        let mut pages = store.list(request.clone());
-        async move { pages.next().await.transpose() }
-    });
-    let mut objects = page.await.ok()?.map_or_else(Vec::new, |page| page.objects);
+    let mut objects = endpoint.first_page(&request).await.ok()?.map_or_else(Vec::new, |page| page.objects);
     objects.truncate(SAMPLE);
     Some(objects)
 }
@@ -147,17 +143,18 @@ async fn decide(run: &Arc<Run>, overlap: Overlap) -> Result<()> {
 /// Whether an upload that is begun at the destination shows at the source; `None` if
 /// that cannot be found out. Nothing is left of it.
 async fn is_seen(run: &Arc<Run>) -> Option<bool> {
-    let source = run.source().multipart()?;
-    run.destination().multipart()?;
-    let name = ObjectKey::try_from(format!("lepton-probe-{:016x}", run.env.random()).as_str()).ok()?;
+    let source = &run.context.source;
+    source.storage().multipart()?;
+    run.context.destination.storage().multipart()?;
+    let name = ObjectKey::try_from(format!("lepton-probe-{:016x}", run.scheduler.env.random()).as_str()).ok()?;
     let key = name.prefixed(&run.options.destination.folder());
     let meta = ObjectMeta::new(key.clone(), 0);
     let entry =
         Entry { source: meta, target: key.clone(), there: There::Absent, known: true, planned: None, behind: None };
     let layout = Layout { size: 0, part_size: 1 << 20, multipart: true };
-    let upload = begin(run, &entry, layout, CreateUploadOptions::new()).await.ok()?;
-    let seen = attempts(run, true, || source.list_uploads(&key).try_collect::<Vec<_>>()).await;
-    if let Err(error) = abort(run, &upload, &entry).await {
+    let upload = begin(&run.context, &entry, layout, CreateUploadOptions::new()).await.ok()?;
+    let seen = source.list_uploads(&key).await;
+    if let Err(error) = abort(&run.context, &upload, &entry).await {
         // The journal has it, so that the next run aborts it.
         tracing::warn!(%key, error = %error.report(), "the upload of a probe could not be aborted");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::apply::outcome::Earlier;
 use crate::schedule::lanes::Lane;
-use crate::transfer::run::Run;
+use crate::schedule::scheduler::Scheduler;
 use crate::types::entry::Entry;
 
 /// Objects on their way at once, for each place that there is: enough that places
@@ -35,27 +35,27 @@ pub(crate) struct Waiting {
 
 /// An object on its way; lets another begin when dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<Run>, Lane);
+pub(crate) struct Open(Arc<Scheduler>, Lane);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.pool.lanes.close(self.1);
+        self.0.lanes.close(self.1);
     }
 }
 
 impl Waiting {
-    pub(crate) fn push(&mut self, run: &Run, ready: Ready) {
-        match run.lane(ready.entry.source.size) {
+    pub(crate) fn push(&mut self, lane: Lane, ready: Ready) {
+        match lane {
             Lane::Parts => self.large.push_back(ready),
             _ => self.small.push_back(ready),
         }
     }
 
     /// The next object that there is room for.
-    pub(crate) fn next(&mut self, run: &Arc<Run>) -> Option<(Ready, Open)> {
+    pub(crate) fn next(&mut self, scheduler: &Arc<Scheduler>) -> Option<(Ready, Open)> {
         for (lane, waiting) in [(Lane::Small, &mut self.small), (Lane::Parts, &mut self.large)] {
-            if !waiting.is_empty() && run.pool.lanes.open(lane, OBJECTS_PER_PLACE) {
-                let open = Open(Arc::clone(run), lane);
+            if !waiting.is_empty() && scheduler.lanes.open(lane, OBJECTS_PER_PLACE) {
+                let open = Open(Arc::clone(scheduler), lane);
                 return waiting.pop_front().map(|ready| (ready, open));
             }
         }

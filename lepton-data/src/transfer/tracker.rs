@@ -54,18 +54,18 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(run: &Arc<Run>, resumed: &Resumed) -> Self {
-        let counters = &run.counters;
-        counters.add(|c| &c.listed_objects, resumed.objects + resumed.skipped + resumed.unchanged);
-        counters.add(|c| &c.listed_bytes, resumed.bytes + resumed.unchanged_bytes);
-        counters.add(|c| &c.unchanged_objects, resumed.unchanged);
-        counters.add(|c| &c.unchanged_bytes, resumed.unchanged_bytes);
-        counters.add(|c| &c.done_objects, resumed.objects);
-        counters.add(|c| &c.done_bytes, resumed.bytes);
-        counters.add(|c| &c.resumed_objects, resumed.objects);
-        counters.add(|c| &c.resumed_bytes, resumed.bytes);
-        counters.add(|c| &c.server_copies, resumed.server_copies);
-        counters.add(|c| &c.skipped_objects, resumed.skipped);
-        counters.add(|c| &c.metadata_lost, resumed.metadata_lost);
+        let counters = &run.scheduler.counters;
+        counters.listed_objects.add(resumed.objects + resumed.skipped + resumed.unchanged);
+        counters.listed_bytes.add(resumed.bytes + resumed.unchanged_bytes);
+        counters.unchanged_objects.add(resumed.unchanged);
+        counters.unchanged_bytes.add(resumed.unchanged_bytes);
+        counters.done_objects.add(resumed.objects);
+        counters.done_bytes.add(resumed.bytes);
+        counters.resumed_objects.add(resumed.objects);
+        counters.resumed_bytes.add(resumed.bytes);
+        counters.server_copies.add(resumed.server_copies);
+        counters.skipped_objects.add(resumed.skipped);
+        counters.metadata_lost.add(resumed.metadata_lost);
         Self {
             run: Arc::clone(run),
             window: VecDeque::new(),
@@ -103,16 +103,16 @@ impl Ledger {
         took: Option<Took>,
     ) -> Result<()> {
         if let Some(name) = outcome.name() {
-            self.run.counters.metrics.ended(name);
+            self.run.scheduler.counters.metrics.ended(name);
         }
         match outcome {
             Outcome::Done(line) => {
                 if let Some(took) = took {
-                    self.run.counters.metrics.copied(line.size, took.elapsed);
+                    self.run.scheduler.counters.metrics.copied(line.size, took.elapsed);
                     self.slowest.take(key, line.size, took);
                 }
-                self.run.counters.add(|c| &c.done_objects, 1);
-                self.run.counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+                self.run.scheduler.counters.done_objects.add(1);
+                self.run.scheduler.counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
                 self.superseded += u64::from(line.superseded);
                 self.replaced += u64::from(line.replaced());
             }
@@ -122,21 +122,25 @@ impl Ledger {
                 }
             }
             Outcome::Unchanged(line) => {
-                self.run.counters.add(|c| &c.unchanged_objects, 1);
-                self.run.counters.add(|c| &c.unchanged_bytes, line.size);
-                self.run.log.done(&line)?;
+                self.run.scheduler.counters.unchanged_objects.add(1);
+                self.run.scheduler.counters.unchanged_bytes.add(line.size);
+                self.run.context.log.done(&line)?;
             }
             Outcome::Proven(line) => self.proven(&line)?,
-            Outcome::LeftOut => self.run.log.note(&Note::LeftOut { key })?,
+            Outcome::LeftOut => self.run.context.log.note(&Note::LeftOut { key })?,
             Outcome::Extra(there) => {
                 self.extras += 1;
-                self.run.log.note(&Note::Extra { key, there: bare(*there) })?;
+                self.run.context.log.note(&Note::Extra { key, there: bare(*there) })?;
             }
             Outcome::Skipped => {
-                self.run.counters.add(|c| &c.skipped_objects, 1);
-                self.run.log.note(&Note::Skipped { key })?;
+                self.run.scheduler.counters.skipped_objects.add(1);
+                self.run.context.log.note(&Note::Skipped { key })?;
             }
-            Outcome::Failed(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => {
+            Outcome::Failed(error)
+                if error.kind() == ErrorKind::Cancelled
+                    || ends_the_run(&error)
+                    || self.run.context.log.has_failed() =>
+            {
                 return Err(error);
             }
             Outcome::Failed(error) => self.fail(key, error)?,
@@ -150,28 +154,28 @@ impl Ledger {
     /// An object that an earlier run proved. Of a run that was ended before its end it
     /// counts as what it was then; of one that came to its end, as unchanged.
     fn proven(&mut self, line: &ManifestEntry) -> Result<()> {
-        let counters = &self.run.counters;
+        let counters = &self.run.scheduler.counters;
         if line.unchanged.is_some() || self.run.follows_an_end {
-            counters.add(|c| &c.unchanged_objects, 1);
-            counters.add(|c| &c.unchanged_bytes, line.size);
+            counters.unchanged_objects.add(1);
+            counters.unchanged_bytes.add(line.size);
         } else {
-            counters.add(|c| &c.done_objects, 1);
-            counters.add(|c| &c.done_bytes, line.size);
-            counters.add(|c| &c.resumed_objects, 1);
-            counters.add(|c| &c.resumed_bytes, line.size);
-            counters.add(|c| &c.server_copies, u64::from(line.server_copy.is_some()));
-            counters.add(|c| &c.metadata_lost, u64::from(!line.lost.is_empty()));
+            counters.done_objects.add(1);
+            counters.done_bytes.add(line.size);
+            counters.resumed_objects.add(1);
+            counters.resumed_bytes.add(line.size);
+            counters.server_copies.add(u64::from(line.server_copy.is_some()));
+            counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
             self.superseded += u64::from(line.superseded);
             // It stands at the destination, whatever was there before.
             self.replaced += 1;
         }
-        self.run.log.done(line)
+        self.run.context.log.done(line)
     }
 
     fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {
         tracing::warn!(%key, error = %error.report(), "an object failed");
         let failure = Failure::new(key.clone(), &error);
-        self.run.log.note(&Note::Failed { failure: failure.clone() })?;
+        self.run.context.log.note(&Note::Failed { failure: failure.clone() })?;
         self.count_failure(&failure);
         self.failures.insert(key, failure);
         let most = self.run.options.settings.max_failures;
@@ -186,7 +190,7 @@ impl Ledger {
     }
 
     fn count_failure(&mut self, failure: &Failure) {
-        self.run.counters.add(|c| &c.failed_objects, 1);
+        self.run.scheduler.counters.failed_objects.add(1);
         *self.failures_by_kind.entry(failure.kind.clone()).or_default() += 1;
     }
 
@@ -208,7 +212,7 @@ impl Ledger {
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.unnoted = 0;
         match self.settled.take() {
-            Some(through) => self.run.log.note(&Note::Settled { through }),
+            Some(through) => self.run.context.log.note(&Note::Settled { through }),
             None => Ok(()),
         }
     }
@@ -219,7 +223,7 @@ impl Ledger {
 
     /// What a mirror is about to delete.
     pub(crate) fn extras(&self) -> Extras {
-        let progress = self.run.progress();
+        let progress = self.run.scheduler.progress();
         let kept = progress.unchanged + progress.skipped + self.replaced;
         Extras { found: self.extras, earlier: self.earlier_extras, of: self.extras + kept }
     }
@@ -231,41 +235,40 @@ impl Ledger {
         tracing::warn!(%key, error = %error.report(), "an object was not deleted");
         let failure = Failure::new(key.clone(), error);
         self.count_failure(&failure);
-        self.run.counters.metrics.ended("failed");
+        self.run.scheduler.counters.metrics.ended("failed");
         if self.failures.len() < self.run.options.settings.max_failures {
             self.failures.insert(key, failure);
         }
     }
 
     pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
-        let progress = self.run.progress();
-        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        let counters = &self.run.counters;
-        let brought = progress.objects.saturating_sub(get(&counters.resumed_objects));
+        let progress = self.run.scheduler.progress();
+        let counters = &self.run.scheduler.counters;
+        let brought = progress.objects.saturating_sub(counters.resumed_objects.load());
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
         let objects_per_second = brought as f64 / progress.elapsed.as_secs_f64().max(1e-3);
         Report {
             status,
             objects: progress.objects,
             bytes: progress.bytes,
-            resumed_objects: get(&counters.resumed_objects),
-            resumed_bytes: get(&counters.resumed_bytes),
+            resumed_objects: counters.resumed_objects.load(),
+            resumed_bytes: counters.resumed_bytes.load(),
             skipped: progress.skipped,
-            server_copies: get(&counters.server_copies),
-            server_copy_refused: self.run.server_copy_refused(),
+            server_copies: counters.server_copies.load(),
+            server_copy_refused: self.run.context.server_copy_refused(),
             unchanged: progress.unchanged,
             deleted: progress.deleted,
             extras: self.extras,
             failures: self.failures.into_values().collect(),
             failures_by_kind: self.failures_by_kind,
             slowest: self.slowest.into_vec(),
-            bytes_read: get(&counters.read_bytes),
+            bytes_read: counters.read_bytes.load(),
             parts: progress.parts,
             retries: progress.retries,
             throttled: progress.lanes.throttled(),
-            metadata_lost: get(&counters.metadata_lost),
+            metadata_lost: counters.metadata_lost.load(),
             superseded: self.superseded,
-            foreign_uploads: self.run.foreign_uploads(),
+            foreign_uploads: self.run.context.foreign_uploads(),
             elapsed: progress.elapsed,
             bytes_per_second: progress.bytes_per_second,
             objects_per_second,

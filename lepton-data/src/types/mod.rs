@@ -1,5 +1,7 @@
 //! Types that every folder shares.
 
 pub(crate) mod entry;
+pub(crate) mod file;
+pub(crate) mod layout;
 pub(crate) mod reason;
 pub(crate) mod side;

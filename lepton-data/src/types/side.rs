@@ -2,7 +2,10 @@
 
 use lepton_core::{Error, ErrorKind};
 
-/// What is listed.
+/// The name under which an error carries its side.
+const CONTEXT: &str = "side";
+
+/// One of the two stores of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Source,
@@ -16,16 +19,18 @@ impl Side {
             Side::Destination => "destination",
         }
     }
-}
 
-/// Says on which side an error arose.
-pub(crate) fn side(error: Error) -> Error {
-    error.with_context("side", "source")
-}
+    /// Says in the error that it arose on this side, unless it says where it arose already: the
+    /// side is known best where the request was sent.
+    pub(crate) fn mark(self, error: Error) -> Error {
+        error.with_context(CONTEXT, self.name())
+    }
 
-/// The side that [`side`] named.
-pub(crate) fn is_source(error: &Error) -> bool {
-    error.context("side") == Some("source")
+    /// The side on which an error arose; `None` if it is of neither.
+    pub(crate) fn of(error: &Error) -> Option<Self> {
+        let name = error.context(CONTEXT)?;
+        [Self::Source, Self::Destination].into_iter().find(|side| side.name() == name)
+    }
 }
 
 /// Whether an object's error means that no other object can do better, so that
@@ -39,7 +44,7 @@ pub(crate) fn ends_the_run(error: &Error) -> bool {
         | ErrorKind::Tls
         | ErrorKind::OutOfSpace
         | ErrorKind::ReadOnly => true,
-        ErrorKind::PermissionDenied => !is_source(error),
-        _ => error.operation() == Some("journal"),
+        ErrorKind::PermissionDenied => Side::of(error) != Some(Side::Source),
+        _ => false,
     }
 }

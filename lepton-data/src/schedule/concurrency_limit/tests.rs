@@ -4,6 +4,7 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test")]
 
 use std::cmp::Reverse;
+
 use std::collections::BinaryHeap;
 
 use proptest::prelude::*;

@@ -1,0 +1,115 @@
+//! What it takes to bring objects to the destination: both sides, the journal, how objects
+//! compare, and what the stores can do by themselves.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use lepton_core::{Error, ObjectKey, Result, ServerCopy, UploadId};
+
+use crate::compare::objects::Comparer;
+use crate::ledger::journal::{Log, Note, foreign};
+use crate::listing::lister::Lister;
+use crate::names::case_folding::Folded;
+use crate::schedule::endpoint::Endpoint;
+use crate::schedule::lanes::Lane;
+use crate::schedule::scheduler::Scheduler;
+use crate::settings::transfer::TransferSettings;
+use crate::types::layout::Layout;
+
+/// Applies changes to the destination.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: TransferSettings,
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+    pub(crate) scheduler: Arc<Scheduler>,
+    pub(crate) lister: Arc<Lister>,
+    pub(crate) comparer: Comparer,
+    pub(crate) log: Log,
+    /// The names of the source, where the destination does not tell upper from lower case.
+    pub(crate) folded: OnceLock<Folded>,
+    /// Uploads of our keys that somebody else has begun.
+    foreign: Mutex<BTreeSet<String>>,
+    no_server_copies: AtomicBool,
+    server_copy_refused: Mutex<Option<String>>,
+}
+
+impl Context {
+    pub(crate) fn new(settings: TransferSettings, lister: &Arc<Lister>, log: Log, foreign: BTreeSet<String>) -> Self {
+        Self {
+            comparer: Comparer::new(&settings, &lister.source, &lister.destination),
+            settings,
+            source: lister.source.clone(),
+            destination: lister.destination.clone(),
+            scheduler: Arc::clone(&lister.scheduler),
+            lister: Arc::clone(lister),
+            log,
+            folded: OnceLock::new(),
+            foreign: Mutex::new(foreign),
+            no_server_copies: AtomicBool::new(false),
+            server_copy_refused: Mutex::default(),
+        }
+    }
+
+    /// How an object of `size` bytes is sent.
+    ///
+    /// # Errors
+    /// `too_large`.
+    pub(crate) fn layout(&self, size: u64) -> Result<Layout> {
+        Layout::choose(size, self.settings.part_size, self.destination.capabilities())
+    }
+
+    /// The lane of an object of `size` bytes.
+    pub(crate) fn lane(&self, size: u64) -> Lane {
+        Lane::of(size, self.settings.part_size, self.destination.capabilities())
+    }
+
+    /// Whether an object of the source has this name at the destination in another case,
+    /// where that is the same.
+    pub(crate) fn is_a_name(&self, there: &ObjectKey) -> bool {
+        self.folded.get().is_some_and(|folded| folded.holds(there))
+    }
+
+    /// The server-side copier, if the destination has one that can read the source.
+    pub(crate) fn copier(&self) -> Option<&dyn ServerCopy> {
+        let settings = &self.settings;
+        let wanted = settings.server_copy && !settings.record_digest && !self.no_server_copies.load(Relaxed);
+        self.copier_from(&self.source).filter(|_| wanted)
+    }
+
+    /// The server-side copier, if the destination has one that can read `from` and is allowed
+    /// to. A disk of this machine keeps to no bandwidth, so that where one is set it is not
+    /// asked.
+    pub(crate) fn copier_from(&self, from: &Endpoint) -> Option<&dyn ServerCopy> {
+        let url = from.storage().copy_url()?;
+        let copier = self.destination.storage().server_copy().filter(|copier| copier.reaches(url))?;
+        (!self.destination.capabilities().copies_here || !self.scheduler.bandwidth.is_set()).then_some(copier)
+    }
+
+    /// Notes why the store did not copy an object, and whether it is to be asked
+    /// again for others.
+    pub(crate) fn refuse_server_copies(&self, error: &Error, for_good: bool) {
+        if for_good {
+            self.no_server_copies.store(true, Relaxed);
+        }
+        let mut first = self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.report());
+    }
+
+    /// Why the store did not copy by itself, the first time.
+    pub(crate) fn server_copy_refused(&self) -> Option<String> {
+        self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes an upload of one of our keys that is left alone.
+    pub(crate) fn note_foreign(&self, key: &ObjectKey, id: &UploadId) -> Result<()> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).insert(foreign(key, id));
+        self.log.note(&Note::ForeignUpload { key: key.clone(), id: id.clone() })
+    }
+
+    pub(crate) fn foreign_uploads(&self) -> Vec<String> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
