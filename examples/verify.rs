@@ -4,21 +4,28 @@
 
 #[path = "common/say.rs"]
 mod say;
+#[path = "common/signals.rs"]
+mod signals;
+#[path = "common/units.rs"]
+mod units;
 
+use std::io::IsTerminal as _;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
-use lepton::{Depth, Result, Verification, open, verify};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use lepton::{Depth, Error, ErrorKind, Progress, Result, TransferSettings, Verification, Verifier, open};
 
 use say::{complain, say};
+use signals::Signals;
+use units::size;
 
 /// Compares what a destination holds with what a manifest says it should.
-///
-/// Exit codes: 0 proven, 2 the command line is wrong, 3 it could not be found out,
-/// 4 something is not as the manifest says.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = EXIT_CODES)]
 struct Args {
     /// The manifest of a transfer.
     manifest: PathBuf,
@@ -27,10 +34,30 @@ struct Args {
     /// Believe the store's sizes, checksums and tags instead of reading every byte.
     #[arg(long)]
     quick: bool,
-    /// Say it as JSON.
+    /// How many requests are in flight at once, at most.
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
+    concurrency: NonZeroUsize,
+    /// How many bytes a second may be read, in all.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    bandwidth: Option<u64>,
+    /// How many requests a second may be made.
+    #[arg(long, value_name = "N")]
+    requests_per_second: Option<u64>,
+    /// How often a request is tried, in all.
+    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
+    attempts: NonZeroU32,
+    /// Report as JSON.
     #[arg(long)]
     json: bool,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything is as the manifest says
+  2    the command line is wrong
+  3    it could not be found out
+  4    something is not as the manifest says
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,6 +65,7 @@ async fn main() -> ExitCode {
     match run(&args).await {
         Ok(found) if found.is_proven() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(4),
+        Err(error) if error.kind() == ErrorKind::Cancelled => ExitCode::from(130),
         Err(error) => {
             complain!("error: {}", error.report());
             ExitCode::from(3)
@@ -46,18 +74,57 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<Verification> {
-    let depth = if args.quick { Depth::Quick } else { Depth::Full };
-    let found = verify(&args.manifest, &open(&args.destination).await?, depth).await?;
+    let mut signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
+    let verifier = Verifier::new(&args.manifest, open(&args.destination).await?)
+        .depth(if args.quick { Depth::Quick } else { Depth::Full })
+        .concurrency(args.concurrency)
+        .bandwidth(args.bandwidth)
+        .requests_per_second(args.requests_per_second)
+        .attempts(args.attempts);
+    let bar = (!args.json && std::io::stderr().is_terminal()).then(bar);
+    let running = verifier.start().await?;
+    let steering = running.steering();
+    let watched = running.watch(Duration::from_millis(200), |progress| show(bar.as_ref(), &progress));
+    tokio::pin!(watched);
+    let found = tokio::select! {
+        found = &mut watched => found,
+        () = signals.next() => {
+            steering.cancel();
+            (&mut watched).await
+        }
+    };
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    let found = found?;
+    report(args, &found);
+    Ok(found)
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec} {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: Option<&ProgressBar>, progress: &Progress) {
+    let Some(bar) = bar else { return };
+    bar.set_length(progress.total_bytes);
+    bar.set_position(progress.bytes);
+    bar.set_message(format!(
+        "{} of {} objects, {} problems",
+        progress.objects, progress.total_objects, progress.failed
+    ));
+}
+
+fn report(args: &Args, found: &Verification) {
     if args.json {
-        say!("{}", serde_json::json!(found));
-        return Ok(found);
+        return say!("{}", serde_json::json!(found));
     }
     for problem in &found.problems {
         say!("{}: {}", problem.key, problem.what);
     }
-    say!("{} objects, {} bytes: {} problems", found.objects, found.bytes, found.failed);
+    say!("{} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
     if found.size_only > 0 {
         say!("of {} objects nothing but the size could be compared; a full verification reads them", found.size_only);
     }
-    Ok(found)
 }

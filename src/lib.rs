@@ -50,7 +50,7 @@ pub use lepton_core::{
 pub use lepton_data as data;
 pub use lepton_data::{
     Compare, Depth, Existing, Filters, Metadata, PrefixMap, Progress, Report, Status, Transfer, TransferBuilder,
-    TransferHandle, TransferSettings, Verification, verify,
+    TransferHandle, TransferSettings, Verification, VerificationHandle, Verifier, verify,
 };
 pub use lepton_providers as providers;
 pub use lepton_providers::open;

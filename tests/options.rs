@@ -93,7 +93,7 @@ fn rows() -> Vec<Row> {
 
 /// The other programs, each with all options that it has; each is among the effects.
 const OTHERS: [(&str, &[&str]); 9] = [
-    ("verify", &["--quick", "--json"]),
+    ("verify", &["--quick", "--concurrency", "--bandwidth", "--requests-per-second", "--attempts", "--json"]),
     ("objects ls", &["--recursive"]),
     ("objects head", &[]),
     ("objects cat", &[]),

@@ -9,6 +9,7 @@ pub(crate) mod running;
 pub(crate) mod say;
 pub(crate) mod show;
 mod signals;
+mod units;
 mod usage;
 
 use std::time::Duration;

@@ -25,12 +25,15 @@ pub use ledger::manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, Vers
 pub use ledger::plan_file::{PLAN_VERSION, PlanSummary};
 pub use ledger::planned::{Planned, PlannedAction};
 pub use ledger::report::{Failure, Report, SlowObject, Status};
+pub use schedule::steering::Steering;
 pub use settings::compare_by::Compare;
 pub use settings::filters::{FilterRule, Filters};
 pub use settings::prefix_map::PrefixMap;
 pub use settings::transfer::{Existing, Metadata, TransferSettings};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};
 pub use transfer::builder::{Transfer, TransferBuilder};
-pub use transfer::handle::{Steering, TransferHandle};
+pub use transfer::handle::TransferHandle;
 pub use types::reason::{Basis, Reason};
-pub use verify::{Depth, Problem, Verification, verify};
+pub use verify::handle::VerificationHandle;
+pub use verify::report::{Depth, Problem, Verification};
+pub use verify::verifier::{Verifier, verify};

@@ -12,24 +12,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use lepton_core::{Body, ErrorKind, MemoryStorage, Multipart as _, PutOptions, Retry, Storage as _, StorageExt as _};
 use lepton_data::{Existing, Status};
-use support::faulty::{Fault, Faulty};
+use support::faulty::{Fault, Faulty, nth};
 use support::*;
-
-/// Fails the `nth` call of an operation, from 0.
-fn nth(
-    operation: &'static str,
-    nth: usize,
-    fault: Fault,
-) -> impl FnMut(&str, &lepton_core::ObjectKey) -> Option<Fault> {
-    let mut seen = 0;
-    move |called, _| {
-        let hit = called == operation && {
-            seen += 1;
-            seen == nth + 1
-        };
-        hit.then(|| fault.clone())
-    }
-}
 
 async fn no_uploads(store: &MemoryStorage, name: &str) {
     let uploads: Vec<_> = store.list_uploads(&key(name)).try_collect().await.unwrap();

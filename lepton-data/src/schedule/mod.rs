@@ -7,3 +7,4 @@ pub(crate) mod lanes;
 pub(crate) mod rate_limit;
 pub(crate) mod retry;
 pub(crate) mod scheduler;
+pub(crate) mod steering;

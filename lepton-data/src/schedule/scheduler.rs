@@ -7,6 +7,7 @@ use lepton_core::{Result, SharedEnv};
 use crate::schedule::control::{Control, Pool};
 use crate::schedule::lanes::{Lane, Lanes, Slot};
 use crate::schedule::rate_limit::Pace;
+use crate::schedule::steering::Steering;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Progress;
@@ -64,6 +65,11 @@ impl Scheduler {
     /// When the run began, by the clock of [`Env::uptime`](lepton_core::Env::uptime).
     pub(crate) fn begun(&self) -> std::time::Duration {
         self.begun
+    }
+
+    /// What pauses, slows and cancels the run.
+    pub(crate) fn steering(&self) -> Steering {
+        Steering { control: self.control.clone(), bandwidth: Arc::clone(&self.bandwidth) }
     }
 
     pub(crate) fn progress(&self) -> Progress {

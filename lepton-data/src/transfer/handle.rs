@@ -5,8 +5,7 @@ use std::sync::Arc;
 use lepton_core::{Result, Task};
 
 use crate::ledger::report::Report;
-use crate::schedule::control::{Control, Wish};
-use crate::schedule::rate_limit::Pace;
+use crate::schedule::steering::Steering;
 use crate::telemetry::metrics::say_progress;
 use crate::telemetry::progress::Progress;
 use crate::transfer::run::Run;
@@ -20,13 +19,6 @@ use crate::transfer::run::Run;
 pub struct TransferHandle {
     run: Arc<Run>,
     task: Option<Task<Result<Report>>>,
-}
-
-/// Pauses, slows and cancels a run from elsewhere, such as a signal handler.
-#[derive(Debug, Clone)]
-pub struct Steering {
-    control: Control,
-    bandwidth: Arc<Pace>,
 }
 
 impl TransferHandle {
@@ -65,7 +57,7 @@ impl TransferHandle {
 
     /// A handle that can be given away.
     pub fn steering(&self) -> Steering {
-        Steering { control: self.run.scheduler.control.clone(), bandwidth: Arc::clone(&self.run.scheduler.bandwidth) }
+        self.run.scheduler.steering()
     }
 
     /// Waits for the end of the run, reporting progress each `every` to `watch`.
@@ -98,28 +90,6 @@ impl TransferHandle {
             Some(task) => task.join().await?,
             None => Err(lepton_core::Error::invalid_input("the run has been waited for already")),
         }
-    }
-}
-
-impl Steering {
-    /// As [`TransferHandle::pause`].
-    pub fn pause(&self) {
-        self.control.set(Wish::Pause);
-    }
-
-    /// As [`TransferHandle::resume`].
-    pub fn resume(&self) {
-        self.control.set(Wish::Run);
-    }
-
-    /// As [`TransferHandle::set_bandwidth`].
-    pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
-        self.bandwidth.set(bytes_per_second);
-    }
-
-    /// As [`TransferHandle::cancel`].
-    pub fn cancel(&self) {
-        self.control.set(Wish::Cancel);
     }
 }
 

@@ -370,3 +370,19 @@ impl Multipart for Faulty {
         self.streamed("list_uploads", key, self.parts().list_uploads(key))
     }
 }
+
+/// Fails the `nth` call of an operation, from 0.
+pub fn nth(
+    operation: &'static str,
+    nth: usize,
+    fault: Fault,
+) -> impl FnMut(&str, &lepton_core::ObjectKey) -> Option<Fault> {
+    let mut seen = 0;
+    move |called, _| {
+        let hit = called == operation && {
+            seen += 1;
+            seen == nth + 1
+        };
+        hit.then(|| fault.clone())
+    }
+}
