@@ -15,7 +15,7 @@ use crate::types::side::Side;
 
 /// What is at the destination, compared with what should be.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum ReadBack {
     /// The very bytes.
     Same(ObjectMeta),
     /// Nothing.
@@ -55,7 +55,7 @@ pub(crate) async fn complete(
         if !gone && !may_be_ours(&error) {
             return Err(error);
         }
-        if let Found::Same(meta) = read_back(cx, entry, digest, etag.as_deref()).await? {
+        if let ReadBack::Same(meta) = read_back(cx, entry, digest, etag.as_deref()).await? {
             // The same bytes may have been there before, and the upload still is.
             cx.destination.abort(upload).await?;
             return Ok(receipt_of(meta));
@@ -81,8 +81,8 @@ pub(crate) async fn complete(
 /// `conflict` if the history is not the one that this version was to follow.
 pub(crate) async fn landed(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
     let mut options = HeadOptions::new();
-    if let Some(behind) = &entry.behind {
-        let Some(version) = key_versions::beside(&cx.destination, &entry.target, behind).await? else {
+    if let Some(earlier) = entry.earlier_versions() {
+        let Some(version) = key_versions::beside(&cx.destination, &entry.target, earlier).await? else {
             return Ok(None);
         };
         if version.is_delete_marker {
@@ -95,10 +95,15 @@ pub(crate) async fn landed(cx: &Context, entry: &Entry) -> Result<Option<ObjectM
 
 /// Compares the destination with what should be there: by its checksum or tag
 /// where they tell, else by reading it.
-pub(crate) async fn read_back(cx: &Context, entry: &Entry, digest: &PieceDigest, etag: Option<&str>) -> Result<Found> {
-    let Some(meta) = landed(cx, entry).await? else { return Ok(Found::Absent) };
+pub(crate) async fn read_back(
+    cx: &Context,
+    entry: &Entry,
+    digest: &PieceDigest,
+    etag: Option<&str>,
+) -> Result<ReadBack> {
+    let Some(meta) = landed(cx, entry).await? else { return Ok(ReadBack::Absent) };
     if meta.size != digest.len {
-        return Ok(Found::Other(meta));
+        return Ok(ReadBack::Other(meta));
     }
     let by_etag = etag.is_some_and(|etag| meta.etag.as_ref().is_some_and(|found| found.unquoted() == etag));
     let verdict = if by_etag { Some(true) } else { meta.checksums.iter().find_map(|stored| agrees(digest, stored)) };
@@ -106,13 +111,13 @@ pub(crate) async fn read_back(cx: &Context, entry: &Entry, digest: &PieceDigest,
         Some(same) => same,
         None => read_whole(cx, entry, &meta).await? == *digest.root.0.as_slice(),
     };
-    Ok(if same { Found::Same(meta) } else { Found::Other(meta) })
+    Ok(if same { ReadBack::Same(meta) } else { ReadBack::Other(meta) })
 }
 
 async fn read_whole(cx: &Context, entry: &Entry, meta: &ObjectMeta) -> Result<[u8; 32]> {
     cx.destination
         .retry(true, || async {
-            let version = meta.version.clone().filter(|_| entry.behind.is_some());
+            let version = meta.version.clone().filter(|_| entry.is_version());
             let options = GetOptions::new().if_match(meta.etag.clone()).version(version).without_attributes(true);
             let reply = cx.destination.storage().get(&meta.key, options).await?;
             let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| {

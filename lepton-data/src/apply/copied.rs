@@ -9,16 +9,16 @@ use crate::types::reason::Basis;
 
 /// A copy that the store made, and by what it is known to be right.
 #[derive(Debug)]
-pub(crate) struct Copied {
+pub(crate) struct ServerCopied {
     pub(crate) receipt: PutReceipt,
     pub(crate) basis: Basis,
     /// Where the object was read beside, what that gave.
-    pub(crate) read: Option<Read>,
+    pub(crate) read: Option<SourceDigest>,
 }
 
 /// What becomes of an object that the store did not copy: it is read and sent,
 /// unless that could do no better.
-pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Option<Copied>> {
+pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Option<ServerCopied>> {
     let for_good = match error.kind() {
         // It may not, cannot, or does not see the source: nor will it the next one.
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
@@ -52,7 +52,7 @@ pub(crate) fn not_to_be_copied() -> Error {
 
 /// What reading an object beside its copy gave.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct SourceDigest {
     pub(crate) digest: PieceDigest,
     /// The digests of the parts; none of a single one.
     pub(crate) roots: Vec<Sha256>,

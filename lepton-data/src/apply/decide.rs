@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use lepton_core::{Error, ErrorKind, HeadOptions, ObjectMeta, Precondition, Result};
 
-use crate::apply::commit::{Found, read_back};
+use crate::apply::commit::{ReadBack, read_back};
 use crate::apply::context::Context;
 use crate::compare::rules::Answer;
 use crate::digest::reader::Source;
 use crate::settings::transfer::Existing;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 use crate::types::reason::{Basis, Reason};
 
@@ -29,11 +29,11 @@ pub(crate) enum Verdict {
 /// of being taken for somebody else's.
 pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
     let existing = cx.settings.existing;
-    if let Some(reason) = entry.planned {
+    if let Mode::Planned(reason) = entry.mode {
         return as_planned(cx, entry, layout, reason, maybe_ours).await;
     }
     if existing == Existing::Overwrite {
-        let reason = if entry.there == There::Absent { Reason::New } else { Reason::Overwrite };
+        let reason = if entry.there == DestinationState::Absent { Reason::New } else { Reason::Overwrite };
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
     let Some(there) = there(cx, entry).await? else {
@@ -65,9 +65,9 @@ pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ou
 /// What the destination has of the name: as it was listed, else as it says now.
 pub(crate) async fn there<'a>(cx: &Context, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
     match &entry.there {
-        There::Absent => Ok(None),
-        There::Present(there) => Ok(Some(Cow::Borrowed(there))),
-        There::Unknown => Ok(now(cx, entry).await?.map(Cow::Owned)),
+        DestinationState::Absent => Ok(None),
+        DestinationState::Present(there) => Ok(Some(Cow::Borrowed(there))),
+        DestinationState::Unknown => Ok(now(cx, entry).await?.map(Cow::Owned)),
     }
 }
 
@@ -78,8 +78,9 @@ async fn now(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
 
 /// Asks what the destination has, if nobody has looked yet.
 pub(crate) async fn look(cx: &Context, entry: &mut Entry) -> Result<()> {
-    if entry.there == There::Unknown {
-        entry.there = now(cx, entry).await?.map_or(There::Absent, |there| There::Present(Box::new(there)));
+    if entry.there == DestinationState::Unknown {
+        entry.there =
+            now(cx, entry).await?.map_or(DestinationState::Absent, |there| DestinationState::Present(Box::new(there)));
     }
     Ok(())
 }
@@ -91,13 +92,13 @@ async fn as_planned(cx: &Context, entry: &Entry, layout: Layout, reason: Reason,
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
     let precondition = match &entry.there {
-        There::Present(there) => if_unchanged(cx, layout, there),
+        DestinationState::Present(there) => if_unchanged(cx, layout, there),
         _ => if_absent(cx, layout),
     };
     if precondition == Precondition::None {
         let same = match (&entry.there, now(cx, entry).await?) {
-            (There::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
-            (There::Present(_), None) => false,
+            (DestinationState::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
+            (DestinationState::Present(_), None) => false,
             (_, now) => now.is_none(),
         };
         if !same {
@@ -141,5 +142,5 @@ pub(crate) fn if_unchanged(cx: &Context, layout: Layout, there: &ObjectMeta) -> 
 pub(crate) async fn is_ours(cx: &Context, entry: &Entry) -> Result<bool> {
     let source = Source::new(&cx.source, &entry.source);
     let digest = source.digest(None).await?;
-    Ok(matches!(read_back(cx, entry, &digest, None).await?, Found::Same(_)))
+    Ok(matches!(read_back(cx, entry, &digest, None).await?, ReadBack::Same(_)))
 }

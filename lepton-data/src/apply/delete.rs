@@ -14,9 +14,9 @@ use crate::types::side::Side;
 
 /// An object that only the destination has.
 #[derive(Debug)]
-pub(crate) struct Extra {
-    /// Its place: where the source would have it.
-    pub(crate) place: ObjectKey,
+pub(crate) struct Extraneous {
+    /// Its sort key: where the source would have it.
+    pub(crate) sort_key: ObjectKey,
     pub(crate) there: ObjectMeta,
     /// An earlier run found it: the source may have it by now.
     pub(crate) earlier: bool,
@@ -29,7 +29,7 @@ pub(crate) type Deleted = (ObjectKey, Result<bool>);
 
 /// Deletes a batch, each object only if it is still what was listed; what fails in
 /// passing is looked at again before it is tried again.
-pub(crate) async fn delete(cx: &Context, batch: Vec<Extra>) -> Result<Vec<Deleted>> {
+pub(crate) async fn delete(cx: &Context, batch: Vec<Extraneous>) -> Result<Vec<Deleted>> {
     let (mut open, mut done) = (batch, Vec::new());
     for attempt in 1.. {
         let last = attempt >= cx.scheduler.attempts;
@@ -77,7 +77,7 @@ enum Verdict {
 
 /// Asks, and deletes what is still there, once. Where the request failed as a whole,
 /// its error, and nothing of the objects that it was for.
-async fn once(cx: &Context, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<bool>>)>, Option<Error>) {
+async fn once(cx: &Context, batch: Vec<Extraneous>) -> (Vec<(Extraneous, Option<Result<bool>>)>, Option<Error>) {
     let asked = stream::iter(batch).map(|extra| async move {
         let verdict = ask(cx, &extra).await;
         (extra, verdict)
@@ -106,7 +106,7 @@ async fn once(cx: &Context, batch: Vec<Extra>) -> (Vec<(Extra, Option<Result<boo
         };
         (extra, result)
     };
-    let settled: Vec<(Extra, Option<Result<bool>>)> = asked.into_iter().map(&mut settle).collect();
+    let settled: Vec<(Extraneous, Option<Result<bool>>)> = asked.into_iter().map(&mut settle).collect();
     let refused = settled.iter().filter_map(|(_, result)| result.as_ref()?.as_ref().err());
     refused.chain(&failed).for_each(|error| cx.scheduler.throttled(Lane::Small, Side::Destination, begun, error));
     (settled, failed)
@@ -120,13 +120,13 @@ fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> 
 
 /// Whether an object is still one that only the destination has, and, where the
 /// delete itself cannot ask, what was listed.
-async fn ask(cx: &Context, extra: &Extra) -> Result<Verdict> {
-    let Extra { place, there, .. } = extra;
+async fn ask(cx: &Context, extra: &Extraneous) -> Result<Verdict> {
+    let Extraneous { sort_key, there, .. } = extra;
     if cx.is_a_name(&there.key) {
         return Ok(Verdict::Leave { deleted: false });
     }
     if extra.earlier {
-        for source in cx.lister.mapping.sources(place) {
+        for source in cx.lister.mapping.sources(sort_key) {
             if cx.source.find(&source, HeadOptions::new()).await?.is_some() {
                 return Ok(Verdict::Leave { deleted: false });
             }
@@ -161,7 +161,7 @@ async fn ask(cx: &Context, extra: &Extra) -> Result<Verdict> {
 /// Whether an object whose tag is not the one that was demanded is so because it is not
 /// there: an earlier run deleted it and did not live to hear of it, or somebody else did.
 /// Some stores say of such an object that the condition does not hold.
-async fn is_gone(cx: &Context, extra: &Extra) -> bool {
+async fn is_gone(cx: &Context, extra: &Extraneous) -> bool {
     matches!(cx.destination.find(&extra.there.key, HeadOptions::new()).await, Ok(None))
 }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{CopyOptions, Effect, EnvExt as _, Precondition, PutReceipt, Result, ServerCopy};
 
-use crate::apply::commit::{Found, read_back, receipt_of};
+use crate::apply::commit::{ReadBack, read_back, receipt_of};
 use crate::apply::context::Context;
-use crate::apply::copied::{Copied, Read, refused, source_of};
+use crate::apply::copied::{ServerCopied, SourceDigest, refused, source_of};
 use crate::digest::checksum::{PartDigest, PieceDigest, check_source, combine, extra_crc};
 use crate::digest::reader;
 use crate::digest::reader::Source;
@@ -30,7 +30,7 @@ pub(crate) async fn copy(
     entry: &Entry,
     layout: Layout,
     precondition: &Precondition,
-) -> Result<Option<Copied>> {
+) -> Result<Option<ServerCopied>> {
     let source = source_of(cx, entry)?;
     match cx.destination.retry(true, || copier.spares(&source, &entry.target)).await {
         Ok(true) => {}
@@ -51,7 +51,7 @@ pub(crate) async fn copy(
         Ok((receipt, basis)) => {
             slot.done(0);
             cx.scheduler.counters.server_copies.add(1);
-            Ok(Some(Copied { receipt, basis, read: Some(read) }))
+            Ok(Some(ServerCopied { receipt, basis, read: Some(read) }))
         }
         Err(error) => {
             cx.scheduler.counters.done_bytes.sub(entry.source.size);
@@ -63,13 +63,13 @@ pub(crate) async fn copy(
 /// What is at the destination, if it has the bytes of the source.
 async fn found(cx: &Context, entry: &Entry, digest: &PieceDigest) -> Result<Option<(PutReceipt, Basis)>> {
     Ok(match read_back(cx, entry, digest, None).await? {
-        Found::Same(meta) => Some((receipt_of(meta), Basis::Content)),
-        Found::Absent | Found::Other(_) => None,
+        ReadBack::Same(meta) => Some((receipt_of(meta), Basis::Content)),
+        ReadBack::Absent | ReadBack::Other(_) => None,
     })
 }
 
 /// Reads the source, part by part in their turns of the pool.
-async fn read(cx: &Arc<Context>, entry: &Entry, layout: Layout) -> Result<Read> {
+async fn read(cx: &Arc<Context>, entry: &Entry, layout: Layout) -> Result<SourceDigest> {
     let source = Source::new(&cx.source, &entry.source);
     let (extra, lane) = (extra_crc(&entry.source), cx.lane(entry.source.size));
     let begin = |number| {
@@ -94,7 +94,7 @@ async fn read(cx: &Arc<Context>, entry: &Entry, layout: Layout) -> Result<Read> 
     let source_check =
         check_source(&digest, &entry.source, tls).map_err(|algorithm| reader::differs(Side::Source, algorithm))?;
     let roots = if parts.len() > 1 { parts.iter().map(|part| part.root).collect() } else { Vec::new() };
-    Ok(Read { digest, roots, part_size: layout.part_size, source_check })
+    Ok(SourceDigest { digest, roots, part_size: layout.part_size, source_check })
 }
 
 /// Works while the run goes on: a pause holds the work where it is, a cancel ends it.

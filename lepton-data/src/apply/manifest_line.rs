@@ -2,8 +2,8 @@
 
 use lepton_core::{ObjectMeta, ServerCheck};
 
-use crate::apply::copied::Copied;
-use crate::apply::write::Sent;
+use crate::apply::copied::ServerCopied;
+use crate::apply::write::Uploaded;
 use crate::digest::checksum::{Parts, SourceCheck};
 use crate::ledger::manifest::ManifestEntry;
 use crate::types::entry::Entry;
@@ -38,7 +38,7 @@ impl ManifestEntry {
     }
 
     /// The line of an object that the destination copied by itself.
-    pub(crate) fn copied(entry: &Entry, copied: Copied, reason: Reason) -> Self {
+    pub(crate) fn copied(entry: &Entry, copied: ServerCopied, reason: Reason) -> Self {
         let line = Self {
             reason: Some(reason),
             unchanged: None,
@@ -62,7 +62,13 @@ impl ManifestEntry {
 }
 
 /// The line of an object that was read and sent.
-pub(crate) fn manifest_line(entry: &Entry, layout: Layout, sent: Sent, parts: &Parts, reason: Reason) -> ManifestEntry {
+pub(crate) fn manifest_line(
+    entry: &Entry,
+    layout: Layout,
+    sent: Uploaded,
+    parts: &Parts,
+    reason: Reason,
+) -> ManifestEntry {
     let roots = if parts.len() > 1 { parts.values().map(|(_, digest)| digest.root).collect() } else { Vec::new() };
     ManifestEntry {
         key: entry.target.clone(),

@@ -7,13 +7,13 @@ use lepton_core::{
 };
 
 use crate::apply::context::Context;
-use crate::apply::copied::Copied;
+use crate::apply::copied::ServerCopied;
 use crate::apply::decide::{Verdict, decide, is_ours, look};
 use crate::apply::manifest_line::manifest_line;
 use crate::apply::outcome::{Earlier, Outcome};
-use crate::apply::reconcile::{Left, abort, reconcile};
+use crate::apply::reconcile::{Leftover, abort, reconcile};
 use crate::apply::upload::{abandon, begin, give_up};
-use crate::apply::write::Sent;
+use crate::apply::write::Uploaded;
 use crate::apply::{backup, commit, local_copy, server_copy, write};
 use crate::digest::checksum::{Parts, check_source, combine, extra_crc};
 use crate::digest::reader;
@@ -21,7 +21,7 @@ use crate::digest::reader::Source;
 use crate::ledger::journal::{Note, OpenUpload};
 use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::proofs;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 use crate::types::reason::Reason;
 use crate::types::side::Side;
@@ -29,7 +29,7 @@ use crate::types::side::Side;
 /// Moves one object. When its source changes, its upload vanishes or its bytes
 /// go wrong on their way it begins again, so many times as the settings say.
 pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
-    if !entry.known {
+    if entry.is_named() {
         match find(&cx, &mut entry).await {
             Ok(true) => {}
             Ok(false) => return Outcome::LeftOut,
@@ -73,7 +73,7 @@ pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earl
 pub(crate) async fn find(cx: &Context, entry: &mut Entry) -> Result<bool> {
     let key = &entry.source.key;
     let info = at_source(&cx, key).await?;
-    (entry.source, entry.known) = (info.meta, true);
+    (entry.source, entry.mode) = (info.meta, Mode::Listed);
     cx.scheduler.counters.listed_bytes.add(entry.source.size);
     Ok(cx.lister.filter.takes_size_and_age(&entry.source))
 }
@@ -124,7 +124,7 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
             });
         }
     };
-    if let There::Present(there) = &entry.there
+    if let DestinationState::Present(there) = &entry.there
         && cx.settings.backup_prefix.is_some()
         && is_to_be_kept(cx, entry, there, earlier).await?
     {
@@ -172,7 +172,7 @@ async fn by_the_store(
     layout: Layout,
     precondition: &Precondition,
     earlier: &mut Earlier,
-) -> Result<Option<Copied>> {
+) -> Result<Option<ServerCopied>> {
     let Some(copier) = cx.copier() else { return Ok(None) };
     if let Some(open) = earlier.upload.take_if(|open| open.parts.is_empty()) {
         give_up(cx, entry, layout, open).await?;
@@ -193,7 +193,7 @@ async fn through_here(
     layout: Layout,
     precondition: &Precondition,
     earlier: &mut Earlier,
-) -> Result<(Sent, Parts)> {
+) -> Result<(Uploaded, Parts)> {
     if layout.multipart {
         return in_parts(cx, entry, layout, precondition, earlier.upload.take()).await;
     }
@@ -228,19 +228,19 @@ async fn in_parts(
     layout: Layout,
     precondition: &Precondition,
     left: Option<OpenUpload>,
-) -> Result<(Sent, Parts)> {
+) -> Result<(Uploaded, Parts)> {
     let source = Source::new(&cx.source, &entry.source);
     let info = source.head().await?;
     let extra = extra_crc(&info.meta);
     let (attributes, lost) = write::attributes(cx, &source, info.attributes, info.tag_count).await?;
     let left = match left {
         Some(open) => reconcile(cx, entry, &source, layout, extra, open).await?,
-        None => Left::Nothing,
+        None => Leftover::Nothing,
     };
     let (upload, held) = match left {
-        Left::Held(upload, parts) => (upload, parts),
-        Left::MaybeComplete(upload, parts) => (upload, parts),
-        Left::Nothing => {
+        Leftover::Held(upload, parts) => (upload, parts),
+        Leftover::MaybeComplete(upload, parts) => (upload, parts),
+        Leftover::Nothing => {
             (begin(cx, entry, layout, CreateUploadOptions::new().attributes(attributes)).await?, Parts::new())
         }
     };
@@ -259,7 +259,7 @@ async fn in_parts(
     cx.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
     match commit::complete(cx, entry, &upload, &receipts, &digest, precondition).await {
-        Ok(receipt) => Ok((Sent { digest, receipt, source_check, lost }, parts)),
+        Ok(receipt) => Ok((Uploaded { digest, receipt, source_check, lost }, parts)),
         // A part whose request broke off may be listed, and yet not be whole for the store.
         Err(error) if resumed && error.kind() == ErrorKind::InvalidInput => {
             abort(cx, &upload, entry).await?;

@@ -24,13 +24,13 @@ const CLOCKS: Duration = Duration::from_secs(120);
 
 /// What became of an upload.
 #[derive(Debug)]
-pub(crate) enum Left {
+pub(crate) enum Leftover {
     /// It is there and holds these parts.
     Held(Upload, Parts),
     /// It is gone, but all its parts were there when the run was about to
     /// complete it: the object may be there.
     MaybeComplete(Upload, Parts),
-    /// There is nothing to take up.
+    /// DestinationState is nothing to take up.
     Nothing,
 }
 
@@ -42,29 +42,29 @@ pub(crate) async fn reconcile(
     layout: Layout,
     extra: Option<Crc>,
     open: OpenUpload,
-) -> Result<Left> {
+) -> Result<Leftover> {
     let Some(id) = open.id.clone() else {
         abort_lost(cx, &open.plan).await?;
-        return Ok(Left::Nothing);
+        return Ok(Leftover::Nothing);
     };
     let upload = Upload::new(open.plan.target.clone(), id);
     let same =
         open.plan.layout == layout && open.plan.pin == Pin::of(&entry.source) && open.plan.target == entry.target;
     if !same {
         abort(cx, &upload, entry).await?;
-        return Ok(Left::Nothing);
+        return Ok(Leftover::Nothing);
     }
     match cx.destination.list_parts(&upload).await? {
         Some(listed) => {
             let parts = adopt(cx, source, layout, extra, &open, listed).await?;
-            Ok(Left::Held(upload, parts))
+            Ok(Leftover::Held(upload, parts))
         }
         None if open.completing && open.parts.len() == layout.parts() as usize => {
-            Ok(Left::MaybeComplete(upload, open.parts))
+            Ok(Leftover::MaybeComplete(upload, open.parts))
         }
         None => {
             cx.log.note(&Note::UploadGone { key: entry.source.key.clone() })?;
-            Ok(Left::Nothing)
+            Ok(Leftover::Nothing)
         }
     }
 }

@@ -16,7 +16,7 @@ use lepton_core::{
 
 use crate::apply::commit::{composite_etag, landed, receipt_of};
 use crate::apply::context::Context;
-use crate::apply::copied::{Copied, refused, source_of};
+use crate::apply::copied::{ServerCopied, refused, source_of};
 use crate::apply::reconcile::abort;
 use crate::apply::upload::begin;
 use crate::compare::objects::{statements, states_same};
@@ -41,7 +41,7 @@ pub(crate) async fn copy(
     copier: &dyn ServerCopy,
     entry: &Entry,
     precondition: &Precondition,
-) -> Result<Option<Copied>> {
+) -> Result<Option<ServerCopied>> {
     let slot = cx.scheduler.enter(cx.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
         true => whole(cx, &slot, copier, entry, precondition).await,
@@ -53,7 +53,7 @@ pub(crate) async fn copy(
         Err(error) => return refused(cx, entry, error),
     };
     let basis = match verified(cx, entry, &receipt, answered).await? {
-        None if entry.behind.is_some() => Some(read_back(cx, entry, &receipt).await?),
+        None if entry.is_version() => Some(read_back(cx, entry, &receipt).await?),
         basis => basis,
     };
     match basis {
@@ -61,7 +61,7 @@ pub(crate) async fn copy(
             slot.done(0);
             cx.scheduler.counters.server_copies.add(1);
             cx.scheduler.counters.done_bytes.add(entry.source.size);
-            Ok(Some(Copied { receipt, basis, read: None }))
+            Ok(Some(ServerCopied { receipt, basis, read: None }))
         }
         None => {
             let message = "the store's copy is not what the source is";
@@ -95,7 +95,7 @@ async fn whole(
     condition: &Precondition,
 ) -> Result<(PutReceipt, bool)> {
     // Of a history, what is done twice makes two versions.
-    let idempotent = *condition == Precondition::None && entry.behind.is_none();
+    let idempotent = *condition == Precondition::None && !entry.is_version();
     let options = CopyOptions::new().precondition(condition.clone());
     let source = source_of(cx, entry)?;
     let copy = || copier.copy(source.clone(), &entry.target, options.clone());
@@ -112,7 +112,7 @@ async fn whole(
 async fn found(cx: &Context, entry: &Entry) -> Result<Option<PutReceipt>> {
     match landed(cx, entry).await? {
         Some(meta) if meta.size == entry.source.size => Ok(Some(receipt_of(meta))),
-        Some(_) if entry.behind.is_some() => Err(conflict(&entry.target, "somebody else wrote it")),
+        Some(_) if entry.is_version() => Err(conflict(&entry.target, "somebody else wrote it")),
         _ => Ok(None),
     }
 }
@@ -194,7 +194,7 @@ async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: b
     }
     let source = Source::new(&cx.source, &entry.source);
     let ours = source.head().await?;
-    let version = receipt.version.clone().filter(|_| entry.behind.is_some());
+    let version = receipt.version.clone().filter(|_| entry.is_version());
     let options = HeadOptions::new().version(version);
     let theirs = cx.destination.head(&entry.target, options.clone()).await?;
     let same = |ours: &ObjectInfo, theirs: &ObjectInfo| states_same(&statements(ours), &statements(theirs));

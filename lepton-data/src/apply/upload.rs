@@ -3,7 +3,7 @@
 use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, Result, Upload};
 
 use crate::apply::context::Context;
-use crate::apply::reconcile::{Left, abort, abort_lost, reconcile};
+use crate::apply::reconcile::{Leftover, abort, abort_lost, reconcile};
 use crate::digest::reader::Source;
 use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
 use crate::types::entry::{Entry, Pin};
@@ -54,7 +54,7 @@ pub(crate) async fn abandon(cx: &Context, entry: &Entry, upload: &Upload, error:
 /// An upload is left of an object that now goes in one piece, or not at all.
 pub(crate) async fn give_up(cx: &Context, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
     let source = Source::new(&cx.source, &entry.source);
-    if let Left::Held(upload, _) = reconcile(cx, entry, &source, layout, None, open).await? {
+    if let Leftover::Held(upload, _) = reconcile(cx, entry, &source, layout, None, open).await? {
         abort(cx, &upload, entry).await?;
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::apply::reconcile::abort_orphan;
 use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::{ManifestEntry, VersionNumber};
 use crate::listing::key_versions::{beside, conflict, listed, oldest_first};
-use crate::types::entry::{Entry, Ids, Pin, There};
+use crate::types::entry::{DestinationState, Entry, Ids, Mode, Pin};
 use crate::types::reason::{Basis, Reason};
 use crate::types::side::Side;
 
@@ -38,7 +38,7 @@ pub(crate) async fn history(cx: &Arc<Context>, entry: &Entry, earlier: Earlier) 
         target: entry.target.clone(),
         upload: earlier.upload,
         recorded: earlier.recorded,
-        counted: entry.known,
+        counted: !entry.is_named(),
         agreed: Vec::new(),
         bytes: 0,
     };
@@ -198,14 +198,12 @@ impl Mover<'_> {
     }
 
     fn entry(&self, version: &ObjectVersion, theirs: &[ObjectVersion]) -> Entry {
-        let behind: Ids = theirs.iter().map(|there| there.meta.version.clone()).collect();
+        let earlier: Ids = theirs.iter().map(|there| there.meta.version.clone()).collect();
         Entry {
             source: version.meta.clone(),
             target: self.target.clone(),
-            there: There::Unknown,
-            known: true,
-            planned: None,
-            behind: Some(Arc::new(behind)),
+            there: DestinationState::Unknown,
+            mode: Mode::Version { earlier: Arc::new(earlier) },
         }
     }
 
@@ -236,7 +234,7 @@ impl Mover<'_> {
         }
         let mut line = self.send(&entry, theirs.last()).await?;
         if line.version.is_none() {
-            let made = beside(&self.cx.destination, &self.target, &behind(&entry)).await?;
+            let made = beside(&self.cx.destination, &self.target, &earlier_versions(&entry)).await?;
             line.version = made.and_then(|made| made.meta.version);
         }
         let mut there = version.clone();
@@ -260,7 +258,7 @@ impl Mover<'_> {
         match sent {
             // Some stores take a delete marker for an object that is there.
             Err(error) if last.is_some_and(|last| last.is_delete_marker) && refused(&error) => {
-                if beside(&cx.destination, &self.target, &behind(entry)).await?.is_some() {
+                if beside(&cx.destination, &self.target, &earlier_versions(entry)).await?.is_some() {
                     return Err(error);
                 }
                 bring(cx, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
@@ -284,7 +282,7 @@ impl Mover<'_> {
                 Err(error) if !may_be_ours(&error) => return Err(error),
                 deleted => deleted,
             };
-            match (beside(&cx.destination, &self.target, &behind(entry)).await?, deleted) {
+            match (beside(&cx.destination, &self.target, &earlier_versions(entry)).await?, deleted) {
                 (Some(made), _) if made.is_delete_marker => return Ok(Some(made)),
                 (Some(_), _) => return Err(conflict(&self.target, "somebody else wrote it")),
                 (None, Ok(())) => return Ok(None),
@@ -334,8 +332,8 @@ fn refused(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed)
 }
 
-fn behind(entry: &Entry) -> Arc<Ids> {
-    entry.behind.clone().unwrap_or_default()
+fn earlier_versions(entry: &Entry) -> Arc<Ids> {
+    entry.earlier_versions().cloned().unwrap_or_default()
 }
 
 /// Whether a version is a delete marker where there was nothing to delete: the first

@@ -9,7 +9,7 @@ use lepton_core::{
     PutOptions, PutReceipt, Result, Upload,
 };
 
-use crate::apply::commit::{Found, may_be_ours, read_back, receipt_of};
+use crate::apply::commit::{ReadBack, may_be_ours, read_back, receipt_of};
 use crate::apply::context::Context;
 use crate::compare::objects::record_digest;
 use crate::digest::checksum::{PartDigest, Parts, PieceDigest, SourceCheck, check_source, expected, extra_crc};
@@ -25,7 +25,7 @@ use crate::types::side::Side;
 
 /// An object that is at the destination.
 #[derive(Debug)]
-pub(crate) struct Sent {
+pub(crate) struct Uploaded {
     pub(crate) digest: PieceDigest,
     pub(crate) receipt: PutReceipt,
     pub(crate) source_check: SourceCheck,
@@ -33,11 +33,11 @@ pub(crate) struct Sent {
 }
 
 /// Sends an object in one piece. A lost answer is settled by reading back.
-pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Precondition) -> Result<Sent> {
+pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Precondition) -> Result<Uploaded> {
     let slot = cx.scheduler.enter(Lane::Small, entry.source.size).await?;
     let source = Source::new(&cx.source, &entry.source);
     // Of a history, what is done twice makes two versions.
-    let idempotent = *precondition == Precondition::None && entry.behind.is_none();
+    let idempotent = *precondition == Precondition::None && !entry.is_version();
     for attempt in 1.. {
         let error = match cx.destination.retry_in(&slot, idempotent, || put(cx, entry, &source, precondition)).await {
             Ok(sent) => {
@@ -49,21 +49,21 @@ pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Preconditi
         };
         let digest = source.digest(None).await?;
         match read_back(cx, entry, &digest, None).await? {
-            Found::Same(meta) => {
+            ReadBack::Same(meta) => {
                 let (_, lost) = describe(cx, &source).await?;
                 let receipt = receipt_of(meta);
-                return Ok(Sent { digest, receipt, source_check: SourceCheck::None, lost });
+                return Ok(Uploaded { digest, receipt, source_check: SourceCheck::None, lost });
             }
             // It is refused, and what is there is not ours.
             _ if error.effect() != Effect::Unknown => return Err(error),
-            Found::Other(meta) if entry.behind.is_some() || !is_replaced(&meta, precondition) => {
+            ReadBack::Other(meta) if entry.is_version() || !is_replaced(&meta, precondition) => {
                 return Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
                     .with_context("key", &entry.target)
                     .with_source(error));
             }
             // It never took effect.
-            Found::Absent | Found::Other(_) if attempt >= cx.scheduler.attempts => return Err(error),
-            Found::Absent | Found::Other(_) => {
+            ReadBack::Absent | ReadBack::Other(_) if attempt >= cx.scheduler.attempts => return Err(error),
+            ReadBack::Absent | ReadBack::Other(_) => {
                 let _rest = slot.rest();
                 cx.scheduler.wait(attempt, &error).await?;
             }
@@ -77,7 +77,7 @@ fn is_replaced(found: &ObjectMeta, precondition: &Precondition) -> bool {
     matches!(precondition, Precondition::IfMatch(etag) if found.etag.as_ref() == Some(etag))
 }
 
-async fn put(cx: &Context, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Sent> {
+async fn put(cx: &Context, entry: &Entry, source: &Source, precondition: &Precondition) -> Result<Uploaded> {
     let reply = source.whole().await?;
     let (attributes, lost) = attributes(cx, source, reply.attributes, reply.tag_count).await?;
     let piece = Piece::new(source.clone(), 0..source.size, extra_crc(&reply.meta));
@@ -89,7 +89,7 @@ async fn put(cx: &Context, entry: &Entry, source: &Source, precondition: &Precon
     let digest = piece.digest()?;
     let source_check =
         check_source(&digest, &reply.meta, tls).map_err(|algorithm| reader::differs(Side::Source, algorithm))?;
-    Ok(Sent { digest, receipt, source_check, lost })
+    Ok(Uploaded { digest, receipt, source_check, lost })
 }
 
 /// What the source attached and the destination keeps, and what gets lost.

@@ -149,7 +149,7 @@ impl Suite {
         let env = Arc::clone(&self.env);
         let transfer = self.transfer(Arc::clone(&self.storage), folder, &to, Arc::clone(&env))?;
         let copied = self.env.run_blocking(move || {
-            let journal = Journal::open(env, &to, &transfer.options.identity(None, None))?.journal;
+            let journal = Journal::open(env, &to, &transfer.options.identity(None, None)?)?.journal;
             let mut kept = records(&from)?.into_iter().take(kept);
             kept.try_for_each(|record| journal.append(record.kind, &record.payload)).map(|()| journal)
         });

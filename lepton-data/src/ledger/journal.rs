@@ -124,7 +124,7 @@ pub(crate) struct Resumed {
     pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
     /// Places up to here may be written, as the journal knows.
     pub(crate) started: Option<ObjectKey>,
-    /// Settled places beyond `settled`.
+    /// Settled sort keys beyond `settled`.
     pub(crate) beyond: BTreeSet<ObjectKey>,
     /// Objects that failed and were not done since.
     pub(crate) failed: BTreeMap<ObjectKey, Failure>,
@@ -212,7 +212,7 @@ impl Resumed {
     }
 
     fn settle(&mut self, key: &ObjectKey) {
-        self.settle_place(self.mapping.place(key));
+        self.settle_place(self.mapping.sort_key(key));
     }
 
     fn settle_place(&mut self, place: ObjectKey) {
@@ -280,7 +280,7 @@ impl Resumed {
         !(settled || begun || partly)
     }
 
-    /// The places that a run may have written without having said so: those of the
+    /// The sort keys that a run may have written without having said so: those of the
     /// journal before that are not reached yet, and those behind the watermark.
     pub(crate) fn in_doubt(&self) -> Option<(Option<ObjectKey>, ObjectKey)> {
         let settled = self.settled.as_ref();
@@ -301,7 +301,7 @@ impl Resumed {
         let mut notes = vec![Note::Anew];
         let kept = self.kept.iter();
         notes.extend(kept.map(|(key, etag)| Note::Kept { key: key.clone(), etag: etag.clone() }));
-        let in_doubt = match self.failed.keys().map(|key| self.mapping.place(key)).max().filter(|_| failed) {
+        let in_doubt = match self.failed.keys().map(|key| self.mapping.sort_key(key)).max().filter(|_| failed) {
             Some(last) => Some((None, self.in_doubt().map_or(last.clone(), |(_, through)| through.max(last)))),
             None => self.in_doubt(),
         };

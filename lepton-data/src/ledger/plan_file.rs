@@ -153,7 +153,7 @@ fn batches(
     let mut batch = Vec::new();
     let mut last: Option<ObjectKey> = None;
     while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {
-        let place = planned.place(mapping);
+        let place = planned.sort_key(mapping);
         if last.as_ref().is_some_and(|last| *last >= place) {
             return Err(lines.corrupt("the plan's keys do not ascend"));
         }

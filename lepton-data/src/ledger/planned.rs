@@ -60,7 +60,7 @@ pub enum PlannedAction {
 
 impl Planned {
     /// Where it comes in order.
-    pub(crate) fn place(&self, mapping: &Mapping) -> ObjectKey {
-        self.source.as_ref().map_or_else(|| self.source_key.clone(), |source| mapping.place(&source.key))
+    pub(crate) fn sort_key(&self, mapping: &Mapping) -> ObjectKey {
+        self.source.as_ref().map_or_else(|| self.source_key.clone(), |source| mapping.sort_key(&source.key))
     }
 }

@@ -1,4 +1,4 @@
-//! The proofs of earlier runs, in the order of places: what each object was known to be,
+//! The proofs of earlier runs, in the order of sort keys: what each object was known to be,
 //! and by which pair of source and destination.
 //!
 //! A run that compares begins its listings anew. An object whose source and destination
@@ -23,7 +23,7 @@ use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
 use crate::listing::external_sort::{Keyed, Sorter};
 use crate::names::mapping::Mapping;
-use crate::types::entry::There;
+use crate::types::entry::DestinationState;
 use crate::types::file::to_json;
 
 const VERSION: u32 = 1;
@@ -47,17 +47,17 @@ struct Header {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proof {
-    place: ObjectKey,
+    sort_key: ObjectKey,
     line: Box<ManifestEntry>,
 }
 
 impl Keyed for Proof {
     fn key(&self) -> &ObjectKey {
-        &self.place
+        &self.sort_key
     }
 
     fn weight(&self) -> usize {
-        size_of::<ManifestEntry>() + 3 * self.place.as_bytes().len() + 32 * self.line.parts.len() + 200
+        size_of::<ManifestEntry>() + 3 * self.sort_key.as_bytes().len() + 32 * self.line.parts.len() + 200
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
     }
     for record in replay {
         if let Some(line) = line_of(&record?)?.filter(|line| line.history.is_none()) {
-            sorter.push(Proof { place: mapping.place(line.source_key()), line: Box::new(line) })?;
+            sorter.push(Proof { sort_key: mapping.sort_key(line.source_key()), line: Box::new(line) })?;
         }
     }
     let mut writer = SealedWriter::create(&path, PROOFS, &Header { lepton_proofs: VERSION, plan })?;
@@ -90,7 +90,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
         let proof = proof?;
         // Of several, the last one that was pushed counts.
         if let Some(before) = last.replace(proof)
-            && last.as_ref().is_some_and(|last| last.place != before.place)
+            && last.as_ref().is_some_and(|last| last.sort_key != before.sort_key)
         {
             writer.add(&to_json(&before)?, before.line.size)?;
         }
@@ -138,10 +138,10 @@ impl Proofs {
         self.batches.is_some() || !self.batch.is_empty()
     }
 
-    /// Reads on to this place; places ascend. Cancellation safe.
-    pub(crate) async fn advance(&mut self, place: &ObjectKey) -> Result<()> {
+    /// Reads on to this sort key; sort keys ascend. Cancellation safe.
+    pub(crate) async fn advance(&mut self, sort_key: &ObjectKey) -> Result<()> {
         loop {
-            while self.batch.pop_front_if(|proof| proof.place < *place).is_some() {}
+            while self.batch.pop_front_if(|proof| proof.sort_key < *sort_key).is_some() {}
             let Some(batches) = self.batches.as_mut().filter(|_| self.batch.is_empty()) else { return Ok(()) };
             let broke_off = || Error::new(ErrorKind::Unexpected, "reading the proofs broke off");
             self.batch = batches.recv().await.ok_or_else(broke_off)??.into();
@@ -151,9 +151,9 @@ impl Proofs {
         }
     }
 
-    /// What was proved of the object at this place, once it has been read on to.
-    pub(crate) fn take(&mut self, place: &ObjectKey) -> Option<Box<ManifestEntry>> {
-        self.batch.pop_front_if(|proof| proof.place == *place).map(|proof| proof.line)
+    /// What was proved of the object at this sort key, once it has been read on to.
+    pub(crate) fn take(&mut self, sort_key: &ObjectKey) -> Option<Box<ManifestEntry>> {
+        self.batch.pop_front_if(|proof| proof.sort_key == *sort_key).map(|proof| proof.line)
     }
 }
 
@@ -195,8 +195,8 @@ fn open(file: &Path) -> Result<SealedReader<BufReader<File>>> {
 /// Whether an object is still the pair that was proved: the source has the tag or the
 /// version that was read, and the destination has the tag that was written. Times are no
 /// evidence, and what has neither tag nor version keeps no proof.
-pub(crate) fn holds(proof: &ManifestEntry, source: &ObjectMeta, there: &There) -> bool {
-    let There::Present(there) = there else { return false };
+pub(crate) fn holds(proof: &ManifestEntry, source: &ObjectMeta, there: &DestinationState) -> bool {
+    let DestinationState::Present(there) = there else { return false };
     let proven = proof.source_etag.as_ref().or(proof.etag.as_ref().filter(|_| proof.unchanged.is_some()));
     let same_tag = proven.is_some() && proven == source.etag.as_ref();
     let other_version =
@@ -210,7 +210,7 @@ mod tests {
     use lepton_core::ETag;
 
     use super::*;
-    use crate::types::entry::Entry;
+    use crate::types::entry::{Entry, Mode};
     use crate::types::reason::Basis;
 
     fn meta(etag: Option<&str>, size: u64) -> ObjectMeta {
@@ -223,17 +223,15 @@ mod tests {
         let entry = Entry {
             source: source.clone(),
             target: source.key.clone(),
-            there: There::Unknown,
-            known: true,
-            planned: None,
-            behind: None,
+            there: DestinationState::Unknown,
+            mode: Mode::Listed,
         };
         ManifestEntry::unchanged(&entry, there, Basis::Time)
     }
 
     #[test]
     fn a_proof_holds_for_its_pair_and_no_other() {
-        let here = |etag, size| There::Present(Box::new(meta(etag, size)));
+        let here = |etag, size| DestinationState::Present(Box::new(meta(etag, size)));
         for (source, there) in [(Some("1"), Some("1")), (Some("1"), Some("2"))] {
             let proof = proof(&meta(source, 5), &meta(there, 5));
             assert!(holds(&proof, &meta(source, 5), &here(there, 5)));
@@ -242,8 +240,8 @@ mod tests {
             assert!(!holds(&proof, &meta(source, 6), &here(there, 5)));
             assert!(!holds(&proof, &meta(source, 5), &here(there, 6)));
             assert!(!holds(&proof, &meta(None, 5), &here(there, 5)));
-            assert!(!holds(&proof, &meta(source, 5), &There::Absent));
-            assert!(!holds(&proof, &meta(source, 5), &There::Unknown));
+            assert!(!holds(&proof, &meta(source, 5), &DestinationState::Absent));
+            assert!(!holds(&proof, &meta(source, 5), &DestinationState::Unknown));
         }
         assert!(!holds(&proof(&meta(None, 5), &meta(Some("1"), 5)), &meta(None, 5), &here(Some("1"), 5)));
         assert!(!holds(&proof(&meta(Some("1"), 5), &meta(None, 5)), &meta(Some("1"), 5), &here(None, 5)));

@@ -61,7 +61,7 @@ pub struct SlowObject {
 
 /// How an object that was taken in hand came to its end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Took {
+pub(crate) struct Timing {
     pub(crate) elapsed: Duration,
     pub(crate) retries: u64,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Slowest(BTreeSet<SlowObject>);
 impl Slowest {
     const MOST: usize = 10;
 
-    pub(crate) fn take(&mut self, key: ObjectKey, size: u64, Took { elapsed, retries }: Took) {
+    pub(crate) fn take(&mut self, key: ObjectKey, size: u64, Timing { elapsed, retries }: Timing) {
         self.0.insert(SlowObject { elapsed, size, key, retries });
         if self.0.len() > Self::MOST {
             self.0.pop_first();
@@ -171,7 +171,7 @@ mod tests {
         for number in 0..1000u64 {
             let key = ObjectKey::try_from(&*format!("k{number}")).unwrap();
             let elapsed = Duration::from_millis(number * 7919 % 1000);
-            slowest.take(key, number, Took { elapsed, retries: 0 });
+            slowest.take(key, number, Timing { elapsed, retries: 0 });
         }
         let times: Vec<u128> = slowest.into_vec().iter().map(|object| object.elapsed.as_millis()).collect();
         assert_eq!(times, (990..1000).rev().collect::<Vec<_>>());

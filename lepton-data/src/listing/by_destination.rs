@@ -16,51 +16,51 @@ use crate::listing::page::{AHEAD, PAGE, Page, Pages};
 use crate::names::mapping::Mapping;
 use crate::types::side::Side;
 
-/// Something of the source at its place.
+/// Something of the source at its sort key.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Placed<T> {
-    pub(crate) place: ObjectKey,
+pub(crate) struct WithSortKey<T> {
+    pub(crate) sort_key: ObjectKey,
     pub(crate) value: T,
 }
 
-impl<T: Keyed> Keyed for Placed<T> {
+impl<T: Keyed> Keyed for WithSortKey<T> {
     fn key(&self) -> &ObjectKey {
-        &self.place
+        &self.sort_key
     }
 
     fn weight(&self) -> usize {
-        size_of::<ObjectKey>() + self.place.as_bytes().len() + self.value.weight()
+        size_of::<ObjectKey>() + self.sort_key.as_bytes().len() + self.value.weight()
     }
 }
 
-/// Takes what the source has in any order and puts each at its place. Blocks.
-pub(crate) struct Placing<T> {
+/// Takes what the source has in any order and puts each at its sort key. Blocks.
+pub(crate) struct DestinationSorter<T> {
     mapping: Arc<Mapping>,
-    sorter: Sorter<Placed<T>>,
-    /// For those that have a place of their own.
-    alone: Sorter<Placed<T>>,
+    sorter: Sorter<WithSortKey<T>>,
+    /// For those that have a sort key of their own.
+    alone: Sorter<WithSortKey<T>>,
 }
 
-impl<T: Keyed> Placing<T> {
+impl<T: Keyed> DestinationSorter<T> {
     pub(crate) fn new(lister: &Lister) -> Self {
         Self { mapping: Arc::clone(&lister.mapping), sorter: lister.sorter(), alone: lister.sorter() }
     }
 
     pub(crate) fn push(&mut self, value: T) -> Result<()> {
-        self.sorter.push(Placed { place: self.mapping.place(value.key()), value })
+        self.sorter.push(WithSortKey { sort_key: self.mapping.sort_key(value.key()), value })
     }
 
-    /// Everything in the order of places, no place twice. Of several that would share
+    /// Everything in the order of sort keys, no sort key twice. Of several that would share
     /// one, that which the filters take is given; if they take none, any.
     ///
     /// # Errors
     /// `invalid_input` if they take two, naming both and the name that they would share.
-    pub(crate) fn finish(mut self, taken: impl Fn(&T) -> bool) -> Result<Sorted<Placed<T>>> {
-        let mut last: Option<Placed<T>> = None;
+    pub(crate) fn finish(mut self, taken: impl Fn(&T) -> bool) -> Result<Sorted<WithSortKey<T>>> {
+        let mut last: Option<WithSortKey<T>> = None;
         for next in self.sorter.finish()? {
             let next = next?;
             last = Some(match last {
-                Some(last) if last.place == next.place => one_of(&self.mapping, last, next, &taken)?,
+                Some(last) if last.sort_key == next.sort_key => one_of(&self.mapping, last, next, &taken)?,
                 last => {
                     last.map_or(Ok(()), |last| self.alone.push(last))?;
                     next
@@ -72,13 +72,13 @@ impl<T: Keyed> Placing<T> {
     }
 }
 
-/// Which of two gets their place.
+/// Which of two gets their sort key.
 fn one_of<T: Keyed>(
     mapping: &Mapping,
-    one: Placed<T>,
-    other: Placed<T>,
+    one: WithSortKey<T>,
+    other: WithSortKey<T>,
     taken: impl Fn(&T) -> bool,
-) -> Result<Placed<T>> {
+) -> Result<WithSortKey<T>> {
     let (first, second) = (one.value.key(), other.value.key());
     // A list may name a key twice.
     if first == second || !taken(&other.value) {
@@ -87,7 +87,7 @@ fn one_of<T: Keyed>(
     if !taken(&one.value) {
         return Ok(other);
     }
-    let target = mapping.target(&one.place);
+    let target = mapping.target(&one.sort_key);
     let message = format!(
         "{first} and {second} would both be {target} at the destination; change the rules in map, \
          or leave one out by a filter"
@@ -95,7 +95,7 @@ fn one_of<T: Keyed>(
     Err(Error::invalid_input(message).with_operation("map").with_context("key", target))
 }
 
-/// Starts listing the source in the order of places, behind the place `after`.
+/// Starts listing the source in the order of sort keys, behind the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
     let lister = Arc::clone(lister);
@@ -123,8 +123,8 @@ async fn hand_on(lister: &Arc<Lister>, after: Option<ObjectKey>, send: &mpsc::Se
         if placed.is_empty() {
             return Ok(());
         }
-        let objects = placed.into_iter().filter_map(|Placed { place, value }| {
-            let behind = after.as_ref().is_none_or(|after| *after < place);
+        let objects = placed.into_iter().filter_map(|WithSortKey { sort_key, value }| {
+            let behind = after.as_ref().is_none_or(|after| *after < sort_key);
             if !behind && lister.takes(&value) {
                 lister.uncount(&value);
             }
@@ -137,22 +137,22 @@ async fn hand_on(lister: &Arc<Lister>, after: Option<ObjectKey>, send: &mpsc::Se
     }
 }
 
-/// Puts all of what was listed into the order of places, on disk where it is much.
+/// Puts all of what was listed into the order of sort keys, on disk where it is much.
 ///
 /// # Errors
-/// Of the listing; as [`Placing::finish`].
+/// Of the listing; as [`DestinationSorter::finish`].
 pub(crate) async fn sorted<T: Keyed + Send + 'static>(
     lister: &Arc<Lister>,
     listed: impl Stream<Item = Result<Vec<T>>> + Send,
     taken: fn(&Lister, &T) -> bool,
-) -> Result<Sorted<Placed<T>>> {
+) -> Result<Sorted<WithSortKey<T>>> {
     let env = &lister.scheduler.env;
-    let push = |mut placing: Placing<T>, batch: Vec<T>| async move {
+    let push = |mut placing: DestinationSorter<T>, batch: Vec<T>| async move {
         let pushed =
             env.run_blocking(move || batch.into_iter().try_for_each(|one| placing.push(one)).map(|()| placing));
         pushed.join().await?
     };
-    let placing = listed.try_fold(Placing::new(lister), push).await?;
+    let placing = listed.try_fold(DestinationSorter::new(lister), push).await?;
     let ours = Arc::clone(lister);
     env.run_blocking(move || placing.finish(|one| taken(&ours, one))).join().await?
 }
@@ -160,8 +160,8 @@ pub(crate) async fn sorted<T: Keyed + Send + 'static>(
 /// What comes next, and the rest; nothing at the end.
 pub(crate) async fn page<T: Keyed + Send + 'static>(
     env: &SharedEnv,
-    mut sorted: Sorted<Placed<T>>,
-) -> Result<(Vec<Placed<T>>, Sorted<Placed<T>>)> {
+    mut sorted: Sorted<WithSortKey<T>>,
+) -> Result<(Vec<WithSortKey<T>>, Sorted<WithSortKey<T>>)> {
     let read = env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));
     let (page, rest) = read.join().await?;
     Ok((page?, rest))

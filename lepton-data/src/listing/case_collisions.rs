@@ -50,7 +50,7 @@ async fn of_listing(lister: &Arc<Lister>, rules: &KeyRules, seed: u64) -> Result
             if lister.takes(object) {
                 // It is counted when it is listed for the run itself.
                 lister.uncount(object);
-                hashes.push(hash(rules, seed, &lister.mapping.target(&lister.mapping.place(&object.key))));
+                hashes.push(hash(rules, seed, &lister.mapping.target(&lister.mapping.sort_key(&object.key))));
             }
         }
     }
@@ -59,13 +59,13 @@ async fn of_listing(lister: &Arc<Lister>, rules: &KeyRules, seed: u64) -> Result
 /// Blocks.
 fn of_list(lister: &Lister, file: &Path, rules: &KeyRules, seed: u64) -> Result<Vec<u64>> {
     let (mut hashes, mut last) = (Vec::new(), None);
-    for place in key_list::places(lister, file)? {
-        let place = place?;
+    for sort_key in key_list::places(lister, file)? {
+        let sort_key = sort_key?;
         // A list may name a key twice.
-        if last.as_ref() != Some(&place) {
-            hashes.push(hash(rules, seed, &lister.mapping.target(&place)));
+        if last.as_ref() != Some(&sort_key) {
+            hashes.push(hash(rules, seed, &lister.mapping.target(&sort_key)));
         }
-        last = Some(place);
+        last = Some(sort_key);
     }
     Ok(hashes)
 }

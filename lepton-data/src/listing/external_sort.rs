@@ -113,22 +113,22 @@ fn failed(error: std::io::Error, folder: &Path) -> Error {
 /// Values by key, each run read as it is needed.
 #[derive(Debug)]
 pub(crate) struct Sorted<T> {
-    runs: Vec<Run<T>>,
+    runs: Vec<SortedRun<T>>,
     /// The next key of each run that has one.
     next: BinaryHeap<Reverse<(ObjectKey, usize)>>,
 }
 
 #[derive(Debug)]
-enum Run<T> {
+enum SortedRun<T> {
     Disk { lines: BufReader<File>, next: Option<T> },
     Memory(std::iter::Peekable<std::vec::IntoIter<T>>),
 }
 
 impl<T: Keyed> Sorted<T> {
     fn merge(files: Vec<File>, held: Vec<T>) -> Result<Self> {
-        let disk = |file| Run::Disk { lines: BufReader::with_capacity(64 << 10, file), next: None };
-        let mut runs: Vec<Run<T>> = files.into_iter().map(disk).collect();
-        runs.push(Run::Memory(held.into_iter().peekable()));
+        let disk = |file| SortedRun::Disk { lines: BufReader::with_capacity(64 << 10, file), next: None };
+        let mut runs: Vec<SortedRun<T>> = files.into_iter().map(disk).collect();
+        runs.push(SortedRun::Memory(held.into_iter().peekable()));
         let mut sorted = Self { runs, next: BinaryHeap::new() };
         for index in 0..sorted.runs.len() {
             sorted.advance(index)?;
@@ -139,8 +139,8 @@ impl<T: Keyed> Sorted<T> {
     /// Puts the next key of a run to the others.
     fn advance(&mut self, index: usize) -> Result<()> {
         let key = match &mut self.runs[index] {
-            Run::Memory(values) => values.peek().map(|value| value.key().clone()),
-            Run::Disk { lines, next } => {
+            SortedRun::Memory(values) => values.peek().map(|value| value.key().clone()),
+            SortedRun::Disk { lines, next } => {
                 *next = read(lines)?;
                 next.as_ref().map(|value: &T| value.key().clone())
             }
@@ -152,8 +152,8 @@ impl<T: Keyed> Sorted<T> {
     fn pop(&mut self) -> Result<Option<T>> {
         let Some(Reverse((_, index))) = self.next.pop() else { return Ok(None) };
         let value = match &mut self.runs[index] {
-            Run::Memory(values) => values.next(),
-            Run::Disk { next, .. } => next.take(),
+            SortedRun::Memory(values) => values.next(),
+            SortedRun::Disk { next, .. } => next.take(),
         };
         self.advance(index)?;
         Ok(value)

@@ -4,24 +4,24 @@ use lepton_core::{ObjectKey, ObjectMeta, ObjectVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::listing::external_sort::Keyed;
-use crate::types::entry::There;
+use crate::types::entry::DestinationState;
 
 /// What lies at one name.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Found {
+pub(crate) enum Listed {
     /// An object of the source, and what the destination has of that name.
-    Source(ObjectMeta, There),
+    Source(ObjectMeta, DestinationState),
     /// A key of the source that a list names; nobody has looked yet.
     Named(ObjectKey),
     /// A key of the source with all its versions.
-    History(Held),
+    History(VersionedKey),
     /// An object that only the destination has.
     Extra(ObjectMeta),
 }
 
 /// A key and how much the source has of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
+pub(crate) struct VersionedKey {
     pub(crate) key: ObjectKey,
     /// Delete markers are versions too.
     pub(crate) versions: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Held {
     pub(crate) bytes: u64,
 }
 
-impl Keyed for Held {
+impl Keyed for VersionedKey {
     fn key(&self) -> &ObjectKey {
         &self.key
     }
@@ -39,7 +39,7 @@ impl Keyed for Held {
     }
 }
 
-impl Held {
+impl VersionedKey {
     pub(crate) fn new(key: ObjectKey) -> Self {
         Self { key, versions: 0, bytes: 0 }
     }

@@ -8,7 +8,7 @@ use lepton_core::{EnvExt as _, ObjectKey, Result, Sha256};
 use sha2::Digest as _;
 use tokio::sync::mpsc;
 
-use crate::listing::by_destination::{Placed, Placing};
+use crate::listing::by_destination::{DestinationSorter, WithSortKey};
 use crate::listing::lister::Lister;
 
 const LIST: &str = "list";
@@ -30,7 +30,7 @@ pub(crate) fn digest(file: &Path) -> Result<Sha256> {
     Ok(Sha256(hasher.finalize().into()))
 }
 
-/// Starts reading the keys behind the place `after`.
+/// Starts reading the keys behind the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
     let ours = Arc::clone(lister);
@@ -39,9 +39,9 @@ pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey
             let mut last = after;
             let mut batch = Vec::new();
             for placed in sorted(&ours, &file)? {
-                let Placed { place, value } = placed?;
-                if last.as_ref().is_none_or(|last| *last < place) {
-                    last = Some(place);
+                let WithSortKey { sort_key, value } = placed?;
+                if last.as_ref().is_none_or(|last| *last < sort_key) {
+                    last = Some(sort_key);
                     batch.push(value);
                 }
                 if batch.len() == BATCH && send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
@@ -61,24 +61,27 @@ pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey
 }
 
 /// The keys in the order of their places; one that is named twice may come twice.
-fn sorted(lister: &Lister, file: &Path) -> Result<Box<dyn Iterator<Item = Result<Placed<ObjectKey>>>>> {
+fn sorted(lister: &Lister, file: &Path) -> Result<Box<dyn Iterator<Item = Result<WithSortKey<ObjectKey>>>>> {
     let folder = lister.source.folder();
     let key = |line: &[u8]| ObjectKey::new(line.to_vec()).map(|name| name.prefixed(&folder));
     if lister.mapping.is_empty() {
         let mut sorter = lister.sorter();
         lines(file, |line| sorter.push(key(line)?))?;
-        return Ok(Box::new(sorter.finish()?.map(|key| key.map(|key| Placed { place: key.clone(), value: key }))));
+        return Ok(Box::new(
+            sorter.finish()?.map(|key| key.map(|key| WithSortKey { sort_key: key.clone(), value: key })),
+        ));
     }
-    let mut placing = Placing::new(lister);
+    let mut placing = DestinationSorter::new(lister);
     lines(file, |line| placing.push(key(line)?))?;
     Ok(Box::new(placing.finish(|key| lister.takes_name(key))?))
 }
 
-/// The places of the keys that the filters take, in order; one that is named twice may come
+/// The sort keys of the keys that the filters take, in order; one that is named twice may come
 /// twice. Blocks.
 pub(crate) fn places<'a>(lister: &'a Lister, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
-    let taken = |placed: &Placed<ObjectKey>| lister.takes_name(&placed.value);
-    let places = sorted(lister, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.place)));
+    let taken = |placed: &WithSortKey<ObjectKey>| lister.takes_name(&placed.value);
+    let places =
+        sorted(lister, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.sort_key)));
     Ok(places.filter_map(Result::transpose))
 }
 

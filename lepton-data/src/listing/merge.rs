@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use lepton_core::{Error, ErrorKind, KeyPrefix, ObjectKey, ObjectMeta, Result};
 
-use crate::listing::found::Found;
+use crate::listing::found::Listed;
 use crate::listing::lister::Lister;
 use crate::listing::page::{Page, Pages};
 use crate::listing::{by_destination, list};
 use crate::names::mapping::Mapping;
-use crate::types::entry::There;
+use crate::types::entry::DestinationState;
 use crate::types::side::Side;
 
 /// The listing of the source, merged with that of the destination where that
@@ -43,7 +43,7 @@ impl Merge {
     /// What comes next; `None` when both listings have come to a clean end.
     ///
     /// Cancellation safe.
-    pub(crate) async fn next(&mut self) -> Result<Option<Found>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Listed>> {
         let ours = self.source.name().await?;
         let turn = match &mut self.destination {
             // A single object that was named instead of a folder lies outside of
@@ -51,16 +51,17 @@ impl Merge {
             Some(destination) if ours != Some(None) => {
                 turn(ours.flatten().as_deref(), destination.name().await?.flatten().as_deref())
             }
-            _ => Turn::Unmatched,
+            _ => NextSide::Unmatched,
         };
         let mut theirs = || self.destination.as_mut().and_then(Cursor::take);
         Ok(match turn {
-            Turn::Unmatched => self.source.take().map(|object| Found::Source(object, There::Unknown)),
-            Turn::Ours => self.source.take().map(|object| Found::Source(object, There::Absent)),
-            Turn::Theirs => theirs().map(Found::Extra),
-            Turn::Both => {
-                let there = theirs().map_or(There::Absent, |object| There::Present(Box::new(object)));
-                self.source.take().map(|object| Found::Source(object, there))
+            NextSide::Unmatched => self.source.take().map(|object| Listed::Source(object, DestinationState::Unknown)),
+            NextSide::Ours => self.source.take().map(|object| Listed::Source(object, DestinationState::Absent)),
+            NextSide::Theirs => theirs().map(Listed::Extra),
+            NextSide::Both => {
+                let there =
+                    theirs().map_or(DestinationState::Absent, |object| DestinationState::Present(Box::new(object)));
+                self.source.take().map(|object| Listed::Source(object, there))
             }
         })
     }
@@ -74,22 +75,22 @@ impl Merge {
 }
 
 /// Which side has the next name.
-enum Turn {
+enum NextSide {
     Unmatched,
     Ours,
     Theirs,
     Both,
 }
 
-fn turn(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Turn {
+fn turn(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> NextSide {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => match ours.cmp(theirs) {
-            Ordering::Less => Turn::Ours,
-            Ordering::Equal => Turn::Both,
-            Ordering::Greater => Turn::Theirs,
+            Ordering::Less => NextSide::Ours,
+            Ordering::Equal => NextSide::Both,
+            Ordering::Greater => NextSide::Theirs,
         },
-        (None, Some(_)) => Turn::Theirs,
-        (_, None) => Turn::Ours,
+        (None, Some(_)) => NextSide::Theirs,
+        (_, None) => NextSide::Ours,
     }
 }
 
@@ -124,7 +125,7 @@ impl Cursor {
         Ok(self.page.front().map(|object| match mapping {
             None => object.key.as_bytes().strip_prefix(folder).map(Cow::Borrowed),
             Some(mapping) => {
-                mapping.place(&object.key).as_bytes().strip_prefix(folder).map(|name| name.to_vec().into())
+                mapping.sort_key(&object.key).as_bytes().strip_prefix(folder).map(|name| name.to_vec().into())
             }
         }))
     }

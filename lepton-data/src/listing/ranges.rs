@@ -132,7 +132,7 @@ struct Spool {
     state: Mutex<State>,
     /// Something has come, or the end.
     filled: Notify,
-    /// There is room in memory, or nobody reads any more.
+    /// DestinationState is room in memory, or nobody reads any more.
     room: Notify,
 }
 

@@ -10,16 +10,16 @@ use futures_util::stream;
 use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, Result};
 use tokio::sync::mpsc;
 
-use crate::listing::by_destination::Placed;
-use crate::listing::found::Held;
+use crate::listing::by_destination::WithSortKey;
+use crate::listing::found::VersionedKey;
 use crate::listing::lister::Lister;
 use crate::listing::page::AHEAD;
 use crate::listing::{by_destination, key_versions};
 
 /// Keys on their way, in order and each once; an empty batch is the last.
-pub(crate) type Batches = mpsc::Receiver<Result<Vec<Held>>>;
+pub(crate) type Batches = mpsc::Receiver<Result<Vec<VersionedKey>>>;
 
-/// Starts listing the keys behind the place `after`.
+/// Starts listing the keys behind the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Batches {
     let ordered = lister.source.capabilities().list_order == ListOrder::Bytes;
     if lister.mapping.is_empty() && ordered {
@@ -29,7 +29,7 @@ pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Batches {
     spawn(lister, |lister, send| async move { placed(&lister, listed, after, &send).await })
 }
 
-type Sender = mpsc::Sender<Result<Vec<Held>>>;
+type Sender = mpsc::Sender<Result<Vec<VersionedKey>>>;
 
 fn spawn<F>(lister: &Arc<Lister>, work: impl FnOnce(Arc<Lister>, Sender) -> F) -> Batches
 where
@@ -45,7 +45,7 @@ where
     receive
 }
 
-/// Sends what was listed in the order of places, by way of a sort on disk.
+/// Sends what was listed in the order of sort keys, by way of a sort on disk.
 async fn placed(lister: &Arc<Lister>, listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
     let listed = stream::try_unfold(listed, |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list_versions");
@@ -59,15 +59,15 @@ async fn placed(lister: &Arc<Lister>, listed: Batches, after: Option<ObjectKey>,
         if page.is_empty() {
             return Ok(());
         }
-        let behind = |placed: &Placed<Held>| after.as_ref().is_none_or(|after| *after < placed.place);
-        let batch: Vec<Held> = page.into_iter().filter(behind).map(|placed| placed.value).collect();
+        let behind = |placed: &WithSortKey<VersionedKey>| after.as_ref().is_none_or(|after| *after < placed.sort_key);
+        let batch: Vec<VersionedKey> = page.into_iter().filter(behind).map(|placed| placed.value).collect();
         if !batch.is_empty() && send.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
     }
 }
 
-fn is_taken(lister: &Lister, held: &Held) -> bool {
+fn is_taken(lister: &Lister, held: &VersionedKey) -> bool {
     lister.takes_name(&held.key)
 }
 
@@ -91,7 +91,7 @@ impl Listing {
         let location = source.location();
         if after.is_none() && nothing_before && !folder.is_empty() && !location.path().ends_with(b"/") {
             // The source may name one key instead of a folder.
-            let mut held = Held::new(location.key()?);
+            let mut held = VersionedKey::new(location.key()?);
             let versions = key_versions::listed(source, &held.key).await?;
             versions.iter().for_each(|version| held.add(version));
             if held.versions > 0 {
@@ -112,7 +112,7 @@ impl Listing {
         let store = source.storage().versions().ok_or_else(|| Error::unsupported("the source lists no versions"))?;
         let ordered = source.capabilities().list_order == ListOrder::Bytes;
         let mut pages = store.list_versions(request);
-        let mut open: Option<Held> = None;
+        let mut open: Option<VersionedKey> = None;
         while let Some(mut page) = source.next_page(&mut pages).await? {
             // Some stores put the delete markers of a page behind or before the others.
             page.sort_by(|one, other| one.meta.key.cmp(&other.meta.key));
@@ -124,7 +124,7 @@ impl Listing {
                         let message = format!("the source lists versions of {key} after those of {}", last.key);
                         return Err(Error::new(ErrorKind::Unexpected, message).with_operation("list_versions"));
                     }
-                    batch.extend(open.replace(Held::new(key.clone())));
+                    batch.extend(open.replace(VersionedKey::new(key.clone())));
                 }
                 open.iter_mut().for_each(|open| open.add(version));
             }
@@ -137,7 +137,7 @@ impl Listing {
     }
 
     /// Sends keys; `false` if nobody takes them any more.
-    async fn hand_on(&self, batch: Vec<Held>, after: &mut Option<ObjectKey>) -> bool {
+    async fn hand_on(&self, batch: Vec<VersionedKey>, after: &mut Option<ObjectKey>) -> bool {
         let Some(last) = batch.last() else { return true };
         *after = Some(last.key.clone());
         self.send.send(Ok(batch)).await.is_ok()

@@ -1,4 +1,4 @@
-//! Names that change on the way: rules that put one beginning in the place of another, and
+//! Names that change on the way: rules that put one prefix in place of another, and
 //! keys that are written as the destination can hold them.
 
 use lepton_core::{KeyPrefix, KeyRules, Location, ObjectKey};
@@ -6,9 +6,9 @@ use lepton_core::{KeyPrefix, KeyRules, Location, ObjectKey};
 use crate::settings::prefix_map::{PrefixMap, exchange};
 use crate::settings::transfer::TransferSettings;
 
-/// The names that a run gives. Each source key has a *place*: the key it would have at
+/// The names that a run gives. Each source key has a *sort key*: the key it would have at
 /// the source by its name at the destination. Without rules that is the key itself.
-/// Whatever goes in order goes in that of places, which is that of the destination.
+/// Whatever goes in order goes in that of sort keys, which is that of the destination.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mapping {
     from: KeyPrefix,
@@ -26,7 +26,7 @@ impl Mapping {
     }
 
     pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferSettings) -> Self {
-        let keys = |place: &Location| place.storage().capabilities().keys.clone();
+        let keys = |sort_key: &Location| sort_key.storage().capabilities().keys.clone();
         let encoding = settings.encode_keys.then(|| keys(destination));
         let decoding = settings.decode_keys.then(|| keys(source));
         Self { encoding, decoding, ..Self::new(source.folder(), destination.folder(), settings.map.clone()) }
@@ -42,9 +42,9 @@ impl Mapping {
         key.stripped(&self.from).unwrap_or_else(|| key.clone())
     }
 
-    /// The place of a source key. One that was named instead of a folder lies outside
+    /// The sort key of a source key. One that was named instead of a folder lies outside
     /// of it, and no rule holds for it.
-    pub(crate) fn place(&self, key: &ObjectKey) -> ObjectKey {
+    pub(crate) fn sort_key(&self, key: &ObjectKey) -> ObjectKey {
         if self.is_empty() {
             return key.clone();
         }
@@ -62,30 +62,30 @@ impl Mapping {
         }
     }
 
-    /// A place with its name as it was before it was written for the destination.
-    fn read(&self, place: &ObjectKey) -> ObjectKey {
+    /// A sort key with its name as it was before it was written for the destination.
+    fn read(&self, sort_key: &ObjectKey) -> ObjectKey {
         let before = |name: &ObjectKey| {
             let name = if self.encoding.is_some() { KeyRules::decode(name) } else { name.clone() };
             // Of several that are read alike, the one that would have been written.
             self.decoding.as_ref().map_or_else(|| name.clone(), |rules| rules.encode_below(&self.from, &name))
         };
-        place.stripped(&self.from).map_or_else(|| before(place), |name| before(&name).prefixed(&self.from))
+        sort_key.stripped(&self.from).map_or_else(|| before(sort_key), |name| before(&name).prefixed(&self.from))
     }
 
-    /// The key of a place at the destination.
-    pub(crate) fn target(&self, place: &ObjectKey) -> ObjectKey {
-        self.name(place).prefixed(&self.to)
+    /// The key of a sort key at the destination.
+    pub(crate) fn target(&self, sort_key: &ObjectKey) -> ObjectKey {
+        self.name(sort_key).prefixed(&self.to)
     }
 
-    /// The place of a key of the destination.
-    pub(crate) fn place_of_target(&self, target: &ObjectKey) -> ObjectKey {
+    /// The sort key of a key of the destination.
+    pub(crate) fn sort_key_of_target(&self, target: &ObjectKey) -> ObjectKey {
         target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
     }
 
-    /// The source keys that would have this place.
-    pub(crate) fn sources(&self, place: &ObjectKey) -> Vec<ObjectKey> {
-        let (mut keys, same) = (self.renamed(place), self.read(place));
-        if self.place(&same) == *place && !keys.contains(&same) {
+    /// The source keys that would have this sort key.
+    pub(crate) fn sources(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
+        let (mut keys, same) = (self.renamed(sort_key), self.read(sort_key));
+        if self.sort_key(&same) == *sort_key && !keys.contains(&same) {
             keys.push(same);
         }
         keys
@@ -93,19 +93,19 @@ impl Mapping {
 
     /// The names by which filters judge an object that only the destination has: those
     /// that a rule would have made into its own, else its own.
-    pub(crate) fn judged_by(&self, place: &ObjectKey) -> Vec<ObjectKey> {
-        let renamed = self.renamed(place);
-        let keys = if renamed.is_empty() { vec![self.read(place)] } else { renamed };
+    pub(crate) fn judged_by(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
+        let renamed = self.renamed(sort_key);
+        let keys = if renamed.is_empty() { vec![self.read(sort_key)] } else { renamed };
         keys.iter().map(|key| self.name(key)).collect()
     }
 
-    /// The source keys to which a rule would give this place.
-    fn renamed(&self, place: &ObjectKey) -> Vec<ObjectKey> {
-        let same = self.read(place);
+    /// The source keys to which a rule would give this sort key.
+    fn renamed(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
+        let same = self.read(sort_key);
         let Some(name) = same.stripped(&self.from) else { return Vec::new() };
         let before = self.rules.iter().filter_map(|rule| exchange(name.as_bytes(), &rule.to, &rule.from));
         let mut keys: Vec<ObjectKey> = before.map(|name| name.prefixed(&self.from)).collect();
-        keys.retain(|key| *key != same && self.place(key) == *place);
+        keys.retain(|key| *key != same && self.sort_key(key) == *sort_key);
         keys.sort();
         keys.dedup();
         keys
@@ -137,9 +137,9 @@ mod tests {
             ("in/older", "out/older"),
             ("elsewhere/old/b", "out/elsewhere/old/b"),
         ] {
-            let place = mapping.place(&key(source));
-            assert_eq!(mapping.target(&place), key(target), "{source}");
-            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+            let sort_key = mapping.sort_key(&key(source));
+            assert_eq!(mapping.target(&sort_key), key(target), "{source}");
+            assert!(mapping.sources(&sort_key).contains(&key(source)), "{source}");
         }
         assert_eq!(mapping.sources(&key("in/new/b")), [key("in/old/b"), key("in/tmp/new/b"), key("in/new/b")]);
         assert_eq!(mapping.sources(&key("in/old/c")), [key("in/tmp/old/c")], "what a rule renames is not there");
@@ -157,9 +157,9 @@ mod tests {
             ("in/a", "out/a"),
             ("a//b", "out/a/%2Fb"),
         ] {
-            let place = mapping.place(&key(source));
-            assert_eq!(mapping.target(&place), key(target), "{source}");
-            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+            let sort_key = mapping.sort_key(&key(source));
+            assert_eq!(mapping.target(&sort_key), key(target), "{source}");
+            assert!(mapping.sources(&sort_key).contains(&key(source)), "{source}");
         }
         assert_eq!(mapping.judged_by(&key("in/new/%2Fx")), [key("old//x")]);
         assert_eq!(mapping.judged_by(&key("in/%2Fx")), [key("/x")]);
@@ -173,9 +173,9 @@ mod tests {
         for (source, target) in
             [("in/a/%2Fb", "out/a//b"), ("in/old/%2F100%25", "out/new//100%"), ("in/a", "out/a"), ("a%25", "out/a%")]
         {
-            let place = mapping.place(&key(source));
-            assert_eq!(mapping.target(&place), key(target), "{source}");
-            assert!(mapping.sources(&place).contains(&key(source)), "{source}");
+            let sort_key = mapping.sort_key(&key(source));
+            assert_eq!(mapping.target(&sort_key), key(target), "{source}");
+            assert!(mapping.sources(&sort_key).contains(&key(source)), "{source}");
         }
     }
 }

@@ -5,29 +5,29 @@ use std::sync::Arc;
 use lepton_core::{Capabilities, Error, ErrorKind, KeyHandling, ObjectKey, ObjectMeta, Result};
 
 use crate::names::mapping::Mapping;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry, Mode};
 
 /// Gives source keys their names at the destination and refuses those it cannot
 /// hold.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct TargetNames {
     mapping: Arc<Mapping>,
     rules: lepton_core::KeyRules,
     /// Keys that begin the present one: `a` while `a.b` and `a/b` pass.
     open: Vec<ObjectKey>,
 }
 
-impl Names {
+impl TargetNames {
     pub(crate) fn new(mapping: Arc<Mapping>, capabilities: &Capabilities) -> Self {
         Self { mapping, rules: capabilities.keys.clone(), open: Vec::new() }
     }
 
-    /// The entry of a source object. Their places ascend. The error is the object's,
+    /// The entry of a source object. Their sort keys ascend. The error is the object's,
     /// not the run's.
-    pub(crate) fn entry(&mut self, source: ObjectMeta, there: There) -> (Entry, Result<()>) {
-        let target = self.mapping.target(&self.mapping.place(&source.key));
+    pub(crate) fn entry(&mut self, source: ObjectMeta, there: DestinationState) -> (Entry, Result<()>) {
+        let target = self.mapping.target(&self.mapping.sort_key(&source.key));
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
-        (Entry { source, target, there, known: true, planned: None, behind: None }, verdict)
+        (Entry { source, target, there, mode: Mode::Listed }, verdict)
     }
 
     fn beside(&mut self, target: &ObjectKey) -> Result<()> {
@@ -55,9 +55,9 @@ mod tests {
     fn a_file_beside_its_folder_is_found_across_keys_between() {
         let mut capabilities = Capabilities::everything("disk");
         capabilities.keys.file_beside_folder = KeyHandling::Refused;
-        let mut names = Names::new(Mapping::new("in/".into(), "out/".into(), Vec::new()).into(), &capabilities);
+        let mut names = TargetNames::new(Mapping::new("in/".into(), "out/".into(), Vec::new()).into(), &capabilities);
         let mut verdict =
-            |key: &str| names.entry(ObjectMeta::new(ObjectKey::try_from(key).unwrap(), 1), There::Unknown).1;
+            |key: &str| names.entry(ObjectMeta::new(ObjectKey::try_from(key).unwrap(), 1), DestinationState::Unknown).1;
         verdict("in/a").unwrap();
         verdict("in/a-b").unwrap();
         verdict("in/a.b/c").unwrap();

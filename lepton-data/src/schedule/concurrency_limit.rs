@@ -73,7 +73,7 @@ pub(crate) struct Unit {
 
 /// One limit.
 #[derive(Debug)]
-pub(crate) struct Law {
+pub(crate) struct ConcurrencyLimit {
     start: usize,
     least: f64,
     most: f64,
@@ -152,7 +152,7 @@ struct Seen {
     took: Option<f64>,
 }
 
-impl Law {
+impl ConcurrencyLimit {
     /// A limit that is found, from `start` on, of at most `most`.
     pub(crate) fn adaptive(start: usize, most: usize) -> Self {
         Self::between(FLOOR.min(most), start.min(most), most)

@@ -14,7 +14,7 @@ const WINDOW: u64 = 3 * LEAF_SIZE as u64;
 
 /// What the user wants the run to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum RunState {
     Run,
     Pause,
     Cancel,
@@ -22,17 +22,17 @@ pub(crate) enum Wish {
 
 /// Pause and cancel, shared by the run and its handle.
 #[derive(Debug, Clone)]
-pub(crate) struct Control(Arc<watch::Sender<Wish>>);
+pub(crate) struct Control(Arc<watch::Sender<RunState>>);
 
 impl Control {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Wish::Run)))
+        Self(Arc::new(watch::Sender::new(RunState::Run)))
     }
 
     /// A cancelled run stays cancelled.
-    pub(crate) fn set(&self, wish: Wish) {
+    pub(crate) fn set(&self, wish: RunState) {
         self.0.send_if_modified(|now| {
-            let change = *now != Wish::Cancel && *now != wish;
+            let change = *now != RunState::Cancel && *now != wish;
             if change {
                 *now = wish;
             }
@@ -47,20 +47,20 @@ impl Control {
     pub(crate) async fn go(&self) -> Result<()> {
         let mut changes = self.0.subscribe();
         // The sender lives as long as this, so waiting cannot fail.
-        let wish = changes.wait_for(|wish| *wish != Wish::Pause).await.map_or(Wish::Cancel, |wish| *wish);
-        if wish == Wish::Cancel { Err(cancelled()) } else { Ok(()) }
+        let wish = changes.wait_for(|wish| *wish != RunState::Pause).await.map_or(RunState::Cancel, |wish| *wish);
+        if wish == RunState::Cancel { Err(cancelled()) } else { Ok(()) }
     }
 
     /// Waits until the run is to pause or to end.
     pub(crate) async fn halted(&self) {
         // As above.
-        let _ = self.0.subscribe().wait_for(|wish| *wish != Wish::Run).await;
+        let _ = self.0.subscribe().wait_for(|wish| *wish != RunState::Run).await;
     }
 
     /// Waits until the run is cancelled.
     pub(crate) async fn cancelled(&self) {
         // As above.
-        let _ = self.0.subscribe().wait_for(|wish| *wish == Wish::Cancel).await;
+        let _ = self.0.subscribe().wait_for(|wish| *wish == RunState::Cancel).await;
     }
 }
 

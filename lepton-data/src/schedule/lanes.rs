@@ -15,7 +15,7 @@ use std::time::Duration;
 use lepton_core::{Capabilities, MemoryBudget, Permit, SharedEnv};
 use tokio::sync::oneshot;
 
-use crate::schedule::concurrency_limit::{Law, START, START_LARGE, Unit, occupied};
+use crate::schedule::concurrency_limit::{ConcurrencyLimit, START, START_LARGE, Unit, occupied};
 use crate::telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress};
 use crate::types::layout::Layout;
 use crate::types::side::Side;
@@ -96,7 +96,7 @@ struct State {
 #[derive(Debug)]
 struct Traffic {
     /// For the source and the destination; the smaller counts.
-    laws: [Law; 2],
+    laws: [ConcurrencyLimit; 2],
     throttled: [u64; 2],
     /// Objects in hand that will want places.
     open: usize,
@@ -114,7 +114,7 @@ struct Waiter {
 }
 
 impl Traffic {
-    fn new(laws: [Law; 2]) -> Self {
+    fn new(laws: [ConcurrencyLimit; 2]) -> Self {
         Self { laws, throttled: [0; 2], open: 0, running: 0, resting: 0, held: 0, waiting: VecDeque::new() }
     }
 
@@ -137,7 +137,13 @@ impl Lanes {
     pub(crate) fn new(env: SharedEnv, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
         let most = |lane: Lane| if lane.beside().is_some() { places - places / KEPT } else { LISTING };
         let start = |lane: Lane| if lane == Lane::Parts { START_LARGE } else { START };
-        let law = |lane: Lane| if adaptive { Law::adaptive(start(lane), most(lane)) } else { Law::fixed(most(lane)) };
+        let law = |lane: Lane| {
+            if adaptive {
+                ConcurrencyLimit::adaptive(start(lane), most(lane))
+            } else {
+                ConcurrencyLimit::fixed(most(lane))
+            }
+        };
         let traffic = LANES.map(|lane| Traffic::new([law(lane), law(lane)]));
         let state = Mutex::new(State { traffic, last: Lane::Parts });
         Arc::new(Self { env, places, budget: MemoryBudget::new(memory), state })

@@ -12,7 +12,7 @@ const BURST: Duration = Duration::from_millis(100);
 /// A token bucket. Whoever takes waits until what was taken before has been paid
 /// for; the rate can be changed at any time.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     env: SharedEnv,
     state: Mutex<State>,
     /// Wakes those who wait under a rate that is not the rate any more.
@@ -27,7 +27,7 @@ struct State {
     paid: Duration,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new(env: SharedEnv, rate: Option<u64>) -> Self {
         Self { env, state: Mutex::new(State { rate, paid: Duration::ZERO }), changes: watch::Sender::new(0) }
     }
@@ -110,7 +110,7 @@ mod tests {
     async fn a_rate_is_kept_within_one_per_cent_over_thirty_seconds() {
         for (rate, piece) in [(1 << 20, 1 << 20), (100 << 20, 1 << 20), (1000, 1), (3, 1)] {
             let clock: SharedEnv = Arc::new(Clock::default());
-            let pace = Pace::new(Arc::clone(&clock), Some(rate));
+            let pace = RateLimiter::new(Arc::clone(&clock), Some(rate));
             let mut taken = 0;
             while clock.uptime() < Duration::from_secs(30) {
                 pace.take(piece).await;
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_gives_no_more_than_a_burst() {
         let clock: SharedEnv = Arc::new(Clock::default());
-        let pace = Pace::new(Arc::clone(&clock), Some(1000));
+        let pace = RateLimiter::new(Arc::clone(&clock), Some(1000));
         drop(clock.sleep(Duration::from_secs(3600)));
         let begin = clock.uptime();
         for _ in 0..2000 {
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_rate_wakes_those_who_wait() {
         let env = lepton_core::SystemEnv::shared();
-        let pace = Pace::new(env, Some(1));
+        let pace = RateLimiter::new(env, Some(1));
         let waiting = join_all((0..3).map(|_| pace.take(1 << 40)));
         let lift = async { pace.set(None) };
         // Without being woken the first would wait for thousands of years.

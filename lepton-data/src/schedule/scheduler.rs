@@ -6,7 +6,7 @@ use lepton_core::{Result, SharedEnv};
 
 use crate::schedule::control::{Control, Pool};
 use crate::schedule::lanes::{Lane, Lanes, Slot};
-use crate::schedule::rate_limit::Pace;
+use crate::schedule::rate_limit::RateLimiter;
 use crate::schedule::steering::Steering;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::counters::Counters;
@@ -20,9 +20,9 @@ pub(crate) struct Scheduler {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) counters: Arc<Counters>,
     /// Requests per second, to both sides.
-    pub(crate) requests: Arc<Pace>,
+    pub(crate) requests: Arc<RateLimiter>,
     /// Bytes per second that are read.
-    pub(crate) bandwidth: Arc<Pace>,
+    pub(crate) bandwidth: Arc<RateLimiter>,
     /// How often a request is tried, in all.
     pub(crate) attempts: u32,
     pool: Pool,
@@ -46,8 +46,8 @@ impl Scheduler {
             control,
             lanes,
             counters,
-            requests: Arc::new(Pace::new(Arc::clone(&env), settings.requests_per_second)),
-            bandwidth: Arc::new(Pace::new(Arc::clone(&env), settings.bandwidth)),
+            requests: Arc::new(RateLimiter::new(Arc::clone(&env), settings.requests_per_second)),
+            bandwidth: Arc::new(RateLimiter::new(Arc::clone(&env), settings.bandwidth)),
             attempts: settings.attempts.get(),
             begun: env.uptime(),
             env,
@@ -78,6 +78,6 @@ impl Scheduler {
 
     /// Logs what the run has measured.
     pub(crate) fn log_metrics(&self) {
-        self.counters.metrics.say(&self.progress(), self.counters.read_bytes.load());
+        self.counters.metrics.log_summary(&self.progress(), self.counters.read_bytes.load());
     }
 }

@@ -1,4 +1,4 @@
-//! A side of a run as the engine sees it: the store itself, each request being measured.
+//! A side of a run as the engine sees it: the store itself, each request being instrumented.
 #![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::telemetry::operation::Operation;
 use crate::types::side::Side;
 
 #[derive(Debug, Clone)]
-struct Measured {
+struct Instrumented {
     inner: SharedStorage,
     side: Side,
     env: SharedEnv,
     counters: Arc<Counters>,
 }
 
-/// The same place, its requests being measured.
-pub(crate) fn measured(place: &Location, side: Side, env: &SharedEnv, counters: &Arc<Counters>) -> Location {
+/// The same place, its requests being instrumented.
+pub(crate) fn instrumented(place: &Location, side: Side, env: &SharedEnv, counters: &Arc<Counters>) -> Location {
     let inner = Arc::clone(place.storage());
-    let measured = Measured { inner, side, env: Arc::clone(env), counters: Arc::clone(counters) };
-    Location::new(Arc::new(measured), place.path())
+    let instrumented = Instrumented { inner, side, env: Arc::clone(env), counters: Arc::clone(counters) };
+    Location::new(Arc::new(instrumented), place.path())
 }
 
-impl Measured {
+impl Instrumented {
     async fn request<T>(&self, operation: Operation, request: impl Future<Output = Result<T>>) -> Result<T> {
         let begun = self.env.uptime();
         let result = request.await;
@@ -51,7 +51,7 @@ impl Measured {
 }
 
 #[async_trait]
-impl Storage for Measured {
+impl Storage for Instrumented {
     fn capabilities(&self) -> &Capabilities {
         self.inner.capabilities()
     }
@@ -116,7 +116,7 @@ impl Storage for Measured {
 }
 
 #[async_trait]
-impl Multipart for Measured {
+impl Multipart for Instrumented {
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         self.request(Operation::Upload, self.parts()?.create(key, options)).await
     }
@@ -150,7 +150,7 @@ fn failed<T: Send + 'static>(error: Error) -> BoxStream<'static, Result<T>> {
 }
 
 #[async_trait]
-impl ServerCopy for Measured {
+impl ServerCopy for Instrumented {
     fn reaches(&self, source_url: &str) -> bool {
         self.copier().is_ok_and(|copier| copier.reaches(source_url))
     }

@@ -78,11 +78,11 @@ impl Metrics {
     }
 
     /// Says everything, at the end of a run.
-    pub(crate) fn say(&self, progress: &Progress, read_bytes: u64) {
+    pub(crate) fn log_summary(&self, progress: &Progress, read_bytes: u64) {
         let mut requests = 0;
         for side in [Side::Source, Side::Destination] {
             for operation in Operation::ALL {
-                requests += self.requests[side as usize][operation as usize].say(side, operation);
+                requests += self.requests[side as usize][operation as usize].log_summary(side, operation);
             }
         }
         for (kind, count) in self.retries.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -122,7 +122,7 @@ impl Metrics {
 }
 
 /// Says how far a run is.
-pub(crate) fn say_progress(progress: &Progress) {
+pub(crate) fn log_progress(progress: &Progress) {
     tracing::debug!(
         target: "lepton::metrics",
         objects = progress.objects,
@@ -139,7 +139,7 @@ pub(crate) fn say_progress(progress: &Progress) {
 
 impl Requests {
     /// Says what there is to say, and how many there were.
-    fn say(&self, side: Side, operation: Operation) -> u64 {
+    fn log_summary(&self, side: Side, operation: Operation) -> u64 {
         let count = self.time.count();
         if count > 0 {
             tracing::info!(

@@ -9,6 +9,7 @@ use lepton_core::{Attribute, Error, Location, Result, SharedEnv, SystemEnv};
 use crate::settings::compare_by::Compare;
 use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
+use crate::settings::table::transfer_settings;
 use crate::settings::transfer::{Existing, Metadata, TransferSettings};
 use crate::transfer::options::{Options, check_settings, check_stores, check_versions};
 
@@ -56,14 +57,23 @@ pub struct TransferBuilder {
 }
 
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        $($(#[$doc])*
-        pub fn $name(mut self, $name: $type) -> Self {
-            self.settings.$name = $name;
-            self
-        })*
+    ($(
+        $(#[doc = $doc:literal])+
+        $(#[serde($($serde:tt)*)])?
+        $name:ident: $type:ty = $default:expr, $identity:ident;
+    )*) => {
+        /// The settings, one by one.
+        impl TransferBuilder {
+            $($(#[doc = $doc])+
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.settings.$name = $name;
+                self
+            })*
+        }
     };
 }
+
+transfer_settings!(setters);
 
 impl TransferBuilder {
     /// Where the objects come from: a store, or a folder in one.
@@ -123,68 +133,6 @@ impl TransferBuilder {
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
-    }
-
-    setters! {
-        /// How many objects and parts are on their way at once, at most.
-        concurrency: NonZeroUsize,
-        /// Find how many of them are best.
-        adaptive: bool,
-        /// The smallest part in bytes: a power of two of MiB.
-        part_size: u64,
-        /// How many bytes the run may hold in memory.
-        memory: u64,
-        /// How many bytes a second may be read of the source, in all.
-        bandwidth: Option<u64>,
-        /// How many requests a second may be made, listings included.
-        requests_per_second: Option<u64>,
-        /// What to do with objects that are there already.
-        existing: Existing,
-        /// By what objects that are there already are compared with the source.
-        compare: Compare,
-        /// How far clocks may be apart and how coarse time stamps are.
-        time_window: Duration,
-        /// Which objects are taken.
-        filters: Filters,
-        /// Names that change on the way; the first rule that holds wins.
-        map: Vec<PrefixMap>,
-        /// Write keys that the destination cannot hold as it can.
-        encode_keys: bool,
-        /// Give the names of the source back as they were before `encode_keys`.
-        decode_keys: bool,
-        /// Delete what the destination has and the source has not.
-        delete: bool,
-        /// With `delete`: delete also what the filters leave out.
-        delete_excluded: bool,
-        /// With `delete` or a saved plan: delete all versions of an object, for good.
-        delete_versions: bool,
-        /// Delete nothing at all if there is more to delete than this.
-        max_delete: Option<u64>,
-        /// Delete nothing at all if more than this share would go, in per cent.
-        max_delete_percent: u8,
-        /// Before an object at the destination is replaced or deleted, copy it there.
-        backup_prefix: Option<String>,
-        /// Move every version of every key, the oldest first.
-        versions: bool,
-        /// Where the destination can read the source by itself, let it copy.
-        server_copy: bool,
-        /// Record the tree hash of each object in its user metadata.
-        record_digest: bool,
-        /// Begin no further object once so many bytes have been taken in hand.
-        max_transfer: Option<u64>,
-        /// Begin no further object after so long.
-        max_duration: Option<Duration>,
-        /// What to do with metadata that the destination cannot keep.
-        metadata: Metadata,
-        /// End the run at the first object that fails.
-        fail_fast: bool,
-        /// End the run when more objects than this have failed.
-        max_failures: usize,
-        /// How often a request is tried, in all.
-        attempts: NonZeroU32,
-        /// How often an object is begun again because its source changed, after waits
-        /// that double from a tenth of a second on.
-        source_changes: u32,
     }
 
     /// Checks it all.

@@ -18,10 +18,10 @@ use crate::ledger::plan_file::{BATCH, PLAN, PlanSummary};
 use crate::ledger::planned::{Planned, PlannedAction};
 use crate::ledger::sealed_lines::SealedWriter;
 use crate::transfer::builder::Transfer;
-use crate::transfer::feed::{Feed, Next};
+use crate::transfer::feed::{Feed, WorkItem};
 use crate::transfer::overlap;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry};
 use crate::types::side::ends_the_run;
 
 impl Transfer {
@@ -67,31 +67,31 @@ impl Transfer {
     }
 }
 
-pub(crate) async fn planned(run: &Run, next: Next) -> Result<Planned> {
+pub(crate) async fn planned(run: &Run, next: WorkItem) -> Result<Planned> {
     let (entry, action) = match next {
-        Next::Object { mut entry, .. } => match action(&run.context, &mut entry).await {
+        WorkItem::Object { mut entry, .. } => match action(&run.context, &mut entry).await {
             Ok(action) => (entry, action),
             Err(error) if ends_the_run(&error) => return Err(error),
             Err(error) => (entry, refuse(&error)),
         },
-        Next::Settled { key, outcome: Outcome::Extra(there), .. } => {
+        WorkItem::Settled { key, outcome: Outcome::Extra(there), .. } => {
             let (key_there, size) = (there.key.clone(), there.size);
             let (action, destination) = (PlannedAction::Delete, Some(bare(*there)));
             return Ok(Planned { source_key: key, key: key_there, size, action, source: None, destination });
         }
-        Next::Settled { entry: Some(entry), outcome, .. } => match outcome {
+        WorkItem::Settled { entry: Some(entry), outcome, .. } => match outcome {
             Outcome::Failed(error) => (entry, refuse(&error)),
             Outcome::Unchanged(line) => {
                 (entry, line.unchanged.map_or(PlannedAction::Skip, |by| PlannedAction::Unchanged { by }))
             }
             _ => (entry, PlannedAction::Skip),
         },
-        Next::Settled { outcome: Outcome::Failed(error), .. } => return Err(error),
-        Next::Settled { .. } => {
+        WorkItem::Settled { outcome: Outcome::Failed(error), .. } => return Err(error),
+        WorkItem::Settled { .. } => {
             return Err(Error::new(ErrorKind::Unexpected, "an object was settled without an entry"));
         }
     };
-    let destination = if let There::Present(there) = entry.there { Some(bare(*there)) } else { None };
+    let destination = if let DestinationState::Present(there) = entry.there { Some(bare(*there)) } else { None };
     let (source_key, size) = (entry.source.key.clone(), entry.source.size);
     Ok(Planned { source_key, key: entry.target, size, action, source: Some(bare(entry.source)), destination })
 }
@@ -101,7 +101,7 @@ fn refuse(error: &Error) -> PlannedAction {
 }
 
 pub(crate) async fn action(cx: &Context, entry: &mut Entry) -> Result<PlannedAction> {
-    if !entry.known && !find(cx, entry).await? {
+    if entry.is_named() && !find(cx, entry).await? {
         return Ok(PlannedAction::Skip);
     }
     look(cx, entry).await?;

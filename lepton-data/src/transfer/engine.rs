@@ -19,17 +19,17 @@ use crate::apply::reconcile::abort_orphan;
 use crate::apply::version_history;
 use crate::ledger::journal::{DONE, Log, Note, Resumed};
 use crate::ledger::manifest::ManifestWriter;
-use crate::ledger::report::{Report, Status, Took};
-use crate::schedule::control::Wish;
+use crate::ledger::report::{Report, Status, Timing};
+use crate::schedule::control::RunState;
 use crate::settings::transfer::Existing;
 use crate::telemetry::retry_count::counted;
 use crate::transfer::builder::Transfer;
-use crate::transfer::feed::{Feed, Next};
+use crate::transfer::feed::{Feed, WorkItem};
 use crate::transfer::handle::TransferHandle;
 use crate::transfer::options::Options;
-use crate::transfer::queue::{Ready, Waiting};
+use crate::transfer::queue::{Pending, Queue};
 use crate::transfer::run::Run;
-use crate::transfer::tracker::Ledger;
+use crate::transfer::tracker::Tracker;
 use crate::transfer::{mirror, opening, overlap};
 use crate::types::entry::Entry;
 
@@ -96,7 +96,7 @@ async fn discard(run: &Run, folder: PathBuf) {
 
 /// The run: every object in its turn, then the manifest.
 async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
-    let mut ledger = Ledger::new(run, &resumed);
+    let mut ledger = Tracker::new(run, &resumed);
     let outcome = match preflight(run, &journal).await {
         Ok(()) => work(run, resumed, &mut ledger, &journal).await,
         Err(error) => Err(error),
@@ -121,7 +121,7 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     Ok(ledger.report(status, manifest))
 }
 
-/// Refuses places that overlap. Then one cheap request to the destination before
+/// Refuses sort keys that overlap. Then one cheap request to the destination before
 /// anything is read: what is wrong with its address or credentials shows at once.
 async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
     overlap::check(run, Some(journal)).await?;
@@ -155,7 +155,7 @@ enum Ended {
 }
 
 /// Every object, and then what is to be deleted.
-async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &Path) -> Result<Ended> {
+async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
     run.look_at_names().await?;
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();
@@ -171,9 +171,9 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger, journal: &P
 
 /// Moves every object; returns when all have ended. The first error that ends
 /// the run lets what is on its way end too.
-async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Result<Ended> {
+async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
-    let mut waiting = Waiting::default();
+    let mut waiting = Queue::default();
     let mut feed = Feed::new(run, resumed);
     let mut limit = Limit::new(run);
     let (mut more, mut ended) = (true, Ok(()));
@@ -191,7 +191,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
             running.push(async move {
                 let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
                 drop(open);
-                (key, number, outcome, Took { elapsed: run.scheduler.env.uptime().saturating_sub(begun), retries })
+                (key, number, outcome, Timing { elapsed: run.scheduler.env.uptime().saturating_sub(begun), retries })
             });
         }
         more = more && !limit.is_reached(run);
@@ -206,14 +206,14 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
                 ledger.settle(key, number, outcome, Some(took))
             }
             next = next, if room => match next {
-                Ok(Some(Next::Object { entry, earlier, place })) => {
-                    let number = place.map(|place| ledger.open(place));
+                Ok(Some(WorkItem::Object { entry, earlier, sort_key })) => {
+                    let number = sort_key.map(|sort_key| ledger.open(sort_key));
                     let lane = run.context.lane(entry.source.size);
-                    waiting.push(lane, Ready { entry, earlier, number });
+                    waiting.push(lane, Pending { entry, earlier, number });
                     Ok(())
                 }
-                Ok(Some(Next::Settled { key, outcome, place, .. })) => {
-                    let number = place.map(|place| ledger.open(place));
+                Ok(Some(WorkItem::Settled { key, outcome, sort_key, .. })) => {
+                    let number = sort_key.map(|sort_key| ledger.open(sort_key));
                     ledger.settle(key, number, outcome, None)
                 }
                 Ok(None) => {
@@ -226,7 +226,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Ledger) -> Resul
         };
         if outcome.is_err() && ended.is_ok() {
             (more, ended) = (false, outcome);
-            run.scheduler.control.set(Wish::Cancel);
+            run.scheduler.control.set(RunState::Cancel);
         }
     }
     ledger.flush()?;

@@ -15,23 +15,23 @@ use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::planned::{Planned, PlannedAction};
 use crate::ledger::proofs::Proofs;
 use crate::ledger::{plan_file, proofs};
-use crate::listing::found::{Found, Held};
+use crate::listing::found::{Listed, VersionedKey};
 use crate::listing::merge::Merge;
 use crate::listing::{key_list, versioned_keys};
 use crate::names::mapping::Mapping;
-use crate::names::target::Names;
+use crate::names::target::TargetNames;
 use crate::settings::transfer::Existing;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry, Mode};
 
 /// The next thing to do.
 #[derive(Debug)]
-pub(crate) enum Next {
-    /// An object to look into, with its place if it comes in its order.
-    Object { entry: Box<Entry>, earlier: Earlier, place: Option<ObjectKey> },
-    /// A source key, with its place if it comes in its order, for which nothing is to
+pub(crate) enum WorkItem {
+    /// An object to look into, with its sort key if it comes in its order.
+    Object { entry: Box<Entry>, earlier: Earlier, sort_key: Option<ObjectKey> },
+    /// A source key, with its sort key if it comes in its order, for which nothing is to
     /// be done but to book how it ended.
-    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, place: Option<ObjectKey> },
+    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, sort_key: Option<ObjectKey> },
 }
 
 /// The source's objects, each with what an earlier run left of it, and what only
@@ -42,8 +42,8 @@ pub(crate) struct Feed {
     again: VecDeque<ObjectKey>,
     origin: Origin,
     /// What that gave and is not handed on yet.
-    found: Option<(Found, Option<PlannedAction>)>,
-    names: Names,
+    found: Option<(Listed, Option<PlannedAction>)>,
+    names: TargetNames,
     /// Places that are settled up to the watermark, where what comes begins before it.
     settled: Option<ObjectKey>,
     /// Places that are settled beyond the watermark.
@@ -83,7 +83,7 @@ impl Feed {
             again,
             origin: Origin::start(run, after),
             found: None,
-            names: Names::new(Arc::clone(&run.lister.mapping), run.context.destination.capabilities()),
+            names: TargetNames::new(Arc::clone(&run.lister.mapping), run.context.destination.capabilities()),
             settled,
             beyond: resumed.beyond,
             failed,
@@ -103,10 +103,10 @@ impl Feed {
     /// # Errors
     /// What ends the run: a listing that cannot be read, a journal that cannot be
     /// written.
-    pub(crate) async fn next(&mut self) -> Result<Option<Next>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<WorkItem>> {
         if let Some(key) = self.again.pop_front() {
             let mut next = self.named(key, false);
-            if let Next::Object { earlier, .. } = &mut next {
+            if let WorkItem::Object { earlier, .. } = &mut next {
                 earlier.may_be_gone = self.run.options.keys.is_none();
             }
             return Ok(Some(next));
@@ -117,10 +117,10 @@ impl Feed {
             }
             self.announce().await?;
             if self.proofs.are_left()
-                && let Some(place) =
-                    self.found.as_ref().and_then(|(found, _)| place_of(found, &self.run.lister.mapping))
+                && let Some(sort_key) =
+                    self.found.as_ref().and_then(|(found, _)| sort_key_of(found, &self.run.lister.mapping))
             {
-                self.proofs.advance(&place).await?;
+                self.proofs.advance(&sort_key).await?;
             }
             let Some((found, action)) = self.found.take() else {
                 self.run.scheduler.counters.listing_is_done();
@@ -133,60 +133,60 @@ impl Feed {
     }
 
     /// What is to be done with what lies at one name, if anything.
-    fn next_of(&mut self, found: Found, action: Option<PlannedAction>) -> Option<Next> {
+    fn next_of(&mut self, found: Listed, action: Option<PlannedAction>) -> Option<WorkItem> {
         let run = Arc::clone(&self.run);
         let (settings, mapping) = (&run.options.settings, &run.lister.mapping);
         match found {
-            Found::Source(object, ..)
-                if self.is_settled(&object.key, &mapping.place(&object.key)) || run.is_own_file(&object.key) =>
+            Listed::Source(object, ..)
+                if self.is_settled(&object.key, &mapping.sort_key(&object.key)) || run.is_own_file(&object.key) =>
             {
                 self.run.lister.uncount(&object);
                 None
             }
-            Found::Named(key) if self.is_settled(&key, &mapping.place(&key)) => None,
-            Found::History(held) if self.is_settled(&held.key, &mapping.place(&held.key)) => None,
-            Found::History(held) => {
+            Listed::Named(key) if self.is_settled(&key, &mapping.sort_key(&key)) => None,
+            Listed::History(held) if self.is_settled(&held.key, &mapping.sort_key(&held.key)) => None,
+            Listed::History(held) => {
                 let taken = run.lister.takes_name(&held.key);
                 taken.then(|| self.history(held))
             }
-            Found::Named(key) => {
+            Listed::Named(key) => {
                 let taken = run.lister.takes_name(&key);
                 taken.then(|| self.named(key, true))
             }
-            Found::Source(object, there) => {
+            Listed::Source(object, there) => {
                 if let Some(action) = action {
                     return Some(self.planned(object, there, action));
                 }
                 let taken = run.lister.takes(&object);
                 match there {
                     there if taken => Some(self.object(object, there, true)),
-                    There::Present(there) if settings.delete_excluded => {
-                        Some(extra(mapping.place(&object.key), *there))
+                    DestinationState::Present(there) if settings.delete_excluded => {
+                        Some(extra(mapping.sort_key(&object.key), *there))
                     }
                     _ => None,
                 }
             }
-            Found::Extra(there)
+            Listed::Extra(there)
                 if backup::holds(&self.run.context, &there.key) || run.is_own_file_there(&there.key) =>
             {
                 None
             }
             // What is written under the other case is this very object.
-            Found::Extra(there) if run.context.is_a_name(&there.key) => None,
-            Found::Extra(there) => {
-                let place = mapping.place_of_target(&there.key);
+            Listed::Extra(there) if run.context.is_a_name(&there.key) => None,
+            Listed::Extra(there) => {
+                let sort_key = mapping.sort_key_of_target(&there.key);
                 let by_name = |name: &ObjectKey| run.lister.filter.takes(name.as_bytes(), &there);
-                let taken = settings.delete_excluded || mapping.judged_by(&place).iter().all(by_name);
+                let taken = settings.delete_excluded || mapping.judged_by(&sort_key).iter().all(by_name);
                 let taken = run.options.plan.is_some() || (settings.delete && taken);
-                (taken && !self.is_settled(&there.key, &place)).then(|| extra(place, there))
+                (taken && !self.is_settled(&there.key, &sort_key)).then(|| extra(sort_key, there))
             }
         }
     }
 
-    /// Whether an earlier run settled the place, by the watermark or beyond it, and
+    /// Whether an earlier run settled the sort key, by the watermark or beyond it, and
     /// did not fail at the object.
-    fn is_settled(&mut self, key: &ObjectKey, place: &ObjectKey) -> bool {
-        let settled = self.beyond.remove(place) || self.settled.as_ref().is_some_and(|settled| place <= settled);
+    fn is_settled(&mut self, key: &ObjectKey, sort_key: &ObjectKey) -> bool {
+        let settled = self.beyond.remove(sort_key) || self.settled.as_ref().is_some_and(|settled| sort_key <= settled);
         settled && !self.failed.remove(key)
     }
 
@@ -200,8 +200,8 @@ impl Feed {
         }
         let mapping = &self.run.lister.mapping;
         let next = match &self.found {
-            Some((Found::Source(next, ..), _)) => mapping.place(&next.key),
-            Some((Found::Named(next), _)) => mapping.place(next),
+            Some((Listed::Source(next, ..), _)) => mapping.sort_key(&next.key),
+            Some((Listed::Named(next), _)) => mapping.sort_key(next),
             _ => return Ok(()),
         };
         if self.announced.as_ref().is_none_or(|announced| *announced < next) {
@@ -213,31 +213,31 @@ impl Feed {
     }
 
     /// An object of which nothing is known but its key.
-    fn named(&mut self, key: ObjectKey, listed: bool) -> Next {
+    fn named(&mut self, key: ObjectKey, listed: bool) -> WorkItem {
         self.run.scheduler.counters.listed_objects.add(1);
-        let mut next = self.object(ObjectMeta::new(key, 0), There::Unknown, listed);
-        if let Next::Object { entry, .. } = &mut next {
-            entry.known = false;
+        let mut next = self.object(ObjectMeta::new(key, 0), DestinationState::Unknown, listed);
+        if let WorkItem::Object { entry, .. } = &mut next {
+            entry.mode = Mode::Named;
         }
         next
     }
 
     /// A key with all its versions. Those that an earlier run moved are counted.
-    fn history(&mut self, held: Held) -> Next {
+    fn history(&mut self, held: VersionedKey) -> WorkItem {
         let recorded = self.histories.get(&held.key).copied().unwrap_or_default();
         let counters = &self.run.scheduler.counters;
         counters.listed_objects.add(held.versions.saturating_sub(recorded.versions));
         counters.listed_bytes.add(held.bytes.saturating_sub(recorded.bytes));
-        self.object(ObjectMeta::new(held.key, held.bytes), There::Unknown, true)
+        self.object(ObjectMeta::new(held.key, held.bytes), DestinationState::Unknown, true)
     }
 
-    fn object(&mut self, source: ObjectMeta, there: There, listed: bool) -> Next {
+    fn object(&mut self, source: ObjectMeta, there: DestinationState, listed: bool) -> WorkItem {
         let key = source.key.clone();
-        let place = self.run.lister.mapping.place(&key);
-        let listed = listed.then(|| place.clone());
+        let sort_key = self.run.lister.mapping.sort_key(&key);
+        let listed = listed.then(|| sort_key.clone());
         // Where letters have no case, what has this name may be listed under the other one.
         let there = match there {
-            There::Absent if self.run.context.folded.get().is_some() => There::Unknown,
+            DestinationState::Absent if self.run.context.folded.get().is_some() => DestinationState::Unknown,
             there => there,
         };
         let (entry, verdict) = self.names.entry(source, there);
@@ -253,29 +253,29 @@ impl Feed {
             false => self.run.context.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {
-            return Next::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), place: listed };
+            return WorkItem::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), sort_key: listed };
         }
         let in_doubt = |(after, through): &(Option<ObjectKey>, ObjectKey)| {
-            after.as_ref().is_none_or(|after| *after < place) && place <= *through
+            after.as_ref().is_none_or(|after| *after < sort_key) && sort_key <= *through
         };
         let maybe_written = self.maybe_written.as_ref().is_some_and(in_doubt);
         let kept = self.kept.remove(&key);
         let recorded = self.histories.remove(&key).unwrap_or_default().versions;
-        let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&place));
+        let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&sort_key));
         let earlier = Earlier { upload, maybe_written, kept, recorded, proof, may_be_gone: false };
         match self.at_a_glance(&entry, &earlier) {
-            Some(outcome) => Next::Settled { key, entry: Some(entry), outcome, place: listed },
-            None => Next::Object { entry, earlier, place: listed },
+            Some(outcome) => WorkItem::Settled { key, entry: Some(entry), outcome, sort_key: listed },
+            None => WorkItem::Object { entry, earlier, sort_key: listed },
         }
     }
 
     /// What a saved plan has to be done with an object.
-    fn planned(&mut self, source: ObjectMeta, there: There, action: PlannedAction) -> Next {
+    fn planned(&mut self, source: ObjectMeta, there: DestinationState, action: PlannedAction) -> WorkItem {
         let basis = match action {
             PlannedAction::Copy { reason, .. } => {
                 let mut next = self.object(source, there, true);
-                if let Next::Object { entry, .. } = &mut next {
-                    entry.planned = Some(reason);
+                if let WorkItem::Object { entry, .. } = &mut next {
+                    entry.mode = Mode::Planned(reason);
                 }
                 return next;
             }
@@ -285,7 +285,7 @@ impl Feed {
         let key = source.key.clone();
         let (entry, _) = self.names.entry(source, there);
         let outcome = match (basis, &entry.there, action) {
-            (Some(basis), There::Present(there), _) => {
+            (Some(basis), DestinationState::Present(there), _) => {
                 Outcome::Unchanged(Box::new(ManifestEntry::unchanged(&entry, there, basis)))
             }
             (_, _, PlannedAction::Refuse { reason }) => {
@@ -293,13 +293,13 @@ impl Feed {
             }
             _ => Outcome::Skipped,
         };
-        let place = Some(self.run.lister.mapping.place(&key));
-        Next::Settled { key, entry: Some(Box::new(entry)), outcome, place }
+        let sort_key = Some(self.run.lister.mapping.sort_key(&key));
+        WorkItem::Settled { key, entry: Some(Box::new(entry)), outcome, sort_key }
     }
 
     /// How the object ends, if the listings tell that nothing is to be done.
     fn at_a_glance(&self, entry: &Entry, earlier: &Earlier) -> Option<Outcome> {
-        let There::Present(there) = &entry.there else { return None };
+        let DestinationState::Present(there) = &entry.there else { return None };
         let existing = self.run.options.settings.existing;
         if earlier.upload.is_some() || self.run.options.plan.is_some() {
             return None;
@@ -323,12 +323,12 @@ impl Feed {
     }
 }
 
-/// The place of an object of the source.
-fn place_of(found: &Found, mapping: &Mapping) -> Option<ObjectKey> {
+/// The sort key of an object of the source.
+fn sort_key_of(found: &Listed, mapping: &Mapping) -> Option<ObjectKey> {
     match found {
-        Found::Source(object, ..) => Some(mapping.place(&object.key)),
-        Found::Named(key) => Some(mapping.place(key)),
-        Found::History(_) | Found::Extra(_) => None,
+        Listed::Source(object, ..) => Some(mapping.sort_key(&object.key)),
+        Listed::Named(key) => Some(mapping.sort_key(key)),
+        Listed::History(_) | Listed::Extra(_) => None,
     }
 }
 
@@ -338,11 +338,11 @@ enum Origin {
     Listings(Merge),
     Plan { batches: plan_file::Batches, batch: VecDeque<Planned>, ended: bool },
     Keys { batches: key_list::Batches, batch: VecDeque<ObjectKey>, ended: bool },
-    Histories { batches: versioned_keys::Batches, batch: VecDeque<Held>, ended: bool },
+    Histories { batches: versioned_keys::Batches, batch: VecDeque<VersionedKey>, ended: bool },
 }
 
 impl Origin {
-    /// Begins behind the place `after`.
+    /// Begins behind the sort key `after`.
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         match (&run.options.plan, &run.options.keys) {
             _ if run.options.settings.versions => {
@@ -363,7 +363,7 @@ impl Origin {
 
     /// What comes next, and what a saved plan has to be done with it; `None` at the clean
     /// end. Cancellation safe.
-    async fn next(&mut self) -> Result<Option<(Found, Option<PlannedAction>)>> {
+    async fn next(&mut self) -> Result<Option<(Listed, Option<PlannedAction>)>> {
         match self {
             Self::Listings(merge) => Ok(merge.next().await?.map(|found| (found, None))),
             Self::Plan { batches, batch, ended } => {
@@ -374,22 +374,22 @@ impl Origin {
             }
             Self::Keys { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
-                Ok(batch.pop_front().map(|key| (Found::Named(key), None)))
+                Ok(batch.pop_front().map(|key| (Listed::Named(key), None)))
             }
             Self::Histories { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
-                Ok(batch.pop_front().map(|held| (Found::History(held), None)))
+                Ok(batch.pop_front().map(|held| (Listed::History(held), None)))
             }
         }
     }
 
-    /// The last place of the source that is at hand.
+    /// The last sort key of the source that is at hand.
     fn ahead(&self, mapping: &Mapping) -> Option<ObjectKey> {
         match self {
-            Self::Listings(merge) => merge.ahead().map(|key| mapping.place(key)),
-            Self::Plan { batch, .. } => batch.back().map(|planned| planned.place(mapping)),
-            Self::Keys { batch, .. } => batch.back().map(|key| mapping.place(key)),
-            Self::Histories { batch, .. } => batch.back().map(|held| mapping.place(&held.key)),
+            Self::Listings(merge) => merge.ahead().map(|key| mapping.sort_key(key)),
+            Self::Plan { batch, .. } => batch.back().map(|planned| planned.sort_key(mapping)),
+            Self::Keys { batch, .. } => batch.back().map(|key| mapping.sort_key(key)),
+            Self::Histories { batch, .. } => batch.back().map(|held| mapping.sort_key(&held.key)),
         }
     }
 }
@@ -406,16 +406,17 @@ async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<
 
 /// What was found when it was planned, and what is to be done with it; `None` for an
 /// object that neither side has.
-fn found(planned: Planned) -> Option<(Found, Option<PlannedAction>)> {
-    let there = planned.destination.map_or(There::Absent, |there| There::Present(Box::new(there)));
+fn found(planned: Planned) -> Option<(Listed, Option<PlannedAction>)> {
+    let there =
+        planned.destination.map_or(DestinationState::Absent, |there| DestinationState::Present(Box::new(there)));
     match (planned.source, there) {
-        (Some(source), there) => Some((Found::Source(source, there), Some(planned.action))),
-        (None, There::Present(there)) => Some((Found::Extra(*there), None)),
+        (Some(source), there) => Some((Listed::Source(source, there), Some(planned.action))),
+        (None, DestinationState::Present(there)) => Some((Listed::Extra(*there), None)),
         (None, _) => None,
     }
 }
 
-fn extra(place: ObjectKey, there: ObjectMeta) -> Next {
+fn extra(sort_key: ObjectKey, there: ObjectMeta) -> WorkItem {
     let outcome = Outcome::Extra(Box::new(there));
-    Next::Settled { key: place.clone(), entry: None, outcome, place: Some(place) }
+    WorkItem::Settled { key: sort_key.clone(), entry: None, outcome, sort_key: Some(sort_key) }
 }

@@ -6,7 +6,7 @@ use lepton_core::{Result, Task};
 
 use crate::ledger::report::Report;
 use crate::schedule::steering::Steering;
-use crate::telemetry::metrics::say_progress;
+use crate::telemetry::metrics::log_progress;
 use crate::telemetry::progress::Progress;
 use crate::transfer::run::Run;
 
@@ -74,7 +74,7 @@ impl TransferHandle {
                 outcome = &mut end => return outcome?,
                 () = run.scheduler.env.sleep(every) => {
                     let progress = run.scheduler.progress();
-                    say_progress(&progress);
+                    log_progress(&progress);
                     watch(progress);
                 }
             }

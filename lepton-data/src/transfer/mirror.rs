@@ -11,23 +11,23 @@ use lepton_core::journal::Replay;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 
 use crate::apply::delete;
-use crate::apply::delete::Extra;
+use crate::apply::delete::Extraneous;
 use crate::ledger::journal::extra_of;
 use crate::settings::transfer::TransferSettings;
 use crate::transfer::run::Run;
-use crate::transfer::tracker::{Extras, Ledger};
+use crate::transfer::tracker::{Extras, Tracker};
 use crate::types::side::ends_the_run;
 
 /// Deletes all extras that the journal holds.
 ///
 /// # Errors
 /// `too_many_deletes`, before the first one; what ends a run.
-pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger) -> Result<()> {
+pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracker) -> Result<()> {
     let extras = ledger.extras();
     allowed(&run.options.settings, extras)?;
     // What is to be deleted, and that all else is done, is on disk before.
     run.context.log.commit().await?;
-    let mut found = Found::open(run, journal).await?;
+    let mut found = ExtraneousReader::open(run, journal).await?;
     let mut seen = 0;
     loop {
         let batch = found.next(run).await?;
@@ -36,8 +36,9 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Ledger
         }
         run.scheduler.control.go().await?;
         let earlier = |index| index < extras.earlier;
-        let extra = |(index, (place, there))| Extra { place, there, earlier: earlier(index), maybe_gone: false };
-        let batch: Vec<Extra> = (seen..).zip(batch).map(extra).collect();
+        let extra =
+            |(index, (sort_key, there))| Extraneous { sort_key, there, earlier: earlier(index), maybe_gone: false };
+        let batch: Vec<Extraneous> = (seen..).zip(batch).map(extra).collect();
         seen += batch.len() as u64;
         for (key, result) in delete::delete(&run.context, batch).await? {
             match result {
@@ -75,9 +76,9 @@ fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
 }
 
 /// The extras of the journal.
-struct Found(Option<Replay>);
+struct ExtraneousReader(Option<Replay>);
 
-impl Found {
+impl ExtraneousReader {
     async fn open(run: &Run, journal: PathBuf) -> Result<Self> {
         Ok(Self(Some(run.scheduler.env.run_blocking(move || Replay::of(&journal)).join().await??)))
     }

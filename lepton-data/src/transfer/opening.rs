@@ -27,7 +27,7 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         env,
         options,
         folder,
-        identity: options.identity(plan, keys),
+        identity: options.identity(plan, keys)?,
         mapping: Mapping::of(&options.source, &options.destination, &options.settings),
     };
     match opening.open() {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use lepton_core::journal::Identity;
-use lepton_core::{Attribute, Error, LEAF_SIZE, Location, Result, Sha256};
+use lepton_core::{Attribute, Error, ErrorKind, LEAF_SIZE, Location, Result, Sha256, journal};
 
 use crate::ledger::plan_file::Header;
 use crate::names::filter::Filter;
 use crate::settings::compare_by::Compare;
+use crate::settings::table::Identity;
 use crate::settings::transfer::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
@@ -27,57 +27,35 @@ pub(crate) struct Options {
 impl Options {
     /// What the journal belongs to: everything that changes bytes, names or
     /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
-    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Identity {
-        let settings = &self.settings;
-        // What a key is written as, and so what this run's records mean, hangs on the rules.
-        let encoded = settings
-            .encode_keys
-            .then(|| ("encode_keys".to_owned(), serde_json::json!(self.destination.storage().capabilities().keys)));
-        if let Some(plan) = plan {
-            let identity = serde_json::json!({
-                "plan": plan.to_string(),
-                "part_size": settings.part_size,
-                "backup_prefix": settings.backup_prefix,
-                "record_digest": settings.record_digest,
-                "server_copy": settings.server_copy,
-                "delete_versions": settings.delete_versions,
-                "metadata": settings.metadata,
-            });
-            let mut identity = identity.as_object().cloned().unwrap_or_default();
-            identity.extend(encoded);
-            return identity;
+    pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Result<journal::Identity> {
+        let mut identity = journal::Identity::new();
+        match plan {
+            Some(plan) => drop(identity.insert("plan".to_owned(), plan.to_string().into())),
+            None => {
+                for (side, location) in [("source", &self.source), ("destination", &self.destination)] {
+                    identity.insert(side.to_owned(), location.storage().url().into());
+                    identity.insert(format!("{side}_folder"), location.folder().to_string().into());
+                }
+            }
         }
-        let identity = serde_json::json!({
-            "source": self.source.storage().url(),
-            "source_folder": self.source.folder().to_string(),
-            "destination": self.destination.storage().url(),
-            "destination_folder": self.destination.folder().to_string(),
-            "part_size": settings.part_size,
-            "existing": settings.existing,
-            "compare": settings.compare,
-            "time_window": settings.time_window.as_secs_f64(),
-            "filters": settings.filters,
-            "delete": settings.delete,
-            "delete_excluded": settings.delete_excluded,
-            "delete_versions": settings.delete_versions,
-            "backup_prefix": settings.backup_prefix,
-            "record_digest": settings.record_digest,
-            "server_copy": settings.server_copy,
-            "metadata": settings.metadata,
-        });
-        let mut identity = identity.as_object().cloned().unwrap_or_default();
-        if !settings.map.is_empty() {
-            identity.insert("map".to_owned(), serde_json::json!(settings.map));
+        let (now, default) = (as_json(&self.settings)?, as_json(&TransferSettings::default())?);
+        for (name, part) in TransferSettings::IDENTITY {
+            let value = || now.get(*name).cloned().unwrap_or_default();
+            let value = match part {
+                Identity::Always => Some(value()),
+                Identity::Listing => plan.is_none().then(value),
+                Identity::IfSet => (plan.is_none() && now.get(*name) != default.get(*name)).then(value),
+                Identity::ByRules => self.settings.encode_keys.then(|| self.key_rules()),
+                Identity::Never => None,
+            };
+            identity.extend(value.map(|value| ((*name).to_owned(), value)));
         }
-        identity.extend(encoded);
-        if settings.decode_keys {
-            identity.insert("decode_keys".to_owned(), true.into());
-        }
-        if settings.versions {
-            identity.insert("versions".to_owned(), true.into());
-        }
-        identity.extend(keys.map(|keys| ("keys".to_owned(), keys.to_string().into())));
-        identity
+        identity.extend(keys.filter(|_| plan.is_none()).map(|keys| ("keys".to_owned(), keys.to_string().into())));
+        Ok(identity)
+    }
+
+    fn key_rules(&self) -> serde_json::Value {
+        serde_json::json!(self.destination.storage().capabilities().keys)
     }
 
     /// What the head of a saved plan says, of the plan of these options.
@@ -101,6 +79,11 @@ impl Options {
     pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
         self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
     }
+}
+
+fn as_json(settings: &TransferSettings) -> Result<serde_json::Value> {
+    serde_json::to_value(settings)
+        .map_err(|error| Error::new(ErrorKind::Unexpected, "the settings cannot be written").with_source(error))
 }
 
 fn only_adds(settings: &TransferSettings) -> bool {
@@ -197,6 +180,43 @@ pub(crate) fn check_versions(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_journal_belongs_to_stands_in_its_format() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/journal.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (name, part) in TransferSettings::IDENTITY {
+            let named = page.contains(&format!("`{name}`"));
+            assert_eq!(named, *part != Identity::Never, "docs/formats/journal.md and {name}");
+        }
+    }
+
+    #[test]
+    fn a_journal_belongs_to_what_changes_bytes_names_or_deletes() {
+        let at = |settings| {
+            let [source, destination] = ["from/", "to/"]
+                .map(|folder| Location::new(std::sync::Arc::new(lepton_core::MemoryStorage::new()), folder));
+            let (journal, manifest, plan, keys) = (None, None, None, None);
+            Options { source, destination, settings, journal, manifest, plan, keys }
+        };
+        let default = TransferSettings::default;
+        let listed = at(default()).identity(None, None).unwrap();
+        assert_eq!((&listed["source_folder"], &listed["part_size"]), (&"from/".into(), &(8 * MIB).into()));
+        assert_eq!((&listed["backup_prefix"], &listed["time_window"]), (&serde_json::Value::Null, &2.0.into()));
+        assert!(
+            ["map", "versions", "decode_keys", "encode_keys", "keys", "concurrency"]
+                .iter()
+                .all(|name| !listed.contains_key(*name))
+        );
+        let list = at(TransferSettings { decode_keys: true, encode_keys: true, ..default() });
+        let list = list.identity(None, Some(Sha256::of(b"keys"))).unwrap();
+        assert!(["decode_keys", "encode_keys", "keys"].iter().all(|name| list.contains_key(*name)), "{list:?}");
+        let planned = at(default()).identity(Some(Sha256::of(b"plan")), None).unwrap();
+        let names: Vec<&str> = planned.keys().map(String::as_str).collect();
+        let expected =
+            ["backup_prefix", "delete_versions", "metadata", "part_size", "plan", "record_digest", "server_copy"];
+        assert_eq!(names, expected);
+    }
 
     #[test]
     fn settings_are_checked_and_unknown_names_list_the_known() {

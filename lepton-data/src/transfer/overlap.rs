@@ -19,13 +19,13 @@ use crate::apply::upload::begin;
 use crate::listing::own_files::OwnFiles;
 use crate::schedule::endpoint::Endpoint;
 use crate::transfer::run::Run;
-use crate::types::entry::{Entry, There};
+use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 
 /// Objects that are compared to see whether two addresses may be of one bucket.
 const SAMPLE: usize = 10;
 
-/// Refuses places that overlap, and finds out whether the journal lies inside of one.
+/// Refuses sort keys that overlap, and finds out whether the journal lies inside of one.
 pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
     let source_there = refuse(run).await?;
     let own = match journal {
@@ -126,7 +126,7 @@ async fn decide(run: &Arc<Run>, overlap: Overlap) -> Result<()> {
     match listed {
         Some(false) => Ok(()),
         Some(true) => Err(refusal(run, overlap, "; both addresses are of one bucket")),
-        // Of two equal places nothing can be lost, and copies made at one time do look so.
+        // Of two equal sort keys nothing can be lost, and copies made at one time do look so.
         None if overlap == Overlap::Same => {
             tracing::warn!("source and destination may be one bucket under two addresses; nothing tells");
             Ok(())
@@ -149,8 +149,7 @@ async fn is_seen(run: &Arc<Run>) -> Option<bool> {
     let name = ObjectKey::try_from(format!("lepton-probe-{:016x}", run.scheduler.env.random()).as_str()).ok()?;
     let key = name.prefixed(&run.options.destination.folder());
     let meta = ObjectMeta::new(key.clone(), 0);
-    let entry =
-        Entry { source: meta, target: key.clone(), there: There::Absent, known: true, planned: None, behind: None };
+    let entry = Entry { source: meta, target: key.clone(), there: DestinationState::Absent, mode: Mode::Listed };
     let layout = Layout { size: 0, part_size: 1 << 20, multipart: true };
     let upload = begin(&run.context, &entry, layout, CreateUploadOptions::new()).await.ok()?;
     let seen = source.list_uploads(&key).await;

@@ -9,7 +9,7 @@ use crate::schedule::lanes::Lane;
 use crate::schedule::scheduler::Scheduler;
 use crate::types::entry::Entry;
 
-/// Objects on their way at once, for each place that there is: enough that places
+/// Objects on their way at once, for each place that there is: enough that sort keys
 /// never wait for the next object.
 const OBJECTS_PER_PLACE: usize = 2;
 
@@ -19,7 +19,7 @@ const AHEAD: usize = 1000;
 
 /// An object that may be begun.
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct Pending {
     pub(crate) entry: Box<Entry>,
     pub(crate) earlier: Earlier,
     /// Its number in the books, if it comes in listing order.
@@ -28,23 +28,23 @@ pub(crate) struct Ready {
 
 /// Objects that wait to be begun.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    small: VecDeque<Ready>,
-    large: VecDeque<Ready>,
+pub(crate) struct Queue {
+    small: VecDeque<Pending>,
+    large: VecDeque<Pending>,
 }
 
 /// An object on its way; lets another begin when dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<Scheduler>, Lane);
+pub(crate) struct InFlight(Arc<Scheduler>, Lane);
 
-impl Drop for Open {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.lanes.close(self.1);
     }
 }
 
-impl Waiting {
-    pub(crate) fn push(&mut self, lane: Lane, ready: Ready) {
+impl Queue {
+    pub(crate) fn push(&mut self, lane: Lane, ready: Pending) {
         match lane {
             Lane::Parts => self.large.push_back(ready),
             _ => self.small.push_back(ready),
@@ -52,10 +52,10 @@ impl Waiting {
     }
 
     /// The next object that there is room for.
-    pub(crate) fn next(&mut self, scheduler: &Arc<Scheduler>) -> Option<(Ready, Open)> {
+    pub(crate) fn next(&mut self, scheduler: &Arc<Scheduler>) -> Option<(Pending, InFlight)> {
         for (lane, waiting) in [(Lane::Small, &mut self.small), (Lane::Parts, &mut self.large)] {
             if !waiting.is_empty() && scheduler.lanes.open(lane, OBJECTS_PER_PLACE) {
-                let open = Open(Arc::clone(scheduler), lane);
+                let open = InFlight(Arc::clone(scheduler), lane);
                 return waiting.pop_front().map(|ready| (ready, open));
             }
         }

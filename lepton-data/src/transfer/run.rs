@@ -16,7 +16,7 @@ use crate::names::mapping::Mapping;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::instrumented::measured;
+use crate::telemetry::instrumented::instrumented;
 use crate::transfer::options::Options;
 use crate::types::side::Side;
 
@@ -57,7 +57,7 @@ impl Run {
         let mapping = Arc::new(Mapping::of(&options.source, &options.destination, settings));
         let counters = Arc::<Counters>::default();
         let [source, destination] = [(Side::Source, &options.source), (Side::Destination, &options.destination)]
-            .map(|(side, location)| (side, measured(location, side, &env, &counters)));
+            .map(|(side, location)| (side, instrumented(location, side, &env, &counters)));
         let holds_uploads = destination.1.storage().capabilities().holds_uploads;
         let scheduler = Arc::new(Scheduler::new(env, settings, holds_uploads, counters));
         let [source, destination] =

@@ -11,7 +11,7 @@ use crate::apply::outcome::Outcome;
 use crate::digest::reader::bare;
 use crate::ledger::journal::{Note, Resumed};
 use crate::ledger::manifest::ManifestEntry;
-use crate::ledger::report::{Failure, Report, Slowest, Status, Took};
+use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
 
@@ -34,9 +34,9 @@ pub(crate) struct Extras {
 
 /// The books of one run.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct Tracker {
     run: Arc<Run>,
-    /// Objects in the order of places from the first unsettled one, and whether each is
+    /// Objects in the order of sort keys from the first unsettled one, and whether each is
     /// settled.
     window: VecDeque<(ObjectKey, bool)>,
     first: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Ledger {
     earlier_extras: u64,
 }
 
-impl Ledger {
+impl Tracker {
     pub(crate) fn new(run: &Arc<Run>, resumed: &Resumed) -> Self {
         let counters = &run.scheduler.counters;
         counters.listed_objects.add(resumed.objects + resumed.skipped + resumed.unchanged);
@@ -86,10 +86,10 @@ impl Ledger {
         self.window.len() < WINDOW
     }
 
-    /// Enters an object in the order of places; its number is given back to
+    /// Enters an object in the order of sort keys; its number is given back to
     /// [`settle`](Self::settle).
-    pub(crate) fn open(&mut self, place: ObjectKey) -> u64 {
-        self.window.push_back((place, false));
+    pub(crate) fn open(&mut self, sort_key: ObjectKey) -> u64 {
+        self.window.push_back((sort_key, false));
         self.first + self.window.len() as u64 - 1
     }
 
@@ -100,7 +100,7 @@ impl Ledger {
         key: ObjectKey,
         number: Option<u64>,
         outcome: Outcome,
-        took: Option<Took>,
+        took: Option<Timing>,
     ) -> Result<()> {
         if let Some(name) = outcome.name() {
             self.run.scheduler.counters.metrics.ended(name);

@@ -10,7 +10,7 @@ use crate::types::reason::Reason;
 
 /// What the destination has of a name.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum There {
+pub(crate) enum DestinationState {
     /// It was not looked at.
     Unknown,
     /// Nothing, when it was listed.
@@ -27,17 +27,40 @@ pub(crate) type Ids = BTreeSet<Option<VersionId>>;
 pub(crate) struct Entry {
     pub(crate) source: ObjectMeta,
     pub(crate) target: ObjectKey,
-    pub(crate) there: There,
-    /// Whether the source has told of it; else only its key is known.
-    pub(crate) known: bool,
-    /// Why a saved plan has it copied: then nothing is compared again.
-    pub(crate) planned: Option<Reason>,
-    /// Of a version in a history: the versions of the key that the destination has
-    /// before this one. What is there beside them is what was written.
-    pub(crate) behind: Option<Arc<Ids>>,
+    pub(crate) there: DestinationState,
+    pub(crate) mode: Mode,
+}
+
+/// What is known of an entry, and so how it is brought.
+#[derive(Debug, Clone)]
+pub(crate) enum Mode {
+    /// Only the key is known: the source is asked first.
+    Named,
+    /// The source has described it.
+    Listed,
+    /// A saved plan has it copied, for this reason: nothing is compared again.
+    Planned(Reason),
+    /// A version in a history. The destination has these versions of the key before it; what it
+    /// has in addition afterwards is what was written.
+    Version { earlier: Arc<Ids> },
 }
 
 impl Entry {
+    /// Whether only the key is known.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.mode, Mode::Named)
+    }
+
+    /// Of a version in a history: the versions that the destination has before it.
+    pub(crate) fn earlier_versions(&self) -> Option<&Arc<Ids>> {
+        if let Mode::Version { earlier } = &self.mode { Some(earlier) } else { None }
+    }
+
+    /// Whether it is a version in a history: what is written twice makes two versions.
+    pub(crate) fn is_version(&self) -> bool {
+        self.earlier_versions().is_some()
+    }
+
     /// The key at the source, where it is another than at the destination.
     pub(crate) fn renamed(&self) -> Option<ObjectKey> {
         (self.source.key != self.target).then(|| self.source.key.clone())

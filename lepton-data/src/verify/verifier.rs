@@ -12,7 +12,7 @@ use crate::ledger::manifest::{ManifestEntry, ManifestReader};
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
 use crate::settings::transfer::TransferSettings;
-use crate::telemetry::instrumented::measured;
+use crate::telemetry::instrumented::instrumented;
 use crate::types::side::Side;
 use crate::verify::check::{Checker, Unit, Verdict};
 use crate::verify::handle::VerificationHandle;
@@ -128,7 +128,7 @@ impl Verifier {
         let path = self.manifest;
         let reader = env.run_blocking(move || ManifestReader::open(&path)).join().await??;
         let counters = Arc::default();
-        let location = measured(&self.destination, Side::Destination, &env, &counters);
+        let location = instrumented(&self.destination, Side::Destination, &env, &counters);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&env), &self.settings, false, counters));
         let destination = Endpoint::new(Side::Destination, location, &scheduler);
         let checker = Arc::new(Checker { destination, depth: self.depth });

@@ -135,7 +135,7 @@ type Event = (Duration, usize, Duration, Duration, Option<bool>);
 
 /// Runs a law against a store, with work without end. Units that wait to ask again keep
 /// a share of their places, as in the engine.
-fn simulate(mut law: Law, mut store: Box<dyn Store>) -> Outcome {
+fn simulate(mut law: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
     let end = Duration::from_secs(SECONDS as u64);
     let mut seen =
         Outcome { done: vec![0; SECONDS], limits: vec![0; SECONDS], least: vec![usize::MAX; SECONDS], refused: 0 };
@@ -180,7 +180,7 @@ fn simulate(mut law: Law, mut store: Box<dyn Store>) -> Outcome {
 /// The smallest limit that stays and does as well as any, within one per cent.
 fn best_fixed(store: &dyn Fn() -> Box<dyn Store>) -> (usize, f64) {
     let limits = (2..=64).step_by(2).chain((80..=MOST).step_by(16));
-    let rates = limits.map(|limit| (limit, simulate(Law::fixed(limit), store()).rate()));
+    let rates = limits.map(|limit| (limit, simulate(ConcurrencyLimit::fixed(limit), store()).rate()));
     let rates: Vec<_> = rates.collect();
     let best = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let limit = rates.iter().find(|(_, rate)| *rate >= best * 0.99).unwrap().0;
@@ -208,8 +208,8 @@ fn each_kind_of_store_is_found_within_three_seconds() {
     ];
     for (name, make, share) in stores {
         let (limit, best) = best_fixed(&make);
-        let found = simulate(Law::adaptive(START, MOST), make());
-        let most = simulate(Law::fixed(MOST), make());
+        let found = simulate(ConcurrencyLimit::adaptive(START, MOST), make());
+        let most = simulate(ConcurrencyLimit::fixed(MOST), make());
         let mut limits = found.limits[FROM..].to_vec();
         limits.sort_unstable();
         let (rate, refused, at_most) = (found.rate(), found.refused, most.rate());
@@ -225,7 +225,7 @@ fn each_kind_of_store_is_found_within_three_seconds() {
 
 #[test]
 fn where_nothing_waits_the_limit_is_reached_within_ten_round_trips() {
-    let found = simulate(Law::adaptive(START, MOST), far(ms(100), 0, ms(0)));
+    let found = simulate(ConcurrencyLimit::adaptive(START, MOST), far(ms(100), 0, ms(0)));
     assert_eq!(found.limits[0], MOST, "{found:?}");
 }
 
@@ -233,7 +233,7 @@ fn where_nothing_waits_the_limit_is_reached_within_ten_round_trips() {
 fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
     // More than are on their way at once are refused in three rounds.
     for (most, burst, cuts) in [(64, 1, 1), (64, 64, 1), (256, 200, 1), (64, 200, 9)] {
-        let found = simulate(Law::adaptive(START, most), far(ms(100), burst, Duration::from_secs(10)));
+        let found = simulate(ConcurrencyLimit::adaptive(START, most), far(ms(100), burst, Duration::from_secs(10)));
         let limits: Vec<String> = found.limits[9..17].iter().map(usize::to_string).collect();
         told(&format!(
             "| {burst}{} | {most} | {} |",
@@ -250,7 +250,7 @@ fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
 
 #[test]
 fn a_limit_that_something_else_holds_back_stays() {
-    let mut law = Law::adaptive(START, MOST);
+    let mut law = ConcurrencyLimit::adaptive(START, MOST);
     for i in 1..10_000 {
         law.ended(ms(i), Unit { work: 1, took: Some(ms(3)), running: 3 });
     }
@@ -259,7 +259,7 @@ fn a_limit_that_something_else_holds_back_stays() {
 
 #[test]
 fn a_fixed_limit_stays_whatever_comes() {
-    let mut law = Law::fixed(7);
+    let mut law = ConcurrencyLimit::fixed(7);
     for i in 1..10_000 {
         law.ended(ms(i), Unit { work: i, took: Some(ms(i)), running: 7 });
         law.throttled(ms(i), ms(i), 7);
@@ -291,7 +291,7 @@ proptest! {
         most in 1..300usize,
         steps in proptest::collection::vec(step(), 1..600),
     ) {
-        let mut law = Law::adaptive(START, most);
+        let mut law = ConcurrencyLimit::adaptive(START, most);
         let mut now = Duration::ZERO;
         for step in steps {
             match step {
