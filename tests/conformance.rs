@@ -8,8 +8,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use futures_util::StreamExt as _;
 use lepton::core::SystemEnv;
-use lepton::core::conformance::{Options, Outcome, run};
+use lepton::core::conformance::{Options, Outcome, Report, run};
 use lepton::providers::layers::{RetryOptions, retry};
 use support::places::{Place, kinds, missing, reading, wrong};
 
@@ -24,17 +25,9 @@ const VARIES: (&str, &str) = ("moto", "interruptions/an_upload_that_is_dropped_l
 async fn the_table_in_the_book_is_what_the_suite_finds() {
     let kinds = kinds();
     let mut cases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for kind in &kinds {
-        let place = Place::fresh(kind).await;
-        let mut options = Options::new();
-        options.missing_bucket = missing(kind).await;
-        // moto looks at no credentials.
-        options.wrong_credentials = wrong(kind).filter(|_| *kind != "moto");
-        options.read_only = reading(kind).await;
-        options.copier = Some(place.storage.clone());
-        // A server closes a connection that is idle when it likes, also as it is used again.
-        let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
-        let report = run(&storage, options).await;
+    // Two at a time: most of it is waiting.
+    let reports = futures_util::stream::iter(kinds.clone()).map(report).buffered(2);
+    for (kind, report) in kinds.iter().zip(reports.collect::<Vec<_>>().await) {
         for (name, why) in report.failures() {
             println!("{kind}: {name}: {why}");
         }
@@ -46,7 +39,6 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
                 _ => "**fails**",
             });
         }
-        place.clear().await;
     }
     let expected = table(&kinds, &cases);
     let page = std::fs::read_to_string(PAGE).unwrap();
@@ -58,6 +50,22 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
     } else {
         assert_eq!(written, expected, "LEPTON_TEST_WRITE=1 writes the table anew");
     }
+}
+
+/// What the suite finds of a fresh store.
+async fn report(kind: &'static str) -> Report {
+    let place = Place::fresh(kind).await;
+    let mut options = Options::new();
+    options.missing_bucket = missing(kind).await;
+    // moto looks at no credentials.
+    options.wrong_credentials = wrong(kind).filter(|_| kind != "moto");
+    options.read_only = reading(kind).await;
+    options.copier = Some(place.storage.clone());
+    // A server closes a connection that is idle when it likes, also as it is used again.
+    let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let report = run(&storage, options).await;
+    place.clear().await;
+    report
 }
 
 fn table(kinds: &[&str], cases: &BTreeMap<&str, Vec<&str>>) -> String {

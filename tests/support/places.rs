@@ -180,8 +180,7 @@ fn destinations(kinds: &[&'static str], from: usize) -> Vec<&'static str> {
         return kinds.to_vec();
     }
     let count = kinds.len();
-    let mut beside: Vec<usize> = vec![from, (from + 1) % count, (from + count - 1) % count];
-    beside.sort_unstable();
+    let mut beside: Vec<usize> = vec![from, (from + 1) % count];
     beside.dedup();
     beside.into_iter().map(|kind| kinds[kind]).collect()
 }

@@ -15,7 +15,6 @@
     reason = "test"
 )]
 
-mod conformance;
 mod copies;
 mod faults;
 mod objects;
