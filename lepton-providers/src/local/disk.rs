@@ -1,4 +1,4 @@
-//! [`LocalStorage`]: what it can do, and how keys become paths.
+//! The folder behind a [`LocalStorage`]: what it can do, and how keys become paths.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -7,19 +7,17 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use lepton_core::{
-    Attribute, Body, Capabilities, DeleteRequest, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions,
-    KeyHandling, KeyPrefix, KeyRules, ListRequest, Multipart, MultipartLimits, ObjectInfo, ObjectKey, PageStream,
-    PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, SharedEnv, Signer, Storage, Support, Versions,
+    Attribute, Capabilities, EnvExt as _, Error, ErrorKind, KeyHandling, KeyPrefix, KeyRules, MultipartLimits,
+    ObjectKey, PhysicalLocation, Result, SharedEnv, Support,
 };
-use rustix::fs::{AtFlags, Mode, fsync, open, unlinkat};
+use rustix::fs::{Mode, fsync, open};
 use rustix::io::Errno;
 
-use super::config::{Durability, EmptyDirectories, LocalBuilder, LocalSettings, Symlinks};
-use super::contain::{DIRECTORY, Root, split};
+use super::config::{Durability, EmptyDirectories, LocalSettings, Symlinks};
+use super::contain::{DIRECTORY, Root};
 use super::error::{failed, failed_at, shown, url};
-use super::{delete, folding, list, metadata, multipart, names, read, temp, write};
+use super::{folding, metadata, names};
 
 /// The longest path below the root that the system opens, without the final NUL
 /// (`PATH_MAX`). The path of the root does not count.
@@ -30,6 +28,9 @@ const LONGEST_NAME: usize = 255;
 
 /// The largest file that the system can describe.
 pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
+
+/// Most parts in one upload. The record of a part takes 64 bytes.
+pub(super) const MOST_PARTS: u32 = 100_000;
 
 /// A folder on a local disk as an object store.
 ///
@@ -80,16 +81,6 @@ pub(super) struct Disk {
 }
 
 impl LocalStorage {
-    /// A store in this folder, with the default settings until told otherwise.
-    pub fn builder(root: impl Into<PathBuf>) -> LocalBuilder {
-        LocalBuilder::new(LocalSettings { root: root.into(), ..LocalSettings::default() })
-    }
-
-    /// A store with these settings.
-    pub fn from_settings(settings: LocalSettings) -> LocalBuilder {
-        LocalBuilder::new(settings)
-    }
-
     pub(super) async fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
         let disk = env.run_blocking({
             let env = env.clone();
@@ -159,7 +150,7 @@ impl Disk {
     }
 
     /// Where the files below a prefix are.
-    fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
+    pub(super) fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
         let path = self.path.join(OsStr::from_bytes(prefix.as_bytes()));
         PhysicalLocation::of_folder(&path).map_err(|error| Error::io("the folder cannot be located", error))
     }
@@ -185,23 +176,6 @@ impl Disk {
     /// Whether a folder without anything in it is an object.
     pub(super) fn markers(&self) -> bool {
         self.settings.empty_directories == EmptyDirectories::Marker
-    }
-
-    /// Removes a folder, and those above it, as far as they hold nothing and are
-    /// longer than `keep` bytes. Gives the first that is left.
-    pub(super) fn prune<'a>(&self, mut folder: &'a [u8], keep: usize) -> &'a [u8] {
-        while folder.len() > keep {
-            let (above, name) = split(folder);
-            let (Ok(dir), Ok(parent)) = (self.root.directory(folder), self.root.directory(above)) else { break };
-            let removed = temp::locked(&dir, false, || {
-                unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(|errno| failed("the folder stays", errno))
-            });
-            if removed.is_err() {
-                break;
-            }
-            folder = above;
-        }
-        folder
     }
 }
 
@@ -248,68 +222,11 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.keeps_mtime = true;
     all.max_single_put = LARGEST_FILE;
     all.max_object = LARGEST_FILE;
-    all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, multipart::MOST_PARTS));
+    all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, MOST_PARTS));
     all.parts_by_place = true;
     all.copies_here = true;
     all.versions = Support::Unsupported;
     all.storage_class = Support::Unsupported;
     all.attributes.retain(|attribute| xattrs && *attribute != Attribute::Tags);
     all
-}
-
-#[async_trait]
-impl Storage for LocalStorage {
-    fn capabilities(&self) -> &Capabilities {
-        &self.disk.capabilities
-    }
-
-    fn url(&self) -> &str {
-        &self.disk.url
-    }
-
-    fn copy_url(&self) -> Option<&str> {
-        Some(self.url())
-    }
-
-    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
-        let folder = prefix.clone();
-        self.run("open", None, move |disk| disk.physical_location(&folder)).await
-    }
-
-    fn list(&self, request: ListRequest) -> PageStream {
-        list::pages(self.clone(), request)
-    }
-
-    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        let wanted = key.clone();
-        self.run("head", Some(key), move |disk| read::head(disk, wanted, &options)).await
-    }
-
-    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        read::get(self, key, options).await
-    }
-
-    async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        write::put(self, key, body, options).await
-    }
-
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-        self.run("delete", None, move |disk| delete::delete(disk, &requests)).await
-    }
-
-    fn multipart(&self) -> Option<&dyn Multipart> {
-        Some(self)
-    }
-
-    fn server_copy(&self) -> Option<&dyn ServerCopy> {
-        Some(self)
-    }
-
-    fn signer(&self) -> Option<&dyn Signer> {
-        None
-    }
-
-    fn versions(&self) -> Option<&dyn Versions> {
-        None
-    }
 }
