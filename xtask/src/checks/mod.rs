@@ -3,6 +3,7 @@
 
 mod files;
 mod graph;
+mod modules;
 mod pages;
 mod scan;
 mod sizes;
