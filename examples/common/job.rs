@@ -7,7 +7,7 @@ use lepton::providers::{Settings, open_with};
 use lepton::{Error, ErrorKind, Location, Result, Transfer, TransferBuilder, TransferSettings, open};
 use tempfile::NamedTempFile;
 
-use super::Asked;
+use super::asked::Asked;
 use super::running::Running;
 
 /// A transfer and its destination.

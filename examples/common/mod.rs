@@ -1,6 +1,7 @@
 //! What the programs that move data share: their options, how they speak, how they
 //! stop.
 
+pub(crate) mod asked;
 pub(crate) mod choose;
 mod job;
 pub(crate) mod options;
@@ -14,21 +15,17 @@ mod usage;
 
 use std::time::Duration;
 
-use clap::error::ErrorKind as CommandLine;
-use clap::{ArgMatches, Args, Command};
 use futures_util::TryStreamExt as _;
 use lepton::data::PlanSummary;
-use lepton::{Depth, Error, Existing, Location, Report, Result, Status, Transfer, TransferSettings, verify};
+use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, verify};
 use say::complain;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use choose::Choose;
+pub(crate) use asked::Asked;
 pub(crate) use job::Job;
-use options::{Output, Tuning};
-use policy::Policy;
 use running::{Running, Verify};
 use show::Show;
 use signals::Signals;
@@ -49,49 +46,6 @@ Exit codes:
   4    the destination is not what the manifest says
   5    the run came to --max-transfer or --max-duration; the same command resumes
   130  stopped by Ctrl-C, SIGTERM or SIGHUP; the same command resumes";
-
-/// What is asked of two places, whether something is written or only looked at.
-#[derive(Debug, Args)]
-pub(crate) struct Asked {
-    #[command(flatten)]
-    policy: Policy,
-    #[command(flatten)]
-    choose: Choose,
-    #[command(flatten)]
-    tuning: Tuning,
-    #[command(flatten)]
-    pub(crate) output: Output,
-}
-
-impl Asked {
-    /// The settings that the options make; `running` is `None` where nothing is written.
-    /// `default` is what the program does with objects that are there already. Ends the
-    /// program where an option has no effect beside the others.
-    pub(crate) fn settings(
-        &self,
-        running: Option<&Running>,
-        default: Existing,
-        matches: &ArgMatches,
-        command: &mut Command,
-    ) -> TransferSettings {
-        let mut settings = TransferSettings::default();
-        self.policy.enter(&mut settings, default);
-        self.choose.enter(&mut settings, matches);
-        self.tuning.enter(&mut settings);
-        if let Some(running) = running {
-            running.enter(&mut settings);
-        }
-        if let Some(message) = self.policy.refused(&settings) {
-            refuse(command, message);
-        }
-        settings
-    }
-}
-
-/// Ends the program as clap does where arguments do not go together.
-pub(crate) fn refuse(command: &mut Command, message: String) -> ! {
-    command.error(CommandLine::ArgumentConflict, message).exit()
-}
 
 /// Log lines on standard error, as `RUST_LOG` says (`info`, `error,lepton_data=debug`); errors
 /// only by default. The filter by targets needs no regular expressions, which would be a large

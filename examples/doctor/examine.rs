@@ -6,8 +6,8 @@ use futures_util::TryStreamExt as _;
 use lepton::core::{Effect, HeadOptions, ListPage, ListRequest};
 use lepton::{Error, ErrorKind, Location, ObjectKey, Result, SharedStorage, StorageExt as _};
 
-use crate::Args;
 use crate::advice::{SPEAKS_TLS, advice, culprit, may_speak_tls, speaks_tls};
+use crate::args::Args;
 use crate::place::Place;
 use crate::probe::Probe;
 use crate::tell::Doctor;

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use lepton::{Error, Result};
 use serde_json::json;
 
-use crate::Stop;
 use crate::advice::{advice, culprit};
 use crate::place::About;
 use crate::say::say;
+use crate::stop::Stop;
 
 pub(crate) struct Doctor {
     json: bool,

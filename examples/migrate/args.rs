@@ -4,8 +4,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use lepton::{Existing, TransferSettings};
 
+use crate::common::asked::refuse;
 use crate::common::running::{RUNNING, Running};
-use crate::common::{Asked, EXIT_CODES, refuse};
+use crate::common::{Asked, EXIT_CODES};
 
 /// Moves objects between any two places, with a journal, progress and a proof.
 ///

@@ -2,7 +2,9 @@
 
 use std::error::Error as StdError;
 
-use lepton_core::{Attributes, ETag, Effect, Error, ErrorKind, ObjectKey, ObjectMeta, Result, Retry, VersionId};
+use lepton_core::{
+    Attributes, ETag, Effect, Error, ErrorKind, ObjectKey, ObjectMeta, PutReceipt, Result, Retry, VersionId,
+};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes as TheirAttributes, Error as TheirError};
 
@@ -23,6 +25,15 @@ pub(super) fn path(key: &ObjectKey) -> Result<Path> {
 /// The key of a path.
 pub(super) fn key(path: &Path) -> Result<ObjectKey> {
     ObjectKey::new(path.as_ref().as_bytes().to_vec())
+}
+
+/// What that crate is told of an object that was written.
+pub(super) fn put_result(receipt: PutReceipt) -> object_store::PutResult {
+    object_store::PutResult {
+        e_tag: receipt.etag.map(|tag| tag.as_str().to_owned()),
+        version: receipt.version.map(|version| version.as_str().to_owned()),
+        extensions: Default::default(),
+    }
 }
 
 /// What that crate knows of an object.

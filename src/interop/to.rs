@@ -21,7 +21,7 @@ use object_store::{
 
 use percent_encoding::percent_decode_str;
 
-use super::convert::{STORE, inward_attributes, key, outward, outward_attributes, outward_meta, path};
+use super::convert::{STORE, inward_attributes, key, outward, outward_attributes, outward_meta, path, put_result};
 use super::upload::PartUpload;
 
 /// A Lepton store as an [`ObjectStore`].
@@ -303,12 +303,4 @@ fn tags(set: &TagSet) -> BTreeMap<String, String> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (text(name), text(value)))
         .collect()
-}
-
-pub(super) fn put_result(receipt: lepton_core::PutReceipt) -> PutResult {
-    PutResult {
-        e_tag: receipt.etag.map(|tag| tag.as_str().to_owned()),
-        version: receipt.version.map(|version| version.as_str().to_owned()),
-        extensions: Default::default(),
-    }
 }

@@ -11,8 +11,7 @@ use lepton_core::{
 use object_store::path::Path;
 use object_store::{Error, MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
-use super::convert::{STORE, key, outward};
-use super::to::put_result;
+use super::convert::{STORE, key, outward, put_result};
 
 /// An upload, its parts in the order in which they were given.
 pub(super) struct PartUpload {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::capture;
 use crate::parts::part;
 use crate::process::{exists, program, root, shown};
-use crate::transcript;
 
 /// What the tests are told, by variable.
 pub(crate) type Environment = Vec<(String, OsString)>;
@@ -33,11 +33,11 @@ pub(crate) fn run(environment: &Environment) -> Result<()> {
     let (servers, alone): (Vec<_>, Vec<_>) = built.tests.into_iter().partition(Test::needs_servers);
     let (mut results, others) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
-            let mut results = part("run, without servers", || lane(&alone, environment, transcript::whole));
+            let mut results = part("run, without servers", || lane(&alone, environment, capture::whole));
             results.push(part("documentation", || documentation(environment)));
             results
         });
-        (part("run, with servers", || lane(&servers, environment, transcript::status)), others.join())
+        (part("run, with servers", || lane(&servers, environment, capture::status)), others.join())
     });
     let Ok(others) = others else { bail!("the lane without servers panicked") };
     results.extend(others);
@@ -105,7 +105,7 @@ fn lane(tests: &[Test], environment: &Environment, run: Run) -> Vec<Outcome> {
 fn documentation(environment: &Environment) -> Outcome {
     let mut command = cargo(&TESTS);
     command.arg("--doc");
-    outcome("documentation", command, environment, transcript::whole)
+    outcome("documentation", command, environment, capture::whole)
 }
 
 fn outcome(name: &str, mut command: Command, environment: &Environment, run: Run) -> Outcome {

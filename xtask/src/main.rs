@@ -3,6 +3,7 @@
 mod bench;
 mod binaries;
 mod build_cost;
+mod capture;
 mod checks;
 mod fuzz;
 mod parts;

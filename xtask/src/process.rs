@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::transcript;
+use crate::capture;
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -33,7 +33,7 @@ pub(crate) fn program<S: AsRef<OsStr>>(name: impl AsRef<OsStr>, arguments: &[S])
 /// Shows the command and runs it; anything but exit status 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
-    let status = transcript::status(command).with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let status = capture::status(command).with_context(|| format!("cannot run `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` ended with {status}", shown(command));
     }

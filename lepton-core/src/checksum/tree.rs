@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use super::Sha256;
+use super::sha256::Sha256;
 
 /// The size of a leaf: 1 MiB.
 pub const LEAF_SIZE: usize = 1 << 20;

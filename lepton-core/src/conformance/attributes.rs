@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::bodies::pattern;
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, ensure, failure, needs, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::capabilities::Support;
@@ -53,13 +53,16 @@ async fn one_of_many_puts_if_absent_wins(f: Fixture) -> Check {
     let support = f.capabilities().put_if_absent;
     needs(support, "put_if_absent")?;
     if support == Support::Emulated {
-        return Err(super::Stop::NotApplicable("put_if_absent is Emulated, so not atomic".to_owned()));
+        return Err(super::expect::Stop::NotApplicable("put_if_absent is Emulated, so not atomic".to_owned()));
     }
     let key = f.key("a")?;
     let results = join_all((0..8).map(|seed| f.put(&key, pattern(1000, seed), if_absent()))).await;
     let winners: Vec<u8> = (0..8).filter(|seed| results[usize::from(*seed)].is_ok()).collect();
     let [winner] = winners.as_slice() else {
-        return Err(super::Stop::Failed(format!("of 8 puts, {} said that they created the object", winners.len())));
+        return Err(super::expect::Stop::Failed(format!(
+            "of 8 puts, {} said that they created the object",
+            winners.len()
+        )));
     };
     f.holds(&key, &pattern(1000, *winner)).await
 }
@@ -129,7 +132,8 @@ async fn delete_if_match_demands_the_tag(f: Fixture) -> Check {
     f.write(&other, "x").await?;
     let request = |etag: ETag| DeleteRequest::new(key.clone()).if_match(Some(etag));
     let results = f.storage().delete(vec![request(old), DeleteRequest::new(other.clone())]).await?;
-    let [first, second] = <[_; 2]>::try_from(results).map_err(|_| super::Stop::Failed("not two results".to_owned()))?;
+    let [first, second] =
+        <[_; 2]>::try_from(results).map_err(|_| super::expect::Stop::Failed("not two results".to_owned()))?;
     refused(first, ErrorKind::PreconditionFailed, &key)?;
     ensure!(second.is_ok(), "the second request had no condition, yet: {second:?}");
     f.holds(&key, &pattern(100, 2)).await?;

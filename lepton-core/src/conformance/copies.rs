@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attributes::{has, kept};
 use super::bodies::pattern;
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure, refused, same};
 use super::fixture::Fixture;
 use super::multipart::part_size;

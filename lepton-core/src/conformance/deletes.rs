@@ -1,6 +1,6 @@
 //! Deletes.
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, ensure, same};
 use super::fixture::Fixture;
 use crate::storage::{DeleteRequest, StorageExt as _};

@@ -36,7 +36,7 @@ impl From<Error> for Stop {
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
-            return Err($crate::conformance::Stop::Failed(format!($($message)+)));
+            return Err($crate::conformance::expect::Stop::Failed(format!($($message)+)));
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;

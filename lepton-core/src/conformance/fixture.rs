@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Options;
 use super::expect::{Check, Stop, ensure, same};
+use super::options::Options;
 use crate::body::Body;
 use crate::capabilities::Capabilities;
 use crate::error::{Error, ErrorKind, Result};

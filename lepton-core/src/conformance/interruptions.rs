@@ -6,7 +6,7 @@ use std::task::Poll;
 use futures_util::TryStreamExt as _;
 
 use super::bodies::{pattern, streamed};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, ensure, refused, same};
 use super::fixture::Fixture;
 use super::multipart::{part_size, send_all};
@@ -99,7 +99,7 @@ async fn a_listing_during_writes_has_all_that_stays(f: Fixture) -> Check {
             f.storage().remove(key).await?;
             f.write(&f.key(format!("{:02}/comes", 59 - number))?, "x").await?;
         }
-        Ok::<(), super::Stop>(())
+        Ok::<(), super::expect::Stop>(())
     };
     let (listed, written) = futures_util::future::join(listing, writing).await;
     written?;
@@ -123,7 +123,7 @@ async fn deletes_that_fail_do_not_keep_others_back(f: Fixture) -> Check {
         results.extend(f.storage().delete(requests.to_vec()).await?);
     }
     let [first, second, third] = <[_; 3]>::try_from(results)
-        .map_err(|results| super::Stop::Failed(format!("{} results for 3 requests", results.len())))?;
+        .map_err(|results| super::expect::Stop::Failed(format!("{} results for 3 requests", results.len())))?;
     ensure!(first.is_ok() && third.is_ok(), "the keys beside the one that is refused: {first:?}, {third:?}");
     if second.is_err() {
         refused(second, ErrorKind::InvalidKey, &impossible)?;

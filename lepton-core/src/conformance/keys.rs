@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;

@@ -1,7 +1,7 @@
 //! Declared limits are true: one below and at them all is well, one above is refused.
 
 use super::bodies::{pattern, streamed, unreadable};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure, refused, same};
 use super::fixture::Fixture;
 use super::multipart::{listed_parts, part_size};

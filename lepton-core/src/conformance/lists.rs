@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, ensure, same};
 use super::fixture::Fixture;
 use crate::capabilities::ListOrder;
@@ -155,7 +155,7 @@ async fn many_objects_are_all_listed(f: Fixture) -> Check {
 
 async fn a_listing_can_be_taken_up_again(f: Fixture) -> Check {
     if f.capabilities().list_order != ListOrder::Bytes {
-        return Err(super::Stop::NotApplicable("list_order is not Bytes".to_owned()));
+        return Err(super::expect::Stop::NotApplicable("list_order is not Bytes".to_owned()));
     }
     let written = f.write_all(names(&f)).await?;
     for (index, last) in written.iter().enumerate() {
@@ -194,7 +194,7 @@ async fn a_listing_says_what_head_says(f: Fixture) -> Check {
 
 async fn a_listing_tells_attributes_where_declared(f: Fixture) -> Check {
     if !f.capabilities().list_attributes {
-        return Err(super::Stop::NotApplicable("list_attributes is false".to_owned()));
+        return Err(super::expect::Stop::NotApplicable("list_attributes is false".to_owned()));
     }
     let tagged = f.key("tagged")?;
     let mut attributes = super::attributes::kept(&f);

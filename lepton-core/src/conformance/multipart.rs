@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 
 use super::attributes::{has, kept};
 use super::bodies::{pattern, streamed};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, needs, same};
 use super::fixture::Fixture;
 use crate::checksum::{ChecksumScope, StoredChecksum};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::bodies::{MIB, broken, is_breakage, pattern, short, streamed};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, ensure, failure, refused, same};
 use super::fixture::Fixture;
 use crate::body::Body;
@@ -63,7 +63,7 @@ async fn tags_and_checksums_agree(f: Fixture) -> Check {
     let listed = f.list(crate::storage::ListRequest::new().prefix(f.prefix())).await?;
     ensure!(head.etag.is_some(), "head gives no ETag");
     let [listed] = listed.as_slice() else {
-        return Err(super::Stop::Failed(format!("one object was written, listed are {listed:?}")));
+        return Err(super::expect::Stop::Failed(format!("one object was written, listed are {listed:?}")));
     };
     for (place, meta) in [("get", &get), ("the listing", listed)] {
         same(&format!("the ETag in {place}"), &meta.etag, &head.etag)?;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use futures_util::TryStreamExt as _;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure};
 use super::fixture::Fixture;
 use crate::body::Body;

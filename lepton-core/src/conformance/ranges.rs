@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::bodies::{MIB, pattern};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, needs, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Check, Stop};
+use super::expect::{Check, Stop};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a case ended.

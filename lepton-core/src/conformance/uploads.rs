@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt as _;
 
 use super::bodies::{broken, is_breakage, pattern, streamed};
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, failure, needs, needs_not, refused, same};
 use super::fixture::Fixture;
 use super::multipart::{listed_parts, part_size, send, send_all, spec};

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt as _;
 
-use super::cases;
+use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;

@@ -18,6 +18,9 @@ pub(super) const MAX_PAYLOAD: usize = 16 << 20;
 pub(super) const COMMIT: u16 = 0;
 pub(super) const HEADER: u16 = 1;
 
+/// The first record type that a user of the journal may choose.
+pub const FIRST_USER_TYPE: u16 = 16;
+
 const BEFORE: usize = 6;
 const AROUND: usize = BEFORE + 4;
 

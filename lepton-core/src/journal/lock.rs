@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-use super::at;
+use super::folder::at;
 use crate::error::{Error, ErrorKind, Result};
 
 #[derive(Debug)]

@@ -5,8 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::folder::at;
 use super::format::{self, COMMIT, HEADER, HEADER_LEN};
-use super::{Identity, at};
+use super::identity::Identity;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A record of an earlier run.

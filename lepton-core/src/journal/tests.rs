@@ -1,7 +1,16 @@
-use super::*;
-use crate::env::SystemEnv;
-use futures_util::FutureExt as _;
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::folder::segment_path;
+use super::open::{FLUSH_AFTER, FLUSH_AT, FLUSH_AT_WORK, ROOM};
+use super::restart::{DISCARD, NEXT};
+use super::*;
+use crate::env::{EnvExt as _, SystemEnv};
+use crate::error::{ErrorKind, Result};
 
 fn identity(source: &str) -> Identity {
     serde_json::json!({"source": source}).as_object().unwrap().clone()

@@ -4,9 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::format::{self, COMMIT, HEADER_LEN};
+use super::folder::{at, segment_path, sync_folder};
+use super::format::{self, COMMIT, HEADER, HEADER_LEN};
+use super::identity::Identity;
 use super::replay::Scan;
-use super::{HEADER, Identity, at, segment_path, sync_folder};
 use crate::error::{Error, Result};
 
 /// A segment that has reached this size is followed by another.

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::Storage;
 use super::multipart::{PartReceipt, PartSpec, Upload};
 use super::options::PutReceipt;
 use crate::error::Result;
@@ -13,7 +12,7 @@ use crate::object::{Attributes, ETag, Precondition, VersionId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopySource {
-    /// The URL of the store that holds it ([`Storage::copy_url`]).
+    /// The URL of the store that holds it ([`Storage::copy_url`](super::Storage::copy_url)).
     pub store: String,
     /// Its key.
     pub key: ObjectKey,
@@ -24,13 +23,6 @@ pub struct CopySource {
 }
 
 impl CopySource {
-    /// The newest version of `key` in `store`; `None` if no other store may fetch
-    /// its bytes by itself ([`Storage::copy_url`]).
-    pub fn new(store: &dyn Storage, key: ObjectKey) -> Option<Self> {
-        let store = store.copy_url()?.to_owned();
-        Some(Self { store, key, version: None, if_match: None })
-    }
-
     /// This version.
     #[must_use]
     pub fn version(mut self, version: Option<VersionId>) -> Self {
@@ -83,7 +75,7 @@ impl CopyOptions {
 #[async_trait]
 pub trait ServerCopy: Send + Sync {
     /// Whether this store can read by itself, with one credential, from the store with
-    /// this [`copy_url`](Storage::copy_url).
+    /// this [`copy_url`](super::Storage::copy_url).
     fn reaches(&self, source_url: &str) -> bool;
 
     /// The largest object that [`copy`](Self::copy) takes, in bytes; larger ones

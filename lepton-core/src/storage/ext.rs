@@ -5,7 +5,9 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::{DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt, Storage};
+use super::contract::Storage;
+use super::copy::CopySource;
+use super::options::{DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt};
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyPrefix, ObjectKey};
@@ -68,3 +70,12 @@ pub trait StorageExt: Storage {
 }
 
 impl<S: Storage + ?Sized> StorageExt for S {}
+
+impl CopySource {
+    /// The newest version of `key` in `store`; `None` if no other store may fetch
+    /// its bytes by itself ([`Storage::copy_url`]).
+    pub fn new(store: &dyn Storage, key: ObjectKey) -> Option<Self> {
+        let store = store.copy_url()?.to_owned();
+        Some(Self { store, key, version: None, if_match: None })
+    }
+}

@@ -1,6 +1,6 @@
 //! A place in a store.
 
-use super::SharedStorage;
+use super::contract::SharedStorage;
 use crate::error::Result;
 use crate::key::{KeyPrefix, ObjectKey};
 

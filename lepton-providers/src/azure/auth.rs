@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::config::AzureConfig;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::identity::{self, Around};
+use super::identity::{self, Around, Origin};
 use super::sign::AccountKey;
 use crate::token::{Token, TokenProvider};
 use crate::wire::cache::{Cache, EARLY};
@@ -61,17 +61,6 @@ impl Auth {
             cache.expired(token).await;
         }
     }
-}
-
-/// Where something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// It stands in the settings itself, or was injected.
-    Settings,
-    /// The settings say where it is: a file, a command, the machine. So can a URL.
-    Named,
-    /// The environment alone has it.
-    Environment,
 }
 
 /// What settings and environment say together.

@@ -33,8 +33,23 @@ pub struct AzureBuilder {
     by_url: bool,
 }
 
+impl AzureStorage {
+    /// The container of these settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`AzureBuilder::build`].
+    pub fn new(config: AzureConfig) -> Result<Self> {
+        Self::builder(config).build()
+    }
+
+    /// The container of these settings, with other parts than the system's.
+    pub fn builder(config: AzureConfig) -> AzureBuilder {
+        AzureBuilder::new(config)
+    }
+}
+
 impl AzureBuilder {
-    pub(super) fn new(config: AzureConfig) -> Self {
+    fn new(config: AzureConfig) -> Self {
         Self { config, env: None, tokens: None, by_url: false }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
-use super::auth::Origin;
 use super::config::AzureConfig;
 use super::credentials::{Application, Cli, ManagedIdentity, Proof};
 use crate::token::TokenProvider;
@@ -20,6 +19,17 @@ pub(super) struct Around<'a> {
     pub(super) var: Vars<'a>,
     pub(super) issuers: Issuers<'a>,
     pub(super) env: &'a SharedEnv,
+}
+
+/// Where something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It stands in the settings itself, or was injected.
+    Settings,
+    /// The settings say where it is: a file, a command, the machine. So can a URL.
+    Named,
+    /// The environment alone has it.
+    Environment,
 }
 
 type Provider = Arc<dyn TokenProvider>;

@@ -10,9 +10,7 @@ use lepton_core::{
     Versions,
 };
 
-use super::build::AzureBuilder;
 use super::client::Client;
-use super::config::AzureConfig;
 use super::list;
 
 /// A container in Azure Blob Storage.
@@ -32,19 +30,6 @@ pub struct AzureStorage {
 }
 
 impl AzureStorage {
-    /// The container of these settings. Nothing is sent.
-    ///
-    /// # Errors
-    /// As [`AzureBuilder::build`].
-    pub fn new(config: AzureConfig) -> Result<Self> {
-        Self::builder(config).build()
-    }
-
-    /// The container of these settings, with other parts than the system's.
-    pub fn builder(config: AzureConfig) -> AzureBuilder {
-        AzureBuilder::new(config)
-    }
-
     pub(super) fn of(client: Client, url: String) -> Self {
         Self { client: Arc::new(client), url }
     }

@@ -29,8 +29,23 @@ pub struct GcsBuilder {
     given: Given,
 }
 
+impl GcsStorage {
+    /// The bucket of these settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`GcsBuilder::build`].
+    pub fn new(config: GcsConfig) -> Result<Self> {
+        Self::builder(config).build()
+    }
+
+    /// The bucket of these settings, with other parts than the system's.
+    pub fn builder(config: GcsConfig) -> GcsBuilder {
+        GcsBuilder::new(config)
+    }
+}
+
 impl GcsBuilder {
-    pub(super) fn new(config: GcsConfig) -> Self {
+    fn new(config: GcsConfig) -> Self {
         Self { config, env: None, given: Given::default() }
     }
 

@@ -10,9 +10,7 @@ use lepton_core::{
     Versions,
 };
 
-use super::build::GcsBuilder;
 use super::client::Client;
-use super::config::GcsConfig;
 use super::list;
 use crate::wire::address::is_google_host;
 
@@ -33,19 +31,6 @@ pub struct GcsStorage {
 }
 
 impl GcsStorage {
-    /// The bucket of these settings. Nothing is sent.
-    ///
-    /// # Errors
-    /// As [`GcsBuilder::build`].
-    pub fn new(config: GcsConfig) -> Result<Self> {
-        Self::builder(config).build()
-    }
-
-    /// The bucket of these settings, with other parts than the system's.
-    pub fn builder(config: GcsConfig) -> GcsBuilder {
-        GcsBuilder::new(config)
-    }
-
     pub(super) fn of(client: Client, url: String) -> Self {
         Self { client: Arc::new(client), url }
     }

@@ -10,10 +10,9 @@ use lepton_core::{Attribute, Capabilities, Error, KeyHandling, KeyRules, Result,
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 
-use super::client::Client;
+use super::client::{Client, Listed};
 use super::config::{HttpConfig, Listing};
 use super::file::{Format, ListFile};
-use super::list::Listed;
 use super::storage::HttpStorage;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::address::Address;
@@ -24,8 +23,23 @@ pub struct HttpBuilder {
     env: Option<SharedEnv>,
 }
 
+impl HttpStorage {
+    /// The folder of these settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`HttpBuilder::build`].
+    pub fn new(config: HttpConfig) -> Result<Self> {
+        Self::builder(config).build()
+    }
+
+    /// The folder of these settings, with other parts than the system's.
+    pub fn builder(config: HttpConfig) -> HttpBuilder {
+        HttpBuilder::new(config)
+    }
+}
+
 impl HttpBuilder {
-    pub(super) fn new(config: HttpConfig) -> Self {
+    fn new(config: HttpConfig) -> Self {
         Self { config, env: None }
     }
 

@@ -4,7 +4,7 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION, RETRY_AFTER, 
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, SharedEnv};
 
-use super::list::Listed;
+use super::file::ListFile;
 use super::redirect::resolve;
 use crate::transport::{HttpClient, RequestBody, ResponseBody};
 use crate::wire::address::Address;
@@ -16,6 +16,17 @@ use crate::wire::secrets::Secrets;
 const REDIRECTS: usize = 5;
 /// The most of a page or of a refusal that is read, in bytes.
 pub(super) const LONGEST_PAGE: usize = 64 << 20;
+
+/// Where it is written what there is.
+#[derive(Debug)]
+pub(super) enum Listed {
+    /// In the server's own pages.
+    Index,
+    /// In the listing that the server makes of a bucket.
+    Bucket,
+    /// In a file.
+    File(ListFile),
+}
 
 /// The parts of a client, all of them checked.
 pub(super) struct Client {

@@ -9,34 +9,14 @@ use lepton_core::{
 };
 
 use super::bucket;
-use super::client::Client;
-use super::file::{Line, ListFile};
-use super::walk::Walk;
+use super::client::{Client, Listed};
+use super::file::Line;
+use super::walk::{Entry, Walk};
 
 /// How many files are described at once.
 const AT_ONCE: usize = 16;
 /// How many are on a page.
 const PAGE: usize = 1000;
-
-/// Where it is written what there is.
-#[derive(Debug)]
-pub(super) enum Listed {
-    /// In the server's own pages.
-    Index,
-    /// In the listing that the server makes of a bucket.
-    Bucket,
-    /// In a file.
-    File(ListFile),
-}
-
-/// Something that a listing names.
-pub(super) enum Entry {
-    /// A file of which nothing is known but its key.
-    File(ObjectKey),
-    /// A file of which enough is known.
-    Known(ObjectMeta),
-    Folder(KeyPrefix),
-}
 
 /// Pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: &ListRequest) -> PageStream {

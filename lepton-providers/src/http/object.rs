@@ -14,8 +14,7 @@ use lepton_core::{
     Result, Retry,
 };
 
-use super::client::{Client, Reply};
-use super::list::Listed;
+use super::client::{Client, Listed, Reply};
 use super::pin;
 use crate::transport::ResponseBody;
 use crate::wire::range::{content_range, is_asked_for};

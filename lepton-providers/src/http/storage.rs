@@ -12,9 +12,7 @@ use lepton_core::{
     Versions,
 };
 
-use super::build::HttpBuilder;
 use super::client::Client;
-use super::config::HttpConfig;
 use super::list;
 
 /// A folder on a web server.
@@ -34,19 +32,6 @@ pub struct HttpStorage {
 }
 
 impl HttpStorage {
-    /// The folder of these settings. Nothing is sent.
-    ///
-    /// # Errors
-    /// As [`HttpBuilder::build`].
-    pub fn new(config: HttpConfig) -> Result<Self> {
-        Self::builder(config).build()
-    }
-
-    /// The folder of these settings, with other parts than the system's.
-    pub fn builder(config: HttpConfig) -> HttpBuilder {
-        HttpBuilder::new(config)
-    }
-
     pub(super) fn of(client: Client, url: String) -> Self {
         Self { client: Arc::new(client), url }
     }

@@ -4,15 +4,23 @@ use std::sync::Arc;
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderValue, Method};
-use lepton_core::{Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, Result, Retry};
+use lepton_core::{Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Result, Retry};
 
 use super::client::{Client, LONGEST_PAGE};
 use super::index;
-use super::list::Entry;
 use crate::wire::encode::encode_path;
 
 /// How deep folders may lie in each other: a page that lists itself ends here.
 const DEEPEST: usize = 100;
+
+/// Something that a listing names.
+pub(super) enum Entry {
+    /// A file of which nothing is known but its key.
+    File(ObjectKey),
+    /// A file of which enough is known.
+    Known(ObjectMeta),
+    Folder(KeyPrefix),
+}
 
 /// Goes depth first, through each folder in the order of its names: a folder sorts as its
 /// name with a slash, so that all keys come in order.

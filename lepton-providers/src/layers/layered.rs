@@ -14,7 +14,7 @@ use lepton_core::{
     SharedStorage, SignedUrl, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 
-use super::{Around, Operation};
+use super::around::{Around, Operation};
 
 /// `inner` with `around` around each of its operations.
 #[derive(Debug)]

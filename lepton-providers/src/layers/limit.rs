@@ -9,8 +9,8 @@ use futures_util::{StreamExt as _, stream};
 use lepton_core::{ByteStream, Result, SharedStorage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::around::{Around, Operation};
 use super::layered::Layered;
-use super::{Around, Operation};
 
 /// The same store with at most `requests` of them at a time; the rest wait in
 /// order.

@@ -7,8 +7,8 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{ByteStream, Decision, Error, Result, SharedEnv, SharedStorage, decide};
 
+use super::around::{Around, Operation};
 use super::layered::Layered;
-use super::{Around, Operation};
 
 /// How often and how patiently to try.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ use lepton_core::{
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use super::around::{Around, Operation};
 use super::layered::Layered;
 use super::*;
 

@@ -9,8 +9,8 @@ use lepton_core::{ByteStream, Error, Result, SharedStorage};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use super::around::{Around, Operation};
 use super::layered::Layered;
-use super::{Around, Operation};
 
 /// The same store with a `tracing` span, `storage`, for each operation, that of a
 /// get lasting to the end of its body.

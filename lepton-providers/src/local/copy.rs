@@ -24,11 +24,11 @@ use rustix::io::Errno;
 
 use super::config::LocalSettings;
 use super::contain::split;
+use super::disk::{Disk, LARGEST_FILE, LocalStorage};
 use super::error::{failed, in_the_way};
 use super::extents::{Moving, is_in_memory, is_sparse, share};
 use super::metadata::{self, FileState};
 use super::read::{self, Pinned};
-use super::storage::{Disk, LARGEST_FILE, LocalStorage};
 use super::temp::Temp;
 use super::write::{admit, flush, put_marker, read_back};
 

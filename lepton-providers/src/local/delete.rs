@@ -9,10 +9,10 @@ use rustix::io::Errno;
 
 use super::config::Symlinks;
 use super::contain::split;
+use super::disk::{Disk, named};
 use super::error::failed_at;
 use super::metadata::FileState;
 use super::read::{not_opened, root_removed};
-use super::storage::{Disk, named};
 use super::temp::{current, is_removed, locked, not_matching};
 
 /// Deletes objects one by one, then flushes each folder once. What is there but

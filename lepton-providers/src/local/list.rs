@@ -18,11 +18,11 @@ use rustix::io::Errno;
 
 use super::config::{SpecialFiles, Symlinks};
 use super::contain::READ;
+use super::disk::{Disk, LocalStorage};
 use super::error::failed_at;
 use super::metadata::FileState;
 use super::names::{Kind, Names, is_reserved};
 use super::read::{refused_link, root_removed, special};
-use super::storage::{Disk, LocalStorage};
 use super::temp::is_removed;
 
 /// The largest page.

@@ -4,8 +4,9 @@
 //! written. An object appears whole or not at all, and is on the disk when the
 //! call returns.
 //!
-//! - `config`: settings, their builder
-//! - `storage`: [`LocalStorage`], what it can do, keys to paths
+//! - `config`: what the user sets; `build`: a store of it
+//! - `disk`: [`LocalStorage`], what it can do, keys to paths; `storage`: its operations, each
+//!   in the file that is named for it
 //! - `contain`: opening paths without leaving the root
 //! - `list`, `read`, `write`, `delete`, `multipart`: the operations; `names` are
 //!   those of one folder, `slots` the record of an upload's parts
@@ -16,10 +17,12 @@
 //! - `folding`: whether case tells names apart
 //! - `error`: what the system's error numbers mean here
 
+mod build;
 mod config;
 mod contain;
 mod copy;
 mod delete;
+mod disk;
 mod error;
 mod extents;
 mod folding;
@@ -34,5 +37,6 @@ mod storage;
 mod temp;
 mod write;
 
-pub use config::{Durability, EmptyDirectories, LocalBuilder, LocalSettings, SpecialFiles, Symlinks};
-pub use storage::LocalStorage;
+pub use build::LocalBuilder;
+pub use config::{Durability, EmptyDirectories, LocalSettings, SpecialFiles, Symlinks};
+pub use disk::LocalStorage;

@@ -21,18 +21,15 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::contain::split;
+use super::disk::{Disk, LocalStorage, MOST_PARTS, named};
 use super::error::failed_at;
 use super::metadata;
 use super::names::{is_id, reserved};
 use super::read::not_opened;
 use super::slots::{self, Header, Slot};
 use super::space::reserve;
-use super::storage::{Disk, LocalStorage, named};
 use super::temp::{create_folder, create_new, locked, refuse_folder, rename, settled};
 use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt};
-
-/// Most parts in one upload. The record of a part takes 64 bytes.
-pub(super) const MOST_PARTS: u32 = 100_000;
 
 /// The digits of the key's digest in an upload's id, and of all of the id.
 const KEY_DIGITS: usize = 32;

@@ -16,9 +16,9 @@ use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::config::{SpecialFiles, Symlinks};
 use super::contain::{DIRECTORY, READ};
+use super::disk::{Disk, LocalStorage, named};
 use super::error::failed_at;
 use super::metadata::{self, FileState};
-use super::storage::{Disk, LocalStorage, named};
 use super::temp::{is_removed, not_matching};
 
 /// How much is read in one go.

@@ -17,10 +17,10 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::config::Symlinks;
 use super::contain::{ATTEMPTS, READ, split};
+use super::disk::Disk;
 use super::error::{failed, failed_at, in_the_way};
 use super::metadata::FileState;
 use super::names::reserved;
-use super::storage::Disk;
 
 /// A new file in the folder where it will be seen. Unless it is published it
 /// goes when it is dropped, and the folders that were made for it.
@@ -231,6 +231,25 @@ fn folder_removed(path: &[u8]) -> Error {
     failed_at("the folder was removed again and again while it was written to", path, Errno::NOENT)
         .with_kind(ErrorKind::Io)
         .with_retry(Retry::Now)
+}
+
+impl Disk {
+    /// Removes a folder, and those above it, as far as they hold nothing and are
+    /// longer than `keep` bytes. Gives the first that is left.
+    pub(super) fn prune<'a>(&self, mut folder: &'a [u8], keep: usize) -> &'a [u8] {
+        while folder.len() > keep {
+            let (above, name) = split(folder);
+            let (Ok(dir), Ok(parent)) = (self.root.directory(folder), self.root.directory(above)) else { break };
+            let removed = locked(&dir, false, || {
+                unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(|errno| failed("the folder stays", errno))
+            });
+            if removed.is_err() {
+                break;
+            }
+            folder = above;
+        }
+        folder
+    }
 }
 
 /// Whether a directory that is open has been removed.

@@ -13,10 +13,10 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::{Errno, pwritev, retry_on_intr};
 
 use super::contain::{DIRECTORY, split};
+use super::disk::{Disk, LARGEST_FILE, LocalStorage, named};
 use super::error::{failed, failed_at, in_the_way};
 use super::metadata::{self, FileState};
 use super::space::reserve;
-use super::storage::{Disk, LARGEST_FILE, LocalStorage, named};
 use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
 
 /// Most pieces in one system call (`IOV_MAX`).

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lepton_core::{Location, Result};
 use percent_encoding::percent_decode_str;
 
-use super::{Settings, other_backend, split_query};
+use super::query::split_query;
+use super::settings::{Settings, other_backend};
 use crate::http::{HttpConfig, HttpStorage};
 
 /// A folder on a web server, or the folder of a file with its name as the path.

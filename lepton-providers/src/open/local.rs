@@ -8,7 +8,8 @@ use std::sync::Arc;
 use lepton_core::{Error, Location, Result};
 use serde_json::Value;
 
-use super::{Settings, other_backend, parse};
+use super::query::parse;
+use super::settings::{Settings, other_backend};
 use crate::local::{LocalSettings, LocalStorage};
 
 /// A folder, or the folder of a file with its name as the path.

@@ -4,7 +4,7 @@ use lepton_core::{Error, Result};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{options, split_query};
+use super::query::{options, split_query};
 
 /// A URL that names a bucket, or what another service calls so, and a path in it.
 pub(super) struct Named {

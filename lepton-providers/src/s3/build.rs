@@ -40,8 +40,23 @@ pub struct S3Builder {
     var: Variables,
 }
 
+impl S3Storage {
+    /// The bucket of these settings. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`S3Builder::build`].
+    pub fn new(config: S3Config) -> Result<Self> {
+        Self::builder(config).build()
+    }
+
+    /// The bucket of these settings, with other parts than the system's.
+    pub fn builder(config: S3Config) -> S3Builder {
+        S3Builder::new(config)
+    }
+}
+
 impl S3Builder {
-    pub(super) fn new(config: S3Config) -> Self {
+    fn new(config: S3Config) -> Self {
         Self { config, env: None, credentials: None, var: Box::new(process_vars) }
     }
 

@@ -10,9 +10,7 @@ use lepton_core::{
     Versions,
 };
 
-use super::build::S3Builder;
 use super::client::Client;
-use super::config::S3Config;
 use super::list;
 
 /// A bucket in an S3-compatible store.
@@ -32,19 +30,6 @@ pub struct S3Storage {
 }
 
 impl S3Storage {
-    /// The bucket of these settings. Nothing is sent.
-    ///
-    /// # Errors
-    /// As [`S3Builder::build`].
-    pub fn new(config: S3Config) -> Result<Self> {
-        Self::builder(config).build()
-    }
-
-    /// The bucket of these settings, with other parts than the system's.
-    pub fn builder(config: S3Config) -> S3Builder {
-        S3Builder::new(config)
-    }
-
     pub(super) fn of(client: Client, url: String) -> Self {
         Self { client: Arc::new(client), url }
     }

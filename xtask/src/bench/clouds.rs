@@ -1,66 +1,19 @@
-//! Azure and Google: how the programs are told of their emulators, and of a server that is
-//! not the limit.
+//! Azure and Google: how the programs are told of their emulators.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::floor::executable;
-use super::synthetic::Synthetic;
-use super::tools::{BUCKET, Place, Tools};
+use super::place::{BUCKET, Place, Protocol};
+use super::programs::Tools;
 use crate::process::{output, program};
-use crate::tools::{debian, node_package};
 
-/// Azcopy is on npm, among others; it needs a library of the desktop.
-const AZCOPY: &str = "@azure-tools/azcopy-linux@10.32.2";
 const ACCOUNT: &str = "devstoreaccount1";
 /// The well-known key of the emulator.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 /// All permissions until 2099, signed with that key.
 const SAS: &str = "sv=2021-12-02&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&spr=https%2Chttp\
                    &sig=jlSI%2B5DohmjtlB2oCr2Vhd9u7l%2F%2FvB9E8D7vhfmKGX4%3D";
-
-/// Whose protocol a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    S3,
-    Azure,
-    Google,
-}
-
-impl Protocol {
-    pub(super) fn of(server: &str) -> Self {
-        match server {
-            "azurite" | "synthetic-azure" => Self::Azure,
-            "fake-gcs" | "synthetic-google" => Self::Google,
-            _ => Self::S3,
-        }
-    }
-}
-
-/// A server that speaks the same protocol as this emulator, and its bucket.
-pub(super) fn synthetic(tools: &Tools, emulator: &str) -> Result<(Synthetic, Place)> {
-    let (cloud, name) = match Protocol::of(emulator) {
-        Protocol::Google => ("google", "synthetic-google"),
-        _ => ("azure", "synthetic-azure"),
-    };
-    let server = Synthetic::start(&executable("clouds")?, &[cloud])?;
-    let place = Place::bucket(name, server.endpoint.clone());
-    tools.make(&place)?;
-    Ok((server, place))
-}
-
-/// Where azcopy is, installed where it is not there yet.
-pub(super) fn azcopy() -> Result<PathBuf> {
-    let folder = node_package("azcopy-10.32.2", AZCOPY)?;
-    let file = folder.join("node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64");
-    output(program("chmod", &["+x"]).arg(&file))?;
-    if output(&mut program(&file, &["--version"])).is_err() {
-        debian(&["libsecret-1-0"])?;
-    }
-    Ok(file)
-}
 
 /// The address at which Lepton opens it, and what it finds in its environment.
 pub(super) fn lepton_url(server: &str, endpoint: &str, command: &mut Command) -> String {

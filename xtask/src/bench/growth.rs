@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::floor::executable;
 use super::measure;
+use super::programs::{Tool, Tools, credentials};
 use super::synthetic::{Journal, Synthetic};
 use super::table::{self, without_folder};
-use super::tools::{Tool, Tools, credentials};
 use crate::process::{machine, output, program, root, shown};
 
 // The same that the tests use; it has no dependency.

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::place::Place;
 use super::set::Set;
-use super::tools::Place;
 use crate::process::{output, program};
 use crate::tools::debian;
 

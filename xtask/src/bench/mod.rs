@@ -2,9 +2,10 @@
 //! CRT, in one run and against the same servers; `… growth`: Lepton alone. They write the
 //! tables in `docs/benchmarks.md`.
 //!
-//! - `set`: what is moved, and whether all of it arrived
-//! - `tools`: the programs and how each is told to do the same
-//! - `clouds`: the emulators of Azure and Google, and azcopy
+//! - `set`: what is moved; `place`: from where and to where
+//! - `programs`: what is compared; `commands`: how each is told to do the same
+//! - `clouds`: the emulators of Azure and Google
+//! - `buckets`: made and emptied, and whether everything arrived
 //! - `crt.py`: the program that drives the AWS CRT
 //! - `floor`: what the machine allows
 //! - `sink`: a server that keeps nothing, and one over TLS
@@ -15,17 +16,20 @@
 //! - `growth`: more and more objects
 //! - `synthetic`: servers that make their objects up, or only hold them
 
+mod buckets;
 mod clouds;
+mod commands;
 mod floor;
 mod growth;
 mod measure;
+mod place;
+mod programs;
 mod relay;
 mod set;
 mod sink;
 mod sync;
 mod synthetic;
 mod table;
-mod tools;
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,9 +40,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::shown;
 use crate::services::{self, Running};
 use measure::Row;
+use place::Place;
+use programs::{Tool, Tools};
 use set::{SETS, Set, Way};
 use sink::Sink;
-use tools::{Place, Tool, Tools};
 
 /// How long a way takes that is far, in each direction.
 const DELAY: Duration = Duration::from_millis(20);
@@ -134,7 +139,7 @@ impl Bench {
                     let cloud = self.bucket(server)?;
                     self.compare(set, "up", &source, &cloud)?;
                     // Of small objects the emulators make so few that they are the limit.
-                    let quick = set.is_small().then(|| clouds::synthetic(&self.tools, server)).transpose()?;
+                    let quick = set.is_small().then(|| synthetic::like(&self.tools, server)).transpose()?;
                     if let Some((_, quick)) = &quick {
                         self.compare(set, "up", &source, quick)?;
                     }
@@ -179,7 +184,7 @@ impl Bench {
             for turn in 0..able.len() {
                 let at = (round + turn) % able.len();
                 self.empty(to)?;
-                tools::forget_journal()?;
+                commands::forget_journal()?;
                 let Some(mut command) = able[at].command(&self.tools, set, from, to) else { continue };
                 rows[at].command = shown(&command);
                 let sample = measure::run(&mut command)?;

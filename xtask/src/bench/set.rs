@@ -5,9 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
-
-use super::tools::{Place, Tools};
+use anyhow::{Context as _, Result};
 
 /// How the server is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,31 +86,4 @@ impl Set {
         }
         Ok(())
     }
-
-    /// Every object and every byte must be there; a program that moved less is
-    /// not faster.
-    pub(super) fn arrived(&self, tools: &Tools, place: &Place) -> Result<()> {
-        let (objects, bytes) = match place {
-            Place::Folder(folder) => count(folder)?,
-            Place::Bucket { .. } => tools.count(place)?,
-        };
-        ensure!(
-            (objects, bytes) == (self.objects, self.bytes()),
-            "{objects} objects with {bytes} bytes arrived instead of {} with {}",
-            self.objects,
-            self.bytes()
-        );
-        Ok(())
-    }
-}
-
-fn count(folder: &Path) -> Result<(u64, u64)> {
-    let (mut objects, mut bytes) = (0, 0);
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        let (more, length) =
-            if entry.file_type()?.is_dir() { count(&entry.path())? } else { (1, entry.metadata()?.len()) };
-        (objects, bytes) = (objects + more, bytes + length);
-    }
-    Ok((objects, bytes))
 }

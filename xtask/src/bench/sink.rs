@@ -7,7 +7,8 @@ use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::tools::{BUCKET, Place, credentials};
+use super::place::{BUCKET, Place};
+use super::programs::credentials;
 use crate::process::{exists, output, program, root};
 use crate::tools::debian;
 

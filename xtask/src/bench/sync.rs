@@ -8,11 +8,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::commands::rclone_remote;
 use super::floor::executable;
 use super::measure::{self, Sample};
+use super::programs::{Tool, Tools, credentials};
 use super::synthetic::{Journal, Synthetic};
 use super::table::{self, without_folder};
-use super::tools::{Tool, Tools, credentials, rclone_remote};
 use crate::process::{machine, program, shown};
 
 /// The largest number of objects that the peers are asked for: at more, one run of

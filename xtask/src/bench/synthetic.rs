@@ -8,6 +8,10 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::floor::executable;
+use super::place::{Place, Protocol};
+use super::programs::Tools;
+
 /// One that runs.
 pub(super) struct Synthetic {
     process: Child,
@@ -65,4 +69,16 @@ impl Drop for Journal {
         // What cannot be removed is in a folder for what is temporary.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// A server that speaks the same protocol as this emulator, and its bucket.
+pub(super) fn like(tools: &Tools, emulator: &str) -> Result<(Synthetic, Place)> {
+    let (cloud, name) = match Protocol::of(emulator) {
+        Protocol::Google => ("google", "synthetic-google"),
+        _ => ("azure", "synthetic-azure"),
+    };
+    let server = Synthetic::start(&executable("clouds")?, &[cloud])?;
+    let place = Place::bucket(name, server.endpoint.clone());
+    tools.make(&place)?;
+    Ok((server, place))
 }

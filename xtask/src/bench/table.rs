@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::measure::{Row, Sample};
+use super::programs::{Tool, Tools};
 use super::set::{Set, Way};
-use super::tools::{Tool, Tools};
 use crate::process::{machine, root};
 
 const PAGE: &str = "docs/benchmarks.md";

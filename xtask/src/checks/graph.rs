@@ -1,10 +1,12 @@
-//! Rules about the graph of crates, read from `cargo tree`.
+//! Rules about the graph of crates, read from `cargo tree`, and about the modules inside each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::modules;
 use crate::process::{output, program, root};
 
 /// The package that users depend on.
@@ -81,7 +83,10 @@ impl Build {
 pub(crate) fn check() -> Result<()> {
     let members = members()?;
     let mut violations = unknown(&members);
-    for (name, allowed) in LAYERS.iter().filter(|(name, _)| members.contains(*name)) {
+    for (name, folder) in &members {
+        violations.extend(modules::check(name, folder)?);
+    }
+    for (name, allowed) in LAYERS.iter().filter(|(name, _)| members.contains_key(*name)) {
         violations.extend(tree(name, &["--all-features"])?.beyond(name, allowed));
     }
     violations.extend(tree(FACADE, &["--all-features"])?.second_stacks());
@@ -101,14 +106,20 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The packages of the workspace.
-fn members() -> Result<BTreeSet<String>> {
-    let tree = output(&mut program("cargo", &["tree", "--locked", "--workspace", "--depth", "0", "--prefix", "none"]))?;
-    Ok(Crates::parse(&tree).0.into_keys().collect())
+/// The packages of the workspace, each with its folder.
+fn members() -> Result<BTreeMap<String, PathBuf>> {
+    let tree = ["tree", "--locked", "--workspace", "--depth", "0", "--prefix", "none"];
+    // Lines such as `lepton-core v0.1.0 (/home/user/lepton/lepton-core)`.
+    let member = |line: &str| {
+        let (name, rest) = line.split_once(' ')?;
+        let (_, folder) = rest.split_once('(')?;
+        Some((name.to_owned(), PathBuf::from(folder.split_once(')')?.0)))
+    };
+    Ok(output(&mut program("cargo", &tree))?.lines().filter_map(member).collect())
 }
 
-fn unknown(members: &BTreeSet<String>) -> Vec<String> {
-    let unknown = members.iter().filter(|member| !LAYERS.iter().any(|(name, _)| name == member));
+fn unknown(members: &BTreeMap<String, PathBuf>) -> Vec<String> {
+    let unknown = members.keys().filter(|member| !LAYERS.iter().any(|(name, _)| name == member));
     let message = |member| format!("{member} has no row in LAYERS, in xtask/src/checks/graph.rs");
     unknown.map(message).collect()
 }
@@ -210,8 +221,8 @@ rustls v0.23.1
 
     #[test]
     fn a_package_without_a_row_is_named() {
-        let members = ["lepton-core", "lepton-new", "xtask"].map(str::to_owned);
-        let unknown = unknown(&BTreeSet::from(members));
+        let members = ["lepton-core", "lepton-new", "xtask"].map(|name| (name.to_owned(), PathBuf::new()));
+        let unknown = unknown(&BTreeMap::from(members));
         assert!(matches!(&unknown[..], [one] if one.starts_with("lepton-new has no row")), "{unknown:?}");
     }
 

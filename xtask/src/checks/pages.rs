@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::files;
+use super::files::files;
 use crate::process::root;
 
 /// Names the pages that the summary lacks.

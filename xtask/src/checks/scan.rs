@@ -54,7 +54,7 @@ fn end_of_body(code: &[char], from: usize) -> Option<usize> {
 }
 
 /// The source with comments, strings and characters turned into blanks.
-fn blank(source: &str) -> Vec<char> {
+pub(super) fn blank(source: &str) -> Vec<char> {
     let source: Vec<char> = source.chars().collect();
     let mut code = source.clone();
     let mut at = 0;
@@ -133,7 +133,7 @@ fn find_word(code: &[char], from: usize, word: &str) -> Option<usize> {
     (from..code.len()).find(|&at| code[at..].starts_with(&word) && bounded(at))
 }
 
-fn is_word(character: char) -> bool {
+pub(super) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 

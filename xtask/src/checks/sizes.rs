@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::files;
+use super::files::files;
 use super::scan::functions;
 use crate::process::root;
 

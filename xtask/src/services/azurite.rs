@@ -1,6 +1,6 @@
 //! Azurite: the emulator of Azure Blob Storage.
 
-use super::{Place, Service};
+use super::service::{Place, Service};
 use crate::process::program;
 use crate::tools::{node, node_package};
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::every::{SERVICES, build};
 use super::server::{Server, answers};
-use super::{SERVICES, Service};
+use super::service::Service;
 use crate::process::root;
 
 /// How long a server may take to end before it is killed.
@@ -23,7 +24,7 @@ struct Record {
 }
 
 pub(super) fn start() -> Result<()> {
-    super::build()?;
+    build()?;
     for service in &SERVICES {
         if running(service).is_none() {
             let server = Server::start(service)?;

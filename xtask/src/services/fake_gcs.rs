@@ -1,7 +1,7 @@
 //! fake-gcs-server: the emulator of Google Cloud Storage. It speaks JSON; uploads in parts
 //! it does not have.
 
-use super::{Place, Service};
+use super::service::{Place, Service};
 use crate::process::program;
 use crate::tools::go_program;
 

@@ -1,6 +1,6 @@
 //! MinIO, from the last release of its source: a strict checker of signatures.
 
-use super::{ACCESS_KEY, Place, SECRET_KEY, Service};
+use super::service::{ACCESS_KEY, Place, SECRET_KEY, Service};
 use crate::process::program;
 use crate::tools::go_program;
 

@@ -1,7 +1,7 @@
 //! moto: keeps every key byte for byte, so it is the server for odd keys. Beside it, in the
 //! same environment, the libraries that read from other clouds what the tests wrote, and rclone.
 
-use super::{Place, Service};
+use super::service::{Place, Service};
 use crate::process::program;
 use crate::tools::venv;
 

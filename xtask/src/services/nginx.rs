@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use super::{ACCESS_KEY, Place, SECRET_KEY, Service};
+use super::service::{ACCESS_KEY, Place, SECRET_KEY, Service};
 use crate::process::program;
 use crate::tools::system_program;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Place, Service};
+use super::service::{Place, Service};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! versitygw: S3 over a folder, with versions.
 
-use super::{ACCESS_KEY, Place, SECRET_KEY, Service};
+use super::service::{ACCESS_KEY, Place, SECRET_KEY, Service};
 use crate::process::program;
 use crate::tools::go_program;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::{MemoryStorage, Shared};
+use super::store::{MemoryStorage, Shared};
 use crate::capabilities::{Capabilities, Support};
 use crate::env::{SharedEnv, SystemEnv};
 
@@ -73,6 +73,24 @@ impl MemoryStorageBuilder {
         stores.retain(|_, store| store.strong_count() > 0);
         stores.insert(url, Arc::downgrade(&shared));
         MemoryStorage { shared }
+    }
+}
+
+impl MemoryStorage {
+    /// An empty store that nobody else has, without versions.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Describes a store.
+    pub fn builder() -> MemoryStorageBuilder {
+        MemoryStorageBuilder::default()
+    }
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::MemoryStorage;
 use super::bucket::{Bucket, Version};
+use super::store::MemoryStorage;
 use crate::error::Error;
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::ObjectMeta;

@@ -5,8 +5,9 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 
 use super::bucket::{Bucket, Object, Pending, matches};
+use super::builder::find;
 use super::content::Content;
-use super::{MemoryStorage, builder};
+use super::store::MemoryStorage;
 use crate::body::Body;
 use crate::checksum::{from_hex, md5, to_hex};
 use crate::error::{Error, ErrorKind, Result};
@@ -107,7 +108,7 @@ impl Multipart for MemoryStorage {
 #[async_trait]
 impl ServerCopy for MemoryStorage {
     fn reaches(&self, source_url: &str) -> bool {
-        builder::find(source_url).is_some()
+        find(source_url).is_some()
     }
 
     fn largest(&self) -> u64 {
@@ -166,7 +167,7 @@ impl MemoryStorage {
 
 /// The object to copy from, in any memory store of the process.
 fn from(source: &CopySource) -> Result<Object> {
-    let store = builder::find(&source.store).ok_or_else(|| {
+    let store = find(&source.store).ok_or_else(|| {
         let message = "a memory store copies from another one of its process, and this is none";
         Error::unsupported(message).with_context("source_store", &source.store)
     })?;

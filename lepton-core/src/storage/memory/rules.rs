@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::MemoryStorage;
+use super::store::MemoryStorage;
 use crate::capabilities::{MultipartLimits, Support};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::ObjectKey;

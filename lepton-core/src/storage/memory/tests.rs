@@ -3,11 +3,15 @@
 use futures_util::TryStreamExt as _;
 
 use super::*;
-use crate::capabilities::Support;
+use crate::capabilities::{Capabilities, Support};
 use crate::checksum::{ChecksumAlgorithm, StoredChecksum, md5, to_hex};
 use crate::error::ErrorKind;
-use crate::object::Attributes;
-use crate::storage::{CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, PartSpec, StorageExt as _};
+use crate::key::ObjectKey;
+use crate::object::{Attributes, Precondition};
+use crate::storage::{
+    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, ListRequest, Multipart as _, PartSpec, PutOptions,
+    ServerCopy as _, Storage as _, StorageExt as _,
+};
 
 fn key(text: &str) -> ObjectKey {
     ObjectKey::try_from(text).unwrap()

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
-use super::RESOURCE;
+use super::resource::RESOURCE;
 use crate::token::{Token, TokenProvider};
 use crate::wire::command::output;
 use crate::wire::token::token_of;

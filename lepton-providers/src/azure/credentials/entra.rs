@@ -13,8 +13,8 @@ use lepton_core::{Error, Result, SharedEnv};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::RESOURCE;
 use super::certificate::Certificate;
+use super::resource::RESOURCE;
 use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use lepton_core::{Error, ErrorKind, Result, Retry};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::RESOURCE;
+use super::resource::RESOURCE;
 use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;
 use crate::wire::encode::Query;

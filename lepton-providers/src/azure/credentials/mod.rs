@@ -3,17 +3,16 @@
 //! - `entra`: for an application, by its secret, its `certificate` or its workload's token
 //! - `managed`: for the identity of a machine
 //! - `cli`: for whoever is logged in
+//! - `resource`: what the tokens are for
 
 mod certificate;
 mod cli;
 mod entra;
 mod managed;
+mod resource;
 #[cfg(test)]
 mod tests;
 
 pub(super) use cli::Cli;
 pub(super) use entra::{Application, Proof};
 pub(super) use managed::ManagedIdentity;
-
-/// What the tokens are for.
-const RESOURCE: &str = "https://storage.azure.com/";

@@ -15,7 +15,7 @@ use lepton_core::{Error, ErrorKind, Result, Sha256, to_hex};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::subject::Source;
+use super::source::Source;
 use crate::transport::RequestBody;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::exchange::Impersonated;
 use super::file::{Found, read};
 use super::metadata::MetadataServer;
-use super::{PLATFORM, SCOPE};
+use super::scopes::{PLATFORM, SCOPE};
 use crate::gcs::config::GcsConfig;
 use crate::token::{Token, TokenProvider};
 use crate::wire::encode::encode_query;

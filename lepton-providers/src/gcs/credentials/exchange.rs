@@ -13,7 +13,7 @@ use lepton_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::SCOPE;
+use super::scopes::SCOPE;
 use super::subject::Subject;
 use crate::token::{Token, TokenProvider};
 use crate::wire::address::Address;

@@ -8,10 +8,11 @@ use lepton_core::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::PLATFORM;
 use super::account::{AccountTokens, ServiceAccount};
 use super::exchange::{Impersonated, User, Workload, secure};
-use super::subject::{Source, Subject};
+use super::scopes::PLATFORM;
+use super::source::Source;
+use super::subject::Subject;
 use crate::token::TokenProvider;
 use crate::wire::values::{Issuers, process_vars};
 

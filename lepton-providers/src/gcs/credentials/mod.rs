@@ -5,8 +5,9 @@
 //! - `account`: a service account, which signs
 //! - `exchange`: a user's refresh token, a workload's token of another cloud, and taking
 //!   on another service account
-//! - `subject`: where the token of a workload is; `aws`: where Amazon vouches for it
-//! - `metadata`: the service account of a machine
+//! - `subject`: where the token of a workload is, by its `source` in the file; `aws`: where
+//!   Amazon vouches for it
+//! - `metadata`: the service account of a machine; `scopes`: what tokens are for
 
 mod account;
 mod aws;
@@ -14,6 +15,8 @@ mod chain;
 mod exchange;
 mod file;
 mod metadata;
+mod scopes;
+mod source;
 mod subject;
 
 pub(super) use account::ServiceAccount;
@@ -21,9 +24,3 @@ pub(super) use chain::{ambient, of_settings};
 pub(super) use file::Found;
 #[cfg(fuzzing)]
 pub(super) use file::read;
-
-/// What the tokens are for.
-const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.full_control";
-
-/// The scope with which other accounts are taken on.
-const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";

@@ -3,7 +3,6 @@
 //!
 //! "Workload identity federation", and AIP-4117, in Google's documentation.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
@@ -12,39 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::aws::Aws;
+use super::source::Source;
 use crate::wire::address::Address;
 use crate::wire::command;
 use crate::wire::file::secret;
 use crate::wire::issuer::{Issuer, get};
 use crate::wire::secrets::Secrets;
 use crate::wire::values::{Issuers, Vars};
-
-/// Where the token is, as the file says it.
-#[derive(Deserialize)]
-pub(super) struct Source {
-    file: Option<PathBuf>,
-    pub(super) url: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    format: Option<Format>,
-    environment_id: Option<String>,
-    pub(super) region_url: Option<String>,
-    pub(super) regional_cred_verification_url: Option<String>,
-    pub(super) imdsv2_session_token_url: Option<String>,
-    executable: Option<Executable>,
-}
-
-#[derive(Deserialize)]
-struct Format {
-    #[serde(rename = "type")]
-    kind: String,
-    subject_token_field_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Executable {
-    command: String,
-}
 
 /// Where the token of a workload is.
 #[derive(Debug)]

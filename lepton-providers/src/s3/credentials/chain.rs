@@ -7,11 +7,13 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::SecretString;
 
+use super::keys::{Credentials, CredentialsProvider};
 use super::login;
 use super::metadata::{Container, Instance};
+use super::process::ProcessCredentials;
+use super::profile::{Profile, ProfileFiles};
 use super::sso::{self, Sso};
 use super::sts::{self, AssumeRole, Role, WebIdentity};
-use super::{Credentials, CredentialsProvider, ProcessCredentials, Profile, ProfileFiles};
 use crate::wire::issuer::Issuer;
 use crate::wire::values::{Issuers, Vars};
 

@@ -14,7 +14,7 @@ use lepton_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{Credentials, CredentialsProvider};
+use super::keys::{Credentials, CredentialsProvider};
 use crate::transport::RequestBody;
 use crate::wire::address::Address;
 use crate::wire::file::secret;

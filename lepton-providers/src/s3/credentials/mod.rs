@@ -1,11 +1,13 @@
 //! Credentials and where they come from.
 //!
+//! - `keys`: credentials, and what gives them
 //! - `profile`: the shared config and credentials files
 //! - `chain`: which of these, and in which order
 //! - `process`: a command that prints credentials
 //! - `sts`: roles; `sso`: logins, from the file of `login`; `metadata`: machines and containers
 
 mod chain;
+mod keys;
 mod login;
 mod metadata;
 mod process;
@@ -13,18 +15,8 @@ mod profile;
 mod sso;
 mod sts;
 
-use std::fmt;
-use std::time::SystemTime;
-
-use async_trait::async_trait;
-use lepton_core::Result;
-use secrecy::SecretString;
-
-use crate::wire::cache::Expires;
-
 pub(super) use chain::{Chain, on_ec2};
-use process::ProcessCredentials;
-use profile::Profile;
+pub use keys::{Credentials, CredentialsProvider};
 pub(super) use profile::ProfileFiles;
 
 /// The door for the fuzz targets.
@@ -33,76 +25,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = profile::parse(&text);
     let _ = process::split(&text);
-    if let Ok(process) = ProcessCredentials::new("program", lepton_core::SystemEnv::shared()) {
+    if let Ok(process) = process::ProcessCredentials::new("program", lepton_core::SystemEnv::shared()) {
         let _ = process.parse(bytes);
-    }
-}
-
-/// An access key with its secret. Secrets do not print and are wiped.
-#[derive(Clone)]
-pub struct Credentials {
-    pub(super) access_key_id: String,
-    pub(super) secret_access_key: SecretString,
-    pub(super) session_token: Option<SecretString>,
-    pub(super) expires: Option<SystemTime>,
-}
-
-impl Credentials {
-    /// Credentials that do not expire.
-    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<SecretString>) -> Self {
-        Self {
-            access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
-            session_token: None,
-            expires: None,
-        }
-    }
-
-    /// With the token of a session.
-    #[must_use]
-    pub fn session_token(mut self, token: Option<SecretString>) -> Self {
-        self.session_token = token;
-        self
-    }
-
-    /// Good until this time; they are asked for again before it.
-    #[must_use]
-    pub fn expires(mut self, time: Option<SystemTime>) -> Self {
-        self.expires = time;
-        self
-    }
-}
-
-impl Expires for Credentials {
-    fn expires(&self) -> Option<SystemTime> {
-        self.expires
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("access_key_id", &self.access_key_id)
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Something that gives credentials: a role, a vault, a metadata service.
-#[async_trait]
-pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
-    /// Gives credentials. Called when there are none, shortly before they
-    /// expire and after a server called them expired; never twice at a time.
-    ///
-    /// # Errors
-    /// `unauthenticated` if there are none to be had.
-    async fn credentials(&self) -> Result<Credentials>;
-}
-
-/// Credentials that are always the same.
-#[async_trait]
-impl CredentialsProvider for Credentials {
-    async fn credentials(&self) -> Result<Credentials> {
-        Ok(self.clone())
     }
 }

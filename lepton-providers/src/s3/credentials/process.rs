@@ -9,7 +9,7 @@ use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{Credentials, CredentialsProvider};
+use super::keys::{Credentials, CredentialsProvider};
 use crate::wire::command::output;
 use crate::wire::time::parse_iso8601;
 

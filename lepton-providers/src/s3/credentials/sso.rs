@@ -14,8 +14,8 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use super::keys::{Credentials, CredentialsProvider};
 use super::login::{Login, Renewal, iso8601, login_of, update};
-use super::{Credentials, CredentialsProvider};
 use crate::wire::address::Address;
 use crate::wire::cache::EARLY;
 use crate::wire::encode::Query;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Credentials, CredentialsProvider};
+use super::keys::{Credentials, CredentialsProvider};
 use crate::s3::sign::{RequestSigner, SigningContext};
 use crate::s3::time::AmzDate;
 use crate::wire::address::Address;

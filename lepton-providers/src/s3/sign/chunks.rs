@@ -7,7 +7,8 @@ use std::sync::Arc;
 use hmac::Mac as _;
 use lepton_core::{Sha256, to_hex};
 
-use super::{AmzDate, DayKey, EMPTY_SHA256};
+use super::key::{DayKey, EMPTY_SHA256};
+use crate::s3::time::AmzDate;
 
 /// Signs the chunks of one request, each over the signature before it.
 pub(crate) struct ChunkSigner {

@@ -1,12 +1,18 @@
 //! The examples of the Amazon S3 API reference.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lepton_core::{Sha256, to_hex};
+use sha2::Digest as _;
 
+use super::key::push_canonical;
 use super::*;
 use crate::s3::credentials::Credentials;
+use crate::s3::time::AmzDate;
+use crate::wire::encode::Query;
 
 fn credentials() -> Arc<Credentials> {
     Arc::new(Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))

@@ -1,0 +1,51 @@
+//! Which folder of a package may import which.
+
+use std::path::Path;
+
+use super::tree::Graph;
+
+/// The modules right below `src` of lepton-data, from top to bottom: each may import what is
+/// in a row below its own.
+pub(super) const DATA: [&[&str]; 13] = [
+    &["lib"],
+    &["conformance"],
+    &["transfer"],
+    &["verify", "apply"],
+    &["ledger"],
+    &["compare"],
+    &["listing"],
+    &["digest"],
+    &["schedule"],
+    &["names"],
+    &["telemetry"],
+    &["settings"],
+    &["types"],
+];
+
+/// Imports that do not go downwards, and modules without a place.
+pub(super) fn upward(rows: &[&[&str]], sources: &Path, graph: &Graph) -> Vec<String> {
+    let mut found = Vec::new();
+    let row = |room: &str| rows.iter().position(|row| row.contains(&room));
+    for (file, imports) in graph {
+        let from = room(sources, file);
+        let Some(above) = row(&from) else {
+            found.push(format!("{} has no row in xtask/src/checks/modules/rooms.rs", file.display()));
+            continue;
+        };
+        for (imported, name) in imports {
+            let to = room(sources, imported);
+            if to != from && row(&to).is_some_and(|below| below <= above) {
+                let (file, imported) = (file.display(), imported.display());
+                found.push(format!("{file} imports {name} of {imported}: {from} may not import {to}"));
+            }
+        }
+    }
+    found
+}
+
+/// The folder or file right below the sources.
+fn room(sources: &Path, file: &Path) -> String {
+    let below = file.strip_prefix(sources).unwrap_or(file);
+    let first = below.components().next().map_or(below, |first| Path::new(first.as_os_str()));
+    first.with_extension("").display().to_string()
+}
