@@ -1,10 +1,11 @@
-//! The tests of the workspace: built once, then run in two lanes at the same time. What talks
-//! to the servers runs there one binary after the other, as those are what it waits for; what
-//! needs none runs in the other lane.
+//! The tests of the workspace: built once, then run in two lanes at the same time. One takes
+//! what talks to the servers, which is mostly waiting; the other what needs none, and then helps.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,20 +25,26 @@ const TESTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fa
 /// The folders of the packages whose tests talk to the servers.
 const WITH_SERVERS: [&str; 3] = ["lepton-providers", "tests", "examples/object-store"];
 
-/// How many of the longest binaries are named at the end.
-const LONGEST: usize = 5;
+/// Minutes of a binary that is not named at the end.
+const SHORT: f64 = 0.3;
 
 /// Runs every test, with these variables in the environment.
 pub(crate) fn run(environment: &Environment) -> Result<()> {
     let built = part("build", build)?;
     let (servers, alone): (Vec<_>, Vec<_>) = built.tests.into_iter().partition(Test::needs_servers);
+    // Those that take longest are often last by their names: the second lane takes from there.
+    let servers = Mutex::new(servers.into_iter().collect::<VecDeque<_>>());
     let (mut results, others) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let mut results = part("run, without servers", || lane(&alone, environment, capture::whole));
             results.push(part("documentation", || documentation(environment)));
+            results.extend(part("run, with servers, second lane", || {
+                queue(|| take(&servers, VecDeque::pop_back), environment, capture::whole)
+            }));
             results
         });
-        (part("run, with servers", || lane(&servers, environment, capture::status)), others.join())
+        let first = || queue(|| take(&servers, VecDeque::pop_front), environment, capture::status);
+        (part("run, with servers", first), others.join())
     });
     let Ok(others) = others else { bail!("the lane without servers panicked") };
     results.extend(others);
@@ -94,12 +101,22 @@ fn build() -> Result<Built> {
 
 /// Runs these one after the other, each to its end.
 fn lane(tests: &[Test], environment: &Environment, run: Run) -> Vec<Outcome> {
-    let one = |test: &Test| {
-        let mut command = Command::new(&test.executable);
-        command.current_dir(&test.folder).env("CARGO_MANIFEST_DIR", &test.folder);
-        outcome(&test.name, command, environment, run)
-    };
-    tests.iter().map(one).collect()
+    tests.iter().map(|test| one(test, environment, run)).collect()
+}
+
+/// Runs what `next` gives until it gives nothing.
+fn queue(next: impl Fn() -> Option<Test>, environment: &Environment, run: Run) -> Vec<Outcome> {
+    std::iter::from_fn(next).map(|test| one(&test, environment, run)).collect()
+}
+
+fn take(tests: &Mutex<VecDeque<Test>>, from: fn(&mut VecDeque<Test>) -> Option<Test>) -> Option<Test> {
+    from(&mut tests.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn one(test: &Test, environment: &Environment, run: Run) -> Outcome {
+    let mut command = Command::new(&test.executable);
+    command.current_dir(&test.folder).env("CARGO_MANIFEST_DIR", &test.folder);
+    outcome(&test.name, command, environment, run)
 }
 
 fn documentation(environment: &Environment) -> Outcome {
@@ -122,9 +139,13 @@ fn outcome(name: &str, mut command: Command, environment: &Environment, run: Run
 /// Tells which took longest; an error where one failed.
 fn close(mut results: Vec<Outcome>) -> Result<()> {
     results.sort_by_key(|outcome| std::cmp::Reverse(outcome.time));
-    let longest = results.iter().take(LONGEST);
-    let longest = longest.map(|outcome| format!("{} {:.1}", outcome.name, outcome.time.as_secs_f64() / 60.0));
-    println!("{} binaries; the longest, in minutes: {}", results.len(), longest.collect::<Vec<_>>().join(", "));
+    println!("{} binaries; those that took more than {SHORT} minutes:", results.len());
+    for outcome in &results {
+        let minutes = outcome.time.as_secs_f64() / 60.0;
+        if minutes > SHORT {
+            println!("  {:<40} {minutes:5.1}", outcome.name);
+        }
+    }
     let failed: Vec<_> = results.into_iter().filter_map(|outcome| outcome.failure).collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));

@@ -12,10 +12,10 @@ use lepton_core::{
 };
 use tempfile::TempDir;
 
-use super::Options;
 use super::fate::{Death, Fate, records};
 use super::life::Life;
 use super::mortal::Mortal;
+use super::options::Options;
 use crate::{Depth, Report, Status, Transfer, verify};
 
 const MIB: u64 = 1 << 20;
