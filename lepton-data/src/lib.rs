@@ -1,9 +1,8 @@
 //! The transfer engine of Lepton: moves objects between any two stores,
 //! resumable, bounded in memory, with a proof at the end.
 //!
-//! [`Transfer::builder`] is the way in; [`transfer.rs`](Transfer) has the order of
-//! the stages, one file each: list, plan, diff, read, checksum, write, commit,
-//! report. [`verify`] proves a manifest against a destination later.
+//! [`Transfer::builder`] is where to start. [`verify`] and [`Verifier`] prove a manifest against a
+//! destination later. `ARCHITECTURE.md` in the repository has the folders and their order.
 
 mod apply;
 mod compare;

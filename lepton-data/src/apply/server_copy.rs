@@ -4,7 +4,7 @@
 //! What such a copy is worth as a proof is what the store states of both objects;
 //! the manifest says which statement it was. Whatever keeps the store from copying,
 //! the object is then read and sent as any other. Copies between disks of this
-//! machine are in `here.rs`.
+//! machine are in `local_copy.rs`.
 
 use std::sync::Arc;
 
