@@ -98,11 +98,13 @@ async fn a_verification_can_be_paused_and_cancelled() {
     let running = Verifier::new(&manifest, place.clone()).bandwidth(Some(100)).start().await.unwrap();
     running.pause();
     let steering = running.steering();
-    let waiting = tokio::spawn(running.wait());
-    support::pause(50).await;
-    assert!(!waiting.is_finished(), "it is paused");
-    steering.cancel();
-    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    let waiting = running.wait();
+    tokio::pin!(waiting);
+    tokio::select! {
+        found = &mut waiting => panic!("it is paused, and gave {found:?}"),
+        () = support::pause(50) => steering.cancel(),
+    }
+    assert_eq!(waiting.await.unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(verify(&manifest, &place, lepton_data::Depth::Quick).await.unwrap().is_proven());
     let error = Verifier::new(&manifest, place).memory(1).run().await.unwrap_err();
     assert!(error.to_string().contains("memory is 1 bytes"), "{error}");

@@ -72,7 +72,7 @@ pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earl
 /// filters leave it out.
 pub(crate) async fn find(cx: &Context, entry: &mut Entry) -> Result<bool> {
     let key = &entry.source.key;
-    let info = at_source(&cx, key).await?;
+    let info = at_source(cx, key).await?;
     (entry.source, entry.mode) = (info.meta, Mode::Listed);
     cx.scheduler.counters.listed_bytes.add(entry.source.size);
     Ok(cx.lister.filter.takes_size_and_age(&entry.source))
@@ -210,7 +210,7 @@ async fn through_here(
 /// where the source was pinned by its version: no other read outlives that.
 async fn is_superseded(cx: &Context, entry: &Entry) -> bool {
     let Some(version) = &entry.source.version else { return false };
-    match at_source(&cx, &entry.source.key).await {
+    match at_source(cx, &entry.source.key).await {
         Ok(now) => now.meta.version.as_ref() != Some(version),
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => {
