@@ -1,6 +1,6 @@
 //! What earlier runs left of an object, and how it ended.
 
-use lepton_core::{ETag, Error, ErrorKind, ObjectMeta};
+use lepton_core::{ETag, Error, ErrorKind};
 
 use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::ManifestEntry;
@@ -38,8 +38,6 @@ pub(crate) enum Outcome {
     /// By what the source told when it was asked, the filters leave it out; or it failed
     /// before, and is gone.
     LeftOut,
-    /// Only the destination has it.
-    Extra(Box<ObjectMeta>),
     Failed(Error),
 }
 
@@ -52,7 +50,7 @@ impl Outcome {
             Self::Skipped => Some("skipped"),
             Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
             Self::Failed(_) => Some("failed"),
-            Self::History { .. } | Self::LeftOut | Self::Extra(_) => None,
+            Self::History { .. } | Self::LeftOut => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use lepton_core::{EnvExt as _, Error, Result};
 use tokio::sync::mpsc;
 
 use crate::apply::context::Context;
@@ -74,22 +74,18 @@ pub(crate) async fn planned(run: &Run, next: WorkItem) -> Result<Planned> {
             Err(error) if ends_the_run(&error) => return Err(error),
             Err(error) => (entry, refuse(&error)),
         },
-        WorkItem::Settled { key, outcome: Outcome::Extra(there), .. } => {
-            let (key_there, size) = (there.key.clone(), there.size);
+        WorkItem::Extraneous { sort_key, there } => {
+            let (key, size) = (there.key.clone(), there.size);
             let (action, destination) = (PlannedAction::Delete, Some(bare(*there)));
-            return Ok(Planned { source_key: key, key: key_there, size, action, source: None, destination });
+            return Ok(Planned { source_key: sort_key, key, size, action, source: None, destination });
         }
-        WorkItem::Settled { entry: Some(entry), outcome, .. } => match outcome {
+        WorkItem::Settled { entry, outcome, .. } => match outcome {
             Outcome::Failed(error) => (entry, refuse(&error)),
             Outcome::Unchanged(line) => {
                 (entry, line.unchanged.map_or(PlannedAction::Skip, |by| PlannedAction::Unchanged { by }))
             }
             _ => (entry, PlannedAction::Skip),
         },
-        WorkItem::Settled { outcome: Outcome::Failed(error), .. } => return Err(error),
-        WorkItem::Settled { .. } => {
-            return Err(Error::new(ErrorKind::Unexpected, "an object was settled without an entry"));
-        }
     };
     let destination = if let DestinationState::Present(there) = entry.there { Some(bare(*there)) } else { None };
     let (source_key, size) = (entry.source.key.clone(), entry.source.size);

@@ -212,10 +212,11 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
                     waiting.push(lane, Pending { entry, earlier, number });
                     Ok(())
                 }
-                Ok(Some(WorkItem::Settled { key, outcome, sort_key, .. })) => {
+                Ok(Some(WorkItem::Settled { entry, outcome, sort_key })) => {
                     let number = sort_key.map(|sort_key| ledger.open(sort_key));
-                    ledger.settle(key, number, outcome, None)
+                    ledger.settle(entry.source.key, number, outcome, None)
                 }
+                Ok(Some(WorkItem::Extraneous { sort_key, there })) => ledger.extraneous(sort_key, *there),
                 Ok(None) => {
                     more = false;
                     Ok(())

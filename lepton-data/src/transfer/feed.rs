@@ -29,9 +29,10 @@ use crate::types::entry::{DestinationState, Entry, Mode};
 pub(crate) enum WorkItem {
     /// An object to look into, with its sort key if it comes in its order.
     Object { entry: Box<Entry>, earlier: Earlier, sort_key: Option<ObjectKey> },
-    /// A source key, with its sort key if it comes in its order, for which nothing is to
-    /// be done but to book how it ended.
-    Settled { key: ObjectKey, entry: Option<Box<Entry>>, outcome: Outcome, sort_key: Option<ObjectKey> },
+    /// An object, with its sort key if it comes in its order, that has ended already.
+    Settled { entry: Box<Entry>, outcome: Outcome, sort_key: Option<ObjectKey> },
+    /// An object that only the destination has.
+    Extraneous { sort_key: ObjectKey, there: Box<ObjectMeta> },
 }
 
 /// The source's objects, each with what an earlier run left of it, and what only
@@ -253,7 +254,7 @@ impl Feed {
             false => self.run.context.folded.get().map_or(Ok(()), |folded| folded.check(&entry.target)),
         });
         if let Err(error) = verdict {
-            return WorkItem::Settled { key, entry: Some(entry), outcome: Outcome::Failed(error), sort_key: listed };
+            return WorkItem::Settled { entry, outcome: Outcome::Failed(error), sort_key: listed };
         }
         let in_doubt = |(after, through): &(Option<ObjectKey>, ObjectKey)| {
             after.as_ref().is_none_or(|after| *after < sort_key) && sort_key <= *through
@@ -264,7 +265,7 @@ impl Feed {
         let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&sort_key));
         let earlier = Earlier { upload, maybe_written, kept, recorded, proof, may_be_gone: false };
         match self.at_a_glance(&entry, &earlier) {
-            Some(outcome) => WorkItem::Settled { key, entry: Some(entry), outcome, sort_key: listed },
+            Some(outcome) => WorkItem::Settled { entry, outcome, sort_key: listed },
             None => WorkItem::Object { entry, earlier, sort_key: listed },
         }
     }
@@ -294,7 +295,7 @@ impl Feed {
             _ => Outcome::Skipped,
         };
         let sort_key = Some(self.run.lister.mapping.sort_key(&key));
-        WorkItem::Settled { key, entry: Some(Box::new(entry)), outcome, sort_key }
+        WorkItem::Settled { entry: Box::new(entry), outcome, sort_key }
     }
 
     /// How the object ends, if the listings tell that nothing is to be done.
@@ -417,6 +418,5 @@ fn found(planned: Planned) -> Option<(Listed, Option<PlannedAction>)> {
 }
 
 fn extra(sort_key: ObjectKey, there: ObjectMeta) -> WorkItem {
-    let outcome = Outcome::Extra(Box::new(there));
-    WorkItem::Settled { key: sort_key.clone(), entry: None, outcome, sort_key: Some(sort_key) }
+    WorkItem::Extraneous { sort_key, there: Box::new(there) }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 
 use crate::apply::outcome::Outcome;
 use crate::digest::reader::bare;
@@ -128,10 +128,6 @@ impl Tracker {
             }
             Outcome::Proven(line) => self.proven(&line)?,
             Outcome::LeftOut => self.run.context.log.note(&Note::LeftOut { key })?,
-            Outcome::Extra(there) => {
-                self.extras += 1;
-                self.run.context.log.note(&Note::Extra { key, there: bare(*there) })?;
-            }
             Outcome::Skipped => {
                 self.run.scheduler.counters.skipped_objects.add(1);
                 self.run.context.log.note(&Note::Skipped { key })?;
@@ -149,6 +145,14 @@ impl Tracker {
             self.advance(number)?;
         }
         Ok(())
+    }
+
+    /// Records an object that only the destination has.
+    pub(crate) fn extraneous(&mut self, sort_key: ObjectKey, there: ObjectMeta) -> Result<()> {
+        let number = self.open(sort_key.clone());
+        self.extras += 1;
+        self.run.context.log.note(&Note::Extra { key: sort_key, there: bare(there) })?;
+        self.advance(number)
     }
 
     /// An object that an earlier run proved. Of a run that was ended before its end it
