@@ -56,7 +56,7 @@ pub struct GetReply {
     /// The object, its size being that of the whole.
     pub meta: ObjectMeta,
     /// What the user attached, without tags; of a range, or where the caller does
-    /// [without](GetOptions::without_attributes), no more than comes with the bytes.
+    /// [without](super::GetOptions::without_attributes), no more than comes with the bytes.
     pub attributes: Attributes,
     /// How many tags the object has, as in [`ObjectInfo::tag_count`].
     pub tag_count: u32,

@@ -89,6 +89,25 @@ fn an_import_of_a_re_exported_name_is_one_of_the_file_that_defines_it() {
 }
 
 #[test]
+fn what_features_choose_between_is_imported_either_way() {
+    let graph = graph(
+        "features",
+        &[
+            ("lib.rs", "mod a; mod b;"),
+            (
+                "a/mod.rs",
+                "#[cfg(unix)] mod c; #[cfg(not(unix))] mod d;\n\
+                 #[cfg(unix)] pub use c::Same; #[cfg(not(unix))] pub use d::Same;",
+            ),
+            ("a/c.rs", "pub struct Same;"),
+            ("a/d.rs", "pub struct Same;"),
+            ("b.rs", "use crate::a::Same;"),
+        ],
+    );
+    assert_eq!(imports(&graph, "b.rs"), ["a/c.rs", "a/d.rs"]);
+}
+
+#[test]
 fn a_declaration_is_no_import_and_files_of_tests_are_not_read() {
     let graph = graph(
         "declared",

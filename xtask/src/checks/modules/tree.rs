@@ -39,13 +39,13 @@ impl Tree {
     /// Reads a crate from the file of its root on.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
-        tree.load(None, root.to_path_buf(), root.parent().unwrap_or(root))?;
+        tree.load(None, root, root.parent().unwrap_or(root))?;
         Ok(tree)
     }
 
     /// Adds what a file holds; `folder` is where its modules are.
-    fn load(&mut self, parent: Option<usize>, file: PathBuf, folder: &Path) -> Result<usize> {
-        let source = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    fn load(&mut self, parent: Option<usize>, file: &Path, folder: &Path) -> Result<usize> {
+        let source = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let first = self.modules.len();
         let mut folders = vec![folder.to_path_buf()];
         let mut declared = Vec::new();
@@ -56,10 +56,10 @@ impl Tree {
                 self.modules[parent].children.insert(scope.name.clone(), first + place);
             }
             declared.extend(std::mem::take(&mut scope.files).into_iter().map(|file| (place, file)));
-            self.modules.push(Module { file: file.clone(), parent, children: BTreeMap::new(), scope });
+            self.modules.push(Module { file: file.to_path_buf(), parent, children: BTreeMap::new(), scope });
         }
         for (place, declared) in declared {
-            self.declared(first + place, &declared, &file, &folders[place])?;
+            self.declared(first + place, &declared, file, &folders[place])?;
         }
         Ok(first)
     }
@@ -78,7 +78,7 @@ impl Tree {
             None if own.join("mod.rs").exists() => (own.join("mod.rs"), own),
             None => (own.with_extension("rs"), own),
         };
-        let child = self.load(Some(parent), path, &folder)?;
+        let child = self.load(Some(parent), &path, &folder)?;
         self.modules[parent].children.entry(declared.name.clone()).or_insert(child);
         Ok(())
     }
@@ -87,70 +87,88 @@ impl Tree {
     pub(super) fn imports(&self, graph: &mut Graph) {
         for (from, module) in self.modules.iter().enumerate() {
             let imports = graph.entry(module.file.clone()).or_default();
-            let paths = module.scope.paths.iter().filter_map(|path| Some((path, self.found(from, path)?)));
-            // One that ends in a module is that of a visibility.
-            let paths = paths.filter(|(_, place)| place.inside);
-            let uses = module.scope.imports.iter().filter_map(|import| {
-                let place = self.found(from, &import.path)?;
-                // A folder by its name is nothing yet: what is named in it is.
-                let folder = !place.inside && !self.modules[place.module].children.is_empty();
-                (!folder || import.name == "*").then_some((&import.path, place))
-            });
-            for (path, place) in uses.chain(paths) {
+            let mut note = |path: &[String], place: Place| {
                 let file = &self.modules[place.module].file;
                 if *file != module.file {
                     let name = path.last().cloned().unwrap_or_default();
                     imports.entry(file.clone()).or_insert(name);
                 }
+            };
+            for import in &module.scope.imports {
+                // A folder by its name is nothing yet: what is named in it is.
+                let folder = |place: &Place| !place.inside && !self.modules[place.module].children.is_empty();
+                let counts = |place: &Place| import.name == "*" || !folder(place);
+                self.found(from, &import.path).into_iter().filter(counts).for_each(|place| note(&import.path, place));
+            }
+            for path in &module.scope.paths {
+                // One that ends in a module is that of a visibility.
+                self.found(from, path).into_iter().filter(|place| place.inside).for_each(|place| note(path, place));
             }
         }
     }
 
-    fn found(&self, from: usize, path: &[String]) -> Option<Place> {
+    /// Where a path leads that stands in a module.
+    fn found(&self, from: usize, path: &[String]) -> Vec<Place> {
         self.walk(from, path, &mut Seen::new())
     }
 
-    /// Follows a path, also through what is re-exported on the way. A name that nobody is
-    /// seen to define, such as one of another crate, is one of the module that it is asked of.
-    fn walk<'a>(&'a self, from: usize, path: &'a [String], seen: &mut Seen<'a>) -> Option<Place> {
-        let (first, rest) = path.split_first()?;
-        let mut place = match first.as_str() {
-            "crate" => Place { module: 0, inside: false },
-            "self" => Place { module: from, inside: false },
-            "super" => Place { module: self.modules[from].parent?, inside: false },
-            name => self.look_up(from, name, seen)?,
+    /// Follows a path, also through what is re-exported on the way.
+    fn walk<'a>(&'a self, from: usize, path: &'a [String], seen: &mut Seen<'a>) -> Vec<Place> {
+        let Some((first, rest)) = path.split_first() else { return Vec::new() };
+        let mut places = match first.as_str() {
+            "crate" => vec![Place { module: 0, inside: false }],
+            "self" => vec![Place { module: from, inside: false }],
+            "super" => self.above(from),
+            name => self.look_up(from, name, seen),
         };
         for name in rest {
-            if place.inside {
-                break; // a variant, or a function of a type
-            }
-            place = match name.as_str() {
-                "super" => Place { module: self.modules[place.module].parent?, inside: false },
-                name => self.look_up(place.module, name, seen).unwrap_or(Place { inside: true, ..place }),
-            };
+            places = places.into_iter().flat_map(|place| self.step(place, name, seen)).collect();
         }
-        Some(place)
+        places
     }
 
-    fn look_up<'a>(&'a self, module: usize, name: &'a str, seen: &mut Seen<'a>) -> Option<Place> {
+    /// One segment further. A name that nobody is seen to define, such as one of another
+    /// crate, is one of the module that it is asked of.
+    fn step<'a>(&'a self, place: Place, name: &'a str, seen: &mut Seen<'a>) -> Vec<Place> {
+        if place.inside {
+            return vec![place]; // a variant, or a function of a type
+        }
+        if name == "super" {
+            return self.above(place.module);
+        }
+        let found = self.look_up(place.module, name, seen);
+        if found.is_empty() { vec![Place { inside: true, ..place }] } else { found }
+    }
+
+    fn above(&self, module: usize) -> Vec<Place> {
+        self.modules[module].parent.map(|module| Place { module, inside: false }).into_iter().collect()
+    }
+
+    /// What a name of a module stands for: more than one thing where features choose.
+    fn look_up<'a>(&'a self, module: usize, name: &'a str, seen: &mut Seen<'a>) -> Vec<Place> {
         let Module { children, scope, .. } = &self.modules[module];
         if let Some(child) = children.get(name) {
-            return Some(Place { module: *child, inside: false });
+            return vec![Place { module: *child, inside: false }];
         }
         if scope.items.contains(name) {
-            return Some(Place { module, inside: true });
+            return vec![Place { module, inside: true }];
         }
         if !seen.insert((module, name)) {
-            return None;
+            return Vec::new();
         }
-        let mut named = scope.imports.iter().filter(|import| import.name == name);
-        let mut all = scope.imports.iter().filter(|import| import.name == "*");
-        named.find_map(|import| self.walk(module, &import.path, seen)).or_else(|| {
-            all.find_map(|import| {
-                let place = self.walk(module, &import.path, seen).filter(|place| !place.inside)?;
-                self.look_up(place.module, name, seen)
-            })
-        })
+        let mut found = Vec::new();
+        for import in scope.imports.iter().filter(|import| import.name == name) {
+            found.extend(self.walk(module, &import.path, seen));
+        }
+        if found.is_empty() {
+            for import in scope.imports.iter().filter(|import| import.name == "*") {
+                for place in self.walk(module, &import.path, seen).into_iter().filter(|place| !place.inside) {
+                    found.extend(self.look_up(place.module, name, seen));
+                }
+            }
+        }
+        seen.remove(&(module, name));
+        found
     }
 }
 
