@@ -6,6 +6,7 @@
 //! - [`Error`] with its kind, retry class and effect; [`decide`], the one rule of
 //!   retries
 //! - [`TreeHasher`] and the checksums that stores keep
+//! - [`layer`]: stores that wrap stores
 //! - [`Env`], [`MemoryBudget`], [`journal`]
 //! - `conformance`, the suite that every backend passes (feature `conformance`)
 //!
@@ -24,6 +25,7 @@ mod error;
 pub mod journal;
 mod key;
 mod key_rules;
+pub mod layer;
 mod object;
 mod storage;
 

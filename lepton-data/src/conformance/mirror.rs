@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::fate::{Death, Fate, records};
 use super::life::Life;
-use super::mortal::Mortal;
+use super::mortal::mortal;
 use super::options::Options;
 use crate::{Depth, Report, Status, Transfer, verify};
 
@@ -114,9 +114,9 @@ impl Suite {
     async fn live(&self, folder: &str, journal: &Path, fate: &Arc<Fate>) -> Result<Option<Result<Report>>> {
         let mut tries = 0;
         loop {
-            let mortal = Mortal::new(Arc::clone(&self.storage), fate);
+            let mortal = mortal(Arc::clone(&self.storage), fate);
             let env = Arc::new(Life::new(&self.env, fate, journal.to_owned()));
-            let life = self.transfer(Arc::new(mortal), folder, journal, env.clone())?.run();
+            let life = self.transfer(mortal, folder, journal, env.clone())?.run();
             let ended = tokio::select! {
                 biased;
                 () = fate.died() => None,

@@ -32,6 +32,23 @@ impl Operation {
         Self::Upload,
     ];
 
+    /// The class of an operation of a store, by its name; `None` if it is not measured.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "list" => Self::List,
+            "head" => Self::Head,
+            "get" => Self::Get,
+            "put" => Self::Put,
+            "upload_part" => Self::Part,
+            "complete_upload" => Self::Complete,
+            "delete" => Self::Delete,
+            "copy" | "copy_part" => Self::Copy,
+            "create_upload" | "abort_upload" => Self::Upload,
+            // What asks the file system, signs, or lists versions and uploads.
+            _ => return None,
+        })
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::List => "list",

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use lepton_core::{ByteStream, Result, SharedStorage};
+use lepton_core::layer::{Layer, Operation, layered};
+use lepton_core::{Result, SharedStorage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::around::{Around, Operation};
-use super::layered::Layered;
 
 /// The same store with at most `requests` of them at a time; the rest wait in
 /// order.
@@ -20,7 +18,7 @@ use super::layered::Layered;
 /// least two.
 pub fn limit(storage: SharedStorage, requests: NonZeroUsize) -> SharedStorage {
     let requests = requests.get().min(Semaphore::MAX_PERMITS);
-    Layered::shared(storage, Limit { semaphore: Arc::new(Semaphore::new(requests)) })
+    layered(storage, Limit { semaphore: Arc::new(Semaphore::new(requests)) })
 }
 
 #[derive(Debug, Clone)]
@@ -38,7 +36,7 @@ impl Limit {
     }
 }
 
-impl Around for Limit {
+impl Layer for Limit {
     type Held = Place;
 
     async fn call<'a, T: Send + 'a>(
@@ -48,17 +46,6 @@ impl Around for Limit {
     ) -> Result<(T, Place)> {
         let place = self.place().await;
         Ok((request().await?, place))
-    }
-
-    fn body(&self, body: ByteStream, place: Place) -> ByteStream {
-        let held = stream::unfold(Some((body, place)), |state| async {
-            let (mut body, place) = state?;
-            match body.next().await? {
-                Ok(bytes) => Some((Ok(bytes), Some((body, place)))),
-                Err(error) => Some((Err(error), None)),
-            }
-        });
-        held.boxed()
     }
 
     fn stream<T: Send + 'static>(

@@ -4,9 +4,8 @@
 //! - [`trace`](fn@trace): a `tracing` span for each operation
 //! - [`retry`]: tries again, for callers that do not do so themselves
 //!
-//! A layer has a facet if and only if the store below has it. What the layers
-//! share, the way through every operation, stands in `layered`; a layer is what
-//! it does around one (`around`).
+//! A layer has a facet if and only if the store below has it. Layers of your own implement
+//! [`Layer`](lepton_core::layer::Layer).
 //!
 //! ```
 //! # use std::{num::NonZeroUsize, sync::Arc};
@@ -19,8 +18,6 @@
 //! # Ok::<(), lepton_core::Error>(())
 //! ```
 
-mod around;
-mod layered;
 mod limit;
 mod retry;
 #[cfg(test)]

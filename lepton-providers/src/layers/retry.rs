@@ -5,10 +5,8 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use lepton_core::{ByteStream, Decision, Error, Result, SharedEnv, SharedStorage, decide};
-
-use super::around::{Around, Operation};
-use super::layered::Layered;
+use lepton_core::layer::{Layer, Operation, layered_as};
+use lepton_core::{Decision, Error, Result, SharedEnv, SharedStorage, decide};
 
 /// How often and how patiently to try.
 #[derive(Debug, Clone)]
@@ -70,7 +68,7 @@ pub fn retry(storage: SharedStorage, options: RetryOptions, env: SharedEnv) -> R
         return Err(Error::invalid_input("attempts is 0; at least 1 is needed").with_operation("retry"));
     }
     capabilities.retries = true;
-    Ok(Layered::declaring(storage, Again { options, env }, capabilities))
+    Ok(layered_as(storage, Again { options, env }, capabilities))
 }
 
 #[derive(Debug, Clone)]
@@ -105,7 +103,7 @@ impl Again {
     }
 }
 
-impl Around for Again {
+impl Layer for Again {
     type Held = ();
 
     async fn call<'a, T: Send + 'a>(
@@ -121,10 +119,6 @@ impl Around for Again {
             }
             attempt += 1;
         }
-    }
-
-    fn body(&self, body: ByteStream, (): ()) -> ByteStream {
-        body
     }
 
     fn stream<T: Send + 'static>(

@@ -15,9 +15,8 @@ use lepton_core::{
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use super::around::{Around, Operation};
-use super::layered::Layered;
 use super::*;
+use lepton_core::layer::{Layer, Operation, layered};
 
 /// Fails the first so many requests in this way; they never reach the store.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ impl Flaky {
     }
 }
 
-impl Around for Flaky {
+impl Layer for Flaky {
     type Held = ();
 
     async fn call<'a, T: Send + 'a>(
@@ -102,7 +101,7 @@ fn bench(times: u32, retry_class: Retry, effect: Effect) -> Bench {
     let memory = MemoryStorage::new();
     let (left, waits) = (Arc::new(AtomicU32::new(times)), Arc::new(Waits::default()));
     let flaky = Flaky { left: Arc::clone(&left), retry: retry_class, effect };
-    let flaky = Layered::shared(Arc::new(memory.clone()), flaky);
+    let flaky = layered(Arc::new(memory.clone()), flaky);
     let env: lepton_core::SharedEnv = waits.clone();
     let store = retry(flaky, RetryOptions::default(), env).unwrap();
     Bench { memory, left, waits, store }
@@ -172,7 +171,7 @@ async fn retry_does_not_mend_a_body_that_has_begun() {
     let memory: SharedStorage = Arc::new(b.memory.clone());
     let breaks = Flaky { left: Arc::default(), retry: Retry::Now, effect: Effect::None };
     let left = Arc::clone(&breaks.left);
-    let store = retry(Layered::shared(memory, breaks), RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let store = retry(layered(memory, breaks), RetryOptions::default(), SystemEnv::shared()).unwrap();
     left.store(1, Ordering::SeqCst);
     let reply = store.get(&key(), GetOptions::new()).await.unwrap();
     assert_eq!(left.load(Ordering::SeqCst), 0, "the get itself was tried again");

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
+use lepton_core::layer::{Layer, Operation, layered};
 use lepton_core::{ByteStream, Error, Result, SharedStorage};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
-
-use super::around::{Around, Operation};
-use super::layered::Layered;
 
 /// The same store with a `tracing` span, `storage`, for each operation, that of a
 /// get lasting to the end of its body.
@@ -23,7 +21,7 @@ use super::layered::Layered;
 /// holds a secret.
 pub fn trace(storage: SharedStorage) -> SharedStorage {
     let store: Arc<str> = storage.url().into();
-    Layered::shared(storage, Trace { store })
+    layered(storage, Trace { store })
 }
 
 #[derive(Debug, Clone)]
@@ -71,7 +69,7 @@ fn failed(span: &Span, error: &Error) {
     span.in_scope(|| tracing::debug!(error = %error.report(), "failed"));
 }
 
-impl Around for Trace {
+impl Layer for Trace {
     type Held = Span;
 
     async fn call<'a, T: Send + 'a>(
