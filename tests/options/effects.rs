@@ -69,7 +69,7 @@ const MOVED: [(&str, i32, &str); 50] = [
 ];
 
 /// Commands, the last one's exit code, and what it says; `None`: nothing.
-const SAID: [(&str, i32, Option<&str>); 27] = [
+const SAID: [(&str, i32, Option<&str>); 29] = [
     ("sync run s d --immutable", 1, Some("failed: b")),
     ("migrate s d --verify quick", 0, Some("verified 5 objects")),
     ("migrate s d --verify full", 0, Some("verified 5 objects")),
@@ -87,6 +87,8 @@ const SAID: [(&str, i32, Option<&str>); 27] = [
     ("migrate s d --manifest m; verify m d --json", 0, Some("\"failed\":0")),
     ("migrate s d --manifest m; verify m s --quick", 4, Some("problems")),
     ("migrate s d --manifest m; verify m s", 0, Some(" 0 problems")),
+    ("migrate s d --manifest m; verify m s --concurrency 1 --attempts 1", 0, Some(" 0 problems")),
+    ("migrate s d --manifest m; verify m s --bandwidth 1KiB --requests-per-second 99", 0, Some(" 0 problems")),
     ("objects ls d/", 0, Some("  a")),
     ("objects ls s/ --recursive", 0, Some("c/d")),
     ("doctor d", 0, Some("write")),
