@@ -1,19 +1,19 @@
-//! What options do: the exit code, what is at the destination afterwards, what is said,
-//! what is left.
+//! The effects of options: the exit code, the content of the destination afterwards, the
+//! output, the remaining files.
 
 use crate::scene::Scene;
 
-/// What is at the destination before, and after the usual ways of moving.
+/// The content of the destination before, and after the common ways of moving.
 const BEFORE: &str = "a:= b:D e:D f:D x:D";
 const REPLACED: &str = "a:= b:S+ c/d:S e:S f:S x:D";
 const SYNCHRONISED: &str = "a:= b:S+ c/d:S e:D f:S x:D";
 const ADDED: &str = "a:= b:D c/d:S e:D f:D x:D";
 
-/// Commands, the last one's exit code, and the destination `d` afterwards.
+/// Commands, the exit code of the last one, and the content of the destination `d` afterwards.
 const MOVED: [(&str, i32, &str); 50] = [
     ("migrate s d", 0, REPLACED),
     ("sync run s d", 0, SYNCHRONISED),
-    // What becomes of what is there.
+    // The treatment of existing objects.
     ("sync run s d --existing overwrite", 0, REPLACED),
     ("migrate s d --existing skip", 0, ADDED),
     ("migrate s d --existing fail", 1, ADDED),
@@ -28,12 +28,12 @@ const MOVED: [(&str, i32, &str); 50] = [
     ("sync run s d --immutable", 1, ADDED),
     ("sync plan s d --immutable --out q; sync run s d --plan q", 1, ADDED),
     ("sync plan s d --update --out q; sync run s d --plan q", 0, "a:= b:D c/d:S e:D f:S x:D"),
-    // By what it is compared.
+    // The comparison.
     ("sync run s d --compare size", 0, "a:= b:S+ c/d:S e:D f:D x:D"),
     ("sync run s d --compare content", 0, REPLACED),
     ("migrate s d --sync --checksum", 0, REPLACED),
     ("sync run s d --time-window 1m", 0, "a:= b:S+ c/d:S e:D f:D x:D"),
-    // Which objects, and under which names.
+    // The selection of objects, and their names.
     ("migrate s d --include c/", 0, ADDED),
     ("migrate s d --exclude c/", 0, "a:= b:S+ e:S f:S x:D"),
     ("migrate s d --min-size 2", 0, "a:= b:S+ e:D f:D x:D"),
@@ -44,7 +44,7 @@ const MOVED: [(&str, i32, &str); 50] = [
     ("migrate s d --ignore-existing --map c/=g/", 0, "a:= b:D e:D f:D g/d:S x:D"),
     ("migrate k d --encode-keys", 0, "a:= b:D e:D f:D p%2525q:S x:D"),
     ("migrate k d --decode-keys", 0, "a:= b:D e:D f:D p%q:S x:D"),
-    // What is deleted or replaced.
+    // Deletes and replacements.
     ("sync run s d --delete", 3, SYNCHRONISED),
     ("sync run s d --delete --max-delete-percent 50", 0, "a:= b:S+ c/d:S e:D f:S"),
     ("sync run s d --delete --max-delete-percent 50 --max-delete 0", 3, SYNCHRONISED),
@@ -54,7 +54,7 @@ const MOVED: [(&str, i32, &str); 50] = [
     ("sync plan s d --delete --out q; sync run s d --plan q --max-delete-percent 50", 0, "a:= b:S+ c/d:S e:D f:S"),
     ("sync run s d --plan plan.jsonl --backup-prefix k/", 0, "a:= b:S+ c/d:S e:D f:S k/b:D k/f:D x:D"),
     ("sync run s d --plan plan.jsonl --map c/=g/", 3, BEFORE),
-    // When a run ends, or does not begin.
+    // The end of a run, or its refusal to start.
     ("migrate s d --max-transfer 1", 5, BEFORE),
     ("migrate s d --max-duration 0s", 5, BEFORE),
     ("migrate s d --existing fail --include a", 1, BEFORE),
@@ -68,7 +68,7 @@ const MOVED: [(&str, i32, &str); 50] = [
     ("migrate s d --part-size 3MiB", 3, BEFORE),
 ];
 
-/// Commands, the last one's exit code, and what it says; `None`: nothing.
+/// Commands, the exit code of the last one, and its output; `None`: no output.
 const SAID: [(&str, i32, Option<&str>); 27] = [
     ("sync run s d --immutable", 1, Some("failed: b")),
     ("migrate s d --verify quick", 0, Some("verified 5 objects")),
@@ -99,7 +99,7 @@ const SAID: [(&str, i32, Option<&str>); 27] = [
     ("serve_s3 --listen 127.0.0.1:0 --bucket bucket=s --tls-cert list --tls-key list", 1, Some("list")),
 ];
 
-/// Commands, and files that they leave.
+/// Commands, and files that they leave behind.
 const LEFT: [(&str, &str); 3] = [
     ("migrate s d --journal j", "j/manifest.jsonl"),
     ("migrate s d --manifest m", "m"),
@@ -111,7 +111,7 @@ pub(crate) fn commands() -> impl Iterator<Item = &'static str> {
     moved.chain(said).chain(LEFT.into_iter().map(|case| case.0)).chain(["doctor d --read-only"])
 }
 
-/// Runs commands in a scene of their own; gives the exit code and the words of the last.
+/// Runs commands in their own scene; returns the exit code and the output of the last one.
 fn after(commands: &str) -> (Scene, i32, String) {
     let scene = Scene::new();
     let (code, said) = commands.split("; ").map(|command| scene.run(command)).last().unwrap();
