@@ -3,9 +3,9 @@
 //! the measurements of `cargo xtask bench transfer`, which runs it:
 //!
 //! ```text
-//! floor sink                              prints its address, takes everything, until standard input ends
+//! floor sink                              prints its address, accepts everything until standard input ends
 //! floor send ADDRESS FILE [--sha256]      sends the file in parts over several connections
-//! floor serve FILE                        prints its address, gives parts of the file, until standard input ends
+//! floor serve FILE                        prints its address, sends parts of the file until standard input ends
 //! floor fetch ADDRESS FILE [--sha256]     receives the file in parts over several connections
 //! ```
 

@@ -51,7 +51,7 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// `d/keep`, `d/photos/1`, `d/photos/sub/2`, and a link to `d/photos` beside `d`.
+/// `d/keep`, `d/photos/1`, `d/photos/sub/2`, and a link to `d/photos` next to `d`.
 fn folders() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
