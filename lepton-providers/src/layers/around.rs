@@ -1,4 +1,4 @@
-//! What a layer is: what it does around an operation of the store below.
+//! What a layer is: the work it does around each operation of the store below.
 
 use std::fmt::Debug;
 
@@ -6,19 +6,19 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use lepton_core::{ByteStream, ObjectKey, Result, Upload};
 
-/// What a layer does around the operations of the store below.
+/// The work that a layer does around the operations of the store below.
 pub(super) trait Around: Debug + Clone + Send + Sync + 'static {
-    /// What is held from the start of a get to the end of its body.
+    /// A guard that lives from the start of a get to the end of its body.
     type Held: Send + 'static;
 
-    /// Runs a request, as often as it likes.
+    /// Runs a request, any number of times.
     fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,
         request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
     ) -> impl Future<Output = Result<(T, Self::Held)>> + Send + 'a;
 
-    /// Passes the body of a get on, which is part of its operation.
+    /// Passes on the body of a get, which is part of its operation.
     fn body(&self, body: ByteStream, held: Self::Held) -> ByteStream;
 
     /// Runs a listing.
@@ -29,21 +29,21 @@ pub(super) trait Around: Debug + Clone + Send + Sync + 'static {
     ) -> BoxStream<'static, Result<T>>;
 }
 
-/// One operation of a store, as layers see it.
+/// One operation of a store, as the layers see it.
 #[derive(Debug, Clone)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) key: Option<ObjectKey>,
     pub(super) upload: Option<Upload>,
     pub(super) part: Option<u32>,
-    /// What is sent, in bytes.
+    /// The bytes sent.
     pub(super) bytes: u64,
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether running it twice has the same result as running it once.
     pub(super) idempotent: bool,
 }
 
 impl Operation {
-    /// An operation that changes nothing, or the same however often it is done.
+    /// An operation that changes nothing, or has the same result however often it runs.
     pub(super) fn idempotent(name: &'static str) -> Self {
         Self { name, key: None, upload: None, part: None, bytes: 0, idempotent: true }
     }

@@ -1,4 +1,4 @@
-//! A store with a layer around it: every operation once, for all layers.
+//! A store wrapped in a layer. Every operation is written here once, for all layers.
 #![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use lepton_core::{
 
 use super::around::{Around, Operation};
 
-/// `inner` with `around` around each of its operations.
+/// `inner`, with `around` applied to each of its operations.
 #[derive(Debug)]
 pub(super) struct Layered<A> {
     inner: SharedStorage,
@@ -30,13 +30,13 @@ impl<A: Around> Layered<A> {
         Self::declaring(inner, around, capabilities)
     }
 
-    /// With capabilities of its own.
+    /// The same, with capabilities of its own.
     pub(super) fn declaring(inner: SharedStorage, around: A, capabilities: Capabilities) -> SharedStorage {
         Arc::new(Self { inner, around, capabilities })
     }
 }
 
-/// The facet of the store below. A layer that has a facet has it from there, so
+/// The facet of the store below. A layer has a facet only if the store below has it, so
 /// the error is never seen.
 fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
     facet.ok_or_else(|| Error::unsupported("the store below the layer has no such facet"))
@@ -125,7 +125,7 @@ impl<A: Around> Storage for Layered<A> {
 impl<A: Around> Multipart for Layered<A> {
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         let below = facet(self.inner.multipart())?;
-        // Done twice it leaves an upload that nobody knows.
+        // A second run would leave an orphaned upload.
         let operation = Operation::idempotent("create_upload").on(key).only_once_if(true);
         let (upload, _) = self.around.call(operation, || below.create(key, options.clone())).await?;
         Ok(upload)
@@ -148,7 +148,7 @@ impl<A: Around> Multipart for Layered<A> {
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
         let below = facet(self.inner.multipart())?;
-        // Done twice the second finds no upload.
+        // A second run would no longer find the upload.
         let operation = Operation::idempotent("complete_upload").of(upload).only_once_if(true);
         let (receipt, _) =
             self.around.call(operation, || below.complete(upload, parts.clone(), options.clone())).await?;

@@ -1,12 +1,12 @@
-//! Layers: stores around stores.
+//! Layers: stores that wrap other stores.
 //!
-//! - [`limit`]: at most so many requests at a time
+//! - [`limit`]: limits the number of concurrent requests
 //! - [`trace`](fn@trace): a `tracing` span for each operation
-//! - [`retry`]: tries again, for callers that do not do so themselves
+//! - [`retry`]: retries, for callers that do not do so themselves
 //!
-//! A layer has a facet if and only if the store below has it. What the layers
-//! share, the way through every operation, stands in `layered`; a layer is what
-//! it does around one (`around`).
+//! A layer has a facet if and only if the store below has it. `layered` holds what all
+//! layers share: the forwarding of every operation. `around` defines what a layer adds to
+//! one.
 //!
 //! ```
 //! # use std::{num::NonZeroUsize, sync::Arc};
