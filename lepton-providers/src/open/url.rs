@@ -34,6 +34,7 @@ use crate::s3::{S3Config, S3Storage};
 /// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalSettings` is an option |
 /// | `/folder`, `./folder`, `folder` | the same; the text is the literal path |
 /// | `memory:name` | a store in this process, shared by all users of that name |
+///
 /// In URLs, `%` and two hexadecimal digits encode a byte; a `?` in a key is written
 /// `%3F`.
 ///
