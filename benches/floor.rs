@@ -1,12 +1,11 @@
-//! The raw floor of a transfer: what reading a file and sending it in parts over
-//! loopback takes, or receiving and writing it, when nothing else is done, or nothing
-//! but SHA-256. It stands beside the measurements of `cargo xtask bench transfer`, which
-//! runs it:
+//! The raw floor of a transfer: the time to read a file and send it in parts over loopback, or
+//! to receive and write it, with no other work, or with only SHA-256. It is reported next to
+//! the measurements of `cargo xtask bench transfer`, which runs it:
 //!
 //! ```text
-//! floor sink                              prints its address, takes everything, until standard input ends
+//! floor sink                              prints its address, accepts everything until standard input ends
 //! floor send ADDRESS FILE [--sha256]      sends the file in parts over several connections
-//! floor serve FILE                        prints its address, gives parts of the file, until standard input ends
+//! floor serve FILE                        prints its address, sends parts of the file until standard input ends
 //! floor fetch ADDRESS FILE [--sha256]     receives the file in parts over several connections
 //! ```
 
@@ -22,10 +21,10 @@ use sha2::{Digest as _, Sha256};
 
 const PART: u64 = 8 << 20;
 const BUFFER: usize = 1 << 20;
-/// In place of an offset: the length of all is asked for.
+/// Sent instead of an offset: requests the total length.
 const SIZE: u64 = u64::MAX;
-/// What is received at once: small enough that it is still in the processor's cache when
-/// it is hashed and written.
+/// Size of one read from a socket: small enough that the data is still in the processor's cache
+/// when it is hashed and written.
 const RECEIVED: usize = 128 << 10;
 const CONNECTIONS: usize = 8;
 
@@ -49,7 +48,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Serves each connection in a thread of its own.
+/// Serves each connection in its own thread.
 fn listen(serve: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
@@ -64,7 +63,7 @@ fn listen(serve: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static) -> Re
     Ok(())
 }
 
-/// Takes parts, each announced by its length, and answers each with one byte.
+/// Receives parts, each announced by its length, and answers each with one byte.
 fn swallow(mut connection: TcpStream) -> Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut length = [0; 8];
@@ -82,8 +81,7 @@ fn swallow(mut connection: TcpStream) -> Result<()> {
     }
 }
 
-/// Gives parts, each asked for by its offset and answered with its length first; and the
-/// length of all.
+/// Sends parts, each requested by its offset and preceded by its length, and the total length.
 fn give(mut connection: TcpStream, file: &File) -> Result<()> {
     let size = file.metadata()?.len();
     let mut buffer = vec![0; BUFFER];
@@ -114,7 +112,7 @@ fn send(address: &str, file: &File, hash: bool) -> Result<()> {
 }
 
 fn fetch(address: &str, file: &File, hash: bool) -> Result<()> {
-    // Those that wait in the kernel for each other to write to the file would spin.
+    // Threads that wait for each other in the kernel to write to the file would spin.
     let turn = Mutex::new(());
     in_parts(address, ask(&mut TcpStream::connect(address)?, SIZE)?, |connection, part, buffer| {
         ask(connection, part.start)?;
@@ -139,7 +137,7 @@ fn fetch(address: &str, file: &File, hash: bool) -> Result<()> {
     })
 }
 
-/// Each connection takes the next part that nobody has taken.
+/// Each connection takes the next free part.
 fn in_parts(
     address: &str,
     size: u64,

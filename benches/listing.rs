@@ -1,19 +1,18 @@
-//! A synthetic server for `cargo xtask bench sync` and `… growth`, which run it. It is
-//! no object store: it answers the listings of S3 for as many objects as it is told to
-//! have, without keeping any, so that ten million of them need no disk.
+//! A synthetic server for `cargo xtask bench sync` and `… growth`, which run it. It is not an
+//! object store: it answers S3 listings for a given number of objects without storing any, so
+//! that ten million of them need no disk.
 //!
 //! ```text
 //! listing OBJECTS [MILLISECONDS [BYTES]]   prints its address, serves until standard input ends
 //! ```
 //!
-//! Every bucket has the same objects, `folder-00000/object-0000000000` and so on, a
-//! thousand to a folder, with MD5s for tags. Those of a bucket whose name begins with
-//! `copy` were written a day after those of the others. Each answer is held back for
-//! so many milliseconds.
+//! Every bucket has the same objects, `folder-00000/object-0000000000` and so on, a thousand
+//! per folder, with MD5s as ETags. The objects of a bucket whose name begins with `copy` were
+//! written a day after those of the others. Each answer is delayed by MILLISECONDS.
 //!
-//! With BYTES each object has so many, its key again and again, and can be read. A
-//! bucket whose name begins with `sink` then lists nothing, and takes objects: it
-//! refuses bytes that are not those of the key, and keeps none.
+//! With BYTES, each object has this size, consists of its repeated key, and can be read. A
+//! bucket whose name begins with `sink` then lists nothing and accepts objects: it refuses
+//! bytes other than those of the key, and stores none.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Error, Read as _, Result, Write as _};
@@ -30,11 +29,11 @@ const XML: &str = "Content-Type: application/xml\r\n";
 struct Server {
     objects: u64,
     delay: Duration,
-    /// How long each object is; where it is not given, objects cannot be read.
+    /// The size of each object; without it, objects cannot be read.
     size: Option<usize>,
 }
 
-/// One request, as far as it matters.
+/// The relevant parts of a request.
 struct Request<'a> {
     method: &'a str,
     bucket: &'a str,
@@ -112,7 +111,7 @@ impl Server {
         }
     }
 
-    /// Reads, describes or takes an object.
+    /// Reads, describes or accepts an object.
     fn object(self, request: &Request<'_>, size: usize) -> String {
         let digits = request.key.rsplit('-').next().unwrap_or_default();
         let number = digits.parse().ok().filter(|number| *number < self.objects && key(*number) == request.key);
@@ -197,12 +196,12 @@ fn key(number: u64) -> String {
     format!("folder-{:05}/object-{number:010}", number / IN_A_FOLDER)
 }
 
-/// What an object has in it: its key, again and again.
+/// The content of an object: its key, repeated.
 fn bytes(number: u64, size: usize) -> String {
     key(number).chars().cycle().take(size).collect()
 }
 
-/// The MD5 of these bytes, as a tag has it.
+/// The MD5 of these bytes, in the form of an ETag.
 fn hex(bytes: &[u8]) -> String {
     format!("{:032x}", u128::from_be_bytes(md5(bytes)))
 }
@@ -216,7 +215,7 @@ fn refusal(status: &str, code: &str) -> String {
     answer(status, XML, &body)
 }
 
-/// Text without `%XX` and `+`.
+/// Decodes `%XX` and `+`.
 fn plain(text: &str) -> String {
     let mut bytes = text.bytes();
     let mut plain = Vec::new();

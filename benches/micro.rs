@@ -1,7 +1,7 @@
-//! The engine's inner loops, each alone: `cargo bench -p lepton-benches --bench micro`.
+//! The engine's inner loops in isolation: `cargo bench -p lepton-benches --bench micro`.
 //!
-//! Hashing a leaf, reading a page of a listing, appending to the journal, and planning:
-//! two listings merged, compared and cut into parts.
+//! Hashing a leaf, parsing a page of a listing, appending to the journal, and planning: two
+//! listings merged, compared and divided into parts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
@@ -18,7 +18,7 @@ use lepton_providers::s3::parse_page;
 use tokio::runtime::Runtime;
 
 const OBJECTS: u32 = 10_000;
-/// What S3 gives at once at most.
+/// Maximum number of objects in a page of S3.
 const PAGE: u32 = 1000;
 
 fn hashing(criterion: &mut Criterion) {
@@ -31,7 +31,7 @@ fn hashing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A page as S3 gives it, with names encoded as Lepton asks for them.
+/// A page in the form of S3, with encoded names as Lepton requests them.
 fn page() -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
         <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bucket</Name><Prefix></Prefix>\
@@ -77,7 +77,7 @@ fn journal(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Two stores of which every tenth object differs.
+/// Two stores in which every tenth object differs.
 async fn stores() -> (SharedStorage, SharedStorage) {
     let (from, to) = (MemoryStorage::new(), MemoryStorage::new());
     for i in 0..OBJECTS {

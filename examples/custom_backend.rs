@@ -1,9 +1,9 @@
-//! A backend of one's own, and the proof that it is one: it runs both public suites
-//! over itself and prints their reports: `cargo run --features conformance --bin custom_backend`
+//! A custom backend, and the proof that it conforms: it runs both public suites on itself and
+//! prints their reports: `cargo run --features conformance --bin custom_backend`
 //!
-//! `Scratch` keeps the bytes of all objects in one unnamed temporary file and their
-//! index in memory. What it cannot do its capabilities say, and it refuses it by name.
-//! Space of deleted objects is not used again.
+//! `Scratch` stores the bytes of all objects in one unnamed temporary file and their index in
+//! memory. Its capabilities declare what it does not support, and it refuses such requests by
+//! name. The space of deleted objects is not reused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -20,7 +20,7 @@ use lepton::data::conformance as crash;
 use tokio::task::block_in_place;
 
 const BLOCK: usize = 1 << 20;
-/// What is known of each object, and where its bytes begin in the file.
+/// The description of each object, and the offset of its bytes in the file.
 type Index = BTreeMap<ObjectKey, (ObjectInfo, u64)>;
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Scratch {
 
 impl Scratch {
     fn new() -> Result<Self> {
-        // Declare what is true, no more: the suite asks for all of it.
+        // Declare only what is true: the suite tests all of it.
         let mut capabilities = Capabilities::everything("scratch");
         capabilities.multipart = None;
         capabilities.server_copy = Support::Unsupported;
@@ -52,8 +52,8 @@ impl Scratch {
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such object"))
     }
 
-    /// Reads the body to its end before anything becomes visible: if it breaks,
-    /// its own error comes back and nothing was written.
+    /// Reads the whole body before anything becomes visible: if the body breaks, its own error
+    /// is returned and nothing was written.
     async fn store(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.capabilities.keys.check(key)?;
         self.capabilities.check_attributes(&options.attributes)?;
@@ -65,7 +65,7 @@ impl Scratch {
             for piece in leaf.pieces {
                 let offset = at + written;
                 written += piece.len() as u64;
-                // One byte too many would run into the next object.
+                // An extra byte would run into the next object.
                 if written <= body.len() {
                     block_in_place(|| self.file.write_all_at(&piece, offset)).map_err(io)?;
                 }
@@ -78,7 +78,7 @@ impl Scratch {
         meta.etag = Some(ETag::new(format!("\"{at}-{written}\"")));
         meta.last_modified = Some(SystemTime::now());
         let receipt = PutReceipt::new(ServerCheck::None).etag(meta.etag.clone());
-        // The condition and the change are one step under the lock.
+        // The condition is checked and the change made under one lock.
         let mut index = locked(&self.index);
         if options.precondition == Precondition::IfAbsent && index.contains_key(key) {
             return Err(Error::new(ErrorKind::AlreadyExists, "the object exists"));
@@ -122,7 +122,7 @@ fn refuse(wanted: bool, what: &str) -> Result<()> {
     if wanted { Err(Error::unsupported(format!("scratch has no {what}"))) } else { Ok(()) }
 }
 
-/// Every error says what was done with which key.
+/// Every error names the operation and the key.
 fn named(operation: &'static str, key: &ObjectKey) -> impl Fn(Error) -> Error {
     move |error| error.with_operation(operation).with_context("key", key)
 }

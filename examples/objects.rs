@@ -1,4 +1,4 @@
-//! Looks at and handles single objects: `objects ls|head|cat|put|rm|du PLACE`.
+//! Inspects and changes single objects: `objects ls|head|cat|put|rm|du PLACE`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
@@ -16,10 +16,10 @@ use tokio::io::AsyncReadExt as _;
 
 use say::{complain, say};
 
-/// The largest object that `put` takes from standard input.
+/// The largest object that `put` reads from standard input.
 const LARGEST: u64 = 64 << 20;
 
-/// Looks at and handles single objects. Places are paths or URLs such as
+/// Inspects and changes single objects. Places are paths or URLs such as
 /// s3://bucket/key?endpoint=…
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -30,11 +30,11 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List a folder; folders in it end with `/`.
+    /// List a folder; the names of its subfolders end with `/`.
     Ls {
         /// The folder.
         place: String,
-        /// List what is in the folders too.
+        /// List the contents of subfolders too.
         #[arg(long, short)]
         recursive: bool,
     },
@@ -48,12 +48,12 @@ enum Command {
         /// The object.
         place: String,
     },
-    /// Make an object of standard input, at most 64 MiB.
+    /// Create an object from standard input, at most 64 MiB.
     Put {
         /// The object.
         place: String,
     },
-    /// Delete an object; one that is not there is no error.
+    /// Delete an object; a missing object is not an error.
     Rm {
         /// The object.
         place: String,
@@ -102,7 +102,7 @@ async fn ls(place: &str, recursive: bool) -> Result<()> {
     Ok(())
 }
 
-/// The object that a URL names. A path names a file in the folder above it.
+/// The object that a URL names. A path names a file in its parent folder.
 async fn object(place: &str) -> Result<Location> {
     if place.contains(':') || place.ends_with('/') {
         return open(place).await;

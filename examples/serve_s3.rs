@@ -5,9 +5,8 @@
 //! aws --endpoint-url http://127.0.0.1:9000 s3 ls s3://photos
 //! ```
 //!
-//! Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without
-//! them a pair is made up and printed. Ctrl-C, SIGTERM and SIGHUP let
-//! running requests end.
+//! Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without them a pair is
+//! generated and printed. On Ctrl-C, SIGTERM and SIGHUP running requests are allowed to finish.
 
 #[path = "common/signals.rs"]
 mod signals;
@@ -23,21 +22,21 @@ use signals::Signals;
 #[derive(Parser)]
 #[command(about = "Serves any Lepton storage over the S3 protocol")]
 struct Arguments {
-    /// The address to listen on; port 0 takes a free one.
+    /// The address to listen on; port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: String,
-    /// A bucket and what is behind it; may be given more than once. The URL is
-    /// what Lepton opens (`memory:`, a path, `s3://…`), or `sink:`, which checks
-    /// what it gets and keeps nothing.
+    /// A bucket and the storage behind it; may be repeated. The URL is any that Lepton opens
+    /// (`memory:`, a path, `s3://…`), or `sink:`, which checks what it receives and stores
+    /// nothing.
     #[arg(long = "bucket", required = true, value_name = "NAME=URL", value_parser = bucket)]
     buckets: Vec<(String, String)>,
-    /// What clients call the region.
+    /// The name of the region that clients use.
     #[arg(long, default_value = "us-east-1")]
     region: String,
     /// Serve over TLS with this certificate, in PEM.
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<std::path::PathBuf>,
-    /// The certificate's key, in PEM.
+    /// The private key of the certificate, in PEM.
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<std::path::PathBuf>,
 }
@@ -82,7 +81,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
 async fn storage(name: &str, url: &str) -> Result<SharedStorage> {
     let location = match url {
         "sink:" => return Ok(Arc::new(SinkStorage::new(format!("sink:{name}")))),
-        // Each bucket in memory is one of its own.
+        // Each in-memory bucket is a separate store.
         "memory:" => lepton::open(&format!("memory:{name}")).await?,
         _ => lepton::open(url).await?,
     };
@@ -93,7 +92,7 @@ async fn storage(name: &str, url: &str) -> Result<SharedStorage> {
     Ok(location.storage().clone())
 }
 
-/// The pair from the environment, or one that is made up and shown.
+/// The pair from the environment, or a generated pair, which is printed.
 fn credentials(region: &str) -> (String, String) {
     if let (Ok(access), Ok(secret)) = (std::env::var("AWS_ACCESS_KEY_ID"), std::env::var("AWS_SECRET_ACCESS_KEY")) {
         return (access, secret);

@@ -23,30 +23,30 @@ use say::{complain, say};
 use signals::Signals;
 use units::size;
 
-/// Compares what a destination holds with what a manifest says it should.
+/// Compares the objects at a destination with those that a manifest lists.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Args {
     /// The manifest of a transfer.
     manifest: PathBuf,
-    /// The store that the transfer went to: its bucket or root folder.
+    /// The store that the transfer wrote to: its bucket or root folder.
     destination: String,
-    /// Believe the store's sizes, checksums and tags instead of reading every byte.
+    /// Trust the store's sizes, checksums and tags instead of reading every byte.
     #[arg(long)]
     quick: bool,
-    /// How many requests are in flight at once, at most.
+    /// Maximum number of requests in flight.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
     concurrency: NonZeroUsize,
-    /// How many bytes a second may be read, in all.
+    /// Maximum number of bytes read per second, in total.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     bandwidth: Option<u64>,
-    /// How many requests a second may be made.
+    /// Maximum number of requests per second.
     #[arg(long, value_name = "N")]
     requests_per_second: Option<u64>,
-    /// How often a request is tried, in all.
+    /// Maximum number of attempts per request.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
     attempts: NonZeroU32,
-    /// Report as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }

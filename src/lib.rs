@@ -1,6 +1,6 @@
-//! Lepton moves objects between clouds and disks, with a proof at the end. This crate is the one
-//! dependency: it re-exports the contracts ([`lepton_core`]), the backends
-//! ([`lepton_providers`]) and the transfer engine ([`lepton_data`]).
+//! Lepton moves objects between clouds and disks and proves the result with a manifest. This
+//! crate is the only dependency you need: it re-exports the contracts ([`lepton_core`]), the
+//! backends ([`lepton_providers`]) and the transfer engine ([`lepton_data`]).
 //!
 //! ```toml
 //! [dependencies]
@@ -14,14 +14,14 @@
 //! let source = open("s3://photos?region=eu-west-1&profile=old-cloud").await?;
 //! let destination = open("s3://photos?endpoint=https://s3.new-cloud.example&profile=new-cloud").await?;
 //!
-//! // Killed at any moment, the same lines go on where it was.
+//! If this is killed at any moment, running it again resumes where it stopped.
 //! let transfer = Transfer::builder().from(source).to(destination.clone()).journal("photos.journal").build()?;
 //! let report = transfer.run().await?;
 //! for failure in &report.failures {
 //!     eprintln!("{}: {}", failure.key, failure.error);
 //! }
 //!
-//! // The manifest proves the move, now or later, to whoever has it.
+//! The manifest proves the move to anyone who has it, now or later.
 //! if report.status == Status::Complete && let Some(manifest) = &report.manifest {
 //!     let found = verify(manifest, &destination, Depth::Full).await?;
 //!     assert!(found.is_proven(), "{:?}", found.problems);
@@ -36,8 +36,8 @@
 //! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
 //!
 //! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `conformance`, `object-store`
-//! (Lepton's stores as those of that crate, and the other way round: `interop`), `otel-metrics`
-//! (what a run measures, through the `opentelemetry` crate).
+//! (adapters to and from the stores of that crate: `interop`), `otel-metrics` (exports a run's
+//! metrics through the `opentelemetry` crate).
 
 #[cfg(feature = "object-store")]
 pub mod interop;

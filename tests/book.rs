@@ -1,5 +1,5 @@
-//! The book names every option with its default, every kind of error, and every field
-//! of a report.
+//! The book documents every option with its default, every error kind, and every field of a
+//! report.
 
 #![allow(clippy::unwrap_used, reason = "test")]
 
@@ -17,7 +17,7 @@ fn every_option_stands_in_the_book_with_its_default() {
         let row = format!("| `{name}` | `{default}` |");
         assert!(page.contains(&row), "docs/options.md lacks {row}");
     }
-    // Those that are none by default: the error for an unknown name lists all.
+    // Options without a default: the error for an unknown name lists all options.
     let error = serde_json::from_str::<TransferSettings>(r#"{"?": 1}"#).unwrap_err().to_string();
     let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
     assert!(known.len() > 15, "{error}");
@@ -34,7 +34,7 @@ fn every_kind_of_error_stands_in_the_book() {
     }
 }
 
-/// The names in the first column of a page's table under this heading.
+/// The names in the first column of the table under this heading of a page.
 fn documented(page: &str, heading: &str) -> BTreeSet<String> {
     let section = page.split("\n## ").find_map(|section| section.strip_prefix(heading)).unwrap();
     section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
@@ -44,7 +44,7 @@ fn fields(value: &Value) -> BTreeSet<String> {
     value.as_object().unwrap().keys().cloned().collect()
 }
 
-/// A report leaves no field out, so that any run tells which there are.
+/// A report omits no field, so any run shows all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_of_a_report_stands_in_the_book_and_no_other() {
     let page = include_str!("../docs/formats/report.md");

@@ -1,5 +1,5 @@
-//! The conformance suite over every kind of store, and the table in the book, which has to
-//! say what it found. `LEPTON_TEST_WRITE=1` writes it.
+//! Runs the conformance suite on every kind of store, and compares the results with the table
+//! in the book. `LEPTON_TEST_WRITE=1` updates the table.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -17,15 +17,15 @@ use support::places::{Place, kinds, missing, reading, wrong};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
 const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests` -->\n";
 
-/// moto answers requests of one client at the same time: what comes of one that was dropped is
-/// a matter of chance.
+/// moto handles requests of one client concurrently: the effect of a dropped request depends on
+/// timing.
 const VARIES: (&str, &str) = ("moto", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_in_the_book_is_what_the_suite_finds() {
     let kinds = kinds();
     let mut cases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    // Two at a time: most of it is waiting.
+    // Two at a time: most of the time is spent waiting.
     let reports = futures_util::stream::iter(kinds.clone()).map(report).buffered(2);
     for (kind, report) in kinds.iter().zip(reports.collect::<Vec<_>>().await) {
         for (name, why) in report.failures() {
@@ -52,16 +52,16 @@ async fn the_table_in_the_book_is_what_the_suite_finds() {
     }
 }
 
-/// What the suite finds of a fresh store.
+/// The suite's findings about a fresh store.
 async fn report(kind: &'static str) -> Report {
     let place = Place::fresh(kind).await;
     let mut options = Options::new();
     options.missing_bucket = missing(kind).await;
-    // moto looks at no credentials.
+    // moto does not check credentials.
     options.wrong_credentials = wrong(kind).filter(|_| kind != "moto");
     options.read_only = reading(kind).await;
     options.copier = Some(place.storage.clone());
-    // A server closes a connection that is idle when it likes, also as it is used again.
+    // A server may close an idle connection at any time, even as it is being reused.
     let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
     let report = run(&storage, options).await;
     place.clear().await;

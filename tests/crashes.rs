@@ -1,5 +1,6 @@
-//! The engine is killed at every request to every kind of store, and goes on to the right end.
-//! With `LEPTON_TEST_CRASHES=all` it is killed a second time as it goes on, also at the servers.
+//! The engine is killed at every request to every kind of store, and resumes to a correct
+//! result. With `LEPTON_TEST_CRASHES=all` it is killed a second time while it resumes, also
+//! with the servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -19,15 +20,15 @@ use lepton::data::conformance;
 use lepton::{Capabilities, MemoryStorage, ObjectKey, Result, SharedStorage, Storage};
 use support::places::{Place, kinds};
 
-/// Its uploads all say that they were begun in 2010, so that a lost one is taken for somebody
-/// else's.
+/// The server that reports 2010 as the start of all uploads, so that a lost upload looks like
+/// one of another client.
 const SAYS_WRONG_TIMES: &str = "moto";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_every_request_to_every_store() {
     for kind in kinds() {
         let place = Place::fresh(kind).await;
-        // A second death after the first one takes the engine the same way at every store.
+        // A second kill after the first takes the engine through the same code at every store.
         let all = std::env::var("LEPTON_TEST_CRASHES").is_ok_and(|value| value == "all");
         let again = all || ["memory", "disk"].contains(&kind);
         survives(&place, conformance::Options::new().again(again)).await;
@@ -35,7 +36,7 @@ async fn at_every_request_to_every_store() {
     }
 }
 
-/// The store copies by itself, from another folder of its own.
+/// The store copies on the server, from another folder in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_every_request_for_a_copy() {
     for kind in kinds() {
@@ -56,18 +57,18 @@ async fn survives(place: &Place, options: conformance::Options) {
     assert!(report.deaths > 20, "{report}");
 }
 
-/// How a store is wrong where only a death shows it, or a delete.
+/// Faults of a store that only a kill or a delete reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wrong {
-    /// It says that it deletes, and does not.
+    /// It reports deletes as done without deleting.
     KeepsObjects,
-    /// It says that it gives up uploads, and does not.
+    /// It reports uploads as aborted without aborting them.
     KeepsUploads,
-    /// It shows half of an object while that is being written.
+    /// It shows half of an object while the object is being written.
     ShowsHalves,
 }
 
-/// A store that is wrong: a fake, as no real one is to be had.
+/// A faulty store: a fake, as no real one is available.
 #[derive(Debug)]
 struct Fake(MemoryStorage, Wrong);
 
@@ -166,7 +167,7 @@ async fn a_store_that_does_not_delete_is_found_out() {
     assert!(error.to_string().contains("extra"), "{error}");
 }
 
-/// What is wrong only after a death is found, and named with the death.
+/// A fault that shows only after a kill is found, and reported with that kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_after_a_death_is_found_out() {
     for (wrong, names) in [
@@ -183,7 +184,7 @@ async fn what_is_wrong_after_a_death_is_found_out() {
     }
 }
 
-/// A death that the run does not come to is said, and counts as none.
+/// A kill that the run does not reach is reported, and does not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_that_does_not_come_is_said() {
     let store: SharedStorage = Arc::new(MemoryStorage::new());

@@ -1,8 +1,8 @@
-//! A disk that fails: whatever call to it does, and whenever, no success is told of
-//! what is not there, and the same command goes on when the disk is well again.
+//! A failing disk: whichever call fails, and whenever, nothing missing is reported as a
+//! success, and the same command resumes when the disk works again.
 //!
-//! `strace` makes chosen calls of the real program fail, which is a fake of a broken
-//! disk: no real one can be made to fail at a chosen call.
+//! `strace` makes chosen calls of the real program fail, which simulates a broken disk: no real
+//! disk can be made to fail at a chosen call.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
@@ -18,14 +18,14 @@ use lepton::providers::local::LocalStorage;
 use support::places::required;
 use support::*;
 
-/// The calls that a destination and a journal on disk are written with.
+/// The calls that write to a destination and a journal on disk.
 const WRITES: [&str; 7] =
     ["fsync", "fdatasync", "pwritev,pwrite64", "renameat,renameat2", "linkat", "fallocate,ftruncate", "openat2"];
 
-/// The calls that a source on disk is read with.
+/// The calls that read from a source on disk.
 const READS: [&str; 4] = ["pread64,preadv", "openat2", "statx,newfstatat,fstat", "getdents64"];
 
-/// `None`, and says so, where the program cannot be watched.
+/// Prints a message and returns `None` if the program cannot be traced.
 fn traced(trace: &Path, calls: &str, error: &str, when: &str) -> Option<Command> {
     let mut command = Command::new("strace");
     if Command::new("strace").args(["-f", "true"]).output().is_err() {
@@ -54,8 +54,8 @@ fn migrate(command: Option<Command>, from: &str, to: &str, folder: &Path) -> Out
     command.output().unwrap()
 }
 
-/// Moves objects while these calls fail, and then once more while none does. Tells
-/// whether any failed.
+/// Moves objects while these calls fail, and then once more without failures. Returns whether
+/// any call failed.
 async fn endures(to_disk: bool, calls: &str, error: &str, when: &str) -> Option<bool> {
     let folder = tempfile::tempdir().unwrap();
     let (disk, trace) = (folder.path().join("disk"), folder.path().join("trace"));
@@ -74,7 +74,8 @@ async fn endures(to_disk: bool, calls: &str, error: &str, when: &str) -> Option<
     let what = format!("{calls} fails with {error} at {when}: {:?}: {said}", output.status.code());
     assert!(output.status.code().is_some_and(|code| code != 101), "{what}");
     if output.status.success() {
-        // What could be done without is no failure; but then all is there.
+        // Some calls are optional, and then the run succeeds; but then everything must be
+        // there.
         assert_same(source.as_ref(), target.as_ref()).await;
         assert!(!calls.contains("sync") || !injected, "a success that is not on the disk: {what}");
     }

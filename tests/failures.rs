@@ -1,5 +1,5 @@
-//! What no object can do better than ends a run at once, with one clear sentence;
-//! when the cause is gone, the same journal goes on.
+//! A cause that affects every object ends a run immediately, with one clear sentence; once the
+//! cause is gone, the same journal resumes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -28,7 +28,7 @@ async fn move_all(from: &SharedStorage, to: &SharedStorage, journal: &Path) -> R
     transfer.build().unwrap().run().await
 }
 
-/// Asserts that the run ends with one sentence that has all of `words`.
+/// Asserts that the run ends with a single sentence that contains all of `words`.
 async fn ends(from: &SharedStorage, to: &SharedStorage, journal: &Path, kind: ErrorKind, words: &[&str]) {
     let error = move_all(from, to, journal).await.unwrap_err();
     let said = error.to_string();
@@ -37,7 +37,7 @@ async fn ends(from: &SharedStorage, to: &SharedStorage, journal: &Path, kind: Er
     assert!(!said.contains('\n') && !error.report().contains(SECRET_KEY), "{}", error.report());
 }
 
-/// Asserts that the same transfer now comes to its end.
+/// Asserts that the same transfer now completes.
 async fn goes_on(from: &SharedStorage, to: &SharedStorage, journal: &Path) {
     let report = move_all(from, to, journal).await.unwrap();
     assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
@@ -72,7 +72,7 @@ async fn a_missing_bucket_is_named_and_may_be_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_or_secret_is_told_and_may_be_corrected() {
-    // moto lets everybody in.
+    // moto allows anonymous requests.
     for (name, preset, endpoint) in servers().into_iter().filter(|(name, ..)| *name != "moto") {
         let (bucket, from) = (unused_bucket(), source().await);
         let right = config(&bucket, &endpoint, preset);
@@ -103,7 +103,7 @@ async fn a_missing_permission_is_told_before_much_is_tried() {
     }
 }
 
-/// The system's environment with a clock that goes wrong.
+/// The system's environment with a wrong clock.
 #[derive(Debug)]
 struct WrongClock(SharedEnv);
 
@@ -147,8 +147,8 @@ async fn a_wrong_clock_is_told_and_may_be_set() {
     }
 }
 
-/// Lets so many puts pass, then says that the credentials have expired: no real
-/// server can be made to say so at a chosen moment.
+/// Passes a number of puts, then reports that the credentials have expired: no real server can
+/// be made to do this at a chosen moment.
 struct Expiring {
     puts: AtomicI64,
     renewed: AtomicBool,
@@ -176,7 +176,7 @@ async fn credentials_that_expire_half_way_end_the_run_and_may_be_renewed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_host_is_named() {
-    // A label of more than 63 letters never reaches a name server.
+    // A label of more than 63 letters is never sent to a name server.
     let host = format!("{}.invalid", "x".repeat(70));
     let to = s3(config(BUCKET, &format!("http://{host}"), Preset::Generic));
     let (from, folder) = (source().await, tempfile::tempdir().unwrap());
@@ -220,7 +220,7 @@ async fn a_read_only_disk_is_told_and_may_be_made_writable() {
     goes_on(&from, &to, journal.path()).await;
 }
 
-/// A full disk under the journal: what cannot be recorded is not done.
+/// A full disk under the journal: nothing is done that cannot be recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_journal_is_told_and_more_space_is_enough() {
     let Some(disk) = Mounted::new("size=64k") else { return };
@@ -283,7 +283,7 @@ fn the_program_goes_on_where_nobody_reads_what_it_says() {
     assert_eq!(std::fs::read_to_string(to.join("x")).unwrap(), "x");
 }
 
-/// Runs a move in a process that may have so many files and connections open.
+/// Runs a move in a process with a limit on its open files and connections.
 fn move_with_few_files(from: &str, to: &str, files: u32, journal: &Path) -> serde_json::Value {
     let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
@@ -306,7 +306,7 @@ async fn where_few_files_may_be_open_less_is_on_its_way_at_once() {
         disk.write(&key(&format!("{number:03}")), bytes(number, 10 * KIB)).await.unwrap();
     }
     disk.write(&key("large"), bytes(7, 40 * MIB)).await.unwrap();
-    // An answer that takes its time, so that many are wanted at once.
+    // Delayed answers, so that many requests are in flight.
     let slow = ScriptedHooks::new(1).rule(Rule::always(), Action::Delay(Duration::from_millis(30)));
     let cloud = Cloud::start(Some(Arc::new(slow))).await;
     let (from, bucket, to) = (source.display().to_string(), cloud.url(), back.display().to_string());

@@ -1,4 +1,4 @@
-//! Every command of the guides is tried, in the order in which it stands there.
+//! Runs every command of the guides, in the order of the pages.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 use lepton::TransferSettings;
 use support::*;
 
-/// The commands of a page, and the exit code that the page tells for each.
+/// The commands of a page, each with the exit code that the page states.
 fn commands(page: &str) -> Vec<(&str, i32)> {
     let blocks = page.split("```console\n").skip(1).filter_map(|block| block.split_once("```"));
     let lines = blocks.flat_map(|(block, _)| block.lines()).filter_map(|line| line.strip_prefix("$ "));
@@ -18,7 +18,7 @@ fn commands(page: &str) -> Vec<(&str, i32)> {
     lines.map(|line| (line, told(line).unwrap_or(0))).collect()
 }
 
-/// Runs a page in a folder of its own, with `photos` in it.
+/// Runs the commands of a page in its own folder, with `photos` in it.
 fn follow(page: &str, least: usize) {
     let folder = tempfile::tempdir().unwrap();
     for (number, name) in ["a.jpg", "b.jpg", "c.jpg"].into_iter().enumerate() {
@@ -42,7 +42,7 @@ fn run(folder: &Path, command: &str, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{command}\n{said}");
 }
 
-/// Sizes are written in the programs with units of their own.
+/// The programs parse sizes with their own units.
 #[test]
 fn programs_have_the_defaults_of_the_library() {
     let output = Command::new(example("migrate")).arg("--help").output().unwrap();

@@ -1,5 +1,5 @@
-//! From a web server everything arrives byte for byte: from nginx, and from fakes that do
-//! less than it.
+//! Everything arrives byte for byte from a web server: from nginx, and from fakes that support
+//! less than nginx.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -23,7 +23,7 @@ use support::life::killed;
 use support::places::{Place, given, unused_bucket};
 use support::*;
 
-/// A folder that nginx serves, of one test alone.
+/// A folder that nginx serves, for a single test.
 struct Served {
     folder: PathBuf,
     url: String,
@@ -64,7 +64,7 @@ async fn run(from: &SharedStorage, to: &Place, journal: &Path) -> Report {
     transfer.build().unwrap().run().await.unwrap()
 }
 
-/// Asserts that so many objects arrived, and that they are those of the source.
+/// Asserts that this many objects arrived, and that they equal those of the source.
 async fn assert_arrived(from: &SharedStorage, to: &Place, report: &Report, objects: u64) {
     assert_eq!(report.status, Status::Complete, "{}: {:?}", to.kind, report.failures);
     let place = Location::from(to.storage.clone());
@@ -77,7 +77,7 @@ async fn keys(place: &Place) -> Vec<ObjectKey> {
     place.storage.objects("".into()).map(|object| object.unwrap().key).collect().await
 }
 
-/// The kinds of places that are here and take what a web server has.
+/// The available kinds of places that accept objects from a web server.
 fn destinations() -> Vec<&'static str> {
     support::places::kinds().into_iter().filter(|kind| ["memory", "minio"].contains(kind)).collect()
 }
@@ -147,7 +147,7 @@ async fn what_a_manifest_says_is_proven() {
     for (name, len) in [("a", 100), ("b%", 3 * MIB), ("c/large", 17 * MIB)] {
         origin.storage.write(&key(name), bytes(len as u64, len)).await.unwrap();
     }
-    // What the web server has was moved by an earlier run, whose manifest was kept.
+    // The files on the web server were moved by an earlier run, whose manifest is available.
     let (first, second) = (tempfile::tempdir().unwrap(), Place::fresh("memory").await);
     let list = run(&origin.storage, &second, first.path()).await.manifest.unwrap();
     for (meta, content) in contents(origin.storage.as_ref()).await {
@@ -161,12 +161,12 @@ async fn what_a_manifest_says_is_proven() {
         let entry = entry.unwrap();
         assert_eq!(entry.source_check, SourceCheck::Stored, "{entry:?}");
     }
-    // Files of the same sizes that are not those of the manifest do not become objects.
+    // Files with the sizes but not the content in the manifest do not become objects.
     for (name, len) in [("a", 100), ("c/large", 17 * MIB)] {
         served.write(name, &bytes(9, len));
     }
     let (target, journal) = (Place::fresh("memory").await, tempfile::tempdir().unwrap());
-    // To read them again does not help, and each time takes longer to begin.
+    // Reading them again does not help, and each attempt takes longer to start.
     let transfer = Transfer::builder().from(from()).to(target.storage.clone()).journal(journal.path());
     let transfer = transfer.attempts(NonZeroU32::MIN).source_changes(1u32);
     let report = transfer.build().unwrap().run().await.unwrap();

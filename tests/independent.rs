@@ -1,5 +1,6 @@
-//! Others confirm what Lepton wrote: boto3, azure-storage-blob and google-cloud-storage read
-//! every object back, and botocore's `calculate_tree_hash` gives the digests of the manifest.
+//! Independent programs confirm what Lepton wrote: boto3, azure-storage-blob and
+//! google-cloud-storage read every object back, and botocore's `calculate_tree_hash` computes
+//! the digests of the manifest.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -14,8 +15,8 @@ use lepton::{MemoryStorage, ObjectKey, SharedStorage, Status, StorageExt as _, T
 use support::places::{Place, azurite, config, given, servers, unused_bucket};
 use support::*;
 
-/// Writes the objects as files, so that the reader needs nothing of Lepton; a
-/// file is named by the hexadecimal digits of its key.
+/// Writes the objects as files, so that the reader does not depend on Lepton; a file is named
+/// by the hexadecimal digits of its key.
 async fn expected(store: &MemoryStorage, folder: &Path) {
     for (meta, bytes) in contents(store).await {
         std::fs::write(folder.join(hex(&meta.key)), bytes).unwrap();
@@ -26,10 +27,10 @@ fn hex(key: &ObjectKey) -> String {
     key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A store, and what another reader has to know of it.
+/// A store, and the facts that another reader needs.
 struct Written {
     name: &'static str,
-    /// Whose library reads it.
+    /// The cloud whose library reads it.
     cloud: &'static str,
     endpoint: String,
     storage: SharedStorage,
@@ -76,7 +77,7 @@ async fn all(front: &Cloud) -> Vec<Written> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_library_of_each_cloud_reads_what_was_written_and_botocore_computes_the_same_digests() {
-    // moto is a Python program that stands on boto3.
+    // moto's Python environment contains boto3.
     let Some(python) = given("LEPTON_TEST_MOTO_PROGRAM") else { return };
     let front = Cloud::start(None).await;
     let source = MemoryStorage::new();
@@ -99,7 +100,7 @@ async fn the_library_of_each_cloud_reads_what_was_written_and_botocore_computes_
         let (good, said) = written.read(&python, &files, &manifest);
         assert!(good && said.contains("38 objects"), "{name}: {said}");
 
-        // The reader is not blind: a byte that differs, and an object too many.
+        // The reader detects errors: a byte that differs, and an extraneous object.
         std::fs::write(files.join(hex(&key("one byte"))), "!").unwrap();
         let (good, said) = written.read(&python, &files, &manifest);
         assert!(!good && said.contains("one byte"), "{name}: {said}");

@@ -1,4 +1,4 @@
-//! The stores of the object_store crate and Lepton's, each in the place of the other. The
+//! The stores of the object_store crate and of Lepton, each used in place of the other. The
 //! checks of that crate are its own (`object_store::integration`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
@@ -23,7 +23,7 @@ use object_store::{
 use support::places::{Place, kinds};
 use support::*;
 
-/// Their checks over every store of ours.
+/// Their checks on each of our stores.
 #[tokio::test(flavor = "multi_thread")]
 async fn ours_pass_for_theirs() {
     for kind in kinds() {
@@ -32,17 +32,17 @@ async fn ours_pass_for_theirs() {
         let can = place.storage.capabilities().clone();
         let store = to_object_store(place.storage.clone());
         integration::put_get_delete_list(&store).await;
-        // A disk adds the file's time and mode.
+        // A local disk adds the file's time and mode.
         if !can.keeps_mtime {
             integration::put_get_attributes(&store).await;
         }
-        // Objects have versions there that the bucket does not keep.
+        // Objects have versions there even though the bucket is not versioned.
         if kind != "fake-gcs" {
             integration::get_opts(&store).await;
         }
-        // On a disk a file that is replaced while it is read is an error, which this takes
-        // for one of its own. moto checks a condition and then writes, so that of two writers at
-        // the same time both may succeed.
+        // On a local disk, replacing a file while it is read is an error, which this check
+        // treats as its own failure. moto checks a condition and then writes, so that of two
+        // concurrent writers both may succeed.
         if !can.keeps_mtime && kind != "moto" {
             integration::put_opts(&store, can.put_if_match.is_available()).await;
         }
@@ -59,7 +59,8 @@ async fn ours_pass_for_theirs() {
         clear(&store).await;
         integration::stream_get(&store).await;
         integration::multipart_out_of_order(&store).await;
-        // Where the store keeps no account of uploads, completing one ends the others of its key.
+        // Where the store has no upload records, completing an upload ends the others of its
+        // key.
         if can.upload_records.is_available() {
             integration::multipart_race_condition(&store, true).await;
         }
@@ -73,10 +74,10 @@ async fn clear(store: &dyn ObjectStore) {
     let _: Vec<_> = store.delete_stream(paths).try_collect().await.unwrap();
 }
 
-/// The store in memory does not look at the tags of parts.
+/// The in-memory store does not check the ETags of parts.
 const THEIRS_FAIL: [&str; 1] = ["uploads/wrong_parts_make_no_object"];
 
-/// Our checks over stores of theirs.
+/// Our checks on their stores.
 #[tokio::test(flavor = "multi_thread")]
 async fn theirs_pass_for_ours() {
     let memory = Arc::new(InMemory::new());
@@ -96,7 +97,7 @@ async fn theirs_pass_for_ours() {
     }
 }
 
-/// Data goes through both bridges, with proof.
+/// Data moves through both adapters and is verified.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_from_theirs_to_theirs() {
     let (source, target) = (Arc::new(InMemory::new()), Arc::new(InMemory::new()));
@@ -118,8 +119,8 @@ async fn a_move_from_theirs_to_theirs() {
     }
 }
 
-/// Stops after some keys of a listing, and gives one error for a whole batch of deletes: a
-/// fake, as a real store fails so when it is overloaded.
+/// Fails after some keys of a listing, and returns a single error for a whole batch of deletes:
+/// a fake, because a real store fails like this only under overload.
 #[derive(Debug)]
 struct Failing(InMemory);
 
@@ -152,7 +153,7 @@ impl ObjectStore for Failing {
         &self,
         paths: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
-        // The first batch is done, the others fail as one.
+        // The first batch succeeds, the others fail as a whole.
         let batches = paths.ready_chunks(10).enumerate().map(|(number, batch)| match number {
             0 => batch,
             _ => vec![Err(overloaded())],
@@ -170,8 +171,8 @@ impl ObjectStore for Failing {
     }
 }
 
-/// One error for many deletes is told of all that it may be about, and of no other; what was
-/// listed before an error is not lost.
+/// A single error for many deletes is reported for every key that it may concern, and for no
+/// other; keys listed before an error are not lost.
 #[tokio::test]
 async fn one_error_for_many() {
     use lepton::core::{DeleteRequest, Effect, ListRequest};
@@ -194,7 +195,7 @@ async fn one_error_for_many() {
     }
 }
 
-/// The root is no object, which keeps no other from being deleted.
+/// The root is not an object, which must not keep others from being deleted.
 #[tokio::test]
 async fn a_root_among_deletes() {
     let ours = MemoryStorage::new();
@@ -206,7 +207,7 @@ async fn a_root_among_deletes() {
     assert!(!ours.exists(&key("a")).await.unwrap());
 }
 
-/// Keys that are no paths are named, not hidden, but for those that mark folders.
+/// Keys that are not valid paths are reported, not hidden, except those that mark folders.
 #[tokio::test]
 async fn keys_that_are_no_paths() {
     use futures_util::TryStreamExt as _;
@@ -222,7 +223,7 @@ async fn keys_that_are_no_paths() {
     assert!(error.to_string().contains("a//b"), "{error}");
 }
 
-/// What their stores cannot do is refused by name, and nothing is written.
+/// Operations that their stores do not support are refused by name, and nothing is written.
 #[tokio::test]
 async fn what_theirs_cannot_do() {
     use lepton::ErrorKind;

@@ -1,8 +1,8 @@
-//! What goes wrong on the way, over HTTP, end to end: a passing fault never fails
-//! an object, leaves nothing over and costs no part that had arrived.
+//! Faults during a transfer over HTTP, end to end: a transient fault never fails an object,
+//! leaves nothing behind and costs no part that had arrived.
 //!
-//! The faults at chosen moments are those of the front's hooks, a fake; real
-//! servers are really killed.
+//! The faults at chosen moments come from the front's hooks, a fake; real servers are really
+//! killed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -36,12 +36,12 @@ fn transfer(from: &SharedStorage, to: &SharedStorage) -> TransferBuilder {
 
 async fn fill(store: &MemoryStorage) {
     store.write(&key("small"), bytes(1, 70_000)).await.unwrap();
-    // Uploaded as it comes, so that the store keeps one checksum of all of it.
+    // Uploaded as a stream, so that the store keeps one checksum of the whole object.
     store.write(&key("large"), bytes(2, 17 * MIB + 1)).await.unwrap();
 }
 
-/// Moves two objects from one front to another while `action` befalls the first
-/// requests that `rule` is for.
+/// Moves two objects from one front to another while `action` applies to the first requests
+/// that match `rule`.
 async fn completes_despite(at_source: bool, rule: Rule, action: Action) -> Report {
     let hooks = Arc::new(ScriptedHooks::new(1).rule(rule.clone().times(2), action.clone()));
     let hooked = || Some(Arc::clone(&hooks) as Arc<_>);
@@ -108,7 +108,7 @@ async fn a_stalled_server_is_given_up_and_asked_again() {
     for operation in ["PutObject", "UploadPart", "CompleteMultipartUpload"] {
         completes_despite(false, Rule::on(operation), Action::Stall).await;
     }
-    // Slow is not stalled: it is never asked again.
+    // Slow is not stalled: the request is not repeated.
     let trickle = Action::Trickle(20_000, Duration::from_millis(200));
     let report = completes_despite(true, Rule::on("GetObject").key("small"), trickle).await;
     assert_eq!(report.retries, 0);
@@ -128,7 +128,8 @@ async fn a_cut_or_wrong_body_never_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_fails_at_a_later_page_is_taken_up_there() {
     let hooks = Arc::new(ScriptedHooks::new(1));
-    // The third page fails once, then for good: twice, as often as it is tried.
+    // The third page fails once, then permanently: two failures, which is the number of
+    // attempts.
     hooks.add(Rule::on("ListObjectsV2").after(2).times(3), Action::Fail(Failure::new(500, "InternalError")));
     let (a, b) = (Cloud::start(Some(hooks)).await, Cloud::start(None).await);
     for i in 0..2500 {
@@ -150,7 +151,7 @@ async fn a_listing_that_fails_at_a_later_page_is_taken_up_there() {
     assert_eq!(b.server.stats().of("PutObject").succeeded, 2500, "what had arrived was sent again");
 }
 
-/// Waits until a share of the bytes is there, with as much still to come.
+/// Waits until a quarter of the bytes have been transferred, with more still to come.
 async fn half_way(handle: &TransferHandle, total: u64) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while handle.progress().bytes < total / 4 {
@@ -163,7 +164,7 @@ async fn half_way(handle: &TransferHandle, total: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_comes_back_is_waited_for() {
     for kill_source in [true, false] {
-        // Slow enough that there is a half-way.
+        // Slow enough that the run can be observed halfway.
         let slow = |operation| {
             let hooks = ScriptedHooks::new(1).rule(Rule::on(operation), Action::Delay(Duration::from_millis(60)));
             Some(Arc::new(hooks) as Arc<_>)
@@ -228,7 +229,7 @@ async fn a_real_server_that_is_killed_and_comes_back_is_waited_for() {
 
 const SIZE: usize = 20 * MIB;
 
-/// What somebody does to the source in the middle, and what then should arrive.
+/// A change to the source during the transfer, and what should then arrive.
 #[derive(Debug, Clone, Copy)]
 enum Meddling {
     Overwrite,
@@ -266,10 +267,12 @@ impl Meddling {
     }
 }
 
-/// Moves one object, one part at a time, and meddles while a reply waits at the gate.
+/// Moves one object, one part at a time, and changes the source while a reply waits at the
+/// gate.
 async fn meddled(from: SharedStorage, to: &Cloud, gate: Gate, meddle: impl AsyncFnOnce()) -> Report {
     let one = NonZeroUsize::MIN;
-    // Patient: what waits must not be given up and sent again before the source has changed.
+    // With a long timeout: the waiting part must not be sent again before the source has
+    // changed.
     let to: SharedStorage = Arc::new(S3Storage::new(to.config()).unwrap());
     let handle = transfer(&from, &to).concurrency(one).build().unwrap().start().await.unwrap();
     gate.reached().await;
@@ -293,8 +296,8 @@ async fn assert_met(meddling: Meddling, report: &Report, to: &Cloud) {
     assert_no_uploads(&to.storage, "large").await;
 }
 
-/// A front that keeps back its reply to the first part: that is read to its end, and
-/// nothing of the others.
+/// A front that withholds its reply to the first part, whose body it reads completely, and
+/// reads nothing of the others.
 async fn gated() -> (Cloud, Gate) {
     let gate = Gate::new();
     let rule = Rule::on("UploadPart").part(1).times(1);

@@ -1,5 +1,5 @@
-//! A hundred SIGKILLs at random moments: at the end everything is there, nothing
-//! is left over, and no part was sent that the store already held.
+//! A hundred SIGKILLs at random moments: at the end everything is there, nothing is left over,
+//! and no part was sent again that the store already held.
 //!
 //! The seed is printed; `LEPTON_TEST_SEED` sets it, `LEPTON_TEST_KILLS` the number.
 
@@ -34,13 +34,13 @@ fn migrate(from: &str, to: &str, folder: &Path) -> Command {
     command
 }
 
-/// Runs the transfer again and again, killing it at random moments, until it ends
-/// by itself. Returns the number of kills.
+/// Runs the transfer repeatedly, killing it at random moments, until it ends by itself. Returns
+/// the number of kills.
 async fn until_done(from: &str, to: &str, folder: &Path, random: &mut Random) -> u64 {
     let mut kills = 0;
     loop {
         let mut child = migrate(from, to, folder).spawn().unwrap();
-        // Later attempts live longer, so that each transfer comes to its end.
+        // Later attempts live longer, so that each transfer eventually ends.
         let life = Duration::from_millis(random.below(120 + 40 * kills));
         tokio::time::sleep(life).await;
         if child.try_wait().unwrap().is_none() {
@@ -107,8 +107,8 @@ async fn a_hundred_kills_lose_nothing_and_leave_nothing() {
     }
 }
 
-/// Kills the program when the server holds back a reply, once `known` says that enough is
-/// in the journal, and runs it to its end. Gives how many objects were sent.
+/// Kills the program when the server withholds a reply, once `known` reports that enough is in
+/// the journal, and then runs it to its end. Returns how many objects were sent.
 async fn killed_at(before: u64, objects: u64, size: usize, known: impl Fn(usize) -> bool) -> u64 {
     let (folder, journals, gate) = (tempfile::tempdir().unwrap(), Journals::new(), Gate::new());
     for number in 0..objects {
@@ -133,15 +133,15 @@ async fn killed_at(before: u64, objects: u64, size: usize, known: impl Fn(usize)
     cloud.server.stats().of("PutObject").requests
 }
 
-/// What is in flight when a run is killed is sent again, and of what was finished at most
-/// 16 MiB, or what was finished within the last second.
+/// After a kill, the objects that were in flight are sent again, and of the finished ones at
+/// most 16 MiB, or those finished within the last second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_costs_no_more_than_what_was_finished_last() {
     let in_flight = 6 * 2;
-    // 7 MiB each: two fit into what may be lost.
+    // 7 MiB each: two of them fit into what may be lost.
     let sent = killed_at(40, 50, 7 * MIB, |_| true).await;
     assert!(sent <= 50 + in_flight + 3, "{sent} objects were sent");
-    // Records of small objects are on disk although nobody waits for them.
+    // Records of small objects reach the disk although nothing waits for them.
     let sent = killed_at(150, 200, KIB, |journalled| journalled >= 140).await;
     assert!(sent <= 200 + in_flight + 10, "{sent} objects were sent");
 }

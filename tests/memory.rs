@@ -1,5 +1,5 @@
-//! The program's memory depends neither on the number nor on the size of objects,
-//! and stays at its budget and what the process itself takes.
+//! The program's memory depends neither on the number nor on the size of objects, and stays
+//! within its budget plus the overhead of the process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -17,11 +17,11 @@ use support::limited::Limited;
 use support::*;
 
 const BUDGET: usize = 32 * MIB;
-/// What the process takes besides: code, connections, journal.
+/// The additional memory of the process: code, connections, journal.
 const OVERHEAD: usize = 40 * MIB;
 
-/// Moves everything from `store` to a server that keeps nothing, in a process of
-/// its own, and gives the peak of its resident memory.
+/// Moves everything from `store` to a server that stores nothing, in a separate process, and
+/// returns its peak resident memory.
 async fn peak(store: &MemoryStorage, to: &str) -> usize {
     let sink: SharedStorage = Arc::new(SinkStorage::new("sink:"));
     let front = S3Front::builder().bucket("source", Arc::new(store.clone())).bucket("sink-bucket", sink);
@@ -61,7 +61,8 @@ async fn memory_depends_neither_on_the_number_nor_on_the_size_of_objects() {
         large.put(&key(name), body, PutOptions::new()).await.unwrap();
     }
     for (store, what) in [(&few, "100 small"), (&many, "10,000 small"), (&large, "2 of 300 MiB")] {
-        // To a generic store parts are held whole, to be hashed before they are sent.
+        // Parts for a generic store are held whole, because they are hashed before they are
+        // sent.
         for to in ["aws", "generic", "disk"] {
             let peak = peak(store, to).await;
             println!("{what} to {to}: {} MiB", peak / MIB);
@@ -70,8 +71,8 @@ async fn memory_depends_neither_on_the_number_nor_on_the_size_of_objects() {
     }
 }
 
-/// A destination that takes nothing for seconds, while the source gives all it has,
-/// under a limit of the system. What is sent into sockets counts too.
+/// A destination that reads nothing for seconds while the source sends all it has, under a
+/// memory limit of the system. Data in socket buffers counts too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_destination_fills_no_memory() {
     let Some(limited) = Limited::to(BUDGET + OVERHEAD) else { return };

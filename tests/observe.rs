@@ -1,4 +1,4 @@
-//! A run says what it has measured, in the words of the book.
+//! A run reports its measurements under the names documented in the book.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use lepton::{MemoryStorage, StorageExt as _, Transfer};
 use support::*;
 
-/// Where the lines of the log go.
+/// Collects the lines of the log.
 #[derive(Debug, Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

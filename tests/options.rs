@@ -1,7 +1,7 @@
-//! Every option of every program is honoured, or refused by name: none is ignored.
+//! Every option of every program takes effect, or is refused by name: none is ignored.
 //!
-//! The options are read from the programs' own help, so that one that is missing in the
-//! tables fails the test. What the options do to files is in `options/effects.rs`.
+//! The options are read from the programs' own help, so that an option missing from the tables
+//! fails the test. The effects of the options on files are in `options/effects.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use scene::Scene;
 use serde_json::{Value, json};
 
-/// The ways in which places are looked at or moved; tables name them by their letters.
+/// The ways in which places are inspected or moved; tables refer to them by their letters.
 const WAYS: [(char, &str); 8] = [
     ('m', "migrate s d"),
     ('d', "migrate s d --dry-run"),
@@ -29,9 +29,9 @@ const WAYS: [(char, &str); 8] = [
     ('o', "sync plan s d --out new.jsonl"),
 ];
 
-/// An option; another one that it takes, but with a saved plan; the ways that honour it,
-/// all others refuse it; and where its value stands in the settings that the program
-/// says with `--json`. What has no place there has to be among the effects.
+/// An option; another option that it requires, except with a saved plan; the ways that support
+/// it, while all others refuse it; and the path of its value in the settings that the program
+/// prints with `--json`. An option without such a path has to be among the effects.
 type Row = (&'static str, &'static str, &'static str, Option<(&'static str, Value)>);
 
 fn rows() -> Vec<Row> {
@@ -55,7 +55,7 @@ fn rows() -> Vec<Row> {
         ("--from-list list", "", looks, None),
         ("--delete", "", looks, set("/delete", json!(true))),
         ("--delete-excluded", "--delete", looks, set("/delete_excluded", json!(true))),
-        // A plan is carried out with the names with which it was made.
+        // A plan is executed with the names with which it was made.
         ("--map g=h", "", all, set("/map/0/to", json!("h"))),
         ("--encode-keys", "", all, set("/encode_keys", json!(true))),
         ("--decode-keys", "", all, set("/decode_keys", json!(true))),
@@ -70,7 +70,7 @@ fn rows() -> Vec<Row> {
         ("--delete-versions", "--delete", runs, set("/delete_versions", json!(true))),
         ("--max-delete 5", "--delete", runs, set("/max_delete", json!(5))),
         ("--max-delete-percent 50", "--delete", runs, set("/max_delete_percent", json!(50))),
-        // The stores of this test have none, and the library says so.
+        // The stores of this test have no versions, which the library reports.
         ("--versions", "", "mr", set("/versions", json!(true))),
         ("--record-digest", "", runs, set("/record_digest", json!(true))),
         ("--max-transfer 1GiB", "", runs, set("/max_transfer", json!(1 << 30))),
@@ -91,7 +91,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// The other programs, each with all options that it has; each is among the effects.
+/// The other programs, each with all its options; each option is among the effects.
 const OTHERS: [(&str, &[&str]); 9] = [
     ("verify", &["--quick", "--concurrency", "--bandwidth", "--requests-per-second", "--attempts", "--json"]),
     ("objects ls", &["--recursive"]),
@@ -104,7 +104,7 @@ const OTHERS: [(&str, &[&str]); 9] = [
     ("serve_s3", &["--listen", "--bucket", "--region", "--tls-cert", "--tls-key"]),
 ];
 
-/// Options that are refused beside these others, each by its name.
+/// Options that are refused by name in combination with these others.
 const TOGETHER: [(&str, &str); 17] = [
     ("migrate s d", "--compare size"),
     ("migrate s d --ignore-existing", "--compare size"),
@@ -129,7 +129,7 @@ fn name(option: &str) -> &str {
     option.split(' ').next().unwrap()
 }
 
-/// The long names of options that the help of a program tells.
+/// The long option names in the help of a program.
 fn told(scene: &Scene, program: &str) -> BTreeSet<String> {
     let (code, help) = scene.run(&format!("{program} --help"));
     assert_eq!(code, 0, "{program}: {help}");
@@ -158,7 +158,7 @@ fn every_option_of_every_program_is_in_a_table() {
     }
 }
 
-/// What the program says its settings are.
+/// The settings that the program prints.
 fn settings(said: &str) -> Value {
     let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events.into_iter().find(|event| event["event"] == "settings").unwrap_or_else(|| panic!("no settings: {said}"))

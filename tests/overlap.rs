@@ -1,5 +1,5 @@
-//! A source and a destination that overlap are refused by name, whatever they are called,
-//! and nothing is touched.
+//! A source and a destination that overlap are refused by name, whatever they are called, and
+//! nothing is changed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -24,7 +24,7 @@ use support::places::{config, servers, unused_bucket};
 use support::*;
 use tokio::sync::RwLock;
 
-/// A mirror to which everything is allowed.
+/// A mirror with every permission.
 async fn mirror(from: Location, to: Location, journal: &Path) -> Result<Report> {
     let transfer = Transfer::builder().from(from).to(to).journal(journal).existing(Existing::IfDifferent);
     transfer.delete(true).max_delete_percent(100).build()?.run().await
@@ -51,7 +51,7 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// `d/keep`, `d/photos/1`, `d/photos/sub/2`, and a link to `d/photos` beside `d`.
+/// `d/keep`, `d/photos/1`, `d/photos/sub/2`, and a link to `d/photos` next to `d`.
 fn folders() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
@@ -99,7 +99,7 @@ async fn folders_that_overlap_are_refused_under_every_name() {
     );
 }
 
-/// Bringing back what a backup inside the destination holds.
+/// Restoring objects from a backup inside the destination.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_deleted() {
     let root = folders();
@@ -126,15 +126,15 @@ async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_de
     assert_eq!(of_one_store(false).unwrap().run().await.unwrap().objects, 1);
 }
 
-/// A process that is being started holds the locks of this one until it executes: while the
-/// test of mounts runs, no test opens one journal twice.
+/// A process that is being spawned holds the locks of this process until it executes: while the
+/// test of mounts runs, no test opens the same journal twice.
 static STARTS: RwLock<()> = RwLock::const_new(());
 
-/// A mount that goes away with this value.
+/// A mount that is removed when this value is dropped.
 struct Bound(String);
 
 impl Bound {
-    /// `None`, and says so, where mounting is not permitted: it takes root.
+    /// Prints a message and returns `None` if mounting is not permitted: it requires root.
     fn new(what: &str, at: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mounted = Command::new("mount").args(["--bind", what, at]).output();
@@ -203,8 +203,8 @@ async fn one_bucket_under_two_addresses_is_one_bucket() {
     }
 }
 
-/// Two servers can have a bucket of the same name, with the same objects, written at the
-/// same time: an upload that is begun at one does not show at the other.
+/// Two servers can have buckets with the same name and the same objects, written at the same
+/// time: an upload started at one of them does not show at the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_buckets_that_look_the_same_are_two() {
     let clouds = [server().await, server().await];
@@ -233,7 +233,7 @@ async fn server() -> (Server, MemoryStorage) {
     (front.build().unwrap().serve("127.0.0.1:0").await.unwrap(), memory)
 }
 
-/// The system, at one moment.
+/// The system's environment, with the time fixed.
 #[derive(Debug)]
 struct Still(SharedEnv);
 
@@ -263,7 +263,7 @@ impl Env for Still {
     }
 }
 
-/// The journal of a run is no object of the run, wherever it lies.
+/// The journal of a run is not an object of the run, wherever it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_inside_of_a_side_is_neither_copied_nor_deleted() {
     let _starts = STARTS.read().await;

@@ -16,12 +16,13 @@ use support::life::killed;
 use support::places::{Place, every_pair};
 use support::*;
 
-/// Moves everything and proves the manifest both ways.
+/// Moves everything and verifies the manifest against both sides.
 async fn moved(from: &Place, to: &Place) -> Report {
     moved_in(from, to, 8 * MIB as u64).await
 }
 
-/// Through Lepton, also where one server holds both: `server_copy.rs` has those copies.
+/// Through this process, even if one server holds both sides: `server_copy.rs` tests
+/// server-side copies.
 async fn moved_in(from: &Place, to: &Place, part_size: u64) -> Report {
     let folder = Journals::new();
     let transfer = Transfer::builder().from(from.storage.clone()).to(to.storage.clone()).journal(folder.path());
@@ -86,7 +87,7 @@ async fn odd_keys_are_kept_exactly_or_refused_by_name() {
     let fill = async |source: &SharedStorage| {
         for (seed, name) in ODD.into_iter().enumerate() {
             let len = if name.ends_with('/') { 0 } else { 10 + seed };
-            // What the source itself cannot hold is not there to be moved.
+            // Keys that the source itself cannot store cannot be moved.
             if let Err(error) = source.write(&key(name), bytes(seed as u64, len)).await {
                 assert_eq!(error.kind(), ErrorKind::InvalidKey, "{name:?}: {error:?}");
             }
@@ -148,7 +149,7 @@ async fn metadata_and_tags_arrive_or_are_recorded_as_lost() {
                 if !to.storage.capabilities().keeps(attribute) {
                     lost += 1;
                 } else if attribute == Attribute::UserMetadata {
-                    // A disk adds the file's time and mode.
+                    // A local disk adds the file's time and mode.
                     let kept =
                         left.user_metadata.iter().all(|(name, value)| right.user_metadata.get(name) == Some(value));
                     assert!(kept, "{} → {}: {left:?} became {right:?}", from.kind, to.kind);
@@ -171,7 +172,7 @@ async fn metadata_and_tags_arrive_or_are_recorded_as_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_small_objects() {
-    // The mocks are slow: fewer from them.
+    // The emulators are slow: fewer objects from them.
     let count = |kind: &str| if ["moto", "azurite", "fake-gcs"].contains(&kind) { 1000 } else { 5000 };
     let fill = async |source: &SharedStorage| {
         let puts = (0..count(&source.capabilities().preset)).map(|i| {
@@ -199,12 +200,12 @@ async fn many_small_objects() {
     .await;
 }
 
-/// With a source of 64 MiB; `LEPTON_TEST_LARGE=1` makes it 1 GiB. moto reads all of
-/// an object for each range of it, so it gets few ranges.
+/// With a source of 64 MiB; `LEPTON_TEST_LARGE=1` makes it 1 GiB. moto reads the whole object
+/// for each range, so only a few ranges are requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_large_object() {
     let large = std::env::var("LEPTON_TEST_LARGE").is_ok_and(|value| value == "1");
-    // The emulators of other clouds keep it in memory, several times.
+    // The emulators of other clouds hold it in memory several times.
     let emulator = |kind: &str| ["azurite", "fake-gcs"].contains(&kind);
     let len = |kind: &str| if large && !emulator(kind) { 1 << 30 } else { 64 * MIB } + 5;
     let piece: Bytes = bytes(7, MIB + 1);

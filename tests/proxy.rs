@@ -1,9 +1,9 @@
-//! Real servers behind a proxy that does harm to single requests: whatever happens
-//! on the way, the objects arrive whole, nothing is left over, and what cannot be
-//! right is refused.
+//! Real servers behind a proxy that injects faults into single requests: whatever happens in
+//! between, the objects arrive intact, nothing is left over, and implausible answers are
+//! refused.
 //!
-//! The servers are real and the harm is done to HTTP; the proxy is a fake of a
-//! broken network.
+//! The servers are real and the faults are injected into HTTP; the proxy simulates a broken
+//! network.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -22,12 +22,12 @@ use support::places::servers;
 use support::proxied::Proxied;
 use support::*;
 
-/// The servers that check what they are sent; moto does not.
+/// The servers that check what they receive; moto does not.
 fn strict() -> Vec<(&'static str, Preset, String)> {
     servers().into_iter().filter(|(kind, ..)| *kind != "moto").collect()
 }
 
-/// The operations that a transfer makes at a destination and at a source.
+/// The operations of a transfer at a destination and at a source.
 const WRITES: [&str; 4] = ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"];
 const READS: [&str; 2] = ["ListObjectsV2", "GetObject"];
 
@@ -61,7 +61,7 @@ impl Hooks for Current {
     }
 }
 
-/// Two buckets of one server; the proxy stands before both, and all bytes pass here.
+/// Two buckets of one server behind the same proxy; all bytes pass through this process.
 struct Between {
     from: Proxied,
     to: Proxied,
@@ -83,7 +83,7 @@ impl Between {
         transfer.journal(self.folder.path()).build()?.run().await
     }
 
-    /// Moves all objects while `action` befalls the next two requests of `operation`.
+    /// Moves all objects while `action` applies to the next two requests of `operation`.
     async fn despite(&self, name: &str, rule: Rule, action: Action) -> Report {
         for object in contents(self.to.direct.as_ref()).await {
             self.to.direct.delete(vec![DeleteRequest::new(object.0.key)]).await.unwrap();
@@ -112,7 +112,7 @@ async fn what_is_refused_reset_or_never_answered_is_asked_again() {
         for operation in READS.into_iter().chain(WRITES) {
             for action in resets().into_iter().chain(refusals()) {
                 let report = between.despite(name, Rule::on(operation), action.clone()).await;
-                // That the upload is complete is seen by looking.
+                // A look at the destination shows that the upload is complete.
                 let looked = operation == "CompleteMultipartUpload" && is_lost_reply(&action);
                 assert!(report.retries > 0 || looked, "{name}: {operation}: {action:?} went unseen");
             }
@@ -124,8 +124,8 @@ fn is_lost_reply(action: &Action) -> bool {
     matches!(action, Action::Reset(Moment::AfterEffect))
 }
 
-/// But for the beginning of an upload: that is two uploads, of which the client
-/// knows one, and the other could be anybody's.
+/// Except the creation of an upload: twice, it makes two uploads, of which the client knows
+/// one, and the other could belong to another client.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_delivered_twice_is_one_object() {
     for (name, preset, endpoint) in strict() {
@@ -162,8 +162,8 @@ async fn wrong_bytes_are_seen_in_either_direction() {
     }
 }
 
-/// Without TLS, and where the server states no checksum of an object in parts, a
-/// wrong byte on the way in cannot be seen. The manifest says so.
+/// Without TLS, and where the server reports no checksum of a multipart object, a wrong byte
+/// read from the source cannot be detected. The manifest records that.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_vouches_for_is_said() {
     for (name, preset, endpoint) in strict() {
@@ -172,7 +172,7 @@ async fn what_nobody_vouches_for_is_said() {
         for entry in ManifestReader::open(report.manifest.as_ref().unwrap()).unwrap() {
             let entry = entry.unwrap();
             let info = between.from.direct.head(&entry.key, HeadOptions::new()).await.unwrap();
-            // An MD5 tells of objects that are read in one piece.
+            // An MD5 helps only with objects that are read in one piece.
             let tells = |stored: &StoredChecksum| stored.algorithm != ChecksumAlgorithm::Md5 || entry.parts.is_empty();
             let stated = info.meta.checksums.iter().any(|stored| stored.scope == ChecksumScope::Full && tells(stored));
             let check = if stated { SourceCheck::Stored } else { SourceCheck::None };
@@ -183,7 +183,7 @@ async fn what_nobody_vouches_for_is_said() {
 
 type Rewrite = fn(&str) -> String;
 
-/// A listing without the order that S3 promises, or without its end.
+/// A listing out of the order that S3 guarantees, or without an end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_cannot_be_right_is_refused_and_nothing_is_deleted() {
     let faults: [(&str, Rewrite); 3] =
@@ -210,7 +210,7 @@ async fn a_listing_that_cannot_be_right_is_refused_and_nothing_is_deleted() {
     }
 }
 
-/// The first entry comes twice.
+/// Repeats the first entry.
 fn twice(page: &str) -> String {
     let Some((_, rest)) = page.split_once("<Contents>") else { return page.to_owned() };
     let (entry, _) = rest.split_once("</Contents>").unwrap();
@@ -218,7 +218,7 @@ fn twice(page: &str) -> String {
     page.replacen("<Contents>", &entry, 1)
 }
 
-/// The last entry comes first.
+/// Moves the last entry to the front.
 fn backwards(page: &str) -> String {
     let Some(last) = page.rfind("<Contents>") else { return page.to_owned() };
     let end = page[last..].find("</Contents>").unwrap() + last + "</Contents>".len();
@@ -227,7 +227,7 @@ fn backwards(page: &str) -> String {
     rest.replacen("<Contents>", &format!("{entry}<Contents>"), 1)
 }
 
-/// There is more, and no token to ask for it.
+/// Reports more entries, but no token to request them.
 fn endless(page: &str) -> String {
     page.replace("<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>")
 }

@@ -1,4 +1,4 @@
-//! rclone finds what Lepton wrote, with the time of each file, and Lepton what rclone wrote.
+//! rclone finds what Lepton wrote, with the time of each file, and vice versa.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -14,14 +14,14 @@ use lepton::{SharedStorage, Status, Transfer};
 use support::places::{Place, azurite, given, servers};
 use support::*;
 
-/// Of each file its name, its length, and its time, and the same as rclone says it.
+/// The name, length and time of each file, and the time as rclone prints it.
 const FILES: [(&str, usize, Duration, &str); 3] = [
     ("empty", 0, Duration::new(1_700_000_000, 123_456_789), "2023-11-14T22:13:20.123456789Z"),
     ("folder/small", 5, Duration::new(1, 500_000_000), "1970-01-01T00:00:01.500000000Z"),
     ("folder/two words", 3 * MIB, Duration::new(1_795_313_949, 0), "2026-11-22T02:19:09.000000000Z"),
 ];
 
-/// rclone, told of one store.
+/// rclone, configured for one store.
 struct Rclone {
     program: PathBuf,
     settings: Vec<(&'static str, String)>,
@@ -29,7 +29,7 @@ struct Rclone {
 }
 
 impl Rclone {
-    /// `None` for a store that it is not told of here.
+    /// Returns `None` for a store that is not configured here.
     fn at(program: &Path, place: &Place) -> Option<Self> {
         let own = |name: &'static str, value: &str| (name, value.to_owned());
         let settings = match place.kind {
@@ -58,7 +58,7 @@ impl Rclone {
         Some(Self { program: program.to_owned(), settings, bucket })
     }
 
-    /// Runs it; `…` stands for the bucket.
+    /// Runs rclone; `…` is replaced by the bucket.
     fn run(&self, arguments: &[&str]) -> String {
         let bucket = format!("store:{}", self.bucket);
         let arguments = arguments.iter().map(|word| if *word == "…" { &bucket } else { *word });
@@ -96,7 +96,7 @@ async fn disk(folder: &Path) -> SharedStorage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_keep_their_times_between_the_two() {
-    // It is in one environment with moto.
+    // rclone is installed in the same environment as moto.
     let Some(python) = given("LEPTON_TEST_MOTO_PROGRAM") else { return };
     let program = Path::new(&python).with_file_name("rclone");
     for kind in ["minio", "versitygw", "azurite", "fake-gcs"] {

@@ -1,7 +1,7 @@
-//! What a run leaves behind and says has no secret in it: journal, manifest, report, events,
-//! logs at their most talkative, and what programs print, when all goes well and when the
-//! credentials are wrong. The test driver searches the output of every suite in the same
-//! way, and each folder of journals is searched when its test is over.
+//! Nothing that a run leaves behind or reports contains a secret: journal, manifest, report,
+//! events, logs at their most verbose, and program output, both on success and with wrong
+//! credentials. The test driver searches the output of every suite in the same way, and each
+//! folder of journals is searched at the end of its test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -32,7 +32,7 @@ const QUERY: &str = "s1gnature/of+nobody==";
 const SESSION: &str = "sess10n+token/of=nobody";
 const CUSTOMER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// Secrets that only these tests have.
+/// Secrets that only these tests use.
 const OWN: [(&str, &str); 6] = [
     ("a password", PASSWORD),
     ("a token", TOKEN),
@@ -42,7 +42,7 @@ const OWN: [(&str, &str); 6] = [
     ("a customer key's bytes", "0123456789abcdef0123456789abcdef"),
 ];
 
-/// Everything that was said.
+/// All captured output.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<Vec<u8>>>);
 
@@ -76,8 +76,8 @@ impl Said {
         }
     }
 
-    /// Asserts that none of the secrets is there; `least`: how much is, so that it is not
-    /// for nothing.
+    /// Asserts that no secret is in the output; `least`: the minimum amount of output, so that
+    /// the check is meaningful.
     fn assert_harmless<'a>(&self, least: usize, others: impl IntoIterator<Item = (&'static str, &'a str)>) {
         let said = self.0.lock().unwrap();
         assert!(said.len() > least, "nothing was said: {}", said.len());
@@ -122,11 +122,11 @@ fn a_secret_in_a_journal_fails_its_test() {
     assert!(!told.contains(SECRET_KEY), "{told}");
 }
 
-/// The log at its most talkative. It is that of the process, so one test takes it.
+/// The log at its most verbose. It belongs to the whole process, so only one test captures it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_left_or_said_has_a_secret() {
     let said = Said::default();
-    // The S3 server in this process logs what it is sent: that is the other side.
+    // The S3 server in this process logs what it receives, which is the other side.
     let all = Targets::new().with_default(LevelFilter::TRACE).with_target("s3s", LevelFilter::OFF);
     let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(said.clone());
     tracing_subscriber::registry().with(log.with_filter(all)).init();
@@ -156,7 +156,7 @@ async fn both_ways(said: &Said, other: &SharedStorage, place: &SharedStorage) {
     run(said, place, &(Arc::new(MemoryStorage::new()) as SharedStorage)).await;
 }
 
-/// A transfer, and everything that it leaves; gives whether all went well.
+/// Runs a transfer and captures everything that it leaves behind; returns whether it succeeded.
 async fn run(said: &Said, from: &SharedStorage, to: &SharedStorage) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let transfer = Transfer::builder().from(Location::from(from.clone())).to(to.clone()).journal(folder.path());
@@ -176,7 +176,7 @@ fn s3(said: &Said, config: S3Config) -> SharedStorage {
     Arc::new(S3Storage::new(config).unwrap())
 }
 
-/// A session that is good, and one that is not.
+/// A valid session, and an invalid one.
 async fn sessions(said: &Said, other: &SharedStorage) -> Vec<(&'static str, String)> {
     let Some(endpoint) = given("LEPTON_TEST_MINIO") else { return Vec::new() };
     let bucket = unused_bucket();
@@ -189,8 +189,8 @@ async fn sessions(said: &Said, other: &SharedStorage) -> Vec<(&'static str, Stri
     vec![("the secret of a session", secret), ("the token of a session", token)]
 }
 
-/// A proxy that takes what it is sent for its own, which makes a server a proxy, and one
-/// that is not there.
+/// A proxy that serves the requests itself, which makes a server a proxy, and one that does not
+/// exist.
 async fn through_proxies(said: &Said, other: &SharedStorage) {
     let cloud = Cloud::start(None).await;
     let proxied = |address: &str| {
@@ -203,13 +203,13 @@ async fn through_proxies(said: &Said, other: &SharedStorage) {
     both_ways(said, other, &proxied("127.0.0.1:1")).await;
 }
 
-/// The key goes with each request, so it takes TLS.
+/// The key is sent with each request, so it requires TLS.
 async fn with_a_customer_key(said: &Said, other: &SharedStorage) {
     let cloud = TlsCloud::start("localhost").await;
     both_ways(said, other, &s3(said, cloud.config().sse_customer_key(CUSTOMER_KEY))).await;
 }
 
-/// A name and password, a token, a signature in the query.
+/// A user name and password, a token, and a signature in the query.
 async fn web_servers(said: &Said, other: &SharedStorage) {
     use lepton::providers::http::{HttpConfig, HttpStorage};
     let Some((endpoint, data)) = given("LEPTON_TEST_NGINX").zip(given("LEPTON_TEST_NGINX_DATA")) else { return };
@@ -235,7 +235,7 @@ async fn web_servers(said: &Said, other: &SharedStorage) {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// A shared access signature that is good for one object, and so for no listing.
+/// A shared access signature that is valid for a single object, and thus not for listings.
 async fn sas(said: &Said, other: &SharedStorage) -> Vec<(&'static str, String)> {
     use lepton::core::{Method, Storage as _};
     use lepton::providers::azure::AzureStorage;
@@ -259,7 +259,7 @@ async fn sas(said: &Said, other: &SharedStorage) -> Vec<(&'static str, String)> 
     vec![("a shared access signature", signature)]
 }
 
-/// Programs at their most talkative, with credentials that are right and wrong.
+/// Programs at their most verbose, with correct and with wrong credentials.
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_print_no_secret() {
     let cloud = Cloud::start(None).await;

@@ -1,5 +1,5 @@
-//! Between two places of one server, the server copies by itself, with all that is
-//! attached to the objects.
+//! Between two places on one server, the server itself copies the objects with everything
+//! attached to them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -46,7 +46,8 @@ async fn one_server_copies_between_its_buckets() {
         let report = build().build().unwrap().run().await.unwrap();
         println!("{kind}: {} of {} objects copied by the server", report.server_copies, report.objects);
         assert_eq!((report.status, report.objects), (Status::Complete, 24), "{kind}: {:?}", report.failures);
-        // Two fronts are two servers, the emulator ignores what a copy depends on, and a disk copies what is cheaper so.
+        // Two fronts are two servers, the emulator ignores the conditions of a copy, and a disk
+        // copies only where that is cheaper.
         match kind {
             "front" | "fake-gcs" => assert_eq!((report.server_copies, &report.server_copy_refused), (0, &None)),
             "local" => assert_eq!((report.bytes_read, &report.server_copy_refused), (report.bytes, &None)),
@@ -74,7 +75,7 @@ async fn one_server_copies_between_its_buckets() {
     }
 }
 
-/// A file of 2 GiB with 3 MiB in it, which a disk always copies by itself.
+/// A file of 2 GiB with 3 MiB of data, which a disk always copies by itself.
 fn sparse(path: &Path) {
     let file = File::create(path).unwrap();
     file.set_len(2 * GIB + 5).unwrap();
@@ -110,7 +111,7 @@ async fn a_sparse_file_stays_sparse_and_has_its_digest() {
     let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
     assert!(found.is_proven() && found.without_digest == 0, "{found:?}");
 
-    // What is there is kept where that is asked for.
+    // An existing file is kept if that is requested.
     std::fs::write(&copy, "mine").unwrap();
     let report = build().existing(Existing::Fail).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 2));
@@ -121,13 +122,13 @@ async fn local(path: &Path) -> SharedStorage {
     Arc::new(LocalStorage::builder(path).open().await.unwrap())
 }
 
-/// The destination must not fetch the bytes below a source that changes them, though it
-/// could by the URL.
+/// The destination must not fetch the bytes directly from the store under a source that changes
+/// them, although the URL would allow it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_changes_bytes_is_never_bypassed() {
     for kind in kinds() {
         let (from, to) = (Place::fresh(kind).await, Place::fresh(kind).await);
-        // On a disk, what is large enough is copied by the system.
+        // On a disk, the system copies objects that are large enough.
         let objects = [("small", bytes(1, 1000)), ("large", bytes(2, 20 * MIB)), ("empty", bytes(3, 0))];
         for (name, content) in &objects {
             from.storage.write(&key(name), content.clone()).await.unwrap();

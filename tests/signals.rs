@@ -1,5 +1,5 @@
-//! SIGTERM and SIGHUP stop the programs as Ctrl-C does: what is in flight ends, the same
-//! command resumes, and nothing that is finished is sent again.
+//! SIGTERM and SIGHUP stop the programs as Ctrl-C does: requests in flight finish, the same
+//! command resumes, and nothing finished is sent again.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
@@ -18,11 +18,12 @@ use support::journals::Journals;
 use support::*;
 
 const SMALL: u64 = 40;
-/// What is brought before the gate, and what `--concurrency` lets wait there.
+/// The number of objects that pass before the gate, and of those that `--concurrency` lets wait
+/// there.
 const BEFORE: u64 = 10;
 const AT_ONCE: u64 = 4;
 
-/// A source on disk, a cloud that holds requests back at a gate, and a journal.
+/// A source on disk, a cloud that withholds replies at a gate, and a journal.
 struct Scene {
     source: tempfile::TempDir,
     journals: Journals,
@@ -42,13 +43,13 @@ impl Scene {
         Self { source, journals: Journals::new(), cloud, gate }
     }
 
-    /// Half-way is where the gate is.
+    /// A scene with the gate halfway through the run.
     async fn half_way() -> Self {
         Self::new(Rule::on("PutObject").after(BEFORE)).await
     }
 
-    /// The program with what `env` does to its signals. What runs the tests may ignore
-    /// some, as `nohup` does.
+    /// Starts the program with the signal handling that `env` sets up. The parent of the tests
+    /// may ignore some signals, as `nohup` does.
     fn start(&self, signals: &str, program: &[&str]) -> Child {
         let (name, arguments) = program.split_first().unwrap();
         let mut command = Command::new("env");
@@ -74,7 +75,7 @@ fn send(signal: &str, child: &Child) {
     assert!(sent.success());
 }
 
-/// Waits until the program says that it stops, without which it need not have seen the
+/// Waits until the program reports that it is stopping; before that it may not have seen the
 /// signal yet.
 async fn says_that_it_stops(child: &mut Child) {
     let mut said = BufReader::new(child.stderr.take().unwrap());
@@ -130,7 +131,7 @@ async fn a_second_signal_stops_at_once() {
         scene.gate.reached().await;
         send(first, &child);
         says_that_it_stops(&mut child).await;
-        // The gate stays closed: what is in flight cannot end.
+        // The gate stays closed: requests in flight cannot finish.
         send(second, &child);
         assert_eq!(ended(child).await, (130, Value::Null), "{first}, {second}");
         scene.gate.open();

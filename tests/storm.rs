@@ -1,11 +1,11 @@
-//! A storm: random work between random stores, over a network that does harm, killed
-//! again and again. Afterwards somebody who knows nothing of the engine looks: the
-//! destination is the source, nothing is lost, nothing is left over.
+//! A storm: random work between random stores, over a faulty network, killed again and again.
+//! Afterwards the result is checked without using the engine: the destination equals the
+//! source, nothing is lost, nothing is left over.
 //!
-//! Each round has a seed of its own, which is printed. `LEPTON_TEST_SEED` sets the
-//! first, `LEPTON_TEST_KILLS` how many kills there are at least, `LEPTON_TEST_FAULTS`
-//! which faults (names of [`FAULTS`], `all` or `none`). `cargo xtask storm` is the
-//! long form. The network is a fake; stores, processes and kills are real.
+//! Each round has its own seed, which is printed. `LEPTON_TEST_SEED` sets the first seed,
+//! `LEPTON_TEST_KILLS` the minimum number of kills, `LEPTON_TEST_FAULTS` the faults (names of
+//! [`FAULTS`], `all` or `none`). `cargo xtask storm` is the long form. The network is a fake;
+//! stores, processes and kills are real.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -25,7 +25,7 @@ use support::places::{servers, setting};
 use support::proxied::Proxied;
 use support::*;
 
-/// The faults, and which requests out of a thousand they befall.
+/// The faults, and how many requests out of a thousand they apply to.
 const FAULTS: [(&str, u64); 8] = [
     ("throttle", 20),
     ("reset", 10),
@@ -37,7 +37,7 @@ const FAULTS: [(&str, u64); 8] = [
     ("stall", 1),
 ];
 
-/// What a fault does to which requests.
+/// The requests and the action of a fault.
 fn rules(fault: &str) -> Vec<(Rule, Action)> {
     let (any, get) = (Rule::always, || Rule::on("GetObject"));
     match fault {
@@ -61,7 +61,7 @@ fn rules(fault: &str) -> Vec<(Rule, Action)> {
     }
 }
 
-/// The network of a round.
+/// The network faults of a round.
 fn weather(seed: u64, faults: &[String]) -> Arc<dyn Hooks> {
     let mut hooks = ScriptedHooks::new(seed);
     for (fault, share) in FAULTS.into_iter().filter(|(fault, _)| faults.iter().any(|wanted| wanted == fault)) {
@@ -83,7 +83,7 @@ fn faults() -> Vec<String> {
     }
 }
 
-/// A store of a round: how the program finds it, and what is really there.
+/// A store of a round: its URL for the program, and direct access to its true content.
 struct Side {
     kind: &'static str,
     url: String,
@@ -123,7 +123,7 @@ impl Side {
     }
 }
 
-/// A program that has to come to a good end, however often it is killed.
+/// A program that has to succeed, however often it is killed.
 struct Work<'a> {
     program: PathBuf,
     arguments: Vec<&'a str>,
@@ -140,11 +140,11 @@ impl Work<'_> {
         command
     }
 
-    /// Runs it until it ends by itself; returns how often it was killed.
+    /// Runs the program until it ends by itself; returns how often it was killed.
     async fn until_done(&self, random: &mut Random) -> u64 {
         for kills in 0.. {
             let mut child = self.command().spawn().unwrap();
-            // Later attempts live longer, so that each comes to its end.
+            // Later attempts live longer, so that each program eventually ends.
             let life = Duration::from_millis(random.below(150 + 40 * kills));
             tokio::time::sleep(life).await;
             if child.try_wait().unwrap().is_none() {
@@ -162,7 +162,7 @@ impl Work<'_> {
     }
 }
 
-/// Changes, adds and removes objects of the source, and leaves strange ones at the
+/// Changes, adds and removes objects of the source, and adds extraneous objects at the
 /// destination.
 async fn meddle(from: &Side, to: &Side, random: &mut Random) {
     let there = contents(from.direct.as_ref()).await;
@@ -178,7 +178,7 @@ async fn meddle(from: &Side, to: &Side, random: &mut Random) {
     }
 }
 
-/// What somebody sees who knows nothing of the engine.
+/// Checks the result without using the engine.
 async fn look(from: &Side, to: &Side, manifest: &Path) {
     assert_same(from.direct.as_ref(), to.direct.as_ref()).await;
     let found = verify(manifest, &Location::from(to.direct.clone()), Depth::Full).await.unwrap();
@@ -202,7 +202,7 @@ async fn round(seed: u64, faults: &[String]) -> u64 {
     let weather = weather(random.next(), faults);
     let from = Side::new(from, Arc::clone(&weather), folder.path().join("from")).await;
     let to = match &from.kept.1 {
-        // One server copies by itself.
+        // Both sides are on one server, which copies by itself.
         Some(proxied) if from.kind == to => Side::behind(to, proxied.beside().await),
         _ => Side::new(to, weather, folder.path().join("to")).await,
     };

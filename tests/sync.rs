@@ -1,5 +1,5 @@
-//! Between stores of every kind (with `LEPTON_TEST_PAIRS=all` every ordered pair): an
-//! unchanged pair is left alone, what differs is copied, what the source has not goes.
+//! Between stores of every kind (with `LEPTON_TEST_PAIRS=all` every ordered pair): an unchanged
+//! pair is left alone, differences are copied, extraneous objects are deleted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -13,7 +13,7 @@ use support::journals::Journals;
 use support::places::{Place, every_pair};
 use support::*;
 
-/// Clocks are those of one machine.
+/// All clocks are those of one machine.
 const WINDOW: Duration = Duration::from_millis(10);
 /// Longer than the coarsest time stamps.
 const LATER: Duration = Duration::from_millis(1100);
@@ -42,7 +42,7 @@ async fn a_mirror_follows_its_source() {
     const OBJECTS: u64 = 23;
     let fill = async |source: &SharedStorage| {
         fill_mixed(source.as_ref(), 7, 20, 2).await;
-        // Written a while before it is copied, as data mostly is.
+        // Written a while before it is copied, as is usual for real data.
         tokio::time::sleep(LATER).await;
     };
     every_pair(fill, async |from, to| {

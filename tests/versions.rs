@@ -1,4 +1,4 @@
-//! Buckets that keep versions, that never did, and that do since a while.
+//! Buckets with versioning, without it, and with versioning enabled later.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -19,7 +19,7 @@ use lepton::{
 use support::places::{config, servers, unused_bucket};
 use support::*;
 
-/// When a bucket begins to keep versions.
+/// When versioning of a bucket is enabled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Versions {
     Never,
@@ -36,7 +36,7 @@ async fn mirrored(server: &str, bucket: &Arc<S3Storage>, delete_versions: bool) 
     assert_eq!((report.status, report.deleted), (Status::Complete, 2), "{server}: {:?}", report.failures);
 }
 
-/// How many versions there are of what is to be deleted, delete markers included.
+/// The number of versions of the objects to be deleted, including delete markers.
 async fn left(bucket: &S3Storage) -> usize {
     let pages = bucket.versions().unwrap().list_versions(ListRequest::new());
     let all = pages.try_collect::<Vec<_>>().await.unwrap().concat();
@@ -71,7 +71,7 @@ async fn what_is_deleted_is_gone_and_with_its_versions_if_asked_for() {
     }
 }
 
-/// An empty place of every kind that keeps versions, once `begin` has been called.
+/// An empty place of this kind, with versions once `begin` has been called.
 async fn keeping(kind: &str) -> (SharedStorage, Option<Arc<S3Storage>>) {
     if kind == "memory" {
         return (Arc::new(MemoryStorage::builder().versioned(true).build()), None);
@@ -82,10 +82,10 @@ async fn keeping(kind: &str) -> (SharedStorage, Option<Arc<S3Storage>>) {
     (bucket.clone(), Some(bucket))
 }
 
-/// In place of a size: a delete marker.
+/// Stands for a delete marker instead of a size.
 const GONE: usize = usize::MAX;
 
-/// Histories of every kind: sizes, the oldest first. Equal sizes have equal bytes.
+/// Histories of every kind: sizes, oldest first. Equal sizes have equal bytes.
 const HISTORIES: [(&str, &[usize]); 9] = [
     ("a", &[10, 20, 30]),
     ("a.b", &[5, GONE]),
@@ -107,7 +107,7 @@ async fn write(store: &SharedStorage, name: &str, sizes: &[usize]) {
     }
 }
 
-/// What a store has of each key, the oldest first, each version read by its name.
+/// The versions of each key in a store, oldest first, each read by its version id.
 async fn histories(store: &SharedStorage) -> Vec<(String, Vec<Option<Bytes>>)> {
     let pages = store.versions().unwrap().list_versions(ListRequest::new());
     let all = pages.try_collect::<Vec<_>>().await.unwrap().concat();
@@ -130,9 +130,9 @@ async fn histories(store: &SharedStorage) -> Vec<(String, Vec<Option<Bytes>>)> {
     histories
 }
 
-/// versitygw and moto list delete markers apart from the other versions of a page, and
-/// versitygw repeats a page of one for ever. The first page of so many holds the newest
-/// so many.
+/// versitygw and moto list delete markers separately from the other versions of a page, and
+/// versitygw repeats a page of one entry forever. A first page of n entries holds the n newest
+/// ones.
 async fn newest_first(store: &SharedStorage, name: &ObjectKey) -> Vec<ObjectVersion> {
     let mut versions: Vec<ObjectVersion> = Vec::new();
     loop {
@@ -156,7 +156,7 @@ async fn histories_go_between_all_that_keep_versions() {
     let kinds: Vec<&str> = ["memory"].into_iter().chain(servers().into_iter().map(|(server, ..)| server)).collect();
     for from in &kinds {
         let (source, bucket) = keeping(from).await;
-        // What was written before a bucket began to keep versions is one too.
+        // Objects written before versioning was enabled count as versions too.
         if let Some(bucket) = &bucket {
             write(&source, "back", &[7]).await;
             write(&source, "once", &[8]).await;

@@ -35,7 +35,7 @@ pub(super) fn answer(server: &Server, request: &Request) -> Answer {
     }
 }
 
-/// The name and the bytes in a body of two parts: what the object is to have, and what is in it.
+/// The name and the bytes in a two-part body: the object's metadata, and its content.
 fn parts(request: &Request) -> Option<(String, Vec<u8>)> {
     let boundary = request.header("content-type")?.split_once("boundary=")?.1.trim_matches('"');
     let (body, boundary) = (request.body.as_slice(), format!("--{boundary}"));
@@ -45,7 +45,7 @@ fn parts(request: &Request) -> Option<(String, Vec<u8>)> {
     let end = find(first, boundary.as_bytes())?;
     let described: Value = serde_json::from_slice(&body[first..end]).ok()?;
     let begin = find(end, b"\r\n\r\n")? + 4;
-    // The last boundary, and the line break before it.
+    // The closing boundary, and the line break before it.
     let tail = body.len().checked_sub(boundary.len() + 8)?;
     let last = tail + body[tail..].windows(boundary.len() + 2).position(|at| at[2..] == *boundary.as_bytes())?;
     Some((described.get("name")?.as_str()?.to_owned(), body.get(begin..last)?.to_vec()))

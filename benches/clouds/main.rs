@@ -1,7 +1,7 @@
-//! A synthetic server for `cargo xtask bench transfer`, which runs it: as much of the
-//! protocols of Azure Blob Storage and Google Cloud Storage as the compared programs use for
-//! small objects, which it holds in memory. It asks for no permission, hears no condition and
-//! compares no checksum, so that it is not the limit, as the emulators of both are.
+//! A synthetic server for `cargo xtask bench transfer`, which runs it: the subset of the
+//! protocols of Azure Blob Storage and Google Cloud Storage that the compared programs use for
+//! small objects, which it holds in memory. It checks no credentials, conditions or checksums,
+//! so that it is not the limit, as the emulators of both are.
 //!
 //! ```text
 //! clouds azure|google   prints its address, serves until standard input ends
@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use lepton::core::{Crc, crc, md5};
 
-/// What was put.
+/// A stored object.
 struct Object {
     bytes: Vec<u8>,
-    /// As the client says it, else once it is asked for.
+    /// As stated by the client, otherwise computed on request.
     md5: OnceLock<String>,
-    /// Of all that were put the how manieth.
+    /// The sequence number of the put among all puts.
     generation: usize,
 }
 
@@ -39,7 +39,7 @@ impl Object {
     }
 }
 
-/// One bucket or container, and where it is.
+/// One bucket or container, and its address.
 struct Server {
     answer: fn(&Server, &Request) -> Answer,
     endpoint: String,
@@ -48,7 +48,7 @@ struct Server {
 
 struct Request {
     method: String,
-    /// Still encoded.
+    /// Still percent-encoded.
     path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
@@ -64,7 +64,7 @@ struct Answer {
 enum Body {
     Text(String),
     Object(Arc<Object>, Range<usize>),
-    /// An answer to HEAD.
+    /// The answer to a HEAD request.
     Length(usize),
 }
 
@@ -115,8 +115,8 @@ impl Server {
         self.objects().get(key).cloned()
     }
 
-    /// A page of objects and folders with this prefix, behind `after`, and where the next one
-    /// begins.
+    /// A page of objects and folders with this prefix, after `after`, with the start of the
+    /// next page.
     fn page(&self, request: &Request, after: &str, most: usize) -> Page {
         let (prefix, delimiter) = (request.get("prefix").unwrap_or_default(), request.get("delimiter"));
         let mut page = Page::default();
@@ -203,7 +203,7 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The bytes that are asked for, of so many.
+    /// The requested range of an object of this size.
     fn range(&self, size: usize) -> Option<Range<usize>> {
         let header = self.header("x-ms-range").or_else(|| self.header("range"))?;
         let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
@@ -211,7 +211,7 @@ impl Request {
         Some(first.parse().ok()?..end)
     }
 
-    /// An object, or the part of it that is asked for.
+    /// An object, or the requested range of it.
     fn media(&self, object: Arc<Object>, mut headers: String) -> Answer {
         let size = object.bytes.len();
         match self.range(size) {
@@ -246,7 +246,7 @@ impl Answer {
     }
 }
 
-/// Text without `%XX`.
+/// Decodes `%XX`.
 fn plain(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! The options of every program that moves data.
+//! The options common to all programs that move data.
 
 use clap::error::ErrorKind as CommandLine;
 use clap::{ArgMatches, Args, Command};
@@ -9,7 +9,7 @@ use super::options::{Output, Tuning};
 use super::policy::Policy;
 use super::running::Running;
 
-/// What is asked of two places, whether something is written or only looked at.
+/// The options about two places, whether the program writes or only inspects.
 #[derive(Debug, Args)]
 pub(crate) struct Asked {
     #[command(flatten)]
@@ -23,9 +23,9 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The settings that the options make; `running` is `None` where nothing is written.
-    /// `default` is what the program does with objects that are there already. Ends the
-    /// program where an option has no effect beside the others.
+    /// The settings that the options make; `running` is `None` when nothing is written.
+    /// `default` is the program's treatment of existing objects. Ends the program if an option
+    /// has no effect in combination with the others.
     pub(crate) fn settings(
         &self,
         running: Option<&Running>,
@@ -47,7 +47,7 @@ impl Asked {
     }
 }
 
-/// Ends the program as clap does where arguments do not go together.
+/// Ends the program as clap does for conflicting arguments.
 pub(crate) fn refuse(command: &mut Command, message: String) -> ! {
     command.error(CommandLine::ArgumentConflict, message).exit()
 }

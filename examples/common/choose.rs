@@ -1,4 +1,4 @@
-//! The options that say which objects a transfer is about, and under which names.
+//! The options that select the objects of a transfer and their names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,58 +8,56 @@ use lepton::{Filters, PrefixMap, TransferSettings};
 
 use super::options::{size, time};
 
-/// Which objects.
+/// The selection of objects.
 #[derive(Debug, Args)]
 pub(crate) struct Choose {
-    /// Take what matches this pattern, as in .gitignore; the last --include or
-    /// --exclude that matches decides. If the first one is an --include, what none
-    /// matches is left out.
+    /// Include what matches this pattern, with the syntax of .gitignore; the last matching
+    /// --include or --exclude decides. If the first pattern is an --include, objects that match
+    /// no pattern are excluded.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<String>,
-    /// Leave out what matches this pattern.
+    /// Exclude what matches this pattern.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Leave out smaller objects.
+    /// Exclude smaller objects.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     min_size: Option<u64>,
-    /// Leave out larger objects.
+    /// Exclude larger objects.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
-    /// Leave out what was written less than this ago (90s, 15m, 12h, 7d).
+    /// Exclude objects modified less than this long ago (90s, 15m, 12h, 7d).
     #[arg(long, value_name = "TIME", value_parser = time)]
     min_age: Option<Duration>,
-    /// Leave out what was written more than this ago.
+    /// Exclude objects modified more than this long ago.
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_age: Option<Duration>,
-    /// Names that begin with FROM at the source begin with TO at the destination; the
-    /// first --map that holds wins. An equals sign in FROM is written `\=`.
+    /// Replace the prefix FROM of names at the source with TO at the destination; the first
+    /// --map that matches wins. An equals sign in FROM is written `\=`.
     #[arg(long, value_name = "FROM=TO", value_parser = prefix_map)]
     map: Vec<PrefixMap>,
-    /// Write keys that the destination cannot hold as it can, percent-encoded, in place
-    /// of refusing them.
+    /// Percent-encode keys that the destination cannot store, instead of refusing them.
     #[arg(long)]
     encode_keys: bool,
-    /// Give the names of the source back as they were before --encode-keys.
+    /// Restore the original names from keys that --encode-keys wrote.
     #[arg(long)]
     decode_keys: bool,
-    /// Move what this file names, a name a line, instead of everything; `-` reads
-    /// standard input.
+    /// Move only the objects named in this file, one name per line, instead of everything; `-`
+    /// reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
     pub(crate) from_list: Option<PathBuf>,
-    /// Delete at the destination what the source has not, once all else is done.
+    /// Delete extraneous objects at the destination, after everything else.
     #[arg(long, group = "deletes")]
     delete: bool,
-    /// Delete also what the filters leave out.
+    /// Also delete objects that the filters exclude.
     #[arg(long, requires = "delete")]
     delete_excluded: bool,
-    /// Copy what is about to be replaced or deleted to this prefix of the destination.
+    /// Copy objects to this prefix of the destination before they are replaced or deleted.
     #[arg(long, value_name = "PREFIX")]
     backup_prefix: Option<String>,
 }
 
 impl Choose {
-    /// Enters the options into the settings. `matches` knows the order of the
-    /// patterns.
+    /// Applies the options to the settings. `matches` knows the order of the patterns.
     pub(crate) fn enter(&self, settings: &mut TransferSettings, matches: &ArgMatches) {
         settings.filters = self.filters(matches);
         settings.map.clone_from(&self.map);
@@ -86,7 +84,7 @@ impl Choose {
     }
 }
 
-/// Reads `FROM=TO`; a backslash takes from the character behind it what it means.
+/// Parses `FROM=TO`; a backslash escapes the next character.
 fn prefix_map(text: &str) -> Result<PrefixMap, String> {
     let (mut from, mut rest) = (String::new(), text.chars());
     while let Some(next) = rest.next() {

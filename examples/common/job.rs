@@ -1,4 +1,4 @@
-//! A transfer between two places, as the options describe it.
+//! A transfer between two places, as configured by the options.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use super::running::Running;
 pub(crate) struct Job {
     pub(crate) builder: TransferBuilder,
     pub(crate) destination: Location,
-    /// Empty where nothing is written.
+    /// Empty when nothing is written.
     pub(crate) journal: PathBuf,
-    /// What standard input named, where there is no journal to keep it beside.
+    /// The list from standard input, if there is no journal to save it in.
     _list: Option<NamedTempFile>,
 }
 
 impl Job {
-    /// `running` is `None` where nothing is written: then there is no journal.
+    /// `running` is `None` when nothing is written: then there is no journal.
     pub(crate) async fn new(
         (from, to): (&str, &str),
         asked: &Asked,
@@ -51,7 +51,7 @@ impl Job {
     }
 }
 
-/// Keeps standard input beside the journal: a list is read more than once.
+/// Saves standard input in the journal's folder, because the list is read more than once.
 fn keep_beside(journal: &Path) -> Result<PathBuf> {
     let kept = journal.join("list");
     let keep = || {
@@ -72,7 +72,7 @@ fn not_kept(error: std::io::Error) -> Error {
     Error::io("cannot keep the list of standard input", error)
 }
 
-/// A folder that is not there yet is made.
+/// Creates the folder if it does not exist yet.
 async fn open_destination(url: &str) -> Result<Location> {
     match open(url).await {
         Err(error) if error.kind() == ErrorKind::BucketNotFound => {

@@ -1,5 +1,4 @@
-//! What the programs that move data share: their options, how they speak, how they
-//! stop.
+//! Code shared by the programs that move data: options, output, stopping.
 
 pub(crate) mod asked;
 pub(crate) mod choose;
@@ -30,7 +29,7 @@ use running::{Running, Verify};
 use show::Show;
 use signals::Signals;
 
-/// Exit codes; they stand in `--help` too.
+/// Exit codes; `--help` lists them too.
 pub(crate) const INCOMPLETE: u8 = 1;
 pub(crate) const FAILED: u8 = 3;
 pub(super) const NOT_PROVEN: u8 = 4;
@@ -47,9 +46,9 @@ Exit codes:
   5    the run came to --max-transfer or --max-duration; the same command resumes
   130  stopped by Ctrl-C, SIGTERM or SIGHUP; the same command resumes";
 
-/// Log lines on standard error, as `RUST_LOG` says (`info`, `error,lepton_data=debug`); errors
-/// only by default. The filter by targets needs no regular expressions, which would be a large
-/// part of the first build.
+/// Logs to standard error as `RUST_LOG` specifies (`info`, `error,lepton_data=debug`); only
+/// errors by default. The target filter does not use regular expressions, which would be a
+/// large part of the first build.
 pub(crate) fn log() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
     let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR));
@@ -57,7 +56,7 @@ pub(crate) fn log() {
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
-/// Says what would be done, object by object, and in all.
+/// Shows what would be done, object by object and in total.
 pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
     let mut planned = transfer.plan();
     let mut summary = PlanSummary::default();
@@ -69,7 +68,7 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
     Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }
 
-/// Runs to the end, says what became of it, and gives the exit code.
+/// Runs the transfer to the end, reports the result, and returns the exit code.
 pub(crate) async fn run(job: Job, running: &Running, show: &Show) -> Result<u8> {
     let mut stop = Stop::listen()?;
     let report = watch(job.builder.build()?, show, &mut stop).await?;
@@ -77,7 +76,7 @@ pub(crate) async fn run(job: Job, running: &Running, show: &Show) -> Result<u8> 
     end(running, &report, &job.destination, show, &mut stop).await
 }
 
-/// Runs with progress, and stops as signals say.
+/// Runs the transfer with progress output, and stops it on signals.
 async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Report> {
     let handle = tokio::select! {
         handle = transfer.start() => handle?,
@@ -103,11 +102,11 @@ async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Repor
     }
 }
 
-/// Proves what came to a good end, if asked; gives the exit code.
+/// Verifies a successful run, if requested, and returns the exit code.
 async fn end(running: &Running, report: &Report, destination: &Location, show: &Show, stop: &mut Stop) -> Result<u8> {
     let depth = match (report.status, running.verify) {
         (Status::Complete, Verify::None) => return Ok(0),
-        // The signal came too late for the run, but not for this.
+        // The signal came too late for the run, but in time to skip the verification.
         (Status::Complete, _) if stop.wanted => return Ok(CANCELLED),
         (Status::Complete, Verify::Quick) => Depth::Quick,
         (Status::Complete, Verify::Full) => Depth::Full,
@@ -118,14 +117,14 @@ async fn end(running: &Running, report: &Report, destination: &Location, show: &
     let manifest = report.manifest.as_ref().ok_or_else(|| Error::invalid_input("there is no manifest to verify"))?;
     let found = tokio::select! {
         found = verify(manifest, destination, depth) => found?,
-        // A verification writes nothing, so that it may end anywhere.
+        // A verification writes nothing, so it can stop at any point.
         () = stop.signals.next() => return Ok(CANCELLED),
     };
     show.verification(&found);
     Ok(if found.is_proven() { 0 } else { NOT_PROVEN })
 }
 
-/// The signals, and whether one has come.
+/// The signals, and whether one has arrived.
 struct Stop {
     signals: Signals,
     wanted: bool,
@@ -138,7 +137,7 @@ impl Stop {
     }
 }
 
-/// The journal is as good as after a kill.
+/// The journal is in the same state as after a kill.
 fn exit_at_once() -> ! {
     std::process::exit(CANCELLED.into())
 }

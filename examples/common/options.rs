@@ -1,4 +1,4 @@
-//! The options that every program has that looks at two places.
+//! The options of every program that compares two places.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -7,45 +7,45 @@ use lepton::TransferSettings;
 
 pub(crate) use super::units::{size, time};
 
-/// How much is done at once, and with what.
+/// Concurrency and resource limits.
 #[derive(Debug, Args)]
 pub(crate) struct Tuning {
-    /// How many objects and parts are on their way at once, at most.
+    /// Maximum number of objects and parts in flight.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
     concurrency: NonZeroUsize,
-    /// Have always that many on their way, instead of finding how many are best.
+    /// Always keep that maximum in flight, instead of finding the best number.
     #[arg(long)]
     no_adaptive: bool,
-    /// The smallest part: a power of two of MiB.
+    /// The smallest part size: a power of two of MiB.
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size)]
     part_size: u64,
-    /// How much memory data may take.
+    /// Memory for data in transit.
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size)]
     memory: u64,
-    /// How many bytes a second may be read, in all.
+    /// Maximum number of bytes read per second, in total.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     bandwidth: Option<u64>,
-    /// How many requests a second may be made.
+    /// Maximum number of requests per second.
     #[arg(long, value_name = "N")]
     requests_per_second: Option<u64>,
-    /// How often a request is tried, in all.
+    /// Maximum number of attempts per request.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
     attempts: NonZeroU32,
 }
 
-/// How to speak.
+/// The form of the output.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// Say everything as JSON, an event a line, on standard output.
+    /// Print everything to standard output as JSON, one event per line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Say nothing but errors, and what --stats asks for.
+    /// Print only errors, and the line of --stats.
     #[arg(long, short, conflicts_with = "json")]
     pub(crate) quiet: bool,
 }
 
 impl Tuning {
-    /// Enters the options into the settings.
+    /// Applies the options to the settings.
     pub(crate) fn enter(&self, settings: &mut TransferSettings) {
         settings.concurrency = self.concurrency;
         settings.adaptive = !self.no_adaptive;

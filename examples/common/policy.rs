@@ -1,4 +1,4 @@
-//! The options that say what becomes of objects that are at the destination already.
+//! The options for objects that already exist at the destination.
 
 use std::time::Duration;
 
@@ -7,36 +7,36 @@ use lepton::{Compare, Existing, TransferSettings};
 
 use super::options::time;
 
-/// What becomes of what is there, and how it is compared.
+/// The treatment of existing objects, and how they are compared.
 ///
-/// The default of `--existing` is no value of clap's: a value that nobody gave must
-/// never be taken for one that contradicts a short form.
+/// `--existing` has no default value in clap: a default must not be mistaken for an explicit
+/// value that contradicts a short form.
 #[derive(Debug, Args)]
 pub(crate) struct Policy {
-    /// What to do with objects that are there already
-    /// [default: overwrite; the program `sync` has if-different].
+    /// What to do with objects that already exist [default: overwrite; the program `sync` has
+    /// if-different].
     #[arg(long, value_enum, group = "policy")]
     existing: Option<WhatExists>,
-    /// Copy only what differs: --existing if-different.
+    /// Copy only objects that differ: --existing if-different.
     #[arg(long, group = "policy")]
     sync: bool,
-    /// As --sync, and leave what was written after the source: --existing if-newer.
+    /// Like --sync, but leave objects modified after the source: --existing if-newer.
     #[arg(long, group = "policy")]
     update: bool,
-    /// Leave whatever is there: --existing skip.
+    /// Leave all existing objects: --existing skip.
     #[arg(long, group = "policy")]
     ignore_existing: bool,
-    /// Report what is there and differs as failed: --existing immutable.
+    /// Report existing objects that differ as failed: --existing immutable.
     #[arg(long, group = "policy")]
     immutable: bool,
-    /// By what objects are compared, where --existing asks for it [default: auto].
+    /// How objects are compared, where --existing requires it [default: auto].
     #[arg(long, value_enum, group = "comparison")]
     compare: Option<WhatCompares>,
-    /// Compare checksums, reading what has none that compares: --compare checksum.
+    /// Compare checksums, reading objects without a comparable one: --compare checksum.
     #[arg(long, group = "comparison")]
     checksum: bool,
-    /// How far clocks may be apart and how coarse time stamps are, where times are
-    /// compared [default: 2s].
+    /// Tolerance for clock differences and coarse time stamps when times are compared
+    /// [default: 2s].
     #[arg(long, value_name = "TIME", value_parser = time)]
     time_window: Option<Duration>,
 }
@@ -51,7 +51,7 @@ enum WhatExists {
     Fail,
     /// Replace those that differ.
     IfDifferent,
-    /// Replace those that differ and were not written after the source.
+    /// Replace those that differ and were not modified after the source.
     IfNewer,
     /// Leave them and report those that differ as failed.
     Immutable,
@@ -59,30 +59,30 @@ enum WhatExists {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum WhatCompares {
-    /// ETag where it is an MD5 on both sides, else time.
+    /// ETag if it is an MD5 on both sides, otherwise modification time.
     Auto,
-    /// Size alone.
+    /// Size only.
     Size,
     /// Size and time.
     Time,
-    /// ETag alone.
+    /// ETag only.
     Etag,
-    /// Checksums that the stores keep; a side without is read.
+    /// Checksums that the stores hold; an object without one is read.
     Checksum,
     /// Every byte of both sides.
     Content,
 }
 
 impl Policy {
-    /// Enters the options into the settings. `default` is what the program does with
-    /// objects that are there already, unless it is told.
+    /// Applies the options to the settings. `default` is the program's treatment of existing
+    /// objects, unless an option overrides it.
     pub(crate) fn enter(&self, settings: &mut TransferSettings, default: Existing) {
         settings.existing = self.existing().unwrap_or(default);
         settings.compare = self.compare().unwrap_or(settings.compare);
         settings.time_window = self.time_window.unwrap_or(settings.time_window);
     }
 
-    /// Names an option that these settings leave without any effect.
+    /// An error message that names an option without any effect under these settings.
     pub(crate) fn refused(&self, settings: &TransferSettings) -> Option<String> {
         let compares = matches!(settings.existing, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable);
         let times = matches!(settings.compare, Compare::Auto | Compare::Time) && !settings.versions;
@@ -101,7 +101,7 @@ impl Policy {
         })
     }
 
-    /// What was asked for; clap lets only one of the options pass.
+    /// The explicitly chosen treatment; clap accepts only one of the options.
     fn existing(&self) -> Option<Existing> {
         let short = [
             (self.sync, Existing::IfDifferent),

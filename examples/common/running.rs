@@ -1,4 +1,4 @@
-//! The options that have an effect only where something is written: not in a dry run.
+//! The options that have an effect only when something is written: not in a dry run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,58 +9,59 @@ use lepton::{Error, Location, Metadata, Result, TransferSettings};
 
 use super::options::{size, time};
 
-/// How a run keeps its books, what it writes, and when it ends.
+/// The journal of a run, what it writes, and when it ends.
 #[derive(Debug, Args)]
 pub(crate) struct Running {
-    /// The folder of the journal [default: one for this source and destination in the state folder of the user].
+    /// The folder of the journal [default: one for this source and destination in the state
+    /// folder of the user].
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
-    /// Where the manifest goes [default: manifest.jsonl in the journal's folder].
+    /// The file of the manifest [default: manifest.jsonl in the journal's folder].
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Delete all versions of an object, for good, instead of marking it as deleted.
+    /// Delete all versions of an object permanently, instead of marking it as deleted.
     #[arg(long, requires = "deletes")]
     delete_versions: bool,
-    /// Delete nothing at all if there is more to delete than this.
+    /// Delete nothing at all if more objects than this would be deleted.
     #[arg(long, value_name = "N", requires = "deletes")]
     max_delete: Option<u64>,
-    /// Delete nothing at all if more than this share of the destination would go.
+    /// Delete nothing at all if more than this share of the destination would be deleted.
     #[arg(long, value_name = "PERCENT", default_value = "10", requires = "deletes")]
     max_delete_percent: u8,
-    /// Move every version of every key, the oldest first, delete markers included, to
-    /// a destination that keeps versions.
+    /// Copy every version of every key, oldest first and including delete markers, to a
+    /// destination with versioning.
     #[arg(long, conflicts_with_all = NOT_WITH_VERSIONS)]
     versions: bool,
-    /// Record the tree hash of each object in its metadata; reads each once more.
+    /// Record the tree hash of each object in its metadata; this reads each object once more.
     #[arg(long)]
     record_digest: bool,
-    /// Begin no further object once so many bytes are taken in hand.
+    /// Start no further object once this many bytes have been started.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_transfer: Option<u64>,
-    /// Begin no further object after this time.
+    /// Start no further object after this time.
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_duration: Option<Duration>,
-    /// What to do with metadata that the destination cannot keep.
+    /// What to do with metadata that the destination cannot store.
     #[arg(long, value_enum, default_value = "keep")]
     metadata: WhatMetadata,
-    /// End at the first object that fails.
+    /// Stop at the first object that fails.
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
-    /// End when more objects than this have failed.
+    /// Stop when more objects than this have failed.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().max_failures)]
     max_failures: usize,
-    /// Read and send also what the destination could copy from the source by itself.
+    /// Read and send even what the destination could copy from the source by itself.
     #[arg(long)]
     no_server_copy: bool,
-    /// Prove the destination against the manifest at the end.
+    /// Verify the destination against the manifest at the end.
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) verify: Verify,
-    /// End with one line of `name=number`, for scripts.
+    /// Print one final line of `name=number`, for scripts.
     #[arg(long, conflicts_with = "json")]
     pub(crate) stats: bool,
 }
 
-/// The options of [`Running`] by their names in clap: a dry run refuses each.
+/// The names of the [`Running`] options in clap: a dry run refuses each of them.
 pub(crate) const RUNNING: [&str; 15] = [
     "journal",
     "manifest",
@@ -79,7 +80,7 @@ pub(crate) const RUNNING: [&str; 15] = [
     "stats",
 ];
 
-/// The library refuses the values of others that do not go with `versions`.
+/// Options that conflict with `versions`. The library refuses the values of others that do.
 const NOT_WITH_VERSIONS: [&str; 11] = [
     "update",
     "ignore_existing",
@@ -96,25 +97,25 @@ const NOT_WITH_VERSIONS: [&str; 11] = [
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum WhatMetadata {
-    /// Keep what can be kept and record the rest in the manifest.
+    /// Store what the destination supports and record the rest in the manifest.
     Keep,
     /// Report the object as failed.
     Strict,
 }
 
-/// How deep to verify.
+/// The depth of the verification.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Verify {
-    /// Not at all.
+    /// No verification.
     None,
-    /// Sizes and what the store says.
+    /// Sizes, and the checksums that the store reports.
     Quick,
     /// Every byte.
     Full,
 }
 
 impl Running {
-    /// Enters the options into the settings.
+    /// Applies the options to the settings.
     pub(crate) fn enter(&self, settings: &mut TransferSettings) {
         settings.delete_versions = self.delete_versions;
         settings.max_delete = self.max_delete;
@@ -132,8 +133,8 @@ impl Running {
         };
     }
 
-    /// The journal's folder: the same for the same places, so that the same
-    /// command resumes.
+    /// The journal's folder: the same for the same places, so that running the same command
+    /// again resumes.
     pub(crate) fn journal_folder(&self, source: &Location, destination: &Location) -> Result<PathBuf> {
         if let Some(folder) = &self.journal {
             return Ok(folder.clone());

@@ -1,5 +1,5 @@
-//! Lines for people and scripts. Where nobody reads them any more (`… | head`), the
-//! work goes on.
+//! Output lines for people and scripts. If the reader has closed the pipe (`… | head`), the
+//! work continues.
 
 macro_rules! say {
     ($($line:tt)*) => {{

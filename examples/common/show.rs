@@ -1,4 +1,4 @@
-//! What the user sees: a bar on a terminal, a line a second elsewhere, or JSON.
+//! The user-visible output: a progress bar on a terminal, a line per second elsewhere, or JSON.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -14,11 +14,10 @@ use serde_json::json;
 use super::options::Output;
 use super::usage::Usage;
 
-/// How many failures are shown by name; all of them are in the JSON report.
+/// Maximum number of failures listed by name; the JSON report has all of them.
 const SHOWN: usize = 20;
 
-/// After a run that took so long it is worth knowing which objects did; all ten are in
-/// the JSON report.
+/// After a run of this length the slowest objects are shown; the JSON report has all ten.
 const LONG: Duration = Duration::from_secs(30);
 const SLOWEST_SHOWN: usize = 3;
 
@@ -31,12 +30,12 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) fn new(output: &Output, stats: bool) -> Self {
-        // A bar is for somebody who looks.
+        // A bar makes sense only on a terminal.
         let bar = (!output.json && !output.quiet && std::io::stderr().is_terminal()).then(bar);
         Self { json: output.json, quiet: output.quiet, stats, bar }
     }
 
-    /// Milliseconds between two words about progress.
+    /// Milliseconds between two progress updates.
     pub(crate) fn every_ms(&self) -> u64 {
         if self.bar.is_some() { 100 } else { 1000 }
     }
@@ -49,7 +48,7 @@ impl Show {
         say!("{event}");
     }
 
-    /// What the options come to.
+    /// The effective settings.
     pub(crate) fn settings(&self, settings: &TransferSettings) {
         if self.json {
             Self::event("settings", json!(settings));
@@ -179,7 +178,7 @@ impl Show {
         say!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
     }
 
-    /// `not_kept`: what the destination cannot keep of an object.
+    /// `not_kept`: attributes that the destination cannot store.
     pub(crate) fn plan_end(&self, summary: &PlanSummary, not_kept: &[Attribute]) {
         if self.json {
             let mut event = json!(summary);
@@ -240,7 +239,7 @@ fn stats(report: &Report, usage: &Usage) {
     );
 }
 
-/// A name as JSON has it.
+/// A name as it is written in JSON.
 fn word(name: &serde_json::Value) -> String {
     name.as_str().unwrap_or_default().to_owned()
 }

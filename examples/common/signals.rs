@@ -5,7 +5,7 @@ use std::io::Result;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Receives the signals from now on, in place of their default action.
+/// Receives the signals from now on, instead of their default action.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -20,7 +20,7 @@ impl Signals {
         Ok(Self { interrupt, terminate, hangup })
     }
 
-    /// Waits for the next one. Cancellation safe.
+    /// Waits for the next signal. Cancellation safe.
     pub(crate) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -36,8 +36,8 @@ impl Signals {
     }
 }
 
-/// Whether SIGHUP is left as it is: `nohup` has it ignored, and a handler would undo that.
-/// Where the system does not tell, its default action stays.
+/// Whether SIGHUP must be left alone: `nohup` ignores it, and a handler would undo that. If
+/// this cannot be determined, the default action stays.
 fn leaves_hangup() -> bool {
     let ignored = || {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;

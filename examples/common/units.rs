@@ -1,10 +1,10 @@
-//! How sizes and times are written on the command line.
+//! Parsing of sizes and times on the command line.
 
 #![allow(dead_code, reason = "each program uses its share")]
 
 use std::time::Duration;
 
-/// Reads `8MiB`, `64k`, `1G` (all powers of 1024) or a number of bytes.
+/// Parses `8MiB`, `64k`, `1G` (all powers of 1024) or a number of bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
@@ -18,7 +18,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("{text:?} is too large"))
 }
 
-/// Reads `90`, `90s`, `1.5h`, `7d` or `2w`.
+/// Parses `90`, `90s`, `1.5h`, `7d` or `2w`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[number.len()..] {

@@ -1,15 +1,15 @@
-//! What the process has used, from `/proc`.
+//! The resources used by the process, from `/proc`.
 
 use std::fs::read_to_string;
 
-/// Processor time and memory of a process; zero where the system does not tell.
+/// CPU time and memory of a process; zero if the system does not report them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_rss: u64,
 }
 
-/// Ticks a second in `/proc`: fixed on Linux.
+/// Ticks per second in `/proc`: fixed on Linux.
 const TICKS: f64 = 100.0;
 
 impl Usage {
@@ -17,7 +17,7 @@ impl Usage {
         Self { cpu_seconds: cpu_seconds().unwrap_or_default(), peak_rss: peak_rss().unwrap_or_default() }
     }
 
-    /// Both in words, the processor time for each of these GiB.
+    /// Both as text, with the CPU time also per GiB of `bytes`.
     pub(crate) fn words(&self, bytes: u64) -> String {
         let gib = bytes as f64 / f64::from(1 << 30);
         let each = if gib > 0.0 { self.cpu_seconds / gib } else { 0.0 };

@@ -1,19 +1,19 @@
-//! Which step really failed, and what to do about it.
+//! Determines which step really failed, and what to do about it.
 
 use lepton::{Error, ErrorKind, Result};
 
 use crate::place::About;
 
-/// What is said where `http://` leads to a port of TLS.
+/// The advice if `http://` leads to a TLS port.
 pub(crate) const SPEAKS_TLS: &str = "The server speaks TLS at this port: begin the endpoint with https://.";
 
-/// What is said of a session token by stores whose status says that something is not
-/// permitted.
+/// The error codes of stores that report an invalid session token with a status that means a
+/// missing permission.
 const ABOUT_TOKENS: [&str; 3] = ["InvalidTokenId", "InvalidToken", "ExpiredToken"];
 
-/// The step that really failed, where the error tells.
+/// The step that really failed, if the error shows it.
 pub(crate) fn culprit<'a>(step: &'a str, error: &Error, about: &About) -> &'a str {
-    // What fails once requests arrived and were let in is the step itself.
+    // Once requests have arrived and were authorised, the failing step is the step itself.
     if about.reached {
         return step;
     }
@@ -48,7 +48,7 @@ fn is_about_token(error: &Error) -> bool {
     error.code().is_some_and(|code| ABOUT_TOKENS.contains(&code))
 }
 
-/// What to do about it.
+/// What to do about the failure.
 pub(crate) fn advice(step: &str, error: &Error, about: &About) -> String {
     let words = match (step, error.kind()) {
         ("proxy", _) => {
@@ -130,13 +130,13 @@ fn is_about_region(error: &Error) -> bool {
     error.code() == Some("AuthorizationHeaderMalformed") || error.message().contains("region")
 }
 
-/// Whether a plain request may have come to a port of TLS: the connection broke, or the
-/// request was refused by something that is no store.
+/// Whether a plain request may have reached a TLS port: the connection broke, or something that
+/// is not a store refused the request.
 pub(crate) fn may_speak_tls(step: &str, error: &Error) -> bool {
     step == "connect" || (error.status() == Some(400) && error.code().is_none())
 }
 
-/// Whether this is the outcome of a request to a port of TLS.
+/// Whether this is the result of a request to a TLS port.
 pub(crate) fn speaks_tls(over_tls: Result<()>) -> bool {
     match over_tls {
         Ok(()) => true,

@@ -11,8 +11,8 @@ Exit codes:
   2    the command line is wrong
   130  stopped by Ctrl-C, SIGTERM or SIGHUP; the probe is deleted";
 
-/// Checks a store step by step: settings, name, connection, TLS, credentials, listing, and
-/// a probe that is written, read back and deleted; compares the clocks.
+/// Checks a store step by step: settings, name resolution, connection, TLS, credentials,
+/// listing, and a probe object that is written, read back and deleted; compares the clocks.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
@@ -21,15 +21,15 @@ pub(crate) struct Args {
     /// A JSON file of settings, for secrets: {"type": "s3", "session_token": "…"}.
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
-    /// Write nothing: for places that are only read from.
+    /// Write nothing: for stores that are only read from.
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Find out which odd keys the store keeps, and print what to set. Writes and deletes
-    /// some fifty tiny objects; there are servers that fail to list a bucket while one of
-    /// them is there, so take one that is not in use.
+    /// Find out which odd keys the store keeps, and print the settings for it. Writes and
+    /// deletes some fifty tiny objects. Some servers fail to list a bucket that contains one of
+    /// them, so use a bucket that is not in use.
     #[arg(long, conflicts_with = "read_only")]
     pub(crate) keys: bool,
-    /// Say everything as JSON, a step a line.
+    /// Print everything as JSON, one step per line.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,4 +1,4 @@
-//! The examination, step by step.
+//! The examination of a store, step by step.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +14,10 @@ use crate::tell::Doctor;
 
 const PROBE: &str = "lepton doctor";
 
-/// How far apart clocks may be before that is worth a word.
+/// A clock difference above this is reported.
 const APART: Duration = Duration::from_secs(60);
 
-/// What has to go well before a request is answered, in this order.
+/// The steps that must succeed before a request is answered, in this order.
 const BEFORE: [&str; 4] = ["resolve", "connect", "tls", "credentials"];
 
 impl Doctor {
@@ -60,13 +60,13 @@ impl Doctor {
             (step, advice) = ("tls", SPEAKS_TLS.to_owned());
         }
         let before = BEFORE.iter().position(|before| *before == step);
-        // Who is told that there is no such bucket was perhaps not asked for credentials.
+        // A server may report a missing bucket without having checked the credentials.
         let done = before.unwrap_or(if step == "proxy" { 0 } else { BEFORE.len() - 1 });
         self.before(done, store);
         self.fails(step, error, &advice);
     }
 
-    /// Tells of the first of these steps that they are done.
+    /// Reports the first of these steps as done.
     fn before(&self, done: usize, store: &SharedStorage) {
         if !self.about.remote {
             return;
@@ -88,7 +88,7 @@ impl Doctor {
         }
     }
 
-    /// Writes, reads, describes and deletes an object.
+    /// Writes, reads, describes and deletes a probe object.
     async fn probe(&mut self, store: &SharedStorage, key: &ObjectKey) {
         self.begin_to_write();
         let written = store.write(key, PROBE.into()).await;
@@ -111,7 +111,7 @@ impl Doctor {
         }
     }
 
-    /// Compares this machine's clock with the time that the store gave the probe.
+    /// Compares this machine's clock with the store's modification time of the probe.
     fn clock(&self, theirs: Option<SystemTime>) {
         let ours = lepton::core::SystemEnv::shared().now();
         let Some(theirs) = theirs else {
@@ -126,7 +126,8 @@ impl Doctor {
         }
     }
 
-    /// The same where nothing is written: the answers' own dates are not to be had here.
+    /// The same when nothing is written: the `Date` headers of the answers are not available
+    /// here.
     fn clock_without_probe(&self, listed: &ListPage) {
         let ours = lepton::core::SystemEnv::shared().now();
         let newest = listed.objects.iter().filter_map(|object| object.last_modified).max();
@@ -147,7 +148,7 @@ impl Doctor {
     }
 }
 
-/// The first objects of a place.
+/// The first page of objects of a place.
 async fn first_page(place: &Location) -> Result<ListPage> {
     let request = ListRequest::new().prefix(place.folder()).page_size(10);
     Ok(place.storage().list(request).try_next().await?.unwrap_or_default())

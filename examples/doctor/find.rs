@@ -1,4 +1,4 @@
-//! Finds out by trying which keys a store keeps.
+//! Finds out by trial which keys a store keeps.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use crate::place::Place;
 use crate::probe::{Probe, listed};
 use crate::tell::Doctor;
 
-/// The longest key that is tried, unless more is known to be allowed.
+/// The longest key that is tried, unless the store is known to allow longer ones.
 const LONGEST: usize = 1024;
 const MOST: usize = 4096;
 
-/// What was found, and what was known.
+/// The handling found by trial, and the rules known before.
 struct Found<'a> {
     rules: &'a KeyRules,
-    /// Rules of the capabilities that differ.
+    /// Rules whose setting differs from the capabilities.
     differs: Map<String, Value>,
     control: KeyHandling,
     /// Single bytes that were tried.
@@ -28,7 +28,7 @@ struct Found<'a> {
 }
 
 impl Doctor {
-    /// Writes keys of every odd form and looks under which names they are there.
+    /// Writes keys of every odd form and checks under which names they are stored.
     pub(crate) async fn keys(&mut self, place: &Place, location: &Location, probe: &Probe) {
         let Some(free) = self.step("keys", place.without_rules().await) else { return };
         let store = free.storage();
@@ -50,7 +50,7 @@ impl Doctor {
         self.rules(&format!("set capabilities={capabilities}"), &capabilities);
     }
 
-    /// `None` if a step failed, which is told.
+    /// Returns `None` if a step failed, which is reported.
     async fn try_all<'a>(
         &mut self,
         store: &SharedStorage,
@@ -143,7 +143,7 @@ impl<'a> Found<'a> {
             Rule::Byte(byte) => {
                 let bytes = if handling == KeyHandling::Kept { &mut self.kept } else { &mut self.not_kept };
                 bytes.insert(byte);
-                // The others among the control characters are taken to be like this one.
+                // The other control characters are assumed to be handled the same way.
                 if byte == 1 {
                     self.control = handling;
                 }
@@ -170,10 +170,10 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What becomes of a form of keys.
+/// How the store handles a form of keys.
 struct Fate {
     handling: KeyHandling,
-    /// The store does not refuse it in so many words, it fails.
+    /// The error, if the store fails instead of refusing the key explicitly.
     failure: Option<String>,
 }
 
@@ -183,8 +183,8 @@ impl Fate {
     }
 }
 
-/// What becomes of these keys. A failure is theirs if it comes again, and not to a plain
-/// key.
+/// How the store handles these keys. A failure is attributed to them if it recurs while a plain
+/// key succeeds.
 async fn fate(store: &SharedStorage, probe: &Probe, keys: &[ObjectKey]) -> Result<Fate> {
     for _ in 0..2 {
         if let Ok(handling) = handling(store, keys).await {
@@ -198,7 +198,7 @@ async fn fate(store: &SharedStorage, probe: &Probe, keys: &[ObjectKey]) -> Resul
     }
 }
 
-/// An error unless a key without anything odd is kept.
+/// Fails unless the store keeps a plain key.
 async fn plain(store: &SharedStorage, probe: &Probe) -> Result<()> {
     match handling(store, &[probe.key(b"-plain/x")?]).await? {
         KeyHandling::Kept => Ok(()),
@@ -209,18 +209,18 @@ async fn plain(store: &SharedStorage, probe: &Probe) -> Result<()> {
     }
 }
 
-/// What becomes of these keys, written one after the other; nothing of them is left.
+/// How the store handles these keys, written one after the other; they are deleted afterwards.
 async fn handling(store: &SharedStorage, keys: &[ObjectKey]) -> Result<KeyHandling> {
     let handling = attempt(store, keys).await;
     for key in keys {
-        // What is still there afterwards is found by its name.
+        // Whatever remains is found later by its name.
         let _ = store.remove(key).await;
     }
     handling
 }
 
-/// They are kept if each is read back by the exact key with its own bytes, and listed
-/// under it.
+/// The keys are kept if each is read back with its own bytes under exactly that key, and is
+/// listed under it.
 async fn attempt(store: &SharedStorage, keys: &[ObjectKey]) -> Result<KeyHandling> {
     for (number, key) in keys.iter().enumerate() {
         match store.write(key, content(number)).await {
@@ -251,7 +251,7 @@ async fn is_kept(store: &SharedStorage, key: &ObjectKey, bytes: &Bytes) -> Resul
     Ok(listed(store, &KeyPrefix::new(key.to_bytes())).await?.contains(key))
 }
 
-/// Whether the store will have nothing to do with the key; all else is a failure.
+/// Whether the store refuses the key; every other error is a failure.
 fn is_refusal(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::InvalidKey | ErrorKind::InvalidInput => true,
@@ -260,7 +260,8 @@ fn is_refusal(error: &Error) -> bool {
     }
 }
 
-/// The most bytes of which a key is kept, up to `most`. What is usual is tried first.
+/// The length in bytes of the longest key that is kept, up to `most`. Common limits are tried
+/// first.
 async fn longest(
     store: &SharedStorage,
     probe: &Probe,
@@ -270,7 +271,7 @@ async fn longest(
 ) -> Result<usize> {
     let fits = async |len: usize| match key(len) {
         Some(key) => Ok::<_, Error>(fate(store, probe, &[key]).await?.handling == KeyHandling::Kept),
-        // Shorter than the name that all begin with.
+        // Shorter than the common prefix of all probe names.
         None => Ok(true),
     };
     if fits(most).await? {

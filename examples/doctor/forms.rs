@@ -1,34 +1,34 @@
-//! The odd forms that keys have, and which rule of a store each is about.
+//! The odd forms of keys, and the rule of a store that each tests.
 
 use lepton::ObjectKey;
 use lepton::core::{KeyHandling, KeyRules};
 
 use crate::probe::Probe;
 
-/// The rule that a form is about.
+/// The rule that a form tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// One of the handlings, by its name in the capabilities, if they have it.
+    /// A key handling, by its name in the capabilities, if they have it.
     Handling(&'static str),
     /// A single byte.
     Byte(u8),
     /// Keys that are not UTF-8.
     Utf8,
-    /// There is no rule: keys that differ so must not go there.
+    /// There is no rule: keys that differ only in this way must not go to such a store.
     None,
 }
 
 /// A form of keys.
 pub(crate) struct Form {
     pub(crate) name: String,
-    /// How such a key looks.
+    /// An example of such a key.
     pub(crate) example: String,
     pub(crate) rule: Rule,
-    /// Keys that are written one after the other, and must then all be there.
+    /// Keys that are written one after the other, and must then all exist.
     pub(crate) keys: Vec<Vec<u8>>,
 }
 
-/// Bytes that stores, or what is in front of them, are known to trip over.
+/// Bytes known to cause trouble for stores or for the software in front of them.
 const BYTES: [(u8, &str); 13] = [
     (0, "NUL"),
     (1, "U+0001"),
@@ -45,8 +45,7 @@ const BYTES: [(u8, &str); 13] = [
     (b'>', ">"),
 ];
 
-/// Every form but for lengths. Each has names of its own, so that none is in another's
-/// way.
+/// Every form except the lengths. Each has its own names, so that none conflicts with another.
 pub(crate) fn forms(probe: &Probe) -> Vec<Form> {
     let form = |name: &str, example: &str, rule, rests: &[&[u8]]| Form {
         name: name.to_owned(),
@@ -54,7 +53,7 @@ pub(crate) fn forms(probe: &Probe) -> Vec<Form> {
         rule,
         keys: rests.iter().map(|rest| probe.bytes(rest)).collect(),
     };
-    // It leads to a name that begins like all others.
+    // It resolves to a name that begins like all others.
     let up = format!("-dots/../{}-up", probe.name());
     let handling = Rule::Handling;
     let mut forms = vec![
@@ -81,7 +80,7 @@ pub(crate) fn forms(probe: &Probe) -> Vec<Form> {
     forms
 }
 
-/// What was known of a form before; `None` where there is no rule.
+/// The handling of a form known before; `None` if there is no rule.
 pub(crate) fn known(rules: &KeyRules, form: &Form) -> Option<KeyHandling> {
     let kept = |kept: bool| if kept { KeyHandling::Kept } else { KeyHandling::Refused };
     Some(match form.rule {
@@ -95,7 +94,7 @@ pub(crate) fn known(rules: &KeyRules, form: &Form) -> Option<KeyHandling> {
     })
 }
 
-/// The handling of this name, where the capabilities have one.
+/// The handling with this name, if the capabilities have one.
 pub(crate) fn of_rules(rules: &KeyRules, name: &str) -> Option<KeyHandling> {
     serde_json::from_value(serde_json::to_value(rules).ok()?.get(name)?.clone()).ok()
 }
@@ -110,7 +109,7 @@ pub(crate) fn word(handling: KeyHandling) -> &'static str {
     }
 }
 
-/// A key of so many bytes, in names of a hundred.
+/// A key of this many bytes, in segments of a hundred.
 pub(crate) fn long_key(probe: &Probe, len: usize) -> Option<ObjectKey> {
     let mut bytes = probe.bytes(b"-long/");
     let begin = bytes.len();
@@ -121,7 +120,7 @@ pub(crate) fn long_key(probe: &Probe, len: usize) -> Option<ObjectKey> {
     if bytes.len() == len { ObjectKey::new(bytes).ok() } else { None }
 }
 
-/// A key whose last name has so many bytes.
+/// A key whose last segment has this many bytes.
 pub(crate) fn long_segment(probe: &Probe, len: usize) -> Option<ObjectKey> {
     let mut name = format!("{}-name", probe.name());
     name.extend((name.len()..len).map(|_| 'x'));

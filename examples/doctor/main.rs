@@ -1,4 +1,4 @@
-//! Checks a store step by step, and says in words what is wrong: `doctor PLACE`.
+//! Checks a store step by step, and explains what is wrong: `doctor PLACE`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
@@ -28,7 +28,7 @@ use signals::Signals;
 use stop::{CANCELLED, Stop, stop_on_signals};
 use tell::Doctor;
 
-/// Exit codes; they stand in `--help` too.
+/// Exit codes; `--help` lists them too.
 const WRONG: u8 = 1;
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The place that is examined, and the same with other settings.
+//! The examined place, and the same place with other settings.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use lepton::{Error, Location, Result, Storage, open};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 
-/// Schemes behind whose `?` stand settings of a server.
+/// Schemes whose URL query holds settings of a server.
 const WITH_OPTIONS: [&str; 5] = ["s3", "az", "azure", "gs", "gcs"];
 
-/// A URL, and the settings that it does not have.
+/// A URL, and the settings that are not part of it.
 pub(crate) struct Place {
     url: String,
     settings: Option<Value>,
 }
 
-/// What the advice depends on.
+/// The facts that the advice depends on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct About {
-    /// It is reached over a network.
+    /// The store is reached over a network.
     pub(crate) remote: bool,
     /// No credentials are sent.
     pub(crate) anonymous: bool,
     /// Requests carry signatures with the time of this machine.
     pub(crate) signs_time: bool,
-    /// What names the proxy that requests go through.
+    /// The name of the setting or variable that selects the proxy.
     pub(crate) proxy: Option<String>,
-    /// It was seen that requests arrive and are let in.
+    /// Requests are known to arrive and to be authorised.
     pub(crate) reached: bool,
 }
 
@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    /// The same place as if it kept every key, so that the store itself is asked.
+    /// The same place with rules that allow every key, so that the store itself decides.
     pub(crate) async fn without_rules(&self) -> Result<Location> {
         if !WITH_OPTIONS.contains(&self.scheme()) {
             return self.open().await;
@@ -64,7 +64,7 @@ impl Place {
         self.open_at(&self.with_option("capabilities", &capabilities.to_string())).await
     }
 
-    /// The same place over TLS, where it has none.
+    /// The same place over TLS, if it does not use TLS already.
     pub(crate) async fn over_tls(&self, store: &dyn Storage) -> Option<Result<Location>> {
         let endpoint = endpoint(store)?.strip_prefix("http://")?.to_owned();
         if WITH_OPTIONS.contains(&self.scheme()) {
@@ -89,7 +89,8 @@ impl Place {
         }
     }
 
-    /// What names the proxy on the way to an endpoint. Its address may hold a password.
+    /// The name of the setting or variable that selects the proxy for an endpoint. The proxy's
+    /// address may contain a password, so it is not shown.
     fn proxy(&self, endpoint: &str) -> Option<String> {
         if let Some(proxy) = self.settings.as_ref().and_then(|settings| settings.get("proxy")?.as_str()) {
             return (proxy != "none").then(|| "the setting proxy".to_owned());
@@ -101,8 +102,8 @@ impl Place {
         names.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     }
 
-    /// Whether the names of objects are text in the protocol: to ask for others is to ask
-    /// for something else.
+    /// Whether object names are text in the protocol: a request for a name that is not UTF-8
+    /// would address a different object.
     pub(crate) fn has_text_names(&self) -> bool {
         ["az", "azure", "gs", "gcs"].contains(&self.scheme())
     }
@@ -111,7 +112,7 @@ impl Place {
         self.url.split_once("://").map_or("", |(scheme, _)| scheme)
     }
 
-    /// An option of the URL, else a setting.
+    /// An option of the URL, otherwise a setting.
     fn option(&self, name: &str) -> Option<Value> {
         let query = if WITH_OPTIONS.contains(&self.scheme()) { self.url.split_once('?') } else { None };
         let mut options = query.map_or("", |(_, query)| query).split('&');
@@ -136,8 +137,8 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Where the requests go: the canonical URL of a store names its endpoint, if that is not
-/// the usual one.
+/// The endpoint of the requests: the canonical URL of a store contains its endpoint, if that is
+/// not the default.
 fn endpoint(store: &dyn Storage) -> Option<String> {
     let url = store.url();
     let named = url.split_once('?').and_then(|(_, query)| query.split('&').find_map(|o| o.strip_prefix("endpoint=")));
@@ -160,7 +161,7 @@ fn read(file: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::io("the file of settings cannot be read", error).with_context("path", file.display())
     })?;
-    // What the parser quotes may be a secret.
+    // The parser may quote a secret in its message.
     serde_json::from_str(&text).map_err(|error| {
         let message = format!("{}, line {}: this is no JSON", file.display(), error.line());
         Error::invalid_input(message)

@@ -1,11 +1,11 @@
-//! The tiny objects that are written, and their end.
+//! The tiny objects that are written, and their removal.
 
 use futures_util::TryStreamExt as _;
 use lepton::core::KeyPrefix;
 use lepton::{Error, ErrorKind, Location, ObjectKey, Result, SharedStorage, StorageExt as _};
 
-/// A name that nobody else has, in the folder of the place. All that is written begins
-/// with it, even where the store changes keys.
+/// A unique name in the folder of the place. The keys of all written objects begin with it,
+/// even if the store changes keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
     folder: Vec<u8>,
@@ -27,7 +27,7 @@ impl Probe {
         self.folder.is_empty()
     }
 
-    /// The key of the probe with something behind it.
+    /// The key of the probe, followed by `rest`.
     pub(crate) fn key(&self, rest: &[u8]) -> Result<ObjectKey> {
         ObjectKey::new(self.bytes(rest))
     }
@@ -36,8 +36,8 @@ impl Probe {
         [&self.folder[..], self.name.as_bytes(), rest].concat()
     }
 
-    /// Deletes everything that begins with the name, also what the store put there under
-    /// another key than it was given.
+    /// Deletes everything that begins with the name, including objects that the store saved
+    /// under a different key than the given one.
     pub(crate) async fn clean(&self, store: &SharedStorage) -> Result<()> {
         let mut prefixes = vec![self.bytes(b"")];
         if self.at_root() {
@@ -46,7 +46,7 @@ impl Probe {
         let mut left = Vec::new();
         for prefix in prefixes.into_iter().map(KeyPrefix::new) {
             for key in listed(store, &prefix).await? {
-                // What cannot be deleted is there when it is looked for.
+                // An object that cannot be deleted shows in the next listing.
                 let _ = store.remove(&key).await;
             }
             left.extend(listed(store, &prefix).await?);
@@ -60,7 +60,7 @@ impl Probe {
     }
 }
 
-/// The keys under a prefix.
+/// The keys below a prefix.
 pub(crate) async fn listed(store: &SharedStorage, prefix: &KeyPrefix) -> Result<Vec<ObjectKey>> {
     store.objects(prefix.clone()).map_ok(|object| object.key).try_collect().await
 }

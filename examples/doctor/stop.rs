@@ -1,4 +1,4 @@
-//! Stopping, as signals ask for it.
+//! Stops the examination on signals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::say::complain;
 use crate::signals::Signals;
 
-/// The exit code of a program that was stopped; it stands in `--help` too.
+/// The exit code of a stopped program; `--help` lists it too.
 pub(crate) const CANCELLED: u8 = 130;
 
-/// What signals and the examination know of each other.
+/// The state shared by the signal handler and the examination.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
-    /// Somebody wants to stop.
+    /// A signal has asked the program to stop.
     pub(crate) wanted: AtomicBool,
     /// There may be something to delete.
     pub(crate) written: AtomicBool,
 }
 
-/// Ends at once while there is nothing to delete; else when it is deleted, or at the second
-/// signal.
+/// Exits immediately while there is nothing to delete; otherwise after the deletion, or at the
+/// second signal.
 pub(crate) async fn stop_on_signals(mut signals: Signals, stop: Arc<Stop>) {
     signals.next().await;
     stop.wanted.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! How the program speaks: a step a line.
+//! The program's output: one line per step.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ impl Doctor {
         Self { json, wrong: false, about: About::default(), stop }
     }
 
-    /// Tells how a step went, and gives what came of it.
+    /// Reports the result of a step, and returns its value.
     pub(crate) fn step<T>(&mut self, name: &str, result: Result<T>) -> Option<T> {
         match result {
             Ok(value) => {
@@ -63,7 +63,7 @@ impl Doctor {
         }
     }
 
-    /// A form of keys: what the store makes of it, and what was known of that.
+    /// Reports a form of keys: how the store handles it, and what was known before.
     pub(crate) fn row(&self, form: &str, example: &str, found: &str, known: &str) {
         if self.json {
             let step = json!({
@@ -76,7 +76,7 @@ impl Doctor {
         }
     }
 
-    /// The end of the table: what to set.
+    /// Reports the end of the table: the settings to use.
     pub(crate) fn rules(&self, words: &str, capabilities: &serde_json::Value) {
         if self.json {
             let step = json!({ "step": "keys", "state": "ok", "words": words, "capabilities": capabilities });
@@ -86,7 +86,7 @@ impl Doctor {
         }
     }
 
-    /// The head of the table, for people.
+    /// Prints the head of the table, unless the output is JSON.
     pub(crate) fn head(&self, preset: &str) {
         if !self.json {
             say!("       {:<20} {:<22} {:<11} known of {preset}", "keys", "such as", "this store");

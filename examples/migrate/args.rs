@@ -8,24 +8,25 @@ use crate::common::asked::refuse;
 use crate::common::running::{RUNNING, Running};
 use crate::common::{Asked, EXIT_CODES};
 
-/// Moves objects between any two places, with a journal, progress and a proof.
+/// Moves objects between any two places, with a journal, progress and a verification.
 ///
-/// Without arguments: a demonstration with two S3 servers inside the process, a
-/// kill half-way and a proof at the end.
+/// Without arguments: a demonstration with two S3 servers inside the process, a kill halfway
+/// and a verification at the end.
 ///
 /// Places: /a/path, file:///a/path, s3://bucket/folder?endpoint=…&region=…&profile=…,
 /// az://container/folder?account=…, gs://bucket/folder, https://host/folder/
+///
 /// Credentials come from where each cloud's own tools look for them: for S3 from the
 /// environment (AWS_ACCESS_KEY_ID, …) or from the shared files of the profile.
 #[derive(Debug, Parser)]
 #[command(name = "migrate", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// Where the objects are: a folder, a bucket, a folder in a bucket, or one object.
+    /// The source: a folder, a bucket, a folder in a bucket, or a single object.
     #[arg(requires = "destination")]
     source: Option<String>,
-    /// Where they go.
+    /// The destination.
     destination: Option<String>,
-    /// Only say what would be done.
+    /// Only show what would be done.
     #[arg(long, conflicts_with_all = RUNNING)]
     dry_run: bool,
     #[command(flatten)]
@@ -35,8 +36,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the command line, and what its options come to; ends the program where it
-    /// is wrong.
+    /// Parses the command line, and the settings that its options make; ends the program if it
+    /// is invalid.
     pub(crate) fn read() -> (Self, TransferSettings) {
         let mut command = Self::command();
         let matches = command.get_matches_mut();
@@ -50,12 +51,12 @@ impl Args {
         (args, settings)
     }
 
-    /// Source and destination, if any were given.
+    /// Source and destination, if they were given.
     pub(crate) fn places(&self) -> Option<(&str, &str)> {
         Some((self.source.as_deref()?, self.destination.as_deref()?))
     }
 
-    /// How to run; `None` if it is only to be said what would be done.
+    /// The options for running; `None` in a dry run.
     pub(crate) fn running(&self) -> Option<&Running> {
         (!self.dry_run).then_some(&self.running)
     }
@@ -65,7 +66,7 @@ impl Args {
     }
 }
 
-/// An option that stands on the command line.
+/// An option that was given on the command line.
 fn given<'a>(command: &'a Command, matches: &ArgMatches) -> Option<&'a str> {
     let explicit = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let options = command.get_arguments().filter_map(|option| Some((option.get_id().as_str(), option.get_long()?)));

@@ -1,6 +1,5 @@
-//! The demonstration: two S3 servers inside this process as cloud A and cloud B,
-//! and a migration between them by a child process that is killed half-way, taken
-//! up, and proven.
+//! The demonstration: two S3 servers inside this process as cloud A and cloud B, and a
+//! migration between them by a child process that is killed halfway, resumed, and verified.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -20,7 +19,7 @@ const SECRET: &str = "demo-secret";
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// A cloud: an S3 server over a storage in memory.
+/// A cloud: an S3 server on top of an in-memory storage.
 struct Cloud {
     name: &'static str,
     storage: MemoryStorage,
@@ -35,11 +34,11 @@ impl Cloud {
     }
 
     fn url(&self) -> String {
-        // The front behaves as Amazon S3, keys included.
+        // The server behaves like Amazon S3, including its key rules.
         format!("s3://{}?endpoint={}&region=us-east-1&preset=aws", self.name, self.server.endpoint())
     }
 
-    /// Bytes of bodies that came in.
+    /// Bytes of request bodies received.
     fn received(&self) -> u64 {
         let stats = self.server.stats();
         stats.of("PutObject").bytes_in + stats.of("UploadPart").bytes_in
@@ -84,7 +83,7 @@ pub(crate) async fn run() -> Result<u8> {
     Ok(if proven { 0 } else { super::common::NOT_PROVEN })
 }
 
-/// Starts this very program on the two clouds.
+/// Starts this program again as a child process, with the two clouds as its places.
 fn start(a: &Cloud, b: &Cloud, folder: &Path) -> Result<Child> {
     let program: PathBuf = std::env::current_exe().map_err(|e| Error::io("cannot find this program", e))?;
     let child = Command::new(program)
@@ -103,8 +102,8 @@ fn start(a: &Cloud, b: &Cloud, folder: &Path) -> Result<Child> {
     child.map_err(|e| Error::io("cannot start the child process", e))
 }
 
-/// Shows how much has arrived until the child ends, or kills it once `kill_at`
-/// bytes have. Returns what had arrived.
+/// Shows how much has arrived until the child ends, or kills it once `kill_at` bytes have
+/// arrived. Returns how much had arrived.
 async fn watch(child: &mut Child, b: &Cloud, bar: &ProgressBar, kill_at: Option<u64>) -> Result<u64> {
     loop {
         let received = b.received();
@@ -156,7 +155,7 @@ fn summarise(a: &Cloud, b: &Cloud, report: &serde_json::Value, bytes: u64) {
     );
 }
 
-/// Some hundred MB of varied objects; returns their number and bytes.
+/// A few hundred MB of varied objects; returns their number and bytes.
 async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
     let mut objects: Vec<(String, usize)> = vec![
         ("empty".into(), 0),
@@ -190,7 +189,7 @@ async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
     Ok((objects.len() as u64, total))
 }
 
-/// Bytes that nothing compresses.
+/// Incompressible bytes.
 fn noise() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = std::iter::repeat_with(|| {
@@ -202,8 +201,8 @@ fn noise() -> Vec<u8> {
     words.take(64 * KIB / 8).flatten().collect()
 }
 
-/// The same noise again and again, each time behind another number, so that no two objects and
-/// no two parts are the same. To copy it is fast without optimisation too.
+/// The same noise repeated, each time after another number, so that no two objects and no two
+/// parts are equal. Copying it is fast even without optimisation.
 fn data(noise: &[u8], object: u64, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + noise.len() + 8);
     for piece in 0_u64.. {

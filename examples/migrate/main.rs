@@ -1,7 +1,7 @@
-//! Moves objects between any two places, with a journal, progress and a proof.
+//! Moves objects between any two places, with a journal, progress and a verification.
 //!
-//! Without arguments: a demonstration that needs nothing installed, see
-//! [`demo`]. With arguments: `migrate SOURCE DESTINATION`, see `--help`.
+//! Without arguments: a demonstration that requires no installation, see [`demo`]. With
+//! arguments: `migrate SOURCE DESTINATION`, see `--help`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 

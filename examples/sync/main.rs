@@ -1,5 +1,5 @@
-//! Synchronises two places: copies what differs, deletes what is too much if asked,
-//! says before what it would do, and can keep that as a plan to carry out later.
+//! Synchronises two places: copies what differs, deletes extraneous objects if requested, shows
+//! in advance what it would do, and can save that as a plan to execute later.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
@@ -17,8 +17,8 @@ use lepton::{Existing, Result, TransferSettings};
 
 /// Synchronises two places.
 ///
-/// Copies what differs (--existing and --compare say otherwise) and, with --delete,
-/// deletes what the source has not. Places are those of the program `migrate`.
+/// Copies what differs (unless --existing or --compare change that) and, with --delete, deletes
+/// extraneous objects. Places are those of the program `migrate`.
 #[derive(Debug, Parser)]
 #[command(name = "sync", version, after_help = EXIT_CODES)]
 struct CommandLine {
@@ -26,8 +26,8 @@ struct CommandLine {
     command: Command,
 }
 
-/// What a saved plan has decided: these options would have no effect on it. Those for
-/// names must be the same as when it was made, and all others have their effect.
+/// Options that a saved plan has already decided: they would have no effect on it. The options
+/// for names must be the same as when the plan was made, and all others take effect.
 const DECIDED: [&str; 18] = [
     "existing",
     "sync",
@@ -51,26 +51,26 @@ const DECIDED: [&str; 18] = [
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Synchronise, or carry out a plan.
+    /// Synchronise, or execute a plan.
     Run {
         #[command(flatten)]
         places: Places,
         #[command(flatten)]
         running: Running,
-        /// Carry out this plan, and nothing else: each action only if both sides are
-        /// still as the plan saw them.
+        /// Execute this plan and nothing else: each action only if both sides are still as the
+        /// plan recorded them.
         #[arg(long, value_name = "FILE", group = "deletes")]
         #[arg(conflicts_with_all = DECIDED)]
         plan: Option<PathBuf>,
-        /// Only say what would be done.
+        /// Only show what would be done.
         #[arg(long, conflicts_with_all = RUNNING.into_iter().chain(["plan"]))]
         dry_run: bool,
     },
-    /// Say what would be done, with the reason for each action.
+    /// Show what would be done, with the reason for each action.
     Plan {
         #[command(flatten)]
         places: Places,
-        /// Write the plan into this file, for `run --plan`.
+        /// Write the plan to this file, for `run --plan`.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -78,9 +78,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Places {
-    /// Where the objects are.
+    /// The source.
     source: String,
-    /// Where they go.
+    /// The destination.
     destination: String,
     #[command(flatten)]
     asked: Asked,
@@ -99,7 +99,7 @@ impl Command {
         }
     }
 
-    /// How to run; `None` if it is only to be said what would be done.
+    /// The options for running; `None` when nothing is written.
     fn running(&self) -> Option<&Running> {
         match self {
             Self::Run { running, dry_run: false, .. } => Some(running),

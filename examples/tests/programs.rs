@@ -1,5 +1,5 @@
-//! Every program starts and says what it takes. As an integration test of this package it also
-//! has Cargo build the programs, which the tests in `tests` run.
+//! Every program starts and prints its usage. As an integration test of this package it also
+//! makes Cargo build the programs, which the tests in `tests` run.
 
 #![allow(clippy::unwrap_used, reason = "test")]
 

@@ -1,29 +1,29 @@
-//! Which names and texts attributes may have.
+//! Rules for the names and values of attributes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::object::{Attribute, Attributes};
 
-/// Which names user metadata may have.
+/// The names that user metadata may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MetadataNames {
-    /// Any that can be a header: lower-case ASCII without spaces.
+    /// Any name that can be part of a header: lower-case ASCII without spaces.
     #[default]
     Any,
-    /// Lower-case letters, digits and `_`, and no digit at the beginning.
+    /// Lower-case letters, digits and `_`, not starting with a digit.
     Identifiers,
 }
 
 impl MetadataNames {
-    /// Whether every name that `other` allows may be a name here too.
+    /// Whether every name that `other` allows is allowed here too.
     pub fn include(self, other: Self) -> bool {
         self == Self::Any || other == self
     }
 
-    /// Whether this may be a name.
+    /// Whether this name is allowed.
     pub fn allow(self, name: &str) -> bool {
         let of_identifier = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         match self {
@@ -35,12 +35,12 @@ impl MetadataNames {
     }
 }
 
-/// Which characters names and values of tags may hold.
+/// The characters that names and values of tags may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TagCharacters {
-    /// Any.
+    /// Any characters.
     #[default]
     Any,
     /// Letters and digits of any script, spaces, and `+ - = . _ : / @` (Amazon S3).
@@ -50,12 +50,12 @@ pub enum TagCharacters {
 }
 
 impl TagCharacters {
-    /// Whether everything that `other` allows may stand in a tag here too.
+    /// Whether everything that `other` allows is allowed here too.
     pub fn include(self, other: Self) -> bool {
         self == Self::Any || other == self || (self, other) == (Self::Words, Self::AsciiWords)
     }
 
-    /// Whether this may be the name or the value of a tag.
+    /// Whether this text is allowed as the name or the value of a tag.
     pub fn allow(self, text: &str) -> bool {
         let sign = |character: char| " +-=._:/".contains(character);
         match self {
@@ -66,7 +66,7 @@ impl TagCharacters {
     }
 }
 
-/// What a store keeps of the attributes of objects.
+/// Which attributes of objects a store keeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttributeRules<'a> {
     pub(crate) kept: &'a [Attribute],
@@ -75,7 +75,7 @@ pub(crate) struct AttributeRules<'a> {
 }
 
 impl AttributeRules<'_> {
-    /// Takes away what is not kept and tells which attributes that changed.
+    /// Removes what the store does not keep and returns the attributes that this changed.
     pub(crate) fn keep(self, attributes: &mut Attributes) -> Vec<Attribute> {
         let mut lost: Vec<Attribute> = attributes.present();
         lost.retain(|attribute| !self.kept.contains(attribute));
@@ -88,7 +88,7 @@ impl AttributeRules<'_> {
         lost
     }
 
-    /// Refuses attributes that are not kept, by name.
+    /// Refuses attributes that the store does not keep, and names them.
     pub(crate) fn check(self, attributes: &Attributes, preset: &str) -> Result<()> {
         if let Some(lost) = attributes.present().into_iter().find(|one| !self.kept.contains(one)) {
             return Err(Error::unsupported(format!("the {preset} store keeps no {lost:?}")));

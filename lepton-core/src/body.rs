@@ -1,4 +1,4 @@
-//! Bodies: bytes on their way into a store, and out of it.
+//! Bodies: the bytes that go into a store and come out of it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,18 +13,18 @@ use sha2::Digest as _;
 use crate::checksum::{LEAF_SIZE, Sha256};
 use crate::error::Result;
 
-/// Bytes as a store sends them, in pieces of its own choosing.
+/// Bytes as a store sends them, in pieces of any size.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
-/// Bytes in leaves: each of [`LEAF_SIZE`] but the last.
+/// Bytes in leaves of [`LEAF_SIZE`]; only the last may be smaller.
 pub type LeafStream = BoxStream<'static, Result<Leaf>>;
 
-/// Up to [`LEAF_SIZE`] bytes, in the pieces they came in.
+/// Up to [`LEAF_SIZE`] bytes, in the pieces in which they arrived.
 #[derive(Debug, Clone, Default)]
 pub struct Leaf {
     /// The pieces, in order, none of them empty.
     pub pieces: Vec<Bytes>,
-    /// The SHA-256 of the leaf, where somebody computed it already.
+    /// The SHA-256 of the leaf, if it is already computed.
     pub sha256: Option<Sha256>,
 }
 
@@ -39,7 +39,7 @@ impl Leaf {
         self.pieces.is_empty()
     }
 
-    /// The SHA-256 of the leaf, computed unless it is known.
+    /// The SHA-256 of the leaf; computed unless it is already known.
     pub fn digest(&self) -> Sha256 {
         self.sha256.unwrap_or_else(|| {
             let mut hasher = sha2::Sha256::new();
@@ -49,15 +49,15 @@ impl Leaf {
     }
 }
 
-/// Something whose bytes can be read from the start as often as needed.
+/// A source whose bytes can be read from the start as often as needed.
 pub trait BodySource: Send + Sync + 'static {
-    /// Reads from the start. The leaves sum up to the length that the [`Body`]
-    /// was made with; a source that cannot keep that ends with an error.
+    /// Reads from the start. The leaves add up to the length that the [`Body`] was
+    /// made with; a source that cannot supply that length ends with an error.
     fn open(&self) -> LeafStream;
 }
 
-/// The bytes of an object or part, replayable: a retry opens it again and costs
-/// no copy.
+/// The bytes of an object or part. A body is replayable: a retry opens it again
+/// without copying it.
 #[derive(Clone)]
 pub struct Body {
     len: u64,
@@ -71,13 +71,13 @@ enum Content {
 }
 
 impl Body {
-    /// A body of pieces in memory, one after the other.
+    /// A body of pieces in memory, in order.
     pub fn from_pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
         let rope: Arc<[Bytes]> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         Self { len: rope.iter().map(|piece| piece.len() as u64).sum(), content: Content::Rope(rope) }
     }
 
-    /// A body of `len` bytes that `source` gives.
+    /// A body of `len` bytes that are read from `source`.
     pub fn from_source(len: u64, source: Arc<dyn BodySource>) -> Self {
         Self { len, content: Content::Source(source) }
     }
@@ -120,12 +120,12 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Whether [`Leaves`] hashes what passes.
+/// Whether [`Leaves`] hashes the bytes that pass through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hashing {
-    /// Each leaf carries its SHA-256, computed piece by piece while it is hot.
+    /// Each leaf carries its SHA-256, computed piece by piece while the bytes are in cache.
     Eager,
-    /// Leaves carry no hash; who needs one calls [`Leaf::digest`].
+    /// Leaves carry no hash; a caller that needs one calls [`Leaf::digest`].
     Lazy,
 }
 
@@ -146,7 +146,7 @@ impl Leaves {
         Self { input, spare: Bytes::new(), leaf: Leaf::default(), filled: 0, hasher, ended: false }
     }
 
-    /// Moves what fits from `spare` into the leaf; true if the leaf is full.
+    /// Moves as much of `spare` as fits into the leaf; true if the leaf is then full.
     fn fill(&mut self) -> bool {
         let piece = self.spare.split_to(self.spare.len().min(LEAF_SIZE - self.filled));
         if let Some(hasher) = &mut self.hasher {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The granularity of the count, so that large budgets fit the semaphore.
+/// The granularity of the count in bytes, so that large budgets fit the semaphore.
 const UNIT: u64 = 1024;
 
 /// A byte-weighted semaphore that bounds what a run holds in memory.
 ///
-/// Each unit of work acquires once, before it starts, and holds at most a quarter
-/// of the budget: so some unit can always go on and nothing can deadlock. What
-/// waits is served in order.
+/// Each unit of work acquires once, before it starts, and holds at most a quarter of
+/// the budget, so some unit can always proceed and nothing can deadlock. Waiting
+/// units are served in order.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget {
     semaphore: Arc<Semaphore>,
@@ -23,7 +23,7 @@ impl MemoryBudget {
     /// The default budget: 128 MiB.
     pub const DEFAULT: u64 = 128 << 20;
 
-    /// A budget of so many bytes, at least 4 KiB.
+    /// A budget of this many bytes, at least 4 KiB.
     pub fn new(bytes: u64) -> Self {
         let limit = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let units = u32::try_from(bytes / UNIT).unwrap_or(limit).clamp(4, limit);
@@ -35,21 +35,21 @@ impl MemoryBudget {
         u64::from(self.units / 4) * UNIT
     }
 
-    /// What is free at the moment, in bytes.
+    /// The number of bytes that are free at the moment.
     pub fn available(&self) -> u64 {
         self.semaphore.available_permits() as u64 * UNIT
     }
 
     /// Waits for `bytes`, or for [`largest`](Self::largest) if that is less.
     ///
-    /// Cancellation safe: dropping the future gives the place in the queue up.
+    /// Cancellation safe: dropping the future leaves the queue.
     pub async fn acquire(&self, bytes: u64) -> Permit {
         let units = self.units(bytes);
-        // The semaphore is never closed; were it, the work would go unbounded, not wrong.
+        // The semaphore is never closed. If it were, the work would run correctly, but unbounded.
         Permit { held: Arc::clone(&self.semaphore).acquire_many_owned(units).await.ok() }
     }
 
-    /// Takes `bytes`, or [`largest`](Self::largest) if that is less, if they are free
+    /// Acquires `bytes`, or [`largest`](Self::largest) if that is less, if they are free
     /// at the moment.
     pub fn try_acquire(&self, bytes: u64) -> Option<Permit> {
         let held = Arc::clone(&self.semaphore).try_acquire_many_owned(self.units(bytes)).ok()?;
@@ -62,7 +62,7 @@ impl MemoryBudget {
     }
 }
 
-/// A share of the budget, given back when dropped.
+/// A share of the budget, returned when dropped.
 #[derive(Debug)]
 pub struct Permit {
     held: Option<OwnedSemaphorePermit>,
@@ -80,8 +80,8 @@ impl Permit {
         Some(Permit { held: Some(self.held.as_mut()?.split(units)?) })
     }
 
-    /// Bytes that carry this permit and give it back when the last of their
-    /// clones and slices is gone.
+    /// Bytes that carry this permit and return it when the last of their clones and
+    /// slices is dropped.
     pub fn attach(self, bytes: Vec<u8>) -> Bytes {
         struct Paid(Vec<u8>, #[allow(dead_code, reason = "held for its drop")] Permit);
         impl AsRef<[u8]> for Paid {

@@ -1,7 +1,7 @@
-//! What a backend can do, as data.
+//! The capabilities of a backend, as data.
 //!
-//! Each provider ships presets; an S3-compatible store can override single
-//! fields by name (see [`Capabilities::overridden`]).
+//! Each provider ships presets. For an S3-compatible store, single fields can be
+//! overridden by name (see [`Capabilities::overridden`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,18 +11,18 @@ use crate::error::{Error, Result};
 use crate::key_rules::KeyRules;
 use crate::object::{Attribute, Attributes};
 
-/// How well a backend does something.
+/// How a backend supports an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Support {
     /// The store itself does it.
     Native,
-    /// Lepton does it with other operations; not atomic, or at a cost.
+    /// Lepton does it with other operations: not atomically, or at an extra cost.
     Emulated,
-    /// It cannot be had.
+    /// It is not available.
     Unsupported,
-    /// Nobody has found out. Treated as unsupported where safety hangs on it.
+    /// It is not known. Treated as unsupported where safety depends on it.
     Unknown,
 }
 
@@ -33,7 +33,7 @@ impl Support {
     }
 }
 
-/// The order in which listings come.
+/// The order of the keys in a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -53,16 +53,16 @@ fn native() -> Support {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MultipartLimits {
-    /// The smallest part but for the last, in bytes.
+    /// The size of the smallest part other than the last, in bytes.
     pub min_part: u64,
-    /// The largest part in bytes.
+    /// The size of the largest part, in bytes.
     pub max_part: u64,
-    /// The most parts.
+    /// The largest number of parts.
     pub max_parts: u32,
 }
 
 impl MultipartLimits {
-    /// Limits of these numbers.
+    /// Limits with these values.
     pub fn new(min_part: u64, max_part: u64, max_parts: u32) -> Self {
         Self { min_part, max_part, max_parts }
     }
@@ -77,100 +77,100 @@ pub struct Capabilities {
     pub preset: String,
     /// The order of listings.
     pub list_order: ListOrder,
-    /// Whether a listing can begin behind a key. Where that is emulated, it begins at the
-    /// beginning of the prefix and leaves out what is before.
+    /// Whether a listing can begin after a key. If this is emulated, the listing begins at
+    /// the start of the prefix and skips the earlier keys.
     #[serde(default = "native")]
     pub start_after: Support,
-    /// Whether a listing that is asked for them tells attributes and checksums of the
-    /// objects, as a head does. It may leave out those of an object that has tags, or very
-    /// much attached to it.
+    /// Whether a listing can report the attributes and checksums of the objects on request,
+    /// as a head does. It may leave them out for an object that has tags or very large
+    /// attributes.
     #[serde(default)]
     pub list_attributes: bool,
-    /// Whether objects can be read from the middle.
+    /// Whether a range of an object can be read.
     pub range_get: Support,
-    /// Whether a read can be bound to an ETag.
+    /// Whether a read can be conditional on an ETag.
     pub conditional_get: Support,
-    /// Whether a put can demand that no object is there.
+    /// Whether a put can be conditional on the absence of the object.
     pub put_if_absent: Support,
-    /// Whether a put can demand a certain ETag.
+    /// Whether a put can be conditional on an ETag.
     pub put_if_match: Support,
-    /// Whether completing a multipart upload takes preconditions.
+    /// Whether completing a multipart upload accepts preconditions.
     pub conditional_complete: Support,
-    /// Whether a delete can demand a certain ETag.
+    /// Whether a delete can be conditional on an ETag.
     pub conditional_delete: Support,
-    /// The largest object that one put may carry, in bytes.
+    /// The size of the largest object that one put may carry, in bytes.
     pub max_single_put: u64,
-    /// The largest object in bytes.
+    /// The size of the largest object, in bytes.
     pub max_object: u64,
-    /// Limits of multipart uploads; `None` where there is no such facet.
+    /// Limits of multipart uploads; `None` if the store has no multipart facet.
     pub multipart: Option<MultipartLimits>,
-    /// Whether a part is written at its place in the object, so that
-    /// [`PartSpec::range`](crate::PartSpec::range) must be that place (local
-    /// disks); elsewhere only its length counts.
+    /// Whether a part is written at its offset in the object (local disks), so that
+    /// [`PartSpec::range`](crate::PartSpec::range) must state that offset. In other
+    /// stores only its length counts.
     pub parts_by_place: bool,
     /// Whether the parts of an upload can be listed.
     pub list_parts: Support,
     /// Whether the uploads of a key can be listed.
     pub list_uploads: Support,
-    /// Whether the store keeps account of uploads: refuses one that was never begun, and
-    /// frees the parts of one that is aborted. Where not, aborting does nothing, and parts
-    /// that nobody completes go away by themselves after a time.
+    /// Whether the store records uploads: it then refuses an upload that was never started,
+    /// and frees the parts of an aborted one. Otherwise aborting does nothing, and parts
+    /// that are never completed expire after some time.
     #[serde(default = "native")]
     pub upload_records: Support,
     /// Whether objects can be copied without passing through the caller.
     pub server_copy: Support,
-    /// Whether such copies are made on this machine (local disks), where reading the
-    /// source costs no network: the engine then reads it once, for its digest.
+    /// Whether such copies are made on this machine (local disks). Reading the source then
+    /// costs no network, so the engine reads it once, for its digest.
     #[serde(default)]
     pub copies_here: bool,
     /// Whether versions are kept and can be listed.
     pub versions: Support,
-    /// Most keys in one delete request.
+    /// The largest number of keys in one delete request.
     pub delete_batch: usize,
-    /// Whether the ETag of an object that was put in one go is the MD5 of its
-    /// bytes, and that of one put in parts the MD5 of their MD5s with their number
-    /// behind a `-`. Not so where the store encrypts with keys of its own (SSE-KMS,
-    /// SSE-C): say so there, or unchanged objects are taken for changed ones.
+    /// Whether the ETag of an object from a single put is the MD5 of its bytes, and that
+    /// of a multipart object the MD5 of the parts' MD5s followed by `-` and the number of
+    /// parts. Set this to false if the store encrypts with SSE-KMS or SSE-C; otherwise
+    /// unchanged objects are treated as changed.
     #[serde(default)]
     pub etag_is_md5: bool,
-    /// Whether the time of last modification is one that the writer sets (local
-    /// disks), so that a copy has the time of its source.
+    /// Whether the writer can set the modification time (local disks), so that a copy has
+    /// the time of its source.
     #[serde(default)]
     pub keeps_mtime: bool,
     /// The attributes that the backend keeps.
     pub attributes: Vec<Attribute>,
-    /// Which names user metadata may have.
+    /// The names that user metadata may have.
     #[serde(default)]
     pub metadata_names: MetadataNames,
-    /// Which characters names and values of tags may hold.
+    /// The characters that names and values of tags may contain.
     #[serde(default)]
     pub tag_characters: TagCharacters,
     /// Whether storage classes can be chosen.
     pub storage_class: Support,
-    /// Checksums that the server verifies while it takes an upload.
+    /// Checksums that the server verifies while it receives an upload.
     pub verified_checksums: Vec<ChecksumAlgorithm>,
     /// Whether uploads may be signed chunk by chunk
     /// (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`).
     pub signed_chunks: Support,
     /// Whether uploads may carry their checksum in a trailer.
     pub trailers: Support,
-    /// Whether TLS protects the bytes on their way.
+    /// Whether TLS protects the bytes in transit.
     pub tls: bool,
-    /// Whether the whole body of an upload is held in memory before it is sent,
-    /// because it must be hashed first. Who counts memory counts the body then.
+    /// Whether the whole body of an upload is held in memory before it is sent, because
+    /// it must be hashed first. A caller that budgets memory must then count the body.
     #[serde(default)]
     pub holds_uploads: bool,
-    /// Whether a layer below tries again by itself. Who retries on its own, as
-    /// the engine does, refuses such a store: there is one owner of retries.
+    /// Whether a layer below retries by itself. A caller that does its own retries, as the
+    /// engine does, refuses such a store: only one layer may retry.
     #[serde(default)]
     pub retries: bool,
-    /// Which keys are held exactly.
+    /// The keys that the store can hold exactly.
     pub keys: KeyRules,
 }
 
 impl Capabilities {
-    /// A backend that does everything with no limits: the start for an
-    /// in-memory backend. Fields are public: set what differs.
+    /// A backend that supports everything without limits: the starting point for an
+    /// in-memory backend. Fields are public: set those that differ.
     pub fn everything(preset: &str) -> Self {
         Self {
             preset: preset.to_owned(),
@@ -215,8 +215,8 @@ impl Capabilities {
         self.attributes.contains(&attribute)
     }
 
-    /// Takes away what the backend does not keep of these attributes, and tells which that
-    /// concerned.
+    /// Removes what the backend does not keep from these attributes, and returns the
+    /// attributes that this changed.
     pub fn keep(&self, attributes: &mut Attributes) -> Vec<Attribute> {
         self.attribute_rules().keep(attributes)
     }
@@ -224,8 +224,8 @@ impl Capabilities {
     /// Refuses attributes that the backend does not keep.
     ///
     /// # Errors
-    /// `unsupported` for what is never kept; `invalid_input` for a name of metadata or a
-    /// tag that is not allowed.
+    /// `unsupported` for an attribute that is never kept; `invalid_input` for a metadata name
+    /// or a tag that is not allowed.
     pub fn check_attributes(&self, attributes: &Attributes) -> Result<()> {
         self.attribute_rules().check(attributes, &self.preset)
     }
@@ -246,8 +246,8 @@ impl Capabilities {
     /// ```
     ///
     /// # Errors
-    /// `invalid_input` for an unknown field, listing the known ones,
-    /// or a value of the wrong form.
+    /// `invalid_input` for an unknown field (the message lists the known ones) or a value
+    /// of the wrong type.
     pub fn overridden(&self, overrides: &serde_json::Value) -> Result<Self> {
         let refuse = |source: serde_json::Error| {
             Error::invalid_input(format!("capabilities cannot be overridden: {source}")).with_source(source)

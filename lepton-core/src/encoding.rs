@@ -1,4 +1,4 @@
-//! Keys that a store cannot hold, written as keys that it can.
+//! Encodes keys that a store cannot hold as keys that it can.
 
 use percent_encoding::percent_decode;
 
@@ -6,15 +6,16 @@ use crate::key::{KeyPrefix, ObjectKey};
 use crate::key_rules::{KeyHandling, KeyRules};
 
 impl KeyRules {
-    /// The key written so that this store holds it: each byte that it cannot hold, or not
-    /// where it stands, is a `%` and two hexadecimal digits, and so is `%` itself. What it
-    /// means is read back by percent-decoding (RFC 3986, section 2.1), for which nothing of
-    /// the rules needs to be known: [`decode`](Self::decode).
+    /// Encodes the key so that this store can hold it. Each byte that the store cannot hold
+    /// at all, or not in that position, becomes a `%` and two hexadecimal digits; so does `%`
+    /// itself. Percent-decoding (RFC 3986, section 2.1) restores the key and needs no
+    /// knowledge of the rules: see [`decode`](Self::decode).
     ///
-    /// Two keys are never written alike. A key that is too long, or would be, and one that
-    /// stands beside its folder cannot be helped; [`check`](Self::check) refuses them. Where
-    /// the case of letters is not kept, upper-case letters are written so, and all characters
-    /// beyond ASCII, of which such stores often take two spellings for one.
+    /// Two different keys never have the same encoding. Encoding cannot help a key that is too
+    /// long, or becomes so, or that exists next to a folder of its name; [`check`](Self::check)
+    /// refuses such keys. If the store does not preserve case, upper-case letters are escaped
+    /// too, and so are all non-ASCII characters, because such stores often treat two spellings
+    /// of one character as the same.
     ///
     /// ```
     /// use lepton_core::{KeyHandling, KeyRules, ObjectKey};
@@ -31,8 +32,8 @@ impl KeyRules {
         self.encode_below(&KeyPrefix::default(), key)
     }
 
-    /// The name of a key behind `folder`, which stays as it is, written as by
-    /// [`encode`](Self::encode): `/x` behind `a/` has an empty segment.
+    /// Encodes the name of a key below `folder` as [`encode`](Self::encode) does. The folder
+    /// itself is not changed but counts as context: `/x` below `a/` has an empty segment.
     pub fn encode_below(&self, folder: &KeyPrefix, name: &ObjectKey) -> ObjectKey {
         let bytes = name.as_bytes();
         let forbidden = self.is_forbidden(folder.as_bytes(), bytes);
@@ -50,17 +51,17 @@ impl KeyRules {
             chunk.invalid().iter().for_each(|byte| self.push(&mut written, *byte, raw));
             at += chunk.invalid().len();
         }
-        // It has as many bytes at least, so it is not empty.
+        // The encoding is at least as long as the name, so it is not empty.
         ObjectKey::new(written).unwrap_or_else(|_| name.clone())
     }
 
-    /// Whether the name makes the key begin with what none may.
+    /// Whether the name makes the key begin with a forbidden prefix.
     fn is_forbidden(&self, folder: &[u8], name: &[u8]) -> bool {
-        let behind = |prefix: &String| prefix.as_bytes().strip_prefix(folder).map(<[u8]>::to_vec);
-        self.forbidden_prefixes.iter().filter_map(behind).any(|rest| name.starts_with(&rest))
+        let below_folder = |prefix: &String| prefix.as_bytes().strip_prefix(folder).map(<[u8]>::to_vec);
+        self.forbidden_prefixes.iter().filter_map(below_folder).any(|rest| name.starts_with(&rest))
     }
 
-    /// The key that [`encode`](Self::encode) wrote so.
+    /// The key that [`encode`](Self::encode) encoded as `written`.
     pub fn decode(written: &ObjectKey) -> ObjectKey {
         let bytes: Vec<u8> = percent_decode(written.as_bytes()).collect();
         ObjectKey::new(bytes).unwrap_or_else(|_| written.clone())
@@ -75,7 +76,7 @@ impl KeyRules {
         }
     }
 
-    /// Whether the byte at `at` cannot stand as it is behind `before`, the last one written.
+    /// Whether the byte at `at` must be escaped after `before`, the last byte written.
     fn escapes(&self, key: &[u8], at: usize, before: Option<u8>) -> bool {
         let lost = |handling: KeyHandling| handling != KeyHandling::Kept;
         match key[at] {
@@ -86,9 +87,9 @@ impl KeyRules {
                     || (lost(self.empty_segments) && (before == Some(b'/') || key == b"/"))
             }
             b'.' => {
-                let (segment, place) = segment(key, at);
+                let (segment, offset) = segment(key, at);
                 (lost(self.dot_segments) && (segment == b"." || segment == b".."))
-                    || (lost(self.trailing_dots) && place + 1 == segment.len())
+                    || (lost(self.trailing_dots) && offset + 1 == segment.len())
             }
             byte if byte.is_ascii_uppercase() || !byte.is_ascii() => lost(self.case),
             byte => byte.is_ascii_control() && lost(self.control_characters),
@@ -96,7 +97,7 @@ impl KeyRules {
     }
 }
 
-/// The segment of a key that has the byte at `at`, and where it stands in it.
+/// The segment of a key that contains the byte at `at`, and the byte's offset in it.
 fn segment(key: &[u8], at: usize) -> (&[u8], usize) {
     let begin = key[..at].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let end = key[at..].iter().position(|byte| *byte == b'/').map_or(key.len(), |slash| at + slash);

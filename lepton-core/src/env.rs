@@ -1,7 +1,7 @@
-//! The outside world that code may not touch directly: tasks, time, randomness.
+//! The parts of the system that code may not use directly: tasks, time, randomness.
 //!
-//! Everything in Lepton takes these from an injected [`Env`], so that a seeded
-//! simulation can stand in for the system. A lint bans the raw calls.
+//! All code in Lepton takes these from an injected [`Env`], so that a seeded
+//! simulation can replace the system. A lint bans the raw calls.
 
 use std::fmt;
 use std::future::Future;
@@ -18,39 +18,39 @@ use crate::error::{Error, ErrorKind, Result};
 pub trait Env: fmt::Debug + Send + Sync + 'static {
     /// Starts a task. It must not block.
     fn spawn(&self, task: BoxFuture<'static, ()>);
-    /// Runs work that blocks or computes for long, away from the tasks.
+    /// Runs work that blocks or computes for a long time, on a thread apart from the tasks.
     fn spawn_cpu(&self, work: Box<dyn FnOnce() + Send>);
     /// Waits. Dropping the future is safe.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
     /// The time of day.
     fn now(&self) -> SystemTime;
-    /// The time since some fixed moment; never goes back.
+    /// The time since some fixed moment; never decreases.
     fn uptime(&self) -> Duration;
-    /// 64 bits that nobody can foresee. Good for names and jitter, not for keys.
+    /// 64 unpredictable bits. Good for names and jitter, not for cryptographic keys.
     fn random(&self) -> u64;
 }
 
-/// An environment that many share.
+/// A shared environment.
 pub type SharedEnv = Arc<dyn Env>;
 
-/// Conveniences over [`Env`].
+/// Convenience methods on every [`Env`].
 pub trait EnvExt: Env {
-    /// Starts a task and gives a handle to its result.
+    /// Starts a task and returns a handle to its result.
     fn spawn_task<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Task<T> {
         let (send, receive) = oneshot::channel();
         self.spawn(Box::pin(async move {
-            // Nobody may be waiting for the result any more.
+            // The receiver may be gone by now.
             let _ = send.send(task.await);
         }));
         Task(receive)
     }
 
-    /// Runs blocking work and waits for its result. If the waiting future is
-    /// dropped, the work still ends.
+    /// Runs blocking work and returns a handle to its result. If the handle is
+    /// dropped, the work still runs to its end.
     fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         let (send, receive) = oneshot::channel();
         self.spawn_cpu(Box::new(move || {
-            // Nobody may be waiting for the result any more.
+            // The receiver may be gone by now.
             let _ = send.send(work());
         }));
         Task(receive)
@@ -75,14 +75,14 @@ impl<T> Task<T> {
     }
 }
 
-/// The system itself: tokio's current runtime, the system's clocks.
+/// The real system: tokio's current runtime and the system's clocks.
 #[derive(Debug)]
 pub struct SystemEnv {
     start: Instant,
 }
 
 impl SystemEnv {
-    /// The environment of the system, to be used inside a tokio runtime.
+    /// The environment of the system. Use it inside a tokio runtime.
     #[allow(clippy::disallowed_methods, reason = "this is the one place that touches the system")]
     pub fn shared() -> SharedEnv {
         Arc::new(Self { start: Instant::now() })

@@ -1,8 +1,8 @@
 //! One error for the whole SDK.
 //!
-//! Code decides from [`Error::retry`] and [`Error::effect`]; people and foreign
-//! languages read [`Error::kind`]. The three are independent: a 503 that answers
-//! a put is [`Retry::After`] *and* [`Effect::Unknown`].
+//! Code decides by [`Error::retry`] and [`Error::effect`]; people and other
+//! languages read [`Error::kind`]. The three are independent: a 503 in reply to a
+//! put is [`Retry::After`] *and* [`Effect::Unknown`].
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -14,17 +14,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// What went wrong. Each variant says what the caller should do.
+        /// The kind of an error. Each variant states what the caller should do.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorKind { $($(#[$doc])* $name,)* }
 
         impl ErrorKind {
-            /// Every kind there is, for catalogues and tests.
+            /// All kinds, for catalogues and tests.
             pub const ALL: &'static [ErrorKind] = &[$(ErrorKind::$name,)*];
 
-            /// The stable name of the kind, as it stands in journals, manifests
-            /// and JSON output. A code is never reused for another meaning.
+            /// The stable name of the kind in journals, manifests and JSON output. A
+            /// code is never reused for another meaning.
             pub fn code(self) -> &'static str {
                 match self { $(ErrorKind::$name => $code,)* }
             }
@@ -33,87 +33,87 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The object, upload or file is not there. Check the key; if it was there a
-    /// moment ago, somebody deleted it.
+    /// The object, upload or file does not exist. Check the key; if it existed a
+    /// moment ago, it has been deleted.
     NotFound = "not_found",
-    /// The bucket or root folder is not there. Create it or correct the name:
+    /// The bucket or root folder does not exist. Create it or correct the name:
     /// nothing in this run can succeed.
     BucketNotFound = "bucket_not_found",
-    /// The multipart upload is unknown: completed, aborted or expired. Look at
-    /// the object before starting again.
+    /// The multipart upload is unknown: it was completed or aborted, or it expired.
+    /// Look at the object before starting again.
     UploadNotFound = "upload_not_found",
-    /// The object exists and the caller asked for it not to. Choose another key
-    /// or another policy for existing objects.
+    /// The object exists, and the caller required it not to. Choose another key or
+    /// another policy for existing objects.
     AlreadyExists = "already_exists",
-    /// A condition (If-Match, If-None-Match) did not hold: the object is not the
-    /// one the caller saw. Read it again before deciding.
+    /// A condition (If-Match, If-None-Match) did not hold: the object is not the one
+    /// that the caller saw. Read it again before deciding.
     PreconditionFailed = "precondition_failed",
     /// The source object changed while it was being copied. Copy it again from
     /// the start.
     SourceChanged = "source_changed",
-    /// The credentials are good but do not permit this. Ask for the permission
-    /// that the message names.
+    /// The credentials are valid but do not permit this. Request the permission that
+    /// the message names.
     PermissionDenied = "permission_denied",
     /// The credentials are missing, wrong or expired. Correct them.
     Unauthenticated = "unauthenticated",
     /// This machine's clock is too far from the server's. Set the clock.
     ClockSkew = "clock_skew",
-    /// An argument or setting is wrong; the message names it and what is allowed.
+    /// An argument or setting is wrong; the message names it and the allowed values.
     InvalidInput = "invalid_input",
-    /// The key cannot be held by this backend exactly as it is. Rename the
-    /// object or leave it out.
+    /// This backend cannot store the key exactly as it is. Rename the object or leave
+    /// it out.
     InvalidKey = "invalid_key",
-    /// The backend cannot do what was asked; the message names both.
+    /// The backend does not support the request; the message names both.
     Unsupported = "unsupported",
-    /// The server asks for fewer requests, or the system has no more open files to
-    /// give. Wait as `retry` says, go slower.
+    /// The server throttles, or the limit of open files is reached. Wait as `retry`
+    /// states and send fewer requests.
     Throttled = "throttled",
-    /// The server failed for a reason of its own (5xx). Try again as `retry` says.
+    /// The server failed with an internal error (5xx). Try again as `retry` states.
     Unavailable = "unavailable",
-    /// Nothing was heard for longer than the idle limit. Try again; raise the
+    /// Nothing was received for longer than the idle limit. Try again; raise the
     /// limit if the server is merely slow.
     Timeout = "timeout",
-    /// The connection could not be made or broke. Try again.
+    /// The connection could not be established, or it broke. Try again.
     Network = "network",
     /// The host name does not resolve. Correct the endpoint.
     HostNotFound = "host_not_found",
     /// The TLS handshake failed. Check the certificate, its name and the
     /// configured certificate authorities.
     Tls = "tls",
-    /// No space, quota or inodes are left. Free some; the run can go on after.
+    /// No space, quota or inodes are left. Free some; the run can then continue.
     OutOfSpace = "out_of_space",
     /// The destination cannot be written (read-only file system or store).
     ReadOnly = "read_only",
-    /// Bytes do not have the digest they should. Do not use them; find out which
-    /// side is wrong by verifying both.
+    /// The bytes do not have the expected digest. Do not use them; verify both sides to
+    /// find out which is wrong.
     ChecksumMismatch = "checksum_mismatch",
-    /// A journal, manifest or reply is damaged or not of a known format. The
-    /// message says where.
+    /// A journal, manifest or reply is damaged or of an unknown format. The message
+    /// states where.
     Corrupt = "corrupt",
     /// The object is in an archive tier and must be restored before it is read.
     Archived = "archived",
     /// The object or part is larger than the backend allows.
     TooLarge = "too_large",
-    /// Another process holds the lock. Wait for it or stop it.
+    /// Another process holds the lock. Wait for that process or stop it.
     Locked = "locked",
     /// A journal belongs to another plan. Use the same options as before, or
     /// another journal folder.
     PlanMismatch = "plan_mismatch",
-    /// A state that was settled by reading back is neither the old nor the new
-    /// one: somebody else wrote the object. Decide which is right.
+    /// Reading back an unknown outcome found neither the old state nor the new one:
+    /// another writer changed the object. Decide which is right.
     Conflict = "conflict",
-    /// The caller cancelled the work. What was done is in the journal.
+    /// The caller cancelled the work. The journal records what was done.
     Cancelled = "cancelled",
     /// More objects failed than the run allows. The report names them.
     TooManyFailures = "too_many_failures",
-    /// A mirror would delete more than it may. Nothing was deleted. Look at the
+    /// A mirror would delete more objects than allowed. Nothing was deleted. Check the
     /// plan; if it is right, allow more.
     TooManyDeletes = "too_many_deletes",
-    /// An operation of the local operating system failed in a way no other kind
-    /// names; the source has the system's own words.
+    /// A call to the local operating system failed in a way that no other kind
+    /// describes; the source has the system's own message.
     Io = "io",
-    /// The server answered something the protocol does not allow, or Lepton has
-    /// a fault. Report it with the request id.
+    /// The server sent a reply that the protocol does not allow, or Lepton has a bug.
+    /// Report it with the request id.
     Unexpected = "unexpected",
 }
 
@@ -141,8 +141,8 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// The system, or the process, has as many files and sockets open as it may. The same
-/// numbers on every Unix.
+/// The system (`ENFILE`) or the process (`EMFILE`) has reached its limit of open files and
+/// sockets. The numbers are the same on every Unix.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
@@ -150,11 +150,11 @@ const EMFILE: i32 = 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
-    /// Trying again gives the same answer.
+    /// Trying again gives the same result.
     Never,
-    /// Trying again may help, with the caller's own delay.
+    /// Trying again may help, with a delay that the caller chooses.
     Now,
-    /// Trying again may help, not sooner than after this time.
+    /// Trying again may help, but not before this time has passed.
     After(Duration),
     /// Trying again may help with fresh credentials.
     RefreshCredentials,
@@ -166,20 +166,20 @@ pub enum Retry {
 pub enum Effect {
     /// Nothing was changed.
     None,
-    /// A part of it was done; the message says which.
+    /// A part of it was done; the message states which.
     Partial,
     /// It may or may not have been done. Read back before deciding.
     Unknown,
-    /// It was done; only what came after failed.
+    /// It was done; only a later step failed.
     Applied,
 }
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// An error with everything needed to decide, report and look further.
+/// An error with everything needed to decide, report and investigate.
 ///
-/// `Display` gives one sentence with the operation and its context and does not
-/// print the [source](StdError::source); [`Error::report`] gives the whole chain.
+/// `Display` prints one sentence with the operation and its context, without the
+/// [source](StdError::source); [`Error::report`] returns the whole chain.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -196,8 +196,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind: not to be retried, with no effect, until told
-    /// otherwise.
+    /// An error of this kind. By default it is not to be retried and had no effect.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -213,51 +212,51 @@ impl Error {
         }))
     }
 
-    /// An argument that is wrong: [`ErrorKind::InvalidInput`].
+    /// A wrong argument: [`ErrorKind::InvalidInput`].
     pub fn invalid_input(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// Something the backend cannot do: [`ErrorKind::Unsupported`].
+    /// A request that the backend does not support: [`ErrorKind::Unsupported`].
     pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Unsupported, message)
     }
 
-    /// A failed call of the operating system, with the kind its number implies.
+    /// A failed call to the operating system, with the kind that its error number implies.
     pub fn io(message: impl Into<Cow<'static, str>>, source: std::io::Error) -> Self {
         Self::new(ErrorKind::from(&source), message).with_source(source)
     }
 
-    /// The same error of another kind.
+    /// The same error with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// Says whether trying again can help.
+    /// Sets whether trying again can help.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.0.retry = retry;
         self
     }
 
-    /// Says what the operation did before it failed.
+    /// Sets what the operation did before it failed.
     #[must_use]
     pub fn with_effect(mut self, effect: Effect) -> Self {
         self.0.effect = effect;
         self
     }
 
-    /// Names the operation (`get`, `upload_part`, …). The innermost name stays.
+    /// Sets the operation (`get`, `upload_part`, …). The first name set, the innermost, stays.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
         self
     }
 
-    /// Adds a detail, such as the key or the part. Never a secret. A name that
-    /// is there already keeps its first value.
+    /// Adds a detail, such as the key or the part; never a secret. A name that is
+    /// already set keeps its first value.
     #[must_use]
     pub fn with_context(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         if self.context(name).is_none() {
@@ -273,7 +272,7 @@ impl Error {
         self
     }
 
-    /// Adds the id that the provider gave the request.
+    /// Adds the provider's id of the request.
     #[must_use]
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
         self.0.request_id = Some(id.into());
@@ -294,9 +293,9 @@ impl Error {
         self
     }
 
-    /// The same error with other texts: `text` gives what stands for the message, a detail,
-    /// the provider's code, the request id; `None` leaves it as it is. A cause that says
-    /// something that changes is replaced by one that has the changed text alone.
+    /// The same error with other texts. `text` returns the replacement for the message, each
+    /// detail, the provider's code and the request id; `None` leaves the text as it is. A
+    /// cause whose text changes is replaced by one that holds only the changed text.
     #[must_use]
     pub fn with_texts(mut self, text: &dyn Fn(&str) -> Option<String>) -> Self {
         let inner = &mut *self.0;
@@ -310,17 +309,17 @@ impl Error {
             }
         }
         if let Some(source) = &inner.source {
-            let said = chain(&**source);
-            if let Some(changed) = text(&said) {
+            let original = chain(&**source);
+            if let Some(changed) = text(&original) {
                 inner.source = Some(Box::new(Told(changed)));
             } else if text(&format!("{source:?}")).is_some() {
-                inner.source = Some(Box::new(Told(said)));
+                inner.source = Some(Box::new(Told(original)));
             }
         }
         self
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -335,7 +334,7 @@ impl Error {
         self.0.effect
     }
 
-    /// The sentence, without operation and context.
+    /// The message, without operation and context.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -355,7 +354,7 @@ impl Error {
         self.0.code.as_deref()
     }
 
-    /// The id that the provider gave the request.
+    /// The provider's id of the request.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
@@ -381,7 +380,7 @@ impl Error {
     }
 }
 
-/// What an error and its causes say.
+/// The texts of an error and its causes.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -393,7 +392,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// A cause of which nothing is left but its words.
+/// A cause of which only the text is left.
 struct Told(String);
 
 impl fmt::Display for Told {
@@ -457,19 +456,19 @@ impl StdError for Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// Do it again, not sooner than after this time.
+    /// Try again, but not before this time has passed.
     Again(Duration),
-    /// Get fresh credentials, then do it again.
+    /// Get fresh credentials, then try again.
     Refresh,
-    /// Look at what is there before deciding.
+    /// Read back the state of the object before deciding.
     ReadBack,
     /// Report the failure.
     GiveUp,
 }
 
-/// The one rule of retries: again if that can help and either nothing was done
-/// or doing it twice is harmless; an unknown outcome is read back; everything
-/// else is reported.
+/// The single rule for retries: try again if that can help and either nothing was
+/// done or doing it twice is harmless; otherwise read an unknown outcome back, and
+/// report everything else.
 ///
 /// ```
 /// use lepton_core::{decide, Decision, Effect, Error, ErrorKind, Retry};

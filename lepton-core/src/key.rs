@@ -1,4 +1,4 @@
-//! Object keys: non-empty bytes that nobody interprets.
+//! Object keys: non-empty, uninterpreted bytes.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,18 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What is escaped when a key is written as text: everything that is not
+/// The bytes that are escaped when a key is written as text: everything that is not
 /// printable ASCII, and `%` itself, so that the text can be read back.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'"').add(b'\\');
 
 /// The name of an object: non-empty bytes, uninterpreted.
 ///
-/// A key may hold `//`, a leading or trailing `/`, `.` and `..` segments,
-/// control characters or bytes that are not UTF-8. Lepton never changes one; a
-/// backend that cannot hold a key exactly refuses it by name (see
+/// A key may contain `//`, a leading or trailing `/`, `.` and `..` segments,
+/// control characters or bytes that are not UTF-8. Lepton never changes a key. A
+/// backend that cannot store a key exactly refuses it and names the reason (see
 /// [`KeyRules`](crate::KeyRules)).
 ///
-/// Keys order by their unsigned bytes. Cloning one copies no bytes.
+/// Keys are ordered by their unsigned bytes. Cloning a key copies no bytes.
 ///
 /// ```
 /// use lepton_core::ObjectKey;
@@ -36,7 +36,7 @@ impl ObjectKey {
     /// A key of exactly these bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKey`] if there are none.
+    /// [`ErrorKind::InvalidKey`] if `bytes` is empty.
     pub fn new(bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         if bytes.is_empty() {
@@ -64,7 +64,7 @@ impl ObjectKey {
         self.0.clone()
     }
 
-    /// The key as UTF-8, where it is that.
+    /// The key as text, if it is valid UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -77,8 +77,8 @@ impl ObjectKey {
         Self([prefix.as_bytes(), self.as_bytes()].concat().into())
     }
 
-    /// What is left of the key behind `prefix`, or `None` if the key does not
-    /// begin with it or nothing is left.
+    /// The rest of the key after `prefix`, or `None` if the key does not begin with
+    /// it or nothing is left.
     pub fn stripped(&self, prefix: &KeyPrefix) -> Option<Self> {
         let rest = self.0.strip_prefix(prefix.as_bytes())?;
         (!rest.is_empty()).then(|| Self(self.0.slice_ref(rest)))
@@ -97,7 +97,7 @@ impl fmt::Debug for ObjectKey {
     }
 }
 
-/// Maps of keys can be searched by bytes: a key orders as they do.
+/// Lets maps of keys be searched by bytes: a key sorts as its bytes do.
 impl Borrow<[u8]> for ObjectKey {
     fn borrow(&self) -> &[u8] {
         &self.0
@@ -124,9 +124,9 @@ impl<'de> Deserialize<'de> for ObjectKey {
     }
 }
 
-/// The bytes that keys begin with; empty means every key.
+/// The bytes that keys begin with; an empty prefix matches every key.
 ///
-/// A prefix is compared byte for byte: `data` also begins `database`. A prefix
+/// A prefix is compared byte for byte: `data` also matches `database`. A prefix
 /// that names a folder ends in `/`.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyPrefix(Bytes);
@@ -142,7 +142,7 @@ impl KeyPrefix {
         &self.0
     }
 
-    /// Whether the prefix is empty and so begins every key.
+    /// Whether the prefix is empty and so matches every key.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

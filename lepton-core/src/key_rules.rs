@@ -1,4 +1,4 @@
-//! Which keys a backend holds exactly.
+//! Rules for the keys that a backend can store exactly.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::ObjectKey;
 
-/// What happens to keys of a certain form.
+/// What a store does with keys of a certain form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum KeyHandling {
-    /// Such keys are kept byte for byte.
+    /// The store keeps such keys byte for byte.
     Kept,
     /// The store refuses such keys.
     Refused,
     /// The store silently stores such keys under another name.
     Changed,
-    /// Nobody has found out; such keys are refused to be safe.
+    /// It is unknown what the store does; such keys are refused to be safe.
     Unknown,
 }
 
-/// Which keys a backend holds exactly.
+/// The keys that a backend can store exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyRules {
-    /// The longest key in bytes.
+    /// The length of the longest key, in bytes.
     pub max_bytes: usize,
-    /// The longest segment between slashes in bytes.
+    /// The length of the longest segment between slashes, in bytes.
     pub max_segment_bytes: usize,
     /// Whether keys must be UTF-8.
     pub utf8_only: bool,
-    /// The most characters of a key, counted as UTF-16 does, where the store counts those.
+    /// The most UTF-16 code units that a key may have, if the store limits these.
     #[serde(default)]
     pub max_chars: Option<usize>,
-    /// Bytes that no key may hold.
+    /// Bytes that no key may contain.
     pub forbidden_bytes: Vec<u8>,
-    /// What no key may begin with.
+    /// Prefixes that no key may begin with.
     #[serde(default)]
     pub forbidden_prefixes: Vec<String>,
     /// Keys with control characters (below U+0020, and U+007F).
@@ -46,24 +46,24 @@ pub struct KeyRules {
     pub empty_segments: KeyHandling,
     /// Keys with a `.` or `..` segment.
     pub dot_segments: KeyHandling,
-    /// Keys with another segment that ends with a `.`.
+    /// Keys with a segment that ends with a `.` and is not `.` or `..`.
     #[serde(default = "kept")]
     pub trailing_dots: KeyHandling,
     /// Keys that begin with `/`.
     pub leading_slash: KeyHandling,
     /// Keys that end with `/`.
     pub trailing_slash: KeyHandling,
-    /// A key `a` beside a key `a/b`.
+    /// A key `a` together with a key `a/b`.
     pub file_beside_folder: KeyHandling,
-    /// A key `A` beside a key `a`. Where such keys are not kept apart one of them alone is
-    /// held, so that [`check`](Self::check) refuses neither; who writes both goes by
-    /// [`folded`](Self::folded).
+    /// A key `A` together with a key `a`. A store that does not distinguish them can still
+    /// hold either one alone, so [`check`](Self::check) refuses neither; a caller that writes
+    /// both compares them by [`folded`](Self::folded).
     #[serde(default = "kept")]
     pub case: KeyHandling,
 }
 
 impl KeyRules {
-    /// A store that keeps any key of up to `max_bytes`.
+    /// The rules of a store that keeps any key of up to `max_bytes`.
     pub fn any(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -83,17 +83,18 @@ impl KeyRules {
         }
     }
 
-    /// What is the same of two keys that this store takes for one: the key itself, or its
-    /// letters without their case where that is not kept.
+    /// A form of the key that is equal for two keys that this store does not distinguish: the
+    /// key itself, or its case-folded text if the store does not preserve case.
     ///
-    /// Two spellings of one accented letter (NFC and NFD) are not taken for the same.
+    /// Two spellings of one accented letter (NFC and NFD) stay different.
     pub fn folded(&self, key: &ObjectKey) -> Bytes {
         if self.case == KeyHandling::Kept {
             return key.to_bytes();
         }
         let mut folded = Vec::with_capacity(key.as_bytes().len());
         for chunk in key.as_bytes().utf8_chunks() {
-            // Down, up and down again: so `ẞ`, `ß` and `SS` meet, and `K`, `k` and the Kelvin sign.
+            // To lower, upper and lower case: this equates `ẞ`, `ß` and `SS`, and `K`, `k` and the
+            // Kelvin sign.
             let text = chunk.valid().chars().flat_map(char::to_lowercase);
             let text: String = text.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
             folded.extend_from_slice(text.as_bytes());
@@ -102,7 +103,7 @@ impl KeyRules {
         folded.into()
     }
 
-    /// Refuses a key that the backend would not hold exactly as it is.
+    /// Refuses a key that the backend would not store exactly as it is.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidKey`], naming the key and the rule.

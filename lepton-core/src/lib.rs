@@ -1,16 +1,16 @@
-//! The contracts of Lepton: what backends implement, what the engine stands on.
+//! The contracts of Lepton: the traits that backends implement and the engine builds on.
 //!
 //! - [`Storage`] and its facets, [`StorageExt`] for callers, [`MemoryStorage`] as
 //!   the reference implementation
 //! - [`ObjectKey`], [`ObjectMeta`], [`Attributes`], [`Capabilities`]
-//! - [`Error`] with its kind, retry class and effect; [`decide`], the one rule of
+//! - [`Error`] with its kind, retry class and effect; [`decide`], the single rule for
 //!   retries
 //! - [`TreeHasher`] and the checksums that stores keep
 //! - [`layer`]: stores that wrap stores
 //! - [`Env`], [`MemoryBudget`], [`journal`]
 //! - `conformance`, the suite that every backend passes (feature `conformance`)
 //!
-//! This crate opens no sockets and spawns nothing of its own.
+//! This crate opens no sockets and spawns no tasks except through [`Env`].
 
 mod attribute_rules;
 mod body;

@@ -1,4 +1,4 @@
-//! What a store says about an object.
+//! The metadata that a store reports for an object.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +18,12 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as the store gave it.
+            /// Wraps the text exactly as the store returned it.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
 
-            /// The text as the store gave it.
+            /// The text exactly as the store returned it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -38,24 +38,24 @@ macro_rules! text_newtype {
 }
 
 text_newtype! {
-    /// The entity tag of an object, with its quotes where the store sends them:
-    /// opaque, equal if and only if the store holds the same state.
+    /// The entity tag of an object, with its quotes if the store sends them. It is
+    /// opaque: two tags are equal if and only if the store holds the same state.
     ETag
 }
 
 text_newtype! {
-    /// One version of an object in a store that keeps versions: opaque.
+    /// The opaque id of one version of an object, in a store that keeps versions.
     VersionId
 }
 
 impl ETag {
-    /// The tag without quotes and weakness mark.
+    /// The tag without its quotes and without the `W/` of a weak tag.
     pub fn unquoted(&self) -> &str {
         self.0.strip_prefix("W/").unwrap_or(&self.0).trim_matches('"')
     }
 }
 
-/// An object as a listing or a head shows it.
+/// An object as a listing or a head reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ObjectMeta {
@@ -63,30 +63,30 @@ pub struct ObjectMeta {
     pub key: ObjectKey,
     /// Its size in bytes.
     pub size: u64,
-    /// When it was last written, as far as the store tells. JSON has it as text:
+    /// When it was last written, if the store reports it. In JSON this is text:
     /// seconds since 1970, with a fraction.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "unix_time")]
     pub last_modified: Option<SystemTime>,
     /// Its entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<ETag>,
-    /// Its version, where the store keeps versions.
+    /// Its version, if the store keeps versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionId>,
-    /// The checksums that the store keeps. A listing mostly has none.
+    /// The checksums that the store keeps. Most listings do not report them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checksums: Vec<StoredChecksum>,
-    /// Its storage class in the store's own words; `None` is the store's default.
+    /// Its storage class, under the store's own name; `None` is the store's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
-    /// What is attached to the object, in a listing that was asked for it
-    /// ([`ListRequest::attributes`](crate::ListRequest::attributes)): all that a head with
-    /// tags tells, as are `checksums` then. `None` says nothing: ask with a head.
+    /// The attributes of the object, in a listing that requested them
+    /// ([`ListRequest::attributes`](crate::ListRequest::attributes)). They, and `checksums`,
+    /// are then as complete as in a head with tags. `None` means unknown: use a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Arc<Attributes>>,
 }
 
-/// Times as text: seconds since 1970, with a fraction of nine digits.
+/// Serializes times as text: seconds since 1970, with a fraction of nine digits.
 mod unix_time {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,7 +122,7 @@ mod unix_time {
 }
 
 impl ObjectMeta {
-    /// An object of which only key and size are known.
+    /// An object with only its key and size known.
     pub fn new(key: ObjectKey, size: u64) -> Self {
         Self {
             key,
@@ -137,7 +137,7 @@ impl ObjectMeta {
     }
 }
 
-/// What a user can attach to an object.
+/// The attributes that a user can attach to an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -157,7 +157,7 @@ pub struct Attributes {
     /// `Cache-Control`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<String>,
-    /// `Expires`, as it is written in the header.
+    /// `Expires`, as written in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
     /// Names (lower case) and values that the user chose. A local disk reads and
@@ -171,14 +171,14 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Whether there is nothing in it.
+    /// Whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// About how many bytes it takes in memory.
+    /// The approximate number of bytes that the attributes take in memory.
     pub fn weight(&self) -> usize {
-        /// What a map takes for a name and its value, beside their text.
+        /// The bytes that a map takes for a name and its value, in addition to their text.
         const PAIR: usize = 64;
         let headers = [
             &self.content_type,
@@ -193,13 +193,13 @@ impl Attributes {
         size_of::<Self>() + headers + pairs.map(|(name, value)| PAIR + name.len() + value.len()).sum::<usize>()
     }
 
-    /// The attributes that are there, by the names that capabilities, manifests
+    /// The attributes that are set, under the names that capabilities, manifests
     /// and messages use: `content-type`, …, `user-metadata`, `tags`.
     pub fn present(&self) -> Vec<Attribute> {
         Attribute::ALL.iter().copied().filter(|attribute| self.has(*attribute)).collect()
     }
 
-    /// Whether one attribute is there.
+    /// Whether this attribute is set.
     pub fn has(&self, attribute: Attribute) -> bool {
         match attribute {
             Attribute::ContentType => self.content_type.is_some(),
@@ -213,7 +213,7 @@ impl Attributes {
         }
     }
 
-    /// Takes one attribute away.
+    /// Removes one attribute.
     pub fn remove(&mut self, attribute: Attribute) {
         match attribute {
             Attribute::ContentType => self.content_type = None,
@@ -252,7 +252,7 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    /// All of them.
+    /// All attributes.
     pub const ALL: &'static [Attribute] = &[
         Attribute::ContentType,
         Attribute::ContentEncoding,
@@ -269,10 +269,10 @@ impl Attribute {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
-    /// Whatever is there.
+    /// No condition.
     #[default]
     None,
-    /// Only if there is no object of that key (`If-None-Match: *`); fails with
+    /// Only if there is no object with that key (`If-None-Match: *`); fails with
     /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists).
     IfAbsent,
     /// Only if the object has this tag (`If-Match`); fails with

@@ -1,8 +1,8 @@
-//! The transfer engine of Lepton: moves objects between any two stores,
-//! resumable, bounded in memory, with a proof at the end.
+//! The transfer engine of Lepton: moves objects between any two stores. A transfer is
+//! resumable, bounded in memory, and ends with a proof.
 //!
-//! [`Transfer::builder`] is where to start. [`verify`] and [`Verifier`] prove a manifest against a
-//! destination later. `ARCHITECTURE.md` in the repository has the folders and their order.
+//! Start with [`Transfer::builder`]. [`verify`] and [`Verifier`] check a manifest against a
+//! destination later. `ARCHITECTURE.md` in the repository describes the folders and their order.
 
 mod apply;
 mod compare;

@@ -1,12 +1,12 @@
-//! Backends, and [`open`], which makes one of a URL.
+//! Backends, and [`open`], which selects one by URL.
 //!
 //! - [`local`]: a folder on a disk (feature `local`)
 //! - `azure`: Azure Blob Storage (feature `azure`)
 //! - `gcs`: Google Cloud Storage (feature `gcs`)
 //! - `http`: files on a web server, read only (feature `http`)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
-//! - [`layers`] around any of them: concurrency limit, trace, retry
-//! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core
+//! - [`layers`] that wrap any of them: concurrency limit, trace, retry
+//! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core crate
 
 #[cfg(feature = "azure")]
 pub mod azure;
@@ -37,17 +37,17 @@ mod wire;
 
 pub use open::{Settings, open, open_with};
 
-/// Doors to the parsers for the fuzz targets; there only when they are built.
+/// Entry points to the parsers for the fuzz targets; compiled only for fuzzing.
 #[cfg(all(fuzzing, feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]
 pub mod fuzz {
-    /// A URL, as far as it is read without opening anything.
+    /// Parses a URL without opening anything.
     pub fn url(text: &str) {
         crate::open::fuzz(text);
         crate::azure::fuzz::text(text);
         crate::gcs::fuzz::text(text);
     }
 
-    /// Whatever a server of any kind may answer.
+    /// Parses any document that a server could return.
     pub fn documents(document: &[u8]) {
         crate::s3::fuzz::documents(document);
         crate::azure::fuzz::documents(document);

@@ -1,4 +1,4 @@
-//! Tokens that stand for whoever has them.
+//! Bearer tokens.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::wire::cache::Expires;
 
-/// A bearer token: of Microsoft Entra ID, of Google. Does not print and is wiped.
+/// A bearer token of Microsoft Entra ID or of Google. It does not print and is wiped on
+/// drop.
 #[derive(Clone)]
 pub struct Token {
     pub(crate) secret: SecretString,
@@ -23,7 +24,7 @@ impl Token {
         Self { secret: secret.into(), expires: None }
     }
 
-    /// Good until this time; another is asked for before it.
+    /// Sets the time until which it is valid; it is renewed before that.
     #[must_use]
     pub fn expires(mut self, time: Option<SystemTime>) -> Self {
         self.expires = time;
@@ -52,18 +53,18 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Something that gives tokens for the object store.
+/// A source of tokens for the object store.
 #[async_trait]
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
-    /// Gives a token. Called when there is none, shortly before it expires and after the
-    /// service called it expired; never twice at a time.
+    /// Returns a token. Called when there is none, shortly before it expires, and after
+    /// the service reported it as expired; calls never overlap.
     ///
     /// # Errors
-    /// `unauthenticated` if there is none to be had.
+    /// `unauthenticated` if no token is available.
     async fn token(&self) -> Result<Token>;
 }
 
-/// A token that is always the same.
+/// A constant token.
 #[async_trait]
 impl TokenProvider for Token {
     async fn token(&self) -> Result<Token> {

@@ -1,4 +1,4 @@
-//! Paths, attributes and errors of both worlds.
+//! Conversion of paths, attributes and errors between the two crates.
 
 use std::error::Error as StdError;
 
@@ -27,7 +27,7 @@ pub(super) fn key(path: &Path) -> Result<ObjectKey> {
     ObjectKey::new(path.as_ref().as_bytes().to_vec())
 }
 
-/// What that crate is told of an object that was written.
+/// The result of a write, as `object_store` reports it.
 pub(super) fn put_result(receipt: PutReceipt) -> object_store::PutResult {
     object_store::PutResult {
         e_tag: receipt.etag.map(|tag| tag.as_str().to_owned()),
@@ -36,7 +36,7 @@ pub(super) fn put_result(receipt: PutReceipt) -> object_store::PutResult {
     }
 }
 
-/// What that crate knows of an object.
+/// The description of an object, as `object_store` represents it.
 pub(super) fn outward_meta(meta: &ObjectMeta, location: Path) -> object_store::ObjectMeta {
     object_store::ObjectMeta {
         location,
@@ -47,7 +47,7 @@ pub(super) fn outward_meta(meta: &ObjectMeta, location: Path) -> object_store::O
     }
 }
 
-/// What Lepton knows of an object.
+/// The description of an object, as Lepton represents it.
 pub(super) fn inward_meta(meta: object_store::ObjectMeta) -> Result<ObjectMeta> {
     let mut object = ObjectMeta::new(key(&meta.location)?, meta.size);
     object.last_modified = Some(meta.last_modified.into());
@@ -56,8 +56,8 @@ pub(super) fn inward_meta(meta: object_store::ObjectMeta) -> Result<ObjectMeta> 
     Ok(object)
 }
 
-/// An ETag in the form of a header, with quotes. Some stores leave them out, and some do so in
-/// listings alone.
+/// An ETag in its header form, with quotes. Some stores omit them, and some do so only in
+/// listings.
 pub(super) fn tag(theirs: String) -> ETag {
     ETag::new(if is_quoted(&theirs) { theirs } else { format!("\"{theirs}\"") })
 }
@@ -66,7 +66,7 @@ pub(super) fn is_quoted(tag: &str) -> bool {
     tag.starts_with(['"']) || tag.starts_with("W/")
 }
 
-/// The attributes of an object, and its storage class.
+/// The attributes of an object and its storage class, for `object_store`.
 pub(super) fn outward_attributes(attributes: Attributes, class: Option<String>) -> TheirAttributes {
     let named = [
         (Attribute::ContentType, attributes.content_type),
@@ -88,10 +88,10 @@ pub(super) fn outward_attributes(attributes: Attributes, class: Option<String>) 
     theirs
 }
 
-/// The attributes of an object, and its storage class.
+/// The attributes of an object and its storage class, for Lepton.
 ///
 /// # Errors
-/// `unsupported` for an attribute that came into that crate later than this.
+/// `unsupported` for an attribute that `object_store` added later.
 pub(super) fn inward_attributes(theirs: &TheirAttributes) -> Result<(Attributes, Option<String>)> {
     let (mut attributes, mut class) = (Attributes::default(), None);
     for (name, value) in theirs {
@@ -112,7 +112,7 @@ pub(super) fn inward_attributes(theirs: &TheirAttributes) -> Result<(Attributes,
     Ok((attributes, class))
 }
 
-/// An error of Lepton's as one of that crate's.
+/// A Lepton error as an `object_store` error.
 pub(super) fn outward(error: Error, path: &Path) -> TheirError {
     use ErrorKind as K;
     let path = path.to_string();
@@ -128,10 +128,10 @@ pub(super) fn outward(error: Error, path: &Path) -> TheirError {
     }
 }
 
-/// How errors of that crate name this one.
+/// The name of this store in `object_store` errors.
 pub(super) const STORE: &str = "Lepton";
 
-/// An error of that crate's as one of Lepton's. `writes`: whether what failed may have
+/// An `object_store` error as a Lepton error. `writes`: whether the failed operation may have
 /// changed something.
 pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -> Error {
     use ErrorKind as K;
@@ -154,7 +154,7 @@ pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -
     Error::new(kind, message).with_operation(operation).with_retry(retry).with_effect(effect).with_source(error)
 }
 
-/// The kind of the first cause that says more: the system's, or Lepton's own.
+/// The kind of the first cause that is more specific: an I/O error or a Lepton error.
 fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -162,7 +162,8 @@ fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
             return Some(ours.kind());
         }
         if let Some(system) = error.downcast_ref::<std::io::Error>() {
-            // A folder of this name, or a file in its place: no object in any case.
+            // The name belongs to a folder, or a file is in the place of a folder: there is no
+            // such object.
             let folder = [std::io::ErrorKind::IsADirectory, std::io::ErrorKind::NotADirectory].contains(&system.kind());
             return Some(if folder { ErrorKind::NotFound } else { ErrorKind::from(system) });
         }
@@ -171,9 +172,9 @@ fn of_cause(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     None
 }
 
-/// Whether a service says that it is the bucket that is not there, of which that crate knows
-/// no more than that something is not. In this form no key can say it: what there is of one in
-/// such words is encoded.
+/// Whether the service reports that the bucket is missing, which `object_store` does not
+/// distinguish from a missing object. No key can produce these exact forms, because services
+/// encode keys in their messages.
 fn says_bucket(words: &str) -> bool {
     let forms = [
         "<Code>NoSuchBucket</Code>",
@@ -183,7 +184,7 @@ fn says_bucket(words: &str) -> bool {
     forms.iter().any(|form| words.contains(form))
 }
 
-/// The kind of a refusal of which that crate tells the status in words alone.
+/// The kind of a refusal whose status `object_store` reports only in its message.
 fn of_status(words: &str) -> Option<ErrorKind> {
     use ErrorKind as K;
     let (_, status) = words.split_once("status code: ")?;

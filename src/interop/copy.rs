@@ -1,4 +1,4 @@
-//! Copies that a store makes itself, of objects too large for one request.
+//! Server-side copies of objects too large for one request.
 
 use lepton_core::{
     CompleteOptions, CopySource, CreateUploadOptions, Error, ErrorKind, ObjectInfo, ObjectKey, PartSpec, Precondition,
@@ -8,7 +8,7 @@ use lepton_core::{
 /// Copies part by part, with the attributes and the storage class of the source.
 ///
 /// # Errors
-/// `unsupported` where the store has no such parts, or cannot hold to the condition.
+/// `unsupported` where the store cannot copy in parts, or cannot honor the condition.
 pub(super) async fn in_parts(
     storage: &SharedStorage,
     server: &dyn ServerCopy,
@@ -44,7 +44,7 @@ pub(super) async fn in_parts(
     };
     let copied = copied.await;
     if copied.is_err() {
-        // What went wrong first is what there is to say.
+        // Report the first error, not one of the abort.
         let _ = parts.abort(&upload).await;
     }
     copied.map(drop)

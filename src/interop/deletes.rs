@@ -1,4 +1,4 @@
-//! Deletes through an `ObjectStore`, whose stream gives one error for many keys where the
+//! Deletes through an `ObjectStore`, whose stream yields a single error for many keys when the
 //! request for them failed.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,8 @@ use object_store::path::Path;
 
 use super::convert::inward;
 
-/// Deletes these; a result for each, in order. What is not there is deleted.
+/// Deletes these paths and returns a result for each, in order. A missing object counts as
+/// deleted.
 pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result<()>> {
     let given: Vec<_> = paths.iter().cloned().map(Ok).collect();
     let results: Vec<object_store::Result<Path>> = store.delete_stream(stream::iter(given).boxed()).collect().await;
@@ -19,7 +20,7 @@ pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result
     if results.len() == paths.len() && results.iter().zip(&paths).all(in_order) {
         return results.into_iter().map(one).collect();
     }
-    // Which of them an error is about is not said.
+    // The error does not state which of the keys it concerns.
     let (mut gone, mut failed) = (BTreeSet::new(), None);
     for result in results {
         match result {

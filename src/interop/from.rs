@@ -1,4 +1,4 @@
-//! A Lepton store of an `ObjectStore`.
+//! An `ObjectStore` as a Lepton store.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -21,14 +21,14 @@ use object_store::{
 
 use super::convert::{inward, inward_attributes, inward_meta, is_quoted, key, outward_attributes, path, tag};
 
-/// What is held in memory of a body at once; more goes in parts of so many bytes.
+/// How much of a body is held in memory; a larger body is sent in parts of this size.
 const HELD: u64 = 16 << 20;
 
 /// An [`ObjectStore`] as a Lepton store. `url` names it in messages, journals and manifests:
-/// the same store has to have the same.
+/// the same store must always have the same URL.
 ///
-/// Let the store below retry nothing (`RetryConfig { max_retries: 0, .. }`): the transfer
-/// engine does, and knows what is safe to do twice.
+/// Disable retries in the underlying store (`RetryConfig { max_retries: 0, .. }`): the transfer
+/// engine retries, and knows which operations are safe to repeat.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -49,26 +49,26 @@ pub fn from_object_store(store: Arc<dyn ObjectStore>, url: impl Into<String>) ->
 
 /// An [`ObjectStore`] as a Lepton store; see [`from_object_store`].
 ///
-/// Without [`multipart`](Self::multipart) an object above 16 MiB is sent in one call, in
-/// parts that the store below keeps account of: it begins anew after a failure, and a
-/// condition on it is looked at before, not as it is written. No checksum goes with the
-/// bytes, as that interface has none: [`ServerCheck::None`].
+/// Without [`multipart`](Self::multipart) an object above 16 MiB is sent in one call, in parts
+/// that the underlying store tracks: after a failure it starts over, and a condition on it is
+/// checked before the upload rather than atomically with the write. No checksum is sent with
+/// the bytes, as that interface has none: [`ServerCheck::None`].
 #[derive(Clone)]
 pub struct FromObjectStore {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) parts: Option<Arc<dyn MultipartStore>>,
     pub(super) capabilities: Capabilities,
     url: String,
-    /// Whether an ETag has quotes where it is told of one object, as it must have in a
-    /// condition.
+    /// Whether the store quotes ETags in the description of a single object; conditions must
+    /// use the same form.
     quotes: Arc<OnceLock<bool>>,
 }
 
 impl FromObjectStore {
-    /// With uploads in parts that are gone on with after a failure. All of that crate's
-    /// clouds have them, and its store in memory; usually it is the same object once more.
-    /// Its `MicrosoftAzure` keeps no attributes of what goes in parts, and refuses them by
-    /// name: objects that have some go there without this.
+    /// Adds multipart uploads that can be resumed after a failure. All clouds of `object_store`
+    /// and its in-memory store support them; usually `parts` is the same object as the store.
+    /// Its `MicrosoftAzure` cannot store attributes with multipart uploads and refuses them by
+    /// name: do not call this if objects with attributes go there.
     #[must_use]
     pub fn multipart(mut self, parts: Arc<dyn MultipartStore>) -> Self {
         self.parts = Some(parts);
@@ -78,8 +78,8 @@ impl FromObjectStore {
         self
     }
 
-    /// With single capabilities replaced, by the names of the fields of [`Capabilities`]:
-    /// an `ObjectStore` cannot be asked what it can do.
+    /// Overrides individual capabilities, by the names of the fields of [`Capabilities`]: an
+    /// `ObjectStore` cannot be asked for its capabilities.
     ///
     /// # Errors
     /// As [`Capabilities::overridden`].
@@ -88,7 +88,7 @@ impl FromObjectStore {
         Ok(self)
     }
 
-    /// The path of a key that the store below holds exactly as it is.
+    /// The path of a key that the underlying store stores unchanged.
     pub(super) fn path(&self, key: &ObjectKey, operation: &'static str) -> Result<Path> {
         self.capabilities.keys.check(key).and_then(|()| path(key)).map_err(|error| error.with_operation(operation))
     }
@@ -149,7 +149,7 @@ impl Storage for FromObjectStore {
         let store = Arc::clone(&self.store);
         let size = request.page_size.unwrap_or(1000).max(1);
         match (parent(&request.prefix), request.delimiter) {
-            // Nothing below such a prefix is a path.
+            // No path starts with such a prefix.
             (None, _) => stream::empty().boxed(),
             (Some(folder), None) => objects(&store, folder.as_ref(), request, size),
             (Some(folder), Some(b'/')) => {
@@ -263,11 +263,11 @@ impl FromObjectStore {
         put.map(|put| self.receipt(put)).map_err(|error| inward(error, "put", true))
     }
 
-    /// An ETag as the store below wants it in a condition. Where that is not known yet, the
-    /// object is looked at.
+    /// An ETag in the form that the underlying store expects in a condition. If that form is
+    /// not known yet, the object is looked up.
     async fn their_tag(&self, key: &ObjectKey, tag: &ETag) -> String {
         if self.quotes.get().is_none() {
-            // What is wrong with it shows when it is asked for.
+            // The request itself will report the error.
             let _ = self.head(key, HeadOptions::new()).await;
         }
         let text = tag.as_str();
@@ -280,7 +280,7 @@ impl FromObjectStore {
 
     fn learn(&self, theirs: Option<&String>) {
         if let Some(tag) = theirs {
-            // It is the same for all.
+            // All ETags of a store have the same form.
             let _ = self.quotes.set(is_quoted(tag));
         }
     }
@@ -298,7 +298,7 @@ impl FromObjectStore {
         Ok(ObjectInfo::new(meta, attributes))
     }
 
-    /// Looks whether a condition holds that no upload in parts can be bound to.
+    /// Checks a condition that a multipart upload cannot carry.
     async fn check(&self, key: &ObjectKey, condition: &Precondition) -> Result<()> {
         match condition {
             Precondition::None => Ok(()),
@@ -311,7 +311,8 @@ impl FromObjectStore {
         }
     }
 
-    /// What the error is where a range begins behind the end, unless it says what it is.
+    /// The error of a range that begins past the end of the object, unless `error` is already
+    /// specific.
     async fn beyond(&self, key: &ObjectKey, range: Option<&std::ops::Range<u64>>, error: &Error) -> Option<Error> {
         use ErrorKind as K;
         let said = [K::PreconditionFailed, K::NotFound, K::PermissionDenied, K::Unauthenticated];
@@ -329,12 +330,12 @@ impl FromObjectStore {
     }
 }
 
-/// Refuses to look at old versions, which are not listed either.
+/// Refuses requests for old versions, which are not listed either.
 fn newest(version: Option<&VersionId>) -> Result<()> {
     version.map_or(Ok(()), |_| Err(Error::unsupported("old versions of objects")))
 }
 
-/// Reads a body to its end.
+/// Reads a whole body into memory.
 pub(super) async fn held(body: &Body) -> Result<PutPayload> {
     let pieces: Vec<Bytes> =
         body.open().map_ok(|leaf| stream::iter(leaf.pieces.into_iter().map(Ok))).try_flatten().try_collect().await?;
@@ -342,7 +343,7 @@ pub(super) async fn held(body: &Body) -> Result<PutPayload> {
     Ok(pieces.into_iter().collect())
 }
 
-/// Refuses a body that was not as long as it said.
+/// Refuses a body whose length differs from the stated one.
 fn check_len(body: &Body, given: u64) -> Result<()> {
     if given == body.len() {
         return Ok(());
@@ -350,11 +351,11 @@ fn check_len(body: &Body, given: u64) -> Result<()> {
     Err(Error::invalid_input(format!("the body gave {given} bytes where it said {}", body.len())))
 }
 
-/// Sends a body part by part, in an upload that nobody else knows of.
+/// Sends a body part by part, in an upload that is aborted on failure.
 async fn in_parts(mut upload: Box<dyn MultipartUpload>, body: &Body) -> Result<PutResult> {
     let sent = send(&mut *upload, body).await;
     if sent.is_err() {
-        // What went wrong first is what there is to say.
+        // Report the first error, not one of the abort.
         let _ = upload.abort().await;
     }
     sent
@@ -379,7 +380,7 @@ async fn send(upload: &mut dyn MultipartUpload, body: &Body) -> Result<PutResult
     upload.complete().await.map_err(named)
 }
 
-/// The same bytes; an error if they end early or do not end.
+/// The same bytes, with an error if there are fewer or more than `len`.
 fn exactly(bytes: ByteStream, len: u64) -> ByteStream {
     stream::unfold(Some((bytes, len)), |state| async {
         let (mut bytes, left) = state?;
@@ -401,10 +402,10 @@ fn exactly(bytes: ByteStream, len: u64) -> ByteStream {
     .boxed()
 }
 
-/// The folder in which everything lies that begins with a prefix: none for the root, and
-/// nothing at all where no path can begin with it.
+/// The folder that contains everything with this prefix: `Some(None)` is the root, and `None`
+/// means that no path can have the prefix.
 fn parent(prefix: &KeyPrefix) -> Option<Option<Path>> {
-    // A prefix may end in the middle of a letter.
+    // A prefix may end in the middle of a character.
     let Some(end) = prefix.as_bytes().iter().rposition(|byte| *byte == b'/') else { return Some(None) };
     let folder = std::str::from_utf8(&prefix.as_bytes()[..end]).ok()?;
     if folder.is_empty() || folder.starts_with('/') || folder.ends_with('/') {
@@ -413,13 +414,13 @@ fn parent(prefix: &KeyPrefix) -> Option<Option<Path>> {
     Path::parse(folder).ok().map(Some)
 }
 
-/// Whether an object was asked for.
+/// Whether the request covers an object.
 fn wanted(request: &ListRequest, key: &[u8]) -> bool {
     let behind = request.start_after.as_ref().is_none_or(|after| key > &after[..]);
     behind && key.starts_with(request.prefix.as_bytes())
 }
 
-/// Pages of all objects in a folder that were asked for.
+/// Pages of all requested objects in a folder.
 fn objects(store: &Arc<dyn ObjectStore>, folder: Option<&Path>, request: ListRequest, size: usize) -> PageStream {
     let after = request.start_after.as_ref().and_then(|after| std::str::from_utf8(after).ok());
     let after = after.and_then(|after| Path::parse(after).ok().filter(|path| path.as_ref() == after));
@@ -430,7 +431,7 @@ fn objects(store: &Arc<dyn ObjectStore>, folder: Option<&Path>, request: ListReq
     let found = found.map_err(|error| inward(error, "list", false)).and_then(|meta| async { inward_meta(meta) });
     let found = found.try_filter(move |meta| std::future::ready(wanted(&request, meta.key.as_bytes())));
     let page = |objects| Ok(ListPage::new(sorted(objects), Vec::new()));
-    // What came before an error is handed on before it.
+    // Objects listed before an error are yielded before it.
     let pages = found.try_chunks(size).flat_map(move |chunk| match chunk {
         Ok(objects) => stream::iter(vec![page(objects)]),
         Err(cut) if cut.0.is_empty() => stream::iter(vec![Err(cut.1)]),
@@ -444,7 +445,7 @@ fn sorted(mut page: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
     page
 }
 
-/// The objects and folders of a folder that were asked for.
+/// The requested objects and subfolders of a folder.
 async fn level(
     store: &Arc<dyn ObjectStore>,
     folder: Option<&Path>,
@@ -473,7 +474,7 @@ async fn level(
     Ok(pages)
 }
 
-/// Whether a folder has anything behind a key.
+/// Whether a folder has any object after a key.
 async fn has_behind(store: &Arc<dyn ObjectStore>, folder: &Path, after: Option<&Bytes>) -> Result<bool> {
     let Some(after) = after else { return Ok(true) };
     let prefix = format!("{folder}/");

@@ -1,8 +1,9 @@
-//! Lepton's stores beside those of the [`object_store`] crate, both ways.
+//! Adapters between Lepton's stores and those of the [`object_store`] crate, in both
+//! directions.
 //!
-//! [`to_object_store`] puts a Lepton store where an [`ObjectStore`] is asked for, as by
-//! DataFusion or delta-rs. [`from_object_store`] makes a source or a destination of anything
-//! that implements [`ObjectStore`].
+//! [`to_object_store`] lets a Lepton store be used wherever an [`ObjectStore`] is expected, as
+//! in DataFusion or delta-rs. [`from_object_store`] makes anything that implements
+//! [`ObjectStore`] a source or a destination.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,13 +20,15 @@
 //! ```
 //!
 //! Names: an [`ObjectStore`] has paths, which are UTF-8 without control characters, empty
-//! segments, and `.` and `..`. A path and a key are the same bytes. A key that is no path is
-//! refused by name in both directions; only keys that end in `/`, with which many tools mark
-//! folders, are left out of listings, as they are by the stores of that crate.
+//! segments, `.` or `..`. A path and its key are the same bytes. A key that is not a valid path
+//! is refused by name in both directions, except that keys that end in `/`, which many tools
+//! use to mark folders, are left out of listings, as the stores of that crate do.
 //!
 //! - `convert`: paths, attributes, errors
-//! - `from`: a Lepton store of an [`ObjectStore`]; `uploads`: in parts; `deletes`: of many
-//! - `to`: an [`ObjectStore`] of a Lepton store; `upload`: in parts; `copy`: copies in parts
+//! - `from`: an [`ObjectStore`] as a Lepton store; `uploads`: its multipart uploads; `deletes`:
+//!   its batch deletes
+//! - `to`: a Lepton store as an [`ObjectStore`]; `upload`: its multipart uploads; `copy`: its
+//!   multipart copies
 //!
 //! [`ObjectStore`]: object_store::ObjectStore
 

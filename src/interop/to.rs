@@ -1,4 +1,4 @@
-//! An `ObjectStore` of a Lepton store.
+//! A Lepton store as an `ObjectStore`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,16 +27,17 @@ use super::upload::PartUpload;
 /// A Lepton store as an [`ObjectStore`].
 ///
 /// Nothing is retried here: put a [`layer`](lepton_providers::layers) in between, or let the
-/// caller retry. A copy in parts that is dropped before its end leaves its upload open: the
-/// store's [`Multipart::list_uploads`](lepton_core::Multipart::list_uploads) has it.
+/// caller retry. If a multipart copy is dropped before it ends, its upload stays open: the
+/// store's [`Multipart::list_uploads`](lepton_core::Multipart::list_uploads) lists it.
 pub fn to_object_store(storage: SharedStorage) -> ToObjectStore {
     ToObjectStore { storage }
 }
 
 /// A Lepton store as an [`ObjectStore`]; see [`to_object_store`].
 ///
-/// What the store below cannot do is an [`Error::NotImplemented`] that names it. Conditions
-/// on a time, and more than one tag, cost a request more.
+/// An operation that the underlying store does not support fails with an
+/// [`Error::NotImplemented`] that names it. Conditions on a time or on several ETags cost an
+/// additional request.
 #[derive(Debug, Clone)]
 pub struct ToObjectStore {
     storage: SharedStorage,
@@ -154,7 +155,7 @@ impl ObjectStore for ToObjectStore {
 }
 
 impl ToObjectStore {
-    /// The tag that an update demands.
+    /// The ETag on which an update is conditional.
     fn updatable(&self, location: &Path, tag: Option<String>) -> Result<ETag> {
         let refuse = |why: &str| Error::NotImplemented {
             operation: format!("an update of {location} {why}"),
@@ -178,7 +179,7 @@ impl ToObjectStore {
         objects.try_flatten().boxed()
     }
 
-    /// A copy that the store makes itself where it can, else one that passes through here.
+    /// Copies on the server where the store can, otherwise through this process.
     async fn copy(
         &self,
         source: &ObjectKey,
@@ -213,7 +214,7 @@ impl ToObjectStore {
     }
 }
 
-/// The bytes of an object that is there.
+/// The bytes of an existing object.
 struct Stored {
     storage: SharedStorage,
     key: ObjectKey,
@@ -229,7 +230,7 @@ impl BodySource for Stored {
     }
 }
 
-/// Whether an answer depends on more than a get can demand.
+/// Whether a request needs the object's description first, because a get cannot express it.
 fn needs_description(options: &GetOptions) -> bool {
     let simple = |tag: &String| tag != "*" && !tag.contains(',');
     options.if_none_match.is_some()
@@ -239,17 +240,17 @@ fn needs_description(options: &GetOptions) -> bool {
         || matches!(options.range, Some(GetRange::Suffix(_)))
 }
 
-/// The bytes that a range means in an object of that size.
+/// The byte range that `range` denotes in an object of this size.
 fn bytes_of(range: &GetRange, size: u64) -> Range<u64> {
     match range {
         GetRange::Bounded(range) => range.clone(),
-        // More than any store has, and than some servers can read.
+        // Larger than any object, yet small enough for every server to parse.
         GetRange::Offset(from) => *from..(1 << 62),
         GetRange::Suffix(last) => size.saturating_sub(*last)..size,
     }
 }
 
-/// An object of which only the description was asked for.
+/// The result of a request for the description alone.
 fn described(info: ObjectInfo, location: &Path) -> GetResult {
     GetResult {
         range: 0..info.meta.size,
@@ -260,9 +261,9 @@ fn described(info: ObjectInfo, location: &Path) -> GetResult {
     }
 }
 
-/// Deletes a batch; what was wrong before it came here stays in its place.
+/// Deletes a batch; an item that is already an error is returned as it is.
 async fn delete(storage: SharedStorage, batch: Vec<Result<Path>>) -> Vec<Result<Path>> {
-    // The root is no key, which is no reason to keep the others.
+    // The root is not a key, which must not keep the other objects from being deleted.
     let named = |path: Path| match key(&path) {
         Ok(key) => Ok((path, key)),
         Err(error) => Err(outward(error, &path)),
@@ -290,12 +291,12 @@ fn folder(path: Option<&Path>) -> KeyPrefix {
     }
 }
 
-/// A key with which tools mark a folder: it would be the path of the folder itself.
+/// Whether tools use this key to mark a folder: it would be the path of the folder itself.
 fn marks_folder(key: &ObjectKey) -> bool {
     key.as_bytes().ends_with(b"/")
 }
 
-/// The tags of a set, which holds them as the query of a URL.
+/// The tags of a set, which encodes them as a URL query.
 fn tags(set: &TagSet) -> BTreeMap<String, String> {
     let text = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = set.encoded().split('&').filter(|pair| !pair.is_empty());

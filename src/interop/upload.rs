@@ -1,4 +1,4 @@
-//! Uploads in parts to a Lepton store, as an `ObjectStore` is asked for them.
+//! Multipart uploads to a Lepton store, behind the `MultipartUpload` of `object_store`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +13,15 @@ use object_store::{Error, MultipartUpload, PutPayload, PutResult, Result, Upload
 
 use super::convert::{STORE, key, outward, put_result};
 
-/// An upload, its parts in the order in which they were given.
+/// An upload whose parts are numbered in the order in which they were given.
 pub(super) struct PartUpload {
     storage: SharedStorage,
     location: Path,
     upload: Upload,
-    /// For an object without parts, which is not made of an upload.
+    /// The options for an object without parts, which is written with a put instead.
     empty: OurPutOptions,
     parts: u32,
-    /// Where the next part begins in the object.
+    /// Offset of the next part in the object.
     at: u64,
     receipts: Arc<Mutex<Vec<PartReceipt>>>,
 }
@@ -62,7 +62,7 @@ impl fmt::Debug for PartUpload {
     }
 }
 
-/// The store had parts when the upload began.
+/// The error when the store no longer supports multipart uploads.
 fn gone() -> OurError {
     OurError::unsupported("uploads in parts")
 }
@@ -97,7 +97,8 @@ impl MultipartUpload for PartUpload {
         }
         if receipts.is_empty() {
             let put = self.storage.put(&self.upload.key, Body::from_pieces([]), self.empty.clone()).await;
-            // The object is written or not by now; the upload has no parts to be left.
+            // The put has succeeded or failed by now; the upload has no parts that could
+            // remain.
             let _ = self.give_up().await;
             return put.map(put_result).map_err(named);
         }

@@ -1,4 +1,4 @@
-//! Uploads in parts to an `ObjectStore`, through its interface of single requests.
+//! Multipart uploads to an `ObjectStore`, through its low-level `MultipartStore` interface.
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -83,7 +83,7 @@ impl Multipart for FromObjectStore {
 }
 
 impl FromObjectStore {
-    /// Refuses a part that the store below may not take, before it is read.
+    /// Refuses a part outside the store's limits before its body is read.
     fn within_limits(&self, part: &PartSpec) -> Result<()> {
         let Some(limits) = self.capabilities.multipart else { return Ok(()) };
         if part.number > limits.max_parts {
@@ -101,8 +101,8 @@ impl FromObjectStore {
     }
 }
 
-/// An error of a request to an upload. The store in memory tells only in words that there is
-/// none.
+/// The error of a request to an upload. The in-memory store reports a missing upload only in
+/// its message.
 fn of_upload(error: object_store::Error, operation: &'static str) -> Error {
     let gone = matches!(error, object_store::Error::NotFound { .. })
         || error.to_string().contains("MultipartUpload not found");
@@ -117,7 +117,7 @@ fn id(upload: &Upload) -> String {
     upload.id.as_str().to_owned()
 }
 
-/// The parts by their places: that interface has no numbers, so none may be left out.
+/// The parts in order: that interface has no part numbers, so none may be missing.
 fn in_order(parts: Vec<PartReceipt>) -> Result<Vec<PartId>> {
     if parts.is_empty() {
         return Err(Error::invalid_input("an upload cannot be completed without parts; put an empty object instead"));

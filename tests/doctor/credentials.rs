@@ -1,4 +1,4 @@
-//! Who asks, and what they may: keys, tokens, buckets, permissions.
+//! Authentication and permissions: keys, tokens, buckets.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ async fn a_key_that_may_not_write() {
     told.assert_wrong("write", &["The credentials are good; give them the permission"]);
     assert!(told.done().contains(&"list") && told.done().contains(&"credentials"), "{:?}", told.done());
     doctor(&[&url(&bucket, &endpoint), "--read-only"], &as_session).await.assert_well();
-    // Nor may it list another bucket.
+    // Nor may the session list another bucket.
     let other = unused_bucket();
     S3Storage::new(config(&other, &endpoint, Preset::Minio)).unwrap().create_bucket().await.unwrap();
     let told = doctor(&[&url(&other, &endpoint)], &as_session).await;

@@ -1,4 +1,4 @@
-//! The keys that a store keeps: found by asking the store itself, whatever is known of it.
+//! The keys that a store keeps: found by testing the store itself, whatever is known about it.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::support::places::{config, servers, unused_bucket};
 use crate::support::*;
 use crate::told::{Told, doctor};
 
-/// Everything that is known of a store's keys agrees with what was found, once that is set.
+/// Asserts that the known rules about a store's keys agree with what was found, once that is
+/// set.
 fn assert_found(told: &Told, known: &Capabilities, expected: &Capabilities) {
     let set = known.overridden(told.capabilities()).unwrap();
     let mut expected = expected.keys.clone();
     if expected.control_characters != KeyHandling::Kept {
-        // That covers them.
+        // The rule for control characters covers them.
         expected.forbidden_bytes.retain(|byte| !byte.is_ascii_control());
     }
     assert_eq!(set.keys, expected, "{}", told.capabilities());
 }
 
-/// A server that nothing is known of is found to be what is known of it; and what is known
-/// needs no correction.
+/// For an unknown server, the known rules are found; and known rules need no correction.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_nothing_is_known_of() {
     for (kind, preset, endpoint) in servers() {
@@ -43,7 +43,7 @@ async fn a_server_that_nothing_is_known_of() {
     }
 }
 
-/// What the user said of other things still holds, and what was said of keys is not believed.
+/// The user's settings for other capabilities still apply, and those for keys are not trusted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_user_set_is_kept_but_for_keys() {
     let cloud = Cloud::start(None).await;
@@ -51,7 +51,7 @@ async fn what_the_user_set_is_kept_but_for_keys() {
     let told = doctor(&[&format!("{}&capabilities={set}", cloud.url()), "--keys"], &[]).await;
     told.assert_well();
     assert_eq!((told.found("empty_segments"), told.found("byte_0x3a")), ("kept", "kept"));
-    // Of the byte 7 nothing was found.
+    // Nothing was found about the byte 7.
     let known = serde_json::json!({ "keys": {
         "empty_segments": "kept", "forbidden_bytes": [7], "max_bytes": 1024,
     }});
@@ -87,7 +87,7 @@ async fn azurite() {
     let key = [("AZURE_STORAGE_KEY", azurite::KEY)];
     let told = doctor(&[&format!("{}&preset=azure", lepton::Storage::url(&store)), "--keys"], &key).await;
     told.assert_well();
-    // A blob whose name holds U+0001 makes its listings fail; a backslash is a slash to it.
+    // A blob whose name contains U+0001 makes listings fail; a backslash is treated as a slash.
     assert_eq!((told.found("byte_0x01"), told.found("byte_0x5c")), ("fails", "changed"));
     let set = Capabilities::everything("x").overridden(told.capabilities()).unwrap().keys;
     assert_eq!((set.dot_segments, set.trailing_dots), (KeyHandling::Kept, KeyHandling::Kept));
@@ -102,7 +102,7 @@ async fn fake_gcs() {
     let store = lepton::providers::gcs::GcsStorage::new(config).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.json");
-    // In the file: a URL need not say everything.
+    // In the settings file: a URL need not contain everything.
     let settings = serde_json::json!({
         "type": "gcs", "access_token": front::TOKEN, "preset": "gcs", "capabilities": { "delete_batch": 1 },
     });
@@ -116,12 +116,12 @@ async fn fake_gcs() {
     assert!(contents(&store).await.is_empty());
 }
 
-/// A failure that comes with one form alone is that form's; a store that then fails with
-/// every key is not asked further, and nothing is concluded.
+/// A failure that occurs only with one form is attributed to that form; if every key then
+/// fails, the search stops and nothing is concluded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_no_refusal() {
     let denied = || Action::Fail(Failure::new(403, "AccessDenied"));
-    // What is on its way once is asked again.
+    // A transient failure is retried.
     let once = ScriptedHooks::new(1).rule(Rule::on("PutObject").after(3).times(1), denied());
     let cloud = Cloud::start(Some(Arc::new(once))).await;
     let told = doctor(&[&cloud.url(), "--keys"], &[]).await;

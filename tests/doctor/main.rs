@@ -1,9 +1,9 @@
-//! `doctor` names the step that fails and what to do, for each way in which a store can be
-//! set up wrong; it finds the keys that a store keeps; and it leaves nothing behind.
+//! `doctor` names the failing step and the remedy, for each way in which a store can be
+//! misconfigured; it finds the keys that a store keeps; and it leaves nothing behind.
 //!
-//! What no real server is at hand for is done by the hooks of the S3 front, a fake: a clock
-//! that is wrong (a program cannot be given another time than the machine's), a session
-//! token that has expired (MinIO's live a quarter of an hour), replies that are lost.
+//! The hooks of the S3 front, a fake, simulate what no available real server does: a wrong
+//! clock (a program cannot be given another time than the machine's), an expired session token
+//! (those of MinIO are valid for a quarter of an hour), lost replies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 

@@ -1,4 +1,4 @@
-//! What is wrong on the way to the server: names, ports, TLS, proxies.
+//! Faults between the program and the server: names, ports, TLS, proxies.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ async fn tls_where_there_is_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_tls_where_there_is_some() {
     let cloud = TlsCloud::start("localhost").await;
-    // Whether the certificate is trusted or not: that is the next thing to mend.
+    // Whether or not the certificate is trusted: that is the next problem to fix.
     for trusted in [true, false] {
         let plain = cloud.url("localhost", trusted).replace("https://", "http://");
         let told = doctor(&[&plain], &[]).await;
@@ -66,7 +66,7 @@ async fn a_certificate_of_another_name() {
 async fn a_wrong_proxy() {
     let cloud = Cloud::start(None).await;
     let nobody = format!("http://user:s3cr3t-0f-n0b0dy@{}", closed_port());
-    // A server of something else: it opens no tunnel.
+    // A server that is not a proxy: it opens no tunnel.
     let server = cloud.server.endpoint();
     let tls = cloud.url().replace("http://", "https://");
     for (place, variable, proxy) in [
@@ -79,11 +79,11 @@ async fn a_wrong_proxy() {
         let told = doctor(&[place], &[(variable, proxy)]).await;
         told.assert_wrong("proxy", &["Check the proxy's address", &format!("the proxy that {variable} names")]);
     }
-    // Where it is left out, all is well.
+    // If it is bypassed, everything works.
     doctor(&[&cloud.url()], &[("HTTP_PROXY", &nobody), ("NO_PROXY", "127.0.0.1")]).await.assert_well();
 }
 
-/// In a file of settings a proxy has its place, with its password.
+/// The settings file can contain a proxy with its password.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_proxy_of_the_settings() {
     let cloud = Cloud::start(None).await;
@@ -103,10 +103,10 @@ async fn a_wrong_region() {
         let bucket = unused_bucket();
         let store = lepton::providers::s3::S3Storage::new(places::config(&bucket, &endpoint, preset)).unwrap();
         store.create_bucket().await.unwrap();
-        // The servers name the right one, which is then used.
+        // The servers report the correct region, which is then used.
         doctor(&[&url(&bucket, &endpoint)], &wrong).await.assert_well();
     }
-    // One that names none.
+    // A server that reports none.
     let refusal = lepton_s3_front::Failure::new(400, "AuthorizationHeaderMalformed");
     let hooks = lepton_s3_front::ScriptedHooks::new(1)
         .rule(lepton_s3_front::Rule::always(), lepton_s3_front::Action::Fail(refusal));

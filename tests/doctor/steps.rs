@@ -1,4 +1,4 @@
-//! A store that is well, settings, steps behind the first answer, and the end by a signal.
+//! A working store, settings, steps after the first answer, and stopping by a signal.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn folders() {
     for place in [path, &format!("file://{path}")] {
         let told = doctor(&[place], &[]).await;
         told.assert_well();
-        // Nothing is said of a connection, as there is none.
+        // Connection steps are not reported, as there is no connection.
         for step in ["resolve", "connect", "tls", "credentials"] {
             assert!(told.steps.iter().all(|told| told["step"] != step), "{step}");
         }
@@ -86,7 +86,7 @@ async fn a_disk_that_is_read_only() {
     doctor(&[place], &[]).await.assert_well();
 }
 
-/// The place itself says that it can only be read from.
+/// The place itself reports that it is read-only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_server() {
     let Some((endpoint, data)) = given("LEPTON_TEST_NGINX").zip(given("LEPTON_TEST_NGINX_DATA")) else { return };
@@ -132,7 +132,7 @@ async fn a_server_of_something_else() {
     told.assert_wrong("list", &["refuses what other stores understand", "endpoint"]);
 }
 
-/// A server that gives everybody the same answer.
+/// A server that gives every request the same answer.
 fn web_server(answer: &'static [u8]) -> String {
     use std::io::{Read as _, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -146,7 +146,7 @@ fn web_server(answer: &'static [u8]) -> String {
     endpoint
 }
 
-/// Advice is about the step: what is not there is another thing when it is read back.
+/// The advice depends on the step: a missing object means something else when it is read back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_depends_on_the_step() {
     for (operation, step, words) in [
@@ -161,7 +161,7 @@ async fn what_is_not_there_depends_on_the_step() {
     }
 }
 
-/// What may have been written is deleted.
+/// An object that may have been written is deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_whose_answer_is_lost() {
     let hooks = ScriptedHooks::new(1).rule(Rule::on("PutObject"), Action::Reset(Moment::AfterEffect));
@@ -172,14 +172,14 @@ async fn a_write_whose_answer_is_lost() {
     assert!(contents(&cloud.storage).await.is_empty(), "the probe is left over");
 }
 
-/// Runs the program until a request comes to the gate, sends it a signal, and opens the gate.
+/// Runs the program until a request reaches the gate, sends a signal, and opens the gate.
 async fn interrupted(cloud: &Cloud, gate: &Gate, signal: &str, arguments: &[&str]) -> Told {
     let mut command = command(arguments, &[]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     gate.reached().await;
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    // It says so before it waits for the request.
+    // It prints this before it waits for the request.
     let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
     let (said, line) = tokio::task::spawn_blocking(move || {
         let mut line = String::new();

@@ -1,13 +1,13 @@
-//! Runs the program and reads what it says.
+//! Runs the program and parses its output.
 
 use std::process::Command;
 
 use crate::support::{ACCESS_KEY, SECRET_KEY, example};
 
-/// A secret that must never be said.
+/// A secret that must never be printed.
 pub(crate) const HUSH: &str = "s3cr3t-0f-n0b0dy";
 
-/// What the program said of each step, and its exit code.
+/// The program's output for each step, and its exit code.
 pub(crate) struct Told {
     pub(crate) steps: Vec<serde_json::Value>,
     pub(crate) code: Option<i32>,
@@ -20,18 +20,18 @@ impl Told {
         Self { steps, code }
     }
 
-    /// The step that is wrong, if one is, and the words for it.
+    /// The failing step, if there is one, and its message.
     pub(crate) fn wrong(&self) -> Option<(&str, &str)> {
         let wrong = self.steps.iter().find(|step| step["state"] == "wrong")?;
         Some((wrong["step"].as_str().unwrap(), wrong["words"].as_str().unwrap()))
     }
 
-    /// Asserts that nothing is wrong.
+    /// Asserts that every step succeeded.
     pub(crate) fn assert_well(&self) {
         assert_eq!((self.wrong(), self.code), (None, Some(0)));
     }
 
-    /// Asserts that exactly this step is wrong, and what is said of it.
+    /// Asserts that exactly this step failed, and checks its message.
     pub(crate) fn assert_wrong(&self, step: &str, words: &[&str]) {
         let (found, said) = self.wrong().expect("nothing is wrong");
         assert_eq!((found, self.code), (step, Some(1)), "{said}");
@@ -42,19 +42,19 @@ impl Told {
         assert!(!said.contains(HUSH), "{said}");
     }
 
-    /// The steps that went well.
+    /// The steps that succeeded.
     pub(crate) fn done(&self) -> Vec<&str> {
         let done = self.steps.iter().filter(|step| step["state"] == "ok");
         done.map(|step| step["step"].as_str().unwrap()).collect()
     }
 
-    /// What is said of a step, whatever it is.
+    /// The message of a step, whatever its state.
     pub(crate) fn words(&self, step: &str) -> String {
         let told = self.steps.iter().filter(|told| told["step"] == step);
         told.map(|told| told["words"].as_str().unwrap()).collect::<Vec<_>>().join("\n")
     }
 
-    /// What becomes of a form of keys.
+    /// The reported handling of a form of keys.
     pub(crate) fn found(&self, form: &str) -> &str {
         let row = self.steps.iter().find(|step| step["form"] == form);
         row.unwrap_or_else(|| panic!("nothing is said of {form}: {:?}", self.wrong()))["found"].as_str().unwrap()
@@ -68,7 +68,7 @@ impl Told {
     }
 }
 
-/// The program with the right keys of the test servers, unless others are given.
+/// The program with the correct keys of the test servers, unless other keys are given.
 pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(example("doctor"));
     command.args(arguments).arg("--json");

@@ -6,13 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::example;
 
-/// Files of the source `s` and the destination `d`: name, content, and seconds since
-/// they were written.
+/// Files of the source `s` and the destination `d`: name, content, and age in seconds.
 const FILES: [(&str, &str, u64); 11] = [
     // The same on both sides.
     ("s/a", "=", 1000),
     ("d/a", "=", 1000),
-    // Of another size, and newer at the destination.
+    // Of a different size, and newer at the destination.
     ("s/b", "S+", 1000),
     ("d/b", "D", 0),
     ("s/c/d", "S", 0),
@@ -23,7 +22,7 @@ const FILES: [(&str, &str, u64); 11] = [
     ("s/f", "S", 1000),
     ("d/f", "D", 1010),
     ("d/x", "D", 1000),
-    // What a decoded name comes from.
+    // The encoded form of a name.
     ("k/p%25q", "S", 1000),
 ];
 
@@ -52,8 +51,8 @@ impl Scene {
         self.0.path()
     }
 
-    /// Runs a program, the first word, to its end; gives its exit code and what it said.
-    /// Each has a state folder of its own, so that none resumes another.
+    /// Runs a program, the first word, and returns its exit code and its output. Each run has
+    /// its own state folder, so that none resumes another.
     pub(crate) fn run(&self, command: &str) -> (i32, String) {
         let state = tempfile::tempdir_in(self.path()).unwrap();
         let output = self.command(command).env("XDG_STATE_HOME", state.path()).output().unwrap();
@@ -75,7 +74,7 @@ impl Scene {
         assert!(code == 2 && said.contains(option), "{command}: exit code {code}: {said}");
     }
 
-    /// Every file below a folder with its content.
+    /// Every file below a folder, with its content.
     pub(crate) fn shows(&self, folder: &str) -> String {
         let folder = self.path().join(folder);
         let files = crate::support::journals::files(&folder);

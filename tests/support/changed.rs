@@ -1,4 +1,4 @@
-//! A source that changes every byte on its way, as a store that encrypts does.
+//! A source that changes every byte as it is read, like a store that encrypts.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use lepton::core::{
 };
 use lepton::{Capabilities, ObjectKey, ObjectMeta, Result, SharedStorage, Storage};
 
-/// Gives other bytes than the store has, under the same URL.
+/// Returns different bytes than the store holds, under the same URL.
 #[derive(Debug)]
 pub struct Changed(pub SharedStorage);
 
-/// The bytes as this source gives them.
+/// The bytes as this source returns them.
 pub fn changed(bytes: &[u8]) -> Bytes {
     bytes.iter().map(|byte| byte ^ 0x5a).collect()
 }
 
 impl Changed {
-    /// Tags and checksums are of other bytes; the tag still pins the object.
+    /// ETags and checksums belong to other bytes; the ETag still pins the object.
     fn without_sums(mut meta: ObjectMeta) -> ObjectMeta {
         meta.checksums.clear();
         meta
@@ -92,7 +92,7 @@ impl Storage for Changed {
     }
 }
 
-/// The store, as such a source.
+/// Wraps the store as such a source.
 pub fn source(storage: &SharedStorage) -> SharedStorage {
     Arc::new(Changed(Arc::clone(storage)))
 }

@@ -1,4 +1,4 @@
-//! Folders for what runs leave.
+//! Folders for the files that runs leave behind.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -8,8 +8,8 @@ use super::search::Search;
 
 static SEARCH: LazyLock<Search> = LazyLock::new(|| Search::new(secrets()));
 
-/// A folder for journals and manifests, in which there must be no secret of the test
-/// servers when its test is over.
+/// A folder for journals and manifests, which must not contain a secret of the test servers
+/// when its test ends.
 pub struct Journals(tempfile::TempDir);
 
 impl Journals {
@@ -24,12 +24,12 @@ impl Journals {
 
 impl Drop for Journals {
     fn drop(&mut self) {
-        // One failure is enough.
+        // Do not add a second failure.
         if std::thread::panicking() {
             return;
         }
         for file in files(self.path()) {
-            // What ends by itself may remove a file meanwhile.
+            // A process that is ending may remove a file in the meantime.
             let Ok(bytes) = std::fs::read(&file) else { continue };
             let found = SEARCH.found(&bytes);
             assert!(found.is_empty(), "{}: secrets, and where they are: {found:?}", file.display());

@@ -1,13 +1,13 @@
-//! A limit of memory that the system holds a program to: who needs more is killed.
+//! A memory limit that the system enforces: a process that exceeds it is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A control group; removed with this value.
+/// A control group, removed when this value is dropped.
 pub struct Limited(PathBuf);
 
 impl Limited {
-    /// `None`, and says so, where groups may not be made: that takes root.
+    /// Prints a message and returns `None` if groups cannot be created, which requires root.
     pub fn to(bytes: usize) -> Option<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let (parent, limit) = match root.join("cgroup.controllers").exists() {

@@ -1,4 +1,4 @@
-//! What the integration tests share: stores of every kind, and bytes.
+//! Code shared by the integration tests: stores of every kind, and test data.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
@@ -35,7 +35,7 @@ pub fn key(text: &str) -> ObjectKey {
     ObjectKey::try_from(text).unwrap()
 }
 
-/// Bytes that do not repeat: the same for the same seed.
+/// Pseudo-random bytes: the same for the same seed.
 pub fn bytes(seed: u64, len: usize) -> Bytes {
     let mut random = Random::new(seed);
     let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
@@ -43,7 +43,7 @@ pub fn bytes(seed: u64, len: usize) -> Bytes {
     bytes.into()
 }
 
-/// An S3 server in this process over a store in memory.
+/// An S3 server in this process on top of an in-memory store.
 pub struct Cloud {
     pub storage: MemoryStorage,
     pub server: Server,
@@ -65,8 +65,8 @@ impl Cloud {
         Self { storage, server, front }
     }
 
-    /// As if its process were killed, and another one started after a while on
-    /// the same address over the same objects.
+    /// As if its process were killed, and another started after a while at the same address
+    /// with the same objects.
     pub async fn kill_and_restart(self, after: Duration) -> Self {
         let address = self.server.address().to_string();
         self.server.kill().await;
@@ -84,8 +84,8 @@ impl Cloud {
     }
 }
 
-/// The program of this name in `examples`. `cargo test` without a choice of packages or tests
-/// builds it first, into the folder above the one of the tests.
+/// The program with this name in `examples`. `cargo test` without a selection of packages or
+/// tests builds it first, into the parent of the tests' folder.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().parent().unwrap().join(name);
@@ -97,7 +97,7 @@ pub fn example(name: &str) -> PathBuf {
     program
 }
 
-/// Every object of a store, listed and read without the engine.
+/// Every object of a store, listed and read without using the engine.
 pub async fn contents(store: &dyn Storage) -> Vec<(ObjectMeta, Bytes)> {
     let pages: Vec<_> = store.list(ListRequest::new().prefix(KeyPrefix::default())).try_collect().await.unwrap();
     let mut found = Vec::new();
@@ -125,7 +125,7 @@ pub async fn assert_no_uploads(store: &dyn Storage, name: &str) {
     assert!(left.is_empty(), "uploads of {name} were left over: {left:?}");
 }
 
-/// The names of all files under a folder that Lepton made for itself.
+/// The names of all files below a folder that Lepton created for its own use.
 pub fn strangers(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

@@ -1,5 +1,5 @@
-//! A fresh, empty place of every kind that is there: memory, a local folder, the
-//! S3 server of this process, and the real servers that `cargo xtask test` starts.
+//! Fresh, empty places of every available kind: memory, a local folder, the S3 server of this
+//! process, and the real servers that `cargo xtask test` starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,7 @@ pub mod gcs;
 
 use super::{ACCESS_KEY, Cloud, SECRET_KEY};
 
-/// A place that nobody else uses, and what must live as long as it.
+/// A place that no other test uses, and the values that must live as long.
 pub struct Place {
     pub kind: &'static str,
     pub storage: SharedStorage,
@@ -28,24 +28,24 @@ pub struct Place {
     _cloud: Option<Cloud>,
 }
 
-/// The kinds that can be had here. Says which cannot; where a server is required,
-/// its absence is a failure.
+/// The available kinds. Prints which are missing; where servers are required, a missing one is
+/// a failure.
 pub fn kinds() -> Vec<&'static str> {
     let s3 = servers().into_iter().map(|(kind, ..)| kind);
     let others = OTHERS.into_iter().filter(|(_, variables)| variables.iter().all(|v| given(v).is_some()));
     ["memory", "local", "front"].into_iter().chain(s3).chain(others.map(|(kind, ..)| kind)).collect()
 }
 
-/// Other stores, and where their servers are told.
+/// Other stores, and the environment variables of their servers.
 const OTHERS: [(&str, &[&str]); 2] =
     [("azurite", &["LEPTON_TEST_AZURITE"]), ("fake-gcs", &["LEPTON_TEST_FAKE_GCS", "LEPTON_TEST_MINIO"])];
 
-/// The real servers that can be had here, with their endpoints.
+/// The available real servers, with their endpoints.
 pub fn servers() -> Vec<(&'static str, Preset, String)> {
     SERVERS.into_iter().filter_map(|(kind, preset, variable)| Some((kind, preset, given(variable)?))).collect()
 }
 
-/// Whether what is not there is a failure.
+/// Whether a missing server is a failure.
 pub fn required() -> bool {
     std::env::var("LEPTON_TEST_REQUIRED").is_ok_and(|value| value == "1")
 }
@@ -55,8 +55,8 @@ pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-/// What the test driver gives in an environment variable. Says where it does not;
-/// where everything is required that is a failure.
+/// The value of an environment variable that the test driver sets. Prints a message if it is
+/// missing, and fails where servers are required.
 pub fn given(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
@@ -106,7 +106,7 @@ impl Place {
         let pages: Vec<_> = self.storage.list(ListRequest::new()).try_collect().await.unwrap();
         for page in pages {
             let mut left: Vec<_> = page.objects.into_iter().map(|meta| DeleteRequest::new(meta.key)).collect();
-            // Servers close connections that stood idle just when they are used again.
+            // Servers may close idle connections just as they are being reused.
             for last in [false, false, true] {
                 let results = self.storage.delete(left.clone()).await.unwrap();
                 let failed =
@@ -117,7 +117,7 @@ impl Place {
     }
 }
 
-/// What must be found nowhere, by name.
+/// Secrets that must not appear anywhere, with their names.
 pub fn secrets() -> Vec<(&'static str, &'static str)> {
     vec![
         ("the servers' secret", SECRET_KEY),
@@ -129,7 +129,7 @@ pub fn secrets() -> Vec<(&'static str, &'static str)> {
 
 const WRONG: &str = "d3Jvbmcgc2VjcmV0IG9mIG5vYm9keSBhdCBhbGwh";
 
-/// A store of this kind for which the credentials are wrong.
+/// A store of this kind with wrong credentials.
 pub fn wrong(kind: &str) -> Option<SharedStorage> {
     match kind {
         "azurite" => {
@@ -144,7 +144,7 @@ pub fn wrong(kind: &str) -> Option<SharedStorage> {
     }
 }
 
-/// A store of this kind whose bucket is not there.
+/// A store of this kind whose bucket does not exist.
 pub async fn missing(kind: &str) -> Option<SharedStorage> {
     const NONE: &str = "there-is-none";
     match kind {
@@ -163,8 +163,7 @@ pub async fn missing(kind: &str) -> Option<SharedStorage> {
     }
 }
 
-/// A store of this kind that may only be read, where its server tells that from what may be
-/// written.
+/// A store of this kind with read-only permissions, if its server supports that.
 pub async fn reading(kind: &str) -> Option<SharedStorage> {
     match kind {
         "azurite" => Some(Arc::new(azurite::reading().await?)),
@@ -172,9 +171,8 @@ pub async fn reading(kind: &str) -> Option<SharedStorage> {
     }
 }
 
-/// The destinations of a source. With `LEPTON_TEST_PAIRS=all` these are all kinds; else
-/// those beside it in the list, and itself: each kind is read from and written to by two
-/// others.
+/// The destinations of a source. With `LEPTON_TEST_PAIRS=all` these are all kinds; otherwise
+/// its neighbours in the list, and itself: each kind is read from and written to by two others.
 fn destinations(kinds: &[&'static str], from: usize) -> Vec<&'static str> {
     if std::env::var("LEPTON_TEST_PAIRS").is_ok_and(|value| value == "all") {
         return kinds.to_vec();
@@ -185,7 +183,7 @@ fn destinations(kinds: &[&'static str], from: usize) -> Vec<&'static str> {
     beside.into_iter().map(|kind| kinds[kind]).collect()
 }
 
-/// Runs `case` for the destinations of every source that `fill` made.
+/// Runs `case` for each destination of every source, which `fill` has filled.
 pub async fn every_pair<F: AsyncFn(&SharedStorage), C: AsyncFn(&Place, &Place)>(fill: F, case: C) {
     let kinds = kinds();
     for (number, from) in kinds.iter().enumerate() {

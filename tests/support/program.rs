@@ -1,4 +1,4 @@
-//! A real server of a test's own, which it may kill and start again.
+//! A real server that belongs to one test, which may kill and restart it.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -9,10 +9,10 @@ use lepton::providers::s3::Preset;
 use super::places::given;
 use super::{ACCESS_KEY, SECRET_KEY};
 
-/// The servers that keep what they confirmed when they are killed.
+/// The servers that do not lose confirmed writes when they are killed.
 pub const KINDS: [(&str, Preset); 2] = [("minio", Preset::Minio), ("versitygw", Preset::Versitygw)];
 
-/// A running server. It is killed with this value.
+/// A running server. It is killed when this value is dropped.
 pub struct Program {
     kind: &'static str,
     program: String,
@@ -22,8 +22,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// `None`, and says so, where the test driver does not tell where the program
-    /// is.
+    /// Prints a message and returns `None` if the test driver does not provide the program's
+    /// path.
     pub async fn start(kind: &'static str) -> Option<Self> {
         let program = given(&format!("LEPTON_TEST_{}_PROGRAM", kind.to_uppercase()))?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -38,13 +38,13 @@ impl Program {
         format!("http://{}", self.address)
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends the server with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Starts it again over the same data, at the same address.
+    /// Starts the server again on the same data, at the same address.
     pub async fn restart(&mut self) {
         self.process = run(self.kind, &self.program, &self.address, &self.data);
         self.wait_until_ready().await;
@@ -57,7 +57,7 @@ impl Program {
             assert!(Instant::now() < deadline, "{} does not listen", self.kind);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // MinIO listens before it serves.
+        // MinIO listens before it serves requests.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
@@ -80,7 +80,7 @@ fn run(kind: &str, program: &str, address: &str, data: &tempfile::TempDir) -> Ch
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

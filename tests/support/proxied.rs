@@ -1,4 +1,4 @@
-//! A bucket of a real server, reached through a proxy that does harm.
+//! A bucket of a real server, reached through a proxy that injects faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use lepton_s3_front::{Hooks, S3Front, Server};
 
 use super::places::{config, unused_bucket};
 
-/// The same bucket on two ways.
+/// The same bucket, with and without the proxy.
 pub struct Proxied {
-    /// Without the proxy: what is really there.
+    /// Without the proxy: the true content.
     pub direct: SharedStorage,
     pub bucket: String,
     pub server: Arc<Server>,
@@ -26,7 +26,7 @@ impl Proxied {
         Self::behind(Arc::new(server), preset, endpoint).await
     }
 
-    /// Another new bucket behind the same proxy: the server can copy between both.
+    /// Another new bucket behind the same proxy: the server can copy between the two.
     pub async fn beside(&self) -> Self {
         Self::behind(Arc::clone(&self.server), self.preset, &self.endpoint).await
     }
@@ -43,12 +43,12 @@ impl Proxied {
         config(&self.bucket, &self.server.endpoint(), self.preset)
     }
 
-    /// Through the proxy, where a server that says nothing is soon given up.
+    /// Through the proxy, with a short timeout for a server that stops responding.
     pub fn store(&self) -> SharedStorage {
         Arc::new(S3Storage::new(self.config().idle_timeout(Duration::from_secs(1))).unwrap())
     }
 
-    /// Through the proxy, for a program.
+    /// Through the proxy, as a URL for a program.
     pub fn url(&self) -> String {
         let preset = match self.preset {
             Preset::Minio => "minio",

@@ -1,8 +1,8 @@
-//! Random numbers that a seed decides, for every test that draws.
+//! Seeded random numbers for all tests that use them.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
-/// A small generator of random numbers: the same for the same seed.
+/// A small random number generator: the same sequence for the same seed.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 

@@ -1,18 +1,20 @@
-//! Finds secrets in what was printed or left, whatever form they have there. The test
-//! driver uses this file too, so it needs nothing but the standard library.
+//! Finds secrets in output and in files, in any encoding. The test driver uses this file too,
+//! so it needs only the standard library.
 
 use std::collections::BTreeSet;
 
-/// Secrets in all their forms.
+/// Secrets in all their encodings.
 pub struct Search {
-    /// Each form with the name of its secret.
+    /// Each encoded form with the name of its secret.
     forms: Vec<(Vec<u8>, &'static str)>,
-    /// Which pairs of bytes a form begins with, so that a text is looked at once.
+    /// Whether a form begins with a given pair of bytes, so that a single pass over a text
+    /// suffices.
     begins: Vec<bool>,
 }
 
 impl Search {
-    /// For secrets, each with its name. A short one would be found where it is not.
+    /// Creates a search for secrets, each with its name. Short secrets are refused because they
+    /// would match by chance.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
         let mut search = Self { forms: Vec::new(), begins: vec![false; 1 << 16] };
         for (name, secret) in secrets {
@@ -25,7 +27,7 @@ impl Search {
         search
     }
 
-    /// The names of the secrets that a text has, with where the first of each begins.
+    /// The names of the secrets in a text, each with the offset of its first occurrence.
     pub fn found(&self, text: &[u8]) -> Vec<(&'static str, usize)> {
         let (mut names, mut found) = (BTreeSet::new(), Vec::new());
         for at in 0..text.len().saturating_sub(1) {
@@ -46,8 +48,8 @@ fn pair(bytes: &[u8]) -> usize {
     usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }
 
-/// The forms in which a secret would be one still: as it is; in a URL, where some encode
-/// more than they must; in hexadecimal digits; in Base64, whatever is in front of it.
+/// The forms in which a secret could still be read: plain; in a URL, where some programs encode
+/// more than necessary; in hexadecimal digits; in Base64 after any other bytes.
 fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
     let encoded = |kept: &[u8], digits: &[u8; 16]| -> Vec<u8> {
         let byte = |byte: &u8| match byte.is_ascii_alphanumeric() || kept.contains(byte) {
@@ -76,7 +78,7 @@ fn hex(byte: u8, digits: &[u8; 16]) -> Vec<u8> {
     vec![digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
 }
 
-/// What stands in Base64 for these bytes alone, where so many others are in front of them;
+/// The Base64 characters that depend only on these bytes, if they follow `before` other bytes;
 /// `last`: the last two of the 64 characters.
 fn base64(bytes: &[u8], before: usize, last: &[u8; 2]) -> Vec<u8> {
     let letters = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last.iter().copied());
@@ -84,6 +86,6 @@ fn base64(bytes: &[u8], before: usize, last: &[u8; 2]) -> Vec<u8> {
     let all = [vec![0; before], bytes.to_vec()].concat();
     let bit = |at: usize| all.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
     let letter = |at: usize| letters[(0..6).fold(0, |value, offset| value << 1 | usize::from(bit(at * 6 + offset)))];
-    // Characters that have a bit of other bytes are left out.
+    // Characters that also encode bits of other bytes are omitted.
     ((before * 8).div_ceil(6)..all.len() * 8 / 6).map(letter).collect()
 }

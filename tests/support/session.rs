@@ -5,8 +5,8 @@ use std::process::Command;
 use super::places::given;
 use super::{ACCESS_KEY, SECRET_KEY};
 
-/// A session of MinIO's that may do this in a bucket: its key, secret and token. boto3 asks
-/// for it, on which moto stands.
+/// A MinIO session with permission for this action in a bucket: its key, secret and token. It
+/// is requested with boto3, which is installed with moto.
 pub fn session(endpoint: &str, bucket: &str, action: &str) -> Option<[String; 3]> {
     const SCRIPT: &str = "
 import boto3, json, sys

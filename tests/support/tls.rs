@@ -1,4 +1,4 @@
-//! The S3 server of this process behind TLS, with a certificate that it made itself.
+//! The S3 server of this process with TLS and a self-signed certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct TlsCloud {
 }
 
 impl TlsCloud {
-    /// With a certificate for this name.
+    /// Starts the server with a certificate for this name.
     pub async fn start(name: &str) -> Self {
         let storage = MemoryStorage::new();
         let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
@@ -34,14 +34,14 @@ impl TlsCloud {
         places::config(BUCKET, &endpoint, Preset::Aws).ca_file(self.ca_file.clone())
     }
 
-    /// Its bucket by this host name; `trusted`: with the certificate.
+    /// The URL of its bucket with this host name; `trusted`: with the certificate.
     pub fn url(&self, host: &str, trusted: bool) -> String {
         let ca_file = if trusted { format!("&ca_file={}", self.ca_file.display()) } else { String::new() };
         format!("s3://{BUCKET}?endpoint=https://{host}:{}&preset=aws{ca_file}", self.server.address().port())
     }
 }
 
-/// TLS with this certificate.
+/// A TLS configuration with this certificate.
 pub fn config(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<rustls::ServerConfig> {
     let private = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,5 +1,6 @@
-//! The tests of the workspace: built once, then run in two lanes at the same time. One takes
-//! what talks to the servers, which is mostly waiting; the other what needs none, and then helps.
+//! The tests of the workspace: built once, then run in two lanes at the same time. The first
+//! lane runs the tests that talk to the servers, which mostly wait; the second runs those that
+//! need no servers, and then helps the first.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use crate::capture;
 use crate::parts::part;
 use crate::process::{exists, program, root, shown};
 
-/// What the tests are told, by variable.
+/// The environment variables of the tests, with their values.
 pub(crate) type Environment = Vec<(String, OsString)>;
 
 /// How a binary is run.
@@ -25,14 +26,14 @@ const TESTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fa
 /// The folders of the packages whose tests talk to the servers.
 const WITH_SERVERS: [&str; 3] = ["lepton-providers", "tests", "examples/object-store"];
 
-/// Minutes of a binary that is not named at the end.
+/// A test binary that takes at most this many minutes is not listed at the end.
 const SHORT: f64 = 0.3;
 
 /// Runs every test, with these variables in the environment.
 pub(crate) fn run(environment: &Environment) -> Result<()> {
     let built = part("build", build)?;
     let (servers, alone): (Vec<_>, Vec<_>) = built.tests.into_iter().partition(Test::needs_servers);
-    // Those that take longest are often last by their names: the second lane takes from there.
+    // The slowest tests often come last by name: the second lane takes from the back.
     let servers = Mutex::new(servers.into_iter().collect::<VecDeque<_>>());
     let (mut results, others) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
@@ -51,7 +52,8 @@ pub(crate) fn run(environment: &Environment) -> Result<()> {
     close(results)
 }
 
-/// Runs programs of the examples as they are built with the tests: nothing is compiled for them.
+/// Runs example programs as they were built with the tests, so that nothing is compiled for
+/// them.
 pub(crate) fn demonstrate(names: &[&str]) -> Result<()> {
     let built = part("build", build)?;
     for name in names {
@@ -70,7 +72,7 @@ struct Built {
 }
 
 struct Test {
-    /// `tests/pairs`, or the package alone for its unit tests.
+    /// `tests/pairs`, or just the package for its unit tests.
     name: String,
     executable: PathBuf,
     /// The folder of the package, in which its tests run.
@@ -99,12 +101,12 @@ fn build() -> Result<Built> {
     Ok(built)
 }
 
-/// Runs these one after the other, each to its end.
+/// Runs these tests one after the other.
 fn lane(tests: &[Test], environment: &Environment, run: Run) -> Vec<Outcome> {
     tests.iter().map(|test| one(test, environment, run)).collect()
 }
 
-/// Runs what `next` gives until it gives nothing.
+/// Runs the tests from `next` until it returns `None`.
 fn queue(next: impl Fn() -> Option<Test>, environment: &Environment, run: Run) -> Vec<Outcome> {
     std::iter::from_fn(next).map(|test| one(&test, environment, run)).collect()
 }
@@ -136,7 +138,7 @@ fn outcome(name: &str, mut command: Command, environment: &Environment, run: Run
     Outcome { name: name.to_owned(), time: begin.elapsed(), failure }
 }
 
-/// Tells which took longest; an error where one failed.
+/// Lists the slowest binaries, and returns an error if any failed.
 fn close(mut results: Vec<Outcome>) -> Result<()> {
     results.sort_by_key(|outcome| std::cmp::Reverse(outcome.time));
     println!("{} binaries; those that took more than {SHORT} minutes:", results.len());
@@ -160,8 +162,8 @@ impl Test {
 }
 
 impl Built {
-    /// Reads Cargo's messages, a JSON object a line, without a JSON parser, which would be most
-    /// of what this program has to compile first.
+    /// Reads Cargo's messages, one JSON object per line, without a JSON parser, which would
+    /// dominate the build time of this program.
     fn parse(messages: &str) -> Self {
         let mut built = Self::default();
         for line in messages.lines().filter(|line| line.contains(r#""reason":"compiler-artifact""#)) {
@@ -185,8 +187,8 @@ impl Built {
     }
 }
 
-/// Cargo, with the fastest linker that is installed. On Linux and x86-64 rustc links by an LLD
-/// of its own. Where the user says how to link it stays so.
+/// Cargo with the fastest installed linker. On Linux x86-64 rustc links with its own LLD. A
+/// linker chosen by the user is left alone.
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = program("cargo", arguments);
     let chosen = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];

@@ -1,5 +1,5 @@
-//! `cargo xtask build-cost`: what a user's first build and the first command of the README take,
-//! cold, and the page of the book that records it.
+//! `cargo xtask build-cost`: measures a user's first build and the first command of the README,
+//! both cold, and writes the page of the book that records them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::process::{machine, output, program, root, run};
 
 const PAGE: &str = "docs/build-cost.md";
 
-/// Seconds of the first command on two cores, from an empty folder to the end of its
+/// Seconds that the first command takes on two cores, from an empty folder to the end of its
 /// demonstration.
 const FIRST: u32 = 90;
 
@@ -45,7 +45,7 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Seconds of a Cargo command that builds into an empty folder.
+/// Seconds that a Cargo command takes to build into an empty folder.
 fn cold(arguments: &[&str]) -> Result<f64> {
     let target = std::env::temp_dir().join(format!("lepton-build-cost-{}", std::process::id()));
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! Runs programs, and keeps what they print where a suite runs.
+//! Runs programs, and captures their output while a suite runs.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -7,30 +7,30 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long to wait for what was printed once a program has ended: one that it started and
-/// left behind may hold on to its output.
+/// How long to wait for remaining output after a program has ended: a child process that it
+/// left running may still hold the pipe.
 const REST: Duration = Duration::from_secs(5);
 
-/// Where the output of the running suite goes too.
+/// The file to which the output of the running suite is also written.
 static CURRENT: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// What programs print goes to this file too, from now on.
+/// Sets the file to which program output is also written from now on.
 pub(crate) fn set(file: Option<PathBuf>) {
     *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = file;
 }
 
-/// Runs a program; while a suite runs, what it prints is also kept.
+/// Runs a program; while a suite runs, its output is also captured.
 pub(crate) fn status(command: &mut Command) -> std::io::Result<ExitStatus> {
     let Some(mut kept) = current()? else { return command.status() };
     captured(command, move |printed| {
-        // Where nobody reads what is shown, the tests still go on.
+        // If standard output is closed, the tests still continue.
         let _ = std::io::stdout().write_all(printed);
         kept.write_all(printed)
     })
 }
 
-/// Runs a program and shows what it printed when it is over, in one piece: for those that run
-/// at the same time as others.
+/// Runs a program and prints all of its output when it has ended, for programs that run
+/// concurrently.
 pub(crate) fn whole(command: &mut Command) -> std::io::Result<ExitStatus> {
     let printed = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&printed);
@@ -52,7 +52,7 @@ fn current() -> std::io::Result<Option<File>> {
     file.map(|file| File::options().append(true).open(file)).transpose()
 }
 
-/// Runs a program and hands over what it prints, as it comes.
+/// Runs a program and passes on its output as it arrives.
 fn captured(
     command: &mut Command,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()> + Send + 'static,
@@ -62,7 +62,7 @@ fn captured(
         command.env("CARGO_TERM_COLOR", "always");
     }
     let spawned = command.stdout(writer.try_clone()?).stderr(writer).spawn();
-    // The command holds the pipe's end, which has to close.
+    // The command holds the write end of the pipe, which must be closed.
     command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
     let mut child = spawned?;
     let (end, ended) = std::sync::mpsc::channel();
@@ -73,11 +73,11 @@ fn captured(
                 break;
             }
         }
-        // Nobody waits for it any more.
+        // The receiver may have given up waiting.
         let _ = end.send(());
     });
     let status = child.wait();
-    // It is over where the rest does not come.
+    // If the rest does not arrive in time, go on without it.
     let _ = ended.recv_timeout(REST);
     status
 }

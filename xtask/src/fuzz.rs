@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: every parser of what comes from outside, under libFuzzer.
+//! `cargo xtask fuzz`: runs every parser of external input under libFuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::{exists, program, root, run};
 use crate::tools;
 
-/// How long each target runs where nothing else is said.
+/// Default run time of each target.
 const SECONDS: u32 = 60;
 
-/// How long each target runs as part of `cargo xtask test`.
+/// Run time of each target as part of `cargo xtask test`.
 const SECONDS_OF_THE_SUITE: u32 = 10;
 
 /// `cargo xtask fuzz [--seconds N] [TARGET…]`
@@ -28,9 +28,9 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     targets.iter().filter(wanted).try_for_each(|target| fuzz(target, seconds))
 }
 
-/// The suite of `cargo xtask test`: every target, shortly.
+/// The suite of `cargo xtask test`: runs every target briefly.
 pub(crate) fn suite() -> Result<()> {
-    // The tool would write the lock file anew, unseen.
+    // The tool would otherwise silently rewrite the lock file.
     let fetch = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
     run(&mut program("cargo", &fetch)).context("without --locked this writes fuzz/Cargo.lock anew")?;
     targets()?.iter().try_for_each(|target| fuzz(target, SECONDS_OF_THE_SUITE))
@@ -46,9 +46,8 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs one target over the seeds in the tree and what earlier runs found. An
-/// input that fails is kept in `fuzz/artifacts`, and the command that repeats it
-/// is printed.
+/// Runs one target on the seeds in the tree and on the inputs that earlier runs found. An input
+/// that fails is saved in `fuzz/artifacts`, and the command that reproduces it is printed.
 fn fuzz(target: &str, seconds: u32) -> Result<()> {
     let cargo_fuzz = tools::cargo_fuzz()?;
     if !exists("c++") {
@@ -57,8 +56,8 @@ fn fuzz(target: &str, seconds: u32) -> Result<()> {
     println!("fuzzing {target} for {seconds} s");
     let corpus = format!("fuzz/corpus/{target}");
     fs::create_dir_all(root().join(&corpus)).with_context(|| format!("cannot create {corpus}"))?;
-    // Coverage guides the search on any toolchain; sanitizers need a nightly one,
-    // and what is fuzzed here has no unsafe code.
+    // Coverage guides the search on any toolchain; sanitizers need a nightly toolchain, and the
+    // fuzzed code contains no `unsafe`.
     let mut command = program(cargo_fuzz, &["run", "--sanitizer", "none", target, &corpus]);
     command.arg(format!("fuzz/seeds/{target}"));
     command.args(["--", &format!("-max_total_time={seconds}"), "-timeout=10", "-print_final_stats=1", "-verbosity=0"]);

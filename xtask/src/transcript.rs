@@ -1,4 +1,4 @@
-//! What a suite prints, kept in a file and searched for the secrets of the test servers.
+//! Saves the output of a suite in a file and searches it for secrets of the test servers.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,8 +15,8 @@ mod search;
 
 use search::Search;
 
-/// Runs a suite, keeps what its programs print in `target/test-output`, and searches that.
-/// A secret in it is a failure that names the file, the line and which secret it is.
+/// Runs a suite, saves the output of its programs in `target/test-output`, and searches it. A
+/// secret in it is a failure that names the file, the line and the secret.
 pub(crate) fn kept(suite: &str, run: fn() -> Result<()>) -> Result<()> {
     let folder = root().join("target/test-output");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -58,7 +58,7 @@ mod tests {
         File::create(&file).unwrap();
         set(Some(file.clone()));
         let printed = |text: &str| status(Command::new("sh").args(["-c", "echo $0 >&2", text])).unwrap().success();
-        // One that nobody else looks for: this is printed in a suite.
+        // A secret that no other search looks for, because a suite prints this output.
         let (name, secret) = ("the secret of this test", "printed-on-purpose");
         let search = Search::new([(name, secret)]);
         assert!(printed("harmless") && searched(&file, &search).is_ok());

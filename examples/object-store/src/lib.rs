@@ -1,8 +1,8 @@
-//! Stores of the object_store crate, by URL, as Lepton's.
+//! Opens stores of the object_store crate by URL, as Lepton stores.
 //!
-//! A URL is read as that crate reads it (`s3://bucket/folder`, `az://container`, `gs://bucket`,
-//! `https://account.blob.core.windows.net/container`), and what it does not say comes from the
-//! environment under that crate's names: its builders' `from_env`.
+//! A URL is parsed as that crate parses it (`s3://bucket/folder`, `az://container`,
+//! `gs://bucket`, `https://account.blob.core.windows.net/container`). Settings that are not in
+//! the URL come from the environment variables of that crate: its builders' `from_env`.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use object_store::multipart::MultipartStore;
 use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
-/// The place that a URL names.
+/// The location that a URL names.
 ///
 /// # Errors
-/// `invalid_input` where that crate cannot read it, or lacks a setting; `unsupported` for
-/// what is none of its clouds.
+/// `invalid_input` if that crate cannot parse the URL, or a setting is missing; `unsupported`
+/// for a URL of no cloud that it supports.
 pub fn open(text: &str) -> Result<Location> {
     let url = Url::parse(text).map_err(|error| Error::invalid_input("this is no URL").with_source(error))?;
-    // A name for messages and journals, without what may be a permission.
+    // A name for messages and journals, without the query, which may contain a credential.
     let mut name = url.clone();
     name.set_query(None);
     let wrong = |error: object_store::Error| {
@@ -49,31 +49,32 @@ pub fn open(text: &str) -> Result<Location> {
     Ok(Location::new(Arc::new(store) as SharedStorage, folder.as_ref()))
 }
 
-/// A store of that crate as one of Lepton's. It is given twice: for whole objects, and for
-/// uploads in parts that can be gone on with.
+/// A store of that crate as a Lepton store. The store is passed twice: for whole objects, and
+/// for multipart uploads that can be resumed.
 pub fn bridged<S: ObjectStore + MultipartStore>(store: S, name: &str) -> FromObjectStore {
     let store = Arc::new(store);
     from_object_store(Arc::clone(&store) as Arc<dyn ObjectStore>, name).multipart(store)
 }
 
-/// Azure by that crate, whose own uploads in parts keep the attributes, where those that we
-/// could go on with do not. Names of metadata are those of identifiers, and a backslash
-/// becomes a slash on the way.
+/// Azure through that crate. Its own multipart uploads keep the attributes, whereas those that
+/// can be resumed do not, so only the former are used. Metadata names must be identifiers, and
+/// a backslash in a key becomes a slash.
 ///
 /// # Errors
-/// Those of [`FromObjectStore::overridden`].
+/// As [`FromObjectStore::overridden`].
 pub fn azure(store: MicrosoftAzure, name: &str) -> Result<FromObjectStore> {
     let can = serde_json::json!({ "metadata_names": "identifiers", "keys": { "forbidden_bytes": b"\\" } });
     from_object_store(Arc::new(store), name).overridden(&can)
 }
 
-/// The engine retries, and knows what is safe to do twice.
+/// No retries: the engine retries, and knows which operations are safe to repeat.
 pub fn no_retry() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-/// Sets the cryptography of that crate's client, once in a process and before its first store.
+/// Sets the cryptography provider of that crate's client, once per process and before its first
+/// store.
 pub fn set_cryptography() {
-    // An error says that it is set already.
+    // An error means that it is already set.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,8 +1,8 @@
 //! Moves everything from one place to another with the stores of the object_store crate, and
-//! proves it.
+//! verifies it.
 //!
 //! `cargo run -p lepton-object-store -- s3://photos/2024 az://photos`, with the settings of
-//! both clouds in the environment. What is no URL is a folder on this machine.
+//! both clouds in the environment. An argument that is not a URL is a folder on this machine.
 
 #![allow(clippy::print_stdout, reason = "a program talks to its user")]
 

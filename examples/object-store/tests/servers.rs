@@ -1,4 +1,4 @@
-//! The clients of the object_store crate, beside real servers.
+//! The clients of the object_store crate against real servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test")]
 
@@ -21,7 +21,8 @@ const SECRET_KEY: &str = "lepton-test-secret";
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A server's address. Says where it is not given; where it is required that is a failure.
+/// The address of a server. If it is missing, this is reported, or fails where servers are
+/// required.
 fn given(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
@@ -37,7 +38,7 @@ fn fresh_name() -> String {
     format!("lepton-{}-{nanos}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Their client of a bucket of MinIO.
+/// Their client for a MinIO bucket.
 fn of_minio(endpoint: &str, bucket: &str, secret: &str) -> SharedStorage {
     let theirs = AmazonS3Builder::new().with_endpoint(endpoint).with_bucket_name(bucket).with_region("us-east-1");
     let theirs = theirs.with_access_key_id(ACCESS_KEY).with_secret_access_key(secret).with_allow_http(true);
@@ -45,7 +46,7 @@ fn of_minio(endpoint: &str, bucket: &str, secret: &str) -> SharedStorage {
     Arc::new(bridged(theirs, &format!("s3://{bucket}")))
 }
 
-/// Their client of a container of Azurite.
+/// Their client for an Azurite container.
 fn of_azurite(endpoint: &str, container: &str, key: &str) -> SharedStorage {
     let theirs = MicrosoftAzureBuilder::new().with_account(ACCOUNT).with_access_key(key);
     let theirs = theirs.with_endpoint(endpoint.to_owned()).with_container_name(container).with_allow_http(true);
@@ -53,7 +54,8 @@ fn of_azurite(endpoint: &str, container: &str, key: &str) -> SharedStorage {
     Arc::new(azure(theirs, &format!("az://{container}")).unwrap())
 }
 
-/// A store by their client and by ours, and what the suite is to find wrong with others.
+/// A store through their client and through ours, and the suite's options: clients of a missing
+/// bucket and with wrong credentials.
 struct Stores {
     theirs: SharedStorage,
     ours: SharedStorage,
@@ -64,7 +66,7 @@ fn options(missing: SharedStorage, wrong: SharedStorage) -> conformance::Options
     conformance::Options::new().missing_bucket(missing).wrong_credentials(wrong)
 }
 
-/// A fresh bucket of MinIO.
+/// A fresh MinIO bucket.
 async fn minio() -> Option<Stores> {
     let (endpoint, bucket) = (given("LEPTON_TEST_MINIO")?, fresh_name());
     let config = S3Config::new(&bucket).endpoint(&endpoint).region("us-east-1").preset(Preset::Minio);
@@ -76,7 +78,7 @@ async fn minio() -> Option<Stores> {
     Some(Stores { theirs: of_minio(&endpoint, &bucket, SECRET_KEY), ours: Arc::new(ours), options })
 }
 
-/// A fresh container of Azurite.
+/// A fresh Azurite container.
 async fn azurite() -> Option<Stores> {
     let endpoint = format!("{}/{ACCOUNT}", given("LEPTON_TEST_AZURITE")?);
     let container = fresh_name();
@@ -92,7 +94,7 @@ async fn azurite() -> Option<Stores> {
 async fn their_clients_pass_the_suite() {
     set_cryptography();
     for stores in [minio().await, azurite().await].into_iter().flatten() {
-        // The emulator closes connections when it has much to do, also as they are used again.
+        // Under load the emulator closes connections, even as they are being reused.
         let store = retry(stores.theirs, RetryOptions::default(), SystemEnv::shared()).unwrap();
         let report = conformance::run(&store, stores.options).await;
         println!("{report}");

@@ -1,12 +1,12 @@
-//! How fast one core takes uploads, by the way their bodies are protected:
+//! How fast one core receives uploads, for each way to protect their bodies:
 //!
 //! ```text
 //! cargo run --release -p lepton-s3-front --example upload_rate
 //! ```
 //!
-//! The server runs on one thread over a sink; the client sends requests that
-//! were signed beforehand, so that the server is the limit. Rates are per second
-//! of the server thread's CPU time, as Linux counts it.
+//! The server runs on one thread with a sink; the client sends presigned requests, so that the
+//! server is the limit. Rates are per second of CPU time of the server thread, as reported by
+//! Linux.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a measurement")]
 
 #[path = "../tests/common/mod.rs"]

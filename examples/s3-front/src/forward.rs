@@ -1,4 +1,4 @@
-//! Requests passed on to the server behind, as a proxy does.
+//! Forwards requests to the upstream server, as a proxy does.
 
 use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -17,20 +17,20 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn new(authority: Authority) -> Self {
         let mut client = Client::builder(TokioExecutor::new());
-        // A connection of each request's own: one that the server closes while it is
-        // idle would be a fault that nobody asked for.
+        // Each request uses its own connection: an idle connection that the server closes would
+        // be a fault that no hook requested.
         let client = client.set_host(false).pool_max_idle_per_host(0).build_http();
         Self { client, authority }
     }
 
-    /// Sends the request as it came: the host it names stays, because it is signed.
+    /// Sends the request unchanged: the host header stays, because it is signed.
     pub(crate) async fn call(&self, mut request: Request<s3s::Body>) -> Result<Response<s3s::Body>, Error> {
         let path = request.uri().path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let mut uri = http::uri::Parts::default();
         (uri.scheme, uri.authority, uri.path_and_query) =
             (Some(Scheme::HTTP), Some(self.authority.clone()), Some(path));
-        // All three parts are there, so that this is a URI.
+        // All three parts are present, so this is a valid URI.
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         between_neighbours(request.headers_mut());
         let mut response = self.client.request(request).await?;
@@ -39,7 +39,7 @@ impl Upstream {
     }
 }
 
-/// Removes what concerns one connection only.
+/// Removes the hop-by-hop headers.
 fn between_neighbours(headers: &mut HeaderMap) {
     for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
         headers.remove(name);

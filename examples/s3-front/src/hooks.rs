@@ -1,9 +1,8 @@
-//! Faults that a real server cannot be made to give on demand.
+//! Faults that a real server cannot be made to produce on demand.
 //!
-//! Hooks act on HTTP, around the S3 protocol and the storage: what is behind
-//! them stays correct, and the fault is exactly what a client would see of a
-//! broken network or a server in trouble. They are for tests and say nothing of
-//! how a particular real server fails.
+//! Hooks act on HTTP, around the S3 protocol and the storage: the storage behind them stays
+//! correct, and the fault is exactly what a client would see of a broken network or a failing
+//! server. They are for tests and do not show how a particular real server fails.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,47 +22,47 @@ pub trait Hooks: Send + Sync + 'static {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Action {
-    /// It is served as it should be.
+    /// The request is served normally.
     #[default]
     Pass,
-    /// It is served after this time.
+    /// The request is served after this time.
     Delay(Duration),
-    /// It is served when the gate is open; until then its body is not read.
+    /// The request is served when the gate is open; until then its body is not read.
     Hold(Gate),
-    /// It is served, and answered when the gate is open.
+    /// The request is served, and the reply is sent when the gate is open.
     HoldReply(Gate),
-    /// It is answered with this failure instead, after its body was read.
+    /// The request is answered with this failure instead, after its body was read.
     Fail(Failure),
-    /// It is answered with status 200 and this S3 error code in the body,
-    /// without effect, as S3 may answer CompleteMultipartUpload and CopyObject.
+    /// The request is answered with status 200 and this S3 error code in the body, without
+    /// effect, as S3 may answer CompleteMultipartUpload and CopyObject.
     FailInside(&'static str),
     /// The connection is reset.
     Reset(Moment),
-    /// It is never answered; the connection stays open.
+    /// The request is never answered; the connection stays open.
     Stall,
-    /// It is delivered twice, one after the other, and the second reply is sent.
+    /// The request is served twice, one after the other, and the second reply is sent.
     Twice,
-    /// It is served with one bit of the byte at this offset of its body wrong. A
-    /// shorter body stays as it is.
+    /// The request is served with one bit flipped in the byte at this offset of its body. A
+    /// shorter body is unchanged.
     FlipRequest(u64),
-    /// It is served, but the reply's body ends after so many bytes, with the
-    /// headers of the whole, and the connection is closed.
+    /// The request is served, but the reply's body ends after this many bytes, with the headers
+    /// of the whole body, and the connection is closed.
     Truncate(u64),
-    /// It is served, but the reply's body ends after so many bytes, and its
-    /// headers say that this is all.
+    /// The request is served, but the reply's body ends after this many bytes, and its headers
+    /// state this shorter length.
     Shorten(u64),
-    /// It is served, but a reply with a part of an object says that the part
-    /// begins so many bytes later.
+    /// The request is served, but a reply with a range of an object states that the range
+    /// begins this many bytes later.
     Shift(u64),
-    /// It is served, but the reply's body is what this function makes of it.
+    /// The request is served, but this function rewrites the reply's body.
     Rewrite(fn(&str) -> String),
-    /// It is served, but one bit of the byte at this offset of the reply's body
-    /// is wrong. A shorter body stays as it is.
+    /// The request is served, but one bit is flipped in the byte at this offset of the reply's
+    /// body. A shorter body is unchanged.
     Flip(u64),
-    /// It is served, but the reply's body comes in pieces of so many bytes, with
-    /// this pause before each.
+    /// The request is served, but the reply's body is sent in pieces of this many bytes, with
+    /// this pause before each piece.
     Trickle(u64, Duration),
-    /// It is served, but the reply's body stops after so many bytes while the
+    /// The request is served, but the reply's body stops after this many bytes while the
     /// connection stays open.
     StallAfter(u64),
 }
@@ -79,7 +78,7 @@ pub enum Moment {
     AfterEffect,
 }
 
-/// An S3 error that a hook answers with.
+/// An S3 error with which a hook answers.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub(crate) status: StatusCode,
@@ -88,8 +87,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Status `status` with the S3 error code `code`; status 500 if `status` is
-    /// not an HTTP status.
+    /// Status `status` with the S3 error code `code`; status 500 if `status` is not a valid
+    /// HTTP status.
     pub fn new(status: u16, code: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, code: code.into(), headers: Vec::new() }
@@ -105,22 +104,21 @@ impl Failure {
         Self::new(403, "RequestTimeTooSkewed")
     }
 
-    /// With one more header. A name or value that HTTP does not allow is left
-    /// out.
+    /// Adds a header. A name or value that HTTP does not allow is omitted.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// With a Retry-After of so many seconds.
+    /// Adds a Retry-After of this many seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.header("retry-after", seconds.to_string())
     }
 }
 
-/// Holds requests until a test lets them go. Clones are the same gate.
+/// Holds requests until a test releases them. Clones share the gate.
 #[derive(Debug, Clone)]
 pub struct Gate {
     open: watch::Sender<bool>,
@@ -133,12 +131,12 @@ impl Gate {
         Self { open: watch::Sender::new(false), reached: watch::Sender::new(false) }
     }
 
-    /// Opens the gate for good.
+    /// Opens the gate permanently.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
 
-    /// Waits until a request has come to the gate.
+    /// Waits until a request has reached the gate.
     pub async fn reached(&self) {
         become_true(&self.reached).await;
     }
@@ -151,7 +149,7 @@ impl Gate {
 }
 
 async fn become_true(of: &watch::Sender<bool>) {
-    // The sender is borrowed, so the wait cannot end by its loss.
+    // The sender is borrowed, so the wait cannot end because it was dropped.
     let _ = of.subscribe().wait_for(|now| *now).await;
 }
 
@@ -161,7 +159,7 @@ impl Default for Gate {
     }
 }
 
-/// Hooks that follow rules; the first rule that fits decides.
+/// Hooks that follow rules; the first matching rule decides.
 ///
 /// ```
 /// use lepton_s3_front::{Action, Failure, Moment, Rule, ScriptedHooks};
@@ -188,13 +186,13 @@ struct Entry {
 }
 
 impl ScriptedHooks {
-    /// No rules yet. The seed decides the rules with a probability; the same
-    /// requests in the same order give the same faults.
+    /// Creates hooks without rules. The seed determines the outcome of rules with a
+    /// probability; the same requests in the same order give the same faults.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(Script { rules: Vec::new(), random: seed }))
     }
 
-    /// Adds a rule behind those that are there.
+    /// Adds a rule after the existing ones.
     #[must_use]
     pub fn rule(self, rule: Rule, action: Action) -> Self {
         self.add(rule, action);
@@ -206,8 +204,8 @@ impl ScriptedHooks {
         self.lock().rules.push(Entry { rule, action, seen: 0, fired: 0 });
     }
 
-    /// How often each rule acted, in the order they were added. A test asserts
-    /// with this that its fault took place.
+    /// How often each rule fired, in the order in which they were added. Tests use this to
+    /// assert that their fault occurred.
     pub fn fired(&self) -> Vec<u64> {
         self.lock().rules.iter().map(|entry| entry.fired).collect()
     }
@@ -249,7 +247,7 @@ fn next_unit(state: &mut u64) -> f64 {
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Which requests a fault is for.
+/// The requests that a fault applies to.
 #[derive(Debug, Clone)]
 pub struct Rule {
     operation: Option<&'static str>,
@@ -285,14 +283,14 @@ impl Rule {
         self
     }
 
-    /// Only after so many requests that fit have passed.
+    /// Only after this many matching requests have passed.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
         self
     }
 
-    /// At most so often.
+    /// At most this many times.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;

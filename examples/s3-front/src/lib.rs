@@ -1,19 +1,17 @@
-//! An S3 server over any Lepton storage, or a proxy before a real one, for
+//! An S3 server on top of any Lepton storage, or a proxy in front of a real server, for
 //! demonstrations and tests.
 //!
-//! The crate `s3s` speaks the protocol and checks signatures; what is behind it
-//! is a [`Storage`](lepton_core::Storage) for each bucket. Keys are kept byte
-//! for byte, bodies stream, and whatever a client states of a body (signed
-//! chunks, checksums in headers or trailers, MD5) is checked before the storage
-//! has the last of it.
+//! The crate `s3s` implements the protocol and checks signatures; behind it is a
+//! [`Storage`](lepton_core::Storage) for each bucket. Keys are kept byte for byte, bodies are
+//! streamed, and everything that a client states about a body (signed chunks, checksums in
+//! headers or trailers, MD5) is checked before the storage receives its last piece.
 //!
-//! - [`S3Front`] and its [`Builder`]: buckets, credentials, hooks; or
-//!   [`S3Front::proxy`], which passes requests on
-//! - [`Server`]: address, [`Stats`], a graceful and an abrupt end
-//! - [`Hooks`], [`Action`], [`ScriptedHooks`]: the fake for faults that a real
-//!   server cannot be made to give
-//! - [`SinkStorage`]: takes everything and keeps sizes and checksums, for
-//!   benchmarks
+//! - [`S3Front`] and its [`Builder`]: buckets, credentials, hooks; or [`S3Front::proxy`], which
+//!   forwards requests
+//! - [`Server`]: address, [`Stats`], graceful and abrupt shutdown
+//! - [`Hooks`], [`Action`], [`ScriptedHooks`]: faults that a real server cannot be made to
+//!   produce
+//! - [`SinkStorage`]: accepts everything and keeps only sizes and checksums, for benchmarks
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> lepton_core::Result<()> {
@@ -31,8 +29,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It is not a server for production: it has no quotas, no limits on clients and
-//! no users.
+//! It is not a production server: it has no quotas, no limits on clients and no users.
 
 mod backend;
 mod forward;
@@ -68,8 +65,8 @@ pub use sink::SinkStorage;
 pub use stats::{OperationStats, PartId, PartStats, Stats};
 pub use tls::tls_from_files;
 
-/// What a server serves. It can be served more than once, also on the same
-/// address after a [`Server`] was stopped or killed.
+/// The configuration of a server. It can be served more than once, also on the same address
+/// after a [`Server`] was stopped or killed.
 #[derive(Clone)]
 pub struct S3Front {
     backing: Backing,
@@ -77,13 +74,13 @@ pub struct S3Front {
 }
 
 impl S3Front {
-    /// Nothing yet: no buckets, no credentials.
+    /// Starts with no buckets and no credentials.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Stands in front of another server: passes on what the hooks let pass, and
-    /// back what it answers. `endpoint` is `http://host:port`.
+    /// Creates a proxy in front of another server: it forwards the requests that the hooks
+    /// pass, and returns the server's answers. `endpoint` is `http://host:port`.
     ///
     /// # Errors
     /// `invalid_input` if the endpoint is not of this form.
@@ -94,10 +91,10 @@ impl S3Front {
         Ok(S3Front { backing: Backing::Server(Box::new(server)), hooks: Some(hooks) })
     }
 
-    /// Serves over plain HTTP/1.1 on this address; port 0 takes a free one.
+    /// Serves over plain HTTP/1.1 on this address; port 0 selects a free port.
     ///
     /// # Errors
-    /// Those of listening on the address.
+    /// Errors of binding to the address.
     pub async fn serve(&self, address: &str) -> Result<Server> {
         self.start(address, None).await
     }
@@ -105,7 +102,7 @@ impl S3Front {
     /// Serves over TLS.
     ///
     /// # Errors
-    /// Those of listening on the address.
+    /// Errors of binding to the address.
     pub async fn serve_tls(&self, address: &str, config: Arc<ServerConfig>) -> Result<Server> {
         self.start(address, Some(TlsAcceptor::from(config))).await
     }
@@ -128,7 +125,7 @@ impl std::fmt::Debug for S3Front {
     }
 }
 
-/// Puts an [`S3Front`] together.
+/// Builds an [`S3Front`].
 #[derive(Default)]
 pub struct Builder {
     buckets: Vec<(String, SharedStorage)>,
@@ -147,47 +144,47 @@ impl Builder {
         self
     }
 
-    /// Lets this access key in. May be called more than once.
+    /// Accepts this access key. May be called more than once.
     #[must_use]
     pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.credentials.0.insert(access_key.into(), secret_key.into().into());
         self
     }
 
-    /// Serves requests without a signature too.
+    /// Also serves requests without a signature.
     #[must_use]
     pub fn allow_anonymous(mut self) -> Self {
         self.anonymous = true;
         self
     }
 
-    /// Calls the region of all buckets this, instead of `us-east-1`.
+    /// Sets the region of all buckets, instead of `us-east-1`.
     #[must_use]
     pub fn region(mut self, name: impl Into<String>) -> Self {
         self.region = Some(name.into());
         self
     }
 
-    /// Also takes the bucket from the host name: `bucket.domain`. The domain has
-    /// a port where clients name one (`localhost:9000`).
+    /// Also accepts the bucket in the host name: `bucket.domain`. The domain includes a port if
+    /// clients use one (`localhost:9000`).
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Asks `hooks` before each request.
+    /// Calls `hooks` before each request.
     #[must_use]
     pub fn hooks(mut self, hooks: Arc<dyn Hooks>) -> Self {
         self.hooks = Some(hooks);
         self
     }
 
-    /// Checks it all.
+    /// Validates the configuration and builds the front.
     ///
     /// # Errors
-    /// `invalid_input` for a bucket name that S3 does not allow or that comes
-    /// twice, for a domain that is none, and if nobody could be let in.
+    /// `invalid_input` for a bucket name that S3 does not allow or that is given twice, for an
+    /// invalid domain, and if there are neither credentials nor anonymous access.
     pub fn build(self) -> Result<S3Front> {
         let mut buckets = BTreeMap::new();
         for (name, storage) in self.buckets {
@@ -234,7 +231,7 @@ impl S3Auth for Keys {
     }
 }
 
-/// Lets requests in that carry no signature. One that is wrong still fails.
+/// Accepts requests without a signature. A wrong signature still fails.
 struct Everybody;
 
 #[async_trait::async_trait]

@@ -1,4 +1,4 @@
-//! What a request asks for, read from its line and headers alone.
+//! The parts of a request that can be read from its request line and headers.
 
 use http::{HeaderMap, Method, Uri};
 use lepton_core::ObjectKey;
@@ -20,7 +20,7 @@ pub struct RequestInfo {
     pub upload: Option<String>,
     /// The number of the part.
     pub part: Option<u32>,
-    /// How many requests of this operation the server has seen, with this one.
+    /// The number of requests of this operation that the server has seen, including this one.
     pub nth: u64,
 }
 

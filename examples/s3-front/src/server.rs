@@ -1,4 +1,4 @@
-//! The listening socket, its connections and their end.
+//! The listening socket, its connections and their shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ enum Phase {
     Killed,
 }
 
-/// A running server. Dropping it is [`kill`](Self::kill) without waiting.
+/// A running server. Dropping it has the effect of [`kill`](Self::kill), without waiting.
 pub struct Server {
     address: SocketAddr,
     scheme: &'static str,
@@ -46,29 +46,29 @@ impl Server {
         Ok(Self { address, scheme, service, phase, accepting })
     }
 
-    /// The address that it listens on.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL of the server, as clients want it: `http://127.0.0.1:41234`.
+    /// The URL of the server, as clients need it: `http://127.0.0.1:41234`.
     pub fn endpoint(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// What was counted since the server was started.
+    /// The counters since the server was started.
     pub fn stats(&self) -> Stats {
         self.service.recorder.snapshot()
     }
 
-    /// Takes no more connections, lets running requests end and returns when the
-    /// last connection is closed. Requests that a hook stalled are given up.
+    /// Accepts no more connections, lets running requests finish and returns when the last
+    /// connection is closed. Requests that a hook stalled are abandoned.
     pub async fn stop(self) {
         self.end(Phase::Stopping).await;
     }
 
-    /// Resets all connections in the middle of whatever they are doing, as if
-    /// the server's process were killed.
+    /// Resets all connections at whatever point they are, as if the server's process were
+    /// killed.
     pub async fn kill(self) {
         self.end(Phase::Killed).await;
     }
@@ -76,7 +76,7 @@ impl Server {
     async fn end(mut self, phase: Phase) {
         self.phase.send_replace(phase);
         if let Some(accepting) = self.accepting.take() {
-            // It only fails when the runtime is going down, which ends it too.
+            // This fails only when the runtime shuts down, which ends the task too.
             let _ = accepting.await;
         }
     }
@@ -117,7 +117,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, service: Arc<Se
 
 /// Waits until the server is in this phase or a later one.
 async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
-    // The sender is gone only when the server is.
+    // The sender is dropped only together with the server.
     let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
@@ -128,7 +128,7 @@ async fn connect(
     mut phase: watch::Receiver<Phase>,
 ) {
     let connection = Arc::new(Connection::default());
-    // Small replies leave at once; where that cannot be set they are only later.
+    // Small replies are sent immediately; if this cannot be set they are only later.
     let _ = stream.set_nodelay(true);
     let socket = Socket { stream, connection: Arc::clone(&connection) };
     let mut killed = phase.clone();
@@ -141,7 +141,7 @@ async fn connect(
             },
         }
     };
-    // The mark is set before the socket is dropped with `served`.
+    // The flag is set before the socket is dropped with `served`.
     let reset = async {
         reached(&mut killed, Phase::Killed).await;
         connection.reset.store(true, Ordering::Relaxed);
@@ -177,7 +177,7 @@ async fn serve(
     }
 }
 
-/// A TCP stream that can end with a reset.
+/// A TCP stream that can be closed with a reset.
 struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,

@@ -1,5 +1,5 @@
-//! One request from its first line to its reply: counted, given to the hooks,
-//! and served by the S3 protocol or by the server behind.
+//! One request from its first line to its reply: counted, passed to the hooks, and served by
+//! the S3 protocol or by the upstream server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::request::RequestInfo;
 use crate::stats::Recorder;
 use crate::wire::{Reply, Request};
 
-/// What answers requests that no hook keeps back.
+/// The handler of requests that no hook answers.
 #[derive(Clone)]
 pub(crate) enum Backing {
     Storage(s3s::service::S3Service),
     Server(Box<Upstream>),
 }
 
-/// What all connections of a server share.
+/// The state shared by all connections of a server.
 pub(crate) struct Service {
     pub(crate) backing: Backing,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
@@ -31,12 +31,12 @@ pub(crate) struct Service {
     pub(crate) request_ids: AtomicU64,
 }
 
-/// What a request can ask of its connection.
+/// What a request can demand of its connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    /// The socket is reset when it is dropped, instead of closed.
+    /// The socket is reset when it is dropped, instead of being closed.
     pub(crate) reset: AtomicBool,
-    /// A request will never end.
+    /// A request on it will never end.
     pub(crate) stalled: AtomicBool,
 }
 
@@ -149,7 +149,7 @@ impl Service {
         Ok(response)
     }
 
-    /// Gives a response the id that clients report, unless it has one.
+    /// Adds the id that clients report to a response, unless it has one.
     fn marked<B>(&self, mut response: Response<B>) -> Response<B> {
         let id = self.request_ids.fetch_add(1, Ordering::Relaxed);
         if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
@@ -159,14 +159,14 @@ impl Service {
     }
 }
 
-/// Whether a client waits for a `100 Continue` that will not come, because it
-/// has nothing to send. Botocore does, and misreads the next reply on the same
-/// connection, so that there must be none.
+/// Whether the client waits for a `100 Continue` although it has no body to send. Botocore does
+/// this, and misreads the next reply on the same connection, so the connection must not be
+/// reused.
 fn expects_nothing(headers: &HeaderMap) -> bool {
     headers.contains_key(EXPECT) && headers.get(CONTENT_LENGTH).is_some_and(|len| len == "0")
 }
 
-/// What an action does to the head of a reply, and to a body as a whole.
+/// Applies an action to the head of a reply, and to its body as a whole.
 async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<Response<s3s::Body>, Dropped> {
     match *action {
         Action::Shorten(most) => {
@@ -193,7 +193,7 @@ async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<R
     Ok(response)
 }
 
-/// `bytes 5-9/20` as `bytes 6-10/20`.
+/// Rewrites `bytes 5-9/20` to `bytes 6-10/20`.
 fn shifted(range: &HeaderValue, by: u64) -> Option<HeaderValue> {
     let (range, size) = range.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

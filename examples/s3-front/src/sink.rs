@@ -1,4 +1,4 @@
-//! A storage that takes everything and keeps nothing but sizes and checksums.
+//! A storage that accepts everything and keeps only sizes and checksums.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,12 +17,12 @@ use lepton_core::{
     UploadInfo, Versions, combine_crc,
 };
 
-/// Takes what is written, computes its CRC-64/NVME and drops it.
+/// Reads written data, computes its CRC-64/NVME and drops it.
 ///
-/// It measures writers where a real store would be the limit; figures gained
-/// with it are to be labelled so. Behind an [`S3Front`](crate::S3Front) the
-/// front checks signatures and checksums as ever. Objects can be listed and
-/// described, not read; attributes are taken and dropped.
+/// It measures writers where a real store would be the limit; results obtained with it must be
+/// labelled accordingly. Behind an [`S3Front`](crate::S3Front) signatures and checksums are
+/// checked as usual. Objects can be listed and described but not read; attributes are accepted
+/// and dropped.
 #[derive(Debug, Clone)]
 pub struct SinkStorage {
     url: String,
@@ -45,7 +45,7 @@ struct OpenUpload {
 }
 
 impl SinkStorage {
-    /// An empty sink. The URL names it in messages.
+    /// An empty sink. The URL identifies it in messages.
     pub fn new(url: impl Into<String>) -> Self {
         let mut capabilities = Capabilities::everything("sink");
         capabilities.range_get = Support::Unsupported;
@@ -60,7 +60,7 @@ impl SinkStorage {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes the object visible and says what is kept of it.
+    /// Makes the object visible and returns its receipt.
     fn commit(&self, key: &ObjectKey, size: u64, crc: u64, condition: &Precondition) -> Result<PutReceipt> {
         let mut meta = ObjectMeta::new(key.clone(), size);
         meta.last_modified = Some(SystemTime::now());
@@ -84,7 +84,7 @@ impl SinkStorage {
     }
 }
 
-/// Not to be taken for an MD5: clients compare those.
+/// The ETag must not look like an MD5, because clients compare those.
 fn etag_of(size: u64, crc: u64) -> ETag {
     ETag::new(format!("\"sink-{crc:016x}-{size:x}\""))
 }
@@ -98,7 +98,7 @@ fn crc_of(part: &PartInfo) -> u64 {
     value.map_or(0, u64::from_be_bytes)
 }
 
-/// Reads a body to its end and returns its CRC-64/NVME.
+/// Reads a whole body and returns its CRC-64/NVME.
 async fn swallow(body: &Body) -> Result<u64> {
     let (mut hasher, mut len) = (CrcHasher::new(Crc::Crc64Nvme), 0);
     let mut leaves = body.open();
@@ -122,8 +122,7 @@ fn no_upload(upload: &Upload) -> Error {
     Error::new(ErrorKind::UploadNotFound, "there is no such upload").with_context("upload", &upload.id)
 }
 
-/// One page of these objects, those that have the delimiter behind the prefix
-/// rolled up.
+/// One page of these objects; those with the delimiter after the prefix are rolled up.
 fn rolled_up(objects: Vec<ObjectMeta>, prefix: usize, delimiter: u8) -> ListPage {
     let (mut direct, mut folders) = (Vec::new(), Vec::new());
     for meta in objects {

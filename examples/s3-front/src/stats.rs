@@ -1,4 +1,4 @@
-//! Counts of what a server was asked and what went over the wire.
+//! Counters of the requests to a server and of the bytes on the wire.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use lepton_core::ObjectKey;
 
 use crate::request::RequestInfo;
 
-/// What a server has done since it was started.
+/// The counters of a server since it was started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -18,18 +18,18 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The counts of one operation, zero if it was never asked for.
+    /// The counters of one operation, zero if it was never requested.
     pub fn of(&self, operation: &str) -> OperationStats {
         self.operations.get(operation).copied().unwrap_or_default()
     }
 
-    /// The parts that the storage took more than once.
+    /// The parts that the storage accepted more than once.
     pub fn stored_twice(&self) -> impl Iterator<Item = &PartId> {
         self.parts.iter().filter(|(_, part)| part.stored > 1).map(|(id, _)| id)
     }
 
-    /// The parts that a client sent although an earlier ListParts had shown it
-    /// that the storage holds them.
+    /// The parts that a client sent although an earlier ListParts had shown that the storage
+    /// already held them.
     pub fn sent_though_listed(&self) -> impl Iterator<Item = &PartId> {
         self.parts.iter().filter(|(_, part)| part.sent_though_listed > 0).map(|(id, _)| id)
     }
@@ -45,17 +45,17 @@ impl Stats {
     }
 }
 
-/// The counts of one operation.
+/// The counters of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OperationStats {
-    /// Requests that arrived, also those that a hook answered.
+    /// Requests that arrived, including those that a hook answered.
     pub requests: u64,
-    /// Requests that the storage carried out, also where the reply was lost.
+    /// Requests that the storage carried out, even if the reply was lost.
     pub succeeded: u64,
-    /// Body bytes that came in, with the framing of signed chunks.
+    /// Body bytes received, including the framing of signed chunks.
     pub bytes_in: u64,
-    /// Body bytes that went out.
+    /// Body bytes sent.
     pub bytes_out: u64,
 }
 
@@ -72,17 +72,17 @@ pub struct PartId {
     pub number: u32,
 }
 
-/// The counts of one part.
+/// The counters of one part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartStats {
     /// Requests that arrived.
     pub requests: u64,
-    /// Times that the storage took the part, also where the reply was lost.
+    /// How many times the storage accepted the part, even if the reply was lost.
     pub stored: u64,
-    /// Body bytes that came in, with the framing of signed chunks.
+    /// Body bytes received, including the framing of signed chunks.
     pub bytes_in: u64,
-    /// Whether a ListParts arrived after the storage had taken the part.
+    /// Whether a ListParts arrived after the storage had accepted the part.
     pub listed: bool,
     /// Requests that arrived after that.
     pub sent_though_listed: u64,
@@ -97,7 +97,7 @@ impl Recorder {
         self.with(|stats| stats.clone())
     }
 
-    /// Counts a request that arrived and gives it its number.
+    /// Counts a request that arrived and assigns its number.
     pub(crate) fn arrived(&self, info: &mut RequestInfo) {
         self.with(|stats| {
             let counts = stats.operations.entry(info.operation).or_default();

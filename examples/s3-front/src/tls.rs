@@ -1,4 +1,4 @@
-//! A server's certificate from files.
+//! Loads a server's certificate from files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +8,10 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Reads a certificate, with those that vouch for it behind it, and its key, both in
-/// PEM.
+/// Reads a certificate chain and the private key of its first certificate, both in PEM.
 ///
 /// # Errors
-/// `invalid_input`, naming the file, if one cannot be read or they do not belong
-/// together.
+/// `invalid_input`, naming the file, if a file cannot be read or the two do not match.
 pub fn tls_from_files(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
     let wrong = |file: &Path, why: &dyn std::fmt::Display| {
         Error::invalid_input(format!("{} cannot be used for TLS: {why}", file.display()))

@@ -1,4 +1,4 @@
-//! Bodies as they pass the server, and the faults that a reply can carry.
+//! The bodies of requests and replies, and the faults that a reply can carry.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::stats::Recorder;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A request's body, counted when it ends or is given up.
+/// A request's body, counted when it ends or is dropped.
 pub(crate) struct Request {
     inner: Incoming,
     info: Arc<RequestInfo>,
     recorder: Recorder,
     uncounted: u64,
     passed: u64,
-    /// The offset of the byte that goes wrong.
+    /// The offset of the byte to corrupt.
     flip: Option<u64>,
 }
 
@@ -73,7 +73,7 @@ impl Body for Request {
     }
 }
 
-/// A reply's body, counted as it goes out, with the fault that it carries.
+/// A reply's body, counted as it is sent, with its fault.
 pub(crate) struct Reply {
     inner: s3s::Body,
     operation: &'static str,
@@ -89,10 +89,10 @@ enum Fault {
 }
 
 enum Ending {
-    /// The connection breaks, a moment later so that what was sent arrives.
+    /// The connection breaks, after a short delay so that the sent bytes arrive.
     Break(Option<Pin<Box<Sleep>>>),
     Stall,
-    /// As if this were all.
+    /// As if the body were complete.
     Whole,
 }
 
@@ -114,7 +114,7 @@ impl Reply {
         Self { inner, operation, recorder, sent: 0, fault }
     }
 
-    /// The next bytes as they should be.
+    /// The next bytes without the fault.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
             let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)?) else { return Poll::Ready(None) };
@@ -124,7 +124,7 @@ impl Reply {
         }
     }
 
-    /// The next bytes as the client will see them.
+    /// The next bytes as the client sees them.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let sent = self.sent;
         match &mut self.fault {

@@ -1,5 +1,5 @@
-//! The conformance suite through the S3 backend and this front: what comes out
-//! is what the in-memory storage behind them promises.
+//! The conformance suite through the S3 backend and this front: they deliver what the in-memory
+//! storage behind them promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;
@@ -26,7 +26,7 @@ fn config(server: &Server) -> S3Config {
         .proxy("none")
 }
 
-/// What Amazon S3 can do, as far as the backend counts on it.
+/// The capabilities of Amazon S3 that the backend relies on.
 async fn conforms(versioned: bool) {
     let mut capabilities = Capabilities::everything("memory");
     capabilities.multipart = Some(MultipartLimits::new(5 << 20, 5 << 30, 10_000));

@@ -1,5 +1,5 @@
-//! Each fault that hooks can order is what a client sees, and what is behind
-//! them is as the fault says.
+//! Clients see each fault that hooks can produce, and the storage behind the hooks is in the
+//! state that the fault implies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;
@@ -36,7 +36,7 @@ async fn list(server: &Server) -> std::io::Result<Response> {
     Request::new("GET", "/sink?list-type=2").send(server).await
 }
 
-/// A listing as it is, and the same with a fault.
+/// A normal listing, and the same listing with a fault.
 async fn listings(action: Action) -> (Response, std::io::Result<Response>) {
     let hooks = hooks(Rule::on("ListObjectsV2").after(1), action);
     let server = serve(&hooks).await;
@@ -162,7 +162,7 @@ async fn a_reply_stalls_within_its_body() {
         assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "{}", String::from_utf8_lossy(&seen));
     }
     server.stop().await;
-    // What came after the 40 bytes is the end of the connection.
+    // After the 40 bytes the connection ends.
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
     assert!(rest.is_empty());

@@ -1,5 +1,5 @@
-//! What a client states of itself and of a body is checked, and what is wrong
-//! leaves nothing behind.
+//! Everything that a client states about itself and about a body is checked, and a wrong
+//! request leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;

@@ -1,5 +1,4 @@
-//! The protocol over the in-memory storage: reads, listings, conditions, copies,
-//! versions.
+//! The protocol over an in-memory storage: reads, listings, conditions, copies, versions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;
@@ -368,7 +367,7 @@ async fn versions_are_listed_read_and_deleted() {
     assert_eq!(status.element("Status").as_deref(), Some("Enabled"));
     assert_eq!(ok(&server, Request::new("GET", "/plain?versioning=")).await.element("Status"), None);
 
-    // Without versions each object is its one version.
+    // Without versioning each object is its only version.
     put(&server, "/plain/k", "x").await;
     let page = ok(&server, Request::new("GET", "/plain?versions=")).await;
     assert_eq!((elements(&page, "VersionId"), elements(&page, "IsLatest")), (vec!["null".into()], vec!["true".into()]));

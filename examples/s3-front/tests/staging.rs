@@ -1,5 +1,5 @@
-//! Uploads over a local disk, which must know the place of a part that S3 does
-//! not say: the front keeps the parts until the upload is completed.
+//! Uploads to a local disk, which needs the offset of a part that S3 requests do not state: the
+//! front stores the parts until the upload is completed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;

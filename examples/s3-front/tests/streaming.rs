@@ -1,4 +1,4 @@
-//! Bodies stream, connections are kept alive, TLS and host names work.
+//! Bodies are streamed, connections are kept alive, and TLS and host names work.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// Takes objects, counts what it has of the one under way, and gives none.
+/// Accepts objects, counts the bytes received of the current one, and returns none.
 #[derive(Debug)]
 struct Probe {
     capabilities: Capabilities,
@@ -139,13 +139,13 @@ async fn a_connection_serves_one_request_after_another() {
         assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
     }
     assert_eq!(server.stats().of("PutObject").succeeded, 3);
-    // Botocore misreads what follows an empty put that it asked to continue.
+    // Botocore misreads the reply after an empty put with `Expect: 100-continue`.
     let empty = Request::new("PUT", "/plain/empty").header("expect", "100-continue").bytes(&server);
     let empty = String::from_utf8(empty).unwrap().replace("connection: close\r\n", "");
     let mut other = TcpStream::connect(server.address()).await.unwrap();
     other.write_all(empty.as_bytes()).await.unwrap();
     assert_eq!(common::read(&mut other).await.unwrap().header("connection"), Some("close"));
-    // An idle connection does not hinder the end.
+    // An idle connection does not delay the shutdown.
     server.stop().await;
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }

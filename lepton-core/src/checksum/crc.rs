@@ -1,5 +1,5 @@
-//! Cyclic redundancy checks, which combine: the CRC of a whole follows from
-//! those of its pieces and their lengths.
+//! Cyclic redundancy checks. They combine: the CRC of the whole follows from the CRCs
+//! and lengths of its pieces.
 
 use crc_fast::{CrcAlgorithm, Digest, checksum, checksum_combine};
 
@@ -25,37 +25,37 @@ impl Crc {
     }
 }
 
-/// The check of these bytes; 32-bit checks fill the low half.
+/// The CRC of these bytes; a 32-bit CRC is in the low half.
 pub fn crc(kind: Crc, bytes: &[u8]) -> u64 {
     checksum(kind.algorithm(), bytes)
 }
 
-/// Computes the check of bytes that come in pieces.
+/// Computes the CRC of bytes that arrive in pieces.
 ///
-/// For pieces in order this is the way: one [`combine_crc`] costs about 0.1 ms,
-/// as much as the check of several MiB.
+/// Use this for pieces in order: one [`combine_crc`] costs about 0.1 ms, as much as
+/// the CRC of several MiB.
 #[derive(Debug, Clone)]
 pub struct CrcHasher(Digest);
 
 impl CrcHasher {
-    /// A hasher that has seen nothing.
+    /// A hasher over no bytes yet.
     pub fn new(kind: Crc) -> Self {
         Self(Digest::new(kind.algorithm()))
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The check of all that was taken; 32-bit checks fill the low half.
+    /// The CRC of all bytes so far; a 32-bit CRC is in the low half.
     pub fn finish(&self) -> u64 {
         self.0.finalize()
     }
 }
 
-/// The check of two pieces one after the other, from the check of each and the
-/// second one's length in bytes.
+/// The CRC of two consecutive pieces, from the CRC of each and the length of the second
+/// in bytes.
 pub fn combine_crc(kind: Crc, first: u64, second: u64, second_len: u64) -> u64 {
     checksum_combine(kind.algorithm(), first, second, second_len)
 }

@@ -7,8 +7,8 @@ pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// The bytes that these hexadecimal digits stand for, or `None` if they are not
-/// hexadecimal or odd in number.
+/// The bytes that these hexadecimal digits encode, or `None` if they are not
+/// hexadecimal or their number is odd.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) {

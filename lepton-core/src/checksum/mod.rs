@@ -1,4 +1,4 @@
-//! Checksums: the tree digest that proves an object, and those that stores keep.
+//! Checksums: the tree digest that proves an object, and the checksums that stores keep.
 
 mod crc;
 mod hex;

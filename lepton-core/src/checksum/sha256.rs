@@ -1,4 +1,4 @@
-//! A SHA-256.
+//! SHA-256 digests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The 32 bytes of a SHA-256.
 ///
-/// Text and JSON have it as 64 lower-case hexadecimal digits.
+/// In text and JSON it is 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256(pub [u8; 32]);
 

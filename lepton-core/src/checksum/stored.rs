@@ -17,52 +17,52 @@ pub enum ChecksumAlgorithm {
     Sha256,
     /// SHA-256 tree hash with 1 MiB leaves (see [`TreeHasher`]).
     Sha256Tree,
-    /// SHA-1; carried where a store has one, never computed.
+    /// SHA-1; passed on if a store has one, never computed.
     Sha1,
-    /// CRC-64/NVME; the CRCs of pieces combine to that of the whole.
+    /// CRC-64/NVME; the CRCs of pieces combine to the CRC of the whole.
     Crc64Nvme,
     /// CRC-32C (Castagnoli); combines.
     Crc32c,
     /// CRC-32 (ISO-HDLC, as in zip); combines.
     Crc32,
-    /// MD5, only where a store insists.
+    /// MD5; only if a store requires it.
     Md5,
 }
 
-/// What a stored checksum covers.
+/// The bytes that a stored checksum covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ChecksumScope {
     /// All the bytes of the object, in order.
     Full,
-    /// The checksums of its parts: comparable only for the same part size.
+    /// The checksums of the object's parts; comparable only for the same part size.
     Composite {
-        /// How many parts there are.
+        /// The number of parts.
         parts: u32,
     },
 }
 
-/// A checksum that a store keeps beside an object.
+/// A checksum that a store keeps for an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoredChecksum {
     /// How it is computed.
     pub algorithm: ChecksumAlgorithm,
     /// What it covers.
     pub scope: ChecksumScope,
-    /// Its bytes, big-endian where it is a number. JSON has them in hexadecimal.
+    /// Its bytes, big-endian if it is a number. In JSON they are hexadecimal.
     #[serde(with = "hex_bytes")]
     pub value: Vec<u8>,
 }
 
 impl StoredChecksum {
-    /// A checksum of all the object's bytes.
+    /// A checksum over all bytes of the object.
     pub fn full(algorithm: ChecksumAlgorithm, value: impl Into<Vec<u8>>) -> Self {
         Self { algorithm, scope: ChecksumScope::Full, value: value.into() }
     }
 
-    /// Computes a full checksum of bytes in memory, where the algorithm is one
-    /// that Lepton computes.
+    /// Computes a full checksum of bytes in memory; `None` if Lepton does not compute
+    /// this algorithm.
     pub fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Option<Self> {
         let value = match algorithm {
             ChecksumAlgorithm::Sha256 => Sha256::of(bytes).0.to_vec(),

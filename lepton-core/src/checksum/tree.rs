@@ -1,13 +1,14 @@
 //! The SHA-256 tree hash: the digest that proves an object.
 //!
-//! The bytes are cut into leaves of 1 MiB, each hashed with SHA-256; pairs of
-//! neighbours are hashed together, an odd one is carried up, until one is left.
+//! The bytes are cut into leaves of 1 MiB, and each leaf is hashed with SHA-256. On each
+//! level, pairs of neighbours are hashed together and an odd node is carried up, until
+//! one node is left.
 //! The definition is Amazon Glacier's ("Computing Checksums", S3 Glacier
 //! Developer Guide); botocore's `calculate_tree_hash` computes the same, except
 //! that the digest of no bytes is, here, the SHA-256 of no bytes.
 //!
-//! A part whose size is a power of two MiB is a node of the tree, so parts can be
-//! hashed apart, in any order, and the root does not depend on the part size.
+//! A part whose size in MiB is a power of two is a node of the tree, so parts can be
+//! hashed separately, in any order, and the root does not depend on the part size.
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -26,9 +27,9 @@ pub struct TreeDigest {
     pub len: u64,
 }
 
-/// Computes the tree hash of bytes that come in pieces of any size.
+/// Computes the tree hash of bytes that arrive in pieces of any size.
 ///
-/// Memory is constant: one leaf's state and one hash for each level.
+/// Memory use is bounded: the state of one leaf and one hash per level.
 ///
 /// ```
 /// use lepton_core::{Sha256, TreeHasher};
@@ -46,7 +47,7 @@ pub struct TreeHasher {
 }
 
 impl TreeHasher {
-    /// A hasher that has seen nothing.
+    /// A hasher over no bytes yet.
     pub fn new() -> Self {
         Self { leaf: sha2::Sha256::new(), in_leaf: 0, nodes: Nodes::default(), len: 0 }
     }
@@ -58,7 +59,7 @@ impl TreeHasher {
         hasher.finish()
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -73,16 +74,15 @@ impl TreeHasher {
         }
     }
 
-    /// Takes the next leaf by its hash. Every leaf but the last has
-    /// [`LEAF_SIZE`] bytes, and this cannot follow an [`update`](Self::update)
-    /// that ended within a leaf.
+    /// Adds the next leaf by its hash. Every leaf but the last must have [`LEAF_SIZE`]
+    /// bytes, and the preceding [`update`](Self::update)s must not end within a leaf.
     pub fn push_leaf(&mut self, hash: Sha256, len: u64) {
         debug_assert_eq!(self.in_leaf, 0, "a leaf within a leaf");
         self.nodes.push(hash);
         self.len += len;
     }
 
-    /// The digest of all that was taken.
+    /// The digest of all bytes so far.
     pub fn finish(mut self) -> TreeDigest {
         if self.in_leaf > 0 || self.nodes.is_empty() {
             self.nodes.push(self.leaf.finalize().into());
@@ -104,8 +104,8 @@ pub fn part_root(leaves: &[Sha256]) -> Sha256 {
     nodes.root()
 }
 
-/// The root of an object from the roots of its parts, in order. All parts but
-/// the last have the same size, a power of two MiB; the last is not larger.
+/// The root of an object from the roots of its parts, in order. All parts but the last
+/// must have the same size, which is a power of two in MiB; the last is not larger.
 pub fn root_of_parts(roots: &[Sha256]) -> Sha256 {
     part_root(roots)
 }
@@ -116,7 +116,7 @@ impl From<sha2::digest::Output<sha2::Sha256>> for Sha256 {
     }
 }
 
-/// Complete subtrees from the largest to the smallest, as the bits of a counter.
+/// Complete subtrees from the largest to the smallest, like the bits of a counter.
 #[derive(Debug, Clone, Default)]
 struct Nodes {
     stack: Vec<(u32, Sha256)>,

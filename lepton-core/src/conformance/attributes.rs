@@ -1,4 +1,4 @@
-//! What is attached to an object comes back with it, or is refused by name.
+//! Attributes of an object are returned with it, or refused by name.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ cases!(
     storage_classes_are_refused_where_unsupported,
 );
 
-/// Attributes with every one that there is.
+/// Attributes with every field set.
 pub(super) fn every() -> Attributes {
     let text = |value: &str| Some(value.to_owned());
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -35,15 +35,15 @@ pub(super) fn every() -> Attributes {
     }
 }
 
-/// Every attribute that the store keeps.
+/// All attributes that the store keeps.
 pub(super) fn kept(f: &Fixture) -> Attributes {
     let mut attributes = every();
     f.capabilities().keep(&mut attributes);
     attributes
 }
 
-/// Fails unless the object has these attributes. A store may add what describes
-/// its own files (`mtime`, `mode`) and a content type of its own.
+/// Fails unless the object has these attributes. A store may add metadata of its own
+/// files (`mtime`, `mode`) and a content type of its own.
 pub(super) async fn has(f: &Fixture, key: &crate::key::ObjectKey, expected: &Attributes) -> Check {
     let head = f.storage().head(key, HeadOptions::new().tags(true)).await?.attributes;
     compare("head", &head, expected)?;

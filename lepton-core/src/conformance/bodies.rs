@@ -1,4 +1,4 @@
-//! Bodies to send: bytes that differ everywhere, and bodies that break.
+//! Bodies to send: bytes that depend on their position, and bodies that break.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::error::{Error, ErrorKind, Retry};
 /// One leaf.
 pub(super) const MIB: usize = LEAF_SIZE;
 
-/// Bytes that tell where they stand: another seed gives other bytes everywhere.
+/// Bytes that depend on their position; another seed gives other bytes everywhere.
 pub(super) fn pattern(len: usize, seed: u8) -> Bytes {
     let byte = |at: usize| u8::try_from((at / 251 + at * 31) & 0xff).unwrap_or_default() ^ seed;
     (0..len).map(byte).collect::<Vec<u8>>().into()
 }
 
-/// A body that gives these pieces and, if `breaks`, an error instead of its end.
+/// A body that yields these pieces and, if `breaks`, then an error instead of its end.
 #[derive(Clone)]
 struct Scripted {
     pieces: Vec<Bytes>,
@@ -54,7 +54,7 @@ pub(super) fn unreadable(len: u64) -> Body {
     Body::from_source(len, Arc::new(Scripted { pieces: Vec::new(), breaks: true }))
 }
 
-/// A body that is read from a source rather than held.
+/// A body that is read from a source rather than held in memory.
 pub(super) fn streamed(bytes: &Bytes) -> Body {
     let pieces = bytes.chunks(65_537).map(Bytes::copy_from_slice).collect();
     Body::from_source(bytes.len() as u64, Arc::new(Scripted { pieces, breaks: false }))

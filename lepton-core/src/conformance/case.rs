@@ -5,13 +5,13 @@ use futures_core::future::BoxFuture;
 use super::expect::Check;
 use super::fixture::Fixture;
 
-/// One promise, and how to ask for it.
+/// One promise, and the function that checks it.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) run: fn(Fixture) -> BoxFuture<'static, Check>,
 }
 
-/// Makes `cases()` of an area from its functions.
+/// Defines `cases()` for an area, from its functions.
 macro_rules! cases {
     ($area:literal: $($case:ident),* $(,)?) => {
         pub(super) fn cases() -> Vec<super::case::Case> {

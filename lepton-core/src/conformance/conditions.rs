@@ -1,4 +1,4 @@
-//! Writes and reads under a condition.
+//! Conditional writes and reads.
 
 use futures_util::future::join_all;
 
@@ -31,7 +31,7 @@ fn if_match(etag: ETag) -> PutOptions {
     PutOptions::new().precondition(Precondition::IfMatch(etag))
 }
 
-/// An object that was overwritten: its old tag and its new one.
+/// Writes an object twice; returns its key, its old tag and its new tag.
 async fn overwritten(f: &Fixture, name: &str) -> Check<(crate::key::ObjectKey, ETag, ETag)> {
     let key = f.key(name)?;
     f.write(&key, pattern(100, 1)).await?;
@@ -108,7 +108,7 @@ async fn get_if_match_demands_the_tag(f: Fixture) -> Check {
         refused(result, ErrorKind::PreconditionFailed, &key)?;
     }
     let missing = f.key("missing")?;
-    // RFC 9110 (13.1.1) has the condition fail; most stores say that nothing is there.
+    // By RFC 9110 (13.1.1) the condition fails; most stores report that nothing is there.
     let error = failure(f.storage().get(&missing, options(old)).await, "not_found")?;
     let kind = match error.kind() {
         ErrorKind::PreconditionFailed => ErrorKind::PreconditionFailed,

@@ -1,4 +1,4 @@
-//! Copies that the store makes itself.
+//! Server-side copies.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn a_store_reaches_itself_and_not_everything(f: Fixture) -> Check {
     same("whether the store reaches one of no known kind", facet(&f)?.reaches(nowhere), false)
 }
 
-/// What changes bytes on their way must not let others fetch them as they are below it.
+/// A store that changes bytes in transit must not let other stores fetch the unchanged bytes.
 async fn another_store_fetches_what_a_read_gives(f: Fixture) -> Check {
     let memory: SharedStorage = Arc::new(MemoryStorage::new());
     let (key, mut asked) = (f.key("a")?, 0);
@@ -71,7 +71,7 @@ async fn asking_what_a_copy_spares_leaves_nothing(f: Fixture) -> Check {
     let facet = facet(&f)?;
     let (source, copy) = (f.key("a")?, f.key("b")?);
     f.write(&source, pattern(3 << 20, 1)).await?;
-    // Either answer will do.
+    // Either result is valid.
     facet.spares(&from(&f, &source)?, &copy).await?;
     f.absent(&copy).await
 }
@@ -119,8 +119,8 @@ async fn conditions_on_the_source_hold(f: Fixture) -> Check {
     f.holds(&copy, &pattern(100, 2)).await
 }
 
-/// There is no capability for these, as stores differ by the request: a store
-/// honours the condition or says that it cannot.
+/// There is no capability for these, because support depends on the request: a store
+/// either honours the condition or refuses it as unsupported.
 async fn conditions_on_the_destination_hold_or_are_refused(f: Fixture) -> Check {
     let facet = facet(&f)?;
     let (source, copy) = (f.key("a")?, f.key("b")?);

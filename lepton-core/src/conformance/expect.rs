@@ -1,4 +1,4 @@
-//! How a case says what it expects.
+//! The expectations of a case.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use crate::capabilities::Support;
 use crate::error::{Effect, Error, ErrorKind, Result, Retry};
 use crate::key::ObjectKey;
 
-/// What a case gives.
+/// The result of a case.
 pub(super) type Check<T = ()> = std::result::Result<T, Stop>;
 
 /// Why a case did not pass.
@@ -17,7 +17,7 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    /// Says during what it failed.
+    /// Adds what was being done when it failed.
     pub(super) fn while_doing(self, what: impl std::fmt::Display) -> Self {
         match self {
             Stop::Failed(why) => Stop::Failed(format!("{what}: {why}")),
@@ -49,7 +49,7 @@ pub(super) fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> C
     Ok(())
 }
 
-/// Ends a case that only holds where this is supported.
+/// Ends a case that applies only if this is supported.
 pub(super) fn needs(support: Support, capability: &str) -> Check {
     if support.is_available() {
         return Ok(());
@@ -57,7 +57,7 @@ pub(super) fn needs(support: Support, capability: &str) -> Check {
     Err(Stop::NotApplicable(format!("{capability} is {support:?}")))
 }
 
-/// Ends a case about the refusal of what is not supported.
+/// Ends a case that applies only if this is unsupported.
 pub(super) fn needs_not(support: Support, capability: &str) -> Check {
     if support == Support::Unsupported {
         return Ok(());
@@ -65,8 +65,8 @@ pub(super) fn needs_not(support: Support, capability: &str) -> Check {
     Err(Stop::NotApplicable(format!("{capability} is {support:?}")))
 }
 
-/// The error of an operation that must fail for good: nothing was done, trying
-/// again does not help, and the message says what failed on which key.
+/// Checks the error of an operation that must fail permanently: nothing was done, trying
+/// again does not help, and the message states the operation and the key.
 pub(super) fn refused<T: Debug>(result: Result<T>, kind: ErrorKind, key: &ObjectKey) -> Check {
     let error = failure(result, &format!("{kind} on {key}"))?;
     ensure!(error.kind() == kind, "expected the error {kind}, found {error:?}");
@@ -77,7 +77,7 @@ pub(super) fn refused<T: Debug>(result: Result<T>, kind: ErrorKind, key: &Object
     Ok(())
 }
 
-/// The error of an operation that must fail.
+/// Returns the error of an operation that must fail.
 pub(super) fn failure<T: Debug>(result: Result<T>, expected: &str) -> Check<Error> {
     match result {
         Err(error) => Ok(error),

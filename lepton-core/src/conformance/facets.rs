@@ -1,4 +1,4 @@
-//! The facets are there if and only if the capabilities say so.
+//! A facet exists if and only if the capabilities declare it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where a case works: the store, names of its own, and what it made.
+//! The fixture of a case: the store, the case's own names, and what the case created.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,10 @@ use crate::storage::{
     PutReceipt, SharedStorage, StorageExt as _, Upload,
 };
 
-/// How many requests a case has in flight.
+/// The number of requests that a case has in flight.
 const CONCURRENCY: usize = 16;
 
-/// The store and a prefix of the case's own. Clones are the same.
+/// The store and the case's own prefix. Clones share the same state.
 #[derive(Clone)]
 pub(super) struct Fixture(Arc<Inner>);
 
@@ -48,42 +48,42 @@ impl Fixture {
         self.0.storage.capabilities()
     }
 
-    /// How many objects the longest listing has.
+    /// The number of objects in the longest listing.
     pub(super) fn many(&self) -> usize {
         self.0.options.many
     }
 
-    /// With the stores that are set up wrongly.
+    /// The options, with the misconfigured stores.
     pub(super) fn others(&self) -> &Options {
         &self.0.options
     }
 
-    /// Whether keys that differ in case alone are kept apart.
+    /// Whether the store distinguishes keys that differ only in case.
     pub(super) fn tells_case(&self) -> bool {
         self.capabilities().keys.case == KeyHandling::Kept
     }
 
-    /// What the keys of this case begin with.
+    /// The prefix of the keys of this case.
     pub(super) fn prefix(&self) -> KeyPrefix {
         self.below("")
     }
 
-    /// The prefix of the case with `name` behind it.
+    /// The prefix of the case followed by `name`.
     pub(super) fn below(&self, name: &str) -> KeyPrefix {
         KeyPrefix::from(format!("{}{name}", self.0.prefix).as_str())
     }
 
-    /// A key of this case; what is written there is deleted after it.
+    /// A key of this case; an object written there is deleted after the case.
     pub(super) fn key(&self, name: impl AsRef<[u8]>) -> Check<ObjectKey> {
         self.whole_key([self.0.prefix.as_bytes(), name.as_ref()].concat())
     }
 
-    /// A key that has something before the prefix; deleted all the same.
+    /// A key with `start` before the prefix; its object is deleted too.
     pub(super) fn key_before(&self, start: &str, name: &str) -> Check<ObjectKey> {
         self.whole_key(format!("{start}{}{name}", self.0.prefix).into_bytes())
     }
 
-    /// A key of these bytes; deleted all the same.
+    /// A key of these bytes; its object is deleted too.
     pub(super) fn whole_key(&self, bytes: Vec<u8>) -> Check<ObjectKey> {
         let key = ObjectKey::new(bytes)?;
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
@@ -98,8 +98,8 @@ impl Fixture {
         Ok(self.storage().write(key, bytes.into()).await?)
     }
 
-    /// Writes small objects of these names, several at a time; gives their keys
-    /// in ascending order.
+    /// Writes small objects with these names, several concurrently; returns their keys in
+    /// ascending order.
     pub(super) async fn write_all<S: AsRef<[u8]>>(&self, names: impl IntoIterator<Item = S>) -> Check<Vec<ObjectKey>> {
         let keys = names.into_iter().map(|name| self.key(name)).collect::<Check<BTreeSet<ObjectKey>>>()?;
         let puts = keys.iter().map(|key| self.storage().write(key, key.to_bytes()));
@@ -107,13 +107,13 @@ impl Fixture {
         Ok(keys.into_iter().collect())
     }
 
-    /// The tag of the object, which every store gives.
+    /// The tag of the object, which every store must report.
     pub(super) async fn etag(&self, key: &ObjectKey) -> Check<ETag> {
         let meta = self.storage().head(key, HeadOptions::new()).await?.meta;
         meta.etag.ok_or_else(|| Stop::Failed(format!("head gives no ETag of {key}")))
     }
 
-    /// Reads an object to its end; the reply must agree with what it gives.
+    /// Reads an object to its end; the reply must agree with its body.
     pub(super) async fn read(&self, key: &ObjectKey, options: GetOptions) -> Check<Bytes> {
         let reply = self.storage().get(key, options).await?;
         same("the key in the reply to a get", &reply.meta.key, key)?;
@@ -134,7 +134,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Fails unless neither head, get nor a listing knows the key.
+    /// Fails if head, get or a listing finds the key.
     pub(super) async fn absent(&self, key: &ObjectKey) -> Check {
         super::expect::refused(self.storage().head(key, HeadOptions::new()).await, ErrorKind::NotFound, key)?;
         super::expect::refused(self.storage().get(key, GetOptions::new()).await, ErrorKind::NotFound, key)?;
@@ -143,7 +143,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// All pages.
+    /// All pages of a listing.
     pub(super) async fn pages(&self, request: ListRequest) -> Check<Vec<ListPage>> {
         Ok(self.storage().list(request).try_collect().await?)
     }
@@ -153,13 +153,13 @@ impl Fixture {
         Ok(self.pages(request).await?.into_iter().flat_map(|page| page.objects).collect())
     }
 
-    /// The keys that this case has in the store, in the order of the listing.
+    /// The keys of this case that are in the store, in the order of the listing.
     pub(super) async fn listed(&self) -> Check<Vec<ObjectKey>> {
         let objects = self.list(ListRequest::new().prefix(self.prefix())).await?;
         Ok(objects.into_iter().map(|meta| meta.key).collect())
     }
 
-    /// The facet, or the end of the case.
+    /// The multipart facet; without one, the case does not apply.
     pub(super) fn multipart(&self) -> Check<&dyn Multipart> {
         let facet = self.storage().multipart();
         facet.ok_or_else(|| Stop::NotApplicable("multipart is null".to_owned()))
@@ -173,7 +173,7 @@ impl Fixture {
         Ok(upload)
     }
 
-    /// Deletes what the case made, with all versions.
+    /// Deletes everything that the case created, with all versions.
     pub(super) async fn clean(&self) -> Check {
         let uploads = std::mem::take(&mut *self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner));
         for upload in uploads {
@@ -194,7 +194,7 @@ impl Fixture {
         self.delete(old).await
     }
 
-    /// The prefix under which a key of this case is found.
+    /// A prefix under which a listing finds this key.
     fn listable(&self, key: &ObjectKey) -> KeyPrefix {
         if self.prefix().matches(key) { self.prefix() } else { KeyPrefix::new(key.to_bytes()) }
     }

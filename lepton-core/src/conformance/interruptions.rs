@@ -1,4 +1,4 @@
-//! What is broken off, and what happens at the same time.
+//! Interrupted and concurrent calls.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -21,10 +21,10 @@ cases!(
     deletes_that_fail_do_not_keep_others_back,
 );
 
-/// How many times a call is left waiting before it is dropped, at the most.
+/// The largest number of waits after which a call is dropped.
 const WAITS: usize = 24;
 
-/// Drops a call when it waits for the so-manieth time; its result if it ends before.
+/// Drops a call at its `waits`-th wait; returns its result if it ends before.
 async fn dropped<T>(call: impl Future<Output = T>, waits: usize) -> Option<T> {
     let (mut call, mut left) = (Box::pin(call), waits);
     poll_fn(|context| match call.as_mut().poll(context) {
@@ -112,7 +112,7 @@ async fn a_listing_during_writes_has_all_that_stays(f: Fixture) -> Check {
     same("the objects that were there all the time", listed, stays)
 }
 
-/// A key that the store cannot hold is refused, or is not there and counts as deleted.
+/// A key that the store cannot hold is refused, or is absent and counts as deleted.
 async fn deletes_that_fail_do_not_keep_others_back(f: Fixture) -> Check {
     let keys = f.write_all(["a", "b"]).await?;
     let impossible = f.key(vec![b'k'; f.capabilities().keys.max_bytes.min(1 << 20) + 1])?;

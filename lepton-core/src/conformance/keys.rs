@@ -1,5 +1,5 @@
-//! Keys are bytes: each is held exactly as it is, or refused by name before
-//! anything is written. Never is another object touched.
+//! Keys are bytes: each key is stored exactly as it is, or refused by name before anything
+//! is written. No other object is ever touched.
 
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ cases!(
     a_forbidden_beginning_is_refused,
 );
 
-/// Odd keys, each with one that a careless store or client takes for the same.
+/// Odd keys, each with a key that a careless store or client confuses with it.
 const ODD: &[(&[u8], &[u8])] = &[
     (b"a//b", b"a/b"),
     (b"a///b", b"a/b"),
@@ -95,7 +95,7 @@ async fn a_key_that_climbs_out_is_held_or_refused(f: Fixture) -> Check {
     Ok(())
 }
 
-/// `odd` is written beside `alias`, which must not notice.
+/// Writes `odd` next to `alias`; the object at `alias` must not change.
 async fn held_or_refused(f: &Fixture, odd: &ObjectKey, alias: &ObjectKey) -> Check {
     let rules = &f.capabilities().keys;
     let alias = Some(alias).filter(|alias| rules.check(alias).is_ok() && rules.folded(alias) != rules.folded(odd));
@@ -119,8 +119,8 @@ async fn held_or_refused(f: &Fixture, odd: &ObjectKey, alias: &ObjectKey) -> Che
     }
 }
 
-/// The key goes through every operation as it is. One that ends in `/` has no
-/// bytes: stores over a disk keep it as a folder.
+/// Checks that every operation accepts the key as it is. The object of a key that ends in
+/// `/` is empty, because stores on a disk keep it as a folder.
 async fn held(f: &Fixture, key: &ObjectKey) -> Check {
     let bytes = if key.as_bytes().ends_with(b"/") { Bytes::new() } else { key.to_bytes() };
     f.write(key, bytes.clone()).await?;
@@ -157,7 +157,7 @@ async fn the_longest_keys_are_held_and_longer_ones_refused(f: Fixture) -> Check 
         }
     }
     if let Some(most) = rules.max_chars {
-        // Two bytes and one character each.
+        // Each `ä` is two bytes and one character.
         let name = |chars: usize| {
             f.key((1..=chars).map(|at| if at % 100 == 0 && at < chars { '/' } else { 'ä' }).collect::<String>())
         };

@@ -1,4 +1,5 @@
-//! Declared limits are true: one below and at them all is well, one above is refused.
+//! Declared limits are true: a request below or at a limit succeeds, and one above it is
+//! refused.
 
 use super::bodies::{pattern, streamed, unreadable};
 use super::case::cases;
@@ -17,7 +18,7 @@ cases!(
     one_delete_takes_its_limit,
 );
 
-/// A limit up to which a test sends bytes.
+/// The largest limit that a test reaches by sending bytes.
 const MOST: u64 = 64 << 20;
 
 fn testable(name: &str, limit: u64) -> Check<usize> {
@@ -75,11 +76,11 @@ async fn part_numbers_go_up_to_the_limit_and_no_further(f: Fixture) -> Check {
         return Err(Stop::NotApplicable("multipart.max_parts is unlimited".to_owned()));
     };
     let upload = f.upload(&f.key("a")?, CreateUploadOptions::new()).await?;
-    // Where parts are written at their places, before it are as many parts of a byte.
+    // Each part is one byte at its own offset, for stores that write parts at their offsets.
     let part = |number: u32| PartSpec::new(number, u64::from(number - 1)..u64::from(number));
     let receipt = f.multipart()?.upload_part(&upload, part(last), streamed(&pattern(1, 1))).await?;
     same("the number in the receipt", receipt.number, last)?;
-    // Where no account is kept of uploads only so many parts are too many, not their numbers.
+    // A store without records of uploads limits only the count of parts, not their numbers.
     if f.capabilities().upload_records.is_available() {
         let sent = f.multipart()?.upload_part(&upload, part(beyond), streamed(&pattern(1, 1))).await;
         failure(sent, &format!("part {beyond} to be refused"))?;

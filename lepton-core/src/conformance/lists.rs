@@ -25,11 +25,11 @@ cases!(
     a_listing_tells_attributes_where_declared,
 );
 
-/// Names whose order by bytes is neither that of any language nor that of a walk
-/// through folders that sorts names alone.
+/// Names whose byte order differs from the collation of any language and from the order of
+/// a folder walk that sorts each folder by name.
 const NAMES: [&str; 14] = ["B", "a", "a!x", "a-b", "a.b", "a0", "aB", "ab", "b/c", "b/c!", "b-d/e", "b0/f", "z", "ä"];
 
-/// Those of them that the store keeps apart.
+/// The names that the store distinguishes.
 fn names(f: &Fixture) -> impl Iterator<Item = &'static str> + use<> {
     let tells_case = f.tells_case();
     NAMES.into_iter().filter(move |name| tells_case || name.bytes().all(|byte| !byte.is_ascii_uppercase()))
@@ -39,7 +39,7 @@ fn below(f: &Fixture, name: &str) -> ListRequest {
     ListRequest::new().prefix(f.below(name))
 }
 
-/// Fails unless the keys are these: in this order where the store promises one.
+/// Fails unless these are the keys, in this order if the store promises byte order.
 fn are(f: &Fixture, what: &str, mut found: Vec<ObjectKey>, expected: &[ObjectKey]) -> Check {
     if f.capabilities().list_order != ListOrder::Bytes {
         found.sort();
@@ -104,7 +104,7 @@ async fn pages_lose_and_repeat_nothing(f: Fixture) -> Check {
     Ok(())
 }
 
-/// Keys and folders of a listing with `/`, each in ascending order.
+/// The keys and folders of a listing with the delimiter `/`, each in ascending order.
 fn rolled(pages: Vec<ListPage>) -> (Vec<ObjectKey>, Vec<KeyPrefix>) {
     let (mut keys, mut folders) = (Vec::new(), Vec::new());
     for page in pages {

@@ -1,12 +1,11 @@
-//! The conformance suite: whether a store does what its
-//! [`Capabilities`](crate::Capabilities) say.
+//! The conformance suite checks whether a store does what its
+//! [`Capabilities`](crate::Capabilities) state.
 //!
-//! Each case asks for one promise of the contract. What the store declares it
-//! must do exactly; what it declares as unsupported it must refuse by name, or
-//! the case does not apply. The suite writes under a prefix that nobody else has
-//! and deletes what it made; the store need not be empty. It tries nothing again: a store
-//! behind a network, where a connection may break at any time, goes into the retry layer of
-//! the providers first.
+//! Each case checks one promise of the contract. A store must do exactly what it
+//! declares; it must refuse by name what it declares as unsupported, or the case does
+//! not apply. The suite writes under a prefix of its own and deletes what it wrote; the
+//! store need not be empty. The suite does not retry: wrap a store behind a network,
+//! where a connection may break at any time, in the retry layer of the providers first.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -20,7 +19,7 @@
 //! One file for each area: `facets`, `objects`, `ranges`, `attributes`,
 //! `conditions`, `deletes`, `lists`, `keys`, `limits`, `multipart` (what uploads do),
 //! `uploads` (what can go wrong with them), `copies`, `versions`, `interruptions`, `others`
-//! (stores that are set up wrongly on purpose). `suite` runs them, each a `case`.
+//! (stores that are misconfigured on purpose). `suite` runs them; each check is a `case`.
 
 mod attributes;
 mod bodies;

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -27,7 +27,7 @@ cases!(
     an_upload_is_taken_up_from_what_is_listed,
 );
 
-/// The part size of the suite: what the store demands at the least.
+/// The part size of the suite: the minimum of the store, but at least 100,000 bytes.
 pub(super) fn part_size(f: &Fixture) -> Check<usize> {
     f.multipart()?;
     let least = f.capabilities().multipart.map_or(1, |limits| limits.min_part).max(100_000);
@@ -37,7 +37,7 @@ pub(super) fn part_size(f: &Fixture) -> Check<usize> {
     }
 }
 
-/// Where part `number` stands if all have `size` bytes of these.
+/// The position and bytes of part `number` if every part has `size` of these bytes.
 pub(super) fn spec(number: u32, size: usize, bytes: &Bytes) -> (PartSpec, Bytes) {
     let start = (number as usize - 1) * size;
     let end = (start + size).min(bytes.len());
@@ -60,7 +60,7 @@ fn is_of(receipt: &PartReceipt, bytes: &[u8]) -> Check {
     Ok(())
 }
 
-/// Sends these parts in this order and gives their receipts, ascending.
+/// Sends these parts in this order; returns their receipts in ascending order.
 pub(super) async fn send_all(
     f: &Fixture,
     upload: &Upload,
@@ -201,7 +201,7 @@ async fn uploads_are_listed_by_exact_key(f: Fixture) -> Check {
     same("the uploads of a longer key", listed_uploads(&f, "ab").await?.len(), 1)
 }
 
-/// Another process that knows nothing but the key goes on where one stopped.
+/// Another process that knows only the key resumes where the first one stopped.
 async fn an_upload_is_taken_up_from_what_is_listed(f: Fixture) -> Check {
     needs(f.capabilities().list_uploads, "list_uploads")?;
     needs(f.capabilities().list_parts, "list_parts")?;

@@ -1,4 +1,4 @@
-//! Objects come back as they were put, whole or not at all.
+//! Objects are read back as they were put, whole or not at all.
 
 use bytes::Bytes;
 
@@ -53,8 +53,8 @@ async fn a_body_can_be_sent_again(f: Fixture) -> Check {
     Ok(())
 }
 
-/// Receipt, head, get and listing say the same of an object, and every full
-/// checksum is that of its bytes.
+/// Receipt, head, get and listing agree about an object, and every full checksum matches
+/// its bytes.
 async fn tags_and_checksums_agree(f: Fixture) -> Check {
     let (key, bytes) = (f.key("a")?, pattern(70_000, 4));
     let receipt = f.write(&key, bytes.clone()).await?;

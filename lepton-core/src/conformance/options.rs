@@ -1,24 +1,24 @@
-//! How the suite runs.
+//! The options of the suite.
 
 use crate::env::{SharedEnv, SystemEnv};
 use crate::storage::SharedStorage;
 
-/// How the suite runs.
+/// The options of the suite.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the keys of the suite begin with; a random name follows.
+    /// The start of the suite's keys; a random name follows.
     pub prefix: String,
-    /// How many objects the longest listing has. More than a page of the store
-    /// (S3: 1,000) shows whether the listing goes on.
+    /// The number of objects in the longest listing. With more than one page of the store
+    /// (S3: 1,000), the suite checks that the listing continues.
     pub many: usize,
     /// Only cases whose name contains this.
     pub only: Option<String>,
-    /// A store over a bucket that is not there.
+    /// A store over a bucket that does not exist.
     pub missing_bucket: Option<SharedStorage>,
-    /// The same store with credentials that it does not take.
+    /// The same store with credentials that it rejects.
     pub wrong_credentials: Option<SharedStorage>,
-    /// The same store with credentials that do not permit to write.
+    /// The same store with credentials that do not permit writes.
     pub read_only: Option<SharedStorage>,
     /// Another store of the same kind, which can copy from this one by itself.
     pub copier: Option<SharedStorage>,
@@ -41,14 +41,14 @@ impl Options {
         }
     }
 
-    /// Keys begin with this and a random name.
+    /// Keys begin with `prefix` and a random name.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The longest listing has so many objects.
+    /// The longest listing has this many objects.
     #[must_use]
     pub fn many(mut self, objects: usize) -> Self {
         self.many = objects;
@@ -62,29 +62,29 @@ impl Options {
         self
     }
 
-    /// Asks also this store, whose bucket is not there.
+    /// Also checks this store, whose bucket does not exist.
     #[must_use]
     pub fn missing_bucket(mut self, store: SharedStorage) -> Self {
         self.missing_bucket = Some(store);
         self
     }
 
-    /// Asks also this store: the same, with credentials that it does not take.
+    /// Also checks this store: the same store with credentials that it rejects.
     #[must_use]
     pub fn wrong_credentials(mut self, store: SharedStorage) -> Self {
         self.wrong_credentials = Some(store);
         self
     }
 
-    /// Asks also this store: the same, with credentials that do not permit to write.
+    /// Also checks this store: the same store with credentials that do not permit writes.
     #[must_use]
     pub fn read_only(mut self, store: SharedStorage) -> Self {
         self.read_only = Some(store);
         self
     }
 
-    /// Has this other store copy from the store, and compares what it fetched with
-    /// what the store gives. A store in memory is always asked.
+    /// Has this other store copy from the store under test, and compares the fetched bytes
+    /// with those that the store returns. A store in memory is always tried too.
     #[must_use]
     pub fn copier(mut self, store: SharedStorage) -> Self {
         self.copier = Some(store);

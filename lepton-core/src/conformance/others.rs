@@ -1,4 +1,5 @@
-//! Stores that the caller sets up wrongly on purpose: what is wrong is named, and nothing done.
+//! Stores that the caller misconfigures on purpose: errors name what is wrong, and nothing is
+//! done.
 
 use std::fmt::Debug;
 
@@ -17,7 +18,8 @@ fn given<'a>(store: Option<&'a SharedStorage>, option: &str) -> Check<&'a Shared
     store.ok_or_else(|| Stop::NotApplicable(format!("no store was given as {option}")))
 }
 
-/// An error of one of these kinds, which trying again does not help, and nothing was done.
+/// Fails unless the result is an error of one of these kinds, a retry cannot help and nothing
+/// was done.
 fn is_one_of<T: Debug>(what: &str, result: Result<T>, kinds: &[ErrorKind]) -> Check {
     let error: Error = failure(result, &format!("{what} to be refused"))?;
     ensure!(kinds.contains(&error.kind()), "{what}: expected one of {kinds:?}, found {error:?}");
@@ -27,7 +29,7 @@ fn is_one_of<T: Debug>(what: &str, result: Result<T>, kinds: &[ErrorKind]) -> Ch
     Ok(())
 }
 
-/// Whoever asks: a listing, a head and a get, and a put.
+/// Checks the errors of a listing, a head, a get and a put.
 async fn all_are(f: &Fixture, store: &SharedStorage, reads: &[ErrorKind], writes: &[ErrorKind]) -> Check {
     let key = f.key("a")?;
     let lists: Vec<ErrorKind> = reads.iter().copied().filter(|kind| *kind != ErrorKind::NotFound).collect();
@@ -43,7 +45,7 @@ async fn all_are(f: &Fixture, store: &SharedStorage, reads: &[ErrorKind], writes
 
 async fn a_missing_bucket_is_named(f: Fixture) -> Check {
     let store = given(f.others().missing_bucket.as_ref(), "missing_bucket")?;
-    // To a head there is no answer but a number, which does not tell the two apart.
+    // The reply to a head is only a status, which does not distinguish the two.
     all_are(&f, store, &[ErrorKind::BucketNotFound, ErrorKind::NotFound], &[ErrorKind::BucketNotFound]).await
 }
 

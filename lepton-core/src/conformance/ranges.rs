@@ -1,4 +1,4 @@
-//! Reads of a part of an object.
+//! Range reads.
 
 use std::ops::Range;
 
@@ -60,7 +60,7 @@ async fn a_range_beyond_the_end_is_refused(f: Fixture) -> Check {
         let result = f.storage().get(&full, GetOptions::new().range(range)).await;
         refused(result, ErrorKind::InvalidInput, &full)?;
     }
-    // Stores differ here: some give the nothing that there is.
+    // Stores differ here: some return an empty body.
     match f.storage().get(&empty, GetOptions::new().range(0..1)).await {
         Ok(reply) => same("the range in the reply", reply.range, 0..0),
         result => refused(result, ErrorKind::InvalidInput, &empty),

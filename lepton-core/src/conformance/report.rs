@@ -1,4 +1,4 @@
-//! What the suite found.
+//! The results of the suite.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub enum Outcome {
     /// The store keeps the promise.
     Passed,
-    /// It does not: what was expected and what came.
+    /// The store breaks the promise: what was expected and what was found.
     Failed(String),
-    /// It does not make the promise: which capability says so.
+    /// The store does not make the promise: the reason, mostly a capability.
     NotApplicable(String),
 }
 
@@ -21,13 +21,13 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CaseReport {
-    /// The area and the promise: `lists/start_after_is_exclusive`.
+    /// The area and the promise, such as `lists/start_after_is_exclusive`.
     pub name: &'static str,
     /// How it ended.
     pub outcome: Outcome,
 }
 
-/// What the suite found. `Display` prints a line for each case.
+/// The results of the suite. `Display` prints a line for each case.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
@@ -51,12 +51,12 @@ impl Report {
         self.cases.push(CaseReport { name, outcome });
     }
 
-    /// How many cases passed.
+    /// The number of cases that passed.
     pub fn passed(&self) -> usize {
         self.cases.iter().filter(|case| case.outcome == Outcome::Passed).count()
     }
 
-    /// The cases that failed, and why.
+    /// The cases that failed, each with the reason.
     pub fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.cases.iter().filter_map(|case| match &case.outcome {
             Outcome::Failed(why) => Some((case.name, why.as_str())),
@@ -64,7 +64,7 @@ impl Report {
         })
     }
 
-    /// Whether the store conforms: something passed and nothing failed.
+    /// Checks that the store conforms: at least one case passed and none failed.
     ///
     /// # Errors
     /// `unexpected`, naming every case that failed.

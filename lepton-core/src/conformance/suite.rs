@@ -1,4 +1,4 @@
-//! Every case, one after the other.
+//! Runs all cases, one after the other.
 
 use super::case::Case;
 use super::fixture::Fixture;
@@ -10,9 +10,9 @@ use super::{
 };
 use crate::storage::SharedStorage;
 
-/// Asks `storage` for every promise of the contract, one case after the other.
+/// Checks every promise of the contract against `storage`, one case after the other.
 ///
-/// Dropping the future leaves what the running case has made.
+/// If the future is dropped, the objects of the running case stay in the store.
 pub async fn run(storage: &SharedStorage, options: Options) -> Report {
     let mut report = Report::new(storage.url());
     let root = format!("{}{:016x}/", options.prefix, options.env.random());

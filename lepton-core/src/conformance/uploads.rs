@@ -1,4 +1,4 @@
-//! What can go wrong with an upload in parts.
+//! What can go wrong with a multipart upload.
 
 use futures_util::TryStreamExt as _;
 
@@ -52,13 +52,13 @@ async fn an_unknown_upload_is_named(f: Fixture) -> Check {
     is_unknown(&f, &unknown, receipts).await
 }
 
-/// An id of the same form that nobody was given.
+/// An id of the same form that the store never issued.
 fn mirrored(id: &str) -> String {
     let digit = |c: char| c.to_digit(10).map_or(c, |digit| char::from_digit(9 - digit, 10).unwrap_or(c));
     id.chars().map(digit).collect()
 }
 
-/// No operation knows the upload.
+/// Fails unless every operation reports the upload as unknown.
 async fn is_unknown(f: &Fixture, upload: &Upload, receipts: Vec<PartReceipt>) -> Check {
     let (multipart, kind, key) = (f.multipart()?, ErrorKind::UploadNotFound, &upload.key);
     let (part, bytes) = spec(1, 100, &pattern(100, 1));
@@ -70,8 +70,8 @@ async fn is_unknown(f: &Fixture, upload: &Upload, receipts: Vec<PartReceipt>) ->
     Ok(())
 }
 
-/// After a lost reply the caller completes again: the store either says that it
-/// is done or that it knows no such upload, and the object stays.
+/// After a lost reply the caller completes again: the store either reports success or that
+/// there is no such upload, and the object stays.
 async fn completing_twice_is_harmless(f: Fixture) -> Check {
     let part = part_size(&f)?;
     let (key, bytes) = (f.key("a")?, pattern(part, 1));
@@ -91,7 +91,7 @@ async fn conditions_hold_at_completion(f: Fixture) -> Check {
     let (key, bytes) = (f.key("a")?, pattern(part, 1));
     let upload = f.upload(&key, CreateUploadOptions::new()).await?;
     let receipts = send_all(&f, &upload, &[1], part, &bytes).await?;
-    // The object appears while the upload runs.
+    // The object is created while the upload is in progress.
     f.write(&key, "first").await?;
     let old = f.etag(&key).await?;
     let complete = |precondition| f.multipart().map(|m| m.complete(&upload, receipts.clone(), demanding(precondition)));
@@ -160,7 +160,7 @@ async fn wrong_parts_make_no_object(f: Fixture) -> Check {
     f.holds(&key, &bytes).await
 }
 
-/// A store may allow less than the limit that it declares.
+/// A store may accept parts smaller than the limit that it declares.
 async fn a_small_part_in_the_middle_is_kept_or_refused(f: Fixture) -> Check {
     let part = part_size(&f)?;
     if f.capabilities().multipart.is_none_or(|limits| limits.min_part <= 1) {

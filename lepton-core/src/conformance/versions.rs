@@ -27,7 +27,7 @@ async fn facet(f: &Fixture) -> Check<&dyn Versions> {
     Err(Stop::NotApplicable("the bucket keeps no versions at the moment".to_owned()))
 }
 
-/// Writes the object twice; gives both versions, the older first.
+/// Writes the object twice; returns both versions, the older first.
 async fn twice(f: &Fixture, key: &ObjectKey) -> Check<[VersionId; 2]> {
     let old = f.write(key, "old").await?.version;
     let new = f.write(key, "new").await?.version;

@@ -1,4 +1,4 @@
-//! The folder of a journal: the names in it, and errors about them.
+//! The folder of a journal: its file names, and errors about them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

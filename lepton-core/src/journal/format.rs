@@ -1,8 +1,8 @@
 //! The bytes of a segment: a header of 16 bytes, then records.
 //!
-//! Header: magic, major and minor version (u16), flags (u32) of which a reader
-//! must understand every one that is set. Record: length of the payload (u32),
-//! type (u16), payload, CRC-32C of all that (u32). All numbers little-endian.
+//! Header: magic, major and minor version (u16 each), flags (u32). A reader must
+//! understand every flag that is set. Record: length of the payload (u32), type
+//! (u16), payload, CRC-32C of these three (u32). All numbers are little-endian.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ const MINOR: u16 = 0;
 pub(super) const HEADER_LEN: usize = 16;
 pub(super) const MAX_PAYLOAD: usize = 16 << 20;
 
-/// Record types of the journal itself.
+/// Record types that the journal itself uses.
 pub(super) const COMMIT: u16 = 0;
 pub(super) const HEADER: u16 = 1;
 
@@ -32,7 +32,7 @@ pub(super) fn segment_header() -> [u8; HEADER_LEN] {
     header
 }
 
-/// Why a segment header cannot be read.
+/// Checks a segment header; the error states why it cannot be read.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), String> {
     let Some(header) = bytes.first_chunk::<HEADER_LEN>() else { return Err("the segment has no header".into()) };
     if &header[..8] != MAGIC {
@@ -66,7 +66,7 @@ pub(super) struct Found {
     pub(super) end: usize,
 }
 
-/// Reads the record that starts at `at`, or says what is wrong with it.
+/// Reads the record that starts at `at`; the error states what is wrong with it.
 pub(super) fn decode(bytes: &[u8], at: usize) -> Result<Found, &'static str> {
     let rest = &bytes[at..];
     let (Some(len), Some(kind)) = (rest.first_chunk::<4>(), rest.get(4..6)) else { return Err("it is cut off") };

@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a journal belongs to: the plan's source, destination and every option
-/// that changes bytes, names or deletes. Never credentials, and nothing that may
-/// differ when a run is taken up again, such as concurrency.
+/// The identity of the plan that a journal belongs to: its source, its destination and
+/// every option that changes bytes, names or deletes. It never contains credentials, or
+/// anything that may differ when a run is resumed, such as concurrency.
 pub type Identity = Map<String, Value>;
 
-/// Refuses a journal of another plan, naming every difference.
+/// Refuses a journal of another plan and names every difference.
 pub(super) fn same_plan(found: &Identity, wanted: &Identity) -> Result<()> {
     let names = found.keys().chain(wanted.keys().filter(|name| !found.contains_key(*name)));
     let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);

@@ -1,7 +1,7 @@
-//! The lock on a journal folder: one run at a time.
+//! The lock on a journal folder, for one run at a time.
 //!
 //! The lock belongs to the open file description and is close-on-exec, so it is
-//! gone with the process, however that ended. It holds on one host only.
+//! released with the process, however the process ends. It works on one host only.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -24,7 +24,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Best effort: it only makes the message better.
+                // Best effort: the process id only improves the message.
                 let _ = file.read_to_string(&mut holder);
                 let message = format!("another run has this journal open (process {})", holder.trim());
                 return Err(at(Error::new(ErrorKind::Locked, message), folder));

@@ -17,21 +17,20 @@ use super::write::{self, Writer};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Appended bytes beyond which a group commit starts by itself.
+/// A group commit starts by itself once this many bytes are pending.
 pub(super) const FLUSH_AT: usize = 256 << 10;
 
-/// Bytes of work whose records are not on disk beyond which a group commit starts by
-/// itself.
+/// A group commit starts by itself once the pending records stand for this many bytes of work.
 pub(super) const FLUSH_AT_WORK: u64 = 8 << 20;
 
-/// How long a record waits at most before its group commit starts.
+/// The longest time that a record waits before its group commit starts.
 pub(super) const FLUSH_AFTER: Duration = Duration::from_millis(500);
 
-/// Appended bytes that may wait for the disk before [`Journal::room`] waits too.
+/// [`Journal::room`] waits for the disk once this many bytes are pending.
 pub(super) const ROOM: usize = 1 << 20;
 
-/// An open journal. Cloning it shares it; the folder stays locked until the last
-/// clone is gone.
+/// An open journal. Clones share it; the folder stays locked until the last clone is
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
@@ -47,31 +46,31 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// Where groups are written; taken while one is on its way.
+    /// Writes the groups; taken while a group is in flight.
     writer: Option<Writer>,
     pending: Vec<u8>,
     /// The bytes of work that the pending records stand for.
     pending_work: u64,
-    /// Whether a task waits to write what is pending.
+    /// Whether a task is waiting to write the pending records.
     timer: bool,
     appended: u64,
     durable: u64,
-    /// Once a write or sync failed, nothing is durable any more: what the
-    /// kernel kept of it is unknown.
+    /// After a failed write or sync, nothing more counts as durable: how much of the
+    /// data the kernel kept is unknown.
     failed: Option<(ErrorKind, String)>,
 }
 
-/// A journal that was opened, and what it already held.
+/// An opened journal, and the records that it already contained.
 #[derive(Debug)]
 pub struct Opened {
-    /// The journal, ready for more.
+    /// The journal, ready for more records.
     pub journal: Journal,
     /// The records of earlier runs; `None` if the journal is new.
     pub replay: Option<Replay>,
 }
 
 impl Journal {
-    /// Opens the journal in `folder`, or makes one there. Blocks.
+    /// Opens the journal in `folder`, or creates one there. Blocks.
     ///
     /// # Errors
     /// `locked` if another process has it open; `plan_mismatch`, naming each
@@ -109,8 +108,8 @@ impl Journal {
         Ok(Opened { journal: Journal { shared, lock: Arc::new(lock) }, replay })
     }
 
-    /// Forgets a finished run: removes the segments in `folder`, so that the next
-    /// [`open`](Self::open) begins anew. Blocks.
+    /// Discards a finished run: removes the segments in `folder`, so that the next
+    /// [`open`](Self::open) starts a new journal. Blocks.
     ///
     /// # Errors
     /// `locked` if a process has the journal open.
@@ -123,11 +122,11 @@ impl Journal {
         finish_discard(folder)
     }
 
-    /// Begins the journal in `folder` anew with these records and no others, all at once:
-    /// after a crash on the way it is either the old one or the new one. Blocks.
+    /// Atomically replaces the journal in `folder` by a new one with just these records:
+    /// after a crash it is either the old journal or the new one. Blocks.
     ///
     /// # Errors
-    /// `locked` if a process has the journal open; what the disk gives.
+    /// `locked` if a process has the journal open; errors of the disk.
     pub fn restart(folder: &Path, identity: &Identity, records: &[(u16, Vec<u8>)]) -> Result<()> {
         let _lock = Lock::take(folder)?;
         write::first_segment(&folder.join(NEXT), identity, records)?;
@@ -135,19 +134,19 @@ impl Journal {
         finish_restart(folder)
     }
 
-    /// Appends a record. It is durable after the next [`commit`](Self::commit), and
-    /// without one about half a second later.
+    /// Appends a record. It is durable after the next [`commit`](Self::commit) or, without
+    /// a commit, about half a second later.
     ///
-    /// `kind` is at least [`FIRST_USER_TYPE`]; a payload has at most 16 MiB.
+    /// `kind` must be at least [`FIRST_USER_TYPE`], and the payload at most 16 MiB.
     ///
     /// # Errors
-    /// `invalid_input` if either is not so.
+    /// `invalid_input` if `kind` or `payload` is out of these bounds.
     pub fn append(&self, kind: u16, payload: &[u8]) -> Result<()> {
         self.append_for(kind, payload, 0)
     }
 
-    /// Appends a record about this many bytes of finished work. Once the records that
-    /// are not on disk stand for 8 MiB, they are written without waiting for more.
+    /// Appends a record that stands for `work` bytes of finished work. Once the pending
+    /// records stand for 8 MiB, they are written without waiting for more.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -172,8 +171,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Starts a task that writes what is pending after a while. It does not keep the
-    /// folder locked while it waits.
+    /// Starts a task that writes the pending records after [`FLUSH_AFTER`]. It does not keep
+    /// the folder locked while it waits.
     fn flush_later(&self) {
         let (shared, lock) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.lock));
         let env = Arc::clone(&self.shared.env);
@@ -192,7 +191,7 @@ impl Journal {
             return;
         }
         if state.writer.is_none() {
-            // A group is on its way: what came since is the next one.
+            // A group is in flight: the records appended since then form the next one.
             state.timer = true;
             drop(state);
             self.flush_later();
@@ -203,18 +202,18 @@ impl Journal {
 
     /// Waits until everything appended so far is on disk.
     ///
-    /// Cancellation safe: the group is written all the same.
+    /// Cancellation safe: the group is still written.
     ///
     /// # Errors
-    /// What the disk gave, now or at an earlier commit: a journal whose sync
-    /// failed once is not trusted again.
+    /// Errors of the disk, from this commit or an earlier one: after a failed sync, a
+    /// journal is not trusted again.
     pub async fn commit(&self) -> Result<()> {
         let target = self.state().appended;
         self.wait(|state| state.durable >= target).await
     }
 
-    /// Waits while much of what was appended is not written yet, so that a disk that
-    /// is slower than whoever appends does not fill the memory.
+    /// Waits while too many appended records are not written yet, so that records do not
+    /// fill the memory if the disk is slower than the caller.
     ///
     /// Cancellation safe.
     ///
@@ -224,7 +223,7 @@ impl Journal {
         self.wait(|state| state.pending.len() < ROOM).await
     }
 
-    /// Writes until something is so.
+    /// Writes groups until the condition holds.
     async fn wait(&self, so: impl Fn(&State) -> bool) -> Result<()> {
         loop {
             let changed = self.shared.changed.notified();
@@ -243,7 +242,7 @@ impl Journal {
         }
     }
 
-    /// Starts writing what is pending, unless a group is on its way already.
+    /// Starts writing the pending records, unless a group is already in flight.
     fn start_flush(&self, mut state: MutexGuard<'_, State>) {
         let Some(mut writer) = state.writer.take() else { return };
         let (group, upto) = (std::mem::take(&mut state.pending), state.appended);
@@ -252,8 +251,8 @@ impl Journal {
         let (shared, lock) = (Arc::clone(&self.shared), Arc::clone(&self.lock));
         let work = move || {
             let outcome = writer.write_group(group);
-            // The folder stays locked while a group is written, but not longer
-            // than until somebody hears of its end.
+            // The folder stays locked while the group is written, but is unlocked before
+            // any caller is notified.
             drop(lock);
             let mut state = shared.state();
             match outcome {
@@ -264,7 +263,7 @@ impl Journal {
             drop(state);
             shared.changed.notify_waiters();
         };
-        // The group is written whether or not anybody waits for it.
+        // The group is written even if no caller waits for it.
         drop(self.shared.env.run_blocking(work));
     }
 

@@ -1,6 +1,6 @@
-//! Reading a journal back: which groups are complete, and what they hold.
+//! Reads a journal back: the complete groups and their records.
 //!
-//! A segment is read whole: it has at most 8 MiB and one group more.
+//! A segment is read whole: it has at most 8 MiB plus one group.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::error::{Error, ErrorKind, Result};
 /// A record of an earlier run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The type that its writer gave it.
+    /// The type that its writer chose.
     pub kind: u16,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
 
-/// What a scan of all segments found.
+/// The result of a scan of all segments.
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
     pub(super) identity: Identity,
@@ -42,7 +42,7 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The segments that are there, with their numbers.
+/// The segments in the folder, with their numbers.
 pub(super) fn numbered(folder: &Path) -> Result<Vec<(u32, PathBuf)>> {
     let failed = |e| at(Error::io("cannot read the journal folder", e), folder);
     let mut found = Vec::new();
@@ -68,7 +68,7 @@ pub(super) fn scan(segments: &[PathBuf]) -> Result<Option<Scan>> {
         }
         if index == 0 {
             if good == 0 {
-                // Killed while it was being made: it never held anything.
+                // The process was killed while it created the journal: nothing was committed.
                 return if last {
                     Ok(None)
                 } else {
@@ -125,8 +125,8 @@ fn group_number(bytes: &[u8], found: &format::Found) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes[found.payload.clone()].first_chunk()?))
 }
 
-/// Whether a complete group ends anywhere after `from`: then damage before it is
-/// not a torn tail.
+/// Whether a complete group ends anywhere after `from`. If so, damage before it is not a
+/// torn tail.
 fn commit_follows(bytes: &[u8], from: usize, groups: u64) -> bool {
     let start = [8, 0, 0, 0, 0, 0];
     let candidates = bytes.windows(start.len()).enumerate().skip(from).filter(|(_, window)| *window == start);
@@ -163,24 +163,24 @@ impl Replay {
         Self { scan, next: 0, bytes: Vec::new(), position: 0 }
     }
 
-    /// Reads the records of the journal in `folder` without locking it: also those
-    /// that a run of this process has committed.
+    /// Reads the records of the journal in `folder` without locking it, including those
+    /// that a run in this process has committed.
     ///
     /// # Errors
-    /// `not_found` if there is no journal; `corrupt`.
+    /// `not_found` if there is no journal; `corrupt` if it is damaged.
     pub fn of(folder: &Path) -> Result<Self> {
         let missing = || at(Error::new(ErrorKind::NotFound, "there is no journal in this folder"), folder);
         Ok(Self::new(scan(&segments(folder)?)?.ok_or_else(missing)?))
     }
 
-    /// What the journal belongs to.
+    /// The identity of the plan that the journal belongs to.
     pub fn identity(&self) -> &Identity {
         &self.scan.identity
     }
 
     fn load(&mut self) -> Result<bool> {
         let Some(path) = self.scan.segments.get(self.next) else { return Ok(false) };
-        // Two segments in memory would be one too many.
+        // Free the old segment first, so that only one is in memory.
         self.bytes = Vec::new();
         self.bytes = read(path)?;
         self.next += 1;

@@ -1,5 +1,5 @@
-//! Ending a journal, or beginning it anew: in steps that are gone through to their end when
-//! the folder is opened after a crash.
+//! Discarding a journal, or replacing it by a new one. If a crash interrupts the steps, the
+//! next open of the folder completes them.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,15 @@ use super::folder::{at, segment_path, sync_folder};
 use super::replay;
 use crate::error::{Error, Result};
 
-/// The file that says that the segments beside it are being removed.
+/// The file that marks the segments next to it as being removed.
 pub(super) const DISCARD: &str = "journal.discard";
 
-/// The first segment of a journal that begins anew. While it has this name, the segments
-/// beside it are void.
+/// The first segment of the new journal in a restart. While it has this name, the segments
+/// next to it are void.
 pub(super) const NEXT: &str = "journal.next";
 
-/// Removes the segments of a journal that is marked as discarded. The marker goes
-/// last, so that a crash on the way never leaves a shorter journal behind.
+/// Removes the segments of a journal that is marked as discarded. The marker is removed
+/// last, so that a crash in between never leaves a shortened journal behind.
 pub(super) fn finish_discard(folder: &Path) -> Result<()> {
     let remove =
         |path: &Path| fs::remove_file(path).map_err(|e| at(Error::io("cannot remove a part of the journal", e), path));
@@ -32,7 +32,7 @@ pub(super) fn finish_discard(folder: &Path) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Puts the first segment of a journal that begins anew into the place of the old ones.
+/// Replaces the old segments by the first segment of the new journal.
 pub(super) fn finish_restart(folder: &Path) -> Result<()> {
     for (_, segment) in replay::numbered(folder)? {
         fs::remove_file(&segment).map_err(|e| at(Error::io("cannot remove a part of the journal", e), &segment))?;

@@ -73,7 +73,7 @@ async fn many_commits_at_once_share_groups() {
     assert!(groups < 100, "200 commits took {groups} groups");
 }
 
-/// A journal of three groups, and the number of records after each.
+/// Writes a journal of three groups of two records each; returns the bytes of its segment.
 async fn small(folder: &Path) -> Vec<u8> {
     let journal = open(folder).unwrap().journal;
     for group in 0..3u8 {
@@ -114,7 +114,7 @@ async fn with_any_bit_flipped_it_is_recovered_or_refused_never_wrong() {
         match open(folder.path()) {
             Ok(Opened { replay: Some(replay), .. }) => {
                 let kept: Vec<Vec<u8>> = replay.map(|record| record.unwrap().payload).collect();
-                // Any minor version is read; else only a torn tail is forgiven.
+                // Any minor version is accepted; otherwise only a torn tail is tolerated.
                 let expected = if (10..12).contains(&(bit / 8)) { 6 } else { 4 };
                 assert!(whole.starts_with(&kept) && kept.len() == expected, "bit {bit}: {kept:?}");
             }
@@ -155,7 +155,7 @@ fn what_a_slow_disk_has_not_written_yet_is_bounded() {
             journal.append(16, &[7; 1 << 10]).unwrap();
             appended += 1;
         }
-        // One group is on its way, and the next is full.
+        // One group is in flight, and the next is full.
         assert!(appended << 10 < FLUSH_AT + ROOM + (2 << 10), "{appended} KiB are in memory");
         drop(release);
         busy.join().await.unwrap().unwrap_err();
@@ -186,7 +186,7 @@ async fn a_restart_keeps_just_what_it_is_given_whenever_it_is_cut_short() {
     let carried = vec![(16, b"kept".to_vec()), (17, Vec::new())];
     Journal::restart(folder.path(), &identity("a"), &carried).unwrap();
     assert_eq!(records(folder.path()).unwrap(), [b"kept".to_vec(), Vec::new()]);
-    // Cut short after the new segment is whole, and after the old ones are gone.
+    // Interrupted after the new segment is complete, and after the old ones are removed.
     for old in [true, false] {
         fs::remove_file(segment_path(folder.path(), 1)).unwrap();
         if old {
@@ -200,7 +200,7 @@ async fn a_restart_keeps_just_what_it_is_given_whenever_it_is_cut_short() {
         assert_eq!(records(folder.path()).unwrap(), [b"kept".to_vec(), Vec::new(), b"more".to_vec()]);
         assert!(!folder.path().join(NEXT).exists());
     }
-    // Cut short before it is whole: the old one stands.
+    // Interrupted before the new segment is complete: the old journal stays.
     fs::write(folder.path().join("journal.tmp"), b"half").unwrap();
     assert_eq!(open(folder.path()).unwrap().replay.unwrap().count(), 3);
     Journal::discard(folder.path()).unwrap();
@@ -213,7 +213,7 @@ async fn a_record_is_on_disk_soon_although_nobody_waits_for_it() {
     let journal = open(folder.path()).unwrap().journal;
     for n in 0..3u8 {
         journal.append(16, &[n]).unwrap();
-        // The clock stands still while the group is written.
+        // The paused clock does not advance while the group is written.
         SystemEnv::shared().sleep(FLUSH_AFTER * 2).await;
         while records(folder.path()).unwrap().len() <= usize::from(n) {
             tokio::task::yield_now().await;

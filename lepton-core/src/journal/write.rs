@@ -10,7 +10,7 @@ use super::identity::Identity;
 use super::replay::Scan;
 use crate::error::{Error, Result};
 
-/// A segment that has reached this size is followed by another.
+/// The size in bytes at which a segment is followed by another.
 const SEGMENT: u64 = 8 << 20;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Makes a new journal; `leftover` is a segment that never held anything.
+    /// Creates a new journal; `leftover` is a segment in which nothing was ever committed.
     pub(super) fn create(folder: &Path, leftover: &[PathBuf], identity: &Identity) -> Result<Self> {
         for path in leftover {
             fs::remove_file(path).map_err(|e| at(Error::io("cannot remove an empty journal segment", e), path))?;
@@ -39,7 +39,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Goes on behind the last complete group, dropping what follows it.
+    /// Continues after the last complete group and drops what follows it.
     pub(super) fn resume(folder: &Path, scan: &Scan) -> Result<Self> {
         let number = u32::try_from(scan.segments.len()).unwrap_or(u32::MAX);
         let path = segment_path(folder, number);
@@ -47,7 +47,7 @@ impl Writer {
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         let mut len = scan.good_len;
         if len < HEADER_LEN as u64 {
-            // Killed while it was being started.
+            // The process was killed while it started the segment.
             file.set_len(0).and_then(|()| file.write_all(&format::segment_header())).map_err(failed)?;
             len = HEADER_LEN as u64;
         }
@@ -74,7 +74,7 @@ impl Writer {
     }
 }
 
-/// The record of what the journal belongs to.
+/// The record with the identity of the plan.
 fn header_record(identity: &Identity) -> Result<Vec<u8>> {
     let header = serde_json::to_vec(identity)
         .map_err(|e| Error::invalid_input("the plan's identity is not JSON").with_source(e))?;
@@ -83,8 +83,8 @@ fn header_record(identity: &Identity) -> Result<Vec<u8>> {
     Ok(record)
 }
 
-/// Writes a first segment with one group of these records. It has this name only when it
-/// is whole and on disk.
+/// Writes a first segment with one group of these records. The file gets this name only
+/// once it is complete and on disk.
 pub(super) fn first_segment(path: &Path, identity: &Identity, records: &[(u16, Vec<u8>)]) -> Result<()> {
     let mut bytes = format::segment_header().to_vec();
     bytes.extend(header_record(identity)?);

@@ -1,4 +1,4 @@
-//! Copies that a store makes itself.
+//! Server-side copies: copies that a store makes by itself.
 
 use async_trait::async_trait;
 
@@ -18,7 +18,7 @@ pub struct CopySource {
     pub key: ObjectKey,
     /// This version instead of the newest.
     pub version: Option<VersionId>,
-    /// Only if it has this tag.
+    /// Only if the object has this tag.
     pub if_match: Option<ETag>,
 }
 
@@ -30,7 +30,7 @@ impl CopySource {
         self
     }
 
-    /// Only if it has this tag.
+    /// Only if the object has this tag.
     #[must_use]
     pub fn if_match(mut self, etag: Option<ETag>) -> Self {
         self.if_match = etag;
@@ -38,15 +38,15 @@ impl CopySource {
     }
 }
 
-/// How to copy.
+/// Options of a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Attributes of the copy; `None` keeps the source's.
+    /// The attributes of the copy; `None` keeps the source's.
     pub attributes: Option<Attributes>,
-    /// Under which condition on the destination.
+    /// The condition on the destination.
     pub precondition: Precondition,
-    /// In which storage class.
+    /// The storage class of the copy.
     pub storage_class: Option<String>,
 }
 
@@ -74,22 +74,22 @@ impl CopyOptions {
 /// Copies that do not pass through the caller.
 #[async_trait]
 pub trait ServerCopy: Send + Sync {
-    /// Whether this store can read by itself, with one credential, from the store with
-    /// this [`copy_url`](super::Storage::copy_url).
+    /// Whether this store can read by itself, with a single credential, from the store
+    /// with this [`copy_url`](super::Storage::copy_url).
     fn reaches(&self, source_url: &str) -> bool;
 
-    /// The largest object that [`copy`](Self::copy) takes, in bytes; larger ones
-    /// go part by part.
+    /// The size of the largest object that [`copy`](Self::copy) accepts, in bytes; larger
+    /// objects are copied part by part.
     fn largest(&self) -> u64;
 
     /// Whether a copy of this object to `key` costs less than reading and writing it,
-    /// for a caller that reads it once in any case. Writes nothing that stays.
+    /// for a caller that reads it once in any case. Leaves nothing written.
     ///
-    /// A server spares its caller the network, always. On a disk of this machine it
-    /// depends on the file and the file system.
+    /// A copy on a server always saves the caller's network. On a disk of this machine, the
+    /// answer depends on the file and the file system.
     ///
     /// # Errors
-    /// As [`copy`](Self::copy); who asks may then as well try.
+    /// As [`copy`](Self::copy); after an error the caller may just as well try the copy.
     async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool>;
 
     /// Copies an object. It becomes visible whole or not at all.
@@ -98,7 +98,7 @@ pub trait ServerCopy: Send + Sync {
     /// `not_found`, `precondition_failed`, `already_exists`, `too_large`.
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt>;
 
-    /// Copies these bytes of the source into a part of an upload.
+    /// Copies the bytes of the part's range from the source into a part of an upload.
     ///
     /// # Errors
     /// As [`Multipart::upload_part`](super::Multipart::upload_part).

@@ -1,4 +1,4 @@
-//! Conveniences for callers.
+//! Convenience methods for callers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::ObjectMeta;
 
-/// What callers do often, on every [`Storage`].
+/// Common operations on every [`Storage`].
 #[async_trait]
 pub trait StorageExt: Storage {
     /// Lists the objects under a prefix, one by one.
@@ -22,7 +22,7 @@ pub trait StorageExt: Storage {
         pages.map_ok(|page| futures_util::stream::iter(page.objects.into_iter().map(Ok))).try_flatten().boxed()
     }
 
-    /// Reads a whole object into memory, refusing one larger than `limit` bytes.
+    /// Reads a whole object into memory; refuses an object larger than `limit` bytes.
     ///
     /// # Errors
     /// `too_large`, and those of [`Storage::get`].
@@ -47,10 +47,10 @@ pub trait StorageExt: Storage {
         self.put(key, Body::from(bytes), PutOptions::new()).await
     }
 
-    /// Whether there is an object of this key.
+    /// Whether an object with this key exists.
     ///
     /// # Errors
-    /// Those of [`Storage::head`] but `not_found`.
+    /// Those of [`Storage::head`] except `not_found`.
     async fn exists(&self, key: &ObjectKey) -> Result<bool> {
         match self.head(key, HeadOptions::new()).await {
             Ok(_) => Ok(true),
@@ -59,7 +59,7 @@ pub trait StorageExt: Storage {
         }
     }
 
-    /// Deletes one object; one that is not there counts as deleted.
+    /// Deletes one object; an object that does not exist counts as deleted.
     ///
     /// # Errors
     /// Those of [`Storage::delete`].
@@ -72,8 +72,8 @@ pub trait StorageExt: Storage {
 impl<S: Storage + ?Sized> StorageExt for S {}
 
 impl CopySource {
-    /// The newest version of `key` in `store`; `None` if no other store may fetch
-    /// its bytes by itself ([`Storage::copy_url`]).
+    /// The newest version of `key` in `store`; `None` if no other store may fetch the
+    /// bytes of `store` by itself ([`Storage::copy_url`]).
     pub fn new(store: &dyn Storage, key: ObjectKey) -> Option<Self> {
         let store = store.copy_url()?.to_owned();
         Some(Self { store, key, version: None, if_match: None })

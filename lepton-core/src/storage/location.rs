@@ -1,10 +1,10 @@
-//! A place in a store.
+//! A location in a store.
 
 use super::contract::SharedStorage;
 use crate::error::Result;
 use crate::key::{KeyPrefix, ObjectKey};
 
-/// A store and a path in it: what a URL such as `s3://bucket/photos` names.
+/// A store and a path in it, as in a URL such as `s3://bucket/photos`.
 #[derive(Debug, Clone)]
 pub struct Location {
     storage: SharedStorage,
@@ -12,7 +12,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The place `path` in `storage`.
+    /// The location `path` in `storage`.
     pub fn new(storage: SharedStorage, path: impl Into<Vec<u8>>) -> Self {
         Self { storage, path: path.into() }
     }

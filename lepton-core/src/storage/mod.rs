@@ -1,11 +1,11 @@
 //! The storage contract: what a backend implements.
 //!
-//! [`Storage`] and its facets are for implementers: few methods, no defaults, so
-//! that a wrapper that forgets one does not compile. Callers get conveniences
-//! from [`StorageExt`]. [`MemoryStorage`] reads as the reference implementation.
+//! [`Storage`] and its facets are for implementers. They have few methods and no
+//! defaults, so a wrapper that forgets one does not compile. Callers get convenience
+//! methods from [`StorageExt`]. [`MemoryStorage`] is the reference implementation.
 //!
-//! No backend retries: errors say whether trying again can help and what was
-//! done ([`Error::retry`](crate::Error::retry), [`Error::effect`](crate::Error::effect)),
+//! No backend retries: errors state whether trying again can help and what was done
+//! ([`Error::retry`](crate::Error::retry), [`Error::effect`](crate::Error::effect)),
 //! and the caller decides.
 
 mod contract;

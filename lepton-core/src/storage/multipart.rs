@@ -1,4 +1,4 @@
-//! Uploads in parts, which can be taken up by another process.
+//! Multipart uploads, which another process can resume.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,19 +15,19 @@ use crate::error::Result;
 use crate::key::ObjectKey;
 use crate::object::{Attributes, ETag, Precondition};
 
-/// The store's name for an upload: opaque. Not a secret: it is of no use without
+/// The store's opaque id of an upload. It is not a secret: it is useless without
 /// credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(String);
 
 impl UploadId {
-    /// Takes the id as the store gave it.
+    /// Wraps the id exactly as the store returned it.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id as the store gave it.
+    /// The id exactly as the store returned it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -39,35 +39,35 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// An upload in progress: everything another process needs to go on with it.
+/// An upload in progress, with everything that another process needs to resume it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Upload {
     /// The key that the object will have.
     pub key: ObjectKey,
-    /// The store's name for the upload.
+    /// The store's id of the upload.
     pub id: UploadId,
 }
 
 impl Upload {
-    /// The upload of this id to this key.
+    /// The upload with this id to this key.
     pub fn new(key: ObjectKey, id: UploadId) -> Self {
         Self { key, id }
     }
 }
 
-/// Where a part stands in its object.
+/// The position of a part in its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartSpec {
     /// Its number, from 1.
     pub number: u32,
-    /// Its bytes in the object.
+    /// Its range in the object.
     pub range: Range<u64>,
 }
 
 impl PartSpec {
-    /// Part `number` with these bytes of the object.
+    /// Part `number` with this range of the object.
     pub fn new(number: u32, range: Range<u64>) -> Self {
         Self { number, range }
     }
@@ -83,19 +83,19 @@ impl PartSpec {
     }
 }
 
-/// How to begin an upload.
+/// Options to create an upload.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CreateUploadOptions {
-    /// What to attach to the object.
+    /// The attributes to attach to the object.
     pub attributes: Attributes,
-    /// In which storage class.
+    /// The storage class of the object.
     pub storage_class: Option<String>,
-    /// How many bytes the object will have, so that a disk can set them aside.
+    /// The size of the object in bytes, so that a local disk can reserve the space.
     pub size: Option<u64>,
-    /// Whether the store will copy parts into it by itself
-    /// ([`ServerCopy::copy_part`](crate::ServerCopy::copy_part)): some stores refuse that
-    /// for an upload whose parts are to carry checksums.
+    /// Whether the store will copy parts into the upload by itself
+    /// ([`ServerCopy::copy_part`](crate::ServerCopy::copy_part)). Some stores refuse this
+    /// for an upload whose parts must carry checksums.
     pub copied: bool,
 }
 
@@ -119,14 +119,14 @@ impl CreateUploadOptions {
         self
     }
 
-    /// Of this many bytes.
+    /// With this size in bytes.
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = Some(bytes);
         self
     }
 
-    /// Of parts that the store copies by itself.
+    /// With parts that the store copies by itself.
     #[must_use]
     pub fn copied(mut self, copied: bool) -> Self {
         self.copied = copied;
@@ -134,7 +134,7 @@ impl CreateUploadOptions {
     }
 }
 
-/// What a store says of a part that it took; needed to complete.
+/// The receipt of a store for a part; needed to complete the upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartReceipt {
@@ -144,7 +144,7 @@ pub struct PartReceipt {
     pub size: u64,
     /// Its tag.
     pub etag: ETag,
-    /// A checksum that the store keeps of it.
+    /// A checksum of the part that the store keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<StoredChecksum>,
 }
@@ -163,14 +163,14 @@ impl PartReceipt {
     }
 }
 
-/// A part as the store lists it: what the store already holds.
+/// A part that the store already holds, as the store lists it.
 pub type PartInfo = PartReceipt;
 
-/// How to complete an upload.
+/// Options to complete an upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompleteOptions {
-    /// Under which condition.
+    /// The condition of the write.
     pub precondition: Precondition,
 }
 
@@ -194,28 +194,28 @@ impl CompleteOptions {
 pub struct UploadInfo {
     /// The upload.
     pub upload: Upload,
-    /// When it was begun, by the store's clock.
+    /// When it was created, by the store's clock.
     pub initiated: Option<SystemTime>,
-    /// Who began it, in the store's words.
+    /// Who created it, as the store names them.
     pub initiator: Option<String>,
 }
 
 impl UploadInfo {
-    /// An upload of which nothing else is known.
+    /// An upload with no other details known.
     pub fn new(upload: Upload) -> Self {
         Self { upload, initiated: None, initiator: None }
     }
 }
 
-/// Uploads in parts.
+/// Multipart uploads.
 ///
-/// Parts may be sent in any order and at the same time; sending a number again
-/// replaces that part. An upload lives until it is completed or aborted, also
-/// when every process that knew it is gone.
+/// Parts may be sent in any order and concurrently; sending a number again replaces
+/// that part. An upload exists until it is completed or aborted, even if every process
+/// that knew it is gone.
 #[async_trait]
 pub trait Multipart: Send + Sync {
-    /// Begins an upload. A lost reply leaves an upload that only
-    /// [`list_uploads`](Self::list_uploads) can find: effect `Unknown`.
+    /// Creates an upload. If the reply is lost, the effect is `Unknown`: the upload may
+    /// exist, and only [`list_uploads`](Self::list_uploads) can find it.
     ///
     /// # Errors
     /// As [`Storage::put`](super::Storage::put).
@@ -226,35 +226,34 @@ pub trait Multipart: Send + Sync {
     /// On a local disk the part is durable when this returns.
     ///
     /// # Errors
-    /// `upload_not_found`; `checksum_mismatch`; `too_large`; what the body gives.
+    /// `upload_not_found`; `checksum_mismatch`; `too_large`; the error of the body.
     async fn upload_part(&self, upload: &Upload, part: PartSpec, body: Body) -> Result<PartReceipt>;
 
-    /// The parts that the store holds, ascending.
+    /// Lists the parts that the store holds, in ascending order.
     ///
     /// # Errors
     /// `upload_not_found`.
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>>;
 
-    /// Makes the object of these parts, which ascend. It becomes visible whole or
+    /// Makes the object from these parts, which must ascend. It becomes visible whole or
     /// not at all.
     ///
     /// # Errors
-    /// `upload_not_found`, also where an earlier complete succeeded and its reply
-    /// was lost: look at the object. `already_exists`, `precondition_failed`.
-    /// `invalid_input` if there are no parts, or the store does not hold one of
-    /// them with that tag.
+    /// `upload_not_found`, also if an earlier complete succeeded and its reply was lost:
+    /// look at the object. `already_exists`, `precondition_failed`. `invalid_input` if
+    /// there are no parts, or the store does not hold one of them with that tag.
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt>;
 
-    /// Gives an upload up and frees its parts. One that is not there counts as
+    /// Aborts an upload and frees its parts. An upload that does not exist counts as
     /// aborted.
     ///
     /// # Errors
-    /// What the network gives.
+    /// Errors of the network.
     async fn abort(&self, upload: &Upload) -> Result<()>;
 
-    /// The uploads of exactly this key that are neither completed nor aborted.
+    /// Lists the uploads of exactly this key that are neither completed nor aborted.
     ///
     /// # Errors
-    /// What the network gives.
+    /// Errors of the network.
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>>;
 }

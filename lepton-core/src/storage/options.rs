@@ -1,5 +1,5 @@
-//! What callers say and hear beside keys and bodies. All types grow without
-//! breaking: they are made by `new` or `Default` and changed by their methods.
+//! Options of requests, and receipts. These types can gain fields without a breaking
+//! change: callers construct them with `new` or `Default` and change them by methods.
 
 use std::ops::Range;
 
@@ -9,28 +9,27 @@ use crate::checksum::{ChecksumAlgorithm, StoredChecksum};
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::{Attributes, ETag, Precondition, VersionId};
 
-/// What to list.
+/// A request to list objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListRequest {
     /// Only keys that begin with this.
     pub prefix: KeyPrefix,
-    /// Only keys strictly greater than this, in bytes. Need not exist.
+    /// Only keys strictly greater than this, compared as bytes. It need not exist as a key.
     pub start_after: Option<Bytes>,
-    /// Rolls up the keys that have this byte behind the prefix. `/` is what all
-    /// stores support.
+    /// Rolls up the keys that contain this byte after the prefix. All stores support `/`.
     pub delimiter: Option<u8>,
-    /// The largest page. Stores have limits of their own (S3: 1,000).
+    /// The largest number of entries in a page. Stores have their own limits (S3: 1,000).
     pub page_size: Option<usize>,
-    /// Tell also what is attached to the objects, as
-    /// [`ObjectMeta::attributes`](crate::ObjectMeta::attributes), where the listing can
-    /// ([`Capabilities::list_attributes`](crate::Capabilities::list_attributes)); it may be
-    /// longer for it, never of more requests.
+    /// Also return the attributes of the objects, in
+    /// [`ObjectMeta::attributes`](crate::ObjectMeta::attributes), if the listing can
+    /// ([`Capabilities::list_attributes`](crate::Capabilities::list_attributes)). This may
+    /// make the replies longer but never takes more requests.
     pub attributes: bool,
 }
 
 impl ListRequest {
-    /// Everything.
+    /// Lists everything.
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,14 +55,14 @@ impl ListRequest {
         self
     }
 
-    /// Pages of at most so many entries.
+    /// Pages of at most this many entries.
     #[must_use]
     pub fn page_size(mut self, entries: usize) -> Self {
         self.page_size = Some(entries);
         self
     }
 
-    /// Tells also what is attached, where the listing can.
+    /// Also returns the attributes of the objects, if the listing can.
     #[must_use]
     pub fn attributes(mut self, yes: bool) -> Self {
         self.attributes = yes;
@@ -71,13 +70,13 @@ impl ListRequest {
     }
 }
 
-/// How to describe an object.
+/// Options of a head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadOptions {
     /// This version instead of the newest.
     pub version: Option<VersionId>,
-    /// Ask for tags too, where the object has some; may cost a request.
+    /// Also fetch the tags, if the object has any; this may cost a request.
     pub tags: bool,
 }
 
@@ -102,23 +101,23 @@ impl HeadOptions {
     }
 }
 
-/// What to read.
+/// Options of a get.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetOptions {
-    /// These bytes; cut off at the end of the object. `None` is all of it.
+    /// The bytes to read, cut off at the end of the object. `None` reads all of it.
     pub range: Option<Range<u64>>,
     /// Only if the object has this tag.
     pub if_match: Option<ETag>,
     /// This version instead of the newest.
     pub version: Option<VersionId>,
-    /// The caller needs no attributes: a store that would have to ask for them beside the
-    /// bytes spares the request, and tells what comes with the bytes.
+    /// The caller needs no attributes. A store that needs a separate request for them omits
+    /// it and returns only the attributes that arrive with the bytes.
     pub without_attributes: bool,
 }
 
 impl GetOptions {
-    /// The whole of the newest version.
+    /// Reads the whole of the newest version.
     pub fn new() -> Self {
         Self::default()
     }
@@ -152,16 +151,16 @@ impl GetOptions {
     }
 }
 
-/// How to write.
+/// Options of a put.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutOptions {
-    /// What to attach. A backend that cannot keep one of these fails with
-    /// `unsupported`; the caller leaves out what it can do without.
+    /// The attributes to attach. A backend that cannot keep one of them fails with
+    /// `unsupported`; the caller leaves out those that it can do without.
     pub attributes: Attributes,
-    /// Under which condition.
+    /// The condition of the write.
     pub precondition: Precondition,
-    /// In which storage class.
+    /// The storage class of the object.
     pub storage_class: Option<String>,
 }
 
@@ -193,20 +192,20 @@ impl PutOptions {
     }
 }
 
-/// What the store checked of the bytes it took.
+/// How the store checked the bytes that it received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ServerCheck {
-    /// The server compared a checksum of this kind with ours.
+    /// The server compared its checksum of this kind with ours.
     Checksum(ChecksumAlgorithm),
     /// The bytes were compared where they were written (memory, local disk).
     AsWritten,
-    /// Nothing is known to have been checked.
+    /// No check is known.
     None,
 }
 
-/// What a store says of an object that it took.
+/// The receipt of a store for an object that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutReceipt {
@@ -216,12 +215,12 @@ pub struct PutReceipt {
     pub version: Option<VersionId>,
     /// The checksums that the store keeps.
     pub checksums: Vec<StoredChecksum>,
-    /// What the store checked.
+    /// How the store checked the bytes.
     pub check: ServerCheck,
 }
 
 impl PutReceipt {
-    /// A receipt with nothing but what was checked.
+    /// A receipt with only the kind of check.
     pub fn new(check: ServerCheck) -> Self {
         Self { etag: None, version: None, checksums: Vec::new(), check }
     }
@@ -254,14 +253,14 @@ impl PutReceipt {
 pub struct DeleteRequest {
     /// Its key.
     pub key: ObjectKey,
-    /// This version for good, instead of hiding the newest.
+    /// Delete this version permanently, instead of hiding the newest.
     pub version: Option<VersionId>,
     /// Only if the object has this tag.
     pub if_match: Option<ETag>,
 }
 
 impl DeleteRequest {
-    /// The newest version of this object, whatever it is.
+    /// Deletes the newest version of this object, unconditionally.
     pub fn new(key: ObjectKey) -> Self {
         Self { key, version: None, if_match: None }
     }

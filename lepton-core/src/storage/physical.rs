@@ -1,9 +1,9 @@
-//! Where objects physically are, so that two locations can be compared whatever they
-//! are called.
+//! The physical location of objects, so that two locations can be compared even if their
+//! names differ.
 //!
 //! A folder can be reached by several paths (symbolic links, bind mounts, `file://` and
-//! plain paths), a bucket by several host names. A transfer between two locations that
-//! overlap reads what it writes, and a mirror would delete what it reads.
+//! plain paths), and a bucket by several host names. A transfer between two overlapping
+//! locations would read what it writes, and a mirror would delete what it reads.
 
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
@@ -16,19 +16,19 @@ pub struct PhysicalLocation {
     bucket_name: Option<String>,
 }
 
-/// A path inside something that has one name only: a file system, a bucket.
+/// A path inside a domain that has only one name: a file system or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Area {
     domain: String,
     path: Vec<u8>,
 }
 
-/// How one location lies to another.
+/// The relation of one location to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
     /// Both are the same.
     Same,
-    /// The first lies inside the second.
+    /// The first is inside the second.
     Inside,
     /// The first contains the second.
     Contains,
@@ -36,13 +36,13 @@ pub enum Overlap {
 
 impl PhysicalLocation {
     /// The objects whose keys begin with `prefix` in the bucket, container or server
-    /// that `domain` names. The same bucket must always get the same `domain`.
+    /// that `domain` names. The same bucket must always have the same `domain`.
     pub fn new(domain: impl Into<String>, prefix: impl Into<Vec<u8>>) -> Self {
         Self { areas: vec![Area { domain: domain.into(), path: prefix.into() }], bucket_name: None }
     }
 
-    /// States that another location with this name may be the same bucket even if
-    /// its domain differs, because one bucket can have several host names.
+    /// Declares that another location with this name may be the same bucket even if its
+    /// domain differs, because one bucket can have several host names.
     #[must_use]
     pub fn bucket_name(mut self, name: impl Into<String>) -> Self {
         self.bucket_name = Some(name.into());
@@ -54,22 +54,21 @@ impl PhysicalLocation {
     /// is part of the location. Blocks.
     ///
     /// # Errors
-    /// What the system reports about the path.
+    /// The error that the system reports for the path.
     pub fn of_folder(path: &Path) -> std::io::Result<Self> {
         let path = resolve(path)?;
         let mounts = std::fs::read("/proc/self/mountinfo").map(|text| Mount::parse(&text)).unwrap_or_default();
         Ok(Self { areas: areas(&path, &mounts), bucket_name: None })
     }
 
-    /// How this location lies to another one; `None` if they have nothing in common as
-    /// far as their names tell.
+    /// The relation of this location to another; `None` if their names show no overlap.
     pub fn overlap(&self, other: &Self) -> Option<Overlap> {
         let pairs = self.areas.iter().flat_map(|ours| other.areas.iter().map(move |theirs| (ours, theirs)));
         pairs.filter(|(ours, theirs)| ours.domain == theirs.domain).find_map(|(ours, theirs)| ours.overlap(theirs))
     }
 
-    /// Whether both are in buckets of one name under different domains, so that they
-    /// can be one bucket that has two host names, and would overlap then.
+    /// The overlap that exists if both buckets are one. `None` unless both have the same
+    /// bucket name under different domains: they may then be one bucket with two host names.
     pub fn may_overlap(&self, other: &Self) -> Option<Overlap> {
         if self.bucket_name.is_none() || self.bucket_name != other.bucket_name {
             return None;
@@ -78,8 +77,8 @@ impl PhysicalLocation {
         if ours.domain == theirs.domain { None } else { ours.overlap(theirs) }
     }
 
-    /// The path of `other` behind this location, if it lies inside: what a key of
-    /// this location begins with when it names something in `other`.
+    /// The path of `other` below this location, if it is inside: the prefix of the keys
+    /// of this location that name objects in `other`.
     pub fn path_to(&self, other: &Self) -> Option<Vec<u8>> {
         let (ours, theirs) = (self.areas.first()?, other.areas.first()?);
         let below = theirs.path.strip_prefix(ours.path.as_slice())?;
@@ -98,8 +97,8 @@ impl Area {
     }
 }
 
-/// The path without symbolic links and `..`. What does not exist yet is kept as it is
-/// behind the part that does.
+/// The path without symbolic links and `..`. The part that does not exist yet is appended
+/// unchanged to the part that does.
 fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     let mut resolved = PathBuf::new();
@@ -122,7 +121,7 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
 /// The area of a folder, and the areas of everything mounted below it.
 fn areas(path: &Path, mounts: &[Mount]) -> Vec<Area> {
     let bytes = folder(path.as_os_str().as_encoded_bytes());
-    // Of mounts at one point, the last one hides the others.
+    // The last of several mounts at one point hides the others.
     let holding = mounts.iter().rev().filter(|mount| bytes.starts_with(&mount.point));
     let own = match holding.reduce(|best, mount| if mount.point.len() > best.point.len() { mount } else { best }) {
         Some(mount) => mount.area(&bytes[mount.point.len()..]),
@@ -132,7 +131,7 @@ fn areas(path: &Path, mounts: &[Mount]) -> Vec<Area> {
     std::iter::once(own).chain(below.map(|mount| mount.area(&[]))).collect()
 }
 
-/// A path with one `/` at its end, so that `/a` is not taken for a part of `/ab`.
+/// A path with one `/` at its end, so that `/a` is not mistaken for a prefix of `/ab`.
 fn folder(path: &[u8]) -> Vec<u8> {
     let mut path = path.to_vec();
     if !path.ends_with(b"/") {
@@ -145,9 +144,9 @@ fn folder(path: &[u8]) -> Vec<u8> {
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     device: String,
-    /// The folder of the file system that is mounted.
+    /// The mounted folder, as a path in its file system.
     root: Vec<u8>,
-    /// Where it is mounted.
+    /// The mount point.
     point: Vec<u8>,
 }
 
@@ -168,18 +167,18 @@ impl Mount {
     }
 }
 
-/// A field in which spaces, tabs, line feeds and backslashes are octal escapes.
+/// Decodes a field in which spaces, tabs, line feeds and backslashes are octal escapes.
 fn unescaped(field: &[u8]) -> Cow<'_, [u8]> {
     if !field.contains(&b'\\') {
         return Cow::Borrowed(field);
     }
     let (mut bytes, mut rest) = (Vec::new(), field);
-    while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind.first_chunk::<3>().filter(|_| first == b'\\');
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.first_chunk::<3>().filter(|_| first == b'\\');
         let octal =
             digits.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|d| u8::from_str_radix(d, 8).ok());
         bytes.push(octal.unwrap_or(first));
-        rest = if octal.is_some() { &behind[3..] } else { behind };
+        rest = if octal.is_some() { &after[3..] } else { after };
     }
     Cow::Owned(bytes)
 }
@@ -225,10 +224,10 @@ mod tests {
             ("/srv", "/mnt/a/sub", Some(Overlap::Contains)),
             ("/srv/my data 2", "/mnt/a", None),
             ("/srv/other", "/mnt/a", None),
-            // What is mounted last hides what was there.
+            // The last mount at a point hides the earlier ones.
             ("/mnt/b", "/srv/x", None),
             ("/srv/other/deep", "/mnt/b", Some(Overlap::Same)),
-            // A mount below a folder is a part of it.
+            // A mount below a folder is part of that folder.
             ("/srv", "/mnt/b", Some(Overlap::Contains)),
             ("/mnt/b/x", "/srv", Some(Overlap::Inside)),
             ("/mnt", "/srv", Some(Overlap::Inside)),

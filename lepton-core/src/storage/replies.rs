@@ -1,4 +1,4 @@
-//! What a store answers.
+//! The replies of a store.
 
 use std::fmt::Debug;
 
@@ -6,13 +6,13 @@ use crate::body::ByteStream;
 use crate::key::KeyPrefix;
 use crate::object::{Attributes, ObjectMeta};
 
-/// One page of a listing. Objects and folders each ascend.
+/// One page of a listing. Objects and prefixes are each in ascending order.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ListPage {
     /// The objects.
     pub objects: Vec<ObjectMeta>,
-    /// With a delimiter: the prefixes that stand for all the keys below them.
+    /// With a delimiter: the prefixes, each of which stands for all keys below it.
     pub prefixes: Vec<KeyPrefix>,
 }
 
@@ -29,10 +29,10 @@ impl ListPage {
 pub struct ObjectInfo {
     /// Key, size, tag, checksums.
     pub meta: ObjectMeta,
-    /// What the user attached. Tags only if they were asked for.
+    /// The attributes that the user attached. Tags only if they were requested.
     pub attributes: Attributes,
-    /// How many tags the object has, where the store says so without being asked
-    /// for them; else zero.
+    /// The number of tags, if the store reports it without a request for the tags;
+    /// otherwise zero.
     pub tag_count: u32,
 }
 
@@ -53,21 +53,22 @@ impl ObjectInfo {
 /// The reply to a get.
 #[non_exhaustive]
 pub struct GetReply {
-    /// The object, its size being that of the whole.
+    /// The object, with the size of the whole object.
     pub meta: ObjectMeta,
-    /// What the user attached, without tags; of a range, or where the caller does
-    /// [without](super::GetOptions::without_attributes), no more than comes with the bytes.
+    /// The attributes that the user attached, without tags. For a range, or for a caller
+    /// that [needs none](super::GetOptions::without_attributes), only those that the store
+    /// sends with the bytes.
     pub attributes: Attributes,
-    /// How many tags the object has, as in [`ObjectInfo::tag_count`].
+    /// The number of tags, as in [`ObjectInfo::tag_count`].
     pub tag_count: u32,
-    /// Which bytes the body gives.
+    /// The range of the object that the body contains.
     pub range: std::ops::Range<u64>,
     /// The bytes.
     pub body: ByteStream,
 }
 
 impl GetReply {
-    /// A reply that gives these bytes of the object.
+    /// A reply with these bytes of the object.
     pub fn new(info: ObjectInfo, range: std::ops::Range<u64>, body: ByteStream) -> Self {
         Self { meta: info.meta, attributes: info.attributes, tag_count: info.tag_count, range, body }
     }

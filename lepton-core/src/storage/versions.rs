@@ -1,4 +1,4 @@
-//! Old versions, and URLs that carry their own permission.
+//! Old versions of objects, and signed URLs.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct ObjectVersion {
     pub meta: ObjectMeta,
     /// Whether it is the newest.
     pub is_latest: bool,
-    /// Whether it says that the object was deleted.
+    /// Whether it marks the object as deleted.
     pub is_delete_marker: bool,
 }
 
@@ -30,7 +30,7 @@ impl ObjectVersion {
     }
 }
 
-/// Versions, page by page.
+/// Pages of versions.
 pub type VersionStream = BoxStream<'static, Result<Vec<ObjectVersion>>>;
 
 /// Old versions of objects.
@@ -39,18 +39,18 @@ pub trait Versions: Send + Sync {
     /// Lists all versions: keys ascending, the newest version of a key first.
     ///
     /// # Errors
-    /// As [`Storage::list`](super::Storage::list); `unsupported` if the bucket
-    /// keeps no versions and the store refuses the question.
+    /// As [`Storage::list`](super::Storage::list); `unsupported` if the bucket keeps no
+    /// versions and the store refuses the request.
     fn list_versions(&self, request: ListRequest) -> VersionStream;
 
-    /// Whether new writes make versions at the moment.
+    /// Whether new writes currently create versions.
     ///
     /// # Errors
-    /// What the network gives.
+    /// Errors of the network.
     async fn enabled(&self) -> Result<bool>;
 }
 
-/// What a signed URL permits.
+/// The operation that a signed URL permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -64,17 +64,17 @@ pub enum Method {
     Delete,
 }
 
-/// A URL that carries its own permission: a secret. Does not print.
+/// A URL that carries its own permission. It is a secret, so `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedUrl(String);
 
 impl SignedUrl {
-    /// Takes the URL.
+    /// Wraps the URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
 
-    /// The URL itself. Whoever has it has the permission.
+    /// The URL itself. Anyone who has it has the permission.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -92,7 +92,7 @@ pub trait Signer: Send + Sync {
     /// Signs a URL that permits `method` on `key` for `valid_for`.
     ///
     /// # Errors
-    /// `invalid_input` if that time is longer than the store allows;
+    /// `invalid_input` if `valid_for` is longer than the store allows;
     /// `unauthenticated` if there are no credentials to sign with.
     async fn sign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl>;
 }

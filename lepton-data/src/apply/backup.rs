@@ -1,4 +1,4 @@
-//! Keeping what is about to be replaced or deleted, under another prefix of the
+//! Backs up objects that are about to be replaced or deleted, under another prefix of the
 //! destination.
 
 use std::ops::Range;
@@ -12,18 +12,18 @@ use lepton_core::{
 use crate::apply::context::Context;
 use crate::digest::reader::{Piece, Source};
 
-/// The bytes of one part that the store copies by itself.
+/// The size of one part that the store copies by itself.
 const PART: u64 = 1 << 30;
 
-/// Where the object of this key at the destination is kept, if it is to be.
+/// The key for the backup of this object of the destination; `None` without a backup prefix.
 fn place(cx: &Context, key: &ObjectKey) -> Option<ObjectKey> {
     let prefix = KeyPrefix::from(&**cx.settings.backup_prefix.as_ref()?);
     let folder = cx.destination.folder();
     Some(key.stripped(&folder).unwrap_or_else(|| key.clone()).prefixed(&prefix))
 }
 
-/// Whether this key of the destination belongs to what is kept, which is no part of
-/// the transfer.
+/// Whether this key of the destination is among the backups, which are not part of the
+/// transfer.
 pub(crate) fn holds(cx: &Context, key: &ObjectKey) -> bool {
     let rules = &cx.destination.capabilities().keys;
     let begins = |prefix: &ObjectKey| rules.folded(key).starts_with(&rules.folded(prefix));
@@ -35,12 +35,12 @@ pub(crate) fn holds(cx: &Context, key: &ObjectKey) -> bool {
         .is_some_and(begins)
 }
 
-/// Keeps the object as it was listed, where that is asked for. What is kept already
-/// is never replaced.
+/// Backs up the object as it was listed, if a backup prefix is set. An existing backup is
+/// never replaced.
 ///
 /// # Errors
-/// `precondition_failed` if the object is another by now; `already_exists` if
-/// something else is kept in its place.
+/// `precondition_failed` if the object has changed since; `already_exists` if the backup
+/// has another object under this name.
 pub(crate) async fn keep(cx: &Context, there: &ObjectMeta) -> Result<()> {
     let Some(target) = place(cx, &there.key) else { return Ok(()) };
     let capabilities = cx.destination.capabilities();
@@ -61,13 +61,13 @@ pub(crate) async fn keep(cx: &Context, there: &ObjectMeta) -> Result<()> {
         None => through_here(cx, there, &target).await,
     };
     match kept {
-        // The answer was lost: what is there tells.
+        // The response was lost, so check what is stored.
         Err(error) if error.effect() == Effect::Unknown && is_kept(cx, there, &target).await? => Ok(()),
         kept => kept.map_err(|error| error.with_context("backup", &target)),
     }
 }
 
-/// Whether the place of the backup has the object already.
+/// Whether the object is already backed up.
 async fn is_kept(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<bool> {
     let Some(info) = cx.destination.find(target, HeadOptions::new()).await? else { return Ok(false) };
     let found = info.meta;
@@ -81,7 +81,7 @@ async fn is_kept(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result
     Err(Error::new(ErrorKind::AlreadyExists, message).with_context("backup", target))
 }
 
-/// An object that is too large for one copy.
+/// Copies an object that is too large for one request.
 async fn in_parts(
     cx: &Context,
     copier: &dyn ServerCopy,
@@ -96,7 +96,7 @@ async fn in_parts(
     let upload = cx.destination.retry(true, || multipart.create(target, options.clone())).await?;
     let copied = copy_parts(cx, copier, source, there.size, &upload).await;
     if copied.is_err() {
-        // The error that counts is the first.
+        // The first error is the one to return.
         let _ = multipart.abort(&upload).await;
     }
     copied
@@ -121,7 +121,7 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
     (0..size.div_ceil(PART)).map(move |index| index * PART..((index + 1) * PART).min(size))
 }
 
-/// A store that does not copy by itself.
+/// Reads the object and writes the backup, where the store does not copy by itself.
 async fn through_here(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
     let slot = cx.scheduler.enter(cx.lane(there.size), there.size).await?;
     let source = Source::new(&cx.destination, there);

@@ -1,5 +1,4 @@
-//! Making an object visible, and finding out whether it is when the answer was
-//! lost.
+//! Makes an object visible. If the response was lost, finds out whether it is visible.
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
@@ -13,10 +12,10 @@ use crate::listing::key_versions;
 use crate::types::entry::Entry;
 use crate::types::side::Side;
 
-/// What is at the destination, compared with what should be.
+/// What is stored at the destination, compared with what should be.
 #[derive(Debug)]
 pub(crate) enum ReadBack {
-    /// The very bytes.
+    /// The same bytes.
     Same(ObjectMeta),
     /// Nothing.
     Absent,
@@ -24,15 +23,14 @@ pub(crate) enum ReadBack {
     Other(ObjectMeta),
 }
 
-/// Whether what failed may have been done: the answer was lost, or the condition did
-/// not hold because the request had arrived before, by itself or by a proxy that
-/// repeats.
+/// Whether a failed request may have taken effect: the response was lost, or the condition
+/// failed because the same request had arrived before, for example repeated by a proxy.
 pub(crate) fn may_be_ours(error: &Error) -> bool {
     let refused = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed);
     error.effect() == Effect::Unknown || (refused && Side::of(error) != Some(Side::Source))
 }
 
-/// Completes an upload of these parts. A lost answer is settled by reading back.
+/// Completes an upload of these parts. If the response is lost, the object is read back.
 pub(crate) async fn complete(
     cx: &Context,
     entry: &Entry,
@@ -56,7 +54,7 @@ pub(crate) async fn complete(
             return Err(error);
         }
         if let ReadBack::Same(meta) = read_back(cx, entry, digest, etag.as_deref()).await? {
-            // The same bytes may have been there before, and the upload still is.
+            // The same bytes may have been there before, and the upload may still be open.
             cx.destination.abort(upload).await?;
             return Ok(receipt_of(meta));
         }
@@ -75,7 +73,7 @@ pub(crate) async fn complete(
         .with_context("key", &upload.key))
 }
 
-/// What is at the destination; of a history, the version that it has got since.
+/// The object at the destination; in a history, the version that was added since.
 ///
 /// # Errors
 /// `conflict` if the history is not the one that this version was to follow.
@@ -93,8 +91,8 @@ pub(crate) async fn landed(cx: &Context, entry: &Entry) -> Result<Option<ObjectM
     Ok(cx.destination.find(&entry.target, options).await?.map(|info| info.meta))
 }
 
-/// Compares the destination with what should be there: by its checksum or tag
-/// where they tell, else by reading it.
+/// Compares the destination with what should be there: by its checksum or tag where they
+/// suffice, else by reading it.
 pub(crate) async fn read_back(
     cx: &Context,
     entry: &Entry,
@@ -129,14 +127,14 @@ async fn read_whole(cx: &Context, entry: &Entry, meta: &ObjectMeta) -> Result<[u
         .await
 }
 
-/// The receipt of an object that was found to be right. Nobody saw what the
-/// server checked.
+/// The receipt of an object that was found to be right. What the server checked is
+/// unknown.
 pub(crate) fn receipt_of(meta: ObjectMeta) -> PutReceipt {
     PutReceipt::new(ServerCheck::None).etag(meta.etag).version(meta.version).checksums(meta.checksums)
 }
 
-/// The tag that S3 gives an object of these parts: the MD5 of their MD5s and
-/// their number. `None` where the parts' tags are no MD5s.
+/// The tag that S3 gives an object of these parts: the MD5 of their MD5s, and
+/// their number. `None` if the parts' tags are not MD5s.
 pub(crate) fn composite_etag(parts: &[PartReceipt]) -> Option<String> {
     let sums: Option<Vec<Vec<u8>>> =
         parts.iter().map(|part| from_hex(part.etag.unquoted()).filter(|sum| sum.len() == 16)).collect();

@@ -1,5 +1,5 @@
-//! What it takes to bring objects to the destination: both sides, the journal, how objects
-//! compare, and what the stores can do by themselves.
+//! The shared state for moving objects to the destination: both sides, the journal, the
+//! comparison of objects, and server-side copies.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -28,9 +28,9 @@ pub(crate) struct Context {
     pub(crate) lister: Arc<Lister>,
     pub(crate) comparer: Comparer,
     pub(crate) log: Log,
-    /// The names of the source, where the destination does not tell upper from lower case.
+    /// The names of the source, if the destination does not distinguish upper and lower case.
     pub(crate) folded: OnceLock<Folded>,
-    /// Uploads of our keys that somebody else has begun.
+    /// Uploads to our keys that another client started.
     foreign: Mutex<BTreeSet<String>>,
     no_server_copies: AtomicBool,
     server_copy_refused: Mutex<Option<String>>,
@@ -66,8 +66,8 @@ impl Context {
         Lane::of(size, self.settings.part_size, self.destination.capabilities())
     }
 
-    /// Whether an object of the source has this name at the destination in another case,
-    /// where that is the same.
+    /// Whether an object of the source has this name at the destination, where names that
+    /// differ only in case are the same.
     pub(crate) fn is_a_name(&self, there: &ObjectKey) -> bool {
         self.folded.get().is_some_and(|folded| folded.holds(there))
     }
@@ -80,16 +80,15 @@ impl Context {
     }
 
     /// The server-side copier, if the destination has one that can read `from` and is allowed
-    /// to. A disk of this machine keeps to no bandwidth, so that where one is set it is not
-    /// asked.
+    /// to. A copy on a local disk cannot keep a bandwidth limit, so it is not used if one is set.
     pub(crate) fn copier_from(&self, from: &Endpoint) -> Option<&dyn ServerCopy> {
         let url = from.storage().copy_url()?;
         let copier = self.destination.storage().server_copy().filter(|copier| copier.reaches(url))?;
         (!self.destination.capabilities().copies_here || !self.scheduler.bandwidth.is_set()).then_some(copier)
     }
 
-    /// Notes why the store did not copy an object, and whether it is to be asked
-    /// again for others.
+    /// Records why the store did not copy an object. With `for_good`, no other object is
+    /// tried.
     pub(crate) fn refuse_server_copies(&self, error: &Error, for_good: bool) {
         if for_good {
             self.no_server_copies.store(true, Relaxed);
@@ -98,12 +97,12 @@ impl Context {
         first.get_or_insert_with(|| error.report());
     }
 
-    /// Why the store did not copy by itself, the first time.
+    /// Why the store first refused to copy an object by itself.
     pub(crate) fn server_copy_refused(&self) -> Option<String> {
         self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes an upload of one of our keys that is left alone.
+    /// Records an upload to one of our keys that is left alone.
     pub(crate) fn note_foreign(&self, key: &ObjectKey, id: &UploadId) -> Result<()> {
         self.foreign.lock().unwrap_or_else(PoisonError::into_inner).insert(foreign(key, id));
         self.log.note(&Note::ForeignUpload { key: key.clone(), id: id.clone() })

@@ -1,4 +1,4 @@
-//! What a server-side copy gave, and what becomes of an object that was not copied.
+//! The result of a server-side copy, and the handling of an object that was not copied.
 
 use lepton_core::{CopySource, Effect, Error, ErrorKind, PutReceipt, Result, Sha256};
 
@@ -7,22 +7,23 @@ use crate::digest::checksum::{PieceDigest, SourceCheck};
 use crate::types::entry::Entry;
 use crate::types::reason::Basis;
 
-/// A copy that the store made, and by what it is known to be right.
+/// A copy that the store made, and the basis on which it is known to be right.
 #[derive(Debug)]
 pub(crate) struct ServerCopied {
     pub(crate) receipt: PutReceipt,
     pub(crate) basis: Basis,
-    /// Where the object was read beside, what that gave.
+    /// The digest of the source, if it was read in addition to the copy.
     pub(crate) read: Option<SourceDigest>,
 }
 
-/// What becomes of an object that the store did not copy: it is read and sent,
-/// unless that could do no better.
+/// Decides what to do with an object that the store did not copy: `Ok(None)` if it is to
+/// be read and sent, else the error, because that would fail too.
 pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Option<ServerCopied>> {
     let for_good = match error.kind() {
-        // It may not, cannot, or does not see the source: nor will it the next one.
+        // The store may not or cannot copy, or does not see the source. The next object
+        // would be refused too.
         ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::BucketNotFound => true,
-        // Which side the condition was about, sending will tell.
+        // Sending will show which side the condition was about.
         ErrorKind::NotFound
         | ErrorKind::AlreadyExists
         | ErrorKind::PreconditionFailed
@@ -30,7 +31,7 @@ pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Optio
         | ErrorKind::TooLarge
         | ErrorKind::ChecksumMismatch
         | ErrorKind::Unexpected => false,
-        // Nobody knows what became of it; whoever sends the object will find out.
+        // Whether the copy was made is unknown; sending the object will show.
         _ if error.effect() == Effect::Unknown => false,
         _ => return Err(error),
     };
@@ -45,16 +46,16 @@ pub(crate) fn source_of(cx: &Context, entry: &Entry) -> Result<CopySource> {
     Ok(source.version(entry.source.version.clone()).if_match(entry.source.etag.clone()))
 }
 
-/// No copier is asked about such a store ([`Context::copier_from`]).
+/// The error for a store without a copy URL; [`Context::copier_from`] gives no copier for it.
 pub(crate) fn not_to_be_copied() -> Error {
     Error::unsupported("no other store may fetch the bytes of this store by itself")
 }
 
-/// What reading an object beside its copy gave.
+/// The result of reading the source in addition to copying it.
 #[derive(Debug)]
 pub(crate) struct SourceDigest {
     pub(crate) digest: PieceDigest,
-    /// The digests of the parts; none of a single one.
+    /// The digests of the parts; empty for a single part.
     pub(crate) roots: Vec<Sha256>,
     pub(crate) part_size: u64,
     pub(crate) source_check: SourceCheck,

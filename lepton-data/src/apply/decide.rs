@@ -1,4 +1,4 @@
-//! What the destination holds already, and what follows from it.
+//! Decides what to do with an object, from what the destination already has.
 
 use std::borrow::Cow;
 
@@ -13,20 +13,20 @@ use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 use crate::types::reason::{Basis, Reason};
 
-/// What is to be done with an entry.
+/// The decision about an entry.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// Copy it, under this condition on the destination.
     Copy { reason: Reason, precondition: Precondition },
-    /// The destination has the same, as far as was compared.
+    /// The destination has the same object, on this basis.
     Unchanged(Basis, Box<ObjectMeta>),
     /// Leave the destination as it is.
     Skip,
 }
 
-/// Decides about one entry. `maybe_ours` says that an earlier run may have
-/// written it: then what is there is compared, byte for byte by digest, instead
-/// of being taken for somebody else's.
+/// Decides about one entry. `maybe_ours` means that an earlier run may have written the
+/// object at the destination: then its bytes are compared by digest, instead of assuming
+/// that another client wrote it.
 pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ours: bool) -> Result<Verdict> {
     let existing = cx.settings.existing;
     if let Mode::Planned(reason) = entry.mode {
@@ -62,7 +62,7 @@ pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ou
     }
 }
 
-/// What the destination has of the name: as it was listed, else as it says now.
+/// The object at the destination: as it was listed, else as it is now.
 pub(crate) async fn there<'a>(cx: &Context, entry: &'a Entry) -> Result<Option<Cow<'a, ObjectMeta>>> {
     match &entry.there {
         DestinationState::Absent => Ok(None),
@@ -71,12 +71,12 @@ pub(crate) async fn there<'a>(cx: &Context, entry: &'a Entry) -> Result<Option<C
     }
 }
 
-/// What the destination says now.
+/// The object at the destination as it is now.
 async fn now(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
     Ok(cx.destination.find(&entry.target, HeadOptions::new()).await?.map(|info| info.meta))
 }
 
-/// Asks what the destination has, if nobody has looked yet.
+/// Requests the state of the destination, if it is unknown.
 pub(crate) async fn look(cx: &Context, entry: &mut Entry) -> Result<()> {
     if entry.there == DestinationState::Unknown {
         entry.there =
@@ -86,7 +86,7 @@ pub(crate) async fn look(cx: &Context, entry: &mut Entry) -> Result<()> {
 }
 
 /// A copy that a saved plan asks for, under the condition that the destination is
-/// as the plan saw it. Where the store cannot take the condition it is asked.
+/// as the plan saw it. If the store does not support the condition, it is checked here.
 async fn as_planned(cx: &Context, entry: &Entry, layout: Layout, reason: Reason, maybe_ours: bool) -> Result<Verdict> {
     if maybe_ours && now(cx, entry).await?.is_some() && is_ours(cx, entry).await? {
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
@@ -120,14 +120,15 @@ fn is_newer_there(cx: &Context, entry: &Entry, there: &ObjectMeta) -> bool {
     }
 }
 
-/// The condition that nobody writes the object in between, where it can be had.
+/// The condition that the object does not exist yet, if the store supports it.
 pub(crate) fn if_absent(cx: &Context, layout: Layout) -> Precondition {
     let target = cx.destination.capabilities();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_absent };
     if support.is_available() { Precondition::IfAbsent } else { Precondition::None }
 }
 
-/// The condition that what is replaced is what was compared, where it can be had.
+/// The condition that the replaced object is the one that was compared, if the store
+/// supports it.
 pub(crate) fn if_unchanged(cx: &Context, layout: Layout, there: &ObjectMeta) -> Precondition {
     let target = cx.destination.capabilities();
     let support = if layout.multipart { target.conditional_complete } else { target.put_if_match };
@@ -138,7 +139,7 @@ pub(crate) fn if_unchanged(cx: &Context, layout: Layout, there: &ObjectMeta) -> 
 }
 
 /// Whether the destination has exactly the source's bytes, so that writing them
-/// again does no harm.
+/// again is harmless.
 pub(crate) async fn is_ours(cx: &Context, entry: &Entry) -> Result<bool> {
     let source = Source::new(&cx.source, &entry.source);
     let digest = source.digest(None).await?;

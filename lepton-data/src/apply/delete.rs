@@ -1,5 +1,5 @@
-//! One batch of deletes: each object asked for, deleted, and tried again until it is
-//! known what became of it.
+//! Deletes one batch: each object is checked, deleted, and retried until its outcome is
+//! known.
 
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
@@ -15,20 +15,20 @@ use crate::types::side::Side;
 /// An object that only the destination has.
 #[derive(Debug)]
 pub(crate) struct Extraneous {
-    /// Its sort key: where the source would have it.
+    /// Its sort key, as if the source had it.
     pub(crate) sort_key: ObjectKey,
     pub(crate) there: ObjectMeta,
-    /// An earlier run found it: the source may have it by now.
+    /// An earlier run found it, so the source may have it by now.
     pub(crate) earlier: bool,
-    /// A request to delete it was not answered.
+    /// The response to a request to delete it was lost.
     pub(crate) maybe_gone: bool,
 }
 
-/// What became of an object: whether it was deleted.
+/// The key of an object, and whether it was deleted.
 pub(crate) type Deleted = (ObjectKey, Result<bool>);
 
-/// Deletes a batch, each object only if it is still what was listed; what fails in
-/// passing is looked at again before it is tried again.
+/// Deletes a batch, each object only if it is still as it was listed. After a transient
+/// error, an object is checked again before the retry.
 pub(crate) async fn delete(cx: &Context, batch: Vec<Extraneous>) -> Result<Vec<Deleted>> {
     let (mut open, mut done) = (batch, Vec::new());
     for attempt in 1.. {
@@ -62,21 +62,22 @@ pub(crate) async fn delete(cx: &Context, batch: Vec<Extraneous>) -> Result<Vec<D
     Ok(done)
 }
 
-/// An object that is gone counts as deleted, so that asking twice does no harm.
+/// Whether the error is transient. A delete is idempotent, because an object that is gone
+/// counts as deleted.
 fn may_pass(error: &Error) -> bool {
     matches!(decide(error, true), Decision::Again(_) | Decision::Refresh)
 }
 
-/// What was found out about an object.
+/// The result of checking an object.
 enum Verdict {
-    /// It is still there, and this is how it goes.
+    /// It is still there, and these requests delete it.
     Delete(Vec<DeleteRequest>),
-    /// It is left, or gone, and then perhaps by our hand.
+    /// It is left alone, or it is gone; `deleted` if our request may have deleted it.
     Leave { deleted: bool },
 }
 
-/// Asks, and deletes what is still there, once. Where the request failed as a whole,
-/// its error, and nothing of the objects that it was for.
+/// Checks the objects and deletes those that are still there, once. If the request failed
+/// as a whole, returns its error, and `None` for each object of the request.
 async fn once(cx: &Context, batch: Vec<Extraneous>) -> (Vec<(Extraneous, Option<Result<bool>>)>, Option<Error>) {
     let asked = stream::iter(batch).map(|extra| async move {
         let verdict = ask(cx, &extra).await;
@@ -112,14 +113,14 @@ async fn once(cx: &Context, batch: Vec<Extraneous>) -> (Vec<(Extraneous, Option<
     (settled, failed)
 }
 
-/// What the store said to the next so many requests, which were for one object.
+/// The store's answers to the next `requests` requests, which were for one object.
 fn answered(answers: &mut impl Iterator<Item = Result<()>>, requests: usize) -> Result<()> {
     let all: Vec<Result<()>> = (0..requests).map(|_| answers.next().unwrap_or_else(|| Err(unanswered()))).collect();
     all.into_iter().collect::<Result<()>>().map_err(changed)
 }
 
-/// Whether an object is still one that only the destination has, and, where the
-/// delete itself cannot ask, what was listed.
+/// Checks that the source does not have the object, and, if the delete itself cannot be
+/// conditional, that the object is as it was listed.
 async fn ask(cx: &Context, extra: &Extraneous) -> Result<Verdict> {
     let Extraneous { sort_key, there, .. } = extra;
     if cx.is_a_name(&there.key) {
@@ -134,11 +135,11 @@ async fn ask(cx: &Context, extra: &Extraneous) -> Result<Verdict> {
     }
     let settings = &cx.settings;
     let conditional = cx.destination.capabilities().conditional_delete == Support::Native;
-    // A backup is of what was listed, and of nothing that is gone; versions are
-    // deleted by their names, which asks for nothing.
+    // A backup needs the object as it was listed. Versions are deleted by their IDs,
+    // which is not conditional.
     let asks_itself =
         conditional && there.etag.is_some() && settings.backup_prefix.is_none() && !settings.delete_versions;
-    // What is gone is so by our request that was not answered, or by somebody else's.
+    // A missing object was deleted by our request without a response, or by another client.
     let gone = Verdict::Leave { deleted: extra.maybe_gone };
     if !asks_itself && !is_as_listed(cx, there).await? {
         return Ok(gone);
@@ -149,18 +150,18 @@ async fn ask(cx: &Context, extra: &Extraneous) -> Result<Verdict> {
     }
     let request = || DeleteRequest::new(there.key.clone());
     if settings.delete_versions && cx.destination.storage().versions().is_some() {
-        // The oldest first. A version that is written from now on is not among them.
+        // The oldest first. A version that is written from now on is not included.
         let versions = key_versions::listed(&cx.destination, &there.key).await?.into_iter().rev();
         let requests: Vec<DeleteRequest> = versions.map(|version| request().version(version.meta.version)).collect();
-        // Nothing is told to be deleted that nobody was asked to delete.
+        // An object counts as deleted only if a request was sent for it.
         return Ok(if requests.is_empty() { gone } else { Verdict::Delete(requests) });
     }
     Ok(Verdict::Delete(vec![request().if_match(there.etag.clone().filter(|_| conditional))]))
 }
 
-/// Whether an object whose tag is not the one that was demanded is so because it is not
-/// there: an earlier run deleted it and did not live to hear of it, or somebody else did.
-/// Some stores say of such an object that the condition does not hold.
+/// Whether the condition on an object's tag failed because the object is gone: another
+/// client deleted it, or an earlier run did and ended before the response. Some stores
+/// report a failed condition for such an object.
 async fn is_gone(cx: &Context, extra: &Extraneous) -> bool {
     matches!(cx.destination.find(&extra.there.key, HeadOptions::new()).await, Ok(None))
 }

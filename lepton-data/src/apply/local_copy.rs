@@ -1,9 +1,9 @@
-//! Copies from disk to disk of this machine. The system shares the bytes or moves
+//! Copies between disks of this machine. The operating system shares the bytes or copies
 //! them by itself, and the source is read once, for its digest.
 //!
-//! The source and not the copy: the digest says what was to be copied, so that
-//! whoever verifies the copy finds what the system did wrong. It is read before the
-//! copy is made: what becomes visible has its proof.
+//! The digest is of the source and not of the copy, so that a verification of the copy
+//! finds errors of the system. The source is read before the copy is made, so that an
+//! object that becomes visible has its proof.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::types::layout::Layout;
 use crate::types::reason::Basis;
 use crate::types::side::Side;
 
-/// Has the disk copy the object, if that spares anything; `None` if it is to be read
+/// Lets the disk copy the object, if that saves anything; `None` if it is to be read
 /// and written.
 pub(crate) async fn copy(
     cx: &Arc<Context>,
@@ -43,7 +43,7 @@ pub(crate) async fn copy(
     let options = CopyOptions::new().precondition(precondition.clone());
     let copy = cx.destination.retry(idempotent, || copier.copy(source.clone(), &entry.target, options.clone()));
     let copied = match steered(cx, copy).await {
-        // Whether it became visible is not known.
+        // Whether the copy became visible is unknown.
         Err(error) if error.effect() == Effect::Unknown => found(cx, entry, &read.digest).await?.ok_or(error),
         copied => copied.map(|receipt| (receipt, Basis::Size)),
     };
@@ -60,7 +60,7 @@ pub(crate) async fn copy(
     }
 }
 
-/// What is at the destination, if it has the bytes of the source.
+/// The receipt of the object at the destination, if it has the bytes of the source.
 async fn found(cx: &Context, entry: &Entry, digest: &PieceDigest) -> Result<Option<(PutReceipt, Basis)>> {
     Ok(match read_back(cx, entry, digest, None).await? {
         ReadBack::Same(meta) => Some((receipt_of(meta), Basis::Content)),
@@ -68,7 +68,7 @@ async fn found(cx: &Context, entry: &Entry, digest: &PieceDigest) -> Result<Opti
     })
 }
 
-/// Reads the source, part by part in their turns of the pool.
+/// Reads the source in parts, each with a slot of the pool.
 async fn read(cx: &Arc<Context>, entry: &Entry, layout: Layout) -> Result<SourceDigest> {
     let source = Source::new(&cx.source, &entry.source);
     let (extra, lane) = (extra_crc(&entry.source), cx.lane(entry.source.size));
@@ -97,7 +97,7 @@ async fn read(cx: &Arc<Context>, entry: &Entry, layout: Layout) -> Result<Source
     Ok(SourceDigest { digest, roots, part_size: layout.part_size, source_check })
 }
 
-/// Works while the run goes on: a pause holds the work where it is, a cancel ends it.
+/// Runs the work under the run's control: a pause suspends it, a cancel ends it.
 async fn steered<T>(cx: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut work = std::pin::pin!(work);
     loop {

@@ -1,4 +1,4 @@
-//! The line of an object in the manifest, by how it came to the destination.
+//! Builds the manifest line of an object, depending on how it reached the destination.
 
 use lepton_core::{ObjectMeta, ServerCheck};
 
@@ -11,7 +11,7 @@ use crate::types::layout::Layout;
 use crate::types::reason::{Basis, Reason};
 
 impl ManifestEntry {
-    /// The line of an object that the destination had already.
+    /// The line of an object that the destination already had.
     pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: Basis) -> Self {
         Self {
             key: entry.target.clone(),

@@ -1,4 +1,4 @@
-//! The way of one object, from its entry to its line in the manifest.
+//! Moves one object, from its entry to its manifest line.
 
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ use crate::types::layout::Layout;
 use crate::types::reason::Reason;
 use crate::types::side::Side;
 
-/// Moves one object. When its source changes, its upload vanishes or its bytes
-/// go wrong on their way it begins again, so many times as the settings say.
+/// Moves one object. If its source changes, its upload vanishes or its bytes are
+/// corrupted in flight, it starts again, up to `source_changes` times.
 pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earlier) -> Outcome {
     if entry.is_named() {
         match find(&cx, &mut entry).await {
             Ok(true) => {}
             Ok(false) => return Outcome::LeftOut,
-            // Nothing is left to be done for it.
+            // There is nothing left to do for it.
             Err(error) if earlier.may_be_gone && error.kind() == ErrorKind::NotFound => {
                 tracing::info!(key = %entry.source.key, "an object that failed before is gone at the source");
                 return Outcome::LeftOut;
@@ -55,7 +55,7 @@ pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earl
         }
         again += 1;
         tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
-        // Who is writing it may not be done yet.
+        // The writer of the source may still be writing.
         if let Err(cancelled) = cx.scheduler.wait(again, &error).await {
             return Outcome::Failed(cancelled);
         }
@@ -68,8 +68,8 @@ pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earl
     }
 }
 
-/// Asks the source for an object of which only the key is known; `false` if the
-/// filters leave it out.
+/// Requests the metadata of an object of which only the key is known; `false` if the
+/// filters exclude it.
 pub(crate) async fn find(cx: &Context, entry: &mut Entry) -> Result<bool> {
     let key = &entry.source.key;
     let info = at_source(cx, key).await?;
@@ -78,13 +78,13 @@ pub(crate) async fn find(cx: &Context, entry: &mut Entry) -> Result<bool> {
     Ok(cx.lister.filter.takes_size_and_age(&entry.source))
 }
 
-/// What the source has of this key now.
+/// The object at the source as it is now.
 async fn at_source(cx: &Context, key: &ObjectKey) -> Result<ObjectInfo> {
     cx.source.head(key, HeadOptions::new()).await
 }
 
-/// Whether the object may come out right from its start: its source changed, its
-/// upload vanished, or bytes of the source went wrong on their way.
+/// Whether the object may succeed if it starts again: its source changed, its
+/// upload vanished, or bytes of the source were corrupted in flight.
 pub(crate) fn may_begin_again(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::SourceChanged | ErrorKind::UploadNotFound => true,
@@ -93,7 +93,8 @@ pub(crate) fn may_begin_again(error: &Error) -> bool {
     }
 }
 
-/// Somebody wrote the object between our look and our conditional write.
+/// The outcome if another client wrote the object between our check and our conditional
+/// write.
 fn existing_outcome(cx: &Context, error: &Error) -> Option<Outcome> {
     let skip = cx.settings.existing == crate::Existing::Skip;
     (skip && error.kind() == ErrorKind::AlreadyExists).then_some(Outcome::Skipped)
@@ -139,7 +140,8 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
     Ok(Outcome::Done(Box::new(line)))
 }
 
-/// Whether what is there is neither kept already nor the object itself, by an earlier cx.
+/// Whether the object at the destination must be backed up: it is not backed up yet, and an
+/// earlier run did not write it.
 async fn is_to_be_kept(cx: &Context, entry: &Entry, there: &ObjectMeta, earlier: &Earlier) -> Result<bool> {
     match &earlier.kept {
         None => Ok(true),
@@ -148,7 +150,7 @@ async fn is_to_be_kept(cx: &Context, entry: &Entry, there: &ObjectMeta, earlier:
     }
 }
 
-/// Brings the object to the destination under this condition; gives its line.
+/// Moves the object to the destination under this condition; returns its line.
 pub(crate) async fn bring(
     cx: &Arc<Context>,
     entry: &Entry,
@@ -164,8 +166,8 @@ pub(crate) async fn bring(
     Ok(manifest_line(entry, layout, sent, &roots, reason))
 }
 
-/// Has the store copy the object by itself, unless an earlier run has sent parts of
-/// it already. An upload without parts is given up: a copy can be made again.
+/// Lets the store copy the object by itself, unless an earlier run has already sent parts
+/// of it. An upload without parts is aborted, because a copy can be made again.
 async fn by_the_store(
     cx: &Arc<Context>,
     entry: &Entry,
@@ -206,8 +208,8 @@ async fn through_here(
     Ok((sent, Parts::new()))
 }
 
-/// Whether another version took the place of the one that was read. Asked only
-/// where the source was pinned by its version: no other read outlives that.
+/// Whether another version replaced the one that was read. Requested only if the
+/// source was pinned by its version: any other read fails when the source changes.
 async fn is_superseded(cx: &Context, entry: &Entry) -> bool {
     let Some(version) = &entry.source.version else { return false };
     match at_source(cx, &entry.source.key).await {
@@ -221,7 +223,7 @@ async fn is_superseded(cx: &Context, entry: &Entry) -> bool {
     }
 }
 
-/// Moves an object in parts, taking up what an earlier run left of it.
+/// Moves an object in parts and resumes the upload that an earlier run left.
 async fn in_parts(
     cx: &Arc<Context>,
     entry: &Entry,
@@ -260,7 +262,7 @@ async fn in_parts(
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
     match commit::complete(cx, entry, &upload, &receipts, &digest, precondition).await {
         Ok(receipt) => Ok((Uploaded { digest, receipt, source_check, lost }, parts)),
-        // A part whose request broke off may be listed, and yet not be whole for the store.
+        // A part whose request was interrupted may be listed and still be incomplete.
         Err(error) if resumed && error.kind() == ErrorKind::InvalidInput => {
             abort(cx, &upload, entry).await?;
             let message = "the store does not complete the upload that an earlier run left";

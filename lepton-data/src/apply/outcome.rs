@@ -1,24 +1,24 @@
-//! What earlier runs left of an object, and how it ended.
+//! The state that earlier runs left of an object, and the outcome of the object.
 
 use lepton_core::{ETag, Error, ErrorKind};
 
 use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::ManifestEntry;
 
-/// What an earlier run left of an object.
+/// The state that an earlier run left of an object.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     pub(crate) upload: Option<OpenUpload>,
-    /// It may have written the object.
+    /// That run may have written the object.
     pub(crate) maybe_written: bool,
-    /// It has kept what the object replaces, which had this tag.
+    /// That run backed up the object to be replaced, which had this tag.
     pub(crate) kept: Option<Option<ETag>>,
-    /// Of the versions of a key, how many it has finished.
+    /// How many versions of the key that run finished.
     pub(crate) recorded: u64,
-    /// What it proved of the object.
+    /// The proof that run has of the object.
     pub(crate) proof: Option<Box<ManifestEntry>>,
-    /// The object failed and is tried again by its key alone; the source may have deleted it.
-    /// What a list of keys names must be there.
+    /// The object failed and is retried by its key alone, so it may be gone from the source.
+    /// An object that a list of keys names must exist.
     pub(crate) may_be_gone: bool,
 }
 
@@ -26,23 +26,23 @@ pub(crate) struct Earlier {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done(Box<ManifestEntry>),
-    /// The destination has the key's history; so many bytes of it were brought now.
+    /// The destination has the key's history; this run moved `bytes` of it.
     History {
         bytes: u64,
     },
-    /// The destination has the same.
+    /// The destination already had the same object.
     Unchanged(Box<ManifestEntry>),
     /// Source and destination are as an earlier run proved them.
     Proven(Box<ManifestEntry>),
     Skipped,
-    /// By what the source told when it was asked, the filters leave it out; or it failed
-    /// before, and is gone.
+    /// The filters exclude it, by the metadata that the source returned; or it failed
+    /// before and is gone.
     LeftOut,
     Failed(Error),
 }
 
 impl Outcome {
-    /// What measurements call it, if they count it.
+    /// The name in metrics, if they count it.
     pub(crate) fn name(&self) -> Option<&'static str> {
         match self {
             Self::Done(_) => Some("copied"),

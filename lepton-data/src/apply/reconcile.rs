@@ -1,5 +1,5 @@
-//! Taking up an upload that an earlier run left: the journal says what it meant
-//! to do, the store what it holds.
+//! Resumes an upload that an earlier run left: the journal has the intent, the store has
+//! the parts.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,23 +18,23 @@ use crate::schedule::lanes::Lane;
 use crate::types::entry::{Entry, Pin};
 use crate::types::layout::Layout;
 
-/// How far the clocks of this host and the store may differ when an upload whose
-/// name was lost is looked for.
+/// How far the clocks of this host and the store may differ in the search for an upload
+/// whose ID was lost.
 const CLOCKS: Duration = Duration::from_secs(120);
 
 /// What became of an upload.
 #[derive(Debug)]
 pub(crate) enum Leftover {
-    /// It is there and holds these parts.
+    /// It exists and holds these parts.
     Held(Upload, Parts),
     /// It is gone, but all its parts were there when the run was about to
     /// complete it: the object may be there.
     MaybeComplete(Upload, Parts),
-    /// DestinationState is nothing to take up.
+    /// There is nothing to resume.
     Nothing,
 }
 
-/// Finds out what became of an upload. One that cannot be used is aborted.
+/// Finds out what became of an upload. An upload that cannot be used is aborted.
 pub(crate) async fn reconcile(
     cx: &Context,
     entry: &Entry,
@@ -70,7 +70,7 @@ pub(crate) async fn reconcile(
 }
 
 /// Keeps the listed parts that are known to hold the right bytes: those that the
-/// journal has, and those whose tag or checksum the source's bytes have.
+/// journal has, and those whose tag or checksum matches the source's bytes.
 async fn adopt(
     cx: &Context,
     source: &Source,
@@ -103,7 +103,7 @@ async fn adopt(
 }
 
 /// Reads the source's bytes of a part that the store holds and the journal does
-/// not know; `None` if they differ or cannot be compared.
+/// not have; `None` if they differ or cannot be compared.
 async fn compare(
     cx: &Context,
     source: &Source,
@@ -138,13 +138,13 @@ fn holds(part: &PartReceipt, bytes: &[u8]) -> bool {
     from_hex(part.etag.unquoted()).is_some_and(|tag| tag == md5(bytes))
 }
 
-/// Aborts an upload of ours and says so in the journal.
+/// Aborts an upload of ours and records this in the journal.
 pub(crate) async fn abort(cx: &Context, upload: &Upload, entry: &Entry) -> Result<()> {
     cx.destination.abort(upload).await?;
     cx.log.note(&Note::UploadGone { key: entry.source.key.clone() })
 }
 
-/// Gives up an upload of an object that is not at the source any more.
+/// Aborts an upload of an object that is no longer at the source.
 pub(crate) async fn abort_orphan(cx: &Context, key: ObjectKey, open: OpenUpload) -> Result<()> {
     let Some(id) = open.id else { return abort_lost(cx, &open.plan).await };
     let upload = Upload::new(open.plan.target, id);
@@ -152,9 +152,10 @@ pub(crate) async fn abort_orphan(cx: &Context, key: ObjectKey, open: OpenUpload)
     cx.log.note(&Note::UploadGone { key })
 }
 
-/// The answer to a request for an upload never came, or not onto the disk. Ours
-/// is one that was begun about then and holds no parts, because parts are sent
-/// only after the name is on disk; every other is somebody else's and left alone.
+/// Aborts an upload whose creation response was lost, or was never written to disk. An
+/// upload is taken for ours if it was started about that time and holds no parts, because
+/// parts are sent only after the ID is on disk. All others belong to another client and
+/// are left alone.
 pub(crate) async fn abort_lost(cx: &Context, plan: &UploadPlan) -> Result<()> {
     if !cx.destination.capabilities().list_uploads.is_available() {
         return Ok(());

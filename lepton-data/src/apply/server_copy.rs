@@ -1,10 +1,9 @@
-//! Copies that the destination makes by itself, where it can read the source with
-//! the credentials it has: no byte passes through here.
+//! Copies that the destination makes by itself, if it can read the source with its
+//! credentials: no byte passes through this process.
 //!
-//! What such a copy is worth as a proof is what the store states of both objects;
-//! the manifest says which statement it was. Whatever keeps the store from copying,
-//! the object is then read and sent as any other. Copies between disks of this
-//! machine are in `local_copy.rs`.
+//! The proof of such a copy is what the stores state about both objects; the manifest
+//! names the basis. If the store does not copy an object, it is read and sent like any
+//! other. Copies between disks of this machine are in `local_copy.rs`.
 
 use std::sync::Arc;
 
@@ -28,13 +27,13 @@ use crate::types::entry::Entry;
 use crate::types::layout::Layout;
 use crate::types::reason::Basis;
 
-/// The bytes of one part of a copy that is too large for one request.
+/// The size of one part of a copy that is too large for one request.
 const PART: u64 = 1 << 30;
 
-/// Parts of one object that are copied at once.
+/// Parts of one object that are copied concurrently.
 const AT_ONCE: usize = 8;
 
-/// Has the destination copy the object by itself; `None` if the object has to be
+/// Lets the destination copy the object by itself; `None` if the object has to be
 /// read and sent.
 pub(crate) async fn copy(
     cx: &Arc<Context>,
@@ -45,7 +44,7 @@ pub(crate) async fn copy(
     let slot = cx.scheduler.enter(cx.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
         true => whole(cx, &slot, copier, entry, precondition).await,
-        // A lost answer is taken for a copy only where its tag tells.
+        // After a lost response, the object counts as the copy only if its tag matches.
         false => in_parts(cx, copier, entry, precondition).await.map(|receipt| (receipt, true)),
     };
     let (receipt, answered) = match outcome {
@@ -70,8 +69,8 @@ pub(crate) async fn copy(
     }
 }
 
-/// By what a copy is right that nothing is stated of. Of a history it has become a
-/// version, so that it cannot be made again.
+/// Compares a copied version that the stores' statements do not verify. In a history the
+/// copy is already a version, so it cannot be made again.
 async fn read_back(cx: &Context, entry: &Entry, receipt: &PutReceipt) -> Result<Basis> {
     let mut theirs = ObjectMeta::new(entry.target.clone(), entry.source.size);
     (theirs.etag, theirs.version) = (receipt.etag.clone(), receipt.version.clone());
@@ -85,8 +84,8 @@ async fn read_back(cx: &Context, entry: &Entry, receipt: &PutReceipt) -> Result<
     })
 }
 
-/// The receipt of a copy by one request, and whether the store gave it: else the
-/// answer was lost, and it is that of what is there.
+/// Copies in one request. Returns the receipt, and whether the store gave it; else the
+/// response was lost, and the receipt is of the object found there.
 async fn whole(
     cx: &Context,
     slot: &Slot,
@@ -94,7 +93,7 @@ async fn whole(
     entry: &Entry,
     condition: &Precondition,
 ) -> Result<(PutReceipt, bool)> {
-    // Of a history, what is done twice makes two versions.
+    // In a history, a repeated request makes a second version.
     let idempotent = *condition == Precondition::None && !entry.is_version();
     let options = CopyOptions::new().precondition(condition.clone());
     let source = source_of(cx, entry)?;
@@ -108,7 +107,7 @@ async fn whole(
     }
 }
 
-/// What is at the destination, if it has the size of the source.
+/// The receipt of the object at the destination, if it has the size of the source.
 async fn found(cx: &Context, entry: &Entry) -> Result<Option<PutReceipt>> {
     match landed(cx, entry).await? {
         Some(meta) if meta.size == entry.source.size => Ok(Some(receipt_of(meta))),
@@ -174,7 +173,7 @@ async fn complete(
                 tag.is_some() && receipt.etag.as_ref().map(lepton_core::ETag::unquoted) == tag.as_deref()
             };
             let receipt = found(cx, entry).await?.filter(ours).ok_or(error)?;
-            // The same may have been there before, and the upload still is.
+            // The same object may have been there before, and the upload may still be open.
             cx.destination.abort(upload).await?;
             Ok(receipt)
         }
@@ -182,10 +181,10 @@ async fn complete(
     }
 }
 
-/// By what the copy is known to be the source: a checksum that both sides state,
-/// their tags, or no more than the size and the tag that the store gave the copy, if
-/// it `answered`: of the same size may also be what was there before. `None` if they
-/// say that it is not, or nothing.
+/// The basis on which the copy is known to equal the source: their tags, a checksum that
+/// both sides state, or only the size and the tag that the store gave the copy. The last
+/// requires that the store `answered`, because an older object may have the same size.
+/// `None` if the statements differ or do not suffice.
 async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<Basis>> {
     if let (Some(ours), Some(theirs)) = (&entry.source.etag, &receipt.etag)
         && cx.comparer.rules.same_tag(ours, theirs)

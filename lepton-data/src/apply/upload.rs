@@ -1,4 +1,4 @@
-//! Beginning and giving up an upload.
+//! Starts and gives up uploads.
 
 use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, Result, Upload};
 
@@ -9,7 +9,7 @@ use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
 use crate::types::entry::{Entry, Pin};
 use crate::types::layout::Layout;
 
-/// Begins an upload: intent, effect, outcome.
+/// Starts an upload: records the intent, creates the upload, records the outcome.
 pub(crate) async fn begin(cx: &Context, entry: &Entry, layout: Layout, options: CreateUploadOptions) -> Result<Upload> {
     let key = entry.source.key.clone();
     let plan = UploadPlan::new(entry.target.clone(), layout, Pin::of(&entry.source), cx.scheduler.env.now());
@@ -30,8 +30,8 @@ pub(crate) async fn begin(cx: &Context, entry: &Entry, layout: Layout, options: 
     Ok(upload)
 }
 
-/// An upload that failed for good is aborted; one that may still be of use to a
-/// later run stays.
+/// Aborts an upload that failed permanently; keeps one that may be of use to a later
+/// run. Returns the error.
 pub(crate) async fn abandon(cx: &Context, entry: &Entry, upload: &Upload, error: Error) -> Error {
     let useless = matches!(
         error.kind(),
@@ -51,7 +51,7 @@ pub(crate) async fn abandon(cx: &Context, entry: &Entry, upload: &Upload, error:
     error
 }
 
-/// An upload is left of an object that now goes in one piece, or not at all.
+/// Aborts the upload that an earlier run left of an object that no longer needs it.
 pub(crate) async fn give_up(cx: &Context, entry: &Entry, layout: Layout, open: OpenUpload) -> Result<()> {
     let source = Source::new(&cx.source, &entry.source);
     if let Leftover::Held(upload, _) = reconcile(cx, entry, &source, layout, None, open).await? {

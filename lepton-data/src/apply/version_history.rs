@@ -1,9 +1,9 @@
-//! One key with all its versions: those that the destination lacks are moved one by
+//! Moves one key with all its versions: those that the destination lacks are moved one by
 //! one, the oldest first.
 //!
-//! What is there must be the beginning of what the source has. A version that may have
-//! been made, because the answer was lost, is looked for among those of the destination
-//! before it is made again.
+//! The destination's history must be the beginning of the source's. If the response to a
+//! write was lost, the new version is looked for at the destination before it is written
+//! again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ use crate::types::entry::{DestinationState, Entry, Ids, Mode, Pin};
 use crate::types::reason::{Basis, Reason};
 use crate::types::side::Side;
 
-/// How S3 names a version that was written while none were kept.
+/// The version ID that S3 gives an object written without versioning.
 const NULL: &str = "null";
 
-/// Moves what the destination lacks of a key's history. When the source changes, an
-/// upload vanishes or bytes go wrong on their way, both histories are listed again and
-/// it goes on from where they agree.
+/// Moves the versions of a key that the destination lacks. If the source changes, an
+/// upload vanishes or bytes are corrupted in flight, both histories are listed again and
+/// the move resumes where they agree.
 pub(crate) async fn history(cx: &Arc<Context>, entry: &Entry, earlier: Earlier) -> Outcome {
     let mut mover = Mover {
         cx,
@@ -62,22 +62,22 @@ pub(crate) async fn history(cx: &Arc<Context>, entry: &Entry, earlier: Earlier) 
     }
 }
 
-/// What holds a version of either side still.
+/// The pins of a version at the source and at the destination.
 type Pair = (Pin, Pin);
 
 struct Mover<'a> {
     cx: &'a Arc<Context>,
     key: ObjectKey,
     target: ObjectKey,
-    /// What an earlier run left of one of the versions.
+    /// The upload that an earlier run left of one of the versions.
     upload: Option<OpenUpload>,
-    /// Versions that have their line.
+    /// The number of versions that have a manifest line.
     recorded: u64,
-    /// Whether the totals have the versions.
+    /// Whether the totals include the versions.
     counted: bool,
-    /// Versions that are known to be the same, by what they are so.
+    /// Versions that are known to be the same, with the basis.
     agreed: Vec<(Pair, Basis)>,
-    /// Bytes that were moved now.
+    /// Bytes moved by this run.
     bytes: u64,
 }
 
@@ -126,7 +126,7 @@ impl Mover<'_> {
         Ok(())
     }
 
-    /// Enters the versions into the totals, if the listing has not.
+    /// Adds the versions to the totals, if the listing has not.
     fn count(&mut self, ours: &[ObjectVersion]) {
         if std::mem::replace(&mut self.counted, true) {
             return;
@@ -134,17 +134,18 @@ impl Mover<'_> {
         let left = ours.iter().skip(usize::try_from(self.recorded).unwrap_or(usize::MAX));
         let (number, bytes) = left.fold((0, 0), |(number, bytes), one| (number + 1, bytes + one.meta.size));
         let counters = &self.cx.scheduler.counters;
-        // The key was counted as one.
+        // The key was counted as one object.
         counters.listed_objects.add(number);
         counters.listed_objects.sub(1);
         counters.listed_bytes.add(bytes);
     }
 
-    /// Where the destination has the oldest of the source's versions, and by what they
-    /// are the same; `None` for a marker that it has not, and that means nothing.
+    /// For each of the source's oldest versions, its index at the destination and the basis
+    /// on which the two are the same; `None` for a redundant delete marker that the
+    /// destination lacks.
     ///
     /// # Errors
-    /// `already_exists` if it has anything that the source has not at that place.
+    /// `already_exists` if the destination's history is not the beginning of the source's.
     async fn align(&mut self, ours: &[ObjectVersion], theirs: &[ObjectVersion]) -> Result<Vec<Option<(usize, Basis)>>> {
         let mut places = Vec::new();
         for (at, there) in theirs.iter().enumerate() {
@@ -188,7 +189,7 @@ impl Mover<'_> {
         Ok(basis)
     }
 
-    /// An upload that an earlier run left of a version that is not to be moved.
+    /// Aborts an upload that an earlier run left of a version that is not to be moved.
     async fn give_up_what_fits_none(&mut self, left: &[ObjectVersion]) -> Result<()> {
         let fits = |open: &OpenUpload| left.iter().any(|version| open.plan.pin == Pin::of(&version.meta));
         match self.upload.take_if(|open| !fits(open)) {
@@ -213,7 +214,7 @@ impl Mover<'_> {
         ManifestEntry { version: there.and_then(|there| there.meta.version.clone()), ..line }
     }
 
-    /// Makes the next version at the destination, and enters it into `theirs`.
+    /// Makes the next version at the destination and adds it to `theirs`.
     async fn bring_next(
         &mut self,
         ours: &[ObjectVersion],
@@ -244,7 +245,7 @@ impl Mover<'_> {
         Ok(line)
     }
 
-    /// Sends a version, or has the store copy it.
+    /// Sends a version, or lets the store copy it.
     async fn send(&mut self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<ManifestEntry> {
         let cx = self.cx;
         let layout = cx.layout(entry.source.size)?;
@@ -256,7 +257,7 @@ impl Mover<'_> {
         let mut earlier = Earlier { upload, ..Earlier::default() };
         let sent = bring(cx, entry, layout, Reason::New, &condition, &mut earlier).await;
         match sent {
-            // Some stores take a delete marker for an object that is there.
+            // To some stores, a delete marker is an existing object.
             Err(error) if last.is_some_and(|last| last.is_delete_marker) && refused(&error) => {
                 if beside(&cx.destination, &self.target, &earlier_versions(entry)).await?.is_some() {
                     return Err(error);
@@ -267,7 +268,7 @@ impl Mover<'_> {
         }
     }
 
-    /// Deletes the object; gives the marker that this made, if it made one.
+    /// Deletes the object; returns the delete marker, if the store made one.
     async fn mark(&self, entry: &Entry, last: Option<&ObjectVersion>) -> Result<Option<ObjectVersion>> {
         let cx = self.cx;
         let conditional = cx.destination.capabilities().conditional_delete == Support::Native;
@@ -297,7 +298,7 @@ impl Mover<'_> {
         Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
     }
 
-    /// Whether the destination has what was made there, and nothing else.
+    /// Checks that the destination has exactly the versions that were made there.
     async fn check(&self, made: &[ObjectVersion]) -> Result<()> {
         let ids = |versions: &[ObjectVersion]| -> BTreeSet<Option<VersionId>> {
             versions.iter().map(|version| version.meta.version.clone()).collect()
@@ -310,7 +311,7 @@ impl Mover<'_> {
         Err(conflict(&self.target, &what))
     }
 
-    /// Gives a version its line: what is recorded is not moved again.
+    /// Records the manifest line of a version; a recorded version is not moved again.
     fn record(&mut self, line: &ManifestEntry) -> Result<()> {
         let counters = &self.cx.scheduler.counters;
         if line.unchanged.is_some() {
@@ -336,16 +337,17 @@ fn earlier_versions(entry: &Entry) -> Arc<Ids> {
     entry.earlier_versions().cloned().unwrap_or_default()
 }
 
-/// Whether a version is a delete marker where there was nothing to delete: the first
-/// one, or one behind another. Some stores make none of those.
+/// Whether a version is a redundant delete marker: the first version, or one after another
+/// delete marker. Some stores do not make such markers.
 fn means_nothing(versions: &[ObjectVersion], index: usize) -> bool {
     let before = index.checked_sub(1).and_then(|before| versions.get(before));
     let marker = versions.get(index).is_some_and(|version| version.is_delete_marker);
     marker && before.is_none_or(|before| before.is_delete_marker)
 }
 
-/// A bucket that never kept versions lists one that it does not always find by its
-/// name. As the latest it is the object itself, pinned by its tag.
+/// Removes the version ID `null` of the latest version. A bucket that never had versioning
+/// lists this ID and does not always find the object by it. The latest version is the
+/// object itself, so it is pinned by its tag.
 fn unpin_null(versions: &mut [ObjectVersion]) {
     if let Some(latest) = versions.last_mut().filter(|latest| !latest.is_delete_marker)
         && latest.meta.version.as_ref().is_some_and(|version| version.as_str() == NULL)

@@ -1,4 +1,4 @@
-//! Sending bytes: an object in one piece, or the parts of an upload.
+//! Sends bytes: an object in one piece, or the parts of an upload.
 
 use std::sync::Arc;
 
@@ -32,11 +32,11 @@ pub(crate) struct Uploaded {
     pub(crate) lost: Vec<Attribute>,
 }
 
-/// Sends an object in one piece. A lost answer is settled by reading back.
+/// Sends an object in one piece. If the response is lost, the object is read back.
 pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Precondition) -> Result<Uploaded> {
     let slot = cx.scheduler.enter(Lane::Small, entry.source.size).await?;
     let source = Source::new(&cx.source, &entry.source);
-    // Of a history, what is done twice makes two versions.
+    // In a history, a repeated request makes a second version.
     let idempotent = *precondition == Precondition::None && !entry.is_version();
     for attempt in 1.. {
         let error = match cx.destination.retry_in(&slot, idempotent, || put(cx, entry, &source, precondition)).await {
@@ -54,14 +54,14 @@ pub(crate) async fn whole(cx: &Context, entry: &Entry, precondition: &Preconditi
                 let receipt = receipt_of(meta);
                 return Ok(Uploaded { digest, receipt, source_check: SourceCheck::None, lost });
             }
-            // It is refused, and what is there is not ours.
+            // The write was refused, and the object there is not ours.
             _ if error.effect() != Effect::Unknown => return Err(error),
             ReadBack::Other(meta) if entry.is_version() || !is_replaced(&meta, precondition) => {
                 return Err(Error::new(ErrorKind::Conflict, "somebody else wrote the object at the same time")
                     .with_context("key", &entry.target)
                     .with_source(error));
             }
-            // It never took effect.
+            // The write never took effect.
             ReadBack::Absent | ReadBack::Other(_) if attempt >= cx.scheduler.attempts => return Err(error),
             ReadBack::Absent | ReadBack::Other(_) => {
                 let _rest = slot.rest();
@@ -92,7 +92,7 @@ async fn put(cx: &Context, entry: &Entry, source: &Source, precondition: &Precon
     Ok(Uploaded { digest, receipt, source_check, lost })
 }
 
-/// What the source attached and the destination keeps, and what gets lost.
+/// The source's attributes that the destination can keep, and those that are lost.
 pub(crate) async fn attributes(
     cx: &Context,
     source: &Source,
@@ -121,15 +121,15 @@ pub(crate) async fn attributes(
     Ok((attributes, lost))
 }
 
-/// The attributes of a source object that is not read yet, and what gets lost.
+/// The attributes of a source object that has not been read, and those that are lost.
 pub(crate) async fn describe(cx: &Context, source: &Source) -> Result<(Attributes, Vec<Attribute>)> {
     let info = source.head().await?;
     attributes(cx, source, info.attributes, info.tag_count).await
 }
 
-/// Sends the parts that `held` lacks, each in its turn of the pool.
+/// Sends the parts that `held` lacks, each with a slot of the pool.
 ///
-/// When one fails, or the run is cancelled, those on their way still end.
+/// If one fails, or the run is cancelled, the parts in flight still end.
 pub(crate) async fn parts(
     cx: &Arc<Context>,
     source: &Source,
@@ -183,7 +183,7 @@ fn keep(held: &mut Parts, failed: &mut Option<Error>, sent: PartSent) {
     }
 }
 
-/// One part on its way.
+/// One part in flight.
 struct Job {
     cx: Arc<Context>,
     source: Source,

@@ -1,8 +1,8 @@
-//! What the journal of a transfer holds, and what an earlier run left to do.
+//! The records of a transfer's journal, and the state that earlier runs left.
 //!
 //! The records are JSON; the format is in `docs/formats/journal.md`. Memory is
-//! bounded: finished keys are kept only beyond the watermark, and there are never
-//! more of those than the window of the run allows.
+//! bounded: finished keys are kept only beyond the watermark, and the window of the run
+//! limits their number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,36 +23,38 @@ use crate::types::entry::Pin;
 use crate::types::file::to_json;
 use crate::types::layout::Layout;
 
-/// An object is at the destination, by us or unchanged. The payload is its line in the manifest.
+/// An object is at the destination, copied or unchanged. The payload is its manifest line.
 pub(crate) const DONE: u16 = FIRST_USER_TYPE;
-/// Everything else, as a [`Note`].
+/// Any other record, as a [`Note`].
 const NOTE: u16 = FIRST_USER_TYPE + 1;
 
 /// A record that is not a manifest line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Note {
-    /// Objects up to this place may have been written. Durable before the first of
-    /// them is.
+    /// Objects up to this sort key may have been written. Durable before the first of them
+    /// is written.
     Started { through: ObjectKey },
-    /// Objects up to this place are settled: done, skipped or failed.
+    /// Objects up to this sort key are settled: done, skipped or failed.
     Settled { through: ObjectKey },
-    /// The object was left as it is, as asked.
+    /// The object was left as it is, as the settings ask.
     Skipped { key: ObjectKey },
-    /// The object was left out, by what the source told of it.
+    /// The filters excluded the object, by the metadata that the source returned.
     LeftOut { key: ObjectKey },
-    /// Only the destination has this object; `key` is its place. It is deleted when everything else has come to a good end.
+    /// Only the destination has this object; `key` is its sort key. It is deleted when all
+    /// other objects have succeeded.
     Extra { key: ObjectKey, there: ObjectMeta },
-    /// What the object replaces is kept. Durable before it is replaced.
+    /// The object to be replaced is backed up. Durable before it is replaced.
     Kept {
         key: ObjectKey,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         etag: Option<ETag>,
     },
-    /// The journal began anew, with the proofs of runs before it in a file beside it.
+    /// The journal was restarted, with the proofs of earlier runs in a file next to it.
     Anew,
-    /// Objects behind `after` up to this place may have been written by a run that was
-    /// ended before it could say so. The first records of a journal that begins anew.
+    /// Objects after `after` and up to this sort key may have been written by a run that was
+    /// interrupted before it could record them. One of the first records of a restarted
+    /// journal.
     MaybeWritten {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<ObjectKey>,
@@ -60,33 +62,33 @@ pub(crate) enum Note {
     },
     /// The object failed.
     Failed { failure: Failure },
-    /// An upload is about to be begun. Durable before it is.
+    /// An upload is about to be started. Durable before it is started.
     UploadIntent { key: ObjectKey, upload: UploadPlan },
-    /// The store's name for that upload. Durable before its first part is sent.
+    /// The store's ID of that upload. Durable before its first part is sent.
     UploadBegun { key: ObjectKey, id: UploadId },
     /// A part is at the destination.
     PartDone { key: ObjectKey, receipt: PartReceipt, digest: PartDigest },
-    /// The upload is about to be completed. Durable, with all its parts, before
-    /// it is.
+    /// The upload is about to be completed. Durable, with all its parts, before it is
+    /// completed.
     CompleteIntent { key: ObjectKey },
-    /// The upload was aborted, or is no longer there.
+    /// The upload was aborted or no longer exists.
     UploadGone { key: ObjectKey },
-    /// Somebody else's upload to one of our keys was seen and left alone.
+    /// Another client's upload to one of our keys was seen and left alone.
     ForeignUpload { key: ObjectKey, id: UploadId },
-    /// The run came to the end of its listings and wrote its manifest, but objects failed.
+    /// The run reached the end of its listings and wrote its manifest, but objects failed.
     Ended,
-    /// The run came to its end and wrote its manifest: nothing is left to do.
+    /// The run finished and wrote its manifest: nothing is left to do.
     Finished,
 }
 
-/// What an upload is of. Keyed, as all records, by the source key.
+/// The object and layout of an upload. Like all records, it is keyed by the source key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadPlan {
     pub(crate) target: ObjectKey,
     pub(crate) layout: Layout,
     pub(crate) pin: Pin,
-    /// Seconds since 1970 when the upload was about to be begun.
+    /// When the upload was about to be started, in seconds since 1970.
     pub(crate) at: u64,
 }
 
@@ -97,41 +99,41 @@ impl UploadPlan {
     }
 }
 
-/// An upload that an earlier run did not bring to its end.
+/// An upload that an earlier run did not complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenUpload {
     pub(crate) plan: UploadPlan,
-    /// `None` if the run died before the store's answer was on disk.
+    /// `None` if the run died before the store's response was on disk.
     pub(crate) id: Option<UploadId>,
     pub(crate) parts: BTreeMap<u32, (PartReceipt, PartDigest)>,
     pub(crate) completing: bool,
 }
 
-/// How much of a history is done.
+/// The part of a history that is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) versions: u64,
     pub(crate) bytes: u64,
 }
 
-/// What earlier runs left.
+/// The state that earlier runs left.
 #[derive(Debug, Default)]
 pub(crate) struct Resumed {
     mapping: Mapping,
-    /// Listing goes on behind this place.
+    /// The watermark: listing resumes after this sort key.
     pub(crate) settled: Option<ObjectKey>,
-    /// Places behind the first and up to the second may have been written by an earlier run.
+    /// Sort keys after the first and up to the second may have been written by an earlier run.
     pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
-    /// Places up to here may be written, as the journal knows.
+    /// The journal states that sort keys up to here may have been written.
     pub(crate) started: Option<ObjectKey>,
     /// Settled sort keys beyond `settled`.
     pub(crate) beyond: BTreeSet<ObjectKey>,
-    /// Objects that failed and were not done since.
+    /// Objects that failed and have not been done since.
     pub(crate) failed: BTreeMap<ObjectKey, Failure>,
     pub(crate) uploads: BTreeMap<ObjectKey, OpenUpload>,
-    /// Objects not done yet of which what they replace is kept, with its tag.
+    /// Unfinished objects whose predecessor at the destination is backed up, with its tag.
     pub(crate) kept: BTreeMap<ObjectKey, Option<ETag>>,
-    /// Keys of which some versions are done and not all.
+    /// Keys of which some versions are done, but not all.
     pub(crate) histories: BTreeMap<ObjectKey, Recorded>,
     pub(crate) foreign: BTreeSet<String>,
     pub(crate) objects: u64,
@@ -140,23 +142,23 @@ pub(crate) struct Resumed {
     pub(crate) unchanged: u64,
     pub(crate) unchanged_bytes: u64,
     pub(crate) server_copies: u64,
-    /// Objects that replaced another.
+    /// Objects that replaced another object.
     pub(crate) replaced: u64,
     /// Objects that only the destination had.
     pub(crate) extras: u64,
     pub(crate) metadata_lost: u64,
     pub(crate) superseded: u64,
-    /// The journal has the proofs of earlier runs beside it.
+    /// The journal was restarted, with the proofs of earlier runs in a file next to it.
     pub(crate) anew: bool,
-    /// Where the proofs of earlier runs are, if the lists are compared anew.
+    /// The file of the proofs of earlier runs, if the listings are compared again.
     pub(crate) proofs: Option<PathBuf>,
-    /// The listings came to their end, and objects failed.
+    /// The listings reached their end, and objects failed.
     pub(crate) ended: bool,
     pub(crate) finished: bool,
 }
 
 impl Resumed {
-    /// Reads what earlier runs left, under these names. Blocks.
+    /// Reads what earlier runs left, with this mapping of names. Blocks.
     pub(crate) fn load(replay: Replay, mapping: &Mapping) -> Result<Self> {
         let mut resumed = Self { mapping: mapping.clone(), ..Self::default() };
         for record in replay {
@@ -194,7 +196,7 @@ impl Resumed {
         self.superseded += u64::from(entry.superseded);
     }
 
-    /// A key is settled with its line; of a history, with the last one.
+    /// Settles a key when its line is recorded; in a history, with the last line.
     fn recorded(&mut self, entry: &ManifestEntry) {
         let key = entry.source_key();
         if let Some(history) = entry.history
@@ -215,9 +217,9 @@ impl Resumed {
         self.settle_place(self.mapping.sort_key(key));
     }
 
-    fn settle_place(&mut self, place: ObjectKey) {
-        if self.settled.as_ref().is_none_or(|settled| place > *settled) {
-            self.beyond.insert(place);
+    fn settle_place(&mut self, sort_key: ObjectKey) {
+        if self.settled.as_ref().is_none_or(|settled| sort_key > *settled) {
+            self.beyond.insert(sort_key);
         }
     }
 
@@ -227,7 +229,7 @@ impl Resumed {
             Note::Settled { through } => {
                 self.beyond = self.beyond.split_off(&through);
                 self.beyond.remove(&through);
-                // A run that begins before it, as one of a plan does, does not set it back.
+                // A run that starts before the watermark, as with a plan, does not move it back.
                 self.settled = self.settled.take().max(Some(through));
             }
             Note::Skipped { key } => {
@@ -244,8 +246,8 @@ impl Resumed {
             }
             Note::Anew => self.anew = true,
             Note::MaybeWritten { after, through } => self.maybe_written = Some((after, through)),
-            Note::Extra { key: place, .. } => {
-                self.settle_place(place);
+            Note::Extra { key: sort_key, .. } => {
+                self.settle_place(sort_key);
                 self.extras += 1;
             }
             Note::Failed { failure } => {
@@ -272,7 +274,7 @@ impl Resumed {
         }
     }
 
-    /// Whether nothing was begun that a later run could resume.
+    /// Whether nothing was started that a later run could resume.
     pub(crate) fn is_nothing(&self) -> bool {
         let settled = self.settled.is_some() || !self.beyond.is_empty() || !self.failed.is_empty();
         let begun = self.started.is_some() || self.maybe_written.is_some() || !self.uploads.is_empty();
@@ -280,8 +282,8 @@ impl Resumed {
         !(settled || begun || partly)
     }
 
-    /// The sort keys that a run may have written without having said so: those of the
-    /// journal before that are not reached yet, and those behind the watermark.
+    /// The sort keys that a run may have written without recording it: those carried over
+    /// from the previous journal and not reached yet, and those after the watermark.
     pub(crate) fn in_doubt(&self) -> Option<(Option<ObjectKey>, ObjectKey)> {
         let settled = self.settled.as_ref();
         let open = |through: &ObjectKey| settled.is_none_or(|settled| settled < through);
@@ -295,8 +297,8 @@ impl Resumed {
         }
     }
 
-    /// What a journal that begins anew takes along: uploads that are open, what is
-    /// kept, and what may have been written; also by objects that failed, if `failed`.
+    /// The records that a restarted journal carries over: open uploads, backups, and sort
+    /// keys that may have been written; with `failed`, also those of failed objects.
     pub(crate) fn carried(&self, failed: bool) -> Result<Vec<(u16, Vec<u8>)>> {
         let mut notes = vec![Note::Anew];
         let kept = self.kept.iter();
@@ -324,7 +326,7 @@ impl Resumed {
     }
 }
 
-/// How a report names somebody else's upload.
+/// The name of another client's upload in a report.
 pub(crate) fn foreign(key: &ObjectKey, id: &UploadId) -> String {
     format!("{key} (upload {id})")
 }
@@ -335,7 +337,7 @@ fn parse<T: serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T> {
     })
 }
 
-/// What only the destination has, if that is what a record says.
+/// The extraneous object of a record, if it is such a record.
 pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)>> {
     if record.kind != NOTE {
         return Ok(None);
@@ -346,12 +348,12 @@ pub(crate) fn extra_of(record: &Record) -> Result<Option<(ObjectKey, ObjectMeta)
     }
 }
 
-/// The line of a finished object, if that is what a record is.
+/// The line of a finished object, if the record is one.
 pub(crate) fn line_of(record: &Record) -> Result<Option<ManifestEntry>> {
     if record.kind == DONE { parse(&record.payload).map(Some) } else { Ok(None) }
 }
 
-/// The journal of a transfer; a plan has none and notes nothing.
+/// The journal of a transfer. A dry run has no journal and records nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     journal: Mutex<Option<Journal>>,
@@ -364,8 +366,8 @@ impl Log {
         Self { journal: Mutex::new(Some(journal)), failed: AtomicBool::new(false) }
     }
 
-    /// Gives the journal back to whoever comes next. Tasks that end later than their
-    /// run have nothing to note.
+    /// Releases the journal for the next run. Tasks that end after their run record
+    /// nothing.
     pub(crate) fn close(&self) {
         self.journal().take();
     }
@@ -399,7 +401,7 @@ impl Log {
         }
     }
 
-    /// Waits while much waits for the disk.
+    /// Waits while much of what was appended is not on disk yet.
     pub(crate) async fn room(&self) -> Result<()> {
         let journal = self.journal().clone();
         match journal {
@@ -408,12 +410,12 @@ impl Log {
         }
     }
 
-    /// Whether a record could not be written: then the run ends, for it could not be resumed.
+    /// Whether a record could not be written. Then the run ends, because it could not be resumed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
     }
 
-    /// `work`: the bytes that would have to be sent again, were the record lost.
+    /// `work` is the number of bytes to send again if the record were lost.
     fn append(&self, kind: u16, record: &impl Serialize, work: u64) -> Result<()> {
         let appended = to_json(record).and_then(|record| match &*self.journal() {
             Some(journal) => journal.append_for(kind, &record, work),

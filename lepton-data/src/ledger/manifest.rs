@@ -1,7 +1,7 @@
-//! The manifest: the proof of a transfer, one JSON object a line.
+//! The manifest: the proof of a transfer, with one JSON object per line.
 //!
-//! The first line names the format and the stores, each further line an object,
-//! and the last one [seals](crate::sealed) them. The format is in
+//! The first line names the format and the stores, each further line an object, and the
+//! last line [seals](crate::ledger::sealed_lines) the file. The format is in
 //! `docs/formats/manifest.md`.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
 use crate::types::reason::{Basis, Reason};
 
-/// The version of the format that this code writes and reads.
+/// The version of the manifest format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
 
 fn unchecked() -> ServerCheck {
@@ -35,25 +35,25 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Which of the versions of a key a line is of, where all were moved.
+/// The position of a version in the history of its key, if all versions were moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct VersionNumber {
-    /// From 1, the oldest, as the source listed them.
+    /// Counted from 1, the oldest, as the source listed them.
     pub number: u64,
-    /// How many there were.
+    /// The number of versions.
     pub of: u64,
 }
 
-/// An object as the manifest has it.
+/// The manifest line of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ManifestEntry {
     /// Its key at the destination.
     pub key: ObjectKey,
-    /// Its key at the source, where that is another.
+    /// Its key at the source, if it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_key: Option<ObjectKey>,
     /// Its size in bytes.
@@ -61,31 +61,30 @@ pub struct ManifestEntry {
     /// Why it was copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// It was not copied: by this, the destination had the same. Such an entry has
-    /// no digest.
+    /// It was not copied, because on this basis the destination had the same object. Such
+    /// an entry has no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<Basis>,
-    /// The destination copied it by itself, and by this it is known to be right:
-    /// what both stores state, or no more than the size. Such an entry has no
-    /// digest, unless the copy was made on this machine and the source was read
-    /// beside.
+    /// The destination copied it by itself, and on this basis it is known to be right:
+    /// what both stores state, or only the size. Such an entry has no digest, unless
+    /// the copy was made on this machine and the source was read as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_copy: Option<Basis>,
     /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_tree: Option<Sha256>,
-    /// The size of the pieces that `parts` are the roots of.
+    /// The size of the pieces whose roots are in `parts`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub part_size: u64,
-    /// The tree hash of each piece; empty if there is one piece only.
+    /// The tree hash of each piece; empty if there is only one piece.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Sha256>,
-    /// The CRC-64/NVME of its bytes, 16 hexadecimal digits.
+    /// The CRC-64/NVME of its bytes, as 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc64nvme: Option<String>,
     /// The tag of the source that was read. Without tag and version the source
-    /// was not pinned. Of an unchanged object, the source's tag if it is another
-    /// than the destination's.
+    /// was not pinned. For an unchanged object, the source's tag if it differs from the
+    /// destination's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_etag: Option<ETag>,
     /// The version of the source that was read.
@@ -94,33 +93,33 @@ pub struct ManifestEntry {
     /// How the bytes compare with what the source states.
     #[serde(default, skip_serializing_if = "SourceCheck::is_none")]
     pub source_check: SourceCheck,
-    /// The tag that the destination gave.
+    /// The tag at the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<ETag>,
-    /// The version that the destination gave.
+    /// The version at the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionId>,
-    /// What the destination checked of the bytes it took.
+    /// What the destination checked of the bytes that it received.
     #[serde(default = "unchecked", skip_serializing_if = "is_unchecked")]
     pub check: ServerCheck,
     /// Metadata that the destination could not keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Attribute>,
-    /// Whether the source had got another version, or had lost the object, by the
-    /// time the version that was listed had been copied.
+    /// Whether the source had another version, or no longer had the object, by the time the
+    /// listed version had been copied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub superseded: bool,
-    /// Which version of its key it is, where all versions were moved.
+    /// Which version of its key it is, if all versions were moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<VersionNumber>,
-    /// It is a version that says that the object was deleted. Without `version` the
-    /// destination made none, because there was nothing to delete.
+    /// It is a version that marks the object as deleted. Without `version`, the destination
+    /// made no marker, because there was nothing to delete.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delete_marker: bool,
 }
 
 impl ManifestEntry {
-    /// The line of a version, or of a delete marker, that the destination had already.
+    /// Makes this the line of a version or delete marker in a history.
     pub(crate) fn of_history(self, history: VersionNumber, delete_marker: bool) -> Self {
         Self { history: Some(history), delete_marker, ..self }
     }
@@ -140,9 +139,9 @@ impl ManifestEntry {
         Some(TreeDigest { root: self.sha256_tree?, len: self.size })
     }
 
-    /// Whether the entry is of one piece: it has digests unless it was unchanged,
-    /// the roots of the parts give the root of the object, and are as many as size
-    /// and part size say.
+    /// Whether the fields of the entry are consistent: it has digests unless it was unchanged
+    /// or copied by the store, the roots of the parts give the root of the object, and their
+    /// number matches size and part size.
     pub fn is_consistent(&self) -> bool {
         if self.history.is_some_and(|history| history.number == 0 || history.number > history.of) {
             return false;
@@ -174,7 +173,7 @@ struct Header {
 
 const MANIFEST: &str = "manifest";
 
-/// Writes a manifest: beside its place, then renamed into it.
+/// Writes a manifest to a temporary file, then renames it.
 pub(crate) struct ManifestWriter(SealedWriter);
 
 impl ManifestWriter {
@@ -184,7 +183,7 @@ impl ManifestWriter {
         Ok(Self(SealedWriter::create(path, MANIFEST, &header)?))
     }
 
-    /// Adds an object by its line, as the journal has it.
+    /// Adds the line of an object, as recorded in the journal.
     pub(crate) fn add(&mut self, line: &[u8]) -> Result<()> {
         #[derive(Deserialize)]
         struct Size {
@@ -196,16 +195,16 @@ impl ManifestWriter {
         self.0.add(line, size)
     }
 
-    /// Ends the manifest and puts it into its place.
+    /// Seals the manifest and renames it to its path.
     pub(crate) fn finish(self) -> Result<()> {
         self.0.finish()
     }
 }
 
-/// Reads a manifest entry by entry, checking that none is missing. Blocks.
+/// Reads a manifest entry by entry and checks that none is missing. Blocks.
 ///
-/// After the last entry the reader compares count and digest; only a reader that
-/// has ended without an error has read a whole manifest.
+/// After the last entry the reader compares count and digest. Only a reader that
+/// ended without an error has read a complete manifest.
 #[derive(Debug)]
 pub struct ManifestReader<R = BufReader<File>> {
     lines: SealedReader<R>,
@@ -225,7 +224,7 @@ impl ManifestReader {
 }
 
 impl<R: BufRead> ManifestReader<R> {
-    /// Reads a manifest from anywhere.
+    /// Reads a manifest from any reader.
     ///
     /// # Errors
     /// As [`open`](ManifestReader::open).

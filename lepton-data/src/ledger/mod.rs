@@ -1,4 +1,4 @@
-//! What outlives a run: the journal, the manifest, plans, proofs and the report.
+//! The data that outlives a run: the journal, the manifest, plans, proofs and the report.
 
 pub(crate) mod journal;
 pub(crate) mod manifest;

@@ -1,5 +1,5 @@
-//! A plan on disk: written by a dry run, read by whoever decides, carried out
-//! later. The format is in `docs/formats/plan.md`.
+//! A plan on disk: a dry run writes it, the user reviews it, and a later run carries it
+//! out. The format is in `docs/formats/plan.md`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::names::mapping::Mapping;
 use crate::settings::prefix_map::PrefixMap;
 use crate::settings::transfer::TransferSettings;
 
-/// The version of the format that this code writes and reads.
+/// The version of the plan format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
 
 pub(crate) const PLAN: &str = "plan";
 
-/// Lines that are read at once, away from the tasks.
+/// The number of lines read in one batch, on a blocking thread.
 pub(crate) const BATCH: usize = 256;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Header {
         }
     }
 
-    /// Refuses the plan of another source or destination, or of other names.
+    /// Refuses a plan of another source or destination, or with another mapping of names.
     fn check(&self, ours: &Self) -> Result<()> {
         sealed_lines::check_version(PLAN, self.lepton_plan, PLAN_VERSION)?;
         if self == ours {
@@ -76,7 +76,7 @@ impl std::fmt::Display for Header {
     }
 }
 
-/// What a plan would do, in all.
+/// The totals of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanSummary {
@@ -86,7 +86,7 @@ pub struct PlanSummary {
     pub bytes: u64,
     /// Objects that are the same on both sides.
     pub unchanged: u64,
-    /// Objects that would be left as they are.
+    /// Objects that would be skipped.
     pub skipped: u64,
     /// Objects that would be deleted at the destination.
     pub deletes: u64,
@@ -110,8 +110,8 @@ impl PlanSummary {
     }
 }
 
-/// Reads a plan to its end, to see that it is whole and has the header `ours`; gives
-/// its digest. Blocks.
+/// Reads a plan to its end and checks that it is complete and has the header `ours`;
+/// returns its digest. Blocks.
 pub(crate) fn check(file: &Path, ours: &Header) -> Result<Sha256> {
     let (mut lines, header): (_, Header) = SealedReader::new(crate::types::file::open(file, PLAN)?, PLAN)?;
     header.check(ours)?;
@@ -119,10 +119,10 @@ pub(crate) fn check(file: &Path, ours: &Header) -> Result<Sha256> {
     Ok(lines.digest())
 }
 
-/// Actions of a plan on their way; an empty batch is the last.
+/// Batches of actions of a plan; an empty batch is the last.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<Planned>>>;
 
-/// Starts reading the actions behind the place `after`.
+/// Starts reading the actions after the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
     let lister = Arc::clone(lister);
@@ -136,7 +136,7 @@ pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey
             send.blocking_send(Ok(batch)).is_ok()
         });
         if let Err(error) = sent {
-            // The receiver is gone when the run has ended.
+            // The receiver is dropped when the run has ended.
             let _ = send.blocking_send(Err(error.with_context("path", file.display())));
         }
     }));
@@ -153,13 +153,13 @@ fn batches(
     let mut batch = Vec::new();
     let mut last: Option<ObjectKey> = None;
     while let Some(planned) = lines.next(|planned: &Planned| planned.size)? {
-        let place = planned.sort_key(mapping);
-        if last.as_ref().is_some_and(|last| *last >= place) {
+        let sort_key = planned.sort_key(mapping);
+        if last.as_ref().is_some_and(|last| *last >= sort_key) {
             return Err(lines.corrupt("the plan's keys do not ascend"));
         }
-        let behind = after.is_none_or(|after| *after < place);
-        last = Some(place);
-        if behind {
+        let is_after = after.is_none_or(|after| *after < sort_key);
+        last = Some(sort_key);
+        if is_after {
             batch.push(planned);
         }
         if batch.len() == BATCH && !send(std::mem::take(&mut batch)) {

@@ -10,8 +10,8 @@ use crate::types::reason::{Basis, Reason};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Planned {
-    /// Its key at the source; of an object that only the destination has, the key
-    /// that it would have there, were no name changed.
+    /// Its key at the source. For an object that only the destination has, the key that it
+    /// would have at the source if no name were changed.
     pub source_key: ObjectKey,
     /// Its key at the destination.
     pub key: ObjectKey,
@@ -33,21 +33,21 @@ pub struct Planned {
 #[serde(rename_all = "kebab-case", tag = "do")]
 #[non_exhaustive]
 pub enum PlannedAction {
-    /// It would be copied in so many parts; one is a single request.
+    /// It would be copied in `parts` parts; one part is a single request.
     Copy {
         /// Why.
         reason: Reason,
         /// The number of parts.
         parts: u32,
-        /// Their size in bytes, the last one's aside.
+        /// Their size in bytes; the last one may be smaller.
         part_size: u64,
     },
     /// It is the same on both sides.
     Unchanged {
-        /// By what.
+        /// The basis of the comparison.
         by: Basis,
     },
-    /// It would be left as it is.
+    /// It would be skipped.
     Skip,
     /// It would be deleted at the destination.
     Delete,
@@ -59,7 +59,7 @@ pub enum PlannedAction {
 }
 
 impl Planned {
-    /// Where it comes in order.
+    /// Its sort key.
     pub(crate) fn sort_key(&self, mapping: &Mapping) -> ObjectKey {
         self.source.as_ref().map_or_else(|| self.source_key.clone(), |source| mapping.sort_key(&source.key))
     }

@@ -1,10 +1,11 @@
-//! The proofs of earlier runs, in the order of sort keys: what each object was known to be,
-//! and by which pair of source and destination.
+//! The proofs of earlier runs, in the order of sort keys: for each object the pair of
+//! source and destination that was proved, and its manifest line.
 //!
-//! A run that compares begins its listings anew. An object whose source and destination
-//! are still the pair that an earlier run proved keeps that proof, and is neither read
-//! nor copied again. The proofs are a file in the journal's folder, because the journal
-//! itself begins anew with the run; the format is in `docs/formats/journal.md`.
+//! A run that compares starts its listings from the beginning. If an object's source and
+//! destination are still the pair that an earlier run proved, the proof holds, and the
+//! object is neither read nor copied again. The proofs are a file in the journal's folder,
+//! because the journal itself is restarted by the run; the format is in
+//! `docs/formats/journal.md`.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -29,10 +30,10 @@ use crate::types::file::to_json;
 const VERSION: u32 = 1;
 const PROOFS: &str = "proofs";
 
-/// Lines that are read at once, away from the tasks.
+/// The number of lines read in one batch, on a blocking thread.
 const BATCH: usize = 256;
 
-/// How many bytes of lines are sorted in memory at once.
+/// How many bytes of lines are sorted in memory.
 const SORT_MEMORY: usize = 8 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ struct Header {
     plan: Sha256,
 }
 
-/// What an earlier run proved of one object.
+/// The proof of one object by an earlier run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proof {
@@ -61,13 +62,13 @@ impl Keyed for Proof {
     }
 }
 
-/// Where the proofs of a journal are.
+/// The path of a journal's proofs.
 pub(crate) fn path(journal: &Path) -> PathBuf {
     journal.join("proofs.jsonl")
 }
 
-/// Gathers what the journal proves, and what the runs before it proved of other objects,
-/// into the file of proofs. Doing so twice gives the same file. Blocks.
+/// Gathers the proofs of the journal, and the proofs of earlier runs for other objects,
+/// into the file of proofs. Idempotent. Blocks.
 pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mapping: &Mapping) -> Result<()> {
     let (path, plan) = (path(journal), Sha256::of(&to_json(identity)?));
     let mut sorter = Sorter::new(journal, SORT_MEMORY);
@@ -88,7 +89,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
     let mut last: Option<Proof> = None;
     for proof in sorter.finish()? {
         let proof = proof?;
-        // Of several, the last one that was pushed counts.
+        // Of several proofs for one sort key, the last one pushed counts.
         if let Some(before) = last.replace(proof)
             && last.as_ref().is_some_and(|last| last.sort_key != before.sort_key)
         {
@@ -101,7 +102,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
     writer.finish()
 }
 
-/// Removes the proofs of a journal that has come to its end. Blocks.
+/// Removes the proofs of a journal. Blocks.
 pub(crate) fn discard(journal: &Path) -> Result<()> {
     match std::fs::remove_file(path(journal)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -111,7 +112,7 @@ pub(crate) fn discard(journal: &Path) -> Result<()> {
     }
 }
 
-/// Proofs, read along with the places that are asked for.
+/// Proofs, read in step with the sort keys of the listing.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs {
     batches: Option<mpsc::Receiver<Result<Vec<Proof>>>>,
@@ -126,19 +127,19 @@ impl Proofs {
         drop(env.spawn_task(async move {
             let path = file.display().to_string();
             if let Err(error) = read(&ours, file, &send).await {
-                // The receiver is gone when the run has ended.
+                // The receiver is dropped when the run has ended.
                 let _ = send.send(Err(error.with_context("path", path))).await;
             }
         }));
         Self { batches: Some(receive), batch: VecDeque::new() }
     }
 
-    /// Whether there may be more.
+    /// Whether there may be more proofs.
     pub(crate) fn are_left(&self) -> bool {
         self.batches.is_some() || !self.batch.is_empty()
     }
 
-    /// Reads on to this sort key; sort keys ascend. Cancellation safe.
+    /// Reads up to this sort key; calls must pass ascending sort keys. Cancellation safe.
     pub(crate) async fn advance(&mut self, sort_key: &ObjectKey) -> Result<()> {
         loop {
             while self.batch.pop_front_if(|proof| proof.sort_key < *sort_key).is_some() {}
@@ -151,13 +152,13 @@ impl Proofs {
         }
     }
 
-    /// What was proved of the object at this sort key, once it has been read on to.
+    /// The proof for this sort key, after [`advance`](Self::advance) to it.
     pub(crate) fn take(&mut self, sort_key: &ObjectKey) -> Option<Box<ManifestEntry>> {
         self.batch.pop_front_if(|proof| proof.sort_key == *sort_key).map(|proof| proof.line)
     }
 }
 
-/// Reads the whole file in batches; an empty one is the last.
+/// Reads the whole file in batches; an empty batch is the last.
 async fn read(env: &SharedEnv, file: PathBuf, send: &mpsc::Sender<Result<Vec<Proof>>>) -> Result<()> {
     let mut lines = env.run_blocking(move || open(&file)).join().await??;
     loop {
@@ -178,7 +179,7 @@ async fn read(env: &SharedEnv, file: PathBuf, send: &mpsc::Sender<Result<Vec<Pro
             Some(rest) => lines = rest,
             None if is_empty => return Ok(()),
             None => {
-                // The receiver is gone when the run has ended.
+                // The receiver is dropped when the run has ended.
                 let _ = send.send(Ok(Vec::new())).await;
                 return Ok(());
             }
@@ -192,9 +193,9 @@ fn open(file: &Path) -> Result<SealedReader<BufReader<File>>> {
     Ok(lines)
 }
 
-/// Whether an object is still the pair that was proved: the source has the tag or the
-/// version that was read, and the destination has the tag that was written. Times are no
-/// evidence, and what has neither tag nor version keeps no proof.
+/// Whether an object is still the pair that was proved: the source has the tag that was
+/// read and no other version, the destination has the tag that was written, and the sizes
+/// are the same. Times are no evidence, and without tags a proof does not hold.
 pub(crate) fn holds(proof: &ManifestEntry, source: &ObjectMeta, there: &DestinationState) -> bool {
     let DestinationState::Present(there) = there else { return false };
     let proven = proof.source_etag.as_ref().or(proof.etag.as_ref().filter(|_| proof.unchanged.is_some()));

@@ -1,4 +1,4 @@
-//! What a run did.
+//! The report of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Status {
-    /// Every object is at the destination or was skipped as asked.
+    /// Every object is at the destination or was skipped as the settings ask.
     Complete,
     /// Some objects failed; the report names them. The same transfer on the same
-    /// journal tries them again.
+    /// journal retries them.
     Incomplete,
-    /// The run came to its limit of bytes or of time. The same transfer on the same
-    /// journal goes on.
+    /// The run reached its limit of bytes or time. The same transfer on the same
+    /// journal resumes it.
     Limited,
-    /// The run was cancelled. The same transfer on the same journal goes on.
+    /// The run was cancelled. The same transfer on the same journal resumes it.
     Cancelled,
 }
 
@@ -32,7 +32,7 @@ pub struct Failure {
     pub key: ObjectKey,
     /// The stable code of the error's kind.
     pub kind: String,
-    /// The error with its causes, for people.
+    /// The error with its causes, as readable text.
     pub error: String,
 }
 
@@ -46,27 +46,26 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct SlowObject {
-    /// From the moment it was taken in hand until it was at the destination, waits
-    /// for its turn included; JSON has it as `elapsed_seconds`.
+    /// The time from its start until it was at the destination, including waits
+    /// for a slot; `elapsed_seconds` in JSON.
     #[serde(rename = "elapsed_seconds", with = "crate::settings::serde_seconds")]
     pub elapsed: Duration,
     /// Its size in bytes.
     pub size: u64,
     /// Its key at the source.
     pub key: ObjectKey,
-    /// Requests for it that were tried again; if it was begun again, that counts as one
-    /// of them.
+    /// Retried requests for it; a restart of the whole object counts as one of them.
     pub retries: u64,
 }
 
-/// How an object that was taken in hand came to its end.
+/// The duration and the retries of an object that was started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
     pub(crate) elapsed: Duration,
     pub(crate) retries: u64,
 }
 
-/// The objects that took longest: never more than [`MOST`](Self::MOST).
+/// The objects that took longest, at most [`MOST`](Self::MOST).
 #[derive(Debug, Default)]
 pub(crate) struct Slowest(BTreeSet<SlowObject>);
 
@@ -86,40 +85,40 @@ impl Slowest {
     }
 }
 
-/// What a run did, those before it on the same journal included. In JSON no field is
-/// ever left out; `docs/formats/report.md` describes them.
+/// The report of a run, including earlier runs on the same journal. In JSON no field is
+/// ever omitted; `docs/formats/report.md` describes them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// How it ended.
     pub status: Status,
-    /// Objects at the destination by this transfer.
+    /// Objects that this transfer moved to the destination.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Of these objects, those that an earlier run had finished.
     pub resumed_objects: u64,
-    /// Bytes that earlier runs had brought, parts of unfinished objects included.
+    /// Bytes that earlier runs had moved, including parts of unfinished objects.
     pub resumed_bytes: u64,
-    /// Objects that were left as they are, as asked.
+    /// Objects that were skipped, as the settings ask.
     pub skipped: u64,
-    /// Objects that the destination copied by itself; the manifest says by what they
-    /// are known to be right.
+    /// Objects that the destination copied by itself; the manifest states on which basis
+    /// they are known to be right.
     pub server_copies: u64,
-    /// Why it did not copy an object by itself though it could reach the source: the
-    /// first cause. Such objects were read and sent.
+    /// Why the destination did not copy an object by itself although it could reach the
+    /// source: the first cause. Such objects were read and sent.
     pub server_copy_refused: Option<String>,
     /// Objects that were found to be the same on both sides.
     pub unchanged: u64,
     /// Objects that only the destination has, if they were to be deleted.
     pub extras: u64,
-    /// Of these, those that were deleted. None are unless every object came to a
-    /// good end.
+    /// Extraneous objects that were deleted. None are deleted unless every other object
+    /// succeeded.
     pub deleted: u64,
-    /// The objects that failed, by key. Of objects that could not be deleted no more
-    /// are named than `max_failures` says; `failures_by_kind` counts all.
+    /// The objects that failed, by key. Objects that could not be deleted are named up to
+    /// `max_failures` failures; `failures_by_kind` counts all.
     pub failures: Vec<Failure>,
-    /// How many objects failed, by the stable code of the error's kind.
+    /// The number of objects that failed, by the stable code of the error's kind.
     pub failures_by_kind: BTreeMap<String, u64>,
     /// The objects of this run that took longest, the slowest first; at most ten.
     pub slowest: Vec<SlowObject>,
@@ -128,34 +127,33 @@ pub struct Report {
     pub bytes_read: u64,
     /// Parts and whole objects that this run sent.
     pub parts: u64,
-    /// Requests that were tried again.
+    /// Requests that were retried.
     pub retries: u64,
-    /// Of these and of listings, those that a store refused because they were too much:
-    /// 503, 429 and the like.
+    /// Requests, including those of listings, that a store throttled, for example with 503
+    /// or 429.
     pub throttled: u64,
-    /// Objects whose metadata could not be kept whole; the manifest says what
-    /// was lost.
+    /// Objects that lost part of their metadata; the manifest states what was lost.
     pub metadata_lost: u64,
-    /// Objects that were copied in the version that was listed, while another
-    /// version took its place at the source. The manifest names them; a further
-    /// run on a new journal copies what is there now.
+    /// Objects that were copied in the listed version while another version replaced
+    /// it at the source. The manifest names them; another run on a new journal copies
+    /// the current version.
     pub superseded: u64,
-    /// Uploads of our keys that somebody else has begun: `key (upload id)`. They
+    /// Uploads to our keys that another client started: `key (upload id)`. They
     /// were left alone.
     pub foreign_uploads: Vec<String>,
-    /// How long this run took; JSON has it as `elapsed_seconds`.
+    /// The duration of this run; `elapsed_seconds` in JSON.
     #[serde(rename = "elapsed_seconds", with = "crate::settings::serde_seconds")]
     pub elapsed: Duration,
-    /// Bytes that this run brought, a second, on the average of its whole time.
+    /// Bytes moved per second, averaged over the whole run.
     pub bytes_per_second: f64,
-    /// Objects that this run brought, a second, on the average of its whole time.
+    /// Objects moved per second, averaged over the whole run.
     pub objects_per_second: f64,
-    /// Where the manifest is.
+    /// The path of the manifest.
     pub manifest: Option<PathBuf>,
 }
 
 impl Report {
-    /// How many objects failed.
+    /// The number of objects that failed.
     pub fn failed(&self) -> u64 {
         self.failures_by_kind.values().sum()
     }

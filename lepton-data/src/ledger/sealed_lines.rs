@@ -1,6 +1,6 @@
-//! Files of one JSON object a line, sealed by their last line: it has the number
+//! Files with one JSON object per line, sealed by their last line. It has the number
 //! of objects, the sum of their sizes and the SHA-256 of every byte before it, so
-//! that a file with a line cut out or its end missing is never taken for whole.
+//! that a file with a missing line or a missing end is never taken as complete.
 
 use std::fs::File;
 use std::io::{BufRead, BufWriter, Read as _, Write as _};
@@ -31,9 +31,9 @@ struct Totals {
     sha256: Sha256,
 }
 
-/// Writes a sealed file: beside its place, then renamed into it.
+/// Writes a sealed file to a temporary file, then renames it.
 pub(crate) struct SealedWriter {
-    /// What it is, for messages: `manifest`.
+    /// What the file is, for messages, such as `manifest`.
     what: &'static str,
     path: PathBuf,
     temporary: PathBuf,
@@ -79,7 +79,7 @@ impl SealedWriter {
         Ok(())
     }
 
-    /// Seals the file and puts it into its place.
+    /// Seals the file and renames it to its path.
     pub(crate) fn finish(mut self) -> Result<()> {
         let sha256 = Sha256(self.hasher.clone().finalize().into());
         let end = Totals { objects: self.objects, bytes: self.bytes, sha256 };
@@ -96,15 +96,15 @@ impl SealedWriter {
 }
 
 impl SealedWriter {
-    /// Leaves nothing behind.
+    /// Removes the temporary file.
     pub(crate) fn discard(self) -> Result<()> {
         let removed = std::fs::remove_file(&self.temporary);
         removed.map_err(|e| failed("cannot remove the file", self.what, &self.temporary, e))
     }
 }
 
-/// Reads a sealed file, line by line. Only one whose reader has given `None` has
-/// been read whole.
+/// Reads a sealed file line by line. The file is complete only once [`next`](Self::next)
+/// has returned `None`.
 #[derive(Debug)]
 pub(crate) struct SealedReader<R> {
     what: &'static str,
@@ -116,7 +116,7 @@ pub(crate) struct SealedReader<R> {
 }
 
 impl<R: BufRead> SealedReader<R> {
-    /// Begins to read, and reads the header.
+    /// Starts reading, with the header.
     pub(crate) fn new<H: DeserializeOwned>(input: R, what: &'static str) -> Result<(Self, H)> {
         let mut reader = Self { what, input, hasher: sha2::Sha256::new(), line: 0, objects: 0, bytes: 0 };
         let line = reader.read_line()?.ok_or_else(|| reader.corrupt("the file is empty"))?;
@@ -125,7 +125,7 @@ impl<R: BufRead> SealedReader<R> {
         Ok((reader, header))
     }
 
-    /// The next line; `None` once the last line has shown that none is missing.
+    /// The next line; `None` after the last line, which shows that no line is missing.
     pub(crate) fn next<T: DeserializeOwned>(&mut self, size: impl Fn(&T) -> u64) -> Result<Option<T>> {
         let cut_off = |reader: &Self| reader.corrupt("the file is cut off: its last line is missing");
         let line = self.read_line()?.ok_or_else(|| cut_off(self))?;
@@ -145,7 +145,7 @@ impl<R: BufRead> SealedReader<R> {
         Ok(Some(value))
     }
 
-    /// The digest of what was read so far: of a file read whole, its name.
+    /// The digest of the lines read so far. The digest of a complete file identifies it.
     pub(crate) fn digest(&self) -> Sha256 {
         Sha256(self.hasher.clone().finalize().into())
     }
@@ -173,13 +173,13 @@ impl<R: BufRead> SealedReader<R> {
         Ok(())
     }
 
-    /// Something is wrong with the line that was read last.
+    /// The error for the line that was read last.
     pub(crate) fn corrupt(&self, why: &str) -> Error {
         Error::new(ErrorKind::Corrupt, why.to_owned()).with_operation(self.what).with_context("line", self.line)
     }
 }
 
-/// Refuses a version that is not known.
+/// Refuses an unknown version of a format.
 pub(crate) fn check_version(what: &str, found: u32, known: u32) -> Result<()> {
     if found == known {
         return Ok(());

@@ -27,11 +27,11 @@ impl Transfer {
     }
 
     /// The attributes that objects of the source may have and the destination cannot keep,
-    /// or not under all names or with all characters.
-    /// Which object has one shows when it is read: its line of the manifest names what was
-    /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) it fails.
+    /// or keeps only under some names or with some characters.
+    /// Whether an object has one is known when it is read: its manifest line names what was
+    /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) the object fails.
     pub fn not_kept(&self) -> Vec<Attribute> {
-        let [from, to] = [&self.options.source, &self.options.destination].map(|place| place.storage().capabilities());
+        let [from, to] = [&self.options.source, &self.options.destination].map(|side| side.storage().capabilities());
         let narrower = |attribute: Attribute| match attribute {
             Attribute::UserMetadata => !to.metadata_names.include(from.metadata_names),
             Attribute::Tags => !to.tag_characters.include(from.tag_characters),
@@ -88,36 +88,36 @@ impl TransferBuilder {
         self
     }
 
-    /// The folder of the journal, made if need be. A run that was ended, however,
-    /// is taken up by the same transfer on the same journal. Without one the run
-    /// cannot be taken up.
+    /// The folder of the journal, created if it is missing. However a run ended, the
+    /// same transfer on the same journal resumes it. Without a journal, a run cannot be
+    /// resumed.
     pub fn journal(mut self, folder: impl Into<PathBuf>) -> Self {
         self.journal = Some(folder.into());
         self
     }
 
-    /// Where the manifest goes. Default: `manifest.jsonl` in the journal's folder;
+    /// The file to write the manifest to. Default: `manifest.jsonl` in the journal's folder;
     /// without a journal, no manifest is written.
     pub fn manifest(mut self, file: impl Into<PathBuf>) -> Self {
         self.manifest = Some(file.into());
         self
     }
 
-    /// Moves the objects that a file names instead of all: a name behind the source's
-    /// folder on each line, in any order, byte for byte as it is. Lines end in a line
-    /// feed, with or without a carriage return before it. The source is asked for
-    /// each and not listed; one that it has not is reported as failed. Filters still
-    /// apply. Not with `delete`.
+    /// Moves only the objects that a file names. Each line is one name, relative to the
+    /// source's folder and byte for byte as it is, in any order. Lines end in a line
+    /// feed, with or without a carriage return before it. The source is not listed: each
+    /// object is requested by its key, and a missing one is reported as failed. Filters
+    /// still apply. Cannot be combined with `delete`.
     pub fn from_list(mut self, file: impl Into<PathBuf>) -> Self {
         self.keys = Some(file.into());
         self
     }
 
-    /// Carries out a plan that [`Transfer::save_plan`] wrote, of the same source and
-    /// destination: just its actions, each only if source and destination are still
-    /// as the plan saw them. What changed since is reported as failed and left.
-    /// The settings for existing objects, comparison and filters have no meaning
-    /// then; those for how much may be deleted have.
+    /// Carries out a plan that [`Transfer::save_plan`] wrote for the same source and
+    /// destination. Only its actions are done, each only if source and destination are
+    /// still as the plan saw them. An object that changed since is left alone and
+    /// reported as failed. The settings for existing objects, comparison and filters are
+    /// ignored; the limits on deletes apply.
     pub fn saved_plan(mut self, file: impl Into<PathBuf>) -> Self {
         self.plan = Some(file.into());
         self
@@ -135,11 +135,11 @@ impl TransferBuilder {
         self
     }
 
-    /// Checks it all.
+    /// Checks the description and builds the transfer.
     ///
     /// # Errors
     /// `invalid_input`, naming the setting and what is allowed; `unsupported` if
-    /// a store cannot serve as it is asked to.
+    /// a store lacks a capability that the settings need.
     pub fn build(self) -> Result<Transfer> {
         let missing = |what: &str| Error::invalid_input(format!("a transfer needs a {what}"));
         let source = self.source.ok_or_else(|| missing("source"))?;

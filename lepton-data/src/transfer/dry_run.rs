@@ -1,4 +1,4 @@
-//! The dry run: what a transfer would do, object by object, without doing it.
+//! The dry run: reports what a transfer would do, object by object, without doing it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::types::entry::{DestinationState, Entry};
 use crate::types::side::ends_the_run;
 
 impl Transfer {
-    /// Streams what the transfer would do, in the order of keys at the destination. Reads the listings of
-    /// both sides; where these do not tell, asks for single objects as the run
-    /// would. Writes nothing anywhere and opens no journal. Whether so much may be
-    /// deleted is not looked at.
+    /// Streams what the transfer would do, in the order of keys at the destination. Reads
+    /// the listings of both sides; where these do not suffice, requests single objects as
+    /// the run would. Writes nothing and opens no journal. The limits on deletes are not
+    /// checked.
     ///
     /// # Errors
     /// The stream ends with the first error of a listing or of the destination.
@@ -112,13 +112,13 @@ pub(crate) async fn action(cx: &Context, entry: &mut Entry) -> Result<PlannedAct
 }
 
 impl Transfer {
-    /// Writes what [`plan`](Self::plan) streams into a file, which
+    /// Writes what [`plan`](Self::plan) streams to a file, which
     /// [`TransferBuilder::saved_plan`](crate::TransferBuilder::saved_plan) carries
-    /// out later. The file appears when it is complete; memory does not depend on
+    /// out later. The file appears when it is complete; memory use does not depend on
     /// its length.
     ///
     /// # Errors
-    /// As [`plan`](Self::plan); what keeps the file from being written.
+    /// As [`plan`](Self::plan), and if the file cannot be written.
     pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
         let header = self.options.plan_header();
         let path = file.to_owned();
@@ -127,7 +127,7 @@ impl Transfer {
             let mut writer = SealedWriter::create(&path, PLAN, &header)?;
             let mut complete = false;
             while let Some(batch) = receive.blocking_recv() {
-                // The last batch is empty; without it, the plan broke off.
+                // The last batch is empty; if it never comes, the plan is incomplete.
                 complete = batch.is_empty();
                 for planned in batch {
                     writer.add(&crate::types::file::to_json(&planned)?, planned.size)?;
@@ -137,7 +137,7 @@ impl Transfer {
         });
         let mut summary = PlanSummary::default();
         let mut batches = self.plan().try_chunks(BATCH);
-        // What the writer says is what counts if it does not take a batch.
+        // If the writer stops receiving, its own error is the one to return.
         while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
             batch.iter().for_each(|planned| summary.add(planned));
             if send.send(batch).await.is_err() {

@@ -1,5 +1,5 @@
-//! A transfer from its options to its report: the only file that knows the order
-//! of the stages.
+//! A transfer from its options to its report. Only this file knows the order of the
+//! stages:
 //!
 //! `list → plan → diff → read → checksum → write → commit → report`
 
@@ -36,23 +36,23 @@ use crate::types::entry::Entry;
 impl Transfer {
     /// Runs the transfer to its end.
     ///
-    /// Objects that fail are in the [`Report`], and the run goes on. Dropping the
+    /// Objects that fail are in the [`Report`], and the run continues. Dropping the
     /// future cancels the run as [`TransferHandle::cancel`] does.
     ///
     /// # Errors
-    /// What no object can do better than: wrong credentials, a missing bucket, no
+    /// Errors that would affect every object: wrong credentials, a missing bucket, no
     /// permission, a wrong clock, a full or read-only destination, a host that
     /// does not exist, a failed TLS handshake, a listing that cannot be read; a
-    /// journal that is locked, damaged or of another plan. The same transfer on
-    /// the same journal goes on when the cause is gone.
+    /// journal that is locked, damaged or of another plan. Once the cause is fixed, the
+    /// same transfer on the same journal resumes.
     pub async fn run(self) -> Result<Report> {
         self.start().await?.wait().await
     }
 
-    /// Starts the transfer and gives a handle to watch and steer it.
+    /// Starts the transfer and returns a handle to watch and steer it.
     ///
     /// # Errors
-    /// As [`run`](Self::run), as far as they show before the first object.
+    /// Those errors of [`run`](Self::run) that occur before the first object.
     pub async fn start(self) -> Result<TransferHandle> {
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
@@ -94,14 +94,14 @@ async fn discard(run: &Run, folder: PathBuf) {
     }
 }
 
-/// The run: every object in its turn, then the manifest.
+/// Runs the transfer: first all objects, then the manifest.
 async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
     let mut ledger = Tracker::new(run, &resumed);
     let outcome = match preflight(run, &journal).await {
         Ok(()) => work(run, resumed, &mut ledger, &journal).await,
         Err(error) => Err(error),
     };
-    // Also after an error: what was done must be found again.
+    // This is also needed after an error: the next run must find what was done.
     let committed = run.context.log.commit().await;
     let status = match outcome {
         Ok(Ended::AtItsLimit) => Status::Limited,
@@ -121,13 +121,13 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     Ok(ledger.report(status, manifest))
 }
 
-/// Refuses sort keys that overlap. Then one cheap request to the destination before
-/// anything is read: what is wrong with its address or credentials shows at once.
+/// Refuses locations that overlap. Then sends one cheap request to the destination before
+/// anything is read, so that a wrong address or wrong credentials are found early.
 async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
     overlap::check(run, Some(journal)).await?;
     let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
     match run.context.destination.first_page(&request).await {
-        // Those who may only write may not list; writing will tell.
+        // Credentials that may only write may not list; the first write will show.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
         Err(error) => return Err(error),
         Ok(_) => {}
@@ -135,7 +135,7 @@ async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
     if run.options.settings.versions { makes_versions(run).await } else { Ok(()) }
 }
 
-/// What is moved as versions must become versions.
+/// Checks that the destination keeps versions, because versions are to be moved.
 async fn makes_versions(run: &Run) -> Result<()> {
     let destination = &run.context.destination;
     let Some(versions) = destination.storage().versions() else { return Ok(()) };
@@ -147,14 +147,14 @@ async fn makes_versions(run: &Run) -> Result<()> {
     Err(Error::unsupported(message))
 }
 
-/// How the objects came to their end.
+/// Why the run stopped starting objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     WithTheListing,
     AtItsLimit,
 }
 
-/// Every object, and then what is to be deleted.
+/// Moves every object, then deletes what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
     run.look_at_names().await?;
     let ended = objects(run, resumed, ledger).await?;
@@ -169,8 +169,8 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &
     Ok(ended)
 }
 
-/// Moves every object; returns when all have ended. The first error that ends
-/// the run lets what is on its way end too.
+/// Moves every object; returns when all have ended. After the first error that ends
+/// the run, objects in flight still end.
 async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
     let mut waiting = Queue::default();
@@ -241,7 +241,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
     Ok(Ended::WithTheListing)
 }
 
-/// Brings one object, or all versions of one key.
+/// Moves one object, or all versions of one key.
 async fn apply(cx: Arc<Context>, entry: Entry, earlier: Earlier) -> Outcome {
     if cx.settings.versions {
         return version_history::history(&cx, &entry, earlier).await;
@@ -249,7 +249,7 @@ async fn apply(cx: Arc<Context>, entry: Entry, earlier: Earlier) -> Outcome {
     object(cx, entry, earlier).await
 }
 
-/// How much a run may take in hand, and for how long.
+/// How many bytes a run may start, and for how long it may start objects.
 struct Limit {
     taken: u64,
     bytes: Option<u64>,
@@ -271,15 +271,15 @@ impl Limit {
     }
 }
 
-/// Writes the manifest from the journal's lines: memory does not depend on their
+/// Writes the manifest from the journal's lines. Memory use does not depend on their
 /// number.
 async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathBuf>> {
     let Some(path) = run.options.manifest_path() else { return Ok(None) };
     let (source, destination) =
         (run.context.source.storage().url().to_owned(), run.context.destination.storage().url().to_owned());
-    let place = path.clone();
+    let file = path.clone();
     let work = run.scheduler.env.run_blocking(move || {
-        let mut manifest = ManifestWriter::create(&place, &source, &destination)?;
+        let mut manifest = ManifestWriter::create(&file, &source, &destination)?;
         for record in Replay::of(&journal)? {
             let record = record?;
             if record.kind == DONE {

@@ -1,5 +1,5 @@
-//! What is to be done next: first what an earlier run failed at, then what the
-//! listings bring.
+//! Determines what to do next: first the objects that failed in an earlier run, then
+//! those of the listings.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -27,36 +27,36 @@ use crate::types::entry::{DestinationState, Entry, Mode};
 /// The next thing to do.
 #[derive(Debug)]
 pub(crate) enum WorkItem {
-    /// An object to look into, with its sort key if it comes in its order.
+    /// An object to process, with its sort key if it comes in listing order.
     Object { entry: Box<Entry>, earlier: Earlier, sort_key: Option<ObjectKey> },
-    /// An object, with its sort key if it comes in its order, that has ended already.
+    /// An object that has already ended, with its sort key if it comes in listing order.
     Settled { entry: Box<Entry>, outcome: Outcome, sort_key: Option<ObjectKey> },
     /// An object that only the destination has.
     Extraneous { sort_key: ObjectKey, there: Box<ObjectMeta> },
 }
 
-/// The source's objects, each with what an earlier run left of it, and what only
-/// the destination has.
+/// The source's objects, each with what an earlier run left of it, and the extraneous
+/// objects of the destination.
 #[derive(Debug)]
 pub(crate) struct Feed {
     run: Arc<Run>,
     again: VecDeque<ObjectKey>,
     origin: Origin,
-    /// What that gave and is not handed on yet.
+    /// The next item of the origin, not yet returned.
     found: Option<(Listed, Option<PlannedAction>)>,
     names: TargetNames,
-    /// Places that are settled up to the watermark, where what comes begins before it.
+    /// The watermark: sort keys up to it are settled. Set if the origin starts before it.
     settled: Option<ObjectKey>,
-    /// Places that are settled beyond the watermark.
+    /// Sort keys that are settled beyond the watermark.
     beyond: BTreeSet<ObjectKey>,
-    /// Objects that failed at a saved plan: they are tried as the plan says.
+    /// Objects of a saved plan that failed: they are retried as the plan says.
     failed: BTreeSet<ObjectKey>,
-    /// What earlier runs proved.
+    /// The proofs of earlier runs.
     proofs: Proofs,
-    /// Places behind the first and up to the second may have been written by an earlier
+    /// Sort keys after the first and up to the second may have been written by an earlier
     /// run.
     maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
-    /// Places up to here may be written by this run, as the journal knows.
+    /// This run may write sort keys up to here: the journal has a record of it.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
     kept: BTreeMap<ObjectKey, Option<ETag>>,
@@ -69,8 +69,8 @@ impl Feed {
             (carried, None) => carried,
             (_, Some(started)) => Some((None, started.clone())),
         };
-        // A plan is read from its beginning: what failed is tried again as it says there,
-        // and what it protects stays protected.
+        // A plan is read from its beginning: failed objects are retried as it says, and
+        // objects that it protects stay protected.
         let (settled, after) = match run.options.plan {
             Some(_) => (resumed.settled, None),
             None => (None, resumed.settled),
@@ -102,7 +102,7 @@ impl Feed {
     /// Cancellation safe: nothing is lost when the future is dropped.
     ///
     /// # Errors
-    /// What ends the run: a listing that cannot be read, a journal that cannot be
+    /// Errors that end the run: a listing that cannot be read, a journal that cannot be
     /// written.
     pub(crate) async fn next(&mut self) -> Result<Option<WorkItem>> {
         if let Some(key) = self.again.pop_front() {
@@ -133,7 +133,7 @@ impl Feed {
         }
     }
 
-    /// What is to be done with what lies at one name, if anything.
+    /// The work for one listed name, if any.
     fn next_of(&mut self, found: Listed, action: Option<PlannedAction>) -> Option<WorkItem> {
         let run = Arc::clone(&self.run);
         let (settings, mapping) = (&run.options.settings, &run.lister.mapping);
@@ -172,7 +172,7 @@ impl Feed {
             {
                 None
             }
-            // What is written under the other case is this very object.
+            // The run writes this object under a name that differs only in case.
             Listed::Extra(there) if run.context.is_a_name(&there.key) => None,
             Listed::Extra(there) => {
                 let sort_key = mapping.sort_key_of_target(&there.key);
@@ -184,15 +184,15 @@ impl Feed {
         }
     }
 
-    /// Whether an earlier run settled the sort key, by the watermark or beyond it, and
-    /// did not fail at the object.
+    /// Whether an earlier run settled the sort key, up to the watermark or beyond it, and
+    /// the object did not fail.
     fn is_settled(&mut self, key: &ObjectKey, sort_key: &ObjectKey) -> bool {
         let settled = self.beyond.remove(sort_key) || self.settled.as_ref().is_some_and(|settled| sort_key <= settled);
         settled && !self.failed.remove(key)
     }
 
-    /// Where it matters whether an object at the destination may be our own, the
-    /// journal must know before it is written.
+    /// Records in the journal that an object may be written, before it is. This is needed
+    /// where it matters whether an object at the destination may be our own.
     async fn announce(&mut self) -> Result<()> {
         let guards =
             matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
@@ -213,7 +213,7 @@ impl Feed {
         Ok(())
     }
 
-    /// An object of which nothing is known but its key.
+    /// An object of which only the key is known.
     fn named(&mut self, key: ObjectKey, listed: bool) -> WorkItem {
         self.run.scheduler.counters.listed_objects.add(1);
         let mut next = self.object(ObjectMeta::new(key, 0), DestinationState::Unknown, listed);
@@ -223,7 +223,7 @@ impl Feed {
         next
     }
 
-    /// A key with all its versions. Those that an earlier run moved are counted.
+    /// A key with all its versions. Those that an earlier run moved are counted already.
     fn history(&mut self, held: VersionedKey) -> WorkItem {
         let recorded = self.histories.get(&held.key).copied().unwrap_or_default();
         let counters = &self.run.scheduler.counters;
@@ -236,7 +236,7 @@ impl Feed {
         let key = source.key.clone();
         let sort_key = self.run.lister.mapping.sort_key(&key);
         let listed = listed.then(|| sort_key.clone());
-        // Where letters have no case, what has this name may be listed under the other one.
+        // Where names ignore case, the object may be listed under a name in another case.
         let there = match there {
             DestinationState::Absent if self.run.context.folded.get().is_some() => DestinationState::Unknown,
             there => there,
@@ -270,7 +270,7 @@ impl Feed {
         }
     }
 
-    /// What a saved plan has to be done with an object.
+    /// The work that a saved plan asks for.
     fn planned(&mut self, source: ObjectMeta, there: DestinationState, action: PlannedAction) -> WorkItem {
         let basis = match action {
             PlannedAction::Copy { reason, .. } => {
@@ -298,7 +298,7 @@ impl Feed {
         WorkItem::Settled { entry: Box::new(entry), outcome, sort_key }
     }
 
-    /// How the object ends, if the listings tell that nothing is to be done.
+    /// How the object ends, if the listings show that there is nothing to do.
     fn at_a_glance(&self, entry: &Entry, earlier: &Earlier) -> Option<Outcome> {
         let DestinationState::Present(there) = &entry.there else { return None };
         let existing = self.run.options.settings.existing;
@@ -317,14 +317,14 @@ impl Feed {
         }
     }
 
-    /// Uploads that an earlier run left of objects that are not at the source any
-    /// more. Meaningful once the listing has ended.
+    /// Uploads that an earlier run left of objects that are no longer at the source.
+    /// Meaningful once the listing has ended.
     pub(crate) fn orphans(self) -> impl Iterator<Item = (ObjectKey, OpenUpload)> {
         self.uploads.into_iter()
     }
 }
 
-/// The sort key of an object of the source.
+/// The sort key of an object of the source; `None` for a history or an extraneous object.
 fn sort_key_of(found: &Listed, mapping: &Mapping) -> Option<ObjectKey> {
     match found {
         Listed::Source(object, ..) => Some(mapping.sort_key(&object.key)),
@@ -333,7 +333,7 @@ fn sort_key_of(found: &Listed, mapping: &Mapping) -> Option<ObjectKey> {
     }
 }
 
-/// Where it comes from what there is to do.
+/// The source of work items.
 #[derive(Debug)]
 enum Origin {
     Listings(Merge),
@@ -343,7 +343,7 @@ enum Origin {
 }
 
 impl Origin {
-    /// Begins behind the sort key `after`.
+    /// Starts after the sort key `after`.
     fn start(run: &Arc<Run>, after: Option<ObjectKey>) -> Self {
         match (&run.options.plan, &run.options.keys) {
             _ if run.options.settings.versions => {
@@ -362,8 +362,8 @@ impl Origin {
         }
     }
 
-    /// What comes next, and what a saved plan has to be done with it; `None` at the clean
-    /// end. Cancellation safe.
+    /// The next item, and the action of a saved plan for it; `None` at the clean end.
+    /// Cancellation safe.
     async fn next(&mut self) -> Result<Option<(Listed, Option<PlannedAction>)>> {
         match self {
             Self::Listings(merge) => Ok(merge.next().await?.map(|found| (found, None))),
@@ -384,7 +384,7 @@ impl Origin {
         }
     }
 
-    /// The last sort key of the source that is at hand.
+    /// The last sort key of the source in the current batch.
     fn ahead(&self, mapping: &Mapping) -> Option<ObjectKey> {
         match self {
             Self::Listings(merge) => merge.ahead().map(|key| mapping.sort_key(key)),
@@ -395,7 +395,7 @@ impl Origin {
     }
 }
 
-/// Waits for the next batch, if there is none at hand; an empty one is the last.
+/// Waits for the next batch if the current one is used up; an empty batch is the last.
 async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<T>, ended: &mut bool) -> Result<()> {
     while batch.is_empty() && !*ended {
         let broke_off = || Error::new(ErrorKind::Unexpected, "what is to be done broke off");
@@ -405,7 +405,7 @@ async fn refill<T>(batches: &mut Receiver<Result<Vec<T>>>, batch: &mut VecDeque<
     Ok(())
 }
 
-/// What was found when it was planned, and what is to be done with it; `None` for an
+/// What was listed when the plan was made, and the planned action; `None` for an
 /// object that neither side has.
 fn found(planned: Planned) -> Option<(Listed, Option<PlannedAction>)> {
     let there =

@@ -10,10 +10,10 @@ use crate::telemetry::metrics::log_progress;
 use crate::telemetry::progress::Progress;
 use crate::transfer::run::Run;
 
-/// A run on its way.
+/// A run in progress.
 ///
-/// Dropping the handle cancels the run as [`cancel`](Self::cancel) does: what is
-/// on its way ends in the background.
+/// Dropping the handle cancels the run as [`cancel`](Self::cancel) does: requests in
+/// flight end in the background.
 #[derive(Debug)]
 #[must_use = "dropping the handle cancels the run"]
 pub struct TransferHandle {
@@ -26,41 +26,40 @@ impl TransferHandle {
         Self { run, task: Some(task) }
     }
 
-    /// How far the run is.
+    /// The progress of the run.
     pub fn progress(&self) -> Progress {
         self.run.scheduler.progress()
     }
 
-    /// Lets what is on its way end and begins nothing new until
-    /// [`resume`](Self::resume).
+    /// Lets requests in flight end and starts nothing new until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.steering().pause();
     }
 
-    /// Goes on after a pause.
+    /// Resumes after a pause.
     pub fn resume(&self) {
         self.steering().resume();
     }
 
-    /// Sets how many bytes a second may be read of the source, from now on; `None` is
-    /// as many as there are.
+    /// Sets how many bytes per second may be read from the source from now on; `None`
+    /// is no limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
         self.steering().set_bandwidth(bytes_per_second);
     }
 
-    /// Lets the parts on their way end, writes the journal and ends the run with
+    /// Lets the parts in flight end, writes the journal and ends the run with
     /// [`Status::Cancelled`](crate::Status::Cancelled). The same transfer on the
-    /// same journal goes on.
+    /// same journal resumes it.
     pub fn cancel(&self) {
         self.steering().cancel();
     }
 
-    /// A handle that can be given away.
+    /// A handle for steering the run that can be passed on.
     pub fn steering(&self) -> Steering {
         self.run.scheduler.steering()
     }
 
-    /// Waits for the end of the run, reporting progress each `every` to `watch`.
+    /// Waits for the end of the run and reports progress to `watch` once per `every`.
     ///
     /// # Errors
     /// As [`Transfer::run`](crate::Transfer::run).
@@ -95,7 +94,7 @@ impl TransferHandle {
 
 impl Drop for TransferHandle {
     fn drop(&mut self) {
-        // A run that has ended does not mind.
+        // This has no effect on a run that has ended.
         self.cancel();
     }
 }

@@ -1,8 +1,8 @@
-//! The end of a mirror: deleting what only the destination has.
+//! The end of a mirror: deletes extraneous objects, which only the destination has.
 //!
 //! Nothing is deleted before both listings have ended cleanly and every copy has
-//! its receipt, nor if it is more than allowed, nor if it changed since it was
-//! listed.
+//! its receipt. Nothing is deleted if it is more than allowed. An object that changed
+//! since it was listed is not deleted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::transfer::run::Run;
 use crate::transfer::tracker::{Extras, Tracker};
 use crate::types::side::ends_the_run;
 
-/// Deletes all extras that the journal holds.
+/// Deletes all extraneous objects that the journal records.
 ///
 /// # Errors
-/// `too_many_deletes`, before the first one; what ends a run.
+/// `too_many_deletes`, before the first delete; errors that end a run.
 pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracker) -> Result<()> {
     let extras = ledger.extras();
     allowed(&run.options.settings, extras)?;
-    // What is to be deleted, and that all else is done, is on disk before.
+    // The objects to delete, and that all others are done, must be on disk first.
     run.context.log.commit().await?;
     let mut found = ExtraneousReader::open(run, journal).await?;
     let mut seen = 0;
@@ -58,7 +58,7 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
     }
 }
 
-/// Whether so much may be deleted.
+/// Checks the limits on deletes.
 fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
     let Extras { found, of, .. } = extras;
     let refuse = |limit: String| {
@@ -75,7 +75,7 @@ fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
     Ok(())
 }
 
-/// The extras of the journal.
+/// Reads the extraneous objects that the journal records.
 struct ExtraneousReader(Option<Replay>);
 
 impl ExtraneousReader {
@@ -83,7 +83,7 @@ impl ExtraneousReader {
         Ok(Self(Some(run.scheduler.env.run_blocking(move || Replay::of(&journal)).join().await??)))
     }
 
-    /// What the store deletes at once; empty at the end.
+    /// The objects for the store's next batch delete; empty at the end.
     async fn next(&mut self, run: &Run) -> Result<Vec<(ObjectKey, ObjectMeta)>> {
         let Some(mut replay) = self.0.take() else { return Ok(Vec::new()) };
         let size = run.context.destination.capabilities().delete_batch.clamp(1, 1000);

@@ -1,4 +1,5 @@
-//! Runs a transfer: lists, compares, applies and reports. `engine.rs` has the order of the stages.
+//! Runs a transfer: lists, compares, applies and reports. `engine.rs` defines the order of
+//! the stages.
 
 pub(crate) mod builder;
 pub(crate) mod dry_run;

@@ -1,5 +1,5 @@
-//! Opening the journal: whether a run goes on with what earlier runs left, compares the
-//! lists anew with what they proved, or begins.
+//! Opens the journal and decides whether a run resumes what earlier runs left, compares
+//! the listings again with what they proved, or starts from nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::names::mapping::Mapping;
 use crate::settings::transfer::Existing;
 use crate::transfer::options::Options;
 
-/// What has to be the same for what is open at the destination to be of use.
+/// The parts of the identity that must be equal for open uploads to be of use.
 const PLACES: [&str; 7] =
     ["source", "source_folder", "destination", "destination_folder", "map", "encode_keys", "decode_keys"];
 
-/// Opens the journal and reads what earlier runs left. One that has come to its end
-/// makes way for a new one. Blocks.
+/// Opens the journal and reads what earlier runs left. A new journal replaces one whose
+/// run has finished. Blocks.
 pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Result<(Log, Resumed)> {
     let plan = options.plan.as_ref().map(|file| plan_file::check(file, &options.plan_header())).transpose()?;
     let keys = options.keys.as_deref().map(key_list::digest).transpose()?;
@@ -35,15 +35,14 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
             let replay = Replay::of(folder)?;
             let resumed = opening.load(replay.clone())?;
             if resumed.finished || resumed.is_nothing() {
-                // Neither a run that has come to its end binds the next one, nor one that
-                // has begun nothing.
+                // A run that has finished or has started nothing does not bind the next run.
                 return opening.anew();
             }
             let (before, now) = (replay.identity(), &opening.identity);
             let same_places =
                 before.contains_key("source") && PLACES.iter().all(|name| before.get(*name) == now.get(*name));
             if same_places && opening.compares_anew(&resumed) {
-                // What was proved under other options is not taken over.
+                // Proofs under other options are not reused.
                 proofs::discard(folder)?;
                 return opening.restart(&resumed);
             }
@@ -56,7 +55,7 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
             if !resumed.finished && !opening.compares_anew(&resumed) {
                 return Ok((Log::new(journal), resumed));
             }
-            // The folder is locked once more by what follows.
+            // The code below locks the folder again.
             drop(journal);
             if resumed.finished {
                 return opening.anew();
@@ -84,23 +83,24 @@ impl Opening<'_> {
         Resumed::load(replay, &self.mapping)
     }
 
-    /// Whether what earlier runs left is compared with the lists from their beginning:
-    /// what they proved stands only for what has not changed since. A run that compares
-    /// nothing and was ended on its way resumes where it was, and so does one of a saved
-    /// plan or of histories, whose versions are proven one after the other.
+    /// Whether the listings are compared from their beginning with what earlier runs
+    /// left, because a proof holds only for an object that has not changed since. A run
+    /// that compares nothing and was interrupted resumes where it was. So does a run of a
+    /// saved plan, and a run of histories, whose versions are proven one after the other.
     fn compares_anew(&self, resumed: &Resumed) -> bool {
         let listed = self.options.plan.is_none() && !self.options.settings.versions;
         listed && (self.options.compares_listings() || resumed.anew || resumed.ended)
     }
 
-    /// A new journal, with nothing of the old one.
+    /// Opens a new journal, with nothing of the old one.
     fn anew(&self) -> Result<(Log, Resumed)> {
         proofs::discard(self.folder)?;
         Journal::discard(self.folder)?;
         Ok((Log::new(self.open()?.journal), Resumed::default()))
     }
 
-    /// A new journal, with what is open of the old one, and the proofs beside it.
+    /// Opens a new journal with the open work of the old one, and with its proofs in a
+    /// file next to it.
     fn restart(&self, resumed: &Resumed) -> Result<(Log, Resumed)> {
         let failed = self.options.settings.existing == Existing::Fail;
         Journal::restart(self.folder, &self.identity, &resumed.carried(failed)?)?;

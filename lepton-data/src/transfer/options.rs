@@ -1,4 +1,4 @@
-//! Settings that were checked: what the engine reads, and what a journal belongs to.
+//! Checked settings, as the engine reads them, and the identity of a journal.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::settings::transfer::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
-/// Checked settings: what the engine reads.
+/// Checked settings, as the engine reads them.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) source: Location,
@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What the journal belongs to: everything that changes bytes, names or
+    /// The identity of the journal: everything that changes bytes, names or
     /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
     pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Result<journal::Identity> {
         let mut identity = journal::Identity::new();
@@ -58,12 +58,12 @@ impl Options {
         serde_json::json!(self.destination.storage().capabilities().keys)
     }
 
-    /// What the head of a saved plan says, of the plan of these options.
+    /// The header of a saved plan with these options.
     pub(crate) fn plan_header(&self) -> Header {
         Header::of(&self.source, &self.destination, &self.settings)
     }
 
-    /// Whether what is at the destination matters, so that it is listed too.
+    /// Whether the destination is listed too, because its objects matter.
     pub(crate) fn compares_listings(&self) -> bool {
         let settings = &self.settings;
         settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
@@ -75,7 +75,7 @@ impl Options {
         self.plan.is_none() && only_adds(&self.settings)
     }
 
-    /// Where the manifest goes, if anywhere.
+    /// The path of the manifest, if one is written.
     pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
         self.manifest.clone().or_else(|| Some(self.journal.as_ref()?.join("manifest.jsonl")))
     }
@@ -90,7 +90,7 @@ fn only_adds(settings: &TransferSettings) -> bool {
     !settings.delete && settings.backup_prefix.is_none()
 }
 
-/// Refuses what cannot be, by name. A saved plan may delete without `delete`.
+/// Refuses impossible settings, by name. A saved plan may delete without `delete`.
 pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
     let part = settings.part_size;
     if !part.is_power_of_two() || part < MIB {
@@ -117,7 +117,7 @@ pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Resu
     Ok(())
 }
 
-/// Refuses stores that cannot serve as they are asked to.
+/// Refuses stores that lack a needed capability, or that overlap.
 pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, destination: &Location) -> Result<()> {
     let target = destination.storage();
     if settings.record_digest && !target.capabilities().keeps(Attribute::UserMetadata) {
@@ -142,8 +142,8 @@ pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, desti
     Ok(())
 }
 
-/// Refuses what does not go with moving all versions, by name. `given` is what the
-/// builder was given beside the settings.
+/// Refuses settings that cannot be combined with moving all versions, by name. `given` is
+/// what the builder was given in addition to the settings.
 pub(crate) fn check_versions(
     settings: &TransferSettings,
     given: [(&str, bool); 2],
@@ -167,9 +167,9 @@ pub(crate) fn check_versions(
     if let Some((name, _, hint)) = others.into_iter().chain(given).find(|(_, is_set, _)| *is_set) {
         return Err(Error::invalid_input(format!("versions does not go with {name}: {hint}")));
     }
-    for (side, place) in [("source", source), ("destination", destination)] {
-        if place.storage().versions().is_none() {
-            let url = place.storage().url();
+    for (side, location) in [("source", source), ("destination", destination)] {
+        if location.storage().versions().is_none() {
+            let url = location.storage().url();
             let message = format!("versions: the {side} {url} does not list versions; leave versions out");
             return Err(Error::unsupported(message));
         }

@@ -1,10 +1,10 @@
-//! Refuses a source and a destination that overlap, whatever they are called: a run
+//! Refuses a source and a destination that overlap, even under different names: a run
 //! would read what it writes, and a mirror would delete what it reads.
 //!
-//! What the names of the two locations tell is decided without a request. Two buckets
-//! of one name behind different hosts can be the same bucket; then one page of each is
-//! compared, and if these are the same, an upload that is begun through one address and
-//! listed through the other one decides.
+//! If the names of the two locations suffice, no request is sent. Two buckets with one
+//! name on different hosts can be the same bucket. Then one page of each is compared. If
+//! the pages are equal, an upload decides that is started through one address and listed
+//! through the other.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::transfer::run::Run;
 use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 
-/// Objects that are compared to see whether two addresses may be of one bucket.
+/// The number of objects compared to see whether two addresses may be of one bucket.
 const SAMPLE: usize = 10;
 
-/// Refuses sort keys that overlap, and finds out whether the journal lies inside of one.
+/// Refuses locations that overlap, and finds out whether the journal is inside one of them.
 pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
     let source_there = refuse(run).await?;
     let own = match journal {
@@ -37,11 +37,11 @@ pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> 
 }
 
 /// Refuses locations that overlap, before anything is listed to be moved. A source inside
-/// the destination is harmless where nothing is deleted and nothing is written into it, as
-/// when a backup is brought back; then the answer is where it lies.
+/// the destination is harmless if nothing is deleted and nothing is written into it, as
+/// when a backup is restored; then returns the path of the source there.
 ///
 /// # Errors
-/// `invalid_input` that names both locations.
+/// `invalid_input`, naming both locations.
 async fn refuse(run: &Arc<Run>) -> Result<Option<ObjectKey>> {
     let (source, destination) = (&run.options.source, &run.options.destination);
     let ours = source.storage().physical_location(&source.folder()).await?;
@@ -62,15 +62,15 @@ async fn refuse(run: &Arc<Run>) -> Result<Option<ObjectKey>> {
     Ok(None)
 }
 
-/// Finds out whether the files of the journal lie inside the source or the destination.
+/// Finds out whether the files of the journal are inside the source or the destination.
 async fn own_files(run: &Run, journal: &Path) -> Result<OwnFiles> {
     let folder = journal.to_owned();
     let located = run.scheduler.env.run_blocking(move || PhysicalLocation::of_folder(&folder)).join().await?;
     let journal = located.map_err(|error| Error::io("the journal's folder cannot be located", error))?;
     let inside = async |location: &lepton_core::Location| -> Result<Option<ObjectKey>> {
         let folder = location.folder();
-        let place = location.storage().physical_location(&folder).await?;
-        Ok(place.path_to(&journal).and_then(|path| ObjectKey::new([folder.as_bytes(), &path].concat()).ok()))
+        let physical = location.storage().physical_location(&folder).await?;
+        Ok(physical.path_to(&journal).and_then(|path| ObjectKey::new([folder.as_bytes(), &path].concat()).ok()))
     };
     let (source, destination) = (inside(&run.options.source).await?, inside(&run.options.destination).await?);
     Ok(OwnFiles { source, destination, source_there: None })
@@ -94,8 +94,8 @@ fn refusal(run: &Run, overlap: Overlap, how: &str) -> Error {
     Error::invalid_input(message)
 }
 
-/// Whether the first objects of what both would have in common are the same, down to
-/// their times. Where that cannot be listed it is not known.
+/// Whether the first objects of the common folder are equal on both sides, including
+/// their times. `false` if one side cannot be listed.
 async fn look_the_same(run: &Run, overlap: Overlap) -> bool {
     let inner = match overlap {
         Overlap::Contains => run.options.destination.folder(),
@@ -120,13 +120,14 @@ async fn first(endpoint: &Endpoint, prefix: &KeyPrefix) -> Option<Vec<ObjectMeta
     Some(objects)
 }
 
-/// Begins an upload at the destination and looks for it at the source.
+/// Starts an upload at the destination and looks for it at the source.
 async fn decide(run: &Arc<Run>, overlap: Overlap) -> Result<()> {
     let listed = if run.is_planning() { None } else { is_seen(run).await };
     match listed {
         Some(false) => Ok(()),
         Some(true) => Err(refusal(run, overlap, "; both addresses are of one bucket")),
-        // Of two equal sort keys nothing can be lost, and copies made at one time do look so.
+        // If both are the same location nothing can be lost, and copies made at the same time
+        // look equal too.
         None if overlap == Overlap::Same => {
             tracing::warn!("source and destination may be one bucket under two addresses; nothing tells");
             Ok(())
@@ -140,8 +141,8 @@ async fn decide(run: &Arc<Run>, overlap: Overlap) -> Result<()> {
     }
 }
 
-/// Whether an upload that is begun at the destination shows at the source; `None` if
-/// that cannot be found out. Nothing is left of it.
+/// Whether an upload started at the destination is listed at the source; `None` if
+/// that cannot be found out. The upload is aborted.
 async fn is_seen(run: &Arc<Run>) -> Option<bool> {
     let source = &run.context.source;
     source.storage().multipart()?;
@@ -154,7 +155,7 @@ async fn is_seen(run: &Arc<Run>) -> Option<bool> {
     let upload = begin(&run.context, &entry, layout, CreateUploadOptions::new()).await.ok()?;
     let seen = source.list_uploads(&key).await;
     if let Err(error) = abort(&run.context, &upload, &entry).await {
-        // The journal has it, so that the next run aborts it.
+        // The journal has a record of it, so the next run aborts it.
         tracing::warn!(%key, error = %error.report(), "the upload of a probe could not be aborted");
     }
     match seen {

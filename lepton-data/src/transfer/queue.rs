@@ -1,5 +1,5 @@
-//! Objects that were found and are not begun yet, small and large ones apart: where
-//! many of one kind come in a row, the other kind behind them need not wait.
+//! Objects that were found and not yet started, small and large ones in separate queues:
+//! a long row of one kind does not delay the other kind after it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,31 +9,30 @@ use crate::schedule::lanes::Lane;
 use crate::schedule::scheduler::Scheduler;
 use crate::types::entry::Entry;
 
-/// Objects on their way at once, for each place that there is: enough that sort keys
-/// never wait for the next object.
+/// Objects in flight per slot: enough that a slot never waits for the next object.
 const OBJECTS_PER_PLACE: usize = 2;
 
-/// Objects of one kind that wait while the other kind is looked for. This bounds what
-/// they take in memory.
+/// Objects of one kind that may wait while the other kind is looked for. This bounds
+/// their memory.
 const AHEAD: usize = 1000;
 
-/// An object that may be begun.
+/// An object that may be started.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) entry: Box<Entry>,
     pub(crate) earlier: Earlier,
-    /// Its number in the books, if it comes in listing order.
+    /// Its number in the tracker, if it comes in listing order.
     pub(crate) number: Option<u64>,
 }
 
-/// Objects that wait to be begun.
+/// Objects that wait to be started.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     small: VecDeque<Pending>,
     large: VecDeque<Pending>,
 }
 
-/// An object on its way; lets another begin when dropped.
+/// An object in flight; lets another start when dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<Scheduler>, Lane);
 
@@ -51,7 +50,7 @@ impl Queue {
         }
     }
 
-    /// The next object that there is room for.
+    /// The next object whose lane has capacity.
     pub(crate) fn next(&mut self, scheduler: &Arc<Scheduler>) -> Option<(Pending, InFlight)> {
         for (lane, waiting) in [(Lane::Small, &mut self.small), (Lane::Parts, &mut self.large)] {
             if !waiting.is_empty() && scheduler.lanes.open(lane, OBJECTS_PER_PLACE) {

@@ -1,4 +1,4 @@
-//! One run of a transfer: builds what its stages share.
+//! One run of a transfer: builds the state that its stages share.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,24 +27,24 @@ pub(crate) struct Run {
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) lister: Arc<Lister>,
     pub(crate) context: Arc<Context>,
-    /// Where the journal lies, if inside of one of the sides.
+    /// Which keys are the run's own: the journal and the source, if they are inside a side.
     pub(crate) own_files: OnceLock<OwnFiles>,
-    /// What runs before this one left, which compares the lists anew.
+    /// This run compares the listings again with what earlier runs left.
     pub(crate) relists: bool,
-    /// A run before this one came to the end of its listings: what it brought is the
-    /// same by now, and not a part of this run.
+    /// An earlier run reached the end of its listings: the objects that it moved count as
+    /// unchanged, and not as moved by this run.
     pub(crate) follows_an_end: bool,
     planning: bool,
 }
 
 impl Run {
-    /// A run that only looks.
+    /// A run that only plans.
     pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
         let run = Self::new(options, env, Log::default(), BTreeSet::new(), std::env::temp_dir())?;
         Ok(Self { planning: true, ..run })
     }
 
-    /// A run that spills to the folder of its journal.
+    /// A run that spills to `spill_folder`.
     pub(crate) fn new(
         options: Options,
         env: SharedEnv,
@@ -76,18 +76,18 @@ impl Run {
         })
     }
 
-    /// Whether the run only looks.
+    /// Whether the run only plans.
     pub(crate) fn is_planning(&self) -> bool {
         self.planning
     }
 
-    /// Whether what is at the destination matters, so that it is listed too.
+    /// Whether the destination is listed too, because its objects matter.
     pub(crate) fn compares_listings(&self) -> bool {
         self.planning || self.relists || self.options.compares_listings()
     }
 
-    /// Looks first whether two names would be one at the destination. A saved plan has refused
-    /// what shares a name when it was made.
+    /// Checks first whether two names would be the same at the destination. A saved plan
+    /// refused such objects when it was made.
     pub(crate) async fn look_at_names(&self) -> Result<()> {
         if self.options.plan.is_none()
             && let Some(folded) = case_collisions::names(&self.lister, self.options.keys.as_deref()).await?
@@ -107,7 +107,7 @@ impl Run {
         self.own_files.get().is_some_and(|own| own.in_destination(key))
     }
 
-    /// Whether this key of the destination lies inside the source.
+    /// Whether this key of the destination is inside the source.
     pub(crate) fn is_inside_source(&self, key: &ObjectKey) -> bool {
         self.own_files.get().is_some_and(|own| own.is_source(key))
     }

@@ -1,5 +1,5 @@
-//! Keeping the books of a run: what is settled, what failed, how far the journal
-//! may forget.
+//! Tracks the progress of a run: what is settled, what failed, and up to where the
+//! journal may forget.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
 
-/// Objects that may be begun beyond the first unsettled one. This bounds what a
-/// run keeps in memory, whatever the number of objects.
+/// Objects that may be started beyond the first unsettled one. This bounds the memory
+/// of a run, independent of the number of objects.
 const WINDOW: usize = 65_536;
 
-/// Objects settled between two notes of the watermark.
+/// Objects settled between two records of the watermark.
 const NOTE_EVERY: usize = 512;
 
-/// Objects that only the destination has, by number.
+/// The number of extraneous objects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extras {
     pub(crate) found: u64,
-    /// Of these, those that an earlier run found.
+    /// Those that an earlier run found.
     pub(crate) earlier: u64,
-    /// All objects that the destination had, these included.
+    /// All objects that the destination had, including these.
     pub(crate) of: u64,
 }
 
-/// The books of one run.
+/// What one run has settled, and how.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     run: Arc<Run>,
@@ -48,7 +48,7 @@ pub(crate) struct Tracker {
     superseded: u64,
     replaced: u64,
     extras: u64,
-    /// Of the extras, those that an earlier run found.
+    /// The extraneous objects that an earlier run found.
     earlier_extras: u64,
 }
 
@@ -86,15 +86,15 @@ impl Tracker {
         self.window.len() < WINDOW
     }
 
-    /// Enters an object in the order of sort keys; its number is given back to
+    /// Adds an object in the order of sort keys; returns its number, to be passed to
     /// [`settle`](Self::settle).
     pub(crate) fn open(&mut self, sort_key: ObjectKey) -> u64 {
         self.window.push_back((sort_key, false));
         self.first + self.window.len() as u64 - 1
     }
 
-    /// Books how an object ended, and what it took if it was taken in hand. An
-    /// error ends the run.
+    /// Records how an object ended, and its timing if it was started. An error ends the
+    /// run.
     pub(crate) fn settle(
         &mut self,
         key: ObjectKey,
@@ -155,8 +155,8 @@ impl Tracker {
         self.advance(number)
     }
 
-    /// An object that an earlier run proved. Of a run that was ended before its end it
-    /// counts as what it was then; of one that came to its end, as unchanged.
+    /// An object that an earlier run proved. If that run was interrupted, the object counts
+    /// as it did then; if that run reached its end, the object counts as unchanged.
     fn proven(&mut self, line: &ManifestEntry) -> Result<()> {
         let counters = &self.run.scheduler.counters;
         if line.unchanged.is_some() || self.run.follows_an_end {
@@ -170,7 +170,7 @@ impl Tracker {
             counters.server_copies.add(u64::from(line.server_copy.is_some()));
             counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
             self.superseded += u64::from(line.superseded);
-            // It stands at the destination, whatever was there before.
+            // It is at the destination, whether or not another object was there before.
             self.replaced += 1;
         }
         self.run.context.log.done(line)
@@ -212,7 +212,7 @@ impl Tracker {
         if self.unnoted >= NOTE_EVERY { self.flush() } else { Ok(()) }
     }
 
-    /// Notes the watermark.
+    /// Records the watermark.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.unnoted = 0;
         match self.settled.take() {
@@ -225,16 +225,15 @@ impl Tracker {
         !self.failures_by_kind.is_empty()
     }
 
-    /// What a mirror is about to delete.
+    /// The objects that a mirror is about to delete.
     pub(crate) fn extras(&self) -> Extras {
         let progress = self.run.scheduler.progress();
         let kept = progress.unchanged + progress.skipped + self.replaced;
         Extras { found: self.extras, earlier: self.earlier_extras, of: self.extras + kept }
     }
 
-    /// Books an object that could not be deleted. It is found again by the next
-    /// run, not by the journal. So many are named as objects may fail, all are
-    /// counted.
+    /// Records an object that could not be deleted. The next run finds it by listing, not
+    /// in the journal. All are counted; at most `max_failures` failures are named.
     pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
         tracing::warn!(%key, error = %error.report(), "an object was not deleted");
         let failure = Failure::new(key.clone(), error);

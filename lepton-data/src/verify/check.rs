@@ -1,4 +1,4 @@
-//! Comparing one object, or one part of it, with its line in the manifest.
+//! Compares one object, or one part of it, with its line in the manifest.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
 /// A piece of an object that is read in one request.
 pub(crate) struct Unit {
     entry: Arc<ManifestEntry>,
-    /// From 0; the whole object has just one.
+    /// From 0; an object read whole has one part.
     part: usize,
     is_last: bool,
 }
@@ -39,8 +39,8 @@ impl Unit {
         start..start.saturating_add(self.entry.part_size).min(self.entry.size)
     }
 
-    /// The version that the entry is of, where all versions of a key were moved: each
-    /// is looked at by its name.
+    /// The version of the entry, if all versions of a key were moved: each is requested
+    /// by its version ID.
     fn version(&self) -> Option<VersionId> {
         self.entry.version.clone().filter(|_| self.entry.history.is_some())
     }
@@ -54,7 +54,7 @@ impl Unit {
     }
 }
 
-/// Looks at what the destination holds.
+/// Checks the objects of the destination.
 #[derive(Debug)]
 pub(crate) struct Checker {
     pub(crate) destination: Endpoint,
@@ -62,8 +62,10 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Compares a unit. An object that cannot be read is wrong; the error is of what no object
-    /// can do better than, or that the verification was cancelled.
+    /// Compares a unit. An object that cannot be read is wrong.
+    ///
+    /// # Errors
+    /// An error that would affect every object; `cancelled`.
     pub(crate) async fn check(&self, unit: Unit) -> Result<Verdict> {
         let reads = self.depth == Depth::Full && unit.entry.sha256_tree.is_some();
         let checked = match reads {
@@ -125,8 +127,8 @@ impl Checker {
         })
     }
 
-    /// A delete marker has no bytes; whether it is there, the listing of versions tells.
-    /// Of one that the destination did not make there is nothing to look at.
+    /// Checks a delete marker. It has no bytes, so the listing of versions shows whether it
+    /// exists. If the destination made none, there is nothing to check.
     async fn marker(&self, unit: &Unit) -> Result<Verdict> {
         let Some(version) = unit.version() else { return Ok(Verdict::Right) };
         if self.destination.storage().versions().is_none() {

@@ -10,8 +10,8 @@ use crate::schedule::steering::Steering;
 use crate::telemetry::progress::Progress;
 use crate::verify::report::Verification;
 
-/// A verification in progress. Dropping the handle cancels it: it writes nothing, so that it may
-/// end anywhere.
+/// A verification in progress. Dropping the handle cancels it. A verification writes nothing, so it
+/// may end at any point.
 #[derive(Debug)]
 #[must_use = "dropping the handle cancels the verification"]
 pub struct VerificationHandle {
@@ -24,13 +24,13 @@ impl VerificationHandle {
         Self { scheduler, task: Some(task) }
     }
 
-    /// How far the verification is. `objects` and `bytes` are those that were looked at, `failed`
-    /// counts problems, and the totals are of the manifest as far as it has been read.
+    /// The progress of the verification. `objects` and `bytes` count what was checked, `failed`
+    /// counts problems, and the totals count the part of the manifest read so far.
     pub fn progress(&self) -> Progress {
         self.scheduler.progress()
     }
 
-    /// Lets what is in flight end and starts nothing new until [`resume`](Self::resume).
+    /// Lets requests in flight end and starts nothing new until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.steering().pause();
     }
@@ -40,22 +40,22 @@ impl VerificationHandle {
         self.steering().resume();
     }
 
-    /// Sets how many bytes a second may be read, from now on; `None` is as many as there are.
+    /// Sets how many bytes per second may be read from now on; `None` is no limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
         self.steering().set_bandwidth(bytes_per_second);
     }
 
-    /// Ends the verification: waiting for it then fails with `cancelled`.
+    /// Ends the verification; waiting for it then fails with `cancelled`.
     pub fn cancel(&self) {
         self.steering().cancel();
     }
 
-    /// A handle that can be given away.
+    /// A handle for steering the verification that can be passed on.
     pub fn steering(&self) -> Steering {
         self.scheduler.steering()
     }
 
-    /// Waits for the end, reporting progress each `every` to `watch`.
+    /// Waits for the end and reports progress to `watch` once per `every`.
     ///
     /// # Errors
     /// As [`Verifier::run`](crate::Verifier::run); `cancelled`.
@@ -86,7 +86,7 @@ impl VerificationHandle {
 
 impl Drop for VerificationHandle {
     fn drop(&mut self) {
-        // A verification that has ended does not mind.
+        // This has no effect on a verification that has ended.
         self.cancel();
     }
 }

@@ -1,4 +1,4 @@
-//! Proving a manifest against a destination, whoever has the two.
+//! Checks a manifest against a destination; neither the source nor the journal is needed.
 
 pub(crate) mod check;
 pub(crate) mod handle;

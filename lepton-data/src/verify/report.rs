@@ -1,12 +1,12 @@
-//! What a verification is asked for, and what it found.
+//! The depth of a verification, and its result.
 
 use lepton_core::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-/// Problems that are kept by name; all are counted.
+/// The number of problems that are named; all are counted.
 const MAX_PROBLEMS: usize = 10_000;
 
-/// How deep to look.
+/// How thoroughly to check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -14,8 +14,8 @@ pub enum Depth {
     /// Reads every byte again and compares the tree hash, part by part.
     #[default]
     Full,
-    /// Compares sizes and what the store says: checksum where it keeps one, else
-    /// tag or version. Believes the store.
+    /// Compares sizes and what the store states: its checksum where it keeps one, else
+    /// the tag. Trusts the store.
     Quick,
 }
 
@@ -25,26 +25,26 @@ pub enum Depth {
 pub struct Problem {
     /// Its key at the destination.
     pub key: ObjectKey,
-    /// What is wrong, for people.
+    /// What is wrong, as readable text.
     pub what: String,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Objects of the manifest.
+    /// Entries of the manifest.
     pub objects: u64,
-    /// Their bytes, as the manifest has them.
+    /// Their bytes, as the manifest states them.
     pub bytes: u64,
     /// The number of problems.
     pub failed: u64,
     /// The problems, at most 10,000 of them.
     pub problems: Vec<Problem>,
-    /// Objects of which a quick look could compare nothing but the size.
+    /// Objects of which a quick check could compare only the size.
     pub size_only: u64,
-    /// Objects that the transfer found unchanged or had a server copy by itself:
-    /// there is no digest of them, so they were looked at as by [`Depth::Quick`].
+    /// Objects that the transfer found unchanged or that the server copied by itself. The
+    /// manifest has no digest of them, so they were checked as by [`Depth::Quick`].
     pub without_digest: u64,
 }
 
@@ -57,7 +57,7 @@ impl Verification {
         }
     }
 
-    /// Whether everything is as the manifest says.
+    /// Whether every object matches the manifest.
     pub fn is_proven(&self) -> bool {
         self.failed == 0
     }

@@ -18,14 +18,14 @@ use crate::verify::check::{Checker, Unit, Verdict};
 use crate::verify::handle::VerificationHandle;
 use crate::verify::report::{Depth, Verification};
 
-/// Entries of the manifest that are read at once.
+/// The number of manifest entries read in one batch.
 const BATCH: usize = 256;
 
-/// Units that are started for each place of the scheduler, so that no place waits for the next.
+/// Units started per slot of the scheduler, so that no slot waits for the next unit.
 const UNITS_PER_PLACE: usize = 2;
 
-/// Compares every object of a manifest with what a destination holds. Objects that the manifest
-/// does not have are not looked at.
+/// Compares every object of a manifest with the destination. Objects that are not in the manifest
+/// are not checked.
 ///
 /// ```no_run
 /// # async fn example() -> lepton_core::Result<()> {
@@ -51,7 +51,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verification of all that the manifest names.
+    /// A verification of every object that the manifest names.
     pub fn new(manifest: impl Into<PathBuf>, destination: impl Into<Location>) -> Self {
         Self {
             manifest: manifest.into(),
@@ -62,44 +62,44 @@ impl Verifier {
         }
     }
 
-    /// How deep to look. Default: [`Depth::Full`].
+    /// How thoroughly to check. Default: [`Depth::Full`].
     pub fn depth(mut self, depth: Depth) -> Self {
         self.depth = depth;
         self
     }
 
-    /// How many requests are in flight at once, at most. Default 256; how many are best is found
-    /// by what the store refuses and by what gets done.
+    /// The most requests in flight. Default 256. The best number up to this limit is found from
+    /// the throughput and from the requests that the store throttles.
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.settings.concurrency = concurrency;
         self
     }
 
-    /// How many bytes may be held in memory. Default 128 MiB.
+    /// The most bytes held in memory. Default 128 MiB.
     pub fn memory(mut self, memory: u64) -> Self {
         self.settings.memory = memory;
         self
     }
 
-    /// How many bytes a second may be read, in all. Default: as many as there are.
+    /// The most bytes read per second, in total. Default: no limit.
     pub fn bandwidth(mut self, bandwidth: Option<u64>) -> Self {
         self.settings.bandwidth = bandwidth;
         self
     }
 
-    /// How many requests a second may be made. Default: as many as the store takes.
+    /// The most requests per second. Default: no limit.
     pub fn requests_per_second(mut self, requests_per_second: Option<u64>) -> Self {
         self.settings.requests_per_second = requests_per_second;
         self
     }
 
-    /// How often a request is tried, in all. Default 8.
+    /// The number of attempts per request, including the first. Default 8.
     pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.settings.attempts = attempts;
         self
     }
 
-    /// Clock, tasks and randomness. Default: those of the system.
+    /// The environment: clock, tasks and randomness. Default: the system's.
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
@@ -108,17 +108,17 @@ impl Verifier {
     /// Runs the verification to its end. Dropping the future cancels it.
     ///
     /// # Errors
-    /// What is wrong with the manifest itself (`corrupt` with the line: an entry cut
-    /// out, the end missing), and what no object can do better than, such as wrong
-    /// credentials. What is wrong with an object is in the [`Verification`].
+    /// Errors of the manifest itself (`corrupt` with the line: an entry cut out, the end
+    /// missing), and errors that would affect every object, such as wrong credentials.
+    /// Problems of single objects are in the [`Verification`].
     pub async fn run(self) -> Result<Verification> {
         self.start().await?.wait().await
     }
 
-    /// Starts the verification and gives a handle to watch and steer it.
+    /// Starts the verification and returns a handle to watch and steer it.
     ///
     /// # Errors
-    /// A manifest that cannot be opened, and as [`run`](Self::run), as far as it shows by then.
+    /// As [`ManifestReader::open`]; `invalid_input` for the settings.
     pub async fn start(self) -> Result<VerificationHandle> {
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         if self.settings.memory < 4 << 20 {
@@ -138,8 +138,8 @@ impl Verifier {
     }
 }
 
-/// Compares every object of a manifest with what `destination` holds, with the settings that a
-/// [`Verifier`] begins with.
+/// Compares every object of a manifest with `destination`, with the default settings of a
+/// [`Verifier`].
 ///
 /// # Errors
 /// As [`Verifier::run`].
@@ -181,7 +181,7 @@ async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usiz
     Ok(found)
 }
 
-/// Entries are read some at a time, away from the tasks.
+/// Reads the next batch of entries. Runs on a blocking thread, not in a task.
 fn next_batch(mut reader: ManifestReader) -> (ManifestReader, Result<Vec<ManifestEntry>>) {
     let batch = reader.by_ref().take(BATCH).collect();
     (reader, batch)

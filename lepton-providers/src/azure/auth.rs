@@ -1,4 +1,4 @@
-//! Which account, endpoint and credentials: settings first, then the environment.
+//! Resolves account, endpoint and credentials: from settings, then the environment.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::token::{Token, TokenProvider};
 use crate::wire::cache::{Cache, EARLY};
 use crate::wire::values::Vars;
 
-/// What a request is authorised with.
+/// The authorization of requests.
 #[derive(Debug)]
 pub(super) enum Auth {
     Anonymous,
-    /// The account's key, which signs.
+    /// The account's key, which signs requests.
     Key(AccountKey),
-    /// A query that carries its own permission.
+    /// A query that grants access by itself.
     Sas(SecretString),
     /// Tokens that expire.
     Token(Cache<Token>),
@@ -46,7 +46,7 @@ impl Auth {
         Ok(Self::Sas(sas.into()))
     }
 
-    /// A signature or a key, whichever is there.
+    /// The key, or the shared access signature, whichever is set.
     fn secret((key, sas): (Option<SecretString>, Option<SecretString>)) -> Result<Option<Self>> {
         match (key, sas) {
             (_, Some(sas)) => Self::sas(&sas).map(Some),
@@ -55,7 +55,7 @@ impl Auth {
         }
     }
 
-    /// The service calls this token expired: the next request gets another one.
+    /// The service reported this token as expired: the next request gets another one.
     pub(super) async fn expired(&self, token: &Arc<Token>) {
         if let Self::Token(cache) = self {
             cache.expired(token).await;
@@ -63,24 +63,24 @@ impl Auth {
     }
 }
 
-/// What settings and environment say together.
+/// The result of settings and environment.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) account: String,
     pub(super) endpoint: Option<String>,
     pub(super) auth: Auth,
-    /// Whence the credentials are.
+    /// The origin of the credentials.
     origin: Origin,
-    /// Whether the environment also says where they go.
+    /// Whether the environment also names the endpoint that they are sent to.
     environments_endpoint: bool,
 }
 
 impl Resolved {
-    /// Refuses to send credentials to a host that they were not meant for. `by_url`: it
-    /// was a URL that named the host. A key only signs, and is not sent.
+    /// Refuses to send credentials to a host that they were not meant for. `by_url`: the
+    /// host was named by a URL. A key only signs, and is not sent.
     ///
     /// # Errors
-    /// `invalid_input`, saying what to do.
+    /// `invalid_input`, with advice.
     pub(super) fn check_host(&self, endpoint: &Endpoint, by_url: bool) -> Result<()> {
         if !matches!(self.auth, Auth::Sas(_) | Auth::Token(_)) || endpoint.is_here() {
             return Ok(());
@@ -103,7 +103,7 @@ impl Resolved {
     }
 }
 
-/// Resolves the settings. A provider that was injected wins over all others.
+/// Resolves the settings. An injected provider overrides all others.
 pub(super) fn resolve(
     config: &AzureConfig,
     injected: Option<Arc<dyn TokenProvider>>,
@@ -123,7 +123,7 @@ pub(super) fn resolve(
         ));
     }
     let account = account.unwrap_or_default();
-    // The key and address of another account are of no use.
+    // The key and address of another account are useless.
     let same = theirs.is_none_or(|theirs| theirs == account);
     let connection = match &connection.account {
         Some(other) if *other != account => Connection::default(),
@@ -147,12 +147,12 @@ pub(super) fn resolve(
     Ok(Resolved { account, endpoint, auth, origin, environments_endpoint })
 }
 
-/// What was found so far.
+/// The intermediate result.
 struct Found {
     connection: Connection,
-    /// That of the connection.
+    /// The origin of the connection.
     origin: Origin,
-    /// Whether the environment speaks of the same account.
+    /// Whether the environment refers to the same account.
     same: bool,
 }
 
@@ -240,7 +240,7 @@ mod tests {
         resolve(config, None, &Around { var: &var, issuers: &issuers, env: &env })
     }
 
-    /// Whether what was resolved may go where it would.
+    /// Whether the resolved credentials may be sent to the resolved endpoint.
     fn permitted(config: &AzureConfig, vars: &[(&str, &str)], by_url: bool) -> Result<()> {
         let found = resolved(config, vars)?;
         let endpoint = Endpoint::new(&found.account, "photos", found.endpoint.as_deref())?;

@@ -1,17 +1,17 @@
 //! Blocks and their names.
 //!
-//! The service knows no uploads: it keeps one list of uncommitted blocks for each blob,
-//! whoever sent them. So the name of a block says to which upload it belongs, where it
-//! stands and what it holds, and another process finds from the list alone what is there.
+//! The service has no uploads: it keeps one list of uncommitted blocks for each blob,
+//! whichever client sent them. So the name of a block holds the upload that it belongs
+//! to, its position and its checksum, and another process can resume from the list alone.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
-//! | 0–1 | `L1`; `L2` where the service copied the bytes, so that nobody has their digest |
+//! | 0–1 | `L1`; `L2` if the service copied the bytes, so that their digest is unknown |
 //! | 2–13 | the upload: seconds since 1970 when it was begun, 8 random bytes |
 //! | 14–17 | number of the part |
-//! | 18–25 | its place in the object |
+//! | 18–25 | its offset in the object |
 //! | 26–33 | CRC-64/NVME of its bytes; zeroes in `L2` |
-//! | 34–39 | milliseconds since 1970 when it was sent: of two of one number the later one counts |
+//! | 34–39 | milliseconds since 1970 when it was sent: of two with one number, the later one counts |
 //!
 //! Numbers are big-endian. All names of a blob's blocks must have the same length.
 
@@ -26,11 +26,11 @@ const COPIED: &[u8; 2] = b"L2";
 const NONCE: usize = 12;
 const LEN: usize = 40;
 
-/// What tells the blocks of one upload from all others.
+/// Distinguishes the blocks of one upload from all others.
 pub(super) type Nonce = [u8; NONCE];
 
-/// What an upload is, as far as nothing of it is at the service: all of it stands in its
-/// id.
+/// The state of an upload that the service does not store: all of it is encoded in the
+/// upload's id.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Begun {
     #[serde(skip)]
@@ -42,7 +42,7 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// An upload that is begun now.
+    /// An upload that begins now.
     pub(super) fn new(now: SystemTime, random: u64, attributes: Attributes, storage_class: Option<String>) -> Self {
         let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut nonce = Nonce::default();
@@ -51,7 +51,7 @@ impl Begun {
         Self { nonce, attributes, storage_class }
     }
 
-    /// The id: the nonce in hexadecimal and, where there is more, JSON in Base64.
+    /// The id: the nonce in hexadecimal and, if there is more, JSON in Base64.
     pub(super) fn id(&self) -> UploadId {
         let nonce = to_hex(&self.nonce);
         if self.attributes.is_empty() && self.storage_class.is_none() {
@@ -61,7 +61,7 @@ impl Begun {
         UploadId::new(format!("{nonce}.{}", BASE64_URL_SAFE_NO_PAD.encode(more)))
     }
 
-    /// The upload of this id; `None` if it is not one of ours.
+    /// Decodes an upload id; `None` if it is not one of Lepton's.
     pub(super) fn of(id: &UploadId) -> Option<Self> {
         let (nonce, more) = id.as_str().split_once('.').map_or((id.as_str(), None), |(id, more)| (id, Some(more)));
         let nonce: Nonce = from_hex(nonce)?.try_into().ok()?;
@@ -92,7 +92,7 @@ impl Block {
         Self { nonce, number, offset, crc64, sent }
     }
 
-    /// Its name, as it stands in requests and lists.
+    /// Its name, as written in requests and lists.
     pub(super) fn name(&self) -> String {
         let mut bytes = Vec::with_capacity(LEN);
         bytes.extend_from_slice(if self.crc64.is_some() { SENT } else { COPIED });
@@ -104,7 +104,7 @@ impl Block {
         BASE64_STANDARD.encode(bytes)
     }
 
-    /// The block of this name; `None` if it is none of ours.
+    /// Decodes the name of a block; `None` if it is not one of Lepton's.
     pub(super) fn of(name: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD.decode(name).ok()?;
         let (mark, rest) = bytes.split_first_chunk().filter(|(mark, _)| [SENT, COPIED].contains(mark))?;
@@ -122,7 +122,7 @@ impl Block {
         })
     }
 
-    /// What the service would say of it if it gave receipts.
+    /// The receipt that the service would return if it issued receipts.
     pub(super) fn receipt(&self, size: u64) -> PartReceipt {
         let checksum = |crc64: u64| StoredChecksum::full(ChecksumAlgorithm::Crc64Nvme, crc64.to_be_bytes());
         PartReceipt::new(self.number, size, ETag::new(self.name())).checksum(self.crc64.map(checksum))

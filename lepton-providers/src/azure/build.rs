@@ -25,7 +25,7 @@ use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
-/// Makes an [`AzureStorage`] of settings and of parts that are not settings.
+/// Makes an [`AzureStorage`] from settings, and from parts that are not settings.
 pub struct AzureBuilder {
     config: AzureConfig,
     env: Option<SharedEnv>,
@@ -34,15 +34,15 @@ pub struct AzureBuilder {
 }
 
 impl AzureStorage {
-    /// The container of these settings. Nothing is sent.
+    /// Makes a store from these settings. Sends nothing.
     ///
     /// # Errors
-    /// As [`AzureBuilder::build`].
+    /// The same as [`AzureBuilder::build`].
     pub fn new(config: AzureConfig) -> Result<Self> {
         Self::builder(config).build()
     }
 
-    /// The container of these settings, with other parts than the system's.
+    /// A builder with these settings, to replace parts of the system's.
     pub fn builder(config: AzureConfig) -> AzureBuilder {
         AzureBuilder::new(config)
     }
@@ -53,32 +53,32 @@ impl AzureBuilder {
         Self { config, env: None, tokens: None, by_url: false }
     }
 
-    /// Takes tasks, time and randomness from here instead of the system.
+    /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// Takes tokens from here instead of settings and environment.
+    /// Takes tokens from `provider` instead of settings and environment.
     #[must_use]
     pub fn tokens(mut self, provider: Arc<dyn TokenProvider>) -> Self {
         self.tokens = Some(provider);
         self
     }
 
-    /// Whether it was a URL that named the endpoint: then this machine's own credentials
-    /// are not for it.
+    /// Whether a URL named the endpoint. If so, this machine's own credentials are not
+    /// sent there.
     #[must_use]
     pub(crate) fn endpoint_by_url(mut self, by_url: bool) -> Self {
         self.by_url = by_url;
         self
     }
 
-    /// Makes the store. Nothing is sent.
+    /// Makes the store. Sends nothing.
     ///
     /// # Errors
-    /// `invalid_input` for a setting that is wrong, named; `unauthenticated` if no
+    /// `invalid_input` for an invalid setting, which is named; `unauthenticated` if no
     /// credentials were found.
     pub fn build(self) -> Result<AzureStorage> {
         let Self { config, env, tokens, by_url } = self;
@@ -112,7 +112,7 @@ impl fmt::Debug for AzureBuilder {
     }
 }
 
-/// What is known of the service, with what the settings say.
+/// The capabilities of the service, with the overrides of the settings.
 fn capabilities(config: &AzureConfig, endpoint: &Endpoint) -> Result<Capabilities> {
     let preset = match config.preset.unwrap_or_default() {
         Preset::Auto if endpoint.is_emulator() => Preset::Azurite,
@@ -125,10 +125,10 @@ fn capabilities(config: &AzureConfig, endpoint: &Endpoint) -> Result<Capabilitie
     };
     capabilities.tls = endpoint.is_tls();
     if config.customer_key.is_some() {
-        // Copies take no key of the customer's.
+        // Copies do not support a customer-provided key.
         capabilities.server_copy = Support::Unsupported;
     }
-    // What is sent is held before.
+    // Bodies are buffered before they are sent.
     let most = upload_buffer(config);
     capabilities.max_single_put = capabilities.max_single_put.min(most);
     if let Some(limits) = &mut capabilities.multipart {

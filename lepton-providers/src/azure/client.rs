@@ -1,4 +1,4 @@
-//! Authorises and sends requests, and tells answers from refusals.
+//! Authorises and sends requests, and distinguishes responses from refusals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,18 +25,18 @@ use crate::wire::payload::Payload;
 use crate::wire::refusal::{Condition, for_condition, why};
 use crate::wire::secrets::Secrets;
 
-/// The version of the protocol, which every request names.
+/// The version of the protocol, which is sent with every request.
 pub(super) const API_VERSION: &str = "2024-11-04";
 
 /// The most of a document that is read, in bytes: a page of a listing has up to 5,000
 /// names of 1,024 characters, a list of blocks 100,000 names of 88.
 const LONGEST_DOCUMENT: usize = 64 << 20;
 
-/// How long the service may work on what it does alone: it makes a blob of 50,000 blocks,
-/// or copies a block.
+/// Timeout of operations that the service performs alone: it makes a blob of 50,000
+/// blocks, or copies a block.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The parts of a client, all of them checked.
+/// The parts of a client, all validated.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) container: String,
@@ -46,21 +46,21 @@ pub(super) struct Client {
     pub(super) http: HttpClient,
     pub(super) auth: Auth,
     pub(super) options: RequestOptions,
-    /// Whether the container has answered: then a missing blob is not a missing
+    /// Whether the container has responded; if so, a missing blob does not mean a missing
     /// container.
     pub(super) seen: AtomicBool,
-    /// Whether the account has a hierarchical namespace, as far as it says so.
+    /// Whether the account has a hierarchical namespace, if it reports that.
     pub(super) kind: OnceCell<bool>,
     /// When the last block was sent, in milliseconds since 1970.
     pub(super) moments: AtomicU64,
 }
 
-/// Settings that show in requests.
+/// Settings that affect requests.
 #[derive(Debug, Default)]
 pub(super) struct RequestOptions {
-    /// Headers of requests that read or write the bytes of a blob.
+    /// Headers of requests that read or write the content of a blob.
     pub(super) customer_key: HeaderMap,
-    /// Headers of requests that write one.
+    /// Headers of requests that write a blob.
     pub(super) write: HeaderMap,
     pub(super) access_tier: Option<String>,
     pub(super) upload_buffer: u64,
@@ -80,7 +80,7 @@ pub(super) struct Request<'a> {
     pub(super) condition: Condition,
     /// Another container than the store's own.
     container: Option<&'a str>,
-    /// How long the service may work on it in silence.
+    /// How long the service may process it without sending anything.
     patience: Duration,
 }
 
@@ -119,13 +119,13 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Goes to this container instead of the store's own.
+    /// Addresses this container instead of the store's own.
     pub(super) fn container(mut self, container: Option<&'a str>) -> Self {
         self.container = container;
         self
     }
 
-    /// The service does all the work before it answers.
+    /// Allows for a service that does all the work before it responds.
     pub(super) fn patient(mut self) -> Self {
         self.patience = PATIENCE;
         self
@@ -136,12 +136,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An answer that is no refusal.
+/// A response that is not a refusal.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
-    /// What the request went with.
+    /// The secrets that the request was sent with.
     pub(super) secrets: Secrets,
 }
 
@@ -175,9 +175,9 @@ impl Client {
         sent
     }
 
-    /// Refuses to write into an account with a hierarchical namespace under the rules of
-    /// others. It is asked until it answers; one that will not say is taken for what the
-    /// settings say.
+    /// Refuses to write to an account with a hierarchical namespace under the rules of
+    /// others. The account is queried until it responds; if it refuses to report its
+    /// kind, the settings apply.
     async fn check_account(&self) -> Result<()> {
         if matches!(self.capabilities.preset.as_str(), "hierarchical" | "azurite") {
             return Ok(());
@@ -201,8 +201,8 @@ impl Client {
         Err(Error::unsupported(message).with_effect(Effect::None))
     }
 
-    /// Sends a request and reads the document that answers it. It may say the secrets that
-    /// the request went with, which are the third.
+    /// Sends a request and reads the document in the response. The document may quote the
+    /// secrets of the request, which are returned as the third element.
     pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
         let (operation, writes) = (request.operation, request.writes());
         let reply = self.send(request).await?;
@@ -237,8 +237,8 @@ impl Client {
         Err(error)
     }
 
-    /// The secrets that a request goes with: those in its headers and its query, what signed
-    /// it, and what a proxy is told.
+    /// The secrets that a request is sent with: those in its headers and its query, those
+    /// that signed it, and those for a proxy.
     fn secrets(&self, request: &HttpRequest<crate::transport::RequestBody>) -> Secrets {
         let secrets = Secrets::default().headers(request.headers()).query(request.uri().query().unwrap_or_default());
         let secrets = secrets.header(self.http.proxy_authorization(request.uri()).as_ref());
@@ -248,7 +248,7 @@ impl Client {
         }
     }
 
-    /// The request as it goes out, and the token that it goes with.
+    /// The authorised request, and the token that it is sent with.
     async fn authorised(
         &self,
         request: Request<'_>,
@@ -289,7 +289,7 @@ impl Client {
         Ok((http, token))
     }
 
-    /// Adds a checksum that the service compares with what it gets.
+    /// Adds a checksum that the service verifies.
     pub(super) fn checked(&self, headers: &mut HeaderMap, payload: &Payload, crc64: u64) -> Result<ServerCheck> {
         let verified = &self.capabilities.verified_checksums;
         if verified.contains(&ChecksumAlgorithm::Crc64Nvme) {
@@ -304,24 +304,24 @@ impl Client {
         Ok(ServerCheck::None)
     }
 
-    /// Holds a body that is to be sent.
+    /// Buffers a body that is to be sent.
     pub(super) async fn held(&self, body: &Body) -> Result<Payload> {
         Payload::hold(body, self.options.upload_buffer).await
     }
 
-    /// Refuses a key that the service would not hold exactly as it is.
+    /// Refuses a key that the service would not hold exactly.
     pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
         self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
     }
 
-    /// Reads what is left of an answer, so that its connection serves again.
+    /// Reads the rest of a response, so that its connection can be reused.
     pub(super) async fn drain(&self, reply: Reply) {
-        // What was asked for has been done; only the connection could suffer.
+        // The request has succeeded; only the connection could suffer.
         let _ = reply.body.read(64 << 10).await;
     }
 }
 
-/// Whether it is the source of a copy that was not as expected, not what is written.
+/// Whether the error concerns the source of a copy, not the object that is written.
 fn of_source(error: &Error) -> bool {
     matches!(error.code(), Some("SourceConditionNotMet" | "CannotVerifyCopySource"))
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::wire::values::{duration, flag, json, number, settings};
 
-/// Which service it is, for what is known of it.
+/// The kind of service, which selects its known properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -19,15 +19,15 @@ pub enum Preset {
     /// Azure Blob Storage.
     Azure,
     /// An account with a hierarchical namespace (Data Lake Storage), where folders are
-    /// objects of their own.
+    /// objects.
     Hierarchical,
     /// Azurite, the emulator.
     Azurite,
 }
 
 settings! {
-    /// The settings of a container. What is not set comes from the environment or a
-    /// default; unknown names are errors.
+    /// The settings of a container. Settings that are not given come from the environment
+    /// or a default; unknown names are errors.
     ///
     /// Each setting has a method here, a name in configuration files and, unless it is a
     /// secret, an option of that name in `az://container/prefix?name=value`.
@@ -69,13 +69,13 @@ settings! {
     /// PEM file with the certificate of the service principal and its key in PKCS #8, not
     /// encrypted. Default: `AZURE_CLIENT_CERTIFICATE_PATH`.
     client_certificate_file: PathBuf,
-    /// File with the token of a workload, as Kubernetes puts it there. Default:
+    /// File with the token of a workload, as Kubernetes provides it. Default:
     /// `AZURE_FEDERATED_TOKEN_FILE`.
     federated_token_file: PathBuf,
-    /// Where tokens come from. Not accepted in URLs: secrets are sent to it. Default:
+    /// Issuer of the tokens. Not accepted in URLs: secrets are sent to it. Default:
     /// `AZURE_AUTHORITY_HOST`, else `https://login.microsoftonline.com`.
     authority_host: String,
-    /// Gets tokens from the command `az`, as whoever is logged in.
+    /// Gets tokens from the command `az`, for the user who is logged in.
     #[serde(deserialize_with = "flag")]
     use_cli: bool,
     /// Gets tokens from the machine's metadata service.
@@ -90,40 +90,40 @@ settings! {
     /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
     /// accepted in URLs: it may hold a password.
     proxy: SecretString,
-    /// Longest time to make a connection (`10s`).
+    /// Connect timeout (`10s`).
     #[serde(deserialize_with = "duration")]
     connect_timeout: Duration,
-    /// Longest time without a byte in either direction (`30s`). There is no
-    /// limit for a whole request.
+    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
+    /// whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (256, or a quarter of the files that may be
-    /// open, if that is less).
+    /// Maximum number of idle connections (256, or a quarter of the limit of open files
+    /// if that is less).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
-    /// Which service it is.
+    /// The kind of service.
     preset: Preset,
     /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
     /// from the preset, as JSON.
     #[serde(deserialize_with = "json")]
     capabilities: serde_json::Value,
-    /// Most bytes of one body (64 MiB): it is held until it is sent, as its checksum
-    /// goes before it. A larger one is refused.
+    /// Maximum size of one body (64 MiB), which is buffered because its checksum is sent
+    /// first. A larger one is refused.
     #[serde(deserialize_with = "number")]
     upload_buffer: u64,
     /// Access tier of new blobs (`Hot`, `Cool`, `Cold`, `Archive`), unless a call names
     /// one. Default: the account's.
     access_tier: String,
-    /// Scope with whose key the service encrypts new blobs.
+    /// Encryption scope whose key the service encrypts new blobs with.
     encryption_scope: String,
-    /// Key that the service encrypts with and does not keep: 32 bytes in Base64. Needs
+    /// Key that the service encrypts with and does not store: 32 bytes in Base64. Needs
     /// https. Not accepted in URLs.
     customer_key: SecretString,
-    /// Lease under which blobs are written and deleted. Not sent where a blob is to be
-    /// written only if there is none.
+    /// Lease for writing and deleting blobs. It is not sent with a write that requires
+    /// that no blob exists.
     lease_id: String,
-    /// `include`: a blob is deleted with its snapshots; without it, one that has some is
-    /// not deleted.
+    /// `include`: a blob is deleted with its snapshots; without it, a blob that has
+    /// snapshots is not deleted.
     delete_snapshots: String,
 }
 

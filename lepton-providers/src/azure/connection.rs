@@ -1,4 +1,5 @@
-//! Account, key and endpoint in one text: "Configure Azure Storage connection strings".
+//! Parses account, key and endpoint in one text: "Configure Azure Storage connection
+//! strings".
 
 use lepton_core::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -6,10 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::endpoint::{EMULATOR, usual};
 use crate::wire::address::Address;
 
-/// The key of the emulator's account, which everybody knows: "Use the Azurite emulator".
+/// The emulator's account key, which is public: "Use the Azurite emulator".
 const EMULATORS_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// What a connection string says.
+/// The content of a connection string.
 #[derive(Default)]
 pub(super) struct Connection {
     pub(super) account: Option<String>,
@@ -36,7 +37,7 @@ impl Connection {
                 "endpointsuffix" => suffix = Some(value),
                 "usedevelopmentstorage" => development = value.eq_ignore_ascii_case("true"),
                 "developmentstorageproxyuri" => proxy = Some(value),
-                // Of other services.
+                // Fields of other services.
                 _ => {}
             }
         }
@@ -52,7 +53,7 @@ impl Connection {
         Ok(found)
     }
 
-    /// The emulator's well-known account, at another host if a proxy is named.
+    /// The emulator's well-known account, on another host if `proxy` is given.
     fn emulator(proxy: Option<&str>) -> Result<Self> {
         let (scheme, host) = match proxy {
             Some(proxy) => {
@@ -69,7 +70,7 @@ impl Connection {
         })
     }
 
-    /// Without its secrets, if requests go to another host than its own.
+    /// Drops its secrets if requests go to another host than its own.
     pub(super) fn only_at(self, endpoint: &str, account: &str) -> Self {
         let authority = |endpoint: &str| Address::parse(endpoint).ok().map(|address| address.authority);
         let own = self.endpoint.clone().unwrap_or_else(|| usual(account));
@@ -80,9 +81,9 @@ impl Connection {
     }
 }
 
-/// The account of an endpoint: the first label of a host of the service's, the first
-/// segment of the path at a machine that has no name of its own. A custom domain does
-/// not tell.
+/// The account of an endpoint: the first label of a host of the service, or the first
+/// segment of the path on a machine without a name of its own. A custom domain does not
+/// reveal the account.
 fn account_of(endpoint: &str) -> Option<String> {
     let address = Address::parse(endpoint).ok()?;
     let host = address.authority.host();

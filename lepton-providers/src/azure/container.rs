@@ -10,11 +10,11 @@ use super::storage::AzureStorage;
 use crate::wire::encode::Query;
 
 impl AzureStorage {
-    /// Makes the container.
+    /// Creates the container.
     ///
     /// # Errors
-    /// `already_exists`; `permission_denied`; `conflict` while one of that name is still
-    /// being deleted.
+    /// `already_exists`; `permission_denied`; `conflict` while a container of that name
+    /// is still being deleted.
     pub async fn create_container(&self) -> Result<()> {
         self.of_container("create_container", Method::PUT).await.map_err(|error| match error.code() {
             Some("ContainerBeingDeleted") => being_deleted(error),
@@ -22,7 +22,7 @@ impl AzureStorage {
         })
     }
 
-    /// Deletes the container with all that is in it.
+    /// Deletes the container and everything in it.
     ///
     /// # Errors
     /// `bucket_not_found`; `permission_denied`.

@@ -1,4 +1,4 @@
-//! Copies that the service makes itself, within an account.
+//! Server-side copies within an account.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use super::object::{info, length, receipt, version_query};
 use super::storage::AzureStorage;
 use crate::wire::encode::Query;
 
-/// How often is asked whether a copy has ended: soon, then less and less often.
+/// The intervals between checks whether a copy has ended: short at first, then longer.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl ServerCopy for AzureStorage {
-    /// Every container of the same account.
+    /// Reaches every container of the same account.
     fn reaches(&self, source_url: &str) -> bool {
         self.container_of(source_url).is_some()
     }
@@ -58,23 +58,23 @@ impl ServerCopy for AzureStorage {
 }
 
 impl AzureStorage {
-    /// The container of a store of the same account.
+    /// The container in the URL of a store of the same account.
     fn container_of<'a>(&self, url: &'a str) -> Option<&'a str> {
         let (container, account) = url.strip_prefix("az://")?.split_once('?')?;
         (self.url().split_once('?')?.1 == account).then_some(container)
     }
 }
 
-/// The source of a copy, after a look at it.
+/// The source of a copy, after it was examined.
 pub(super) struct Looked {
-    /// Pinned to what was seen.
+    /// Pinned to the examined state.
     pub(super) source: CopySource,
     pub(super) size: u64,
     pub(super) attributes: Attributes,
 }
 
 impl Client {
-    /// Asks for a copy and waits for its end.
+    /// Requests a copy and waits until it ends.
     async fn copy(
         &self,
         container: &str,
@@ -84,7 +84,7 @@ impl Client {
     ) -> Result<PutReceipt> {
         self.check_key(key, "copy")?;
         let looked = self.look(container, source, options.attributes.is_none()).await?;
-        // A copy of a whole blob pays no heed to the scope.
+        // A copy of a whole blob ignores the encryption scope.
         let scoped = self.options.write.contains_key("x-ms-encryption-scope");
         if scoped || options.attributes.is_some() {
             let attributes = options.attributes.as_ref().unwrap_or(&looked.attributes);
@@ -112,8 +112,8 @@ impl Client {
         }
     }
 
-    /// Looks at the source: whether it can be copied, and what it is. `whole`: with its
-    /// tags.
+    /// Examines the source: whether it can be copied, its size and its attributes.
+    /// `whole`: including its tags.
     async fn look(&self, container: &str, source: &CopySource, whole: bool) -> Result<Looked> {
         let key = &source.key;
         let mut headers = HeaderMap::new();
@@ -141,7 +141,7 @@ impl Client {
         Ok(Looked { source: source.clone().if_match(seen), size, attributes })
     }
 
-    /// Waits until a copy has ended, and tells how.
+    /// Waits until a copy has ended, and returns the result.
     async fn copied(&self, key: &ObjectKey, id: Option<String>, condition: &Precondition) -> Result<PutReceipt> {
         let mut wait = FIRST_LOOK;
         loop {
@@ -164,7 +164,7 @@ impl Client {
                     let effect = self.clear(key, etag(&headers), condition).await;
                     return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now).with_effect(effect));
                 }
-                // What nobody calls a failure may be what was asked for.
+                // A copy in an unknown state may have succeeded.
                 _ => {
                     let message = "the service does not say how its copy ended";
                     return Err(Error::new(ErrorKind::Unexpected, message).with_effect(Effect::Unknown));
@@ -173,8 +173,8 @@ impl Client {
         }
     }
 
-    /// Takes away the empty blob that a failed copy leaves, and tells what that makes of
-    /// the whole: nothing happened if nothing was there before.
+    /// Removes the empty blob that a failed copy leaves. Returns the effect of the whole
+    /// operation: none if no blob existed before.
     async fn clear(&self, key: &ObjectKey, etag: Option<ETag>, condition: &Precondition) -> Effect {
         let Some(etag) = etag else { return Effect::Unknown };
         match self.delete_blob(key, None, Some(&etag), false).await {
@@ -183,7 +183,8 @@ impl Client {
         }
     }
 
-    /// Where the service finds the source; with a signature, where requests carry one.
+    /// The URL of the source for the service, with the shared access signature if
+    /// requests use one.
     fn source_address(&self, container: &str, source: &CopySource) -> String {
         let mut query = version_query(source.version.as_ref());
         if let Auth::Sas(sas) = &self.auth {
@@ -192,7 +193,7 @@ impl Client {
         self.address_of(container, source, query)
     }
 
-    /// The address of the source with this query.
+    /// The URL of the source with this query.
     pub(super) fn address_of(&self, container: &str, source: &CopySource, query: Query) -> String {
         let address = self.endpoint.text(&self.endpoint.path_in(container, &source.key));
         let query = query.canonical();

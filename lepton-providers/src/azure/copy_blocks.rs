@@ -1,5 +1,5 @@
-//! Blocks that the service copies: "Put Block From URL" in the REST reference. So objects
-//! are copied in parts, or with other attributes than those of their source.
+//! Blocks that the service copies: "Put Block From URL" in the REST reference. This
+//! allows copies in parts, and copies with other attributes than those of the source.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use super::multipart::begun;
 use super::object::version_query;
 use crate::wire::encode::Query;
 
-/// The bytes of one block of a copy, if that many blocks of it are allowed.
+/// The block size of a copy, as long as the number of blocks stays within the maximum.
 const BLOCK: u64 = 64 << 20;
 const MOST_BLOCKS: u64 = 50_000;
-/// Blocks that are copied at once.
+/// Blocks that are copied concurrently.
 const AT_ONCE: usize = 8;
-/// How long the service may read the source with the signature that it is given.
+/// The validity of the signature with which the service reads the source.
 const SIGNED_FOR: Duration = Duration::from_secs(3600);
 
 impl Client {
-    /// Copies an object that is to have these attributes.
+    /// Copies an object and gives it these attributes.
     pub(super) async fn copy_with(
         &self,
         container: &str,
@@ -43,7 +43,7 @@ impl Client {
                 PutOptions::new().attributes(attributes.clone()).storage_class(options.storage_class.clone());
             return self.put(key, Body::from_pieces([]), attached.precondition(options.precondition.clone())).await;
         }
-        // What cannot be attached at the end is refused now.
+        // Attributes that cannot be attached at the end are refused now.
         self.write_headers(attributes, options.storage_class.as_deref())?;
         let begun = Begun::new(self.env.now(), self.env.random(), attributes.clone(), options.storage_class.clone());
         let upload = Upload::new(key.clone(), begun.id());
@@ -55,7 +55,7 @@ impl Client {
             async move { self.copy_block(container, source, upload, &part).await }
         });
         let parts: Result<Vec<_>> = stream::iter(copied).buffered(AT_ONCE).try_collect().await;
-        // Blocks alone are not seen.
+        // Uncommitted blocks are not visible.
         let parts = parts.map_err(|error| error.with_effect(Effect::None))?;
         self.complete(&upload, &parts, &CompleteOptions::new().precondition(options.precondition.clone())).await
     }
@@ -88,8 +88,8 @@ impl Client {
         Ok(block.receipt(part.len()))
     }
 
-    /// Says where the source is, with a permission to read it: unlike a copy of a whole
-    /// blob, this one is not read in the name of who asks for it.
+    /// Adds the source and a permission to read it: unlike a copy of a whole blob, this
+    /// copy does not use the caller's authorization to read it.
     async fn insert_source(&self, headers: &mut HeaderMap, container: &str, source: &CopySource) -> Result<()> {
         let mut query = version_query(source.version.as_ref());
         match &self.auth {

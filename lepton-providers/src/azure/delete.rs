@@ -1,4 +1,4 @@
-//! Deletes, one request for each blob.
+//! Deletes, with one request per blob.
 
 use futures_util::{StreamExt as _, stream};
 use http::header::IF_MATCH;
@@ -9,7 +9,7 @@ use super::client::{Client, Request, malformed};
 use super::headers::{etag, header, insert};
 use super::object::version_query;
 
-/// How many requests one call has on their way.
+/// How many requests of one call are in flight.
 const AT_ONCE: usize = 16;
 
 impl Client {
@@ -23,7 +23,7 @@ impl Client {
         self.check_version(request.version.as_ref())
             .map_err(|error| error.with_operation("delete").with_context("key", &request.key))?;
         let (key, version) = (&request.key, request.version.as_ref());
-        // Not together with a version.
+        // Not supported together with a version.
         let snapshots = self.options.with_snapshots && version.is_none();
         match (self.delete_blob(key, version, request.if_match.as_ref(), snapshots).await, version) {
             (Err(error), Some(version)) if error.code() == Some("OperationNotAllowedOnRootBlob") => {
@@ -33,8 +33,9 @@ impl Client {
         }
     }
 
-    /// Deletes a version that is the current one, which the service does not take by its
-    /// id: without an id it becomes an old one, and then has one.
+    /// Deletes a version that is the current one, which the service does not accept by
+    /// id: a delete without an id turns it into an old version, which can be deleted by
+    /// id.
     async fn delete_current(&self, key: &ObjectKey, version: &VersionId, if_match: Option<&ETag>) -> Result<()> {
         let looked = Request::new("delete", Method::HEAD, Some(key)).query(version_query(Some(version)));
         let etag = match self.send(looked).await {
@@ -43,7 +44,7 @@ impl Client {
             Err(error) => return Err(error),
         };
         match self.delete_blob(key, None, if_match.or(Some(&etag)), self.options.with_snapshots).await {
-            // It is an old one by now.
+            // It has become an old version meanwhile.
             Err(error) if error.kind() == ErrorKind::PreconditionFailed && if_match.is_none() => {}
             deleted => deleted?,
         }
@@ -54,8 +55,8 @@ impl Client {
         })
     }
 
-    /// Deletes the blob, with its snapshots or not at all if it has some; or one of its
-    /// versions.
+    /// Deletes the blob, or one of its versions. With `snapshots`, its snapshots are deleted
+    /// too; otherwise a blob that has some is not deleted.
     pub(super) async fn delete_blob(
         &self,
         key: &ObjectKey,

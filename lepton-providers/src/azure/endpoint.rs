@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The targets of requests.
 
 use http::HeaderValue;
 use http::uri::Uri;
@@ -10,7 +10,7 @@ use crate::wire::encode::{encode_query, push_path};
 /// The account of the emulator.
 pub(super) const EMULATOR: &str = "devstoreaccount1";
 
-/// Where the blobs of the accounts are, in all clouds.
+/// The domains of the blob service, in all clouds.
 const SERVICE: [&str; 4] = [
     ".blob.core.windows.net",
     ".blob.core.usgovcloudapi.net",
@@ -31,7 +31,7 @@ pub(super) struct Endpoint {
     address: Address,
     /// The container's own path; keys follow it.
     path: String,
-    /// Whether the address is the one that follows from the account.
+    /// Whether the address is the default one of the account.
     usual: bool,
 }
 
@@ -70,14 +70,14 @@ impl Endpoint {
         SERVICE.iter().any(|domain| self.address.authority.host().ends_with(domain))
     }
 
-    /// The canonical address of a container of this account.
+    /// The canonical URL of a container of this account.
     pub(super) fn url(&self, container: &str) -> String {
         let url = format!("az://{container}?account={}", self.account);
         if self.usual { url } else { format!("{url}&endpoint={}", encode_query(self.address.canonical().as_bytes())) }
     }
 
-    /// What names the container the same under every address that the service gives to
-    /// an account, its read-only copy in another region included.
+    /// Identifies the container independently of the address, for all addresses that the
+    /// service gives to an account, including its read-only replica in another region.
     pub(super) fn domain(&self, container: &str) -> String {
         let host = self.address.authority.host();
         if !self.is_azure() {
@@ -97,14 +97,14 @@ impl Endpoint {
         path
     }
 
-    /// The same in another container of the account.
+    /// The same for another container of the account.
     pub(super) fn path_in(&self, container: &str, key: &ObjectKey) -> String {
         let mut path = format!("{}/{container}/", self.address.path);
         push_path(&mut path, key.as_bytes());
         path
     }
 
-    /// The address of a path that is encoded already.
+    /// The URL of an encoded path.
     pub(super) fn uri(&self, path: &str, query: &str) -> Result<Uri> {
         uri(&self.address.scheme, &self.address.authority, path, query)
     }

@@ -1,4 +1,4 @@
-//! What the service's refusal means.
+//! The meaning of the service's refusals.
 //!
 //! Codes: "Blob Storage error codes" and "Status and error codes" in the REST reference.
 
@@ -12,13 +12,14 @@ use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// What the service says when it refuses.
+/// The content of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     said: Said,
-    /// More than the message; only read, as it repeats what was signed.
+    /// Details beyond the message; they are never shown, because they quote what was
+    /// signed.
     detail: String,
-    /// Whether the service's clock is far from ours.
+    /// Whether the service's clock differs too much from the local one.
     clock: bool,
     retry_after: Option<Duration>,
 }
@@ -29,7 +30,7 @@ impl Refusal {
         let document = Element::parse(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok();
         let error = document.as_ref().filter(|root| root.name() == b"Error");
         let field = |name: &str| error.and_then(|error| error.text(name)).map(str::to_owned);
-        // The message ends with the id of the request and the time, on lines of their own.
+        // The message ends with the id of the request and the time, on separate lines.
         let message = error.and_then(|error| error.text("Message")).and_then(|message| message.lines().next());
         Self {
             said: Said {
@@ -44,9 +45,9 @@ impl Refusal {
         }
     }
 
-    /// The error to report. `writes`: whether the request could have changed something;
-    /// `token`: whether it went with a token, of which there may be a newer one; `secrets`:
-    /// those that it went with.
+    /// The error to report. `writes`: whether the request could have changed something.
+    /// `token`: whether it was sent with a token, of which there may be a newer one.
+    /// `secrets`: those that it was sent with.
     pub(super) fn into_error(mut self, writes: bool, token: bool, secrets: &Secrets) -> Error {
         let status = self.said.status;
         let code = self.said.code.as_deref().unwrap_or_default();
@@ -70,13 +71,13 @@ impl Refusal {
         refusal::error(kind, retry, self.said, writes, secrets)
     }
 
-    /// The emulator gives a wrong signature the code of a missing permission.
+    /// The emulator reports a wrong signature with the code of a missing permission.
     fn is_signature(&self) -> bool {
         self.said.message.as_deref().is_some_and(|message| message.contains("failed to authenticate the request"))
     }
 
-    /// A date that is too old is refused like a wrong signature; only the detail tells,
-    /// and the service's own date where the answer has no body.
+    /// A date that is too old is refused like a wrong signature; only the detail
+    /// distinguishes them, or the date of the response if it has no body.
     fn is_clock(&self) -> bool {
         if self.clock && self.said.code.as_deref() == Some("AuthenticationFailed") {
             return true;
@@ -86,14 +87,14 @@ impl Refusal {
     }
 }
 
-/// More than a quarter of an hour apart, which is what the service allows.
+/// Whether the clocks differ by more than the quarter of an hour that the service allows.
 fn is_far(date: &str, now: SystemTime) -> bool {
     let Ok(theirs) = httpdate::parse_http_date(date) else { return false };
     let apart = theirs.duration_since(now).unwrap_or_else(|early| early.duration());
     apart > Duration::from_secs(15 * 60)
 }
 
-/// What to do, where the service's words do not say it.
+/// What to do, if the service's message does not state it.
 fn advice(code: &str) -> Option<&'static str> {
     match code {
         "SnapshotsPresent" => Some("the blob has snapshots; set delete_snapshots=include to delete them with it"),
@@ -102,7 +103,8 @@ fn advice(code: &str) -> Option<&'static str> {
     }
 }
 
-/// The service could not read what it was to copy; the status is that of its own attempt.
+/// The service could not read the source of a copy; the status is that of its own
+/// attempt.
 fn of_source(status: u16) -> (ErrorKind, Retry) {
     match status {
         401 | 403 => (ErrorKind::PermissionDenied, Retry::Never),
@@ -111,7 +113,7 @@ fn of_source(status: u16) -> (ErrorKind, Retry) {
     }
 }
 
-/// A conflict that has no name here is not known to pass.
+/// A conflict without a known code is not assumed to be transient.
 fn uncoded(status: u16) -> (ErrorKind, Retry) {
     match status {
         409 => (ErrorKind::Conflict, Retry::Never),
@@ -177,7 +179,7 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         | "ContainerDisabled" => never(K::PermissionDenied),
         "Md5Mismatch" | "Crc64Mismatch" | "InvalidMd5" | "InvalidCrc64" => (K::ChecksumMismatch, Retry::Now),
         "RequestBodyTooLarge" | "BlockCountExceedsLimit" | "BlockListTooLong" => never(K::TooLarge),
-        // The last two: a file where a folder is, or the other way round.
+        // The last two: a file exists instead of a folder, or vice versa.
         "InvalidResourceName" | "InvalidUri" | "RequestUrlFailedToParse" | "PathConflict" | "ResourceTypeMismatch" => {
             never(K::InvalidKey)
         }

@@ -1,5 +1,5 @@
-//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
-//! built.
+//! Entry points to the parsers for the fuzz targets in `fuzz/`; compiled only for
+//! fuzzing.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use super::error::Refusal;
 use super::{list, multipart, versions};
 use crate::wire::secrets::Secrets;
 
-/// Whatever the service may answer.
+/// Parses any document that the service could return.
 pub fn documents(document: &[u8]) {
     let _ = list::parse_described(document);
     let _ = versions::parse(document);
@@ -26,7 +26,7 @@ pub fn documents(document: &[u8]) {
     }
 }
 
-/// Names of blocks and uploads, and connection strings.
+/// Parses names of blocks and uploads, and connection strings.
 pub fn text(text: &str) {
     if let Some(block) = Block::of(text) {
         assert_eq!(Block::of(&block.name()), Some(block));

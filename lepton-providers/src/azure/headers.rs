@@ -21,10 +21,10 @@ const META: &str = "x-ms-meta-";
 
 /// "The total size of the metadata": names and values, in bytes.
 const LONGEST_METADATA: usize = 8 << 10;
-/// The most tags of a blob.
+/// The maximum number of tags on a blob.
 const MOST_TAGS: usize = 10;
 
-/// A header without user's text in it.
+/// A header that holds no user input.
 pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
     (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
@@ -37,7 +37,7 @@ pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -
     Ok(())
 }
 
-/// Adds a header whose value is a secret: it is never printed, not even if it is wrong.
+/// Adds a header whose value is a secret: it is never printed, even if it is invalid.
 pub(super) fn insert_secret(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()> {
     let mut value = HeaderValue::from_bytes(value.as_bytes())
         .map_err(|_| Error::invalid_input(format!("the value of {name} holds control characters")))?;
@@ -95,7 +95,8 @@ pub(super) fn insert_tags(headers: &mut HeaderMap, tags: &BTreeMap<String, Strin
     insert(headers, "x-ms-tags", &pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// Adds the condition of a write. A blob that is not there has no lease either.
+/// Adds the condition of a write. A blob that does not exist has no lease, so none is
+/// sent.
 pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondition) -> Result<Condition> {
     match condition {
         Precondition::None => Ok(Condition::None),
@@ -109,13 +110,13 @@ pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondit
     }
 }
 
-/// Reads what the headers of an answer say of a blob.
+/// The metadata of a blob, from the headers of a response.
 pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key.clone(), size);
     meta.last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok());
     meta.etag = etag(headers);
     meta.version = version(headers);
-    // Of a range, the first is that of the range.
+    // In the response to a range request, `content-md5` covers only the range.
     let md5 = text(headers, "x-ms-blob-content-md5").or_else(|| text(headers, "content-md5"));
     meta.checksums.extend(md5.and_then(|md5| stored_md5(&md5)));
     let inferred = text(headers, "x-ms-access-tier-inferred").is_some_and(|inferred| inferred == "true");
@@ -133,7 +134,7 @@ pub(super) fn etag(headers: &HeaderMap) -> Option<ETag> {
     text(headers, ETAG.as_str()).map(|tag| quoted(&tag))
 }
 
-/// Listings leave the quotes out, answers to other requests have them.
+/// Adds the quotes that listings omit and other responses include.
 pub(super) fn quoted(tag: &str) -> ETag {
     if tag.starts_with('"') || tag.starts_with("W/") { ETag::new(tag) } else { ETag::new(format!("\"{tag}\"")) }
 }

@@ -1,4 +1,4 @@
-//! Which identity gets tokens.
+//! Selects the identity that gets tokens.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::credentials::{Application, Cli, ManagedIdentity, Proof};
 use crate::token::TokenProvider;
 use crate::wire::values::{Issuers, Vars};
 
-/// Who issues tokens in the public cloud.
+/// The issuer of tokens in the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
-/// What is around the settings.
+/// The context of the settings.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) var: Vars<'a>,
@@ -21,20 +21,21 @@ pub(super) struct Around<'a> {
     pub(super) env: &'a SharedEnv,
 }
 
-/// Where something was found.
+/// The origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It stands in the settings itself, or was injected.
+    /// The settings contain it, or it was injected.
     Settings,
-    /// The settings say where it is: a file, a command, the machine. So can a URL.
+    /// The settings name its location: a file, a command, the machine. A URL can do this,
+    /// too.
     Named,
-    /// The environment alone has it.
+    /// Only the environment has it.
     Environment,
 }
 
 type Provider = Arc<dyn TokenProvider>;
 
-/// The identity that the settings choose, and whether its proof stands in them.
+/// The identity that the settings select, and whether its proof is contained in them.
 pub(super) fn chosen(config: &AzureConfig, around: &Around<'_>) -> Result<Option<(Provider, Origin)>> {
     if config.use_cli == Some(true) {
         let tenant = config.tenant_id.clone().or_else(|| (around.var)("AZURE_TENANT_ID"));
@@ -55,7 +56,7 @@ pub(super) fn chosen(config: &AzureConfig, around: &Around<'_>) -> Result<Option
     }
 }
 
-/// The identity that the environment has.
+/// The identity in the environment.
 pub(super) fn found(config: &AzureConfig, around: &Around<'_>) -> Result<Option<Provider>> {
     let var = around.var;
     let file = |name| var(name).map(PathBuf::from);
@@ -92,7 +93,8 @@ fn managed(config: &AzureConfig, around: &Around<'_>) -> Result<Provider> {
     Ok(Arc::new(ManagedIdentity::new((around.issuers)(false)?, client, around.var)?))
 }
 
-/// The application that proves who it is; `None` where nobody says which it is.
+/// The application that authenticates with this proof; `None` if neither settings nor
+/// environment name it.
 fn application(config: &AzureConfig, around: &Around<'_>, proof: Proof) -> Result<Option<Provider>> {
     let var = around.var;
     let tenant = config.tenant_id.clone().or_else(|| var("AZURE_TENANT_ID"));

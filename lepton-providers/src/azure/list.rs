@@ -18,16 +18,16 @@ use crate::wire::listed::unless_large;
 use crate::wire::xml::Element;
 use crate::wire::{mtime, rfc2047};
 
-/// The largest page of the service.
+/// The maximum page size of the service.
 const PAGE: usize = 5000;
 
-/// Where a page begins; empty at the beginning.
+/// The position where a page begins; empty for the first.
 pub(super) type Marker = Vec<u8>;
 
-/// Reads a page of something, and where the next one begins.
+/// Parses a page, and the position where the next one begins.
 type Parse<T> = fn(&[u8]) -> Result<(T, Option<Marker>)>;
 
-/// Pages of a listing.
+/// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
     let first = Some(Marker::new());
     futures_util::stream::unfold((client, request, first), |(client, request, marker)| async move {
@@ -48,7 +48,7 @@ impl Client {
         };
         let (mut page, next) = self.page(request, &marker, include, "list", parse).await?;
         let Some(after) = &request.start_after else { return Ok((page, next)) };
-        // The service has no way to begin behind a key.
+        // The service cannot start after a given key.
         page.objects.retain(|object| object.key.as_bytes() > &after[..]);
         let mut kept = Vec::new();
         for prefix in page.prefixes {
@@ -61,7 +61,7 @@ impl Client {
         Ok((page, next))
     }
 
-    /// Whether there is anything behind `after` below a prefix.
+    /// Whether there is a key after `after` below a prefix.
     async fn has_behind(&self, prefix: &KeyPrefix, after: &Bytes) -> Result<bool> {
         let request = ListRequest::new().prefix(prefix.clone());
         let mut marker = Some(Marker::new());
@@ -75,7 +75,7 @@ impl Client {
         Ok(false)
     }
 
-    /// One page, and where the next one begins.
+    /// One page, and the position where the next one begins.
     pub(super) async fn page<T>(
         &self,
         request: &ListRequest,
@@ -110,12 +110,12 @@ impl Client {
     }
 }
 
-/// Reads a page.
+/// Parses a page.
 fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
     read_page(document, |_| None)
 }
 
-/// Reads a page that was asked for with metadata, with what is attached to each blob.
+/// Parses a page that was requested with metadata, including the attributes of each blob.
 pub(super) fn parse_described(document: &[u8]) -> Result<(ListPage, Option<Marker>)> {
     read_page(document, attached)
 }
@@ -140,7 +140,7 @@ fn read_page(
     Ok((ListPage::new(objects, prefixes), next(&root)))
 }
 
-/// What a page lists.
+/// The entries of a page.
 pub(super) fn entries<'a, 'b>(root: &'b Element<'a>) -> Result<impl Iterator<Item = &'b Element<'a>>> {
     if root.name() != b"EnumerationResults" {
         let found = String::from_utf8_lossy(root.name()).into_owned();
@@ -151,17 +151,17 @@ pub(super) fn entries<'a, 'b>(root: &'b Element<'a>) -> Result<impl Iterator<Ite
     Ok(root.child("Blobs").into_iter().flat_map(Element::elements))
 }
 
-/// Where the next page begins.
+/// The position where the next page begins.
 pub(super) fn next(root: &Element<'_>) -> Option<Marker> {
     root.bytes("NextMarker").filter(|marker| !marker.is_empty()).map(<[u8]>::to_vec)
 }
 
-/// A folder of an account with a hierarchical namespace is no blob.
+/// A folder of an account with a hierarchical namespace is not a blob.
 pub(super) fn is_folder(blob: &Element<'_>) -> bool {
     blob.child("Properties").and_then(|properties| properties.text("ResourceType")) == Some("directory")
 }
 
-/// The blob of an entry.
+/// The metadata of an entry's blob.
 pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
     let key = ObjectKey::new(name(blob)?)?;
     let incomplete = || wrong("a blob without properties or a length").with_context("key", &key);
@@ -176,9 +176,9 @@ pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
     Ok(meta)
 }
 
-/// What is attached to the blob of an entry that was asked for with its metadata, where that
-/// is all: tags, names that XML cannot hold and what was encrypted with a key of the
-/// customer's are not told.
+/// The attributes of an entry's blob, if the listing holds all of them: it omits tags,
+/// names that XML cannot hold, and the metadata of blobs that are encrypted with a
+/// customer-provided key.
 fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
     let properties = blob.child("Properties")?;
     let text = |name: &str| properties.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -205,7 +205,8 @@ fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
     unless_large(attributes)
 }
 
-/// The name of an entry: encoded, as the tag says, where XML could not hold it.
+/// The name of an entry. It is encoded if XML could not hold it, which an attribute of
+/// the tag states.
 fn name(entry: &Element<'_>) -> Result<Bytes> {
     let name = entry.child("Name").ok_or_else(|| wrong("an entry without a name"))?;
     let bytes = name.content();

@@ -1,15 +1,15 @@
 //! Containers in Azure Blob Storage: block blobs.
 //!
-//! The way of a request: `storage` → the file named for the call (`object`, `list`,
-//! `delete`, `multipart`, `copy`, `versions`) → `client`, which authorises it (`sign`,
-//! `credentials`) and sends.
+//! A request goes from `storage` to the file named after the call (`object`, `list`,
+//! `delete`, `multipart`, `copy`, `versions`), then to `client`, which authorises it
+//! (`sign`, `credentials`) and sends it.
 //!
-//! - `config`: what the user sets; `auth`: what the environment adds, with `connection`
-//!   strings and `identity`; `build`: a store of both
-//! - `presets`: what is known of the service and of its emulator
-//! - `endpoint`, `headers`: the protocol's forms
-//! - `blocks`: what stands in the name of a block
-//! - `error`: what a refusal means
+//! - `config`: the user's settings; `auth`: what the environment adds, with `connection`
+//!   strings and `identity`; `build`: makes a store from both
+//! - `presets`: the known properties of the service and of its emulator
+//! - `endpoint`, `headers`: the protocol's formats
+//! - `blocks`: the content of a block's name
+//! - `error`: the meaning of refusals
 
 mod auth;
 mod blocks;

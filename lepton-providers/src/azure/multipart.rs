@@ -31,7 +31,7 @@ impl Multipart for AzureStorage {
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         let client = &self.client;
         client.check_key(key, "create_upload")?;
-        // What cannot be attached at the end is refused now.
+        // Attributes that cannot be attached at the end are refused now.
         let headers = client.write_headers(&options.attributes, options.storage_class.as_deref());
         headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
         let env = &client.env;
@@ -57,8 +57,8 @@ impl Multipart for AzureStorage {
         completed.map_err(|error| error.with_operation("complete").with_context("key", &upload.key))
     }
 
-    /// Sends nothing: the service has no such request. Blocks that nobody commits go away
-    /// by themselves within a week, or when the blob is written.
+    /// Sends nothing: the service has no such request. Uncommitted blocks are discarded
+    /// within a week, or when the blob is written.
     async fn abort(&self, _upload: &Upload) -> Result<()> {
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Client {
         Ok(block.receipt(part.len()))
     }
 
-    /// The time, later each time by a millisecond at least.
+    /// The current time, at least a millisecond later than the last result.
     pub(super) fn moment(&self) -> std::time::SystemTime {
         let now = self.env.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
@@ -112,7 +112,7 @@ impl Client {
         let request = Request::new("list_parts", Method::GET, Some(&upload.key)).query(query);
         match self.send_for_document(request).await {
             Ok((_, document, secrets)) => parts(&document, begun.nonce).map_err(|error| named(secrets.hidden(error))),
-            // Neither a blob nor a block: the upload has no parts yet.
+            // Neither a blob nor a block exists: the upload has no parts yet.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -138,7 +138,7 @@ impl Client {
             .condition(condition)
             .patient();
         let reply = self.send(request).await?;
-        // Each block was checked as it came; nothing was of the whole.
+        // Each block was verified when it was sent; the whole was not.
         let receipt = receipt(&reply.headers, ServerCheck::None);
         self.drain(reply).await;
         Ok(receipt)
@@ -166,7 +166,7 @@ fn commit_list(parts: &[PartReceipt], nonce: Nonce) -> Result<String> {
     Ok(text)
 }
 
-/// The blocks of one upload, of each number the last one sent.
+/// The blocks of one upload; for each number, the one sent last.
 pub(super) fn parts(document: &[u8], nonce: Nonce) -> Result<Vec<PartInfo>> {
     let root = Element::parse(document)?;
     if root.name() != b"BlockList" {

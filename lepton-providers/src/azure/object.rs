@@ -39,8 +39,8 @@ impl Client {
         Ok(info)
     }
 
-    /// Without a container no blob is there either, which only the code of the refusal
-    /// tells. Where there is none, the container is asked for.
+    /// A missing container and a missing blob both yield 404, and only the code of the
+    /// refusal distinguishes them. If there is no code, the container is queried.
     async fn explain(&self, error: Error) -> Error {
         if error.kind() != ErrorKind::NotFound || error.code().is_some() || self.seen.load(Ordering::Relaxed) {
             return error;
@@ -57,7 +57,7 @@ impl Client {
         self.tags_in(None, key, version).await
     }
 
-    /// The tags of a blob, in another container if one is named.
+    /// The tags of a blob, optionally in another container.
     pub(super) async fn tags_in(
         &self,
         container: Option<&str>,
@@ -123,9 +123,9 @@ impl Client {
         Ok(receipt)
     }
 
-    /// Whether it is a blob as they are moved. Those of other kinds change while they are
-    /// read, and hold more than bytes in a row; a folder of a hierarchical namespace is
-    /// none at all.
+    /// Checks that it is a block blob. Blobs of other kinds change while they are read,
+    /// and hold more than a sequence of bytes; a folder of a hierarchical namespace is
+    /// not a blob.
     pub(super) fn check_blob(&self, headers: &HeaderMap) -> Result<()> {
         let is = |name, value: &str| text(headers, name).is_some_and(|said| said.eq_ignore_ascii_case(value));
         let marked = self.capabilities.preset == "hierarchical" && is("x-ms-meta-hdi_isfolder", "true");
@@ -140,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Refuses to look for versions where none are kept.
+    /// Refuses a request for a version where versions are not kept.
     pub(super) fn check_version(&self, version: Option<&VersionId>) -> Result<()> {
         if version.is_none() || self.capabilities.versions != Support::Unsupported {
             return Ok(());
@@ -166,12 +166,12 @@ pub(super) fn info(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInf
     ObjectInfo::new(object_meta(key, size, headers), attributes(headers)).with_tag_count(tags)
 }
 
-/// What the headers of an answer say of a blob that was written.
+/// The receipt of a written blob, from the headers of the response.
 pub(super) fn receipt(headers: &HeaderMap, check: ServerCheck) -> PutReceipt {
     PutReceipt::new(check).etag(etag(headers)).version(version(headers))
 }
 
-/// The length of the blob that a HEAD describes.
+/// The length of a blob, from the response to a HEAD.
 pub(super) fn length(operation: &'static str, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
     let size = text(headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
     size.ok_or_else(|| malformed(operation, key, "no length of the blob"))

@@ -1,4 +1,4 @@
-//! What is known of the service and its emulator, as data.
+//! The known properties of the service and its emulator, as data.
 
 use lepton_core::{
     Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MetadataNames, MultipartLimits,
@@ -23,16 +23,16 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
 fn azure() -> Capabilities {
     let mut capabilities = Capabilities::everything("azure");
     capabilities.list_order = ListOrder::Bytes;
-    // "List Blobs" goes on from a marker of its own alone.
+    // "List Blobs" resumes only from a marker of its own.
     capabilities.start_after = Support::Emulated;
     capabilities.list_attributes = true;
     capabilities.max_single_put = 5000 * MIB;
     capabilities.max_object = 50_000 * 4000 * MIB;
     capabilities.multipart = Some(MultipartLimits::new(1, 4000 * MIB, 50_000));
-    // Blocks that nobody commits go away by themselves, after a week.
+    // Uncommitted blocks are discarded after a week.
     capabilities.list_uploads = Support::Unsupported;
     capabilities.upload_records = Support::Unsupported;
-    // Whether an account keeps versions cannot be asked for here.
+    // Whether an account keeps versions cannot be queried here.
     capabilities.versions = Support::Unknown;
     capabilities.delete_batch = 1;
     capabilities.attributes = Attribute::ALL.iter().copied().filter(|one| *one != Attribute::Expires).collect();
@@ -43,11 +43,11 @@ fn azure() -> Capabilities {
     capabilities.keys = KeyRules::any(4096);
     capabilities.keys.max_chars = Some(1024);
     capabilities.keys.utf8_only = true;
-    // Taken for a slash.
+    // It is converted to a slash.
     capabilities.keys.forbidden_bytes = vec![b'\\'];
-    // "Avoid blob names that end with a dot (.), a forward slash (/), a backslash (\\), or a
-    // sequence or combination of the three", and path segments that end with a dot: kept or
-    // not, depending on what is in front of the service.
+    // "Avoid blob names that end with a dot (.), a forward slash (/), a backslash (\\),
+    // or a sequence or combination of the three", and path segments that end with a dot:
+    // whether these are kept depends on what is in front of the service.
     capabilities.keys.dot_segments = KeyHandling::Unknown;
     capabilities.keys.trailing_dots = KeyHandling::Unknown;
     capabilities.keys.control_characters = KeyHandling::Unknown;
@@ -58,7 +58,7 @@ fn azure() -> Capabilities {
 fn hierarchical() -> Capabilities {
     let mut capabilities = azure();
     capabilities.preset = "hierarchical".into();
-    // A folder before the files beside it, whatever the bytes of their names.
+    // A folder sorts before the files next to it, whatever the bytes of their names.
     capabilities.list_order = ListOrder::Unordered;
     capabilities.versions = Support::Unsupported;
     capabilities.attributes.retain(|one| *one != Attribute::Tags);

@@ -1,4 +1,4 @@
-//! Signed URLs: "Create a service SAS" in the REST reference.
+//! Presigned URLs: "Create a service SAS" in the REST reference.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,13 +12,13 @@ use super::storage::AzureStorage;
 use crate::wire::encode::Query;
 use crate::wire::time::{DAY, civil_from_days};
 
-/// The longest life of a signed URL: a year. The service has no limit of its own.
+/// The longest validity of a presigned URL: a year. The service has no limit of its own.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 #[async_trait]
 impl Signer for AzureStorage {
-    /// Whoever puts to a signed URL has to send the header `x-ms-blob-type: BlockBlob` too,
-    /// which the URL cannot hold.
+    /// A client that puts to a presigned URL also has to send the header `x-ms-blob-type:
+    /// BlockBlob`, which the URL cannot hold.
     async fn sign(&self, method: Method, key: &ObjectKey, valid_for: Duration) -> Result<SignedUrl> {
         let signed = self.client.signed_url(method, key, valid_for);
         signed.map_err(|error| error.with_operation("sign").with_context("key", key))
@@ -49,7 +49,8 @@ impl Client {
         Ok(SignedUrl::new(format!("{address}?{}", query.canonical())))
     }
 
-    /// The query that permits this of a blob, or of one of its versions, whoever sends it.
+    /// The query that grants this permission on a blob, or on one of its versions, to any
+    /// client.
     pub(super) fn signature(
         &self,
         account_key: &AccountKey,

@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use crate::wire::encode::Query;
 
-/// The headers whose values stand in a signature by their place, in this order.
+/// The headers whose values are signed by position, in this order.
 const PLACED: [&str; 11] = [
     "content-encoding",
     "content-language",
@@ -39,7 +39,7 @@ impl AccountKey {
         key.map(|key| Self(Zeroizing::new(key))).ok_or_else(wrong)
     }
 
-    /// The key as the portal shows it, to be looked for in what the service says.
+    /// The key as the portal shows it, to search for it in messages of the service.
     pub(super) fn text(&self) -> Zeroizing<String> {
         BASE64_STANDARD.encode(&*self.0).into()
     }
@@ -91,9 +91,9 @@ fn to_sign(account: &str, method: &str, path: &str, query: &Query, headers: &Hea
     lines.join("\n")
 }
 
-/// What the service sorts headers by: hyphens count for nothing, and `_` comes before
-/// digits and letters. The reference says "lexicographically"; the service means that of
-/// its own language.
+/// The sort key of headers in a signature: hyphens are ignored, and `_` comes before
+/// digits and letters. The reference calls this "lexicographically"; the service means
+/// the order of its own language.
 fn service_order(name: &str) -> String {
     name.chars().filter(|character| *character != '-').map(|c| if c == '_' { '!' } else { c }).collect()
 }
@@ -114,7 +114,8 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        // The example of the reference, with a range and a prefix that needs encoding.
+        // The example of the reference, with an added range and a prefix that needs
+        // encoding.
         let query = Query::new()
             .with("restype", "container")
             .with("timeout", "20")

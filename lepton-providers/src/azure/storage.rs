@@ -1,4 +1,4 @@
-//! The store itself: every call goes to the file that is named for it.
+//! The store itself: every call is implemented in the file named after it.
 
 use std::fmt;
 use std::sync::Arc;

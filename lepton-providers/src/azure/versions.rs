@@ -20,15 +20,15 @@ impl Versions for AzureStorage {
     }
 
     /// Whether versions are kept is a setting of the account, which no request here can
-    /// ask for.
+    /// query.
     async fn enabled(&self) -> Result<bool> {
         let message = "whether the account keeps versions cannot be asked for with a container's permissions";
         Err(Error::unsupported(message).with_operation("versioning"))
     }
 }
 
-/// Pages of versions. The service lists those of one blob with the oldest first, so they
-/// are held until all are there.
+/// The pages of versions. The service lists the versions of one blob oldest first, so
+/// they are held until all have arrived.
 struct Pages {
     client: Arc<Client>,
     request: ListRequest,

@@ -1,5 +1,5 @@
-//! What requests are authorised with: settings first, then the environment, then the
-//! files of Google's tools; and to which endpoints that goes.
+//! Resolves the authorization of requests: from settings, then the environment, then the
+//! files of Google's tools; and decides which endpoints receive it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::wire::address::Address;
 use crate::wire::cache::{Cache, EARLY_AT_GOOGLE};
 use crate::wire::values::{Issuers, Vars};
 
-/// What a request is authorised with.
+/// The authorization of requests.
 #[derive(Debug)]
 pub(super) struct Auth {
     /// `None` for anonymous requests.
     tokens: Option<Cache<Token>>,
-    /// Whether there is only one token, ever.
+    /// Whether the token never changes.
     fixed: bool,
-    /// What signs URLs.
+    /// Signs URLs.
     pub(super) account: Option<Arc<ServiceAccount>>,
 }
 
@@ -43,7 +43,7 @@ impl Auth {
         }
     }
 
-    /// The service calls this token expired: the next request gets another one.
+    /// The service reported this token as expired: the next request gets another one.
     pub(super) async fn expired(&self, token: &Arc<Token>) {
         if let Some(cache) = &self.tokens {
             cache.expired(token).await;
@@ -54,16 +54,16 @@ impl Auth {
         self.tokens.is_none()
     }
 
-    /// Whether there may be another token than the one that was refused.
+    /// Whether there may be another token than the refused one.
     pub(super) fn renews(&self) -> bool {
         self.tokens.is_some() && !self.fixed
     }
 }
 
-/// What settings, environment and files say together.
+/// The result of settings, environment and files.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    /// The endpoint, and whether it is that of an emulator.
+    /// The endpoint, and whether it is an emulator's.
     pub(super) endpoint: Option<String>,
     pub(super) emulated: bool,
     pub(super) user_project: Option<String>,
@@ -74,10 +74,10 @@ pub(super) struct Resolved {
 /// Parts that are not settings.
 #[derive(Debug, Default)]
 pub(super) struct Given {
-    /// A provider that wins over all others.
+    /// A provider that overrides all others.
     pub(super) tokens: Option<Arc<dyn TokenProvider>>,
-    /// Whether it was a URL that named the file of credentials: whoever wrote that may
-    /// have named the endpoint too.
+    /// Whether a URL named the credentials file: whoever wrote that URL may also have
+    /// named the endpoint.
     pub(super) file_of_url: bool,
 }
 
@@ -114,12 +114,12 @@ pub(super) fn resolve(
     })
 }
 
-/// The certificates to trust, for tokens as for objects.
+/// The certificates to trust, both for tokens and for objects.
 pub(super) fn ca_file(config: &GcsConfig, var: Vars<'_>) -> Option<PathBuf> {
     config.ca_file.clone().or_else(|| var("CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE").map(PathBuf::from))
 }
 
-/// Who would get a token.
+/// The endpoint that would receive a token.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     emulated: bool,
@@ -128,8 +128,8 @@ struct Place {
 
 /// The credentials; `None` for anonymous requests.
 ///
-/// What was found lying about goes to Google only: another endpoint gets what the settings
-/// name for it, and an emulator, which knows nobody, is not told who we are.
+/// Ambient credentials are sent only to Google. Another endpoint gets only the
+/// credentials that the settings name, and so does an emulator, which checks none.
 fn found(config: &GcsConfig, given: Given, place: Place, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Option<Found>> {
     if config.anonymous == Some(true) {
         return Ok(None);
@@ -152,7 +152,7 @@ fn found(config: &GcsConfig, given: Given, place: Place, var: Vars<'_>, issuers:
     ambient(config, var, issuers).map(Some)
 }
 
-/// Whether Google answers there: what it hears stays with it.
+/// Whether Google operates the endpoint, over TLS.
 fn is_googles(endpoint: &str) -> bool {
     Address::parse(endpoint).is_ok_and(|address| {
         let host = address.authority.host();

@@ -11,17 +11,17 @@ use crate::wire::encode::{Query, encode_query};
 use crate::wire::payload::Payload;
 
 impl Client {
-    /// The path of the bucket in the protocol of JSON.
+    /// The path of the bucket in the JSON protocol.
     pub(super) fn bucket_path(&self) -> String {
         format!("/storage/v1/b/{}", encode_query(self.bucket.as_bytes()))
     }
 }
 
 impl GcsStorage {
-    /// Makes the bucket, in the project of the settings.
+    /// Creates the bucket, in the project of the settings.
     ///
     /// # Errors
-    /// `already_exists`; `permission_denied`; `invalid_input` where no project is named.
+    /// `already_exists`; `permission_denied`; `invalid_input` if no project is named.
     pub async fn create_bucket(&self) -> Result<()> {
         let named = |error: Error| error.with_operation("create_bucket").with_context("bucket", &self.client.bucket);
         let Some(project) = &self.client.options.project else {
@@ -35,7 +35,7 @@ impl GcsStorage {
             .headers(headers)
             .payload(Payload::document(body.into()));
         let reply = self.client.send(request).await.map_err(|error| match error.kind() {
-            // Somebody has it, and keeps it.
+            // The name is taken, and a retry does not change that.
             ErrorKind::Conflict => error.with_kind(ErrorKind::AlreadyExists).with_retry(Retry::Never),
             _ => error,
         })?;

@@ -22,7 +22,7 @@ use crate::wire::values::process_vars;
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
 
-/// Makes a [`GcsStorage`] of settings and of parts that are not settings.
+/// Makes a [`GcsStorage`] from settings, and from parts that are not settings.
 pub struct GcsBuilder {
     config: GcsConfig,
     env: Option<SharedEnv>,
@@ -30,15 +30,15 @@ pub struct GcsBuilder {
 }
 
 impl GcsStorage {
-    /// The bucket of these settings. Nothing is sent.
+    /// Makes a store from these settings. Sends nothing.
     ///
     /// # Errors
-    /// As [`GcsBuilder::build`].
+    /// The same as [`GcsBuilder::build`].
     pub fn new(config: GcsConfig) -> Result<Self> {
         Self::builder(config).build()
     }
 
-    /// The bucket of these settings, with other parts than the system's.
+    /// A builder with these settings, to replace parts of the system's.
     pub fn builder(config: GcsConfig) -> GcsBuilder {
         GcsBuilder::new(config)
     }
@@ -49,31 +49,31 @@ impl GcsBuilder {
         Self { config, env: None, given: Given::default() }
     }
 
-    /// Says whether it was a URL that named the file of credentials, which then goes to
-    /// Google only.
+    /// Whether a URL named the credentials file. If so, its tokens are sent only to
+    /// Google.
     pub(crate) fn file_of_url(mut self, it_was: bool) -> Self {
         self.given.file_of_url = it_was;
         self
     }
 
-    /// Takes tasks, time and randomness from here instead of the system.
+    /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// Takes tokens from here instead of settings, environment and files.
+    /// Takes tokens from `provider` instead of settings, environment and files.
     #[must_use]
     pub fn tokens(mut self, provider: Arc<dyn TokenProvider>) -> Self {
         self.given.tokens = Some(provider);
         self
     }
 
-    /// Makes the store. Nothing is sent.
+    /// Makes the store. Sends nothing.
     ///
     /// # Errors
-    /// `invalid_input` for a setting that is wrong, named; `unauthenticated` if no
+    /// `invalid_input` for an invalid setting, which is named; `unauthenticated` if no
     /// credentials were found.
     pub fn build(self) -> Result<GcsStorage> {
         let Self { config, env, given } = self;
@@ -102,7 +102,7 @@ impl GcsBuilder {
         let client = Client {
             http: http(&config, ca_file.clone(), address.is_tls(), true, &env)?,
             options: RequestOptions {
-                // Nobody pays for those who do not say who they are.
+                // Anonymous requests are not billed.
                 user_project: resolved.user_project.filter(|_| !resolved.auth.is_anonymous()),
                 project: resolved.project,
                 kms_key_name: config.kms_key_name.clone(),
@@ -121,7 +121,7 @@ impl GcsBuilder {
     }
 }
 
-/// What is held until it is sent can be no larger than the buffer.
+/// A body that is buffered can be no larger than the buffer.
 fn limit(capabilities: &mut Capabilities, upload_buffer: u64) -> Result<()> {
     capabilities.max_single_put = capabilities.max_single_put.min(upload_buffer);
     let mut largest = capabilities.max_single_put;
@@ -143,7 +143,7 @@ impl fmt::Debug for GcsBuilder {
     }
 }
 
-/// The canonical address: the bucket, and the endpoint unless it is Google's.
+/// The canonical URL: the bucket, and the endpoint unless it is Google's.
 fn url(client: &Client) -> String {
     match client.address.canonical() {
         usual if usual == ENDPOINT => format!("gs://{}", client.bucket),
@@ -151,7 +151,7 @@ fn url(client: &Client) -> String {
     }
 }
 
-/// A client of these settings.
+/// A client with these settings.
 pub(super) fn http(
     config: &GcsConfig,
     ca_file: Option<PathBuf>,

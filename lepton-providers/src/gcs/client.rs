@@ -1,4 +1,4 @@
-//! Authorises and sends requests, and tells answers from refusals.
+//! Authorises and sends requests, and distinguishes responses from refusals.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +27,11 @@ use crate::wire::xml::Element;
 /// The most of a document that is read, in bytes.
 const LONGEST_DOCUMENT: usize = 16 << 20;
 
-/// How long the service may work on what it does alone: to complete an upload "can take
-/// several minutes", says its documentation.
+/// Timeout of operations that the service performs alone: completing an upload "can take
+/// several minutes", according to its documentation.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The parts of a client, all of them checked.
+/// The parts of a client, all validated.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) bucket: String,
@@ -43,16 +43,16 @@ pub(super) struct Client {
     pub(super) options: RequestOptions,
 }
 
-/// Settings that show in requests.
+/// Settings that affect requests.
 #[derive(Debug, Default)]
 pub(super) struct RequestOptions {
-    /// Who pays for requests.
+    /// The project that pays for requests.
     pub(super) user_project: Option<String>,
     pub(super) project: Option<String>,
     pub(super) kms_key_name: Option<String>,
     pub(super) storage_class: Option<String>,
     pub(super) upload_buffer: u64,
-    /// The largest object that the service copies.
+    /// The largest object that the service can copy.
     pub(super) largest_copy: u64,
 }
 
@@ -69,9 +69,9 @@ pub(super) struct Request<'a> {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) condition: Condition,
-    /// Whether the bytes of an object are to come.
+    /// Whether the response holds the bytes of an object.
     media: bool,
-    /// How long the service may work on it in silence.
+    /// How long the service may process it without sending anything.
     patience: Duration,
 }
 
@@ -91,13 +91,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The service does all the work before it answers.
+    /// Allows for a service that does all the work before it responds.
     pub(super) fn patient(mut self) -> Self {
         self.patience = PATIENCE;
         self
     }
 
-    /// Asks for the bytes of an object, as they are stored.
+    /// Requests the bytes of an object, as they are stored.
     pub(super) fn media(mut self) -> Self {
         self.media = true;
         self
@@ -127,36 +127,36 @@ impl<'a> Request<'a> {
         self.method != Method::GET && self.method != Method::HEAD
     }
 
-    /// What has happened where the answer makes no sense.
+    /// The effect of the request if the response makes no sense.
     fn effect(&self) -> Effect {
         if self.writes() { Effect::Unknown } else { Effect::None }
     }
 }
 
-/// An answer that is no refusal.
+/// A response that is not a refusal.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
-    /// What the request went with.
+    /// The secrets that the request was sent with.
     pub(super) secrets: Secrets,
 }
 
 impl Client {
-    /// The path of the bucket's objects in the protocol of JSON.
+    /// The path of the bucket's objects in the JSON protocol.
     pub(super) fn objects(&self) -> String {
         format!("/storage/v1/b/{}/o", encode_query(self.bucket.as_bytes()))
     }
 
-    /// The path of an object in the protocol of JSON.
+    /// The path of an object in the JSON protocol.
     pub(super) fn object(&self, key: &ObjectKey) -> String {
         format!("{}/{}", self.objects(), encode_query(key.as_bytes()))
     }
 
-    /// The path of an object, or of the bucket, in the protocol of XML.
+    /// The path of an object, or of the bucket, in the XML protocol.
     pub(super) fn plain(&self, key: Option<&ObjectKey>) -> String {
         let Some(key) = key else { return format!("/{}", self.bucket) };
-        // Whoever stands between would walk along such segments.
+        // A proxy could resolve such segments.
         let dots = key.as_bytes().split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b".."));
         match dots {
             true => format!("/{}/{}", self.bucket, encode_query(key.as_bytes())),
@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    /// The same with slashes as they are, as signed URLs have it.
+    /// The same with unescaped slashes, as used in presigned URLs.
     pub(super) fn readable(&self, key: &ObjectKey) -> String {
         let mut path = format!("/{}/", self.bucket);
         push_path(&mut path, key.as_bytes());
@@ -181,8 +181,8 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads the document that answers it. It may say the secrets that
-    /// the request went with, which are the third.
+    /// Sends a request and reads the document in the response. The document may quote the
+    /// secrets of the request, which are returned as the third element.
     async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
         let (named, effect) = (self.named(&request), request.effect());
         let reply = self.send(request).await?;
@@ -191,7 +191,7 @@ impl Client {
         Ok((reply.headers, document, reply.secrets))
     }
 
-    /// Sends a request and reads the JSON that answers it.
+    /// Sends a request and parses the JSON in the response.
     pub(super) async fn send_for_json<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
         let (named, effect) = (self.named(&request), request.effect());
         let (_, document, secrets) = self.send_for_document(request).await?;
@@ -201,8 +201,8 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads the XML that answers it; `read` gets its root, which has
-    /// this name. A refusal may come under the status of a success.
+    /// Sends a request and parses the XML in the response; `read` gets its root, which
+    /// has this name. A refusal may have the status of a success.
     pub(super) async fn send_for_xml<T>(
         &self,
         request: Request<'_>,
@@ -223,7 +223,7 @@ impl Client {
         Err(named(wrong("the answer is another document than it should be")))
     }
 
-    /// Names operation, bucket and key in an error.
+    /// Adds operation, bucket and key to an error.
     fn named(&self, request: &Request<'_>) -> impl Fn(Error) -> Error + use<> {
         let (operation, bucket, key) = (request.operation, self.bucket.clone(), request.key.cloned());
         move |error| {
@@ -256,7 +256,7 @@ impl Client {
         Err(error)
     }
 
-    /// The request as it goes out, and the token that it goes with.
+    /// The authorised request, and the token that it is sent with.
     async fn authorised(&self, request: Request<'_>) -> Result<(HttpRequest<RequestBody>, Option<Arc<Token>>)> {
         let Request { method, path, query, mut headers, payload, media, .. } = request;
         if let Some(project) = &self.options.user_project {
@@ -269,12 +269,13 @@ impl Client {
         if let Some(token) = &token {
             headers.insert(AUTHORIZATION, token.header()?);
         } else if method == Method::GET {
-            // What everybody may read may come from a cache, and be old.
+            // A publicly readable object may come from a cache, and be stale.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         let host = HeaderValue::from_str(self.address.authority.as_str());
         headers.insert(HOST, host.map_err(|_| Error::invalid_input("the endpoint has no valid host"))?);
-        // What was stored as gzip is to come so: the service would unpack it.
+        // An object stored as gzip is read as stored: otherwise the service would
+        // decompress it.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(if media { "gzip" } else { "identity" }));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
         let mut http = HttpRequest::new(payload.into_body());
@@ -284,19 +285,19 @@ impl Client {
         Ok((http, token))
     }
 
-    /// Holds a body that is to be sent.
+    /// Buffers a body that is to be sent.
     pub(super) async fn held(&self, body: &Body) -> Result<Payload> {
         Payload::hold(body, self.options.upload_buffer).await
     }
 
-    /// Refuses a key that the service would not hold exactly as it is.
+    /// Refuses a key that the service would not hold exactly.
     pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
         self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
     }
 
-    /// Reads what is left of an answer, so that its connection serves again.
+    /// Reads the rest of a response, so that its connection can be reused.
     pub(super) async fn drain(&self, reply: Reply) {
-        // What was asked for has been done; only the connection could suffer.
+        // The request has succeeded; only the connection could suffer.
         let _ = reply.body.read(64 << 10).await;
     }
 }
@@ -322,10 +323,10 @@ pub(super) fn push_precondition(query: &mut Query, condition: &Precondition) -> 
     }
 }
 
-/// The generation that a tag is.
+/// The generation that a tag stands for.
 ///
 /// # Errors
-/// `precondition_failed` where it is none: no object here ever had this tag.
+/// `precondition_failed` if it is not a generation: no object here ever had this tag.
 pub(super) fn generation(etag: &ETag) -> Result<&str> {
     let digits = etag.unquoted();
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use crate::wire::values::{duration, flag, json, number, settings};
 
-/// Which service it is, for what is known of it.
+/// The kind of service, which selects its known properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Preset {
-    /// `gcs`, unless `STORAGE_EMULATOR_HOST` says where it is: then `fake-gcs`.
+    /// `gcs`, unless `STORAGE_EMULATOR_HOST` names its address: then `fake-gcs`.
     #[default]
     Auto,
     /// Google Cloud Storage.
@@ -23,8 +23,8 @@ pub enum Preset {
 }
 
 settings! {
-    /// The settings of a bucket. What is not set comes from the environment, the files of
-    /// the Google Cloud CLI, or a default; unknown names are errors.
+    /// The settings of a bucket. Settings that are not given come from the environment,
+    /// the files of the Google Cloud CLI, or a default; unknown names are errors.
     ///
     /// Each setting has a method here, a name in configuration files and, unless it is a
     /// secret, an option of that name in `gs://bucket/prefix?name=value`.
@@ -39,12 +39,12 @@ settings! {
     GcsConfig of bucket;
 
     /// Address of the service. Default: `STORAGE_EMULATOR_HOST`, else
-    /// `https://storage.googleapis.com`. One that is not Google's gets only credentials
-    /// that the settings name.
+    /// `https://storage.googleapis.com`. An endpoint that is not Google's gets only
+    /// credentials that the settings name.
     endpoint: String,
     /// File with credentials: of a service account, of a user, or of a workload that
-    /// another cloud vouches for. Default: `GOOGLE_APPLICATION_CREDENTIALS`, else the
-    /// file that `gcloud auth application-default login` leaves.
+    /// another cloud identifies. Default: `GOOGLE_APPLICATION_CREDENTIALS`, else the file
+    /// that `gcloud auth application-default login` writes.
     credentials_file: PathBuf,
     /// The content of such a file. Not accepted in URLs.
     credentials_json: SecretString,
@@ -56,10 +56,10 @@ settings! {
     /// Sends requests without credentials, for public buckets.
     #[serde(deserialize_with = "flag")]
     anonymous: bool,
-    /// Project that pays for requests to buckets where the requester does. Default:
+    /// Project that pays for requests to requester-pays buckets. Default:
     /// `GOOGLE_CLOUD_QUOTA_PROJECT`.
     user_project: String,
-    /// Project in which a bucket is made. Default: `GOOGLE_CLOUD_PROJECT`,
+    /// Project in which a bucket is created. Default: `GOOGLE_CLOUD_PROJECT`,
     /// `CLOUDSDK_CORE_PROJECT`.
     project: String,
     /// Key of Cloud KMS that new objects are encrypted with.
@@ -73,25 +73,25 @@ settings! {
     /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
     /// accepted in URLs: it may hold a password.
     proxy: SecretString,
-    /// Longest time to make a connection (`10s`).
+    /// Connect timeout (`10s`).
     #[serde(deserialize_with = "duration")]
     connect_timeout: Duration,
-    /// Longest time without a byte in either direction (`30s`). There is no
-    /// limit for a whole request.
+    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
+    /// whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (256, or a quarter of the files that may be
-    /// open, if that is less).
+    /// Maximum number of idle connections (256, or a quarter of the limit of open files
+    /// if that is less).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
-    /// Which service it is.
+    /// The kind of service.
     preset: Preset,
     /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
     /// from the preset, as JSON.
     #[serde(deserialize_with = "json")]
     capabilities: serde_json::Value,
-    /// Most bytes of one body (64 MiB): it is held until it is sent, as its checksum
-    /// goes before it. A larger one is refused.
+    /// Maximum size of one body (64 MiB), which is buffered because its checksum is sent
+    /// first. A larger one is refused.
     #[serde(deserialize_with = "number")]
     upload_buffer: u64,
 }

@@ -1,4 +1,4 @@
-//! Copies that the service makes itself.
+//! Server-side copies.
 
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
@@ -18,14 +18,14 @@ use crate::wire::encode::{Query, encode_query};
 use crate::wire::payload::Payload;
 use crate::wire::refusal::{Condition, for_condition};
 
-/// How far a copy has come.
+/// The progress of a copy.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Step {
     #[serde(default)]
     done: bool,
     rewrite_token: Option<String>,
-    /// In digits.
+    /// As decimal text.
     #[serde(default)]
     total_bytes_rewritten: String,
     resource: Option<Resource>,
@@ -33,7 +33,7 @@ struct Step {
 
 #[async_trait]
 impl ServerCopy for GcsStorage {
-    /// Every bucket of the service, if the credentials permit it.
+    /// Reaches every bucket of the service, if the credentials permit it.
     fn reaches(&self, source_url: &str) -> bool {
         self.bucket_of(source_url).is_some()
     }
@@ -54,7 +54,8 @@ impl ServerCopy for GcsStorage {
         copied.map_err(|e| e.with_operation("copy").with_context("key", key).with_context("source", &source.key))
     }
 
-    /// Never: a copy of any size goes in one request, or a few that hang together.
+    /// Never supported: a copy of any size takes one request, or a few that belong
+    /// together.
     async fn copy_part(&self, source: CopySource, _: &Upload, part: PartSpec) -> Result<PartReceipt> {
         let error = Error::unsupported("objects are copied whole, whatever their size");
         Err(error.with_operation("copy_part").with_context("part", part.number).with_context("source", &source.key))
@@ -62,7 +63,7 @@ impl ServerCopy for GcsStorage {
 }
 
 impl GcsStorage {
-    /// The bucket of a store behind the same endpoint.
+    /// The bucket in the URL of a store at the same endpoint.
     fn bucket_of(&self, url: &str) -> Option<String> {
         let split = |url: &str| {
             let rest = url.strip_prefix("gs://")?;
@@ -77,13 +78,13 @@ impl GcsStorage {
 /// A copy of one object to another place.
 pub(super) struct Rewrite<'a> {
     pub(super) operation: &'static str,
-    /// Where the source is.
+    /// The bucket of the source.
     pub(super) bucket: &'a str,
     pub(super) source: &'a ObjectKey,
     pub(super) key: &'a ObjectKey,
     /// Conditions and generations.
     pub(super) query: Query,
-    /// What the copy is to have; nothing keeps what the source has.
+    /// The description of the copy; `None` keeps that of the source.
     pub(super) object: Option<String>,
 }
 
@@ -107,7 +108,8 @@ impl Client {
         let attributes = match (&options.attributes, class) {
             (Some(attributes), _) => Some(attributes.clone()),
             (None, None) => None,
-            // A class is told with all the rest, or the rest is gone.
+            // A storage class has to be sent with all other attributes, or these are
+            // lost.
             (None, Some(_)) => {
                 let resource = self.source(bucket, source).await?;
                 version = Some(resource.generation.clone());
@@ -129,7 +131,8 @@ impl Client {
         let rewrite = Rewrite { operation: "copy", bucket, source: &source.key, key, query, object };
         match self.rewrite(rewrite).await {
             Err(error) if error.kind() == ErrorKind::PreconditionFailed && condition == Condition::IfAbsent => {
-                // Both conditions fail alike: that of the source may be meant.
+                // Both conditions fail with the same error, so the failed one may be that
+                // of the source.
                 let found = expected.is_none() || self.head(key, HeadOptions::new()).await.is_ok();
                 Err(if found { for_condition(error, condition) } else { error })
             }
@@ -137,7 +140,7 @@ impl Client {
         }
     }
 
-    /// What the service says of the source.
+    /// The service's description of the source.
     async fn source(&self, bucket: &str, source: &CopySource) -> Result<Resource> {
         let mut query = Query::new();
         if let Some(version) = &source.version {
@@ -147,7 +150,7 @@ impl Client {
         self.send_for_json(request).await
     }
 
-    /// Copies, in as many requests as the service wants.
+    /// Copies, in as many requests as the service requires.
     pub(super) async fn rewrite(&self, rewrite: Rewrite<'_>) -> Result<PutReceipt> {
         let Rewrite { operation, bucket, source, key, query, object } = rewrite;
         let path = format!("{}/rewriteTo{}", of(bucket, source), self.object(key).trim_start_matches("/storage/v1"));

@@ -1,4 +1,4 @@
-//! Deletes, one request for each object.
+//! Deletes, with one request per object.
 
 use futures_util::{StreamExt as _, stream};
 use http::Method;
@@ -10,7 +10,7 @@ use super::resource::Resource;
 use super::versions::deleted_after;
 use crate::wire::encode::Query;
 
-/// How many requests one call has on their way.
+/// How many requests of one call are in flight.
 const AT_ONCE: usize = 16;
 
 impl Client {
@@ -21,8 +21,8 @@ impl Client {
         Ok(results.into_iter().flatten().collect())
     }
 
-    /// What is asked of one object, in turn. Delete markers come last: without the
-    /// generation before it none stands for anything.
+    /// Deletes requested for one object, one after another. Delete markers come last: a
+    /// marker depends on the generation before it.
     async fn delete_of_one(&self, requests: Vec<DeleteRequest>) -> Vec<Result<()>> {
         let is_marker = |request: &DeleteRequest| request.version.as_ref().is_some_and(|v| deleted_after(v).is_some());
         let mut requests: Vec<(usize, DeleteRequest)> = requests.into_iter().enumerate().collect();
@@ -64,8 +64,8 @@ impl Client {
     }
 
     /// Deletes a delete marker: the generation before it is copied over itself, unless
-    /// there is an object again, or the generation is gone too. A marker with a newer
-    /// generation behind it hides nothing, so nothing is to be seen of it then.
+    /// the object exists again or that generation is gone too. A marker that a newer
+    /// generation follows hides nothing, so nothing has to be done then.
     async fn restore(&self, key: &ObjectKey, generation: &str) -> Result<()> {
         if self.newest(key).await?.as_deref() != Some(generation) {
             return Ok(());
@@ -81,7 +81,7 @@ impl Client {
         }
     }
 
-    /// The newest generation of an object, also of one that was deleted.
+    /// The newest generation of an object, even if it was deleted.
     async fn newest(&self, key: &ObjectKey) -> Result<Option<String>> {
         let request = ListRequest::new().prefix(KeyPrefix::new(key.to_bytes()));
         let (mut newest, mut token) = (None, None);
@@ -90,7 +90,8 @@ impl Client {
             let of_key = |resource: &&Resource| resource.name.as_bytes() == key.as_bytes();
             let numbers = page.items.iter().filter(of_key).filter_map(|resource| resource.generation.parse().ok());
             newest = newest.max(numbers.max());
-            // Those of one name come together, and before all longer names.
+            // The generations of one name are listed together, and before all longer
+            // names.
             let others = page.items.last().is_some_and(|last| last.name.as_bytes() != key.as_bytes());
             match page.next_page_token {
                 Some(next) if !others => token = Some(next),

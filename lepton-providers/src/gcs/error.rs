@@ -1,4 +1,4 @@
-//! What the service's refusal means, in JSON and in XML.
+//! The meaning of the service's refusals, in JSON and in XML.
 //!
 //! Codes: "HTTP status and error codes for JSON" and "… for XML" in the documentation.
 
@@ -13,12 +13,12 @@ use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// What the service says when it refuses.
+/// The content of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     said: Said,
     retry_after: Option<Duration>,
-    /// Whether the request was about the bucket.
+    /// Whether the request concerned the bucket.
     of_bucket: bool,
 }
 
@@ -27,7 +27,8 @@ struct Answer {
     error: Told,
 }
 
-/// The service tells more or less, depending on who is asked for what.
+/// The level of detail depends on the part of the service that responds, and on the
+/// request.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Told {
@@ -56,14 +57,14 @@ impl Refusal {
         }
     }
 
-    /// Says whether the request was about the bucket and no object in it.
+    /// Sets whether the request concerned the bucket and not an object in it.
     pub(super) fn of_bucket(self, of_bucket: bool) -> Self {
         Self { of_bucket, ..self }
     }
 
-    /// The error to report. `writes`: whether the request could have changed something;
-    /// `renews`: whether there may be a newer token than the one that it went with; `secrets`:
-    /// those that it went with.
+    /// The error to report. `writes`: whether the request could have changed something.
+    /// `renews`: whether there may be a newer token than the one that it was sent with.
+    /// `secrets`: those that it was sent with.
     pub(super) fn into_error(self, writes: bool, renews: bool, secrets: &Secrets) -> Error {
         let Self { mut said, retry_after, of_bucket } = self;
         let status = said.status;
@@ -72,7 +73,7 @@ impl Refusal {
         let (kind, retry) =
             by_words(status, code, words).or_else(|| by_code(code)).unwrap_or_else(|| by_status(status));
         let (kind, retry) = match kind {
-            // Both are `notFound`; only the words tell.
+            // Both are `notFound`; only the message distinguishes them.
             ErrorKind::NotFound if of_bucket || words.contains("bucket does not exist") => {
                 (ErrorKind::BucketNotFound, Retry::Never)
             }
@@ -90,12 +91,12 @@ impl Refusal {
     }
 }
 
-/// Whether the service wants to know who pays.
+/// Whether the service requires a project that pays.
 fn is_about_paying(code: &str, words: &str) -> bool {
     code.to_ascii_lowercase().starts_with("userproject") || words.to_ascii_lowercase().contains("no user project")
 }
 
-/// What stands in the words only: `required` and `invalid` are said of many things.
+/// The meaning that only the message has: `required` and `invalid` have many causes.
 fn by_words(status: u16, code: &str, words: &str) -> Option<(ErrorKind, Retry)> {
     if status == 400 && words.contains("doesn't match calculated") {
         return Some((ErrorKind::ChecksumMismatch, Retry::Now));

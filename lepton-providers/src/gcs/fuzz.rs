@@ -1,5 +1,5 @@
-//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
-//! built.
+//! Entry points to the parsers for the fuzz targets in `fuzz/`; compiled only for
+//! fuzzing.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use super::{credentials, list, multipart};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// Whatever the service may answer.
+/// Parses any document that the service could return.
 pub fn documents(document: &[u8]) {
     if let Ok(page) = serde_json::from_slice::<list::Page>(document) {
         for resource in &page.items {
@@ -32,7 +32,7 @@ pub fn documents(document: &[u8]) {
     }
 }
 
-/// Files of credentials.
+/// Parses credentials files.
 pub fn text(text: &str) {
     let nobody = |_| Err(Error::unsupported("nobody is asked"));
     let _ = credentials::read(&text.into(), "", &nobody);

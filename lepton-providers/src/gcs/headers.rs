@@ -1,4 +1,4 @@
-//! Objects and their attributes as headers, which the protocol of XML has.
+//! Objects and their attributes as headers, for the XML protocol.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, LAST_MODIFIED,
@@ -13,7 +13,8 @@ use crate::wire::rfc2047;
 const META: &str = "x-goog-meta-";
 const HEADER_OF_CUSTOM_TIME: HeaderName = HeaderName::from_static("x-goog-custom-time");
 
-/// What the service says where an object has no `Cache-Control` of its own.
+/// The values that the service returns for an object without a `Cache-Control` of its
+/// own.
 const NOBODYS: [&str; 2] = ["public, max-age=3600", "private, max-age=0"];
 
 /// Adds a header whose value comes from the user.
@@ -50,7 +51,7 @@ pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes
     Ok(())
 }
 
-/// Refuses a name that could not come back as a header.
+/// Refuses a name that could not be returned as a header.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let header = HeaderName::from_bytes([META, name].concat().as_bytes()).ok();
     if !name.is_empty() && header.is_some_and(|header| header.as_str().strip_prefix(META) == Some(name)) {
@@ -60,7 +61,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     Err(Error::invalid_input(message))
 }
 
-/// What the headers of an answer say of an object.
+/// The metadata of an object, from the headers of a response.
 pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key.clone(), size);
     meta.last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok());
@@ -68,7 +69,7 @@ pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> Ob
         meta.etag = Some(etag(&generation));
         meta.version = Some(VersionId::new(generation));
     }
-    // One header for each, or both in one.
+    // There is one header for each hash, or one for both.
     let hashes = headers.get_all("x-goog-hash").iter().filter_map(|value| value.to_str().ok());
     for hash in hashes.flat_map(|value| value.split(',')).map(str::trim) {
         meta.checksums.extend(match hash.split_once('=') {
@@ -81,8 +82,8 @@ pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> Ob
     meta
 }
 
-/// The attributes as far as headers tell them: a `Cache-Control` may be the service's own,
-/// and names that cannot be headers are missing.
+/// The attributes that headers hold: a `Cache-Control` may be the service's own, and
+/// names that cannot be headers are missing.
 pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
     let mut attributes = Attributes::default();
     attributes.content_type = text(headers, CONTENT_TYPE.as_str());

@@ -12,7 +12,7 @@ use super::resource::{ATTACHED, FIELDS, Resource};
 use crate::wire::encode::Query;
 use crate::wire::listed::unless_large;
 
-/// The largest page of the service.
+/// The maximum page size of the service.
 const PAGE: usize = 1000;
 
 /// A page as JSON.
@@ -26,7 +26,7 @@ pub(super) struct Page {
     pub(super) next_page_token: Option<String>,
 }
 
-/// Pages of a listing.
+/// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
     let first = Some(None);
     futures_util::stream::unfold((client, request, first), |(client, request, token)| async move {
@@ -51,7 +51,7 @@ impl Client {
             }
         }
         let folders = page.prefixes.into_iter().map(String::into_bytes).filter(|folder| {
-            // A key that it stands for may be behind.
+            // A key below the prefix may come after the start of the listing.
             let around = request.start_after.as_ref().is_some_and(|after| after.starts_with(folder));
             around && folder.starts_with(request.prefix.as_bytes()) || is_asked_for(request, folder)
         });
@@ -59,13 +59,13 @@ impl Client {
         Ok((listed, page.next_page_token))
     }
 
-    /// An object of a page.
+    /// The metadata of an object on a page.
     pub(super) fn listed(&self, resource: &Resource, operation: &'static str) -> Result<ObjectMeta> {
         let named = |why| wrong(why).with_operation(operation).with_context("bucket", &self.bucket);
         resource.meta().map_err(named)
     }
 
-    /// One page, and where the next one begins.
+    /// One page, and the position where the next one begins.
     pub(super) async fn page(
         &self,
         request: &ListRequest,
@@ -103,14 +103,14 @@ impl Client {
     }
 }
 
-/// The longest beginning that is text. Keys are text here, and the service hears nothing
-/// else; what that finds beside is left out.
+/// The longest prefix that is UTF-8. Keys are UTF-8 here, and the service accepts nothing
+/// else; additional results are filtered out.
 fn text_of(bytes: &[u8]) -> &[u8] {
     bytes.utf8_chunks().next().map_or(b"", |chunk| chunk.valid().as_bytes())
 }
 
-/// Whether a key is behind the place where the listing is to begin, which is where the
-/// service begins, and below the prefix.
+/// Whether a key comes after the start of the listing, and is below the prefix. The
+/// service includes the start itself.
 pub(super) fn is_asked_for(request: &ListRequest, key: &[u8]) -> bool {
     request.start_after.as_ref().is_none_or(|after| key > &after[..]) && key.starts_with(request.prefix.as_bytes())
 }

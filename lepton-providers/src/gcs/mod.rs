@@ -1,17 +1,17 @@
 //! Buckets in Google Cloud Storage.
 //!
-//! The way of a request: `storage` → the file named for the call (`object`, `list`,
-//! `delete`, `multipart`, `copy`, `versions`, `bucket`) → `client`, which authorises it
-//! and sends. The service speaks two protocols: the one in JSON is used but for reading
-//! (`object`), where the one in XML gives the metadata with the bytes, and for uploads in
-//! parts, which only that one has.
+//! A request goes from `storage` to the file named after the call (`object`, `list`,
+//! `delete`, `multipart`, `copy`, `versions`, `bucket`), then to `client`, which
+//! authorises it and sends it. The service has two protocols. The JSON one is used except
+//! for reading (`object`), where the XML one returns the metadata with the bytes, and for
+//! multipart uploads, which only the XML one has.
 //!
-//! - `config`: what the user sets; `auth`, `credentials`: what the environment adds;
-//!   `build`: a store of both
-//! - `presets`: what is known of the service and of its emulators
-//! - `resource`: an object as JSON; `headers`: as headers
-//! - `sign`: signed URLs
-//! - `error`: what a refusal means
+//! - `config`: the user's settings; `auth`, `credentials`: what the environment adds;
+//!   `build`: makes a store from both
+//! - `presets`: the known properties of the service and of its emulators
+//! - `resource`: an object as JSON; `headers`: an object as headers
+//! - `sign`: presigned URLs
+//! - `error`: the meaning of refusals
 
 mod auth;
 mod bucket;

@@ -1,4 +1,4 @@
-//! Uploads in parts, in the protocol of XML: "XML API multipart uploads".
+//! Multipart uploads, in the XML protocol: "XML API multipart uploads".
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Multipart for GcsStorage {
     }
 }
 
-/// Where the next page of uploads begins: behind this key and upload.
+/// Where the next page of uploads begins: after this key and upload.
 type Marker = Option<(Vec<u8>, Vec<u8>)>;
 
 impl Client {
@@ -178,7 +178,7 @@ fn completion(parts: &[PartReceipt]) -> String {
         let _ = write!(text, "<Part><PartNumber>{}</PartNumber><ETag>", part.number);
         let mut tag = String::new();
         push_text(&mut tag, part.etag.as_str().as_bytes());
-        // The service compares tags as they stand, with plain quotes.
+        // The service compares tags as written, with plain quotes.
         text.push_str(&tag.replace("&quot;", "\""));
         text.push_str("</ETag></Part>");
     }

@@ -16,8 +16,8 @@ use crate::wire::encode::Query;
 use crate::wire::range::served;
 use crate::wire::time::parse_iso8601;
 
-/// How often an object that somebody writes again and again is read, until its bytes and
-/// its description are of one generation.
+/// How often an object that is overwritten repeatedly is read, until its bytes and its
+/// description belong to one generation.
 const ATTEMPTS: u32 = 10;
 
 impl Client {
@@ -36,14 +36,15 @@ impl Client {
         Ok(ObjectInfo::new(meta, resource.attributes()))
     }
 
-    /// Names bucket and key in an error.
+    /// Adds bucket and key to an error.
     pub(super) fn about(&self, error: Error, operation: &'static str, key: &ObjectKey) -> Error {
         error.with_operation(operation).with_context("bucket", &self.bucket).with_context("key", key)
     }
 
-    /// Reads an object. The headers do not tell all attributes, so who reads the whole gets
-    /// them from a description, which is asked for at the same time. A range is one of
-    /// many, and gets what the headers tell, as does who needs no attributes.
+    /// Reads an object. The headers do not hold all attributes, so a read of the whole
+    /// object gets them from a description, which is requested concurrently. A range is
+    /// usually one of many, so it gets only what the headers hold; so does a caller that
+    /// needs no attributes.
     pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
         if options.range.is_some() || options.without_attributes {
             return self.media(key, &options).await;
@@ -66,7 +67,7 @@ impl Client {
         };
         let (reply, described) = join(self.media(key, options), self.describe(key, pinned, "get")).await;
         let mut reply = reply?;
-        // Somebody may write the object between the two.
+        // The object may be overwritten between the two requests.
         let same = |info: &ObjectInfo| info.meta.version == reply.meta.version;
         let described = match described {
             Ok(info) if same(&info) => info,
@@ -102,7 +103,7 @@ impl Client {
         let reply = self.send(request.media()).await?;
         let given = text(&reply.headers, "x-goog-generation");
         if expected.is_some() && given.as_deref() != expected {
-            // An emulator may not hear the condition.
+            // An emulator may ignore the condition.
             let message = "the object is not the one that was expected";
             return Err(named(Error::new(ErrorKind::PreconditionFailed, message)));
         }
@@ -153,7 +154,7 @@ impl Client {
         receipt(&resource, &ours).map_err(named)
     }
 
-    /// Refuses what the service does not keep.
+    /// Refuses attributes that the service does not keep.
     pub(super) fn check_attributes(&self, attributes: &Attributes) -> Result<()> {
         self.capabilities.check_attributes(attributes)?;
         attributes.user_metadata.keys().try_for_each(|name| check_name(name))?;
@@ -172,14 +173,14 @@ impl Client {
     }
 }
 
-/// Whether the bytes are others than those that are stored.
+/// Whether the service decompressed the stored bytes.
 fn is_unpacked(headers: &HeaderMap) -> bool {
     let packed =
         |name: &str| text(headers, name).is_some_and(|encoding| encoding.to_ascii_lowercase().contains("gzip"));
     packed("x-goog-stored-content-encoding") && !packed("content-encoding")
 }
 
-/// Where the generation whose bytes come is gone, somebody has written the object.
+/// If the generation that is being read is gone, the object was overwritten.
 fn overwritten(error: Error, pinned: bool) -> Error {
     match (error.kind(), pinned) {
         (ErrorKind::NotFound, true) => error.with_kind(ErrorKind::PreconditionFailed),
@@ -188,7 +189,8 @@ fn overwritten(error: Error, pinned: bool) -> Error {
     }
 }
 
-/// What the service says of an object that it took, having compared its CRC-32C with ours.
+/// The receipt of a written object, after comparing the service's CRC-32C with the local
+/// one.
 fn receipt(resource: &Resource, ours: &str) -> Result<PutReceipt> {
     let meta = resource.meta().map_err(|why| wrong(why).with_effect(Effect::Unknown))?;
     let check = match resource.crc32c() {

@@ -1,4 +1,4 @@
-//! What is known of the service and its emulator, as data.
+//! The known properties of the service and its emulator, as data.
 
 use lepton_core::{
     Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
@@ -27,7 +27,7 @@ fn gcs() -> Capabilities {
     capabilities.max_single_put = 5 * TIB;
     capabilities.max_object = 5 * TIB;
     capabilities.multipart = Some(MultipartLimits::new(5 * MIB, 5 * GIB, 10_000));
-    // Uploads in parts take no preconditions.
+    // Multipart uploads do not support preconditions.
     capabilities.conditional_complete = Support::Unsupported;
     capabilities.delete_batch = 1;
     let kept = |one: &Attribute| !matches!(one, Attribute::Expires | Attribute::Tags);
@@ -36,16 +36,16 @@ fn gcs() -> Capabilities {
     capabilities.holds_uploads = true;
     capabilities.keys = KeyRules::any(1024);
     capabilities.keys.utf8_only = true;
-    // "Object names cannot contain Carriage Return or Line Feed characters", nor be `.` or
-    // `..`; of other control characters they are to be kept free.
+    // "Object names cannot contain Carriage Return or Line Feed characters", nor be `.`
+    // or `..`; other control characters are to be avoided.
     capabilities.keys.forbidden_bytes = vec![b'\r', b'\n'];
     capabilities.keys.dot_segments = KeyHandling::Unknown;
     capabilities.keys.forbidden_prefixes = vec![".well-known/acme-challenge/".into()];
     capabilities
 }
 
-/// fake-gcs-server, with its objects in memory. It has no uploads in parts, and ignores the
-/// conditions of deletes and of copies, so that neither can be relied on.
+/// fake-gcs-server, with its objects in memory. It does not support multipart uploads,
+/// and ignores the conditions of deletes and of copies, so neither can be relied on.
 fn fake_gcs() -> Capabilities {
     let mut capabilities = gcs();
     capabilities.preset = "fake-gcs".into();

@@ -14,11 +14,11 @@ use crate::wire::mtime;
 use crate::wire::rfc2047;
 use crate::wire::time::parse_iso8601;
 
-/// The name under which user metadata has the custom time of an object, to which rules of
-/// a bucket's life cycle refer.
+/// The name in user metadata of an object's custom time, which lifecycle rules of a
+/// bucket refer to.
 pub(super) const CUSTOM_TIME: &str = "goog-custom-time";
 
-/// What the service says of an object. Numbers come as text.
+/// The service's description of an object. Numbers are sent as text.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Resource {
@@ -46,12 +46,12 @@ pub(super) struct Resource {
 /// The fields that every listing asks for.
 pub(super) const FIELDS: &str = "name,size,generation,updated,timeCreated,timeDeleted,storageClass,md5Hash,crc32c";
 
-/// The fields beside them that hold what is attached.
+/// The additional fields that hold attributes.
 pub(super) const ATTACHED: &str =
     ",contentType,contentEncoding,contentDisposition,contentLanguage,cacheControl,customTime,metadata";
 
 impl Resource {
-    /// The object, or what is missing of it.
+    /// The metadata of the object, or the name of what is missing.
     pub(super) fn meta(&self) -> Result<ObjectMeta, &'static str> {
         let key = ObjectKey::new(self.name.clone().into_bytes()).map_err(|_| "an object without a name")?;
         let size = self.size.parse().map_err(|_| "an object without a size")?;
@@ -77,7 +77,7 @@ impl Resource {
         attributes.content_disposition = text(&self.content_disposition);
         attributes.content_language = text(&self.content_language);
         attributes.cache_control = text(&self.cache_control);
-        // Those of an upload in parts came as headers.
+        // In a multipart upload, the names were sent as headers.
         let inward = |(name, value): (&String, &String)| {
             let name = name.to_ascii_lowercase();
             let value = mtime::inward(&name, rfc2047::decode(value));
@@ -88,19 +88,20 @@ impl Resource {
         attributes
     }
 
-    /// The CRC-32C of the whole, in Base64.
+    /// The CRC-32C of the whole object, in Base64.
     pub(super) fn crc32c(&self) -> Option<&str> {
         self.crc32c.as_deref()
     }
 
-    /// When it was made, and when it was replaced or deleted; `None` of what is the object.
+    /// When it was created, and when it was replaced or deleted; the latter is `None` for
+    /// the current object.
     pub(super) fn life(&self) -> (Option<SystemTime>, Option<SystemTime>) {
         let time = |text: &Option<String>| text.as_deref().and_then(parse_iso8601);
         (time(&self.time_created), self.time_deleted.as_deref().map(|text| parse_iso8601(text).unwrap_or(UNIX_EPOCH)))
     }
 }
 
-/// What a new object is to have.
+/// The description of a new object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NewObject<'a> {
@@ -154,7 +155,8 @@ impl<'a> NewObject<'a> {
         }
     }
 
-    /// A copy that takes nothing over from its source: what is not named would be.
+    /// A copy that inherits nothing from its source: attributes that are not named would
+    /// be inherited.
     pub(super) fn copy(name: &'a str, attributes: &'a Attributes) -> Self {
         let mut object = Self::new(name, attributes);
         object.content_type.get_or_insert("application/octet-stream");
@@ -163,15 +165,15 @@ impl<'a> NewObject<'a> {
     }
 
     /// # Errors
-    /// `invalid_input` for what is no JSON.
+    /// `invalid_input` for what cannot be written as JSON.
     pub(super) fn json(&self) -> Result<String> {
         serde_json::to_string(self)
             .map_err(|source| Error::invalid_input("the attributes cannot be written").with_source(source))
     }
 }
 
-/// A value of metadata. JSON holds any text; encoded is what would be taken for encoded
-/// text when it is read, and what cannot come as a header.
+/// A value of metadata. JSON can hold any text, but a value is encoded if a reader would
+/// take it for encoded text, or if it cannot be returned as a header.
 fn written(value: &str) -> Cow<'_, str> {
     match value.contains("=?") || value.trim() != value || value.chars().any(char::is_control) {
         true => rfc2047::encode(value),
@@ -179,12 +181,12 @@ fn written(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// The tag of an object is its generation: what preconditions ask for.
+/// The tag of an object is its generation, which preconditions refer to.
 pub(super) fn etag(generation: &str) -> ETag {
     ETag::new(format!("\"{generation}\""))
 }
 
-/// A checksum of the whole, in Base64.
+/// A checksum of the whole object, in Base64.
 pub(super) fn checksum(kind: ChecksumAlgorithm, text: &str, len: usize) -> Option<StoredChecksum> {
     let value = BASE64_STANDARD.decode(text).ok().filter(|value| value.len() == len)?;
     Some(StoredChecksum::full(kind, value))

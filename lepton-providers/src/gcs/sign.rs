@@ -1,4 +1,4 @@
-//! Signed URLs: "V4 signing process" in the documentation.
+//! Presigned URLs: "V4 signing process" in the documentation.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use super::storage::GcsStorage;
 use crate::wire::encode::Query;
 use crate::wire::time::{DAY, civil_from_days};
 
-/// The longest life of a signed URL: a week.
+/// The longest validity of a presigned URL: a week.
 const LONGEST: Duration = Duration::from_secs(7 * DAY);
 
 #[async_trait]

@@ -40,8 +40,8 @@ impl Versions for GcsStorage {
     }
 }
 
-/// Pages of versions. The service lists those of one object in an order of its own, so
-/// they are held until all are there.
+/// The pages of versions. The service lists the versions of one object in an order of its
+/// own, so they are held until all have arrived.
 struct Pages {
     client: Arc<Client>,
     request: ListRequest,
@@ -50,7 +50,7 @@ struct Pages {
     held: Vec<Generation>,
 }
 
-/// A generation of an object, and when it was the object.
+/// A generation of an object, and the time during which it was current.
 struct Generation {
     meta: ObjectMeta,
     number: u64,
@@ -86,16 +86,17 @@ impl Pages {
     }
 }
 
-/// What the id of a delete marker has behind that of the generation before it.
+/// The suffix of a delete marker's id, after the generation before it.
 const MARKER: &str = "-deleted";
 
-/// The generation after which a delete marker stands, if this is the id of one.
+/// The generation before a delete marker, if this is the id of one.
 pub(super) fn deleted_after(version: &VersionId) -> Option<&str> {
     version.as_str().strip_suffix(MARKER)
 }
 
-/// The versions of one object, the newest first. The service keeps no delete markers, only
-/// when each generation ended: one that ended before the next began was deleted.
+/// The versions of one object, newest first. The service keeps no delete markers, only
+/// the time when each generation ended: a generation that ended before the next began was
+/// deleted.
 fn history(generations: &mut [Generation]) -> Vec<ObjectVersion> {
     generations.sort_by_key(|generation| std::cmp::Reverse(generation.number));
     let (mut versions, mut next): (Vec<ObjectVersion>, Option<&Generation>) = (Vec::new(), None);

@@ -1,5 +1,5 @@
-//! The public listing of a bucket, as S3 and stores that speak its protocol give it to
-//! whoever asks.
+//! The public listing of a bucket, as S3 and compatible stores return it without
+//! credentials.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::wire::encode::Query;
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
-/// Where the next page begins.
+/// The position where the next page begins.
 type Token = Vec<u8>;
 
-/// Pages of a listing.
+/// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
     let first = Some(None);
     let pages = stream::unfold((client, request, first), |(client, request, place)| async move {
@@ -64,7 +64,7 @@ impl Client {
     }
 }
 
-/// Reads a page; gives also where the next one begins.
+/// Parses a page. Also returns where the next one begins.
 pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Token>)> {
     let wrong = |why: &'static str| Error::new(ErrorKind::Unexpected, why);
     let root = Element::parse(document)?;
@@ -92,7 +92,8 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Token>)> {
     }
 }
 
-/// A name as it is. Not every server honours `encoding-type=url`, and those that do say so.
+/// Decodes a name. Not every server honours `encoding-type=url`, and those that do report
+/// it.
 fn name(bytes: &[u8], encoded: bool) -> Vec<u8> {
     if !encoded {
         return bytes.to_vec();
@@ -102,7 +103,7 @@ fn name(bytes: &[u8], encoded: bool) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-/// A tag as it will stand in the header of a read.
+/// A tag in the form that the header of a read has.
 fn tag(text: &str) -> ETag {
     let quoted = if text.starts_with('"') { Cow::Borrowed(text) } else { Cow::Owned(format!("\"{text}\"")) };
     ETag::new(quoted)

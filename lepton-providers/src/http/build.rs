@@ -17,22 +17,22 @@ use super::storage::HttpStorage;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::address::Address;
 
-/// Makes an [`HttpStorage`] of settings and of parts that are not settings.
+/// Makes an [`HttpStorage`] from settings, and from parts that are not settings.
 pub struct HttpBuilder {
     config: HttpConfig,
     env: Option<SharedEnv>,
 }
 
 impl HttpStorage {
-    /// The folder of these settings. Nothing is sent.
+    /// Makes a store from these settings. Sends nothing.
     ///
     /// # Errors
-    /// As [`HttpBuilder::build`].
+    /// The same as [`HttpBuilder::build`].
     pub fn new(config: HttpConfig) -> Result<Self> {
         Self::builder(config).build()
     }
 
-    /// The folder of these settings, with other parts than the system's.
+    /// A builder with these settings, to replace parts of the system's.
     pub fn builder(config: HttpConfig) -> HttpBuilder {
         HttpBuilder::new(config)
     }
@@ -43,17 +43,17 @@ impl HttpBuilder {
         Self { config, env: None }
     }
 
-    /// Takes tasks, time and randomness from here instead of the system.
+    /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// Makes the store. Nothing is sent.
+    /// Makes the store. Sends nothing.
     ///
     /// # Errors
-    /// `invalid_input` for a setting that is wrong, named.
+    /// `invalid_input` for an invalid setting, which is named.
     pub fn build(self) -> Result<HttpStorage> {
         let Self { config, env } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
@@ -73,7 +73,7 @@ impl HttpBuilder {
             None => known,
         };
         let options = HttpOptions {
-            // A redirect may lead there.
+            // A redirect may lead to https.
             tls: true,
             ca_file: config.ca_file.clone(),
             proxy: Arc::new(proxies(config.proxy.as_ref())?),
@@ -139,8 +139,9 @@ fn listed(config: &HttpConfig, tls: bool) -> Result<Listed> {
     }
 }
 
-/// The keys that can be asked for: all, but for those by which the server gives another
-/// file. No capability is worth leaving the folder.
+/// The keys that can be requested: all except those for which the server would return
+/// another file. No capability can relax this for dot segments, which could leave the
+/// folder.
 fn reading(rules: &KeyRules) -> KeyRules {
     let mut rules = rules.clone();
     for handling in [
@@ -158,7 +159,7 @@ fn reading(rules: &KeyRules) -> KeyRules {
     rules
 }
 
-/// What is taken for granted of a web server: that it can be read from.
+/// The default capabilities of a web server: it can be read.
 fn capabilities(tls: bool) -> Capabilities {
     let mut capabilities = Capabilities::everything("http");
     for support in [
@@ -174,9 +175,9 @@ fn capabilities(tls: bool) -> Capabilities {
     ] {
         *support = Support::Unsupported;
     }
-    // Where there is a list or an index, all of it is read.
+    // A list or an index is always read as a whole.
     capabilities.start_after = Support::Emulated;
-    // Where the server knows no ranges, they are cut out of the whole.
+    // If the server does not support ranges, they are cut out of the whole.
     capabilities.range_get = Support::Emulated;
     capabilities.multipart = None;
     capabilities.max_single_put = 0;

@@ -12,50 +12,50 @@ use crate::wire::encode::push_path;
 use crate::wire::refusal::{self, Said, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 
-/// How often a request is sent on to another address.
+/// The maximum number of redirects per request.
 const REDIRECTS: usize = 5;
 /// The most of a page or of a refusal that is read, in bytes.
 pub(super) const LONGEST_PAGE: usize = 64 << 20;
 
-/// Where it is written what there is.
+/// The source of the listing.
 #[derive(Debug)]
 pub(super) enum Listed {
-    /// In the server's own pages.
+    /// The server's index pages.
     Index,
-    /// In the listing that the server makes of a bucket.
+    /// The server's listing of a bucket.
     Bucket,
-    /// In a file.
+    /// A file.
     File(ListFile),
 }
 
-/// The parts of a client, all of them checked.
+/// The parts of a client, all validated.
 pub(super) struct Client {
-    /// The folder on the server; its path has no slash at its end.
+    /// The folder on the server; its path has no trailing slash.
     pub(super) base: Address,
-    /// The query of the URL, which goes with every request. It may be a permission.
+    /// The query of the URL, which is sent with every request. It may grant access.
     pub(super) query: String,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) capabilities: Capabilities,
-    /// Which keys can be asked for.
+    /// Which keys can be requested.
     pub(super) reading: KeyRules,
     pub(super) listed: Listed,
     pub(super) http: HttpClient,
     pub(super) env: SharedEnv,
 }
 
-/// An answer that is no refusal.
+/// A response that is not a refusal.
 pub(super) struct Reply {
-    /// Where it came from, after all redirects.
+    /// Its URL, after all redirects.
     pub(super) uri: Uri,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
-    /// What was asked with, on the way there too.
+    /// The secrets that were sent, including those of redirects.
     pub(super) secrets: Secrets,
 }
 
 impl Client {
-    /// Asks for a file. Errors name the operation and the key.
+    /// Requests a file. Errors name the operation and the key.
     pub(super) async fn send(
         &self,
         operation: &'static str,
@@ -69,7 +69,7 @@ impl Client {
         self.ask(method, uri, headers).await.map_err(named)
     }
 
-    /// Where a file is.
+    /// The URL of a file.
     async fn uri_of(&self, key: &ObjectKey) -> Result<Uri> {
         if let Listed::File(list) = &self.listed
             && list.has_urls()
@@ -83,7 +83,7 @@ impl Client {
         self.base.join(&path, &self.query)
     }
 
-    /// Asks for an address, and where that leads on, for the next.
+    /// Requests a URL and follows redirects.
     pub(super) async fn ask(&self, method: Method, mut uri: Uri, headers: HeaderMap) -> Result<Reply> {
         let mut secrets = Secrets::default().header(self.authorization.as_ref()).any_query(&self.query);
         for _ in 0..=REDIRECTS {
@@ -123,7 +123,7 @@ impl Client {
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers.clone();
         let headers = request.headers_mut();
-        // Credentials are for the host that they were given for, and for no other.
+        // Credentials are sent only to the host that they were given for.
         let own = uri.scheme() == Some(&self.base.scheme) && uri.authority() == Some(&self.base.authority);
         if let Some(authorization) = self.authorization.as_ref().filter(|_| own) {
             headers.insert(AUTHORIZATION, authorization.clone());

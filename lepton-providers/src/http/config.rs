@@ -8,29 +8,29 @@ use serde::Deserialize;
 
 use crate::wire::values::{duration, json, number, settings};
 
-/// Where it is written what there is.
+/// Where the listing comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Listing {
-    /// In the pages that the server makes of folders.
+    /// The server's index pages of folders.
     #[default]
     Index,
-    /// In a file of paths below the URL, one a line.
+    /// A file of paths below the URL, one per line.
     Paths,
-    /// In a file of absolute URLs, one a line. The key of each is its path.
+    /// A file of absolute URLs, one per line. The key of each is its path.
     Urls,
-    /// In a manifest of Lepton, whose digests are compared with what is read.
+    /// A manifest of Lepton, whose digests are compared with the bytes read.
     Manifest,
-    /// In the public listing of a bucket, the URL being that of the bucket.
+    /// The public listing of a bucket; the URL is that of the bucket.
     Bucket,
 }
 
 settings! {
     /// The settings of a web server. Unknown names are errors.
     ///
-    /// Each setting has a method here and a name in configuration files. A URL has none:
-    /// its query is the server's.
+    /// Each setting has a method here and a name in configuration files. None is an
+    /// option of the URL, because its query belongs to the server.
     ///
     /// ```
     /// use lepton_providers::http::{HttpConfig, Listing};
@@ -42,11 +42,11 @@ settings! {
     /// ```
     HttpConfig of url;
 
-    /// Where it is written what there is.
+    /// Where the listing comes from.
     listing: Listing,
     /// The file of paths or URLs, or the manifest, on this machine.
     list_file: PathBuf,
-    /// User of basic authorization; goes with `password`.
+    /// User name of basic authorization; goes with `password`.
     username: String,
     /// Password of basic authorization.
     password: SecretString,
@@ -57,19 +57,19 @@ settings! {
     /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
     /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
     proxy: SecretString,
-    /// Longest time to make a connection (`10s`).
+    /// Connect timeout (`10s`).
     #[serde(deserialize_with = "duration")]
     connect_timeout: Duration,
-    /// Longest time without a byte in either direction (`30s`). There is no
-    /// limit for a whole request.
+    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
+    /// whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (256, or a quarter of the files that may be
-    /// open, if that is less).
+    /// Maximum number of idle connections (256, or a quarter of the limit of open files
+    /// if that is less).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
-    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
-    /// from what is taken for granted, as JSON.
+    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ from the
+    /// defaults, as JSON.
     #[serde(deserialize_with = "json")]
     capabilities: serde_json::Value,
 }

@@ -1,4 +1,4 @@
-//! Files that say what there is: paths, URLs, or a manifest, one entry a line.
+//! Files that list the objects: paths, URLs, or a manifest, one entry per line.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -12,18 +12,18 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-/// What a line is.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// A path below the URL.
     Paths,
-    /// A URL; `tls`: it must be one of https.
+    /// A URL; `tls`: it must use https.
     Urls { tls: bool },
     /// An object of a manifest.
     Manifest,
 }
 
-/// A file that says what there is. It is read once.
+/// A file that lists the objects. It is read once.
 #[derive(Debug)]
 pub(super) struct ListFile {
     path: PathBuf,
@@ -35,10 +35,10 @@ pub(super) struct ListFile {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) key: ObjectKey,
-    /// Where it is, if that does not follow from the key. Its query may be a permission.
+    /// Its address, if it does not follow from the key. Its query may grant access.
     pub(super) url: Option<Uri>,
     size: u64,
-    /// The digests that are known of it; else it is to be asked for.
+    /// Its known digests; without any, the server has to be asked.
     pub(super) checksums: Vec<StoredChecksum>,
 }
 
@@ -47,7 +47,7 @@ impl Line {
         Self { key, url: None, size: 0, checksums: Vec::new() }
     }
 
-    /// The file, if enough is known of it without asking.
+    /// The metadata of the file, if enough is known without asking the server.
     pub(super) fn known(&self) -> Option<ObjectMeta> {
         let mut meta = ObjectMeta::new(self.key.clone(), self.size);
         meta.checksums.clone_from(&self.checksums);
@@ -64,12 +64,12 @@ impl ListFile {
         &self.path
     }
 
-    /// Whether each line says where its file is.
+    /// Whether each line holds the URL of its file.
     pub(super) fn has_urls(&self) -> bool {
         matches!(self.format, Format::Urls { .. })
     }
 
-    /// All lines, in the order of their keys.
+    /// All lines, in key order.
     pub(super) async fn lines(&self, env: &SharedEnv) -> Result<&[Line]> {
         let read = || async {
             let (path, format) = (self.path.clone(), self.format);
@@ -79,7 +79,7 @@ impl ListFile {
         Ok(self.lines.get_or_try_init(read).await?)
     }
 
-    /// What the list says of a key beyond its name.
+    /// What the list has on a key in addition to its name.
     pub(super) async fn line(&self, env: &SharedEnv, key: &ObjectKey) -> Result<Option<&Line>> {
         if self.format == Format::Paths {
             return Ok(None);
@@ -119,7 +119,7 @@ fn read(path: &Path, format: Format) -> Result<Vec<Line>> {
     }
 }
 
-/// A line that is a URL. It stands in no message: its query may be a permission.
+/// Parses a line that is a URL. No message shows it, because its query may grant access.
 fn url(line: &[u8], tls: bool) -> Result<Line> {
     let wrong = |why: &'static str| Error::invalid_input(why);
     let text = std::str::from_utf8(line).map_err(|_| wrong("a URL is not text"))?;
@@ -142,17 +142,17 @@ fn url(line: &[u8], tls: bool) -> Result<Line> {
     Ok(Line { url: Some(uri), ..Line::of(key) })
 }
 
-/// What has been seen of a manifest.
+/// The state of reading a manifest.
 #[derive(Debug, Default)]
 struct Manifest {
-    /// Whether it says at its beginning what it is; then it says at its end how much it was.
+    /// Whether it began with a header; if so, it must end with a total.
     has_header: bool,
     objects: u64,
     end: Option<u64>,
 }
 
 impl Manifest {
-    /// Reads a line; `None` if there is no file behind it.
+    /// Parses a line; `None` if no file corresponds to it.
     fn line(&mut self, line: &[u8]) -> Result<Option<Line>> {
         let corrupt = |why: &'static str| Error::new(ErrorKind::Corrupt, why);
         let parsed: Parsed = serde_json::from_slice(line)
@@ -167,7 +167,7 @@ impl Manifest {
         }
         let Some(key) = parsed.key else { return Ok(None) };
         self.objects += 1;
-        // Of all versions of a file, a web server has the newest.
+        // Of several versions of a file, a web server serves only the newest.
         if parsed.delete_marker || parsed.history.is_some_and(|history| history.number < history.of) {
             return Ok(None);
         }

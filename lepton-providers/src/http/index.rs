@@ -1,5 +1,5 @@
-//! The pages that servers make of folders: links in HTML (nginx, Apache and most others),
-//! or nginx's list in JSON (`autoindex_format json`).
+//! Index pages of folders: links in HTML (nginx, Apache and most others), or nginx's list
+//! in JSON (`autoindex_format json`).
 
 use std::fmt;
 
@@ -14,16 +14,15 @@ use super::links::links;
 use super::redirect::{folder, has_scheme};
 use crate::wire::xml::Element;
 
-/// How far into a document its kind is looked for.
+/// How far into a document its type is searched for.
 const BEGINNING: usize = 512;
 
-/// Reads the names that a page has, in order: without a slash, but for that at the end of
-/// a folder's. `at`: where the page came from. Links that do not lead to something right
-/// below it are none of its names.
+/// The names on a page, in order, without a trailing slash except for folders. `at` is
+/// the URL of the page. Links that do not lead to an entry directly below it are ignored.
 ///
 /// # Errors
-/// `unexpected` for what is no index page: to take it for that of an empty folder would
-/// lose everything in it without a word.
+/// `unexpected` for a document that is not an index page: if it counted as an empty
+/// folder, everything in the folder would silently be missed.
 pub(super) fn names(page: &[u8], at: &Uri) -> Result<Vec<Vec<u8>>> {
     let mut names = match page.trim_ascii_start().first() {
         Some(b'[') => in_json(page)?,
@@ -53,7 +52,7 @@ fn in_json(page: &[u8]) -> Result<Vec<Vec<u8>>> {
     Ok(listed.into_iter().filter_map(named).collect())
 }
 
-/// A name, of which nginx gives the bytes as they are.
+/// A name, which nginx writes as raw bytes.
 struct Name(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Name {
@@ -82,7 +81,7 @@ fn in_html(page: &[u8], at: &Uri) -> Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     let mut leads_up = false;
     for link in &links {
-        // Another order of the same page.
+        // A link to the same page in another order.
         leads_up |= link.starts_with(b"?");
         match target(link, at, &folder) {
             Some(Target::Below(name)) => names.push(name),
@@ -96,7 +95,8 @@ fn in_html(page: &[u8], at: &Uri) -> Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
-/// Whether a page says of itself that it is an index, as one without links does.
+/// Whether the title of a page marks it as an index, which is needed for a page without
+/// links.
 fn has_title(page: &[u8]) -> bool {
     let lower = page.to_ascii_lowercase();
     [&b"index of /"[..], b"directory listing for"].iter().any(|title| memmem::find(&lower, title).is_some())
@@ -114,7 +114,7 @@ fn no_index(page: &[u8], at: &Uri) -> Error {
     Error::new(ErrorKind::Unexpected, message)
 }
 
-/// The URL under which the bucket of a listing can be read by its own protocol.
+/// The URL under which the listed bucket can be read by its own protocol.
 fn bucket(page: &[u8], at: &Uri) -> Option<String> {
     let root = Element::parse(page).ok()?;
     let (name, scheme, host) = (root.text("Name")?, at.scheme_str()?, at.authority()?.as_str());
@@ -122,14 +122,14 @@ fn bucket(page: &[u8], at: &Uri) -> Option<String> {
     Some(format!("s3://{name}?endpoint={scheme}://{host}&anonymous=true"))
 }
 
-/// What a link on a page means.
+/// The meaning of a link on a page.
 enum Target {
-    /// Something right below the folder of the page.
+    /// An entry directly below the folder of the page.
     Below(Vec<u8>),
     Parent,
 }
 
-/// Names are compared as they are, not as they are written: `%7E` is `~`.
+/// Names are compared decoded: `%7E` equals `~`.
 fn target(link: &[u8], at: &Uri, folder: &[Vec<u8>]) -> Option<Target> {
     let link = link.split(|byte| *byte == b'#').next()?;
     if link.contains(&b'?') {
@@ -151,7 +151,7 @@ fn target(link: &[u8], at: &Uri, folder: &[Vec<u8>]) -> Option<Target> {
     }
 }
 
-/// The path of a link, if it does not lead to another server.
+/// The path of a link, if it leads to the same server.
 fn path_here<'link>(link: &'link [u8], at: &Uri) -> Option<&'link [u8]> {
     let scheme = at.scheme_str()?;
     let link = match link.split_at_checked(scheme.len()) {
@@ -169,7 +169,7 @@ fn segments(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b'/').map(|segment| percent_decode(segment).collect()).collect()
 }
 
-/// The name that segments are, with a slash if they are those of a folder.
+/// The name that segments form, with a slash if they are those of a folder.
 fn name(segments: &[Vec<u8>]) -> Option<Vec<u8>> {
     match segments {
         [file] if is_name(file) => Some(file.clone()),

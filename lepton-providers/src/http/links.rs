@@ -1,13 +1,13 @@
-//! Links in HTML, as far as index pages need them.
+//! Links in HTML, to the extent that index pages need it.
 
 use memchr::memchr;
 
 use crate::wire::xml::reference;
 
-/// The longest name of a reference that is looked for (`#x10FFFF`).
+/// The longest name of a reference that is recognized (`#x10FFFF`).
 const LONGEST_REFERENCE: usize = 8;
 
-/// The targets of the links of a page, references replaced.
+/// The targets of the links on a page, with references replaced.
 pub(super) fn links(page: &[u8]) -> Vec<Vec<u8>> {
     let mut links = Vec::new();
     let mut rest = page;
@@ -56,7 +56,7 @@ fn split(bytes: &[u8], at: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.iter().position(at).unwrap_or(bytes.len()))
 }
 
-/// Text with its references replaced; what is none stays as it is.
+/// Text with its references replaced; anything else stays unchanged.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

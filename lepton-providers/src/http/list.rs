@@ -1,4 +1,4 @@
-//! What there is, in the order of the keys.
+//! Listings in key order.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use super::client::{Client, Listed};
 use super::file::Line;
 use super::walk::{Entry, Walk};
 
-/// How many files are described at once.
+/// How many files are described concurrently.
 const AT_ONCE: usize = 16;
-/// How many are on a page.
+/// The number of entries per page.
 const PAGE: usize = 1000;
 
-/// Pages of a listing.
+/// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: &ListRequest) -> PageStream {
     let names = match &client.listed {
         Listed::Bucket => return bucket::pages(client, request.clone()),
@@ -45,14 +45,14 @@ pub(super) fn pages(client: Arc<Client>, request: &ListRequest) -> PageStream {
     in_pages(found.boxed(), request.page_size.unwrap_or(PAGE).clamp(1, PAGE))
 }
 
-/// What is still to come of a listing.
+/// The rest of a listing.
 enum Rest {
     More(BoxStream<'static, Result<Entry>>),
     Failed(Error),
     Nothing,
 }
 
-/// Fills pages. What was found before an error comes before it.
+/// Fills pages. Entries found before an error precede it.
 fn in_pages(found: BoxStream<'static, Result<Entry>>, size: usize) -> PageStream {
     let pages = stream::unfold(Rest::More(found), move |rest| async move {
         let mut found = match rest {
@@ -66,7 +66,7 @@ fn in_pages(found: BoxStream<'static, Result<Entry>>, size: usize) -> PageStream
             match found.next().await {
                 Some(Ok(Entry::Known(meta))) => page.objects.push(meta),
                 Some(Ok(Entry::Folder(prefix))) => page.prefixes.push(prefix),
-                // It was described above.
+                // Replaced by its description above.
                 Some(Ok(Entry::File(_))) => {}
                 Some(Err(error)) if is_empty => return Some((Err(error), Rest::Nothing)),
                 Some(Err(error)) => return Some((Ok(page), Rest::Failed(error))),
@@ -80,8 +80,8 @@ fn in_pages(found: BoxStream<'static, Result<Entry>>, size: usize) -> PageStream
 }
 
 impl Client {
-    /// What the server says of a file. One that an index page named and that is not there
-    /// any more is left out; a list that names such a one is wrong.
+    /// The server's description of a file. A file that an index page names but that is
+    /// gone is left out; in a list, this is an error.
     async fn described(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>> {
         match (self.head(key, &HeadOptions::new()).await, &self.listed) {
             (Ok(info), _) => Ok(Some(info.meta)),
@@ -100,7 +100,7 @@ impl Client {
         }
     }
 
-    /// What the list has of what is asked for, in order.
+    /// The requested entries of the list, in order.
     async fn entries(&self, request: &ListRequest) -> Result<Vec<Entry>> {
         let Listed::File(list) = &self.listed else { return Ok(Vec::new()) };
         let lines = list.lines(&self.env).await?;
@@ -128,7 +128,7 @@ fn is_asked_for(key: &[u8], request: &ListRequest) -> bool {
     key.starts_with(request.prefix.as_bytes()) && request.start_after.as_ref().is_none_or(|after| key > &after[..])
 }
 
-/// The folder that stands for a key.
+/// The common prefix that a key is rolled up into, if any.
 fn rolled_up(key: &ObjectKey, request: &ListRequest) -> Option<KeyPrefix> {
     let (delimiter, from) = (request.delimiter?, request.prefix.as_bytes().len());
     let at = key.as_bytes()[from..].iter().position(|byte| *byte == delimiter)?;

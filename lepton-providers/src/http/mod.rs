@@ -1,16 +1,16 @@
-//! Files on a web server: a source that can only be read.
+//! Files on a web server: a read-only source.
 //!
-//! What there is comes from index pages (nginx, Apache), from a file of paths or URLs, from
+//! The listing comes from index pages (nginx, Apache), from a file of paths or URLs, from
 //! a manifest, or from the public listing of a bucket.
 //!
-//! The way of a request: `storage` → `object` or `list` → `client`, which follows
-//! redirects, but never with credentials to another host.
+//! A request goes from `storage` to `object` or `list`, then to `client`, which follows
+//! redirects but never sends credentials to another host.
 //!
-//! - `config`: what the user sets; `build`: a store of it
-//! - `walk`: through folders by their pages; `index`, `links`: what is on such a page
-//! - `file`: files that say what there is; `bucket`: listings of buckets
-//! - `pin`: what holds a file still while it is read
-//! - `redirect`: where a redirect leads
+//! - `config`: the user's settings; `build`: makes a store from them
+//! - `walk`: walks folders by their pages; `index`, `links`: parse such a page
+//! - `file`: files that list the objects; `bucket`: listings of buckets
+//! - `pin`: detects whether a file changes while it is read
+//! - `redirect`: the target of a redirect
 
 mod bucket;
 mod build;
@@ -30,7 +30,7 @@ pub use build::HttpBuilder;
 pub use config::{HttpConfig, Listing};
 pub use storage::HttpStorage;
 
-/// The door to the parsers of listings for the fuzz targets.
+/// Entry point to the parsers of listings for the fuzz targets.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(page: &[u8]) {
     let _ = bucket::parse_page(page);

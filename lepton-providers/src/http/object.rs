@@ -24,11 +24,11 @@ impl Client {
         no_versions(options.version.is_some(), "head", key)?;
         let (size, headers) = match self.send("head", Method::HEAD, key, HeaderMap::new()).await {
             Ok(reply) => match text(&reply.headers, CONTENT_LENGTH).and_then(|size| size.parse().ok()) {
-                // Some servers say 0 because they send no body.
+                // Some servers report 0 because they send no body.
                 Some(size @ 1..) => (size, reply.headers),
                 _ => self.described_by_get(key).await?,
             },
-            // Some servers know no HEAD, and a permission may be one for GET alone.
+            // Some servers do not support HEAD, and a permission may cover GET only.
             Err(refused) if matches!(refused.status(), Some(400 | 403 | 405 | 501)) => {
                 let by_get = self.described_by_get(key).await;
                 let says_more = |error: &Error| error.kind() == ErrorKind::NotFound || error.retry() != Retry::Never;
@@ -39,8 +39,8 @@ impl Client {
         self.info(key, size, &headers).await
     }
 
-    /// The size of a file, and what else the server says of it, from a read of its first
-    /// byte. Where the server does not say the size, the bytes are counted.
+    /// The size of a file and the headers of the server, from a read of its first byte.
+    /// If the server does not report the size, the bytes are counted.
     async fn described_by_get(&self, key: &ObjectKey) -> Result<(u64, HeaderMap)> {
         let whole = || self.send("head", Method::GET, key, HeaderMap::new());
         let first = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
@@ -76,7 +76,7 @@ impl Client {
         Ok(GetReply::new(info, range, body.boxed()))
     }
 
-    /// Asks for the bytes, under the condition if there is one.
+    /// Requests the bytes, under the condition if there is one.
     async fn read(&self, key: &ObjectKey, options: &GetOptions) -> Result<Reply> {
         let mut headers = HeaderMap::new();
         if let Some(range) = &options.range {
@@ -92,14 +92,14 @@ impl Client {
         if let Some(expected) = &options.if_match
             && pin::of(&reply.headers).as_ref() != Some(expected)
         {
-            // A server that hears no conditions still says what it gives.
+            // A server that ignores conditions still reports the state that it sends.
             let message = "the file is not the one that was expected";
             return Err(Error::new(ErrorKind::PreconditionFailed, message));
         }
         Ok(reply)
     }
 
-    /// The range that an answer gives, which must be the one that was asked for.
+    /// The range in a response, which must be the requested one.
     async fn part(&self, key: &ObjectKey, reply: Reply, wanted: Option<Range<u64>>) -> Result<Given> {
         let senseless = |why: &str| {
             let message = format!("the server's answer makes no sense: {why}");
@@ -124,7 +124,7 @@ impl Client {
         Ok(Given { size, range, headers: reply.headers, body })
     }
 
-    /// The size of a file of which an answer does not say it.
+    /// The size of a file whose response does not report it.
     async fn size_beside(&self, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
         let info = self.head(key, &HeadOptions::new()).await?;
         match pin::of(headers) {
@@ -133,8 +133,8 @@ impl Client {
         }
     }
 
-    /// What is asked for, cut out of the whole that an answer gives. Where the server does
-    /// not say how much that is, it is counted first, and then read again.
+    /// The requested range, cut out of a response with the whole file. If the server does
+    /// not report the length, the bytes are counted first and then read again.
     async fn whole(&self, key: &ObjectKey, mut reply: Reply, options: &GetOptions) -> Result<Given> {
         let size = match reply.body.len() {
             Some(size) => size,
@@ -163,7 +163,7 @@ impl Client {
         Ok(Given { size, range: range.clone(), headers: reply.headers, body: cut(reply.body, range, to_the_end) })
     }
 
-    /// What is said of a file: by the server, and by the list if that has digests.
+    /// The description of a file: from the server, and from the list if it has digests.
     async fn info(&self, key: &ObjectKey, size: u64, headers: &HeaderMap) -> Result<ObjectInfo> {
         let mut info = info(key, size, headers);
         if let Listed::File(list) = &self.listed
@@ -175,7 +175,7 @@ impl Client {
     }
 }
 
-/// What an answer gives: these bytes of a file.
+/// The bytes of a file that a response holds.
 struct Given {
     size: u64,
     range: Range<u64>,
@@ -187,7 +187,7 @@ fn changed() -> Error {
     Error::new(ErrorKind::SourceChanged, "the file changed while it was read")
 }
 
-/// How long a body is: as the server says, or else by what comes.
+/// The length of a body: as announced, or counted.
 async fn count(mut body: ResponseBody) -> Result<u64> {
     if let Some(len) = body.len() {
         return Ok(len);
@@ -214,8 +214,9 @@ struct Cut {
 }
 
 impl Cut {
-    /// The next bytes of the range. If the body must end with it, the last of them are held
-    /// back until it has ended, as nobody need ask again once all are there.
+    /// The next bytes of the range. If the body must end with the range, the last bytes
+    /// are held back until it has ended, because the caller need not poll again once it
+    /// has all bytes.
     async fn next(&mut self) -> Option<Result<Bytes>> {
         let end = self.range.end;
         let mut held = Bytes::new();
@@ -252,7 +253,7 @@ impl Cut {
     }
 }
 
-/// What of a piece that begins at `from` is in the range.
+/// The part of a piece that is in the range; the piece begins at `from`.
 fn slice(piece: &Bytes, from: u64, range: &Range<u64>) -> Bytes {
     let within = |at: u64| usize::try_from(at.saturating_sub(from)).unwrap_or(usize::MAX).min(piece.len());
     piece.slice(within(range.start)..within(range.end).max(within(range.start)))

@@ -1,4 +1,4 @@
-//! What holds a file still while it is read: its tag, or when it was changed.
+//! Pins a file while it is read: by its tag, or by its modification time.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use http::header::{DATE, ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lepton_core::ETag;
 
-/// In front of a tag of ours, which is a date: no tag of a server begins so.
+/// The prefix of a tag that Lepton makes from a date: no server tag begins like this.
 const DATED: &str = "last-modified:";
 
-/// The finest difference that a date shows.
+/// The resolution of a date.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The tag of a file: the server's if it is a strong one, else when it was changed;
-/// `None` where the server says neither.
+/// The tag of a file: the server's if it is strong, otherwise the modification time;
+/// `None` if the server sends neither.
 ///
-/// A weak tag says that two states are as good as each other, not that they are the same.
-/// A date that is as young as the answer may be that of two states (RFC 9110, 8.8.2.2).
+/// A weak tag means that two states are equivalent, not identical. A date as recent as
+/// the response may stand for two states (RFC 9110, 8.8.2.2).
 pub(super) fn of(headers: &HeaderMap) -> Option<ETag> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     if let Some(tag) = text(ETAG).filter(|tag| tag.starts_with('"')) {
@@ -28,13 +28,13 @@ pub(super) fn of(headers: &HeaderMap) -> Option<ETag> {
     (changed.checked_add(TICK)? <= answered).then(|| ETag::new(format!("{DATED}{date}")))
 }
 
-/// Whether an answer is of another state of the file than an earlier one, as far as that
-/// one was pinned.
+/// Whether a response shows another state of the file than an earlier one, if that one
+/// had a tag.
 pub(super) fn differs(earlier: &HeaderMap, now: &HeaderMap) -> bool {
     of(earlier).is_some_and(|pin| of(now).as_ref() != Some(&pin))
 }
 
-/// The condition under which the file is still the one with this tag.
+/// The condition header that requires this tag.
 pub(super) fn condition(tag: &ETag) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = match tag.as_str().strip_prefix(DATED) {
         Some(date) => (IF_UNMODIFIED_SINCE, date),

@@ -1,12 +1,12 @@
-//! Where a redirect leads.
+//! The target of a redirect.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-/// What a header may hold and an address may not: some servers write names as they are.
+/// Characters that a header may hold and a URL may not: some servers do not encode names.
 const RAW: &AsciiSet = &CONTROLS.add(b' ');
 
-/// Where a redirect leads, from where it was met (RFC 3986, 5.2).
+/// Resolves the target of a redirect against the URL that was requested (RFC 3986, 5.2).
 pub(super) fn resolve(from: &Uri, to: &[u8]) -> Option<Uri> {
     let (scheme, authority) = (from.scheme_str()?, from.authority()?.as_str());
     let to = percent_encode(to, RAW).to_string();
@@ -25,7 +25,7 @@ pub(super) fn resolve(from: &Uri, to: &[u8]) -> Option<Uri> {
         format!("{scheme}://{authority}{path}{query}")
     };
     let uri: Uri = text.parse().ok()?;
-    // A user name in it would be a credential of somebody's choosing.
+    // A user name in it would be a credential that another party chose.
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     (plain && matches!(uri.scheme_str(), Some("http" | "https"))).then_some(uri)
 }
@@ -35,7 +35,7 @@ pub(super) fn folder(path: &str) -> &str {
     &path[..path.rfind('/').map_or(0, |at| at + 1)]
 }
 
-/// Whether a link begins with a scheme, as `https:` or `mailto:`.
+/// Whether a link begins with a scheme, such as `https:` or `mailto:`.
 pub(super) fn has_scheme(link: &[u8]) -> bool {
     let name = link.split(|byte| *byte == b':').next().unwrap_or_default();
     name.len() < link.len()
@@ -43,7 +43,7 @@ pub(super) fn has_scheme(link: &[u8]) -> bool {
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
-/// A path without `.` and `..` between its slashes.
+/// A path without the segments `.` and `..`.
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();

@@ -1,5 +1,5 @@
-//! The store itself: what reads goes to the file that is named for it, what writes is
-//! refused.
+//! The store itself: every read is implemented in the file named after it, and every
+//! write is refused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Storage for HttpStorage {
         &self.url
     }
 
-    /// No other store reads from a web server by itself.
+    /// No other store can copy from a web server by itself.
     fn copy_url(&self) -> Option<&str> {
         None
     }

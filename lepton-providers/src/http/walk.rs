@@ -1,4 +1,4 @@
-//! A walk through folders by their index pages.
+//! Walks folders by their index pages.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use super::client::{Client, LONGEST_PAGE};
 use super::index;
 use crate::wire::encode::encode_path;
 
-/// How deep folders may lie in each other: a page that lists itself ends here.
+/// The maximum depth of folders, which stops at a page that lists itself.
 const DEEPEST: usize = 100;
 
-/// Something that a listing names.
+/// An entry of a listing.
 pub(super) enum Entry {
-    /// A file of which nothing is known but its key.
+    /// A file of which only the key is known.
     File(ObjectKey),
-    /// A file of which enough is known.
+    /// A file whose metadata is known.
     Known(ObjectMeta),
     Folder(KeyPrefix),
 }
 
-/// Goes depth first, through each folder in the order of its names: a folder sorts as its
-/// name with a slash, so that all keys come in order.
+/// Walks depth first, through each folder in the order of its names: a folder sorts by
+/// its name with a slash, so that all keys come in order.
 pub(super) struct Walk {
     client: Arc<Client>,
     request: ListRequest,
-    /// What is still to be visited, the next one last.
+    /// The entries still to be visited, the next one last.
     todo: Vec<(Vec<u8>, usize)>,
 }
 
@@ -60,7 +60,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// The names in a folder; none in one that is not there.
+    /// The names in a folder; none if it does not exist.
     async fn names(&self, path: &[u8], depth: usize) -> Result<Vec<Vec<u8>>> {
         match self.client.names(path).await {
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_empty() => {
@@ -86,18 +86,18 @@ impl Client {
         index::names(&page, &reply.uri).map_err(|error| named(reply.secrets.hidden(error)))
     }
 
-    /// Whether what looks like a folder, because all prefixes do, is a file. What is said
-    /// of a folder of its name is then of no interest.
+    /// Whether a path that looks like a folder, as all prefixes do, is a file. If so, the
+    /// error of the folder is ignored.
     async fn is_file(&self, folder: &[u8]) -> bool {
         let Some(Ok(key)) = folder.strip_suffix(b"/").map(|name| ObjectKey::new(name.to_vec())) else { return false };
         let first = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
         let asked = self.send("list", Method::GET, &key, first).await;
-        // Of a folder a server answers with a redirect to its page.
+        // For a folder, a server redirects to its page.
         asked.is_ok_and(|reply| !reply.uri.path().ends_with('/'))
     }
 }
 
-/// Whether a file, or anything in a folder, is asked for.
+/// Whether a file, or anything below a folder, is requested.
 fn wanted(path: &[u8], request: &ListRequest) -> bool {
     let prefix = request.prefix.as_bytes();
     let behind = request.start_after.as_ref().is_none_or(|after| path > &after[..]);

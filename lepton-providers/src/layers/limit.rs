@@ -1,4 +1,4 @@
-//! At most so many requests at a time.
+//! Limits the number of concurrent requests.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,12 +10,11 @@ use lepton_core::layer::{Layer, Operation, layered};
 use lepton_core::{Result, SharedStorage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The same store with at most `requests` of them at a time; the rest wait in
-/// order.
+/// The same store with at most `requests` in flight; the others wait in order.
 ///
-/// A get counts until its body has ended or was dropped, a listing only while a
-/// page is fetched. Who reads and writes at once through one such store needs at
-/// least two.
+/// A get counts until its body has ended or is dropped; a listing counts only while a
+/// page is fetched. A caller that reads and writes concurrently through one such store
+/// needs a limit of at least two.
 pub fn limit(storage: SharedStorage, requests: NonZeroUsize) -> SharedStorage {
     let requests = requests.get().min(Semaphore::MAX_PERMITS);
     layered(storage, Limit { semaphore: Arc::new(Semaphore::new(requests)) })
@@ -26,8 +25,8 @@ struct Limit {
     semaphore: Arc<Semaphore>,
 }
 
-/// A place among the requests. Without one if the semaphore were closed, which
-/// it never is.
+/// A permit for one request. `None` only if the semaphore were closed, which never
+/// happens.
 type Place = Option<OwnedSemaphorePermit>;
 
 impl Limit {

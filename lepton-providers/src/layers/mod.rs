@@ -1,8 +1,8 @@
-//! Layers: stores around stores.
+//! Layers: stores that wrap other stores.
 //!
-//! - [`limit`]: at most so many requests at a time
+//! - [`limit`]: limits the number of concurrent requests
 //! - [`trace`](fn@trace): a `tracing` span for each operation
-//! - [`retry`]: tries again, for callers that do not do so themselves
+//! - [`retry`]: retries, for callers that do not do so themselves
 //!
 //! A layer has a facet if and only if the store below has it. Layers of your own implement
 //! [`Layer`](lepton_core::layer::Layer).

@@ -1,4 +1,4 @@
-//! Tries again, for callers that do not do so themselves.
+//! Retries requests, for callers that do not do so themselves.
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use futures_util::{StreamExt as _, stream};
 use lepton_core::layer::{Layer, Operation, layered_as};
 use lepton_core::{Decision, Error, Result, SharedEnv, SharedStorage, decide};
 
-/// How often and how patiently to try.
+/// How often to try, and how long to wait in between.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RetryOptions {
-    /// How often an operation is tried at the most. Default: 5.
+    /// The maximum number of attempts per operation. Default: 5.
     pub attempts: u32,
-    /// The longest wait before the second attempt; it doubles from one to the
-    /// next. Default: 100 ms.
+    /// The longest wait before the second attempt; it doubles with each further attempt.
+    /// Default: 100 ms.
     pub first_wait: Duration,
-    /// The longest wait of all, unless the store asks for more. Default: 10 s.
+    /// The upper bound of every wait, unless the store asks for a longer one. Default: 10
+    /// s.
     pub longest_wait: Duration,
 }
 
@@ -28,14 +29,14 @@ impl Default for RetryOptions {
 }
 
 impl RetryOptions {
-    /// At most so many attempts.
+    /// Sets the maximum number of attempts.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Waits from `first` on, doubling up to `longest`.
+    /// Sets the first wait; waits double from there up to `longest`.
     #[must_use]
     pub fn waits(mut self, first: Duration, longest: Duration) -> Self {
         (self.first_wait, self.longest_wait) = (first, longest);
@@ -43,22 +44,23 @@ impl RetryOptions {
     }
 }
 
-/// The same store, trying again where [`decide`] says that it helps and does no
-/// harm, after a random wait (exponential with full jitter), never sooner than
-/// the store asks for.
+/// The same store, retrying where [`decide`] reports that a retry helps and is safe. Each
+/// retry follows a random wait (exponential with full jitter), and never comes sooner
+/// than the store asks for.
 ///
-/// What is not tried again:
-/// - a body that breaks after a get was answered, or a listing that breaks after
-///   its first page: read the rest as a range, list from the last key seen;
-/// - a conditional write, the begin or the completion of an upload whose outcome
-///   is unknown: the error says so, look at what is there;
+/// These are not retried:
+/// - a body that fails after a get was answered, or a listing that fails after its first
+///   page: read the rest as a range, or list from the last key seen;
+/// - a conditional write, or the creation or completion of an upload, whose outcome is
+///   unknown: the error reports this, and the caller has to check what is stored;
 /// - single keys of a delete whose request as a whole succeeded.
 ///
-/// The engine tries again by itself and refuses such a store, which says so in
-/// [`Capabilities::retries`](lepton_core::Capabilities::retries).
+/// The engine does its own retries. It refuses a store that retries, which it recognizes
+/// by [`Capabilities::retries`](lepton_core::Capabilities::retries).
 ///
 /// # Errors
-/// `invalid_input` if a layer below retries already, or for no attempts.
+/// `invalid_input` if a layer below retries already, or if the number of attempts is
+/// zero.
 pub fn retry(storage: SharedStorage, options: RetryOptions, env: SharedEnv) -> Result<SharedStorage> {
     let mut capabilities = storage.capabilities().clone();
     if capabilities.retries {
@@ -78,7 +80,7 @@ struct Again {
 }
 
 impl Again {
-    /// Waits before the next attempt, or gives the error back if there is none.
+    /// Waits before the next attempt, or returns the error if there is none.
     async fn wait(&self, operation: &Operation, attempt: u32, error: Error) -> Result<()> {
         let least = match decide(&error, operation.idempotent) {
             Decision::Again(least) => least,
@@ -94,8 +96,8 @@ impl Again {
         Ok(())
     }
 
-    /// Any time up to the ceiling of this attempt ("Exponential Backoff And
-    /// Jitter", AWS Architecture Blog: full jitter).
+    /// A random wait up to the ceiling of this attempt ("Exponential Backoff And Jitter",
+    /// AWS Architecture Blog: full jitter).
     fn jitter(&self, attempt: u32) -> Duration {
         let doubled = self.options.first_wait.saturating_mul(1 << (attempt - 1).min(30));
         let ceiling = u64::try_from(doubled.min(self.options.longest_wait).as_micros()).unwrap_or(u64::MAX);

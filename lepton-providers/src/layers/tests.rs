@@ -1,4 +1,4 @@
-//! What each layer does around a store that fails as told.
+//! Tests each layer on a store that fails on demand.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use super::*;
 use lepton_core::layer::{Layer, Operation, layered};
 
-/// Fails the first so many requests in this way; they never reach the store.
+/// Fails the first `times` requests in this way; they never reach the store.
 #[derive(Debug, Clone)]
 struct Flaky {
     left: Arc<AtomicU32>,
@@ -63,7 +63,7 @@ impl Layer for Flaky {
     }
 }
 
-/// Time that stands still, and what was waited for.
+/// A clock that stands still and records the waits.
 #[derive(Debug, Default)]
 struct Waits(Mutex<Vec<Duration>>);
 
@@ -159,7 +159,7 @@ async fn retry_does_nothing_twice_that_may_have_happened() {
     lost(write(&b.store, Precondition::IfAbsent).await);
     lost(multipart.create(&key(), CreateUploadOptions::new()).await.map(|_| ()));
     lost(multipart.complete(&upload, vec![part], CompleteOptions::new()).await.map(|_| ()));
-    // Writing the same again is harmless, with the same unknown outcome.
+    // Writing the same object again is harmless when the outcome is unknown.
     write(&b.store, Precondition::None).await.unwrap();
     assert_eq!(b.memory.read(&key(), 10).await.unwrap(), "hello");
 }
@@ -223,7 +223,7 @@ async fn limit_counts_a_listing_only_while_a_page_is_fetched() {
     next.try_next().await.unwrap().unwrap();
 }
 
-/// What `tracing` writes, with the fields of each span when it closes.
+/// The output of `tracing`, with the fields of each span when it closes.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

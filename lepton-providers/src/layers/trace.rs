@@ -10,15 +10,14 @@ use lepton_core::{ByteStream, Error, Result, SharedStorage};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-/// The same store with a `tracing` span, `storage`, for each operation, that of a
-/// get lasting to the end of its body.
+/// The same store with a `tracing` span, `storage`, for each operation. The span of a get
+/// lasts to the end of its body.
 ///
-/// Fields have the names of OpenTelemetry's semantic conventions where there is
-/// one: `otel.name`, `otel.kind`, `otel.status_code`, `error.type` (the code of
-/// the error's kind), and for S3 `aws.s3.bucket`, `aws.s3.key`,
-/// `aws.s3.upload_id`, `aws.s3.part_number`. Besides: `lepton.store` (its URL),
-/// `lepton.key`, `lepton.bytes` (sent or received) and `lepton.pages`. No field
-/// holds a secret.
+/// Fields have the names of OpenTelemetry's semantic conventions where these exist:
+/// `otel.name`, `otel.kind`, `otel.status_code`, `error.type` (the code of the error's
+/// kind), and for S3 `aws.s3.bucket`, `aws.s3.key`, `aws.s3.upload_id`,
+/// `aws.s3.part_number`. The others are `lepton.store` (its URL), `lepton.key`,
+/// `lepton.bytes` (sent or received) and `lepton.pages`. No field holds a secret.
 pub fn trace(storage: SharedStorage) -> SharedStorage {
     let store: Arc<str> = storage.url().into();
     layered(storage, Trace { store })
@@ -102,7 +101,7 @@ impl Layer for Trace {
     }
 }
 
-/// What passed within a span; recorded once, when the stream is done with.
+/// The totals of a span, recorded once, when the stream ends or is dropped.
 struct Seen {
     span: Span,
     field: &'static str,
@@ -115,7 +114,7 @@ impl Drop for Seen {
     }
 }
 
-/// Runs a stream within the span and counts what passes.
+/// Runs a stream within the span and adds up the weights of its items.
 fn watched<T: Send + 'static>(
     items: BoxStream<'static, Result<T>>,
     seen: Seen,

@@ -15,7 +15,7 @@ pub struct LocalBuilder {
 }
 
 impl LocalStorage {
-    /// A store in this folder, with the default settings until told otherwise.
+    /// A store in this folder, with default settings.
     pub fn builder(root: impl Into<PathBuf>) -> LocalBuilder {
         LocalBuilder::new(LocalSettings { root: root.into(), ..LocalSettings::default() })
     }
@@ -31,28 +31,28 @@ impl LocalBuilder {
         Self { settings, env: None }
     }
 
-    /// Makes the root if it is not there.
+    /// Creates the root if it does not exist.
     #[must_use]
     pub fn create_root(mut self, yes: bool) -> Self {
         self.settings.create_root = yes;
         self
     }
 
-    /// What to do about symbolic links.
+    /// How to treat symbolic links.
     #[must_use]
     pub fn symlinks(mut self, policy: Symlinks) -> Self {
         self.settings.symlinks = policy;
         self
     }
 
-    /// What to do about sockets, pipes and devices.
+    /// How to treat sockets, pipes and devices.
     #[must_use]
     pub fn special_files(mut self, policy: SpecialFiles) -> Self {
         self.settings.special_files = policy;
         self
     }
 
-    /// What an empty folder is.
+    /// Whether an empty folder is an object.
     #[must_use]
     pub fn empty_directories(mut self, policy: EmptyDirectories) -> Self {
         self.settings.empty_directories = policy;
@@ -73,21 +73,21 @@ impl LocalBuilder {
         self
     }
 
-    /// Takes tasks and randomness from here instead of the system.
+    /// Takes tasks and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// Opens the root. Writes nothing, but for a root that is to be made; and in one in which
-    /// no name has an ASCII letter a file is made and removed, to see whether case tells names
-    /// apart.
+    /// Opens the root. Writes nothing except a root that has to be created. If no name in
+    /// the root contains an ASCII letter, a file is created and removed to find out
+    /// whether names are case-sensitive.
     ///
     /// # Errors
-    /// `bucket_not_found` if the root is not there, `invalid_input` if it is not
-    /// a folder, `permission_denied`; `unsupported` for a policy that this
-    /// system cannot keep.
+    /// `bucket_not_found` if the root does not exist, `invalid_input` if it is not a
+    /// folder, `permission_denied`; `unsupported` for a policy that this system cannot
+    /// implement.
     pub async fn open(self) -> Result<LocalStorage> {
         LocalStorage::open(self.settings, self.env.unwrap_or_else(SystemEnv::shared)).await
     }

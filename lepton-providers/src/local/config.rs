@@ -4,49 +4,48 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What to do about symbolic links below the root. A put replaces a link, and
-/// never writes through it.
+/// How to treat symbolic links below the root. A put replaces a link, and never writes
+/// through it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Symlinks {
-    /// They count as not there.
+    /// Treats links as missing.
     #[default]
     Skip,
-    /// They count as what they point to, as long as that is inside the root.
-    /// One that is absolute, leads outside, to nothing, or back to a folder
-    /// above it is an error that names it. Needs Linux 5.6.
+    /// Treats a link as its target, if that is inside the root. A link that is absolute,
+    /// leads outside, leads to nothing, or leads back to a folder above it is an error
+    /// that names it. Needs Linux 5.6.
     Follow,
-    /// Meeting one is an error that names it.
+    /// Returns an error that names the link.
     Error,
 }
 
-/// What to do about sockets, pipes and devices below the root.
+/// How to treat sockets, pipes and devices below the root.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SpecialFiles {
-    /// They count as not there.
+    /// Treats them as missing.
     #[default]
     Skip,
-    /// Meeting one is an error that names it.
+    /// Returns an error that names the file.
     Error,
 }
 
-/// What a folder without anything in it is.
+/// Whether an empty folder is an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EmptyDirectories {
-    /// Nothing: it is not listed, a key that ends in `/` is refused, and a
-    /// delete that empties a folder removes it, and those above it, up to the
-    /// root.
+    /// Not an object: it is not listed, a key that ends in `/` is refused, and a delete
+    /// that empties a folder removes it and its empty parents, up to the root.
     #[default]
     Ignore,
-    /// An object without bytes whose key ends in `/`. Putting one makes the
-    /// folder, deleting one removes it, and deleting what is in a folder leaves
-    /// the folder. A folder that holds something, even if only a file in
-    /// progress, is not listed. Bytes for a key ending in `/` are refused.
+    /// An object without bytes whose key ends in `/`. Putting it creates the folder,
+    /// deleting it removes the folder, and deleting the content of a folder leaves the
+    /// folder. A folder that is not empty, even if it only holds a file in progress, is
+    /// not listed. Bytes for a key ending in `/` are refused.
     Marker,
 }
 
@@ -59,25 +58,26 @@ pub enum Durability {
     /// flushed.
     #[default]
     Always,
-    /// When the system sees fit. A power failure may lose or empty objects and
-    /// parts that were reported as written.
+    /// When the system chooses. A power failure may lose or empty objects and parts that
+    /// were reported as written.
     None,
 }
 
-/// The settings of a [`LocalStorage`](super::LocalStorage), as they stand in a configuration file.
+/// The settings of a [`LocalStorage`](super::LocalStorage), as written in a configuration
+/// file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LocalSettings {
     /// The folder that holds the objects.
     pub root: PathBuf,
-    /// Makes the folder if it is not there.
+    /// Creates the folder if it does not exist.
     pub create_root: bool,
-    /// What to do about symbolic links.
+    /// How to treat symbolic links.
     pub symlinks: Symlinks,
-    /// What to do about sockets, pipes and devices.
+    /// How to treat sockets, pipes and devices.
     pub special_files: SpecialFiles,
-    /// What an empty folder is.
+    /// Whether an empty folder is an object.
     pub empty_directories: EmptyDirectories,
     /// When written bytes must be on the disk.
     pub sync: Durability,

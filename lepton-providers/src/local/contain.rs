@@ -1,25 +1,24 @@
 //! Opening paths without leaving the root.
 //!
-//! The root is an open directory. Linux resolves a path below it in one call
-//! (`openat2` with `RESOLVE_BENEATH`); elsewhere each name is opened in turn and
-//! no link is followed. Files are made, renamed and removed by a single name in
-//! a directory that was opened this way, so a link swapped in later is never
-//! followed.
+//! The root is an open directory. Linux resolves a path below it in one call (`openat2`
+//! with `RESOLVE_BENEATH`); on other systems each name is opened in turn and no link is
+//! followed. Files are created, renamed and removed by a single name in a directory that
+//! was opened this way, so a link swapped in later is never followed.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, fsync, mkdirat, openat};
 use rustix::io::{Errno, Result, retry_on_intr};
 
-/// To read a directory, and to make, rename and remove names in it.
+/// Flags to read a directory, and to create, rename and remove names in it.
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// To read what may not be a file: a pipe must not block, a terminal must not
-/// become ours.
+/// Flags to read what may not be a file: a pipe must not block, and a terminal must not
+/// become the controlling one.
 pub(super) const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// How often something is tried again that a concurrent rename or removal of a
-/// directory thwarted.
+/// How often an operation is retried after a concurrent rename or removal of a directory
+/// made it fail.
 pub(super) const ATTEMPTS: usize = 16;
 
 /// The root of a store.
@@ -37,8 +36,7 @@ enum Way {
 }
 
 impl Root {
-    /// The root that this directory is. Links inside are followed only if asked
-    /// for.
+    /// The root in this directory. Links inside are followed only if `follow` is set.
     ///
     /// # Errors
     /// `NOSYS` if links are to be followed and the system has no `openat2`.
@@ -49,7 +47,7 @@ impl Root {
             let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
             resolve.set(ResolveFlags::NO_SYMLINKS, !follow);
             let root = Self { dir, way: Way::Kernel(resolve) };
-            // Sandboxes answer PERM to calls they do not know.
+            // Sandboxes return PERM for calls they do not know.
             match root.directory(b"") {
                 Err(Errno::NOSYS | Errno::PERM) => Self::name_by_name(root.dir, follow),
                 other => other.map(|_| root),
@@ -68,7 +66,7 @@ impl Root {
         &self.dir
     }
 
-    /// Opens what is at a path; the empty path is the root. Nothing is created.
+    /// Opens an existing path; the empty path is the root.
     pub(super) fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         match self.way {
             #[cfg(target_os = "linux")]
@@ -76,7 +74,7 @@ impl Root {
                 let path = if path.is_empty() { b"." } else { path };
                 for _ in 1..ATTEMPTS {
                     let opened = retry_on_intr(|| rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), resolve));
-                    // A directory on the way was renamed meanwhile.
+                    // A directory on the path was renamed meanwhile.
                     if !matches!(opened, Err(Errno::AGAIN)) {
                         return opened;
                     }
@@ -111,13 +109,12 @@ impl Root {
         self.open(path, DIRECTORY)
     }
 
-    /// Opens a directory and makes it, and those above it, where they are not
-    /// there. With `sync`, new names are on the disk when this returns. Also
-    /// tells how much of the path was there.
+    /// Opens a directory, creating it and its parents if needed. With `sync`, new names
+    /// are on the disk when this returns. Also returns how much of the path existed.
     pub(super) fn create_directory(&self, path: &[u8], sync: bool) -> Result<(OwnedFd, usize)> {
         for _ in 1..ATTEMPTS {
             match self.try_create_directory(path, sync) {
-                // Somebody removed an empty directory that was there a moment ago.
+                // Another process removed an empty directory that existed a moment ago.
                 Err(Errno::NOENT) => {}
                 done => return done,
             }

@@ -1,8 +1,8 @@
-//! Copies from one root of this machine to another, without the bytes passing
-//! through here.
+//! Copies from one root on this machine to another, without passing the bytes through
+//! this process.
 //!
-//! The source is opened as a store of its own would open it, below its root and
-//! through no link; what cannot be opened so is refused.
+//! The source is opened like a store of its own, below its root and without following
+//! links; what cannot be opened this way is refused.
 
 use std::ffi::OsString;
 use std::ops::{Range, RangeInclusive};
@@ -32,23 +32,23 @@ use super::read::{self, Pinned};
 use super::temp::Temp;
 use super::write::{admit, flush, put_marker, read_back};
 
-/// What the URL of every local store begins with, up to its absolute path.
+/// The prefix of every local store's URL, up to its absolute path.
 const SCHEME: &str = "file://";
 
-/// How many bytes are moved before a copy that is not wanted any more is noticed.
+/// How many bytes are moved between two checks for cancellation.
 const STEP: u64 = 32 << 20;
 
-/// The smallest file that is worth sharing: a smaller one is written as fast.
+/// The smallest file that is worth sharing: a smaller one is written as quickly.
 const WORTH_SHARING: u64 = 512 << 10;
 
-/// The files that are worth having the system move by itself. A smaller one is
-/// written as fast; a larger one is better sent in parts, of which one is read while
-/// another is written, and which can be taken up after a kill.
+/// The sizes of files that are worth moving by the system. A smaller file is written as
+/// quickly; a larger one is better sent in parts, where one part is read while another is
+/// written, and which can be resumed after a kill.
 const WORTH_MOVING: RangeInclusive<u64> = 2 << 20..=256 << 20;
 
 #[async_trait]
 impl ServerCopy for LocalStorage {
-    /// Every folder of this machine.
+    /// Reaches every folder of this machine.
     fn reaches(&self, source_url: &str) -> bool {
         source_url.starts_with(SCHEME)
     }
@@ -63,8 +63,8 @@ impl ServerCopy for LocalStorage {
         asked.map_err(|error| error.with_context("source", &source.key))
     }
 
-    /// Dropping the future ends the copy after some MiB, and nothing is left of it;
-    /// one that was about to become visible still does.
+    /// Dropping the future cancels the copy after some MiB and leaves nothing behind; a
+    /// copy that was about to become visible still does.
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {
         let (from, target) = (source.clone(), key.clone());
         let mut step = self.run("copy", Some(key), move |disk| begin(disk, &from, &target, options)).await;
@@ -77,7 +77,7 @@ impl ServerCopy for LocalStorage {
         }
     }
 
-    /// A part is recorded with its digest, so its bytes do pass through here.
+    /// A part is recorded with its digest, so its bytes do pass through this process.
     async fn copy_part(&self, source: CopySource, upload: &Upload, part: PartSpec) -> Result<PartReceipt> {
         let piece = Piece { store: self.clone(), source: source.clone(), range: part.range.clone() };
         let copied = self.upload_part(upload, part.clone(), Body::from_source(part.len(), Arc::new(piece))).await;
@@ -85,7 +85,7 @@ impl ServerCopy for LocalStorage {
     }
 }
 
-/// Opens the source of a copy, if it is the one that was asked for.
+/// Opens the source of a copy, if it is the requested one.
 fn open(disk: &Arc<Disk>, source: &CopySource) -> Result<Pinned> {
     if source.version.is_some() {
         return Err(Error::unsupported("a disk keeps no versions"));
@@ -95,8 +95,8 @@ fn open(disk: &Arc<Disk>, source: &CopySource) -> Result<Pinned> {
     Ok(pinned)
 }
 
-/// The store that holds the source. How it was opened elsewhere is not known here, so
-/// it follows no links.
+/// The store that holds the source. The settings with which it was opened elsewhere are
+/// unknown here, so no links are followed.
 fn holder(disk: &Arc<Disk>, url: &str) -> Result<Arc<Disk>> {
     if url == disk.url {
         return Ok(Arc::clone(disk));
@@ -110,8 +110,8 @@ fn holder(disk: &Arc<Disk>, url: &str) -> Result<Arc<Disk>> {
     Disk::open(settings, Arc::clone(&disk.env)).map(Arc::new)
 }
 
-/// Whether a copy costs less than reading the file and writing it, and keeps all that
-/// is attached. The measurements are in decision 0007.
+/// Whether a copy costs less than reading and writing the file, and keeps all attributes.
+/// The measurements are in decision 0007.
 fn spares(disk: &Arc<Disk>, source: &CopySource, key: &ObjectKey) -> Result<bool> {
     let pinned = open(disk, source)?;
     let (path, folder) = disk.path(key)?;
@@ -131,8 +131,8 @@ fn spares(disk: &Arc<Disk>, source: &CopySource, key: &ObjectKey) -> Result<bool
     Ok(moves || shares(disk, &pinned, path, to)?)
 }
 
-/// Whether the file system shares bytes between the source and where it is to be.
-/// That is tried once for each pair of devices.
+/// Whether the file system can share bytes between the source and the destination. This
+/// is tested once for each pair of devices.
 fn shares(disk: &Arc<Disk>, source: &Pinned, path: &[u8], to: u64) -> Result<bool> {
     let pair = (source.state.dev, to);
     let known = || disk.sharing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +141,7 @@ fn shares(disk: &Arc<Disk>, source: &Pinned, path: &[u8], to: u64) -> Result<boo
     }
     let temp = Temp::create(disk, path)?;
     let shared = share(&source.file, temp.file());
-    // Other errors are of this one file.
+    // Other errors concern this file only.
     let of_all = [Errno::OPNOTSUPP, Errno::XDEV, Errno::NOTTY, Errno::NOSYS, Errno::PERM];
     if shared.is_ok() || shared.is_err_and(|errno| of_all.contains(&errno)) {
         known().insert(pair, shared.is_ok());
@@ -149,7 +149,7 @@ fn shares(disk: &Arc<Disk>, source: &Pinned, path: &[u8], to: u64) -> Result<boo
     Ok(shared.is_ok())
 }
 
-/// The folder of a path, or the nearest one above it that is there.
+/// The folder of a path, or its nearest parent that exists.
 fn nearest(disk: &Disk, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let mut folder = split(path).0;
     loop {
@@ -160,13 +160,13 @@ fn nearest(disk: &Disk, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// How far a copy has come.
+/// The progress of a copy.
 enum Step {
     More(Box<Copying>),
     Done(PutReceipt),
 }
 
-/// A copy on its way.
+/// A copy in progress.
 struct Copying {
     source: Pinned,
     temp: Temp,
@@ -230,7 +230,7 @@ fn digest(source: &Pinned) -> Result<Sha256> {
     Ok(hasher.finish().root)
 }
 
-/// Bytes of the source of a copy, as a body.
+/// A range of the source of a copy, as a body.
 struct Piece {
     store: LocalStorage,
     source: CopySource,

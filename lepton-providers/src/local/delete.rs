@@ -1,4 +1,4 @@
-//! Deleting: the file, then the folders that hold nothing any more.
+//! Deleting: the file, then the folders that are left empty.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,9 +15,8 @@ use super::metadata::FileState;
 use super::read::{not_opened, root_removed};
 use super::temp::{current, is_removed, locked, not_matching};
 
-/// Deletes objects one by one, then flushes each folder once. What is there but
-/// is not an object (a folder that holds something, a link that is not followed)
-/// is left alone.
+/// Deletes objects one by one, then flushes each folder once. An entry that is not an
+/// object (a folder that is not empty, a link that is not followed) is left alone.
 pub(super) fn delete(disk: &Arc<Disk>, requests: &[DeleteRequest]) -> Result<Vec<Result<()>>> {
     if is_removed(disk.root.dir()) {
         return Err(root_removed());
@@ -28,12 +27,13 @@ pub(super) fn delete(disk: &Arc<Disk>, requests: &[DeleteRequest]) -> Result<Vec
         done.map_err(|error| named(error, "delete", Some(&request.key)))
     };
     let results = requests.iter().map(one).collect();
-    // The deepest come last in the order of bytes: what is below goes first.
+    // In byte order, a folder comes before what is below it, so the reverse order goes
+    // from the deepest up.
     for folder in touched.iter().rev() {
         let left = if disk.markers() { folder } else { disk.prune(folder, 0) };
         let flushed = match disk.root.directory(left) {
             Ok(dir) => disk.sync_names(&dir, left),
-            // It was removed with a folder that was pruned before.
+            // It was removed along with a folder that was pruned before.
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed_at("the folder cannot be flushed to the disk", left, errno)),
         };
@@ -42,7 +42,7 @@ pub(super) fn delete(disk: &Arc<Disk>, requests: &[DeleteRequest]) -> Result<Vec
     Ok(results)
 }
 
-/// Deletes one object. Gives its folder if there was one to delete.
+/// Deletes one object. Returns its folder if there was an object to delete.
 fn remove(disk: &Disk, request: &DeleteRequest) -> Result<Option<Vec<u8>>> {
     if request.version.is_some() {
         return Err(Error::unsupported("a disk keeps no versions"));
@@ -77,7 +77,7 @@ fn remove(disk: &Disk, request: &DeleteRequest) -> Result<Option<Vec<u8>>> {
         }
         match unlinkat(&dir, name, if folder { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
             Ok(()) => Ok(true),
-            // A folder that holds something is no marker.
+            // A folder that is not empty is not a marker.
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
             Err(errno) => Err(failed_at("the file cannot be deleted", path, errno)),
         }

@@ -1,4 +1,4 @@
-//! The folder behind a [`LocalStorage`]: what it can do, and how keys become paths.
+//! The folder behind a [`LocalStorage`]: its capabilities, and how keys become paths.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ use super::error::{failed, failed_at, shown, url};
 use super::{folding, metadata, names};
 
 /// The longest path below the root that the system opens, without the final NUL
-/// (`PATH_MAX`). The path of the root does not count.
+/// (`PATH_MAX`). The path of the root is not included.
 const LONGEST_PATH: usize = 4095;
 
 /// The longest name in a folder (`NAME_MAX`).
@@ -29,27 +29,27 @@ const LONGEST_NAME: usize = 255;
 /// The largest file that the system can describe.
 pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
 
-/// Most parts in one upload. The record of a part takes 64 bytes.
+/// The maximum number of parts in one upload. The record of a part takes 64 bytes.
 pub(super) const MOST_PARTS: u32 = 100_000;
 
 /// A folder on a local disk as an object store.
 ///
-/// A key is a path below the root: without NUL, names of at most 255 bytes, at
-/// most 4,095 bytes in all, no `.`, `..` or empty names. Keys need not be UTF-8.
-/// A key cannot be both a file and a folder; names that Lepton uses for files in
-/// progress (`.lepton-<hex digits>.tmp`, `.data` and `.parts`) are refused and
-/// never listed. Where the root does not tell upper from lower case (exFAT, ext4 with
-/// casefold), `A` and `a` are one file, and the capabilities say so.
+/// A key is a path below the root, without NUL, `.`, `..` or empty names; a name has at
+/// most 255 bytes and the whole at most 4,095. Keys need not be UTF-8. A key cannot be
+/// both a file and a folder. Names that Lepton uses for files in progress (`.lepton-<hex
+/// digits>.tmp`, `.data` and `.parts`) are refused and never listed. If the root does not
+/// distinguish upper from lower case (exFAT, ext4 with casefold), `A` and `a` are one
+/// file, and the capabilities state this.
 ///
-/// Files in progress have no name at all where the file system can do that
-/// (`O_TMPFILE`), so that nothing is left of a process that is killed, but for a
-/// `.lepton-0.tmp` if it was just replacing an object; the next replacement in
-/// that folder removes it. Where the file system cannot, a
-/// `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
+/// Files in progress have no name at all if the file system supports that (`O_TMPFILE`),
+/// so a killed process leaves nothing behind, except for a `.lepton-0.tmp` if it was just
+/// replacing an object; the next replacement in that folder removes it. On other file
+/// systems, a `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
 /// process writes there.
 ///
-/// From another local store it copies by itself: bytes are shared where the file
-/// system can, else moved by the system, else read and written, and holes stay holes.
+/// Copies from another local store are server-side: bytes are shared if the file system
+/// supports it, otherwise moved by the system, otherwise read and written. Holes stay
+/// holes.
 ///
 /// ```
 /// # async fn example() -> lepton_core::Result<()> {

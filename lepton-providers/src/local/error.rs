@@ -1,4 +1,4 @@
-//! What the system's error numbers mean here.
+//! Maps the system's error numbers.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use rustix::io::Errno;
 
 use super::contain::Root;
 
-/// What is escaped in a path that is shown: all that is not printable ASCII, and
-/// the escape itself.
+/// Characters that are escaped in a displayed path: everything that is not printable
+/// ASCII, the quote, the backslash and the percent sign.
 const HIDDEN: &AsciiSet = &CONTROLS.add(b'%').add(b'"').add(b'\\');
 
-/// What is escaped in a `file:` URL.
+/// Characters that are escaped in a `file:` URL.
 const NOT_IN_URL: &AsciiSet = &HIDDEN.add(b' ').add(b'#').add(b'?').add(b'<').add(b'>');
 
-/// A path as a message shows it.
+/// A path as shown in messages.
 pub(super) fn shown(path: &[u8]) -> String {
     percent_encode(path, HIDDEN).to_string()
 }
@@ -25,7 +25,7 @@ pub(super) fn url(path: &[u8]) -> String {
     format!("file://{}", percent_encode(path, NOT_IN_URL))
 }
 
-/// The error that a failed system call is.
+/// The error of a failed system call.
 pub(super) fn failed(message: impl Into<Cow<'static, str>>, errno: Errno) -> Error {
     let error = Error::io(message, errno.into());
     match errno {
@@ -36,12 +36,12 @@ pub(super) fn failed(message: impl Into<Cow<'static, str>>, errno: Errno) -> Err
     }
 }
 
-/// The same of a path below the root.
+/// The same for a path below the root.
 pub(super) fn failed_at(message: impl Into<Cow<'static, str>>, path: &[u8], errno: Errno) -> Error {
     failed(message, errno).with_context("path", shown(path))
 }
 
-/// A path that cannot be written, with what stands in its way.
+/// The error for a path that cannot be written because a file is in the way.
 pub(super) fn in_the_way(root: &Root, path: &[u8], errno: Errno) -> Error {
     let ends = (0..path.len()).filter(|at| path[*at] == b'/');
     let (why, what) = match errno {

@@ -1,4 +1,4 @@
-//! Whether a folder tells upper from lower case in names.
+//! Whether a folder distinguishes upper from lower case in names.
 
 use std::os::fd::OwnedFd;
 
@@ -7,9 +7,9 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, statat, unlinkat};
 
 use super::names::reserved;
 
-/// Whether names that differ in case alone are one name in this folder. Asks for a name that
-/// is there in its other case. Only where none is there a file is made for that, and removed;
-/// where none can be made, nothing can be overwritten either.
+/// Whether names that differ only in case are the same name in this folder. Looks up an
+/// existing name in its other case. Only if there is none, a file is created for the test
+/// and removed; if none can be created, nothing can be overwritten either.
 pub(super) fn folds(dir: &OwnedFd, env: &SharedEnv) -> bool {
     if let Some(answer) = by_a_name(dir) {
         return answer;
@@ -20,18 +20,19 @@ pub(super) fn folds(dir: &OwnedFd, env: &SharedEnv) -> bool {
         return false;
     }
     let answer = other_case(dir, name.as_bytes());
-    // If it stays, it has a name that is never listed.
+    // If it remains, its name is never listed.
     let _ = unlinkat(dir, name.as_str(), AtFlags::empty());
     answer.unwrap_or(false)
 }
 
-/// The answer by the first name that has a letter.
+/// The answer from the first name that contains a letter.
 fn by_a_name(dir: &OwnedFd) -> Option<bool> {
     let entries = Dir::read_from(dir).ok()?;
     entries.map_while(Result::ok).find_map(|entry| other_case(dir, entry.file_name().to_bytes()))
 }
 
-/// Whether the name means the same in its other case; `None` if it has none, or is gone.
+/// Whether the name in its other case is the same file; `None` if it has no letters or is
+/// gone.
 fn other_case(dir: &OwnedFd, name: &[u8]) -> Option<bool> {
     let flipped: Vec<u8> = name.iter().map(|byte| byte ^ (u8::from(byte.is_ascii_alphabetic()) << 5)).collect();
     if flipped == name {
@@ -39,8 +40,8 @@ fn other_case(dir: &OwnedFd, name: &[u8]) -> Option<bool> {
     }
     let one = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let other = statat(dir, flipped.as_slice(), AtFlags::SYMLINK_NOFOLLOW);
-    // Two names of one file, by a hard link, are taken for one here, which costs no more than
-    // a refusal.
+    // Two hard links to one file count as the same name here, which costs no more than a
+    // refusal.
     Some(other.is_ok_and(|other| (other.st_dev, other.st_ino) == (one.st_dev, one.st_ino)))
 }
 
@@ -71,7 +72,7 @@ mod tests {
         assert_eq!(by_a_name(&dir), Some(false), "both are there");
     }
 
-    /// As a folder that folds case looks: the other name is the same file.
+    /// Looks like a folder that folds case: the other name is the same file.
     #[test]
     fn one_file_under_both_names_is_folding() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,9 @@
-//! Listing: a walk in the order of keys.
+//! Listing: a walk in key order.
 //!
-//! The walk holds the names of the folders on the way to where it is, and one
-//! open directory. A folder's names take their bytes and 8 more each, twice that
-//! at most while they are read: a million names of 20 bytes take 28 MB. Names
-//! that no wanted key can come from are not kept, and folders that hold none are
-//! not opened.
+//! The walk holds the names in the folders from the root to the current position, and one
+//! open directory. The names of a folder take their bytes and 8 more each, and at most
+//! twice that while they are read: a million names of 20 bytes take 28 MB. Names that no
+//! wanted key can come from are not held, and folders without wanted keys are not opened.
 
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -25,7 +24,7 @@ use super::names::{Kind, Names, is_reserved};
 use super::read::{refused_link, root_removed, special};
 use super::temp::is_removed;
 
-/// The largest page.
+/// The maximum page size.
 const PAGE: usize = 1000;
 
 /// Lists objects, page by page.
@@ -66,7 +65,7 @@ impl Filter {
     }
 }
 
-/// A listing under way.
+/// A listing in progress.
 #[derive(Debug)]
 struct Walk {
     disk: Arc<Disk>,
@@ -74,17 +73,17 @@ struct Walk {
     delimiter: Option<u8>,
     page_size: usize,
     started: bool,
-    /// The key of what is being looked at; folders end in `/`.
+    /// The key of the current entry; folders end in `/`.
     path: Vec<u8>,
     levels: Vec<Level>,
 }
 
-/// A folder on the way to where the walk is.
+/// A folder on the path to the current position.
 #[derive(Debug)]
 struct Level {
     names: Names,
     next: usize,
-    /// How much of the path is this folder's.
+    /// The length of this folder's part of the path.
     path_len: usize,
     /// Open only while the walk is in this folder itself.
     dir: Option<OwnedFd>,
@@ -137,7 +136,7 @@ impl Walk {
         Ok(page)
     }
 
-    /// Goes to the folder that the prefix names.
+    /// Moves to the folder that the prefix names.
     fn start(&mut self, page: &mut ListPage) -> Result<()> {
         self.started = true;
         if self.delimiter.is_some_and(|delimiter| delimiter != b'/') {
@@ -149,14 +148,14 @@ impl Walk {
         let prefix = self.filter.prefix.as_bytes();
         let base = prefix.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
         self.path = prefix[..base].to_vec();
-        // A prefix that no key of this store can have must not reach the system,
-        // which would read `a//b` as `a/b`.
+        // A prefix that no key of this store can have must not reach the system, which
+        // would read `a//b` as `a/b`.
         let possible = base == 0
             || ObjectKey::new(self.path[..base - 1].to_vec()).is_ok_and(|folder| self.disk.path(&folder).is_ok());
         if possible { self.enter(page) } else { Ok(()) }
     }
 
-    /// Reads the folder at `path`, and stays in it.
+    /// Reads the folder at `path` and enters it.
     fn enter(&mut self, page: &mut ListPage) -> Result<()> {
         let Some(dir) = self.open()? else { return Ok(()) };
         let shown = trimmed(&self.path);
@@ -179,12 +178,12 @@ impl Walk {
         Ok(())
     }
 
-    /// Opens the folder at `path`, unless it is no longer there.
+    /// Opens the folder at `path`, unless it is gone.
     fn open(&self) -> Result<Option<OwnedFd>> {
         open_folder(&self.disk, &self.path)
     }
 
-    /// Describes the file at `path`, unless it is no longer there.
+    /// Describes the file at `path`, unless it is gone.
     fn describe(&mut self, kind: Kind) -> Result<Option<ObjectMeta>> {
         if kind == Kind::Link {
             let state = self.disk.root.open(&self.path, READ).and_then(FileState::of);
@@ -194,7 +193,7 @@ impl Walk {
         if self.levels.last().is_some_and(|level| level.dir.is_none()) {
             let dir = open_folder(&self.disk, &self.path[..folder])?;
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
-            // The whole folder went while the walk was below it.
+            // The folder was removed while the walk was below it.
             level.next = if dir.is_some() { level.next } else { usize::MAX };
             level.dir = dir;
         }
@@ -214,8 +213,8 @@ impl Walk {
         }
     }
 
-    /// Gives the wanted names of a folder to `take`, in no order, until it has
-    /// enough. Tells whether there is anything in the folder at all.
+    /// Passes the wanted names of a folder to `take`, in no particular order, until
+    /// `take` breaks. Returns whether the folder holds anything at all.
     fn scan(
         &self,
         dir: &OwnedFd,
@@ -254,7 +253,7 @@ impl Walk {
         Ok(something)
     }
 
-    /// What a name stands for, unless the settings leave it out.
+    /// What a name stands for, unless the settings exclude it.
     fn kind(&self, dir: &OwnedFd, name: &[u8], path: &[u8], told: FileType) -> Result<Option<Kind>> {
         let told = match told {
             FileType::Unknown => match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -318,7 +317,7 @@ impl Walk {
     }
 }
 
-/// Opens a folder, unless it is no longer there.
+/// Opens a folder, unless it is gone.
 fn open_folder(disk: &Disk, path: &[u8]) -> Result<Option<OwnedFd>> {
     let folder = trimmed(path);
     match disk.root.directory(folder) {

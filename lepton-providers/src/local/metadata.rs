@@ -16,19 +16,19 @@ use rustix::io::Errno;
 
 use super::error::failed;
 
-/// The bits of a mode that say what kind of file it is.
+/// The bits of a mode that hold the file type.
 const FORMAT: u32 = 0o170_000;
 
-/// The permissions that are kept. Set-id and sticky bits that come from
-/// elsewhere are not applied: they would give rights away on this machine.
+/// The permissions that are kept. Set-id and sticky bits from elsewhere are not applied:
+/// they would grant rights on this machine.
 const PERMISSIONS: u32 = 0o777;
 
-/// The names of the headers that are attributes of their own.
+/// The names of the headers that are separate attributes.
 const HEADERS: [&str; 6] =
     ["content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires"];
 
-/// The identity and state of a file: as long as it is equal, so are the bytes,
-/// within the granularity of the file system's time stamps.
+/// The identity and state of a file: while it is equal, so are the bytes, within the
+/// granularity of the file system's time stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileState {
     pub(super) dev: u64,
@@ -72,7 +72,7 @@ impl FileState {
         self.kind() == FileType::Directory
     }
 
-    /// The tag. That of a folder does not change with what is put into it.
+    /// The tag. The tag of a folder does not depend on its content.
     pub(super) fn etag(&self) -> ETag {
         if self.is_dir() {
             return ETag::new(format!("{:x}-{:x}", self.dev, self.ino));
@@ -81,7 +81,7 @@ impl FileState {
         ETag::new(format!("{:x}-{:x}-{:x}-{mtime:x}.{m_ns:x}-{ctime:x}.{c_ns:x}", self.dev, self.ino, self.size))
     }
 
-    /// What a listing shows of it.
+    /// The metadata that a listing shows.
     pub(super) fn meta(&self, key: ObjectKey) -> ObjectMeta {
         let mut meta = ObjectMeta::new(key, if self.is_dir() { 0 } else { self.size });
         let (seconds, nanos) = self.mtime;
@@ -115,8 +115,8 @@ pub(super) fn check(attributes: &Attributes, capabilities: &Capabilities) -> Res
     }
 }
 
-/// Attaches attributes to an open file that was checked with [`check`]. The last
-/// change to the file, or its time would change again.
+/// Attaches attributes to an open file that was checked with [`check`]. This has to be
+/// the last change to the file, or its modification time would change again.
 pub(super) fn apply(file: impl AsFd, attributes: &Attributes) -> Result<()> {
     let file = file.as_fd();
     let format = fstat(file).map(FileState::from).map_err(|errno| failed("the new file cannot be examined", errno))?;
@@ -133,7 +133,7 @@ pub(super) fn apply(file: impl AsFd, attributes: &Attributes) -> Result<()> {
         } else if let Some(bits) = parse_mode(name, value, format.mode) {
             mode = Some(bits);
         } else {
-            // A `mtime` or `mode` that means something else is kept as it is.
+            // An `mtime` or `mode` in another form is kept as plain metadata.
             set(file, name, value)?;
         }
     }
@@ -149,8 +149,8 @@ pub(super) fn apply(file: impl AsFd, attributes: &Attributes) -> Result<()> {
     Ok(())
 }
 
-/// The attributes of an open file. Extended attributes that are not UTF-8 are
-/// left out: nothing that Lepton writes is.
+/// The attributes of an open file. Extended attributes that are not UTF-8 are left out:
+/// Lepton never writes such.
 pub(super) fn read(file: impl AsFd, state: &FileState, xattrs: bool) -> rustix::io::Result<Attributes> {
     let file = file.as_fd();
     let mut attributes = Attributes::default();
@@ -176,13 +176,13 @@ pub(super) fn read(file: impl AsFd, state: &FileState, xattrs: bool) -> rustix::
     Ok(attributes)
 }
 
-/// Whether the file system of this directory keeps extended attributes of users.
+/// Whether the file system of this directory supports user extended attributes.
 pub(super) fn has_xattrs(dir: impl AsFd) -> bool {
     let mut value = [0u8; 1];
     !matches!(fgetxattr(dir, "user.lepton", &mut value), Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM))
 }
 
-/// Calls with a larger buffer until the answer fits.
+/// Calls with a growing buffer until the answer fits.
 fn grown(start: usize, call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
     // Linux limits names and values to 64 KiB each; others are bounded here.
     const LARGEST: usize = 1 << 24;
@@ -194,7 +194,7 @@ fn grown(start: usize, call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) ->
                 return Ok(buffer);
             }
             Err(Errno::RANGE) if buffer.len() < LARGEST => buffer.resize(buffer.len() * 8, 0),
-            // A file system without extended attributes has none to list.
+            // A file system without extended attributes lists none.
             Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
             Err(errno) => return Err(errno),
         }
@@ -206,7 +206,7 @@ fn set(file: impl AsFd, name: &str, value: &str) -> Result<()> {
     let Err(errno) = fsetxattr(file, format!("user.{name}"), value.as_bytes(), XattrFlags::empty()) else {
         return Ok(());
     };
-    // ext4 says "no space" of an attribute that does not fit into a block.
+    // ext4 reports "no space" for an attribute that does not fit into a block.
     let disk_full = || fstatvfs(file).is_ok_and(|disk| disk.f_bavail == 0);
     let error = match errno {
         Errno::OPNOTSUPP => Error::unsupported("this disk does not keep extended attributes"),
@@ -256,7 +256,7 @@ fn parse_mtime(name: &str, value: &str) -> Option<Timespec> {
     })
 }
 
-/// The permissions that an octal mode names, if it is one of this kind of file.
+/// The permissions of an octal mode, if it is one of this file type.
 fn parse_mode(name: &str, value: &str, like: u32) -> Option<u32> {
     let bits = u32::from_str_radix(value, 8).ok().filter(|_| is_mode(name, value))?;
     let fits = bits & FORMAT == 0 || bits & FORMAT == like & FORMAT;

@@ -1,21 +1,20 @@
 //! Local disks: a folder as an object store.
 //!
-//! A key is a path below the root; nothing outside the root is ever read or
-//! written. An object appears whole or not at all, and is on the disk when the
-//! call returns.
+//! A key is a path below the root; nothing outside the root is ever read or written. An
+//! object appears whole or not at all, and is on the disk when the call returns.
 //!
-//! - `config`: what the user sets; `build`: a store of it
-//! - `disk`: [`LocalStorage`], what it can do, keys to paths; `storage`: its operations, each
-//!   in the file that is named for it
+//! - `config`: the user's settings; `build`: makes a store from them
+//! - `disk`: [`LocalStorage`], its capabilities, keys to paths; `storage`: its
+//!   operations, each implemented in the file named after it
 //! - `contain`: opening paths without leaving the root
-//! - `list`, `read`, `write`, `delete`, `multipart`: the operations; `names` are
-//!   those of one folder, `slots` the record of an upload's parts
-//! - `copy`: copies from one root to another; `extents` moves their bytes, as
-//!   cheaply as the system can
-//! - `temp`: files that nobody sees yet, and how they become visible
+//! - `list`, `read`, `write`, `delete`, `multipart`: the operations; `names` holds those
+//!   of one folder, `slots` is the record of an upload's parts
+//! - `copy`: copies from one root to another; `extents` moves their bytes in the cheapest
+//!   way that the system supports
+//! - `temp`: files that are not visible yet, and how they become visible
 //! - `metadata`: times, modes and extended attributes
-//! - `folding`: whether case tells names apart
-//! - `error`: what the system's error numbers mean here
+//! - `folding`: whether names are case-sensitive
+//! - `error`: maps the system's error numbers
 
 mod build;
 mod config;

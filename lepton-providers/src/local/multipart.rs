@@ -1,10 +1,10 @@
-//! Uploads in parts: each part goes to its place in one file beside the object,
-//! and is recorded in another once it is on the disk.
+//! Uploads in parts: each part goes to its offset in one file next to the object, and is
+//! recorded in another once it is on the disk.
 //!
-//! Both files carry the upload's id, which begins with a digest of the key, so
-//! that the uploads of a key are found by their names alone. The record is made
-//! first and removed last: an upload that a crash cut short can always be found
-//! and aborted.
+//! Both files are named after the upload's id, which begins with a digest of the key, so
+//! that the uploads of a key can be found by name alone. The record is created first and
+//! removed last, so that an upload that a crash interrupted can always be found and
+//! aborted.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -31,25 +31,25 @@ use super::space::reserve;
 use super::temp::{create_folder, create_new, locked, refuse_folder, rename, settled};
 use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt};
 
-/// The digits of the key's digest in an upload's id, and of all of the id.
+/// The number of digits of the key's digest in an upload's id, and of the whole id.
 const KEY_DIGITS: usize = 32;
 const ID_DIGITS: usize = 48;
 
-/// Whose turn it is to write to the file of an upload. The system lets one write at a
-/// time to a file in any case, and those that wait for it there burn processor time.
+/// Locks that let one task at a time write to the file of an upload. The system
+/// serializes writes to a file in any case, and waiting there burns processor time.
 static TURNS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
-/// Waits for the turn. Uploads that share one by chance wait for each other a little.
+/// Takes the lock. Uploads that share one by chance wait for each other briefly.
 fn turn(id: &UploadId) -> MutexGuard<'static, ()> {
-    // An id ends with random digits.
+    // Ids end with random digits.
     let last = id.as_str().bytes().rev().take(2).filter_map(|digit| char::from(digit).to_digit(16));
     let place = last.fold(0, |place, digit| place * 16 + digit as usize);
     TURNS[place % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The files of an upload that is in progress.
+/// The files of an upload in progress.
 struct InProgress {
-    /// The folder where the object will be.
+    /// The folder of the object.
     dir: OwnedFd,
     record: File,
     data: File,
@@ -81,7 +81,7 @@ fn no_upload(path: &[u8]) -> Error {
     failed_at("there is no such upload", path, Errno::NOENT).with_kind(ErrorKind::UploadNotFound)
 }
 
-/// The folder of a path, if it is there.
+/// The folder of a path, if it exists.
 fn folder(disk: &Disk, path: &[u8]) -> Result<Option<OwnedFd>> {
     match disk.root.directory(split(path).0) {
         Ok(dir) => Ok(Some(dir)),
@@ -92,15 +92,15 @@ fn folder(disk: &Disk, path: &[u8]) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// What the ids of a key's uploads begin with.
+/// The prefix of the ids of a key's uploads.
 fn key_digits(key: &ObjectKey) -> String {
     let mut digits = Sha256::of(key.as_bytes()).to_string();
     digits.truncate(KEY_DIGITS);
     digits
 }
 
-/// Whether this can be the id of an upload to this key. Nothing else ever becomes
-/// part of a path.
+/// Whether this can be the id of an upload to this key. Other ids never become part of a
+/// path.
 fn is_id_of(id: &UploadId, key: &ObjectKey) -> bool {
     let id = id.as_str();
     id.len() == ID_DIGITS && is_id(id.as_bytes()) && id.starts_with(&key_digits(key))
@@ -148,7 +148,7 @@ fn remove(dir: &OwnedFd, id: &str) -> bool {
     ["data", "parts"].map(|suffix| unlinkat(dir, reserved(id, suffix), AtFlags::empty()).is_ok())[1]
 }
 
-/// A part on its way.
+/// A part being written.
 struct Part {
     upload: InProgress,
     sink: Sink,
@@ -159,7 +159,7 @@ impl Part {
     fn start(disk: &Disk, upload: &Upload, spec: &PartSpec) -> Result<Self> {
         let upload = InProgress::open(disk, upload)?;
         if slots::is_written(&upload.record, spec.number)? {
-            // Its bytes are about to change: it must not be taken for whole.
+            // Its bytes are about to change, so it must not count as complete.
             slots::write_slot(&upload.record, spec.number, None)?;
             flush(disk, &upload.record)?;
         }
@@ -225,17 +225,18 @@ fn complete(disk: &Arc<Disk>, upload: &Upload, parts: &[PartReceipt], condition:
         rename(disk, &files.dir, &from, path, condition)
     })
     .map_err(|error| match error.kind() {
-        // Another completion of this upload came first, and says what became of it.
+        // A concurrent completion of this upload came first; opening it again gives the
+        // precise error.
         ErrorKind::NotFound => InProgress::open(disk, upload).err().unwrap_or(error),
         _ => error,
     })?;
-    // Without its data the record is no upload any more; a later abort would
+    // Without its data the record no longer counts as an upload; a later abort would
     // remove it too.
     remove(&files.dir, upload.id.as_str());
     settled(disk, &files.dir, path, &files.data).map(|state| receipt(&state))
 }
 
-/// Compares the parts with what was recorded; gives the size of the object.
+/// Compares the parts with the recorded ones. Returns the size of the object.
 fn check_parts(held: &[Slot], parts: &[PartReceipt]) -> Result<u64> {
     if parts.is_empty() {
         return Err(Error::invalid_input(
@@ -297,7 +298,7 @@ fn list_uploads(disk: &Arc<Disk>, key: &ObjectKey) -> Result<Vec<UploadInfo>> {
         }
         let record = openat(&dir, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let mut info = UploadInfo::new(upload);
-        // One that was cut short while it was begun can still be aborted.
+        // An upload that was interrupted during its creation can still be aborted.
         info.initiated = record.ok().and_then(|file| slots::read_header(&File::from(file)).ok()?.initiated);
         uploads.push(info);
     }
@@ -355,7 +356,7 @@ impl Multipart for LocalStorage {
     }
 }
 
-/// A stream of what a future gives.
+/// A stream of the items that a future returns.
 fn later<T: Send + 'static>(
     all: impl Future<Output = Result<Vec<T>>> + Send + 'static,
 ) -> BoxStream<'static, Result<T>> {

@@ -1,4 +1,4 @@
-//! The names in one folder, compact; and the names that Lepton keeps for itself.
+//! The names in one folder, stored compactly; and the names that Lepton reserves.
 
 use lepton_core::{Error, ErrorKind, Result};
 
@@ -7,7 +7,7 @@ pub(super) fn reserved(id: &str, suffix: &str) -> String {
     format!(".lepton-{id}.{suffix}")
 }
 
-/// Whether [`reserved`] makes such names.
+/// Whether [`reserved`] produces such names.
 pub(super) fn is_reserved(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b".lepton-") else { return false };
     let id = [&b".tmp"[..], b".data", b".parts"].iter().find_map(|suffix| rest.strip_suffix(*suffix));
@@ -28,8 +28,8 @@ pub(super) enum Kind {
     Link,
 }
 
-/// The names in a folder: their bytes in one piece, and 8 bytes for each. While
-/// it grows it may take twice as much.
+/// The names in a folder: their bytes in one buffer, and 8 bytes for each. While it grows
+/// it may take twice as much.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     bytes: Vec<u8>,
@@ -53,8 +53,7 @@ impl Names {
         Ok(())
     }
 
-    /// Puts the names in the order of their keys, in which a folder has a `/`
-    /// behind its name.
+    /// Sorts the names by key. The key of a folder is its name with a `/` appended.
     pub(super) fn sort(&mut self) {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|a, b| {
@@ -76,7 +75,7 @@ impl Entry {
         &bytes[start..start + usize::from(self.len)]
     }
 
-    /// The next byte of the key, where `rest` is left of the name.
+    /// The next byte of the key, where `rest` is the unread part of the name.
     fn behind(&self, rest: &[u8]) -> Option<u8> {
         rest.first().copied().or((self.kind == Kind::Directory).then_some(b'/'))
     }

@@ -1,4 +1,5 @@
-//! Reading: one open file, 1 MiB a hop, and a check that it did not change.
+//! Reading: one open file, blocks of 1 MiB per blocking call, and a check that it did not
+//! change.
 
 use std::fs::File;
 use std::ops::Range;
@@ -21,7 +22,7 @@ use super::error::failed_at;
 use super::metadata::{self, FileState};
 use super::temp::{is_removed, not_matching};
 
-/// How much is read in one go.
+/// How much is read in one call.
 const BLOCK: u64 = 1 << 20;
 
 /// Describes an object.
@@ -32,7 +33,7 @@ pub(super) fn head(disk: &Arc<Disk>, key: ObjectKey, options: &HeadOptions) -> R
     Pinned::open(disk, key)?.info()
 }
 
-/// Opens an object and gives it as a stream.
+/// Opens an object as a stream.
 pub(super) async fn get(store: &LocalStorage, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
     let wanted = key.clone();
     let opened = store.run("get", Some(key), move |disk| {
@@ -43,7 +44,8 @@ pub(super) async fn get(store: &LocalStorage, key: &ObjectKey, options: GetOptio
         pinned.expect(options.if_match.as_ref())?;
         let range = pinned.range(options.range)?;
         pinned.advise(&range);
-        // The first block comes along: a small object costs one hop.
+        // The first block is read in the same call, so that a small object needs only
+        // one.
         let first = pinned.block(range.start..range.end.min(range.start + BLOCK))?;
         Ok((pinned.info()?, pinned, range, first))
     });
@@ -57,7 +59,7 @@ pub(super) async fn get(store: &LocalStorage, key: &ObjectKey, options: GetOptio
     Ok(GetReply::new(info, range, body))
 }
 
-/// The block that is being read, and what of the range is still to come with it.
+/// The block that is being read, and the rest of the range.
 struct Ahead {
     pinned: Arc<Pinned>,
     block: Task<Result<Bytes>>,
@@ -72,7 +74,7 @@ impl Ahead {
     }
 }
 
-/// The blocks of a range; each is read while the one before is used.
+/// The blocks of a range; each is read while the previous one is used.
 fn blocks(pinned: Arc<Pinned>, range: Range<u64>) -> ByteStream {
     let step = |ahead: Option<Ahead>| async move {
         let Ahead { pinned, block, range } = ahead?;
@@ -114,12 +116,12 @@ impl Pinned {
         self.key.as_bytes()
     }
 
-    /// Refuses an object that does not have this tag.
+    /// Refuses an object that has another tag.
     pub(super) fn expect(&self, etag: Option<&ETag>) -> Result<()> {
         if etag.is_some_and(|etag| *etag != self.state.etag()) { Err(not_matching(self.path())) } else { Ok(()) }
     }
 
-    /// The bytes of the object; a folder has none.
+    /// The size of the object; a folder has none.
     pub(super) fn size(&self) -> u64 {
         if self.state.is_dir() { 0 } else { self.state.size }
     }
@@ -131,7 +133,7 @@ impl Pinned {
         Ok(ObjectInfo::new(self.state.meta(self.key.clone()), attributes))
     }
 
-    /// The bytes that are asked for, cut off at the end of the file.
+    /// The requested range, cut off at the end of the file.
     fn range(&self, asked: Option<Range<u64>>) -> Result<Range<u64>> {
         let size = self.size();
         let Some(asked) = asked else { return Ok(0..size) };
@@ -142,18 +144,18 @@ impl Pinned {
         Ok(asked.start..asked.end.min(size))
     }
 
-    /// Tells the system that all of a long range will be read in order.
+    /// Advises the system that a long range will be read sequentially.
     fn advise(&self, range: &Range<u64>) {
         #[cfg(target_os = "linux")]
         if let Some(len) = std::num::NonZeroU64::new(range.end - range.start).filter(|len| len.get() > BLOCK) {
-            // Advice that is not taken costs only time.
+            // If the advice is ignored, only speed suffers.
             let _ = rustix::fs::fadvise(&self.file, range.start, Some(len), rustix::fs::Advice::Sequential);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = range;
     }
 
-    /// Reads exactly these bytes of an unchanged file.
+    /// Reads exactly these bytes, and checks that the file is unchanged.
     pub(super) fn block(&self, range: Range<u64>) -> Result<Bytes> {
         let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(len);
@@ -168,13 +170,13 @@ impl Pinned {
                 }
             }
         }
-        // A vector may have got more room than it asked for.
+        // The vector may have more capacity than requested.
         bytes.truncate(len);
         self.still()?;
         Ok(bytes.into())
     }
 
-    /// Refuses a file that is not what it was when it was opened.
+    /// Refuses a file that has changed since it was opened.
     pub(super) fn still(&self) -> Result<()> {
         let now = FileState::of(&self.file);
         let now = now.map_err(|errno| failed_at("the file cannot be examined", self.path(), errno))?;
@@ -189,25 +191,25 @@ impl Pinned {
     }
 }
 
-/// Why a path could not be opened for reading.
+/// The reason why a path could not be opened for reading.
 pub(super) fn not_opened(disk: &Disk, path: &[u8], errno: Errno) -> Error {
     match errno {
         Errno::NOENT if is_removed(disk.root.dir()) => root_removed(),
         Errno::NOENT | Errno::NOTDIR => not_found(path),
         Errno::LOOP if disk.settings.symlinks == Symlinks::Skip => not_found(path),
         Errno::LOOP | Errno::XDEV => refused_link(path, errno),
-        // What opening a socket answers.
+        // The error of opening a socket.
         Errno::NXIO => special(disk, path),
         errno => failed_at("the file cannot be opened", path, errno),
     }
 }
 
-/// The root itself is gone.
+/// The root itself was removed.
 pub(super) fn root_removed() -> Error {
     Error::new(ErrorKind::BucketNotFound, "the root folder was removed")
 }
 
-/// A symbolic link that the settings do not allow.
+/// The error for a symbolic link that the settings do not allow.
 pub(super) fn refused_link(path: &[u8], errno: Errno) -> Error {
     let why = match errno {
         Errno::XDEV => "a symbolic link leads outside the root",
@@ -217,7 +219,8 @@ pub(super) fn refused_link(path: &[u8], errno: Errno) -> Error {
     failed_at(why, path, errno).with_kind(ErrorKind::InvalidKey)
 }
 
-/// A socket, pipe or device: not there, or an error, as the settings say.
+/// The error for a socket, pipe or device: it counts as missing, or is refused, depending
+/// on the settings.
 pub(super) fn special(disk: &Disk, path: &[u8]) -> Error {
     match disk.settings.special_files {
         SpecialFiles::Skip => not_found(path),

@@ -1,11 +1,9 @@
-//! The record of an upload's parts: what makes it possible for another process
-//! to go on after a kill.
+//! The record of an upload's parts, which enables another process to resume after a kill.
 //!
-//! The file has a header with what was given at the beginning, then a slot of 64
-//! bytes for each part, so that parts can be recorded at once from many tasks and
-//! one can be looked up without reading the others. A slot that is not whole is a
-//! part that is not there. The bytes are specified in
-//! `docs/formats/local-upload.md`.
+//! The file has a header with the options of the upload, followed by a slot of 64 bytes
+//! for each part. So parts can be recorded concurrently, and one can be looked up without
+//! reading the others. An incomplete slot counts as a missing part. The bytes are
+//! specified in `docs/formats/local-upload.md`.
 
 use std::fs::File;
 use std::io::ErrorKind as Io;
@@ -27,7 +25,7 @@ const SLOT: usize = 64;
 const SLOTS_AT: u64 = 1 << 20;
 const LARGEST_HEADER: usize = (1 << 20) - HEAD;
 
-/// What was given when the upload was created.
+/// The options with which the upload was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Header {
     pub(super) key: ObjectKey,
@@ -38,7 +36,7 @@ pub(super) struct Header {
     pub(super) size: Option<u64>,
 }
 
-/// A part that was written.
+/// A recorded part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) number: u32,
@@ -47,7 +45,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The part as it is listed.
+    /// The part as listed.
     pub(super) fn info(&self) -> PartInfo {
         let checksum = StoredChecksum::full(ChecksumAlgorithm::Sha256Tree, self.root.0.to_vec());
         let tag = ETag::new(self.root.to_string());
@@ -65,7 +63,8 @@ impl Slot {
         bytes
     }
 
-    /// The part that these bytes are, if they are one and stand in its place.
+    /// Decodes a part from its slot; `None` if the slot is invalid or belongs to another
+    /// part.
     fn decode(bytes: &[u8], number: u32) -> Option<Self> {
         let bytes: &[u8; SLOT] = bytes.try_into().ok()?;
         let slot = Self {
@@ -78,7 +77,7 @@ impl Slot {
     }
 }
 
-/// Begins a record.
+/// Writes the header of a new record.
 pub(super) fn write_header(file: &File, header: &Header) -> Result<()> {
     let json = serde_json::to_vec(header).map_err(|error| {
         Error::invalid_input("the attributes cannot be recorded with the upload").with_source(error)
@@ -93,7 +92,7 @@ pub(super) fn write_header(file: &File, header: &Header) -> Result<()> {
     file.write_all_at(&bytes, 0).map_err(|error| Error::io("the record of the upload cannot be written", error))
 }
 
-/// Reads what was given when the upload was created.
+/// Reads the options with which the upload was created.
 ///
 /// # Errors
 /// `corrupt` if it is damaged, `unsupported` if another version wrote it.
@@ -129,7 +128,7 @@ fn read_exact(file: &File, buffer: &mut [u8], at: u64) -> Result<()> {
     })
 }
 
-/// Records a part; `None` takes it back.
+/// Records a part; `None` clears its slot.
 pub(super) fn write_slot(file: &File, number: u32, slot: Option<&Slot>) -> Result<()> {
     let bytes = slot.map_or([0; SLOT], Slot::encode);
     file.write_all_at(&bytes, place(number)).map_err(|error| Error::io("the part cannot be recorded", error))
@@ -145,7 +144,7 @@ pub(super) fn is_written(file: &File, number: u32) -> Result<bool> {
     }
 }
 
-/// The parts that are recorded, ascending.
+/// The recorded parts, ascending.
 pub(super) fn read_slots(file: &File) -> Result<Vec<Slot>> {
     let failed = |error| Error::io("the record of the upload cannot be read", error);
     let mut slots = Vec::new();
@@ -190,7 +189,7 @@ mod tests {
         file.write_all_at(b"torn", place(2) + 30).unwrap();
         file.set_len(place(3000) + 20).unwrap();
         assert_eq!(read_slots(&file).unwrap(), [1, 7].map(slot));
-        // A good slot in another part's place is not that part.
+        // A valid slot at another part's position is ignored.
         file.write_all_at(&slot(7).encode(), place(9)).unwrap();
         assert_eq!(read_slots(&file).unwrap(), [1, 7].map(slot));
         assert!(is_written(&file, 2).unwrap() && !is_written(&file, 3).unwrap());

@@ -1,8 +1,8 @@
-//! Files that nobody sees yet, and how they become visible.
+//! Files that are not visible yet, and how they become visible.
 //!
-//! Every change of a name happens under a lock of its folder, so that Lepton's
-//! own writers see conditions and changes in one step. Other programs do not
-//! take the lock: that is why conditions on the tag are declared as emulated.
+//! Every change of a name happens under a lock of its folder, so that Lepton's own
+//! writers see a condition and the change as one step. Other programs do not take the
+//! lock, which is why conditions on the tag are declared as emulated.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -22,23 +22,23 @@ use super::error::{failed, failed_at, in_the_way};
 use super::metadata::FileState;
 use super::names::reserved;
 
-/// A new file in the folder where it will be seen. Unless it is published it
-/// goes when it is dropped, and the folders that were made for it.
+/// A new file in the folder where it will become visible. If it is dropped before it is
+/// published, it is removed along with the folders that were created for it.
 #[derive(Debug)]
 pub(super) struct Temp {
     disk: Arc<Disk>,
     path: Vec<u8>,
     dir: OwnedFd,
-    /// How much of the path of the folder was there before.
+    /// How much of the folder's path already existed.
     found: usize,
     file: File,
-    /// Without one the file has no name at all yet.
+    /// `None` if the file has no name yet.
     name: Option<String>,
     published: bool,
 }
 
 impl Temp {
-    /// A new empty file that will be at `path`.
+    /// Creates an empty file that will be published at `path`.
     pub(super) fn create(disk: &Arc<Disk>, path: &[u8]) -> Result<Self> {
         Self::create_by(disk, path, nameless)
     }
@@ -60,7 +60,7 @@ impl Temp {
                     let (disk, path) = (Arc::clone(disk), path.to_vec());
                     return Ok(Self { disk, path, dir, found, file: file.into(), name, published: false });
                 }
-                // Somebody removed the folder while it was empty.
+                // Another process removed the folder while it was empty.
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed_at("a new file cannot be made", path, errno)),
             }
@@ -73,7 +73,7 @@ impl Temp {
         &self.file
     }
 
-    /// Gives the file its name, durably, if the condition holds.
+    /// Gives the file its final name, durably, if the condition holds.
     pub(super) fn publish(mut self, precondition: &Precondition) -> Result<FileState> {
         let conditional = matches!(precondition, Precondition::IfMatch(_));
         for _ in 1..ATTEMPTS {
@@ -106,9 +106,9 @@ impl Temp {
                 Err(errno) => return Err(failed_at("the new file cannot be given its name", &self.path, errno)),
             }
         }
-        // A file cannot be linked over another, so it gets a name for a moment. As
-        // that happens under the lock, one that is there already was left by a
-        // process that was killed.
+        // A file cannot be linked over another, so it gets a temporary name first. As
+        // this happens under the lock, an existing file of that name was left by a killed
+        // process.
         let name = reserved("0", "tmp");
         let linked = match link(&self.file, &self.dir, name.as_bytes()) {
             Err(Errno::EXIST) => {
@@ -119,7 +119,7 @@ impl Temp {
         linked.map_err(|errno| failed_at("the new file cannot be given a name", &self.path, errno))?;
         let renamed = rename(&self.disk, &self.dir, &name, &self.path, precondition);
         if renamed.is_err() {
-            // The error that counts is the first.
+            // The first error is the one to report.
             let _ = unlinkat(&self.dir, &name, AtFlags::empty());
         }
         renamed
@@ -132,14 +132,14 @@ impl Drop for Temp {
             return;
         }
         if let Some(name) = &self.name {
-            // Nothing more can be done: the name is never listed.
+            // Ignored: the name is never listed.
             let _ = unlinkat(&self.dir, name, AtFlags::empty());
         }
         self.disk.prune(split(&self.path).0, self.found);
     }
 }
 
-/// The folder of a path, made where it is not there, and how much of it was.
+/// The folder of a path, created if needed, and how much of it already existed.
 pub(super) fn create_folder(disk: &Disk, path: &[u8]) -> Result<(OwnedFd, usize)> {
     disk.root.create_directory(split(path).0, disk.durable()).map_err(|errno| in_the_way(&disk.root, path, errno))
 }
@@ -152,19 +152,19 @@ pub(super) fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<(
     }
 }
 
-/// A new file of this name.
+/// Creates a file of this name.
 pub(super) fn create_new(dir: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o666)))
 }
 
-/// Renames a file in progress to the last name of `path`, if the condition holds.
-/// To be called under the lock of the folder.
+/// Renames a file in progress to the last name of `path`, if the condition holds. The
+/// caller holds the lock of the folder.
 pub(super) fn rename(disk: &Disk, dir: &OwnedFd, from: &str, path: &[u8], precondition: &Precondition) -> Result<()> {
     let to = split(path).1;
     let renamed = match precondition {
         Precondition::IfAbsent => match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-            // A file system that cannot do this can link.
+            // A file system that does not support this may support links.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 linkat(dir, from, dir, to, AtFlags::empty()).and_then(|()| unlinkat(dir, from, AtFlags::empty()))
             }
@@ -186,15 +186,15 @@ pub(super) fn rename(disk: &Disk, dir: &OwnedFd, from: &str, path: &[u8], precon
     })
 }
 
-/// Flushes a name that was just given and describes the file as it is now.
+/// Flushes a new name and describes the file as it is now.
 pub(super) fn settled(disk: &Disk, dir: &OwnedFd, path: &[u8], file: &File) -> Result<FileState> {
     let applied = |error: Error| error.with_effect(Effect::Applied);
     disk.sync_names(dir, split(path).0).map_err(applied)?;
     FileState::of(file).map_err(|errno| applied(failed_at("the new file cannot be examined", path, errno)))
 }
 
-/// Works under the lock of a folder. File systems without locks (some network
-/// file systems) do without, unless one is `needed`.
+/// Runs `work` under the lock of a folder. File systems without locks (some network file
+/// systems) run it unlocked, unless a lock is `needed`.
 pub(super) fn locked<T>(dir: &OwnedFd, needed: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
     if let Err(errno) = retry_on_intr(|| flock(dir, FlockOperation::LockExclusive))
         && needed
@@ -207,7 +207,7 @@ pub(super) fn locked<T>(dir: &OwnedFd, needed: bool, work: impl FnOnce() -> Resu
     done
 }
 
-/// The object is not the one that the condition names.
+/// The object does not have the expected tag.
 pub(super) fn not_matching(path: &[u8]) -> Error {
     failed_at("the object does not have the expected tag", path, Errno::EXIST).with_kind(ErrorKind::PreconditionFailed)
 }
@@ -217,8 +217,8 @@ fn already_there(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Error {
     refuse_folder(disk, dir, path).err().unwrap_or_else(error)
 }
 
-/// What is at a path, if anything is; a link counts as what it points to where
-/// links are followed.
+/// What exists at a path, if anything. Where links are followed, a link stands for its
+/// target.
 pub(super) fn current(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Option<FileState> {
     let state = statat(dir, split(path).1, AtFlags::SYMLINK_NOFOLLOW).map(FileState::from).ok()?;
     if state.kind() == FileType::Symlink && disk.settings.symlinks == Symlinks::Follow {
@@ -234,8 +234,8 @@ fn folder_removed(path: &[u8]) -> Error {
 }
 
 impl Disk {
-    /// Removes a folder, and those above it, as far as they hold nothing and are
-    /// longer than `keep` bytes. Gives the first that is left.
+    /// Removes a folder and its parents, while they are empty and longer than `keep`
+    /// bytes. Returns the first that remains.
     pub(super) fn prune<'a>(&self, mut folder: &'a [u8], keep: usize) -> &'a [u8] {
         while folder.len() > keep {
             let (above, name) = split(folder);
@@ -252,13 +252,13 @@ impl Disk {
     }
 }
 
-/// Whether a directory that is open has been removed.
+/// Whether an open directory has been removed.
 pub(super) fn is_removed(dir: &OwnedFd) -> bool {
     fstat(dir).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
-/// A file without a name, where the file system and the system can make one and
-/// name it later.
+/// A file without a name, if the file system and the operating system support creating it
+/// and naming it later.
 #[cfg(target_os = "linux")]
 fn nameless(dir: &OwnedFd) -> Option<OwnedFd> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;

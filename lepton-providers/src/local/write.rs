@@ -1,4 +1,4 @@
-//! Writing: leaf by leaf into a file that nobody sees, then published.
+//! Writing: leaf by leaf into a file that is not visible yet, then published.
 
 use std::fs::File;
 use std::io::IoSlice;
@@ -19,7 +19,7 @@ use super::metadata::{self, FileState};
 use super::space::reserve;
 use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
 
-/// Most pieces in one system call (`IOV_MAX`).
+/// The maximum number of pieces in one system call (`IOV_MAX`).
 const MOST_PIECES: usize = 1024;
 
 /// Writes an object.
@@ -51,8 +51,7 @@ pub(super) async fn put(store: &LocalStorage, key: &ObjectKey, body: Body, optio
     pump(&store.disk.env, &body, start, Put::append, finish).await
 }
 
-/// Refuses what this store cannot keep; gives the path, and whether it is a
-/// folder's.
+/// Refuses what this store cannot keep. Returns the path, and whether it names a folder.
 pub(super) fn admit<'a>(
     disk: &Disk,
     key: &'a ObjectKey,
@@ -69,7 +68,7 @@ pub(super) fn admit<'a>(
     }
 }
 
-/// Refuses an object that no file can hold.
+/// Refuses an object that is too large for a file.
 pub(super) fn check_size(size: u64) -> Result<()> {
     if size <= LARGEST_FILE {
         return Ok(());
@@ -77,7 +76,7 @@ pub(super) fn check_size(size: u64) -> Result<()> {
     Err(Error::new(ErrorKind::TooLarge, format!("{size} bytes are more than the {LARGEST_FILE} of the largest file")))
 }
 
-/// An object on its way.
+/// An object being written.
 struct Put {
     temp: Temp,
     sink: Sink,
@@ -105,7 +104,7 @@ pub(super) fn receipt(state: &FileState) -> PutReceipt {
     PutReceipt::new(ServerCheck::AsWritten).etag(Some(state.etag()))
 }
 
-/// Where the next leaf goes, and what went before.
+/// The position of the next leaf, and the hash of the previous ones.
 pub(super) struct Sink {
     start: u64,
     offset: u64,
@@ -113,7 +112,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// A sink that writes from `start` on, and hashes if it should.
+    /// A sink that writes from `start` on, and hashes if `hash` is set.
     pub(super) fn new(start: u64, hash: bool) -> Self {
         Self { start, offset: start, hasher: hash.then(TreeHasher::new) }
     }
@@ -132,7 +131,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Refuses a body that was not as long as it said.
+    /// Refuses a body that did not have the announced length.
     pub(super) fn check_len(&self, len: u64) -> Result<()> {
         let written = self.offset - self.start;
         if written == len {
@@ -166,12 +165,12 @@ pub(super) fn flush(disk: &Disk, file: &File) -> Result<()> {
     file.sync_all().map_err(|error| Error::io("the file cannot be flushed to the disk", error))
 }
 
-/// Reads bytes back, from the disk as far as the system allows, and compares
-/// them with what was written.
+/// Reads bytes back, from the disk if the system allows it, and compares them with what
+/// was written.
 pub(super) fn read_back(file: &File, range: std::ops::Range<u64>, written: Sha256) -> Result<()> {
     use std::os::unix::fs::FileExt as _;
     #[cfg(target_os = "linux")]
-    // Advice that is not taken leaves a comparison with the cache.
+    // If the advice is ignored, the comparison reads from the cache.
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     let mut hasher = TreeHasher::new();
     let mut block = vec![0; lepton_core::LEAF_SIZE];
@@ -191,7 +190,7 @@ pub(super) fn read_back(file: &File, range: std::ops::Range<u64>, written: Sha25
     Err(Error::new(ErrorKind::ChecksumMismatch, message))
 }
 
-/// Makes the folder that a key ending in `/` stands for.
+/// Creates the folder that a key ending in `/` stands for.
 pub(super) fn put_marker(
     disk: &Arc<Disk>,
     path: &[u8],
@@ -227,13 +226,13 @@ pub(super) fn put_marker(
     settled(disk, &parent, path, &file).map(|state| receipt(&state))
 }
 
-/// Runs a body through `append`, away from the tasks: `start` once before, and
-/// `finish` once after the last leaf. A body of one leaf takes a single hop, and
+/// Passes a body to `append` on blocking threads: `start` runs once before, and `finish`
+/// once after the last leaf. A body of one leaf needs a single blocking call; otherwise
 /// the next leaf is awaited while one is being written.
 ///
 /// # Errors
-/// The first of `start`, `append` and `finish`; the body's own comes back as it
-/// is.
+/// The first error of `start`, `append` and `finish`; an error of the body is returned
+/// unchanged.
 pub(super) async fn pump<S: Send + 'static, T: Send + 'static>(
     env: &SharedEnv,
     body: &Body,
@@ -270,7 +269,7 @@ pub(super) async fn pump<S: Send + 'static, T: Send + 'static>(
                 return env.run_blocking(last).join().await?;
             }
             Err(error) => {
-                // What was written so far is gone when the caller hears of it.
+                // What was written so far is removed before the caller gets the error.
                 env.run_blocking(move || drop(sink)).join().await?;
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! Places on web servers.
+//! Locations on web servers.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::query::split_query;
 use super::settings::{Settings, other_backend};
 use crate::http::{HttpConfig, HttpStorage};
 
-/// A folder on a web server, or the folder of a file with its name as the path.
+/// A folder on a web server; for a file, its folder with the file name as the path.
 pub(super) fn open_http(url: &str, settings: Option<Settings>) -> Result<Location> {
     let base = match settings {
         None => None,

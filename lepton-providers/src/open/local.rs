@@ -1,4 +1,4 @@
-//! Places on disks.
+//! Locations on disks.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -12,7 +12,7 @@ use super::query::parse;
 use super::settings::{Settings, other_backend};
 use crate::local::{LocalSettings, LocalStorage};
 
-/// A folder, or the folder of a file with its name as the path.
+/// A folder; for a file, its folder with the file name as the path.
 pub(super) async fn open_local(
     path: Vec<u8>,
     options: Vec<(String, String)>,

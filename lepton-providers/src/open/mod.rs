@@ -1,8 +1,8 @@
-//! From a URL to a place in a store.
+//! From a URL to a location in a store.
 //!
-//! - `url`: by its scheme to the backend
-//! - `named`: URLs that name a bucket; `http`, `local`: places of these kinds
-//! - `settings`: those of any backend; `query`: those that stand in the URL
+//! - `url`: selects the backend by the scheme
+//! - `named`: URLs that name a bucket; `http`, `local`: locations of these kinds
+//! - `settings`: the settings of every backend; `query`: those given in the URL
 
 #[cfg(feature = "http")]
 mod http;

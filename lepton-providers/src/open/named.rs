@@ -1,4 +1,4 @@
-//! URLs that name a bucket, and have its settings as options.
+//! URLs that name a bucket and carry its settings as options.
 
 use lepton_core::{Error, Result};
 use percent_encoding::percent_decode_str;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::query::{options, split_query};
 
-/// A URL that names a bucket, or what another service calls so, and a path in it.
+/// A URL that names a bucket (or the service's equivalent) and a path in it.
 pub(super) struct Named {
     pub(super) place: String,
     pub(super) path: Vec<u8>,
@@ -14,8 +14,9 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Reads what is behind the scheme; `noun`: what the service calls the first part.
-    /// `secrets`: options that have no place in a URL, and where they have it.
+    /// Parses what follows the scheme. `noun` is the service's name for the first part;
+    /// `secrets` are the options that a URL must not hold, and `advice` says where they
+    /// belong.
     pub(super) fn of(rest: &str, (scheme, noun): (&str, &str), secrets: &[&str], advice: &str) -> Result<Self> {
         let (place, query) = split_query(rest.trim_start_matches("//"));
         let (place, path) = place.split_once('/').unwrap_or((place, ""));

@@ -1,4 +1,4 @@
-//! The options behind the question mark of a URL.
+//! The options after the question mark of a URL.
 
 use lepton_core::{Error, Result};
 use percent_encoding::percent_decode_str;
@@ -9,7 +9,7 @@ pub(super) fn split_query(text: &str) -> (&str, &str) {
     text.split_once('?').unwrap_or((text, ""))
 }
 
-/// The options behind the question mark, decoded.
+/// The options after the question mark, decoded.
 pub(super) fn options(query: &str) -> Result<Vec<(String, String)>> {
     let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut options: Vec<(String, String)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Settings of any backend.
+//! Settings of every backend.
 
 use lepton_core::Error;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::local::LocalSettings;
 #[cfg(feature = "s3")]
 use crate::s3::S3Config;
 
-/// Settings of any backend, as they stand in a configuration file.
+/// Settings of every backend, as written in a configuration file.
 ///
 /// ```
 /// # #[cfg(feature = "s3")] {
@@ -50,7 +50,7 @@ pub enum Settings {
     /// A folder.
     #[cfg(feature = "local")]
     Local(LocalSettings),
-    /// A store in the memory of this process.
+    /// A store in this process's memory.
     Memory,
 }
 

@@ -1,4 +1,4 @@
-//! From the scheme of a URL to the backend.
+//! Selects the backend by the scheme of a URL.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,34 +23,34 @@ use crate::gcs::{GcsConfig, GcsStorage};
 #[cfg(feature = "s3")]
 use crate::s3::{S3Config, S3Storage};
 
-/// Opens a place by its URL. Of S3 nothing is asked yet.
+/// Opens a location by its URL. For S3, no request is sent yet.
 ///
-/// | URL | place |
+/// | URL | location |
 /// |---|---|
-/// | `s3://bucket/prefix?endpoint=…&region=…&profile=…` | a bucket; every setting of `S3Config` that is no secret is an option |
-/// | `az://container/prefix?account=…&endpoint=…` | a container in Azure Blob Storage; the same of `AzureConfig` |
-/// | `gs://bucket/prefix?endpoint=…` | a bucket in Google Cloud Storage; the same of `GcsConfig` |
-/// | `https://host/folder/`, `https://host/folder/file` | files on a web server, read only; the query is the server's |
+/// | `s3://bucket/prefix?endpoint=…&region=…&profile=…` | a bucket; every setting of `S3Config` is an option, except secrets |
+/// | `az://container/prefix?account=…&endpoint=…` | a container in Azure Blob Storage; likewise for `AzureConfig` |
+/// | `gs://bucket/prefix?endpoint=…` | a bucket in Google Cloud Storage; likewise for `GcsConfig` |
+/// | `https://host/folder/`, `https://host/folder/file` | files on a web server, read only; the query belongs to the server |
 /// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalSettings` is an option |
-/// | `/folder`, `./folder`, `folder` | the same, the text being the path as it is |
-/// | `memory:name` | a store in this process, shared by all that name it |
+/// | `/folder`, `./folder`, `folder` | the same; the text is the literal path |
+/// | `memory:name` | a store in this process, shared by all users of that name |
 ///
-/// In URLs `%` and two hexadecimal digits stand for a byte; a `?` in a key is
-/// written `%3F`.
+/// In URLs, `%` and two hexadecimal digits encode a byte; a `?` in a key is written
+/// `%3F`.
 ///
 /// # Errors
-/// `invalid_input` for a scheme or option that is not known, listing the known
-/// ones, and for a secret in a URL; `unsupported` for a scheme whose feature is
-/// off; those of the backend.
+/// `invalid_input` for an unknown scheme or option, listing the known ones, and for a
+/// secret in a URL; `unsupported` for a scheme whose feature is off; the errors of the
+/// backend.
 pub async fn open(url: &str) -> Result<Location> {
     open_url(url, None).await
 }
 
-/// Opens a place by its URL, with settings that the URL does not have. Where
-/// both have one, the URL's counts.
+/// Opens a location by its URL, with settings that the URL does not hold. Where both hold
+/// a setting, the URL wins.
 ///
 /// # Errors
-/// As [`open`]; `invalid_input` if the settings are those of another backend.
+/// The same as [`open`]; `invalid_input` if the settings belong to another backend.
 pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
     open_url(url, Some(settings)).await
 }
@@ -83,8 +83,8 @@ async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
     }
 }
 
-/// The scheme in front of a URL, and what follows the colon. A path has none,
-/// not even if it holds a colon.
+/// The scheme of a URL, and what follows the colon. A path has no scheme, even if it
+/// contains a colon.
 fn scheme(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once(':')?;
     let valid = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -116,7 +116,7 @@ fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
     Ok(Location::new(Arc::new(S3Storage::new(config)?), path))
 }
 
-/// The settings and the path that are behind `s3:`.
+/// The settings and the path that follow `s3:`.
 #[cfg(feature = "s3")]
 fn s3_config(rest: &str, base: Option<S3Config>) -> Result<(S3Config, Vec<u8>)> {
     let advice = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a settings file";
@@ -140,7 +140,7 @@ fn open_azure(rest: &str, settings: Option<Settings>) -> Result<Location> {
     Ok(Location::new(Arc::new(builder.build()?), path))
 }
 
-/// The settings and the path that are behind `az:`.
+/// The settings and the path that follow `az:`.
 #[cfg(feature = "azure")]
 fn azure_builder(rest: &str, base: Option<AzureConfig>) -> Result<(AzureBuilder, Vec<u8>)> {
     let advice = "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a settings file";
@@ -190,7 +190,7 @@ fn open_azure(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
     Err(feature_is_off("azure"))
 }
 
-/// The door for the fuzz targets.
+/// Entry point for the fuzz targets.
 #[cfg(all(fuzzing, feature = "azure", feature = "s3"))]
 pub(crate) fn fuzz(text: &str) {
     let _ = scheme(text);

@@ -1,5 +1,5 @@
-//! Which credentials, region, endpoint and certificates: settings first, then
-//! the environment, then the profile.
+//! Resolves credentials, region, endpoint and certificates: from settings, then the
+//! environment, then the profile.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::credentials::{Chain, Credentials, CredentialsProvider, ProfileFiles, 
 use crate::wire::issuer::Issuer;
 use crate::wire::values::Vars;
 
-/// What settings, environment and profile say together.
+/// The result of settings, environment and profile.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) endpoint: Option<String>,
@@ -22,11 +22,11 @@ pub(super) struct Resolved {
     pub(super) credentials: Option<Arc<dyn CredentialsProvider>>,
 }
 
-/// Makes a client for a service that hands out credentials: whether it is reached by way
-/// of the proxies, and whose certificates are trusted.
+/// Makes a client for a service that issues credentials: whether it is reached through
+/// the proxies, and which certificates it trusts.
 pub(super) type Connect<'a> = &'a dyn Fn(bool, Option<&Path>) -> Result<Issuer>;
 
-/// Resolves the settings. Credentials that were injected win over all others.
+/// Resolves the settings. Injected credentials override all others.
 pub(super) fn resolve(
     config: &S3Config,
     injected: Option<Arc<dyn CredentialsProvider>>,
@@ -71,7 +71,7 @@ pub(super) fn resolve(
     })
 }
 
-/// Those of the settings, else what the chain finds.
+/// The credentials of the settings, otherwise those that the chain finds.
 fn credentials(config: &S3Config, chain: &Chain<'_>, profile: &str) -> Result<Arc<dyn CredentialsProvider>> {
     match (&config.access_key_id, &config.secret_access_key) {
         (Some(id), Some(secret)) => {

@@ -14,11 +14,11 @@ impl S3Storage {
     /// Creates the bucket, in the region of the settings.
     ///
     /// # Errors
-    /// `already_exists`, also if it is one's own; `permission_denied`.
+    /// `already_exists`, even if it belongs to the caller; `permission_denied`.
     pub async fn create_bucket(&self) -> Result<()> {
         let region = self.client.target().region.clone();
         let mut request = Request::new("create_bucket", Method::PUT, None);
-        // The first region has no name of its own here.
+        // The default region is not named here.
         if region != "us-east-1" {
             let mut document = String::from("<CreateBucketConfiguration><LocationConstraint>");
             push_text(&mut document, region.as_bytes());
@@ -30,10 +30,10 @@ impl S3Storage {
         Ok(())
     }
 
-    /// Makes the bucket keep old versions from now on.
+    /// Enables versioning of the bucket.
     ///
     /// # Errors
-    /// `permission_denied`; `unsupported` where the store cannot.
+    /// `permission_denied`; `unsupported` if the store does not support it.
     pub async fn enable_versioning(&self) -> Result<()> {
         let document = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
             <Status>Enabled</Status></VersioningConfiguration>";
@@ -45,10 +45,10 @@ impl S3Storage {
         Ok(())
     }
 
-    /// Sets who may do what in the bucket: a policy as JSON.
+    /// Sets the access policy of the bucket, as JSON.
     ///
     /// # Errors
-    /// `permission_denied`; `invalid_input` for a policy that the store does not take.
+    /// `permission_denied`; `invalid_input` for a policy that the store refuses.
     pub async fn put_policy(&self, policy: impl Into<Bytes>) -> Result<()> {
         let request = Request::new("put_policy", Method::PUT, None).query(Query::new().with("policy", ""));
         let reply = self.client.send(request.payload(Payload::Document(policy.into()))).await?;

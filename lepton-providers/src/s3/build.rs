@@ -32,7 +32,7 @@ use crate::wire::values::process_vars;
 /// A look-up of environment variables.
 type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// Makes an [`S3Storage`] of settings and of parts that are not settings.
+/// Makes an [`S3Storage`] from settings, and from parts that are not settings.
 pub struct S3Builder {
     config: S3Config,
     env: Option<SharedEnv>,
@@ -41,15 +41,15 @@ pub struct S3Builder {
 }
 
 impl S3Storage {
-    /// The bucket of these settings. Nothing is sent.
+    /// Makes a store from these settings. Sends nothing.
     ///
     /// # Errors
-    /// As [`S3Builder::build`].
+    /// The same as [`S3Builder::build`].
     pub fn new(config: S3Config) -> Result<Self> {
         Self::builder(config).build()
     }
 
-    /// The bucket of these settings, with other parts than the system's.
+    /// A builder with these settings, to replace parts of the system's.
     pub fn builder(config: S3Config) -> S3Builder {
         S3Builder::new(config)
     }
@@ -60,7 +60,7 @@ impl S3Builder {
         Self { config, env: None, credentials: None, var: Box::new(process_vars) }
     }
 
-    /// Takes these for the variables of the process; for tests, no part of the API.
+    /// Replaces the variables of the process; for tests, not part of the API.
     #[cfg(feature = "internals")]
     #[doc(hidden)]
     #[must_use]
@@ -69,26 +69,26 @@ impl S3Builder {
         self
     }
 
-    /// Takes tasks, time and randomness from here instead of the system.
+    /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {
         self.env = Some(env);
         self
     }
 
-    /// Takes credentials from here instead of settings, environment and files.
+    /// Takes credentials from `provider` instead of settings, environment and files.
     #[must_use]
     pub fn credentials(mut self, provider: Arc<dyn CredentialsProvider>) -> Self {
         self.credentials = Some(provider);
         self
     }
 
-    /// Makes the store. Nothing is sent.
+    /// Makes the store. Sends nothing.
     ///
     /// # Errors
-    /// `invalid_input` for a setting that is wrong, named; `unauthenticated` if
-    /// no credentials were found; `unsupported` for a profile that gets them in
-    /// a way that is not built in.
+    /// `invalid_input` for an invalid setting, which is named; `unauthenticated` if no
+    /// credentials were found; `unsupported` for a profile whose method of getting them
+    /// is not supported.
     pub fn build(self) -> Result<S3Storage> {
         let Self { config, env, credentials, var } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
@@ -116,7 +116,7 @@ impl S3Builder {
         capabilities.tls = endpoint.is_tls();
         let keyed = matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse));
         if keyed || config.sse_customer_key.is_some() {
-            // Their tags are no MD5s of the bytes ("Common response headers").
+            // Their tags are not MD5s of the content ("Common response headers").
             capabilities.etag_is_md5 = false;
         }
         let (chunks, trailers) = (capabilities.signed_chunks.is_available(), capabilities.trailers.is_available());
@@ -149,7 +149,7 @@ impl fmt::Debug for S3Builder {
     }
 }
 
-/// A client of these settings; `ca_file`: that of the profile.
+/// A client with these settings; `ca_file` is that of the profile.
 fn http(config: &S3Config, ca_file: Option<PathBuf>, tls: bool, proxied: bool, env: &SharedEnv) -> Result<HttpClient> {
     let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
     let options = HttpOptions {
@@ -171,7 +171,7 @@ fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedEnv) -> Cache<Crede
     Cache::new(issue, EARLY, env)
 }
 
-/// The canonical address: the bucket, and the endpoint unless it is Amazon's.
+/// The canonical URL: the bucket, and the endpoint unless it is Amazon's.
 fn url(client: &Client) -> String {
     match client.endpoint.canonical() {
         None => format!("s3://{}", client.bucket),

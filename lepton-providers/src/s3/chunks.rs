@@ -1,5 +1,5 @@
-//! Bodies in chunks (`aws-chunked`): each chunk with its signature, or the checksum
-//! behind all of them, or both.
+//! Bodies in chunks (`aws-chunked`): each chunk has a signature, or a checksum follows
+//! all of them, or both.
 //!
 //! "Signature calculations for … multiple chunks" and "… including trailing headers" in
 //! the Amazon S3 API reference.
@@ -21,7 +21,7 @@ const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature:";
 const DIGITS: usize = 64;
 
 /// The length of a body in chunks: for each chunk its size in hexadecimal, its signature,
-/// the bytes and two line ends; and what ends the body.
+/// the bytes and two line ends; then the end of the body.
 pub(super) fn framed_len(len: u64, signed: bool, trailer: Option<&Sum>) -> u64 {
     let signature = if signed { (SIGNATURE.len() + DIGITS) as u64 } else { 0 };
     let chunk = |size: u64| u64::from(size.ilog2() / 4 + 1) + signature + 4 + size;
@@ -35,7 +35,7 @@ pub(super) fn framed_len(len: u64, signed: bool, trailer: Option<&Sum>) -> u64 {
 }
 
 /// The pieces of a body with the frames of `aws-chunked` between them. A chunk is a leaf
-/// of the body, so its hash is the one that came with it.
+/// of the body, so the leaf's hash is reused.
 pub(super) struct Chunks {
     leaves: LeafStream,
     signer: Option<ChunkSigner>,

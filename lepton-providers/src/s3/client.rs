@@ -1,4 +1,4 @@
-//! Signs and sends requests, and tells answers from refusals.
+//! Signs and sends requests, and distinguishes responses from refusals.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,19 +23,19 @@ use crate::wire::refusal::{Condition, for_condition, why};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// The most of a document that is read, in bytes: a page of a listing has up
-/// to 1,000 keys of 1,024 bytes, each of which can become 6.
+/// The most of a document that is read, in bytes: a page of a listing has up to 1,000
+/// keys of 1,024 bytes, and each byte can be escaped as 6.
 const LONGEST_DOCUMENT: usize = 16 << 20;
-/// How often a request may be sent to another region before giving up.
+/// How often a request may be redirected to another region.
 const REDIRECTS: u32 = 2;
 
-/// The parts of a client, all of them checked.
+/// The parts of a client, all validated.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) bucket: String,
     pub(super) endpoint: Endpoint,
     pub(super) capabilities: Capabilities,
-    /// Which keys can be read, and which deleted.
+    /// The rules for keys that can be read, and for those that can be deleted.
     pub(super) reading: KeyRules,
     pub(super) deleting: KeyRules,
     pub(super) env: SharedEnv,
@@ -43,15 +43,15 @@ pub(super) struct Client {
     /// `None` sends requests without a signature.
     pub(super) credentials: Option<Cache<Credentials>>,
     pub(super) signer: RequestSigner,
-    /// Changes when the server names another region.
+    /// Changes when the server reports another region.
     pub(super) target: RwLock<Arc<Target>>,
     pub(super) options: RequestOptions,
-    /// Whether the bucket has answered: then a missing object is not a missing
+    /// Whether the bucket has responded; if so, a missing object does not mean a missing
     /// bucket.
     pub(super) bucket_seen: AtomicBool,
 }
 
-/// Settings that show in requests.
+/// Settings that affect requests.
 #[derive(Debug, Default)]
 pub(super) struct RequestOptions {
     /// Headers of every request.
@@ -77,7 +77,7 @@ pub(super) struct Request<'a> {
     /// Whether it can change something.
     pub(super) writes: bool,
     pub(super) condition: Condition,
-    /// Where it goes, if not to the store's own bucket.
+    /// The target, if it is not the store's own bucket.
     pub(super) elsewhere: Option<Arc<Target>>,
 }
 
@@ -118,20 +118,20 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An answer that is no refusal.
+/// A response that is not a refusal.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: ResponseBody,
     /// What the server checked of the payload.
     pub(super) check: ServerCheck,
-    /// What the request went with.
+    /// The secrets that the request was sent with.
     pub(super) secrets: Secrets,
 }
 
 impl Client {
-    /// Sends a request. Errors name the operation and the key, and have the
-    /// effect `None` if the request only reads.
+    /// Sends a request. Errors name the operation and the key, and have the effect `None`
+    /// if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
         let (operation, key, writes, condition) = (request.operation, request.key, request.writes, request.condition);
         self.send_to_region(request).await.map_err(|error| {
@@ -144,8 +144,8 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads the document that answers it. It may say the secrets that
-    /// the request went with, which are the third.
+    /// Sends a request and reads the document in the response. The document may quote the
+    /// secrets of the request, which are returned as the third element.
     pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, bytes::Bytes, Secrets)> {
         let (operation, writes) = (request.operation, request.writes);
         let reply = self.send(request).await?;
@@ -236,8 +236,8 @@ impl Client {
         Ok((credentials, Sent::Refused(Box::new(refusal), secrets)))
     }
 
-    /// The secrets that a request goes with: those in its headers, what signed it, and what a
-    /// proxy is told.
+    /// The secrets that a request is sent with: those in its headers, those that signed
+    /// it, and those for a proxy.
     fn secrets(&self, headers: &HeaderMap, credentials: Option<&Credentials>, uri: &http::Uri) -> Secrets {
         let secrets = Secrets::default().headers(headers).header(self.http.proxy_authorization(uri).as_ref());
         match credentials {
@@ -261,7 +261,7 @@ impl Client {
         Ok(())
     }
 
-    /// How bodies may be sent.
+    /// The framings that bodies may use.
     pub(super) fn framings(&self) -> Framings<'_> {
         Framings {
             anonymous: self.credentials.is_none(),
@@ -280,7 +280,7 @@ enum Sent {
     Refused(Box<Refusal>, Secrets),
 }
 
-/// The region that the refusal names, if that is why it refused.
+/// The region that a refusal names, if the wrong region was the reason.
 fn other_region<'a>(refusal: &'a Refusal, target: &Target) -> Option<&'a str> {
     let about_region = matches!(refusal.status, 301 | 307)
         || (refusal.status == 400
@@ -291,7 +291,7 @@ fn other_region<'a>(refusal: &'a Refusal, target: &Target) -> Option<&'a str> {
                 )
             }));
     let region = refusal.region.as_deref().filter(|region| about_region && *region != target.region)?;
-    // It becomes part of a host name that gets credentials.
+    // It becomes part of a host name that receives credentials.
     let valid = region.len() <= 64 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     valid.then_some(region)
 }
@@ -310,7 +310,7 @@ fn unhelpful_redirect(refusal: Refusal, target: &Target, secrets: &Secrets) -> E
     }
 }
 
-/// Fails if the document is an error, which some requests get with status 200.
+/// Fails if the document is an error, which some requests return with status 200.
 pub(super) fn expect_success(root: &Element<'_>, secrets: &Secrets) -> Result<()> {
     if root.name() == b"Error" {
         return Err(Refusal::inside(root).into_error(true, secrets));
@@ -318,7 +318,7 @@ pub(super) fn expect_success(root: &Element<'_>, secrets: &Secrets) -> Result<()
     Ok(())
 }
 
-/// A header without user's text in it.
+/// A header that holds no user input.
 pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
     (HeaderName::from_static(name), HeaderValue::from_static(value))
 }

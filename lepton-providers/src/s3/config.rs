@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::wire::values::{duration, flag, json, number, settings};
 
-/// How the bucket stands in a request's address.
+/// Where the bucket is in a request's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -22,7 +22,7 @@ pub enum AddressingStyle {
     Virtual,
 }
 
-/// Which store it is, for what is known of it.
+/// The kind of store, which selects its known properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -38,11 +38,11 @@ pub enum Preset {
     Versitygw,
     /// moto, a mock for tests: keeps every key, verifies nothing.
     Moto,
-    /// A store of which nothing but the common ground is taken for granted.
+    /// A store of which only the common subset of S3 is assumed.
     Generic,
 }
 
-/// Encryption that the store does with keys of its own.
+/// Server-side encryption with keys of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub enum ServerSideEncryption {
@@ -68,12 +68,11 @@ impl ServerSideEncryption {
 }
 
 settings! {
-    /// The settings of a bucket. What is not set comes from the environment,
+    /// The settings of a bucket. Settings that are not given come from the environment,
     /// the shared config files, or a default; unknown names are errors.
     ///
-    /// Each setting has a method here, a name in configuration files and,
-    /// unless it is a secret, an option of that name in
-    /// `s3://bucket/prefix?name=value`.
+    /// Each setting has a method here, a name in configuration files and, unless it is a
+    /// secret, an option of that name in `s3://bucket/prefix?name=value`.
     ///
     /// ```
     /// use lepton_providers::s3::{Preset, S3Config};
@@ -90,8 +89,8 @@ settings! {
     /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`,
     /// else Amazon's for the region.
     endpoint: String,
-    /// Region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's
-    /// `region`, else `us-east-1`. A server that names another one is believed.
+    /// Region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's `region`, else
+    /// `us-east-1`. If the server reports another one, that is used.
     region: String,
     /// Profile in the shared config files. Default: `AWS_PROFILE`, else
     /// `default`. If set, credentials in the environment are not used.
@@ -105,7 +104,7 @@ settings! {
     /// Sends requests without a signature, for public buckets.
     #[serde(alias = "no_sign_request", deserialize_with = "flag")]
     anonymous: bool,
-    /// How the bucket stands in the address.
+    /// Where the bucket is in the address.
     addressing_style: AddressingStyle,
     /// PEM file of the certificates to trust instead of the system's. Default:
     /// `AWS_CA_BUNDLE`, the profile's `ca_bundle`.
@@ -114,26 +113,26 @@ settings! {
     /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
     /// accepted in URLs: it may hold a password.
     proxy: SecretString,
-    /// Longest time to make a connection (`10s`).
+    /// Connect timeout (`10s`).
     #[serde(deserialize_with = "duration")]
     connect_timeout: Duration,
-    /// Longest time without a byte in either direction (`30s`). There is no
-    /// limit for a whole request.
+    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
+    /// whole request.
     #[serde(deserialize_with = "duration")]
     idle_timeout: Duration,
-    /// Most unused connections that are kept (256, or a quarter of the files that may be
-    /// open, if that is less).
+    /// Maximum number of idle connections (256, or a quarter of the limit of open files
+    /// if that is less).
     #[serde(deserialize_with = "number")]
     max_idle_connections: u64,
-    /// Which store it is.
+    /// The kind of store.
     preset: Preset,
     /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
     /// from the preset, as JSON.
     #[serde(deserialize_with = "json")]
     capabilities: serde_json::Value,
-    /// Most bytes that are held to be hashed before they are sent (32 MiB), for
-    /// stores that take uploads neither in signed chunks nor with trailers. A
-    /// larger body is refused.
+    /// Maximum number of bytes that are buffered to be hashed before they are sent (32
+    /// MiB), for stores that support uploads neither in signed chunks nor with trailers.
+    /// A larger body is refused.
     #[serde(deserialize_with = "number")]
     upload_buffer: u64,
     /// Storage class of new objects, unless a call names one.
@@ -144,10 +143,10 @@ settings! {
     sse_kms_key_id: String,
     /// Key for SSE-C: 32 bytes in Base64. Needs https. Not accepted in URLs.
     sse_customer_key: SecretString,
-    /// Agrees to pay for requests to buckets where the requester does.
+    /// Agrees to pay for requests to requester-pays buckets.
     #[serde(deserialize_with = "flag")]
     requester_pays: bool,
-    /// Account that must own the bucket; else requests are refused.
+    /// Account that must own the bucket; otherwise requests are refused.
     expected_bucket_owner: String,
 }
 

@@ -1,4 +1,4 @@
-//! Copies that the store makes itself.
+//! Server-side copies.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::wire::encode::{encode_path, encode_query};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// The largest object that one request copies ("CopyObject" in the Amazon S3
-/// API reference).
+/// The largest object that one request can copy ("CopyObject" in the Amazon S3 API
+/// reference).
 const LARGEST: u64 = 5 << 30;
 
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
@@ -31,7 +31,7 @@ const COPY_SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source
 
 #[async_trait]
 impl ServerCopy for S3Storage {
-    /// Every bucket behind the same endpoint, if the credentials permit it.
+    /// Reaches every bucket at the same endpoint, if the credentials permit it.
     fn reaches(&self, source_url: &str) -> bool {
         let endpoint_of = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
         source_url.starts_with("s3://") && endpoint_of(source_url) == endpoint_of(self.url())
@@ -126,7 +126,7 @@ impl Client {
         .map_err(|error| error.with_context("key", &upload.key))
     }
 
-    /// The attributes of an object in any bucket behind the endpoint.
+    /// The attributes of an object in any bucket at the endpoint.
     async fn attributes_of(&self, source: &CopySource) -> Result<Attributes> {
         let mut headers = self.options.customer_key.clone();
         if let Some(etag) = &source.if_match {
@@ -159,11 +159,11 @@ fn bucket_of(source: &CopySource) -> &str {
     place.split('?').next().unwrap_or_default()
 }
 
-/// Reads the answer to a copy, which can be an error though its status is 200.
+/// Reads the response to a copy, which can be an error even if its status is 200.
 fn read_result<T>(document: &[u8], secrets: &Secrets, read: impl FnOnce(&Element<'_>) -> Result<T>) -> Result<T> {
     let result = Element::parse(document).and_then(|root| {
         expect_success(&root, secrets)?;
-        // Some stores call the one by the other's name.
+        // Some stores use the other element's name.
         expect_root(&root, &["CopyObjectResult", "CopyPartResult"])?;
         read(&root)
     });

@@ -1,4 +1,4 @@
-//! Deletes, many in one request where possible.
+//! Deletes, with many objects per request where possible.
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ use crate::wire::encode::Query;
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::{Element, push_text};
 
-/// How many single deletes are sent at the same time.
+/// How many single deletes are in flight.
 const AT_ONCE: usize = 8;
 
 impl Client {
-    /// One result for each request, in order.
+    /// One result per request, in order.
     pub(super) async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
         let mut batch = Batch::default();
         let mut singles = Vec::new();
@@ -73,7 +73,7 @@ impl Client {
         }
         let document = batch.document();
         let mut headers = HeaderMap::new();
-        // The checksum that every store knows; Amazon insists on one.
+        // Every store supports this checksum, and Amazon requires one.
         let sum = BASE64_STANDARD.encode(md5(&document));
         insert(&mut headers, HeaderName::from_static("content-md5"), &sum)?;
         insert(&mut headers, http::header::CONTENT_TYPE, "application/xml")?;
@@ -87,14 +87,14 @@ impl Client {
     }
 }
 
-/// Objects that one request deletes.
+/// The objects that one request deletes.
 #[derive(Default)]
 struct Batch {
     text: String,
     entries: HashMap<Name, Vec<usize>>,
 }
 
-/// What an answer calls an object by: its key and version.
+/// The identification of an object in a response: its key and version.
 type Name = (Vec<u8>, Option<String>);
 
 impl Batch {
@@ -102,7 +102,7 @@ impl Batch {
         self.entries.len()
     }
 
-    /// Takes an object in, unless XML has no way to write its key.
+    /// Adds an object, unless XML cannot represent its key.
     fn push(&mut self, index: usize, request: &DeleteRequest) -> bool {
         let before = self.text.len();
         self.text.push_str("<Object><Key>");
@@ -132,7 +132,7 @@ impl Batch {
         [head, &self.text, "</Delete>"].concat().into()
     }
 
-    /// Reads an answer. What it does not mention has no result.
+    /// Reads a response. Objects that it does not mention get no result.
     fn read(&self, answer: &[u8], results: &mut [Option<Result<()>>], secrets: &Secrets) -> Result<()> {
         let root = Element::parse(answer)?;
         super::client::expect_success(&root, secrets)?;
@@ -158,7 +158,7 @@ impl Batch {
         let key = element.bytes("Key").unwrap_or_default().to_vec();
         let version = element.text("VersionId").map(str::to_owned);
         let by_version = self.entries.get(&(key.clone(), version));
-        // Some stores add the version that they deleted though none was asked for.
+        // Some stores add the version that they deleted even if none was requested.
         let found = by_version.or_else(|| self.entries.get(&(key, None)));
         found.map(Vec::as_slice).ok_or_else(|| wrong("the answer names an object that was not to be deleted"))
     }

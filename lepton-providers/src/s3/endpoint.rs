@@ -1,4 +1,4 @@
-//! Where requests go.
+//! The targets of requests.
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme, Uri};
@@ -8,7 +8,7 @@ use super::config::AddressingStyle;
 use crate::wire::address::{Address, is_google_host, uri};
 use crate::wire::encode::push_path;
 
-/// The address of a store, before a region and a bucket make it that of a host.
+/// The address of a store; a region and a bucket complete it.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     base: Base,
@@ -18,7 +18,7 @@ pub(super) struct Endpoint {
 
 #[derive(Debug, Clone)]
 enum Base {
-    /// Amazon's, which follows the region.
+    /// Amazon's, which depends on the region.
     Aws,
     Fixed(Address),
 }
@@ -68,9 +68,9 @@ impl Endpoint {
         }
     }
 
-    /// What names the bucket the same under every address that is known to be one of
-    /// the same service: Amazon's bucket names are unique in a partition, Google's
-    /// everywhere, also by its XML API.
+    /// Identifies the bucket independently of the address, for addresses known to belong
+    /// to the same service: Amazon's bucket names are unique within a partition, and
+    /// Google's are globally unique, including in its XML API.
     pub(super) fn domain(&self, region: &str) -> String {
         let bucket = &self.bucket;
         let host = match &self.base {
@@ -89,12 +89,12 @@ impl Endpoint {
         }
     }
 
-    /// The host and path for a region.
+    /// The target for a region.
     pub(super) fn target(&self, region: &str) -> Result<Target> {
         self.target_of(&self.bucket, region)
     }
 
-    /// The same for another bucket behind this endpoint.
+    /// The same for another bucket at this endpoint.
     pub(super) fn target_of(&self, bucket: &str, region: &str) -> Result<Target> {
         let (scheme, host, path) = match &self.base {
             Base::Aws => {
@@ -122,7 +122,7 @@ impl Endpoint {
     }
 }
 
-/// Where the requests for a bucket go, once the region is settled.
+/// The target of requests for a bucket, once the region is known.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) region: String,
@@ -145,7 +145,7 @@ impl Target {
         path
     }
 
-    /// The address of a path that is encoded already.
+    /// The URL of an encoded path.
     pub(super) fn uri(&self, path: &str, query: &str) -> Result<Uri> {
         uri(&self.scheme, &self.authority, path, query)
     }
@@ -167,8 +167,8 @@ fn check_bucket(bucket: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a certificate for `*.host` covers the bucket in front of it; with
-/// dots it is still a host name, but not covered.
+/// Whether a certificate for `*.host` covers the bucket as a subdomain. With `dots`, the
+/// bucket may also be several labels, which the certificate does not cover.
 fn is_host_label(bucket: &str, dots: bool) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || (dots && b == b'.');
     (3..=63).contains(&bucket.len())

@@ -1,4 +1,4 @@
-//! What a store's refusal means.
+//! The meaning of a store's refusals.
 //!
 //! Codes: "Error responses" in the Amazon S3 API reference, and the codes that
 //! MinIO and versitygw add.
@@ -13,7 +13,7 @@ use crate::wire::refusal::{self, DEFAULT_WAIT, Said, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
-/// What a server says when it refuses.
+/// The content of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -42,23 +42,23 @@ impl Refusal {
         }
     }
 
-    /// An error inside an answer that is otherwise fine.
+    /// An error inside a response that is otherwise a success.
     pub(super) fn inside(error: &Element<'_>) -> Self {
         let field = |name: &str| error.text(name).map(str::to_owned);
         Self { status: 200, code: field("Code"), message: field("Message"), ..Self::default() }
     }
 
-    /// A signature that does not match, though the same credentials were good
-    /// before, is that of a chunk: its bytes changed after they were hashed.
+    /// If the same credentials were valid before, a signature that does not match is that
+    /// of a chunk: its bytes changed after they were hashed.
     pub(super) fn blame_the_chunks(&mut self) {
         if self.code.as_deref() == Some("SignatureDoesNotMatch") {
             self.code = Some("XAmzContentSHA256Mismatch".to_owned());
         }
     }
 
-    /// The error to report. `writes`: whether the request could have changed
-    /// something, so that a failure of the server leaves its outcome unknown; `secrets`:
-    /// those that the request went with.
+    /// The error to report. `writes`: whether the request could have changed something,
+    /// so that a server failure leaves its outcome unknown. `secrets`: those that the
+    /// request was sent with.
     pub(super) fn into_error(self, writes: bool, secrets: &Secrets) -> Error {
         let (kind, retry) = self.meaning();
         let Self { status, code, message, request_id, .. } = self;

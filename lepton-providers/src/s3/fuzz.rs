@@ -1,5 +1,5 @@
-//! Doors to the parsers for the fuzz targets in `fuzz/`; there only when they are
-//! built.
+//! Entry points to the parsers for the fuzz targets in `fuzz/`; compiled only for
+//! fuzzing.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::error::Refusal;
 use super::{list, multipart, versions};
 use crate::wire::secrets::Secrets;
 
-/// Whatever a server may answer.
+/// Parses any document that a server could return.
 pub fn documents(document: &[u8]) {
     if let Ok((page, _)) = list::parse_page(document) {
         for object in page.objects {

@@ -20,7 +20,7 @@ use crate::wire::rfc2047;
 const META: &str = "x-amz-meta-";
 const X_AMZ_TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
 
-/// The checksums that S3 keeps, by the end of their header's name.
+/// The checksums that S3 stores, by the suffix of their header's name.
 pub(super) const CHECKSUMS: [(&str, ChecksumAlgorithm); 5] = [
     ("crc64nvme", ChecksumAlgorithm::Crc64Nvme),
     ("crc32c", ChecksumAlgorithm::Crc32c),
@@ -82,7 +82,7 @@ pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondit
     }
 }
 
-/// Reads what the headers of an answer say of an object.
+/// The metadata of an object, from the headers of a response.
 pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key.clone(), size);
     meta.last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok());
@@ -124,7 +124,7 @@ pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
     attributes
 }
 
-/// Some stores keep the `aws-chunked` of the upload as if it were the user's.
+/// Some stores keep the `aws-chunked` of the upload as if it came from the user.
 fn without_framing(encoding: String) -> Option<String> {
     if !encoding.contains("aws-chunked") {
         return Some(encoding);
@@ -133,7 +133,7 @@ fn without_framing(encoding: String) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-/// The checksums in the headers of an answer.
+/// The checksums in the headers of a response.
 pub(super) fn checksums(headers: &HeaderMap) -> Vec<StoredChecksum> {
     let kind = text(headers, "x-amz-checksum-type");
     let found = CHECKSUMS.iter().filter_map(|(name, algorithm)| {
@@ -143,7 +143,7 @@ pub(super) fn checksums(headers: &HeaderMap) -> Vec<StoredChecksum> {
     found.collect()
 }
 
-/// A checksum as S3 writes it: Base64, with `-N` if it is that of N parts.
+/// Parses a checksum as S3 writes it: Base64, with the suffix `-N` if it covers N parts.
 pub(super) fn checksum(algorithm: ChecksumAlgorithm, text: &str, kind: Option<&str>) -> Option<StoredChecksum> {
     let (value, parts) = match text.split_once('-') {
         Some((value, parts)) => (value, Some(parts.parse().ok()?)),

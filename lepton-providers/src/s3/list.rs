@@ -16,7 +16,7 @@ use super::headers::time;
 use crate::wire::encode::Query;
 use crate::wire::xml::Element;
 
-/// Pages of a listing.
+/// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
     let first = Some(Place::Start);
     futures_util::stream::unfold((client, request, first), |(client, request, place)| async move {
@@ -57,7 +57,7 @@ impl Client {
     }
 }
 
-/// The parameters that all listings share.
+/// The parameters common to all listings.
 pub(super) fn list_query(request: &ListRequest) -> Query {
     let mut query = Query::new().with("encoding-type", "url");
     if !request.prefix.is_empty() {
@@ -93,7 +93,7 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
     Ok((ListPage::new(objects, prefixes), next))
 }
 
-/// What a listing says of one object.
+/// The metadata of an object in a listing.
 pub(super) fn object(element: &Element<'_>, key: ObjectKey) -> Result<ObjectMeta> {
     let size = element.parsed("Size").ok_or_else(|| wrong("an object without a size").with_context("key", &key))?;
     let mut meta = ObjectMeta::new(key, size);
@@ -103,8 +103,8 @@ pub(super) fn object(element: &Element<'_>, key: ObjectKey) -> Result<ObjectMeta
     Ok(meta)
 }
 
-/// How the names in a listing are written: not every server honours
-/// `encoding-type=url`, and those that do say so.
+/// The encoding of names in a listing: not every server honours `encoding-type=url`, and
+/// those that do report it.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     encoded: bool,
@@ -134,7 +134,7 @@ impl Names {
     }
 }
 
-/// Fails unless the document is one of these; servers differ in some names.
+/// Fails unless the root has one of these names; servers differ in some of them.
 pub(super) fn expect_root(root: &Element<'_>, names: &[&str]) -> Result<()> {
     if names.iter().any(|name| name.as_bytes() == root.name()) {
         return Ok(());

@@ -1,15 +1,14 @@
-//! Buckets in Amazon S3 and stores that speak its protocol.
+//! Buckets in Amazon S3 and compatible stores.
 //!
-//! The way of a request: `storage` → the file named for the call (`object`,
-//! `list`, `delete`, `multipart`, `copy`, `versions`, `bucket`) → `client`,
-//! which frames the bytes (`payload`, `chunks`, `sum`), signs (`sign`) and sends.
+//! A request goes from `storage` to the file named after the call (`object`, `list`,
+//! `delete`, `multipart`, `copy`, `versions`, `bucket`), then to `client`, which frames
+//! the bytes (`payload`, `chunks`, `sum`), signs (`sign`) and sends.
 //!
-//! - `config`, `settings`: what the user sets; `auth`, `credentials`:
-//!   what environment and profiles add; `build`: a store of both
-//! - `presets`: what is known of stores
-//! - `endpoint`, `encode`, `headers`, `rfc2047`, `time`, `xml`: the
-//!   protocol's forms
-//! - `error`: what a refusal means
+//! - `config`, `settings`: the user's settings; `auth`, `credentials`: what environment
+//!   and profiles add; `build`: makes a store from both
+//! - `presets`: the known properties of stores
+//! - `endpoint`, `encode`, `headers`, `rfc2047`, `time`, `xml`: the protocol's formats
+//! - `error`: the meaning of refusals
 
 mod auth;
 mod bucket;
@@ -42,10 +41,10 @@ pub use config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
 pub use credentials::{Credentials, CredentialsProvider};
 pub use storage::S3Storage;
 
-/// Reads a page of a listing; for the benchmarks, no part of the API.
+/// Parses a page of a listing; for the benchmarks, not part of the API.
 ///
 /// # Errors
-/// The document is no such page.
+/// The document is not such a page.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub fn parse_page(document: &[u8]) -> lepton_core::Result<lepton_core::ListPage> {

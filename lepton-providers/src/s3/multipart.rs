@@ -86,7 +86,7 @@ fn flatten<T: Send + 'static>(pages: BoxStream<'static, Result<Vec<T>>>) -> BoxS
     pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
 }
 
-/// Where the next page of uploads begins: behind this key and upload.
+/// Where the next page of uploads begins: after this key and upload.
 type UploadMarker = Option<(Vec<u8>, Vec<u8>)>;
 
 impl Client {
@@ -97,7 +97,7 @@ impl Client {
         headers.extend(self.options.customer_key.clone());
         let refuses_copies = presets::checksums_refuse_copied_parts(&self.capabilities);
         if let Some(sum) = self.framings().announced().filter(|_| !(options.copied && refuses_copies)) {
-            // Parts may only bring the checksum that the upload announced, and must.
+            // Parts must carry the checksum that the upload announced, and no other.
             headers.extend([header("x-amz-checksum-algorithm", sum.name)]);
             headers.extend([header("x-amz-checksum-type", "FULL_OBJECT")]);
         }
@@ -197,7 +197,7 @@ pub(super) fn part_query(upload: &Upload, number: u32) -> Query {
     Query::new().with("partNumber", number.to_string()).with("uploadId", upload.id.as_str())
 }
 
-/// The names of checksums in documents.
+/// The element names of checksums in documents.
 fn element_name(algorithm: ChecksumAlgorithm) -> Option<&'static str> {
     match algorithm {
         ChecksumAlgorithm::Crc64Nvme => Some("ChecksumCRC64NVME"),

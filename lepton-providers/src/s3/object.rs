@@ -49,10 +49,10 @@ impl Client {
         self.send(request.headers(self.read_headers())).await
     }
 
-    /// A refused HEAD says nothing but its status. Where that leaves open what
-    /// is wrong (wrong key or no permission, no object or no bucket, which
-    /// region), a GET of the first byte tells. Missing objects cost no second request once the
-    /// bucket has answered anything.
+    /// A refused HEAD reports nothing but its status. Where that is ambiguous (wrong key
+    /// or no permission, no object or no bucket, which region), a GET of the first byte
+    /// returns the reason. A missing object costs no second request once the bucket has
+    /// answered any.
     async fn explain(&self, key: &ObjectKey, version: Option<&VersionId>, error: Error) -> Error {
         let seen = self.bucket_seen.load(std::sync::atomic::Ordering::Relaxed);
         let open = match error.status() {
@@ -146,7 +146,7 @@ impl Client {
         insert_precondition(headers, condition)
     }
 
-    /// Refuses what the store cannot do, or is not known to do.
+    /// Refuses what the store does not support, or is not known to support.
     pub(super) fn require(&self, support: Support, what: &str, operation: &'static str) -> Result<()> {
         if support.is_available() {
             return Ok(());
@@ -156,13 +156,13 @@ impl Client {
         Err(Error::unsupported(message).with_operation(operation))
     }
 
-    /// Refuses a key by which the store would give another object. Where it is
-    /// not known, a key that is there was put by that name.
+    /// Refuses a key for which the store would return another object. Where that is
+    /// unknown, an existing key was put under that name.
     fn check_reading(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
         self.reading.check(key).map_err(|error| error.with_operation(operation))
     }
 
-    /// Refuses a key that the store would not hold exactly as it is.
+    /// Refuses a key that the store would not hold exactly.
     pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
         self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
     }
@@ -205,22 +205,22 @@ impl Client {
         ObjectInfo::new(meta, attributes(headers)).with_tag_count(tags)
     }
 
-    /// Reads what is left of an answer, so that its connection serves again.
+    /// Reads the rest of a response, so that its connection can be reused.
     pub(super) async fn drain(&self, reply: Reply) {
-        // What was asked for has been done; only the connection could suffer.
+        // The request has succeeded; only the connection could suffer.
         let _ = reply.body.read(64 << 10).await;
     }
 }
 
-/// The MD5 of all bytes that a tag is, unless the answer says that the object is
-/// encrypted: then it may be anything.
+/// The MD5 of the content if the tag is one. The tag of an encrypted object may be
+/// anything.
 fn md5_of_tag(headers: &HeaderMap) -> Option<StoredChecksum> {
     let encrypted = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
     let md5 = from_hex(etag(headers)?.unquoted()).filter(|md5| md5.len() == 16 && !encrypted)?;
     Some(StoredChecksum::full(ChecksumAlgorithm::Md5, md5))
 }
 
-/// What the headers of an answer say of an object that was written.
+/// The receipt of a written object, from the headers of the response.
 pub(super) fn receipt(reply: &Reply) -> PutReceipt {
     PutReceipt::new(reply.check)
         .etag(etag(&reply.headers))

@@ -5,14 +5,14 @@
 //! | at most one leaf | as it is, its SHA-256 in the signature | header | SHA-256 |
 //! | larger, https, trailers | chunks | trailer | CRC |
 //! | larger, signed chunks, trailers | chunks, each one's SHA-256 in its signature | signed trailer | SHA-256 |
-//! | larger, signed chunks alone | the same | none | SHA-256 |
-//! | larger, neither | held and hashed, then as the first | header | SHA-256 |
+//! | larger, signed chunks only | the same | none | SHA-256 |
+//! | larger, neither | buffered and hashed, then like the first | header | SHA-256 |
 //! | anonymous, at most one leaf | as it is | header | CRC |
 //! | anonymous, larger, trailers | chunks | trailer | CRC |
 //! | anonymous, no checksum known | as it is | none | nothing |
 //!
-//! The checksum is the CRC of [`Sum`], of stores that are known to take one. Parts carry
-//! it if every part of the upload can, as the upload says beforehand whether they do.
+//! The checksum is the CRC of [`Sum`], for stores that are known to accept one. Parts
+//! carry it if every part of the upload can, because the upload announces it beforehand.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -29,26 +29,26 @@ use crate::transport::RequestBody;
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 
-/// What a request carries.
+/// The content of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Payload {
     Empty,
-    /// A document of our own.
+    /// A document that Lepton made.
     Document(Bytes),
     /// The bytes of an object.
     Body(Body),
-    /// Those of a part of one.
+    /// The bytes of a part.
     Part(Body),
 }
 
-/// What may be used, by the store's capabilities and the connection.
+/// The framings that the store's capabilities and the connection permit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Framings<'a> {
     pub(super) anonymous: bool,
     pub(super) tls: bool,
     pub(super) trailers: bool,
     pub(super) signed_chunks: bool,
-    /// The checksum that the store takes.
+    /// The checksum that the store accepts.
     pub(super) sum: Option<&'static Sum>,
     pub(super) verified: &'a [ChecksumAlgorithm],
     pub(super) buffer: u64,
@@ -61,13 +61,13 @@ impl Framings<'_> {
         self.sum.filter(|_| !in_chunks_without)
     }
 
-    /// How a body that is larger than a leaf is sent while it is read; `None` if it is
-    /// to be held.
+    /// How a body that is larger than a leaf is streamed; `None` if it has to be
+    /// buffered.
     fn streamed(&self, body: &Body, sum: Option<&'static Sum>) -> Option<Framed> {
         let body = body.clone();
         let sha256 = ChecksumAlgorithm::Sha256;
         match sum.filter(|_| self.trailers) {
-            // Without a signature there is nothing that a plain connection makes weaker.
+            // Without a signature, a plain connection weakens nothing.
             Some(sum) if self.tls || self.anonymous => {
                 Some(Framed::Trailer { body, sum, check: self.verified(&[sum.algorithm]) })
             }
@@ -82,7 +82,7 @@ impl Framings<'_> {
         }
     }
 
-    /// What the server checks if it is given these checksums: the first that it compares.
+    /// What the server checks of these checksums: the first one that it verifies.
     fn verified(&self, given: &[ChecksumAlgorithm]) -> ServerCheck {
         let compared = given.iter().find(|algorithm| self.verified.contains(algorithm));
         compared.map_or(ServerCheck::None, |algorithm| ServerCheck::Checksum(*algorithm))
@@ -114,7 +114,7 @@ pub(super) enum Framed {
 }
 
 impl Framed {
-    /// Chooses the framing; reads the body where it must be hashed first.
+    /// Chooses the framing; reads the body if it must be hashed first.
     pub(super) async fn new(payload: &Payload, framings: Framings<'_>) -> Result<Self> {
         let whole = |pieces, hash| {
             let check = framings.verified(&[ChecksumAlgorithm::Sha256]);
@@ -140,7 +140,7 @@ impl Framed {
         Self::held(body, sum, framings).await
     }
 
-    /// Reads a body, so that its hash and its checksum can go before it.
+    /// Reads a body, so that its hash and its checksum can be sent first.
     async fn held(body: &Body, sum: Option<&'static Sum>, framings: Framings<'_>) -> Result<Self> {
         let leaves = hold(body).await?;
         let mut given = Vec::new();
@@ -168,7 +168,7 @@ impl Framed {
         }
     }
 
-    /// What stands for the payload in the signature.
+    /// The hash of the payload in the signature.
     pub(super) fn hash(&self) -> &str {
         match self {
             Self::Whole { hash, .. } => hash,
@@ -189,7 +189,7 @@ impl Framed {
         }
     }
 
-    /// Adds the headers that belong to the framing.
+    /// Adds the headers of the framing.
     pub(super) fn insert_headers(&self, headers: &mut HeaderMap) {
         let (body, trailer) = match self {
             Self::SignedChunks { body, trailer, .. } => (body, *trailer),
@@ -211,7 +211,7 @@ impl Framed {
         if let Some(sum) = trailer {
             headers.insert(X_AMZ_TRAILER, HeaderValue::from_static(sum.header));
         }
-        // The signature brings this header too, but an anonymous request has none.
+        // Signing adds this header too, but an anonymous request is not signed.
         if let Self::Trailer { .. } = self
             && let Ok(hash) = HeaderValue::from_str(self.hash())
         {
@@ -219,7 +219,7 @@ impl Framed {
         }
     }
 
-    /// The body to send. `signer` goes on from the signature of the request.
+    /// The body to send. `signer` continues from the signature of the request.
     pub(super) fn into_body(self, signer: Option<ChunkSigner>) -> RequestBody {
         let len = self.len();
         match self {
@@ -240,7 +240,7 @@ impl Framed {
     }
 }
 
-/// Reads a body.
+/// Reads a body into memory.
 async fn hold(body: &Body) -> Result<Vec<Leaf>> {
     let leaves: Vec<Leaf> = body.open().try_collect().await.map_err(|error: Error| error.with_effect(Effect::None))?;
     let len: u64 = leaves.iter().map(|leaf| leaf.len() as u64).sum();
@@ -251,7 +251,7 @@ async fn hold(body: &Body) -> Result<Vec<Leaf>> {
     Ok(leaves)
 }
 
-/// The hash of leaves. A single leaf that knows its hash is not hashed again.
+/// The hash of leaves. A single leaf with a known hash is not hashed again.
 fn hash_of(leaves: &[Leaf]) -> Sha256 {
     if let [leaf] = leaves {
         return leaf.digest();

@@ -15,7 +15,7 @@ const SHA256: ServerCheck = ServerCheck::Checksum(ChecksumAlgorithm::Sha256);
 const CRC64: ServerCheck = ServerCheck::Checksum(ChecksumAlgorithm::Crc64Nvme);
 const NAME: &str = "x-amz-checksum-crc64nvme";
 
-/// A store of which nothing is known, over a plain connection.
+/// A store of unknown capabilities, over a plain connection.
 fn unknown() -> Framings<'static> {
     Framings {
         anonymous: false,
@@ -28,7 +28,7 @@ fn unknown() -> Framings<'static> {
     }
 }
 
-/// A store that takes and compares everything, over a plain connection.
+/// A store that accepts and verifies everything, over a plain connection.
 fn known() -> Framings<'static> {
     let mut capabilities = Capabilities::everything("x");
     capabilities.trailers = Support::Native;
@@ -76,7 +76,8 @@ fn sent(framed: &Framed) -> Vec<u8> {
     wire
 }
 
-/// How a body goes out: its framing, what carries its checksum, what the server checks.
+/// How a body is sent: its framing, what carries its checksum, and what the server
+/// checks.
 fn way(framed: &Framed) -> (&'static str, &'static str, ServerCheck) {
     let mut headers = HeaderMap::new();
     framed.insert_headers(&mut headers);
@@ -115,7 +116,7 @@ fn bodies_carry_their_checksum_in_every_framing_that_can() {
         assert_eq!(way(&put(0, framings).unwrap()), small_one, "{framings:?}");
         assert_eq!(way(&put(small, framings).unwrap()), small_one, "{framings:?}");
         assert_eq!(way(&put(large, framings).unwrap()), large_one, "{framings:?}");
-        // Every part of an upload carries what the upload announced, or none does.
+        // Either every part of an upload carries the announced checksum, or none does.
         let carried: Vec<bool> =
             [0, 1, small, large].map(|len| way(&part(len, framings).unwrap()).1 != "none").to_vec();
         assert_eq!(carried, [framings.announced().is_some(); 4], "{framings:?}");
@@ -200,7 +201,7 @@ fn the_users_encoding_is_kept_beside_the_framing() {
     assert_eq!(headers[X_AMZ_DECODED_CONTENT_LENGTH], (LEAF_SIZE + 1).to_string());
 }
 
-/// Takes the frames off again.
+/// Removes the frames again.
 fn unframed(mut wire: &[u8], signed: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

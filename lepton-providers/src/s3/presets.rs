@@ -1,4 +1,4 @@
-//! What is known of stores, as data.
+//! The known properties of stores, as data.
 
 use lepton_core::{
     Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
@@ -22,30 +22,30 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
     }
 }
 
-/// Whether copies take preconditions on the object they write.
+/// Whether copies support preconditions on the object that they write.
 pub(super) fn copies_conditionally(capabilities: &Capabilities) -> bool {
     capabilities.preset == "aws"
 }
 
-/// Whether an upload that announces a checksum takes no part that the store copies: MinIO
-/// computes no checksum of such a part, and misses it.
+/// Whether an upload that announces a checksum cannot include parts that the store
+/// copies: MinIO computes no checksum of such a part, but requires it.
 pub(super) fn checksums_refuse_copied_parts(capabilities: &Capabilities) -> bool {
     capabilities.preset == "minio"
 }
 
-/// Whether copies lose `Expires` unless they are told it.
+/// Whether copies lose `Expires` unless the request sets it.
 pub(super) fn copies_lose_expires(capabilities: &Capabilities) -> bool {
     capabilities.preset == "minio"
 }
 
-/// The keys that can be read: all that are there, but for those by which the
-/// store gives another object.
+/// The keys that can be read: all except those for which the store returns another
+/// object.
 pub(super) fn reading(rules: &KeyRules) -> KeyRules {
     relaxed(rules, &[KeyHandling::Refused, KeyHandling::Unknown])
 }
 
-/// The keys that can be deleted: as for reading, but where it is not known
-/// another object could go.
+/// The keys that can be deleted: as for reading, except where it is unknown whether
+/// another object would be deleted.
 pub(super) fn deleting(rules: &KeyRules) -> KeyRules {
     relaxed(rules, &[KeyHandling::Refused])
 }
@@ -84,7 +84,7 @@ fn aws() -> Capabilities {
     capabilities
 }
 
-/// MinIO, as its last published source behaves (2026-02-12). It takes `a/b` beside
+/// MinIO, as its last published source behaves (2026-02-12). It accepts `a/b` next to
 /// `a`, but lists only `a`.
 fn minio() -> Capabilities {
     let mut capabilities = aws();
@@ -103,9 +103,8 @@ fn minio() -> Capabilities {
     capabilities
 }
 
-/// versitygw 1.8 over a folder: keys are paths of files, and a key that ends in
-/// `/` is the folder itself. Control characters are kept, but its listings show
-/// U+FFFD in their place.
+/// versitygw 1.8 over a folder: keys are paths of files, and a key that ends in `/` is
+/// the folder itself. Control characters are kept, but its listings show U+FFFD instead.
 fn versitygw() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "versitygw".into();
@@ -122,8 +121,8 @@ fn versitygw() -> Capabilities {
     capabilities
 }
 
-/// moto 5.2, a mock: it keeps every key but those with a line feed, which it
-/// takes for others, and verifies neither signatures nor checksums.
+/// moto 5.2, a mock: it keeps every key except those with a line feed, which it confuses
+/// with others, and verifies neither signatures nor checksums.
 fn moto() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "moto".into();
@@ -135,8 +134,8 @@ fn moto() -> Capabilities {
     capabilities
 }
 
-/// Any other store: the common ground of S3, and nothing that could lose data
-/// if it were not so.
+/// Any other store: the common subset of S3, without assumptions that could lose data if
+/// they were wrong.
 fn generic() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "generic".into();

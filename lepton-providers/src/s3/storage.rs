@@ -1,4 +1,4 @@
-//! The store itself: every call goes to the file that is named for it.
+//! The store itself: every call is implemented in the file named after it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Storage for S3Storage {
     async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
         let client = &self.client;
         let location = PhysicalLocation::new(client.endpoint.domain(&client.target().region), prefix.as_bytes());
-        // Of Amazon's buckets the domain tells all.
+        // For Amazon's buckets, the domain identifies the bucket.
         Ok(if client.endpoint.is_aws() { location } else { location.bucket_name(format!("s3:{}", client.bucket)) })
     }
 

@@ -1,20 +1,20 @@
-//! The checksum that goes with the bytes of an upload.
+//! The checksum that is sent with the bytes of an upload.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use lepton_core::{Capabilities, ChecksumAlgorithm, Crc, CrcHasher};
 
-/// A checksum that stores take with a body. All of them are CRCs, as only for these a
-/// store can tell the checksum of a whole object from those of its parts
+/// A checksum that stores accept with a body. All of them are CRCs, because only for
+/// these can a store compute the checksum of a whole object from those of its parts
 /// (`FULL_OBJECT`, "Checking object integrity" in the Amazon S3 user guide).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) algorithm: ChecksumAlgorithm,
     crc: Crc,
-    /// How many bytes the checksum has.
+    /// The length of the checksum in bytes.
     bytes: usize,
-    /// What the beginning of an upload calls it.
+    /// Its name in the request that creates an upload.
     pub(super) name: &'static str,
-    /// The header, or trailer, that carries it.
+    /// The header or trailer that carries it.
     pub(super) header: &'static str,
 }
 
@@ -44,10 +44,11 @@ static SUMS: [Sum; 3] = [
 ];
 
 impl Sum {
-    /// The checksum that a store takes; `None` where it is not known to take one.
+    /// The checksum that a store accepts; `None` if it is not known to accept one.
     pub(super) fn of(capabilities: &Capabilities) -> Option<&'static Self> {
         let verified = |sum: &&Self| capabilities.verified_checksums.contains(&sum.algorithm);
-        // A store that takes trailers takes checksums, even if it is not known to compare them.
+        // A store that supports trailers accepts checksums, even if it is not known to
+        // verify them.
         SUMS.iter().find(verified).or_else(|| SUMS.first().filter(|_| capabilities.trailers.is_available()))
     }
 

@@ -1,4 +1,4 @@
-//! Dates as the signatures of S3 want them.
+//! Dates in the format of S3 signatures.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Old versions, and URLs that carry their own permission.
+//! Old versions, and presigned URLs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::storage::S3Storage;
 use crate::wire::encode::Query;
 use crate::wire::xml::Element;
 
-/// The longest life of a signed URL: a week.
+/// The longest validity of a presigned URL: a week.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 #[async_trait]
@@ -45,7 +45,7 @@ impl Versions for S3Storage {
     }
 }
 
-/// Where a page begins: behind this key, or behind this version of it.
+/// Where a page begins: after this key, or after this version of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Marker {
     key: Vec<u8>,
@@ -88,7 +88,7 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
         };
         let key = names.key(element, "Key")?;
         let mut meta = if is_delete_marker { marker(element, key) } else { object(element, key)? };
-        // `null` is what one is called that was written while no versions were kept.
+        // The id `null` marks a version that was written without versioning.
         meta.version = element.text("VersionId").map(VersionId::new);
         let mut version = ObjectVersion::new(meta);
         version.is_latest = element.text("IsLatest") == Some("true");

@@ -18,11 +18,11 @@ use super::download::ResponseBody;
 use super::error::{idle, unanswered};
 use super::upload::{Progress, RequestBody};
 
-/// How much of a body may lie between the connection and the socket. More costs
-/// memory, as a piece that was read keeps all of its buffer; less costs calls.
+/// How many bytes of a body may be buffered between the connection and the socket. More
+/// costs memory, because a piece keeps its whole buffer alive; less costs system calls.
 const BUFFER: usize = 256 << 10;
 
-/// Unused connections that are kept, at most.
+/// The maximum number of idle connections.
 const IDLE: usize = 256;
 
 /// The settings of a client.
@@ -31,14 +31,14 @@ pub(crate) struct HttpOptions {
     pub(crate) tls: bool,
     /// Certificates to trust instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Which requests go through which proxy.
+    /// Which proxy each request uses.
     pub(crate) proxy: Arc<Matcher>,
-    /// The longest time to make a connection.
+    /// Connect timeout.
     pub(crate) connect_timeout: Duration,
-    /// The longest time without a byte in either direction.
+    /// Timeout without a byte in either direction.
     pub(crate) idle_timeout: Duration,
-    /// How many unused connections are kept for each host; by default 256, or a quarter of
-    /// the files that may be open, if that is less.
+    /// The maximum number of idle connections per host; by default 256, or a quarter of
+    /// the limit of open files if that is less.
     pub(crate) max_idle_connections: Option<u64>,
 }
 
@@ -64,23 +64,22 @@ impl HttpClient {
         Ok(Self { client, proxy, idle_timeout, env })
     }
 
-    /// The user and password that a proxy on the way to `uri` gets.
+    /// The user name and password for a proxy in front of `uri`.
     pub(crate) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
         self.proxy.intercept(uri)?.basic_auth().cloned()
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     ///
-    /// The effect of an error is `None` if the server cannot have acted on the
-    /// request, else `Unknown`. If the request's body ended with an error, that
-    /// is the one that comes back. An answer that comes before the whole body
-    /// was sent ends the sending.
+    /// The effect of an error is `None` if the server cannot have acted on the request,
+    /// otherwise `Unknown`. If the request's body ended with an error, that error is
+    /// returned. A response that arrives before the whole body is sent stops the sending.
     pub(crate) async fn send(&self, request: Request<RequestBody>) -> Result<Response<ResponseBody>> {
         self.send_within(request, Duration::ZERO).await
     }
 
-    /// The same for a request that the server may work on in silence, up to `limit`, if
-    /// that is longer than the limit of all requests.
+    /// The same for a request that the server may process without sending anything for up
+    /// to `limit`, if that is longer than the usual idle timeout.
     pub(crate) async fn send_within(
         &self,
         request: Request<RequestBody>,
@@ -108,7 +107,7 @@ impl HttpClient {
         Ok(response.map(|body| ResponseBody::new(body, self.env.clone(), self.idle_timeout)))
     }
 
-    /// Waits for the answer as long as there is progress.
+    /// Waits for the response as long as there is progress.
     async fn watch<F: Future>(&self, answer: F, progress: &Progress, limit: Duration) -> Result<F::Output> {
         let mut answer = pin!(answer);
         let mut left = limit;
@@ -133,14 +132,14 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// How many unused connections are kept: no more than a quarter of the files that may be
-/// open, or none would be left for files.
+/// The maximum number of idle connections: at most a quarter of the limit of open files,
+/// which leaves the rest for files.
 fn idle_connections() -> usize {
     let open = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     open.and_then(|open| usize::try_from(open / 4).ok()).map_or(IDLE, |most| most.min(IDLE))
 }
 
-/// Starts the tasks that drive connections.
+/// Spawns the tasks that drive connections.
 #[derive(Clone)]
 struct Spawner(SharedEnv);
 

@@ -1,4 +1,4 @@
-//! Connections: directly or through a proxy, plain or TLS.
+//! Connections: direct or through a proxy, plain or TLS.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ use super::tls;
 
 type Tcp = TokioIo<TcpStream>;
 
-/// Makes connections within a limit of time.
+/// Opens connections, with a timeout.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<Route>,
@@ -34,8 +34,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `with_tls` is false where no request will ever use it, which saves
-    /// loading the certificates of the system.
+    /// `with_tls` is false where no request will ever use TLS, which avoids loading the
+    /// system's certificates.
     pub(super) fn new(
         with_tls: bool,
         ca_file: Option<&Path>,
@@ -51,7 +51,7 @@ impl Connector {
         Ok(Self { https: HttpsConnector::from((Route { tcp, proxy }, tls)), limit, env })
     }
 
-    /// What a proxy on the way to `uri` wants to see in a plain request.
+    /// The credentials that a proxy in front of `uri` expects in a plain request.
     pub(super) fn proxy_authorization(proxy: &Matcher, uri: &Uri) -> Option<HeaderValue> {
         if uri.scheme_str() != Some("http") {
             return None;
@@ -81,7 +81,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The TCP connection towards a destination: to itself or to the proxy.
+/// Opens the TCP connection for a destination: to the destination itself or to the proxy.
 #[derive(Clone)]
 struct Route {
     tcp: HttpConnector<Resolver>,
@@ -115,7 +115,7 @@ impl Service<Uri> for Route {
     }
 }
 
-/// The system's resolver, whose failures can be told from other ones.
+/// The system's resolver, whose failures can be distinguished from others.
 #[derive(Clone)]
 struct Resolver(GaiResolver);
 

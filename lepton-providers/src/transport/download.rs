@@ -1,4 +1,4 @@
-//! Bodies on their way in.
+//! Response bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,15 +13,15 @@ use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
 
 use super::error::{broken, idle};
 
-/// The body of a response. It gives every byte that was promised or ends with
-/// an error; it never waits for longer than the idle limit.
+/// The body of a response. It yields every byte that was promised or ends with an error;
+/// it never waits longer than the idle timeout.
 pub(crate) struct ResponseBody {
     incoming: Incoming,
-    /// How many bytes are still to come, where that is known.
+    /// The number of bytes still to come, if known.
     remaining: Option<u64>,
     env: SharedEnv,
     limit: Duration,
-    /// Since when the consumer waits, and the alarm that was set for it.
+    /// Since when the consumer has been waiting, and the timer set for it.
     waiting_since: Option<Duration>,
     alarm: Option<BoxFuture<'static, ()>>,
     ended: bool,
@@ -33,13 +33,13 @@ impl ResponseBody {
         Self { incoming, remaining, env, limit, waiting_since: None, alarm: None, ended: false }
     }
 
-    /// The length that the server promised.
+    /// The length that the server announced.
     pub(crate) fn len(&self) -> Option<u64> {
         self.remaining
     }
 
-    /// Reads it to its end, which also frees the connection for others.
-    /// Beyond `limit` bytes it is an error.
+    /// Reads the body to its end, which also frees the connection for others. Reading
+    /// more than `limit` bytes is an error.
     pub(crate) async fn read(mut self, limit: usize) -> Result<Bytes> {
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();

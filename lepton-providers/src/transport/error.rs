@@ -1,4 +1,4 @@
-//! What failed on the way to a server, and whether anything was sent.
+//! Errors of a request that got no response, and whether anything was sent.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug)]
 pub(super) struct DnsError(pub(super) io::Error);
 
-/// No connection within the limit.
+/// No connection was established within the timeout.
 #[derive(Debug)]
 pub(super) struct ConnectTimeout(pub(super) Duration);
 
@@ -32,8 +32,8 @@ impl fmt::Display for ConnectTimeout {
 impl StdError for DnsError {}
 impl StdError for ConnectTimeout {}
 
-/// The error of a request that was not answered. Its effect is `None` if nothing
-/// can have reached the server, else `Unknown`.
+/// The error of a request that was not answered. Its effect is `None` if nothing can have
+/// reached the server, otherwise `Unknown`.
 pub(super) fn unanswered(error: legacy::Error, host: &str) -> Error {
     if error.is_connect() {
         return not_connected(error, host);
@@ -50,8 +50,8 @@ fn not_connected(error: legacy::Error, host: &str) -> Error {
             "too many files are open for another connection; raise the limit (ulimit -n) or lower concurrency";
         (ErrorKind::Throttled, Retry::Now, message)
     } else if let Some(dns) = find::<DnsError>(&error) {
-        // The resolver's own words are all that tells "there is no such name"
-        // from "ask again later".
+        // Only the resolver's message distinguishes "no such name" from "try again
+        // later".
         let later = dns.0.to_string().contains("Temporary failure");
         (ErrorKind::HostNotFound, if later { Retry::Now } else { Retry::Never }, "the host name does not resolve")
     } else if let Some(tls) = find::<rustls::Error>(&error) {
@@ -74,12 +74,12 @@ fn tls_message(error: &rustls::Error) -> &'static str {
     }
 }
 
-/// A connection that broke: worth another try.
+/// A broken connection, which is worth a retry.
 pub(super) fn broken(message: &'static str, source: impl Into<BoxError>) -> Error {
     Error::new(ErrorKind::Network, message).with_retry(Retry::Now).with_source(source)
 }
 
-/// Nothing was heard for `limit`.
+/// Nothing was received for `limit`.
 pub(super) fn idle(limit: Duration) -> Error {
     let message = format!("nothing was heard from the server for {}", humantime::format_duration(limit));
     Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)
@@ -92,7 +92,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        // An io::Error that wraps another leaves that one out of its chain.
+        // An io::Error that wraps another error leaves that one out of its chain.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = match wrapped {
             Some(inner) => Some(inner as &(dyn StdError + 'static)),

@@ -1,15 +1,15 @@
 //! The HTTP/1.1 client under the providers.
 //!
-//! - `client`: sends a request, bounded by a time without progress
-//! - `connect`: connections, through proxies and TLS
-//! - `proxy`: which requests go through which proxy
-//! - `stream`: a connection that still reads an answer after writing failed
+//! - `client`: sends a request, with a timeout for lack of progress
+//! - `connect`: opens connections, through proxies and TLS
+//! - `proxy`: which proxy each request uses
+//! - `stream`: a connection that can still read a response after a write failed
 //! - `upload`, `download`: bodies in each direction
 //! - `tls`: trusted certificates
-//! - `error`: what failed, and whether anything was sent
+//! - `error`: errors of a request, and whether anything was sent
 //!
-//! It follows no redirect, retries nothing and keeps a path exactly as it was
-//! given, `.` and `..` included.
+//! It does not follow redirects, does not retry, and sends a path exactly as given,
+//! including `.` and `..`.
 
 mod client;
 mod connect;

@@ -1,10 +1,10 @@
-//! Which requests go through which proxy.
+//! Which proxy each request uses.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The proxies to use: those of the settings, else those of the environment.
+/// The proxies to use: those of the settings, otherwise those of the environment.
 pub(crate) fn proxies(proxy: Option<&SecretString>) -> Result<Matcher> {
     let Some(proxy) = proxy else { return Ok(Matcher::from_env()) };
     let proxy = proxy.expose_secret();

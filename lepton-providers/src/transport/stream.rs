@@ -1,4 +1,4 @@
-//! A connection that still reads an answer after writing failed.
+//! A connection that can still read a response after a write failed.
 
 use std::io;
 use std::pin::Pin;
@@ -7,23 +7,23 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// How often a failed write is put off once the reader has found something.
+/// How often a failed write is deferred once the reader has found something.
 const LAST_LOOKS: u8 = 16;
 
-/// A server that refuses an upload may answer and close while the body is still
-/// being sent. The write then fails, although the reason lies ready to be read:
-/// so a failed write is reported only after the reader has had some turns.
+/// A server that refuses an upload may respond and close while the body is still being
+/// sent. The write then fails although the response is ready to be read, so a failed
+/// write is reported only after the reader has been polled a few times.
 pub(super) struct Wire<T> {
     inner: T,
     proxied: bool,
     put_off: u8,
-    /// Whether the reader waits: then it is woken as soon as there is an answer
-    /// or the end, and on a broken connection there is one of them soon.
+    /// Whether the reader is waiting. If so, it is woken by the response or the end of
+    /// the stream, one of which comes soon on a broken connection.
     reader_waits: bool,
 }
 
 impl<T> Wire<T> {
-    /// `proxied`: the other end is a proxy that wants absolute addresses.
+    /// `proxied`: the other end is a proxy that expects absolute URIs.
     pub(super) fn new(inner: T, proxied: bool) -> Self {
         Self { inner, proxied, put_off: 0, reader_waits: false }
     }

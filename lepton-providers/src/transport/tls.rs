@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// TLS that trusts the certificates in `ca_file`, or those of the operating
-/// system if there is none.
+/// TLS that trusts the certificates in `ca_file`, or those of the operating system if it
+/// is `None`.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig> {
     with_roots(match ca_file {
         Some(path) => roots_of(path)?,
@@ -17,7 +17,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig> {
     })
 }
 
-/// TLS that trusts nobody, for clients that speak plain HTTP alone.
+/// TLS that trusts no certificate, for clients that only speak plain HTTP.
 pub(super) fn trusting_nobody() -> Result<ClientConfig> {
     with_roots(RootCertStore::empty())
 }
@@ -47,7 +47,7 @@ fn roots_of(path: &Path) -> Result<RootCertStore> {
 fn system_roots() -> Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // Systems ship a few certificates that nobody can parse; the rest will do.
+    // Systems ship a few certificates that cannot be parsed; the others suffice.
     let (added, _ignored) = roots.add_parsable_certificates(found.certs);
     if added > 0 {
         return Ok(roots);

@@ -1,4 +1,4 @@
-//! Bodies on their way out.
+//! Request bodies.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use lepton_core::{ByteStream, Error, ErrorKind, SharedEnv};
 
-/// The body of a request: of known length, handed to the connection piece by
-/// piece without a copy.
+/// The body of a request. Its length is known, and it is handed to the connection in
+/// pieces, without a copy.
 pub(crate) struct RequestBody {
     content: Content,
     remaining: u64,
@@ -28,8 +28,8 @@ impl RequestBody {
         Self { remaining: bytes.len() as u64, content: Content::Bytes(bytes), watch: None }
     }
 
-    /// A body of exactly `len` bytes. If the stream gives more or fewer, or
-    /// ends with an error, that is the error of the request.
+    /// A body of exactly `len` bytes. If the stream yields more or fewer, or ends with an
+    /// error, the request fails with that error.
     pub(crate) fn stream(len: u64, stream: ByteStream) -> Self {
         Self { content: Content::Stream(stream), remaining: len, watch: None }
     }
@@ -65,7 +65,7 @@ impl RequestBody {
     }
 }
 
-/// The connection gives up on the body; [`Progress::failure`] says why.
+/// The connection abandons the body; [`Progress::failure`] has the reason.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -122,8 +122,8 @@ struct Watch {
     env: SharedEnv,
 }
 
-/// How far a request has come, shared between its body, which the connection
-/// polls, and the caller, who waits for the answer.
+/// The progress of a request, shared between its body, which the connection polls, and
+/// the caller, who waits for the response.
 #[derive(Debug)]
 pub(super) struct Progress {
     last: AtomicU64,
@@ -148,9 +148,9 @@ impl Progress {
         self.last.store(millis(now), Ordering::Relaxed);
     }
 
-    /// What is left of `limit` since the connection last took a piece; `None`
-    /// if it has passed. The clock stands while the source of the body is what
-    /// everybody waits for: it has a limit of its own.
+    /// The time left of `limit` since the connection last took a piece; `None` if it has
+    /// passed. The clock is stopped while the request waits for the source of the body,
+    /// which has a timeout of its own.
     pub(super) fn idle_left(&self, now: Duration, limit: Duration) -> Option<Duration> {
         if self.source_pending.load(Ordering::Relaxed) {
             return Some(limit);
@@ -164,7 +164,7 @@ impl Progress {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Makes the connection give up on a body that nobody wants any more.
+    /// Makes the connection abandon a body that is no longer wanted.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -173,7 +173,7 @@ impl Progress {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// The error that the body ended with.
+    /// The error that the body ended with, if any.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

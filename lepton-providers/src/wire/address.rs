@@ -1,24 +1,24 @@
-//! Addresses of stores, and of what is in them.
+//! Addresses of stores and of the objects in them.
 
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use lepton_core::{Error, ErrorKind, Result};
 
-/// Where a store is: `https://host:port/path`, in canonical form.
+/// The location of a store: `https://host:port/path`, in canonical form.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub(crate) path: String,
 }
 
 impl Address {
-    /// Reads the address that the user calls the endpoint.
+    /// Parses the address that the user configures as the endpoint.
     ///
     /// # Errors
-    /// `invalid_input` where it is none, or holds a password or a query.
+    /// `invalid_input` if it is not an address, or holds a password or a query.
     pub(crate) fn parse(endpoint: &str) -> Result<Self> {
-        // What cannot be told apart may be a password: it is not shown.
+        // What cannot be parsed may hold a password, so it is not shown.
         let refuse = |why: &str| match endpoint.contains('@') {
             true => Error::invalid_input(format!("an endpoint with an `@` {why}")),
             false => Error::invalid_input(format!("endpoint {endpoint:?} {why}")),
@@ -57,10 +57,10 @@ impl Address {
         host == "localhost" || host == "[::1]" || host.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
     }
 
-    /// The address of something below it; path and query are encoded already.
+    /// The address of a path below it; path and query are encoded already.
     ///
     /// # Errors
-    /// `invalid_key` where a request cannot hold it.
+    /// `invalid_key` if a request cannot hold it.
     pub(crate) fn join(&self, path: &str, query: &str) -> Result<Uri> {
         uri(&self.scheme, &self.authority, &[&self.path, path].concat(), query)
     }
@@ -71,15 +71,15 @@ impl Address {
     }
 }
 
-/// Whether all hosts like this one serve the same buckets of Google Cloud Storage.
+/// Whether all hosts of this kind serve the same buckets of Google Cloud Storage.
 pub(crate) fn is_google_host(host: &str) -> bool {
     host.ends_with(".googleapis.com")
 }
 
-/// The address of a path and a query that are encoded already.
+/// The address of an encoded path and query.
 ///
 /// # Errors
-/// `invalid_key` where a request cannot hold it.
+/// `invalid_key` if a request cannot hold it.
 pub(crate) fn uri(scheme: &Scheme, authority: &Authority, path: &str, query: &str) -> Result<Uri> {
     let text = if query.is_empty() { path.to_owned() } else { [path, "?", query].concat() };
     let wrong = |source: http::Error| {

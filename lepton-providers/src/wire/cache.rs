@@ -1,7 +1,7 @@
-//! Keeps credentials, and has them renewed shortly before they expire.
+//! Caches credentials and renews them shortly before they expire.
 //!
-//! New ones are asked for by a task of its own: a caller that gives up loses nothing for
-//! the others, and who has good ones in hand never waits for better.
+//! A separate task renews them: a caller that gives up does not cancel the renewal for
+//! the others, and a caller never waits while valid credentials are cached.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,22 +13,23 @@ use futures_util::future::{Either, select};
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use tokio::sync::watch;
 
-/// How long before they expire new ones are asked for.
+/// How long before expiry the credentials are renewed.
 pub(crate) const EARLY: Duration = Duration::from_secs(300);
-/// The same for Google, whose metadata server gives the old ones again before that.
+/// The same for Google, whose metadata server returns the old ones until then.
 pub(crate) const EARLY_AT_GOOGLE: Duration = Duration::from_secs(225);
-/// How long good ones are used after an attempt to renew them, before the next.
+/// How long valid credentials stay in use after an attempt to renew them, before the next
+/// attempt.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Credentials that may be good for a time only.
+/// Credentials that may expire.
 pub(crate) trait Expires: Send + Sync + 'static {
-    /// Until when; `None` for good.
+    /// The time of expiry; `None` if they never expire.
     fn expires(&self) -> Option<SystemTime>;
 }
 
 type Issue<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T>> + Send + Sync>;
 type Issued<T> = std::result::Result<Arc<T>, Arc<Error>>;
-/// Hears how an attempt ends.
+/// Receives the result of an attempt.
 type Asking<T> = watch::Receiver<Option<Issued<T>>>;
 
 /// The credentials in use.
@@ -45,7 +46,7 @@ struct Shared<T> {
 
 struct State<T> {
     held: Option<Held<T>>,
-    /// The attempt that is under way.
+    /// The attempt in progress.
     asking: Option<Asking<T>>,
     /// When the last attempt ended.
     asked: Option<Duration>,
@@ -53,13 +54,14 @@ struct State<T> {
 
 struct Held<T> {
     value: Arc<T>,
-    /// How long before their end they are renewed: never in the first half of their life.
+    /// How long before expiry they are renewed, but never in the first half of their
+    /// lifetime.
     early: Duration,
 }
 
 impl<T: Expires> Cache<T> {
-    /// Those that `issue` gives, which is never called twice at a time; `early`: how long
-    /// before they expire.
+    /// Caches what `issue` returns; calls to it never overlap. `early`: how long before
+    /// expiry it is called.
     pub(crate) fn new(
         issue: impl Fn() -> BoxFuture<'static, Result<T>> + Send + Sync + 'static,
         early: Duration,
@@ -69,7 +71,7 @@ impl<T: Expires> Cache<T> {
         Self { issue: Box::new(issue), early, shared: Arc::new(Shared { env, state }) }
     }
 
-    /// Credentials that are good still. Only where none are held does anybody wait.
+    /// Returns valid credentials. Waits only if none are cached.
     pub(crate) async fn get(&self) -> Result<Arc<T>> {
         let mut asking = match self.look() {
             (Some(good), _) => return Ok(good),
@@ -83,7 +85,8 @@ impl<T: Expires> Cache<T> {
         }
     }
 
-    /// What is good, and what is under way. Starts an attempt where one is due.
+    /// The valid credentials and the attempt in progress. Starts an attempt if one is
+    /// due.
     fn look(&self) -> (Option<Arc<T>>, Option<Asking<T>>) {
         let (now, uptime) = (self.shared.env.now(), self.shared.env.uptime());
         let (good, asking, end) = {
@@ -104,7 +107,7 @@ impl<T: Expires> Cache<T> {
         (good, Some(asking))
     }
 
-    /// The server calls these expired: the next caller gets new ones.
+    /// The server reported these as expired: the next caller gets new ones.
     #[allow(clippy::unused_async, reason = "nothing of it should depend on how the lock is made")]
     pub(crate) async fn expired(&self, refused: &Arc<T>) {
         let mut state = self.shared.lock();
@@ -126,7 +129,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// One question to the issuer. However it ends, the next one may be asked.
+/// One request to the issuer. However it ends, another may follow.
 struct Attempt<T> {
     shared: Weak<Shared<T>>,
     early: Duration,
@@ -135,7 +138,7 @@ struct Attempt<T> {
 
 impl<T: Expires> Attempt<T> {
     async fn run(self, issue: BoxFuture<'static, Result<T>>) {
-        // Nobody is left to hear of it once the store is gone.
+        // Once the store is dropped, the result is of no use.
         let gone = Box::pin(self.end.closed());
         let Either::Left((issued, _)) = select(issue, gone).await else { return };
         let issued = issued.map(Arc::new).map_err(Arc::new);
@@ -170,7 +173,8 @@ impl<T> Drop for Attempt<T> {
         if self.end.borrow().is_some() {
             return;
         }
-        // The issuer panicked, or the runtime stops: those who wait must hear of it.
+        // The issuer panicked, or the runtime is shutting down: the waiters must be
+        // notified.
         if let Some(shared) = self.shared.upgrade() {
             let uptime = shared.env.uptime();
             shared.lock().end(uptime);
@@ -182,7 +186,7 @@ fn lost() -> Error {
     Error::new(ErrorKind::Unexpected, "credentials were not issued: whoever asked for them panicked or was stopped")
 }
 
-/// What one error says to one of the many who waited for the same.
+/// A copy of the error for each of the callers that waited for the same attempt.
 fn again(error: &Arc<Error>) -> Error {
     let mut copy = Error::new(error.kind(), error.message().to_owned())
         .with_retry(error.retry())
@@ -202,7 +206,7 @@ fn again(error: &Arc<Error>) -> Error {
     if error.source().is_some() { copy.with_source(Cause(Arc::clone(error))) } else { copy }
 }
 
-/// The cause of an error that several have.
+/// The source of an error that several callers share.
 struct Cause(Arc<Error>);
 
 impl fmt::Display for Cause {

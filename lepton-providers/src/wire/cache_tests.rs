@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 
 use super::*;
 
-/// The system's environment with a clock that is set by hand.
+/// The system's environment with a manual clock.
 #[derive(Debug)]
 struct Clock(SharedEnv, AtomicU64);
 
@@ -41,7 +41,7 @@ impl Env for Clock {
     }
 }
 
-/// A key with its number.
+/// A numbered key.
 struct Key(u32, Option<SystemTime>);
 
 impl Expires for Key {
@@ -50,10 +50,10 @@ impl Expires for Key {
     }
 }
 
-/// What the issuer does from now on.
+/// How the issuer behaves from now on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mood {
-    /// Gives keys that are good for so many seconds.
+    /// Issues keys that are valid for this number of seconds.
     Gives(u64),
     Refuses,
     Hangs,
@@ -105,7 +105,7 @@ impl Bench {
         self.cache.get().await.unwrap().0
     }
 
-    /// Until the attempt that is under way has ended.
+    /// Waits until the attempt in progress has ended.
     async fn settled(&self) {
         while self.cache.shared.lock().asking.is_some() {
             yield_now().await;
@@ -113,7 +113,7 @@ impl Bench {
     }
 }
 
-/// Asks once whether it is done.
+/// Polls once and returns whether the future is pending.
 fn waits(future: &mut (impl Future + Unpin)) -> bool {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }

@@ -1,7 +1,7 @@
 //! Commands that print credentials.
 //!
-//! They run without a shell; what they print is a secret and never stands in an error.
-//! What they say of a failure does, but for what could be a secret.
+//! They run without a shell. What they print is a secret and never appears in an error.
+//! What they report about a failure does, except for what could be a secret.
 
 use std::future::pending;
 use std::io;
@@ -17,30 +17,30 @@ use tokio::net::unix::pipe::Receiver;
 use super::secrets::Secrets;
 use super::words::first_line;
 
-/// The most that a command may print, in bytes.
+/// The most output of a command that is accepted, in bytes.
 const MOST_OUTPUT: usize = 64 << 10;
-/// The most that is kept of what it says, in bytes.
+/// The most of its error output that is kept, in bytes.
 const MOST_SAID: usize = 4 << 10;
-/// The shortest word of what it printed that is taken for a secret, in bytes.
+/// The shortest word of its output that is treated as a secret, in bytes.
 const SHORTEST_WORD: usize = 8;
-/// How many of these are looked for.
+/// The maximum number of such words that are searched for.
 const MOST_WORDS: usize = 64;
-/// How long a command may take.
+/// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest time between two looks at whether it has ended.
+/// The longest interval between two checks whether it has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Why a command gave nothing.
+/// Why a command returned nothing.
 #[derive(Debug)]
 pub(crate) struct Failed {
     why: &'static str,
     source: Option<Error>,
-    /// The first line of what it said.
+    /// The first line of its error output.
     said: Option<String>,
 }
 
 impl Failed {
-    /// The error that `name` makes of it.
+    /// The error that `name` makes from it.
     pub(crate) fn of(self, name: impl FnOnce(&'static str) -> Error) -> Error {
         let error = match self.said {
             Some(said) => name(self.why).with_context("stderr", said),
@@ -61,8 +61,8 @@ fn because(why: &'static str, source: io::Error) -> Failed {
     Failed { source: Some(Error::io("the system refused", source)), ..failed(why) }
 }
 
-/// Runs a command and gives what it prints. It is killed when it takes too long, and when
-/// nobody waits for it any more.
+/// Runs a command and returns what it prints. It is killed when it takes too long, or
+/// when the future is dropped.
 pub(crate) async fn output(env: &SharedEnv, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failed> {
     output_within(env, command, PATIENCE).await
 }
@@ -80,7 +80,7 @@ async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) 
         }
     };
     drop(running);
-    // What was said last may not have been heard yet.
+    // The last of the error output may not have been read yet.
     stderr.hear();
     let failed = match ended {
         Ok(status) if status.success() => return Ok(stdout.kept),
@@ -90,8 +90,8 @@ async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) 
     Err(Failed { said: first_line(&stderr.kept, &printed(&stdout.kept)), ..failed })
 }
 
-/// What a command printed before it failed, as the secrets that it is: the texts of its
-/// JSON, or its words.
+/// The output of a command that failed, as secrets: the strings of its JSON, or its
+/// words.
 fn printed(output: &[u8]) -> Secrets {
     fn texts(value: &serde_json::Value, secrets: Secrets) -> Secrets {
         match value {
@@ -109,8 +109,8 @@ fn printed(output: &[u8]) -> Secrets {
     words.filter(|word| word.len() >= SHORTEST_WORD).take(MOST_WORDS).fold(Secrets::default(), Secrets::text)
 }
 
-/// Hears what a command prints until it ends, also where something that it left behind
-/// keeps its output open.
+/// Reads the output of a command until it ends, even if a process that it left behind
+/// keeps the output open.
 async fn work(env: &SharedEnv, running: &mut Running, stdout: &mut Pipe) -> Result<ExitStatus, Failed> {
     let status = {
         let hearing = Box::pin(heard(stdout));
@@ -139,7 +139,7 @@ async fn heard(stdout: &mut Pipe) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A command that does not outlive whoever waits for it.
+/// A running command, which is killed on drop.
 struct Running(Child);
 
 impl Running {
@@ -165,14 +165,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good. What is killed ends at once: to
-        // wait for it here leaves no dead process behind, also where the runtime stops.
+        // It may have ended already, which does no harm. A killed process ends
+        // immediately: waiting for it here leaves no zombie behind, even if the runtime
+        // is shutting down.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What a command writes, as far as it is kept.
+/// The output of a command, up to the limit that is kept.
 struct Pipe {
     end: Receiver,
     kept: Zeroizing<Vec<u8>>,
@@ -183,11 +184,11 @@ impl Pipe {
     fn new(end: Option<OwnedFd>, most: usize) -> Result<Self, Failed> {
         let end = end.ok_or_else(|| failed("has no output"))?;
         let end = Receiver::from_owned_fd(end).map_err(|error| because("cannot be read from", error))?;
-        // Never more than this, so that no copy of a secret is left where it was.
+        // The capacity never grows, so that no copy of a secret is left in freed memory.
         Ok(Self { end, kept: Zeroizing::new(Vec::with_capacity(most)), most })
     }
 
-    /// Waits for more and takes it. How much it was, 0 at the end.
+    /// Waits for more output and stores it. Returns its length, 0 at the end.
     async fn some(&mut self) -> io::Result<usize> {
         loop {
             self.end.readable().await?;
@@ -210,14 +211,15 @@ impl Pipe {
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Takes whatever comes, without an end: something that the command left behind may
-    /// keep the pipe open.
+    /// Reads without end, because a process that the command left behind may keep the
+    /// pipe open.
     async fn listen(&mut self) {
         while matches!(self.some().await, Ok(1..)) {}
         pending::<()>().await;
     }
 
-    /// Takes what is there. The system is asked: the runtime may not know yet.
+    /// Reads what is available. This asks the system directly, because the runtime may
+    /// not have noticed yet.
     fn hear(&mut self) {
         let mut buffer = Zeroizing::new([0; 4096]);
         while self.kept.len() < self.most {
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(slow.message(), "took longer than a minute");
     }
 
-    /// The process whose number is in a file, once it is there.
+    /// The process whose id is in a file, once the file exists.
     async fn process(file: &Path) -> std::path::PathBuf {
         loop {
             match std::fs::read_to_string(file) {

@@ -1,4 +1,4 @@
-//! Percent-encoding as signing wants it.
+//! Percent-encoding as request signing requires it.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 /// Everything but the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The same, but for the slash between the segments of a key.
+/// The same, except for the slash between the segments of a key.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// Appends a key to a path.
@@ -15,12 +15,12 @@ pub(crate) fn push_path(path: &mut String, key: &[u8]) {
     path.extend(percent_encode(key, PATH));
 }
 
-/// A key or value as it stands in a path, header or query.
+/// A key or value as written in a path, header or query.
 pub(crate) fn encode_path(key: &[u8]) -> String {
     percent_encode(key, PATH).to_string()
 }
 
-/// A value as it stands in a query.
+/// A value as written in a query.
 pub(crate) fn encode_query(value: &[u8]) -> String {
     percent_encode(value, QUERY).to_string()
 }
@@ -29,7 +29,7 @@ pub(crate) fn encode_query(value: &[u8]) -> String {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
     pairs: Vec<(&'static str, String)>,
-    /// Behind them all, as it is.
+    /// Appended after all pairs, unchanged.
     rest: String,
 }
 
@@ -48,12 +48,13 @@ impl Query {
         self.pairs.push((name, encode_query(value.as_ref())));
     }
 
-    /// Adds something that is encoded already, behind the rest.
+    /// Appends text that is encoded already, after the pairs.
     pub(crate) fn append_encoded(&mut self, rest: &str) {
         self.rest = rest.to_owned();
     }
 
-    /// Names and values, sorted by name; values as they were given, where they are text.
+    /// Names and values, sorted by name. A value that is text is returned as it was
+    /// given.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
         let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let mut pairs: Vec<_> = self.pairs.iter().map(|(name, value)| (*name, decoded(value))).collect();
@@ -61,7 +62,7 @@ impl Query {
         pairs
     }
 
-    /// The text behind the question mark. Names need no encoding.
+    /// The text after the question mark. Names need no encoding.
     pub(crate) fn canonical(mut self) -> String {
         self.pairs.sort();
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Files that hold a secret, which somebody else renews.
+//! Files that hold a secret and are renewed by another program.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
 use secrecy::zeroize::Zeroizing;
 
-/// The most that such a file may hold, in bytes.
+/// The maximum size of such a file, in bytes.
 const MOST: usize = 64 << 10;
 
-/// What a file holds; `what` it is, for messages.
+/// Reads the content of a file; `what` describes it in messages.
 ///
 /// # Errors
-/// `unauthenticated` where it cannot be read, is no text, or is too long to be what it
-/// should: half of a secret is none.
+/// `unauthenticated` if it cannot be read, is not text, or is too long: a truncated
+/// secret is useless.
 pub(crate) async fn secret(env: &SharedEnv, file: &Path, what: &str) -> Result<Zeroizing<String>> {
     let (place, shown) = (file.to_owned(), file.display().to_string());
     let read = env.run_blocking(move || {
-        // Never more than this, so that no copy of a secret is left where it was.
+        // The capacity never grows, so that no copy of a secret is left in freed memory.
         let mut text = Zeroizing::new(String::with_capacity(MOST + 1));
         std::fs::File::open(place)?.take(MOST as u64 + 1).read_to_string(&mut text)?;
         if text.len() > MOST {

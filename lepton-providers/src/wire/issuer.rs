@@ -1,5 +1,5 @@
-//! A client for services that hand out credentials: small questions, small answers, and
-//! no secret of either in an error.
+//! A client for services that issue credentials. Requests and responses are small, and no
+//! secret of either appears in an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::transport::{HttpClient, RequestBody};
 use crate::wire::refusal::by_status;
 use crate::wire::secrets::Secrets;
 
-/// The most of an answer that is read, in bytes.
+/// The most of a response that is read, in bytes.
 const LONGEST: usize = 64 << 10;
 
 /// The client.
@@ -25,12 +25,12 @@ pub(crate) struct Issuer {
     pub(crate) env: SharedEnv,
 }
 
-/// What the service answered.
+/// The response of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
-    /// What the question went with.
+    /// The secrets that the request was sent with.
     pub(crate) secrets: Secrets,
 }
 
@@ -39,7 +39,7 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// A refusal, in the service's own words as far as they hold no secret.
+    /// A refusal, in the service's own words except for secrets.
     pub(crate) fn refusal(&self, why: &str) -> Error {
         let (kind, retry) = match by_status(self.status) {
             (kind, retry) if retry != Retry::Never => (kind, retry),
@@ -49,7 +49,7 @@ impl Answer {
         Error::new(kind, format!("no credentials were issued: {why}")).with_retry(retry).with_status(self.status)
     }
 
-    /// The same with the service's own code.
+    /// The same error with the service's own code.
     pub(crate) fn coded(&self, error: Error, code: &str) -> Error {
         if code.is_empty() { error } else { error.with_code(self.secrets.printable(code)) }
     }
@@ -74,11 +74,11 @@ impl Issuer {
         Self { http: Arc::new(http), env }
     }
 
-    /// Sends a request. A refusal is an answer too. `secrets`: those in its body; those in
-    /// its headers are marked.
+    /// Sends a request. A refusal is a response too. `secrets` are those in its body;
+    /// those in its headers are marked as sensitive.
     ///
     /// # Errors
-    /// What the network gives.
+    /// The errors of the network.
     pub(crate) async fn send(&self, mut request: Request<RequestBody>, secrets: Secrets) -> Result<Answer> {
         let secrets = secrets.headers(request.headers()).query(request.uri().query().unwrap_or_default());
         let secrets = secrets.header(self.http.proxy_authorization(request.uri()).as_ref());
@@ -102,11 +102,11 @@ impl Issuer {
         Ok(Answer { status: head.status.as_u16(), body, secrets })
     }
 
-    /// Sends a request to a service that answers soon or not at all, where `message` says
-    /// what to do.
+    /// Sends a request to a service that responds quickly or not at all; `message` says
+    /// what to do then.
     ///
     /// # Errors
-    /// `timeout`; what the network gives.
+    /// `timeout`; the errors of the network.
     pub(crate) async fn send_within(
         &self,
         request: Request<RequestBody>,

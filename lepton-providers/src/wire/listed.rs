@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lepton_core::Attributes;
 
-/// What a listing tells of one object at the most, in bytes of memory: pages are held by
-/// the thousand objects.
+/// The most attributes that a listing holds for one object, in bytes of memory: a page
+/// holds a thousand objects.
 const MOST: usize = 1 << 10;
 
 /// The attributes of a listed object, unless they are large.

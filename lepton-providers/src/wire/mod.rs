@@ -1,23 +1,24 @@
-//! The forms in which stores with an HTTP API write things.
+//! The wire formats that stores with an HTTP API share.
 //!
-//! - `address`: where a store is
-//! - `cache`: credentials until they expire
+//! - `address`: the location of a store
+//! - `cache`: caches credentials until they expire
 //! - `command`: commands that print credentials
 //! - `encode`: percent-encoding, queries
 //! - `file`: files that hold a secret
-//! - `xml`: documents, byte for byte
+//! - `xml`: XML documents, byte for byte
 //! - `time`: dates
-//! - `token`: asking for a bearer token
-//! - `issuer`: services that hand out credentials
+//! - `token`: requests a bearer token
+//! - `issuer`: services that issue credentials
 //! - `listed`: attributes that come with a listing
-//! - `mtime`: the time of a file in user metadata
-//! - `payload`: bodies that are held until they are sent
+//! - `mtime`: the modification time of a file in user metadata
+//! - `payload`: bodies that are buffered until they are sent
 //! - `range`: ranges of an object
 //! - `refusal`: what the refusal of a request means
 //! - `rfc2047`: text in headers
-//! - `secrets`: the secrets of a request, which no error may show; `pattern` finds one
-//! - `values`: settings that come as text or typed
-//! - `words`: what other programs say, without secrets
+//! - `secrets`: the secrets of a request, which no error may show; `pattern` finds one of
+//!   them
+//! - `values`: settings given as text or as typed values
+//! - `words`: messages of other programs, without secrets
 
 pub(crate) mod address;
 pub(crate) mod cache;

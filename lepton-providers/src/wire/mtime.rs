@@ -1,6 +1,6 @@
-//! The time of a file in user metadata, `mtime`. Here and at S3 it is in seconds since 1970
-//! with nine digits behind the point, at Azure and Google in the form of RFC 3339: in each
-//! place as rclone writes it there, which does not understand the other.
+//! The modification time of a file in user metadata, `mtime`. Lepton and S3 use seconds
+//! since 1970 with nine decimals; Azure and Google use RFC 3339. Each is the form that
+//! rclone writes there; rclone does not read the other.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,8 +9,8 @@ use super::time::{DAY, civil_from_days, parse_iso8601};
 
 const NAME: &str = "mtime";
 
-/// A value of user metadata as Azure and Google are to have it. Whatever would not come back
-/// as it is stays as it is.
+/// A value of user metadata in the form that Azure and Google use. A value that would not
+/// survive the round trip is left unchanged.
 pub(crate) fn outward<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     match (name == NAME).then(|| rfc3339(value)).flatten() {
         Some(text) if seconds(&text).as_deref() == Some(value) => Cow::Owned(text),
@@ -18,7 +18,7 @@ pub(crate) fn outward<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The same as it is here.
+/// A value of user metadata in Lepton's form.
 pub(crate) fn inward(name: &str, value: String) -> String {
     (name == NAME).then(|| seconds(&value)).flatten().unwrap_or(value)
 }
@@ -28,7 +28,7 @@ fn rfc3339(value: &str) -> Option<String> {
     let whole = whole.parse::<u64>().ok()?;
     let ((year, month, day), rest) = (civil_from_days(whole / DAY), whole % DAY);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    // Years of five digits are none of that form.
+    // Years of five digits have no such form.
     (year < 10_000).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z"))
 }
 
@@ -37,7 +37,7 @@ fn seconds(value: &str) -> Option<String> {
     Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
 }
 
-/// Reads a time of any zone: `2026-01-02T03:04:05.5+01:00`.
+/// Parses a time in any zone: `2026-01-02T03:04:05.5+01:00`.
 fn instant(value: &str) -> Option<SystemTime> {
     let Some(at) = value.len().checked_sub(6).filter(|_| !value.ends_with('Z')) else { return parse_iso8601(value) };
     let (local, zone) = value.split_at_checked(at)?;

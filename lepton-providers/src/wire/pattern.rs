@@ -1,12 +1,12 @@
-//! Finds a secret in a text, however it is written there.
+//! Finds a secret in a text, in any encoding.
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use lepton_core::to_hex;
 use secrecy::zeroize::Zeroizing;
 
-/// How much of the beginning of a secret is one where a text ends in it, in characters.
+/// How many leading characters of a secret count as the secret where the text breaks off.
 const BEGINNING: usize = 8;
-/// The longest way to write a character, in bytes.
+/// The longest encoding of a character, in bytes.
 const LONGEST: usize = 10;
 
 /// One form of a secret. Its characters may be escaped in the text.
@@ -21,7 +21,7 @@ pub(super) fn patterns(secret: &[u8]) -> Vec<Pattern> {
     texts.extend(std::str::from_utf8(secret).map(str::to_owned));
     for before in 0..3 {
         let bytes = Zeroizing::new([&[0; 3][..before], secret].concat());
-        // A character that has bits of other bytes too is left out.
+        // Characters that share bits with neighbouring bytes are left out.
         let (first, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
         for encoded in [BASE64_STANDARD_NO_PAD.encode(&*bytes), BASE64_URL_SAFE_NO_PAD.encode(&*bytes)] {
             texts.push(encoded.get(first..end).unwrap_or_default().to_owned());
@@ -37,10 +37,10 @@ impl Pattern {
         self.text.chars().count()
     }
 
-    /// Where it ends in a text, if it begins at `at`. A text that ends in the middle of it
-    /// has its beginning.
+    /// Where the secret ends in a text if it starts at `at`. A text that breaks off
+    /// within the secret holds a prefix of it.
     pub(super) fn end_in(&self, text: &[u8], at: usize) -> Option<usize> {
-        // More than one way to read what is there can be right: `%25` may be a `%`, or that.
+        // The text can be ambiguous: `%25` may be an encoded `%`, or literal.
         let mut ends = vec![at];
         for (matched, character) in self.text.chars().enumerate() {
             if matched >= BEGINNING && ends.iter().any(|end| breaks_off(&text[*end..])) {
@@ -68,7 +68,7 @@ fn breaks_off(rest: &[u8]) -> bool {
     rest.is_empty() || (rest.len() < LONGEST && b"%\\&".contains(&rest[0]) && !rest.contains(&b' '))
 }
 
-/// How many bytes of a text are this character, in each way to read them.
+/// How many bytes this character takes at the start of a text, for each encoding.
 fn widths(character: char, text: &[u8]) -> [Option<usize>; 4] {
     let mut buffer = [0; 4];
     let bytes = character.encode_utf8(&mut buffer).as_bytes();
@@ -85,7 +85,7 @@ fn widths(character: char, text: &[u8]) -> [Option<usize>; 4] {
     ]
 }
 
-/// `%2F`, and what becomes of it where that is encoded again.
+/// `%2F`, and the form it has if it is encoded again.
 fn percent(bytes: &[u8], text: &[u8], sign: &[u8]) -> Option<usize> {
     let mut rest = text;
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! Bodies on their way out: held, as their checksum goes before them.
+//! Request bodies. They are buffered, because their checksum is sent first.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -6,7 +6,7 @@ use lepton_core::{Body, Crc, CrcHasher, Effect, Error, ErrorKind, Leaf, Md5Hashe
 
 use crate::transport::RequestBody;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Payload {
     pub(crate) pieces: Vec<Bytes>,
@@ -14,7 +14,7 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// A document of our own.
+    /// A document that Lepton made.
     pub(crate) fn document(bytes: Bytes) -> Self {
         Self { len: bytes.len() as u64, pieces: vec![bytes] }
     }
@@ -22,7 +22,7 @@ impl Payload {
     /// Reads a body, up to `most` bytes.
     ///
     /// # Errors
-    /// `too_large`; that of the body.
+    /// `too_large`; the error of the body.
     pub(crate) async fn hold(body: &Body, most: u64) -> Result<Self> {
         if body.len() > most {
             let message = format!(
@@ -55,7 +55,7 @@ impl Payload {
         hasher.finish()
     }
 
-    /// The same between a head and a foot.
+    /// The same body between a head and a foot.
     pub(crate) fn framed(self, head: Bytes, foot: Bytes) -> Self {
         let len = self.len + head.len() as u64 + foot.len() as u64;
         let pieces = std::iter::once(head).chain(self.pieces).chain([foot]).collect();

@@ -1,12 +1,12 @@
-//! Ranges of an object, asked for and served.
+//! Ranges of an object in requests and responses.
 
 use std::ops::Range;
 
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, HeaderMap};
 
-/// Which bytes an answer gives whose body has `len` bytes, and the size of the whole
-/// object; or what makes no sense about it.
+/// The range that a response with a body of `len` bytes holds, and the size of the whole
+/// object; or why the response makes no sense.
 pub(crate) fn served(
     status: StatusCode,
     headers: &HeaderMap,
@@ -33,17 +33,17 @@ pub(crate) fn served(
     Ok((range, size))
 }
 
-/// Which bytes `Content-Range` names, and the size of the whole object where it has it.
+/// The range in `Content-Range`, and the size of the whole object if it has one.
 pub(crate) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
     parse_content_range(headers.get(CONTENT_RANGE)?.to_str().ok()?)
 }
 
-/// Whether a range is the one that was asked for, cut off at the end of the object.
+/// Whether a range is the requested one, cut off at the end of the object.
 pub(crate) fn is_asked_for(range: &Range<u64>, size: u64, wanted: &Range<u64>) -> bool {
     range.start == wanted.start && range.end == wanted.end.min(size)
 }
 
-/// Reads `bytes 0-9/100`, and `bytes 0-9/*`.
+/// Parses `bytes 0-9/100` and `bytes 0-9/*`.
 fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -53,8 +53,8 @@ fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
         return (first < end).then_some((first..end, None));
     }
     let size: u64 = size.parse().ok()?;
-    // A range that begins at the end has nothing in it: some servers say so instead of
-    // refusing it, also of what is empty (`bytes 0--1/0`).
+    // A range that begins at the end is empty. Some servers return one instead of
+    // refusing it, even for empty objects (`bytes 0--1/0`).
     (end <= size && (first < end || (first == size && end == size))).then_some((first..end, Some(size)))
 }
 

@@ -1,4 +1,4 @@
-//! What a refusal means, as far as all stores mean the same.
+//! The meaning of refusals that is the same for all stores.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,20 +11,20 @@ use crate::wire::secrets::Secrets;
 
 /// The most of a refusal's body that is read, in bytes.
 const LONGEST_REFUSAL: usize = 256 << 10;
-/// How long to wait where a server asks to but does not say how long.
+/// How long to wait if a server throttles without giving a time.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
-/// Under which condition a request writes.
+/// The condition of a write request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Condition {
     None,
-    /// That there be no object.
+    /// There must be no object.
     IfAbsent,
-    /// That the object be a certain one.
+    /// The object must match a tag.
     IfMatch,
 }
 
-/// What a server said when it refused, in its own words: they may hold secrets.
+/// What a server reported when it refused, unchanged: it may hold secrets.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) status: u16,
@@ -34,8 +34,8 @@ pub(crate) struct Said {
 }
 
 /// The error to report. `writes`: whether the request could have changed something, so
-/// that a failure of the server leaves its outcome unknown; `secrets`: those that the
-/// request went with, none of which stands in the error.
+/// that a server failure leaves its outcome unknown. `secrets`: those that the request
+/// was sent with, none of which appears in the error.
 pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool, secrets: &Secrets) -> Error {
     let failed_inside = said.status >= 500 || (said.status == 200 && retry != Retry::Never);
     let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
@@ -56,7 +56,7 @@ pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool, sec
     error
 }
 
-/// What a status means where no code says more.
+/// The meaning of a status where no code is more specific.
 pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
     use ErrorKind as K;
     let never = |kind| (kind, Retry::Never);
@@ -80,8 +80,8 @@ pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
 /// The document of a refusal.
 ///
 /// # Errors
-/// One that breaks off, where the status does not say enough: of what is missing or
-/// wrong, only the code in the document tells.
+/// The body's own, if it breaks off and the status is ambiguous: only the code in the
+/// document states what is missing or wrong.
 pub(crate) async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
     let enough =
         !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
@@ -91,7 +91,7 @@ pub(crate) async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes>
     }
 }
 
-/// What to say before the server's own words.
+/// The sentence that precedes the server's message.
 fn sentence(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound => "there is no such object",
@@ -115,8 +115,8 @@ fn sentence(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// A condition that failed, as the caller put it. Some stores answer a demand
-/// for a certain object with 404 where there is none.
+/// Maps a failed condition to the one that the caller set. Some stores respond to
+/// `IfMatch` with 404 if there is no object.
 pub(crate) fn for_condition(error: Error, condition: Condition) -> Error {
     match (condition, error.kind()) {
         (Condition::IfAbsent, ErrorKind::PreconditionFailed) => error.with_kind(ErrorKind::AlreadyExists),

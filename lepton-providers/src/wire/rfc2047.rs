@@ -1,18 +1,17 @@
 //! Metadata that is not ASCII.
 //!
-//! Amazon S3 keeps such values as it reads them by RFC 2047 and writes them so
-//! in its answers ("Working with object metadata" in its user guide). Other
-//! stores keep the encoded text, which reads back the same.
+//! Amazon S3 decodes such values by RFC 2047, and encodes them in its responses ("Working
+//! with object metadata" in its user guide). Other stores keep the encoded text, which
+//! decodes to the same value.
 
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-/// The most bytes of text in one word, so that the word has at most 75
-/// characters.
+/// The most bytes of text in one encoded word, which keeps the word within 75 characters.
 const WORD: usize = 45;
 
-/// A value as it stands in a header.
+/// A value as written in a header.
 pub(crate) fn encode(value: &str) -> Cow<'_, str> {
     let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if plain && value.trim() == value && !value.contains("=?") {
@@ -30,7 +29,7 @@ pub(crate) fn encode(value: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The value behind a header. What is no encoded word stays as it is.
+/// The value of a header. Text that is not an encoded word stays unchanged.
 pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -56,7 +55,7 @@ pub(crate) fn decode(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-/// The bytes of the word that `text` begins with, and what follows it.
+/// The bytes of the encoded word at the start of `text`, and what follows it.
 fn decode_word(text: &str) -> Option<(Vec<u8>, &str)> {
     let (charset, rest) = text.strip_prefix("=?")?.split_once('?')?;
     let (encoding, rest) = rest.split_once('?')?;

@@ -1,9 +1,9 @@
-//! The secrets of a request, which no word of a server may bring into an error or a log.
+//! The secrets of a request, which no server message may bring into an error or a log.
 //!
-//! A client names the secrets that it sent. What the server says is searched for them, in
-//! every form in which they would be secrets still: as they are, percent-encoded, escaped
-//! as in JSON and XML, in hexadecimal digits and in Base64, whatever stands before them
-//! there. `pattern` finds one; here is which ones, and where it is looked.
+//! A client names the secrets that it sent. The server's messages are searched for them
+//! in every encoding that still reveals them: as they are, percent-encoded, escaped as in
+//! JSON and XML, in hexadecimal digits, and in Base64 at any offset. `pattern` finds one
+//! secret; this module decides which secrets are searched for, and in which texts.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue};
@@ -13,21 +13,21 @@ use secrecy::zeroize::Zeroizing;
 
 use super::pattern::{Pattern, patterns};
 
-/// The shortest secret that is looked for, in characters: a shorter one is found in words
-/// that have nothing to do with it.
+/// The shortest secret that is searched for, in characters: a shorter one would match
+/// unrelated words.
 const SHORTEST: usize = 4;
-/// The shortest value in the query of a web server's URL that is taken for a secret: what
-/// its parameters mean is not known.
+/// The shortest value in the query of a web server's URL that is treated as a secret,
+/// because the meaning of its parameters is unknown.
 const SHORTEST_VALUE: usize = 8;
-/// What stands for a secret.
+/// Replaces a secret.
 const HIDDEN: char = '…';
 
-/// The longest message of a server that is passed on, in characters.
+/// The longest server message that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 300;
 /// The most of a message that is searched, in bytes.
 const MOST_SEARCHED: usize = 16 << 10;
 
-/// The secrets that a request went with.
+/// The secrets that a request was sent with.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
     parts: Vec<Part>,
@@ -40,39 +40,40 @@ enum Part {
 }
 
 impl Secrets {
-    /// This text, as it is and without its percent-encoding.
+    /// Adds this text, as it is and percent-decoded.
     pub(crate) fn text(mut self, secret: &str) -> Self {
         self.parts.push(Part::Text(secret.trim().to_owned().into()));
         self
     }
 
-    /// The value of a header: a token, the password or signature in an `Authorization`, the
-    /// signature in an address.
+    /// Adds the secrets in the value of a header: a token, the password or signature in
+    /// an `Authorization`, the signature in an address.
     pub(crate) fn header(mut self, value: Option<&HeaderValue>) -> Self {
         self.parts.extend(value.cloned().map(Part::Header));
         self
     }
 
-    /// The headers that are marked as secrets.
+    /// Adds the headers that are marked as sensitive.
     pub(crate) fn headers(mut self, headers: &HeaderMap) -> Self {
         self.parts.extend(headers.values().filter(|value| value.is_sensitive()).cloned().map(Part::Header));
         self
     }
 
-    /// The signatures and tokens in a query.
+    /// Adds the signatures and tokens in a query.
     pub(crate) fn query(mut self, query: &str) -> Self {
         self.parts.extend(pairs(query).filter(|(name, _)| is_secret(name)).map(|(_, value)| part(value)));
         self
     }
 
-    /// A query that may be a permission, of which it is not known what in it is a secret.
+    /// Adds the values of a query that may grant access, where it is unknown which of
+    /// them are secret.
     pub(crate) fn any_query(mut self, query: &str) -> Self {
         let long = pairs(query).filter(|(_, value)| value.len() >= SHORTEST_VALUE).map(|(_, value)| value);
         self.parts.extend(long.chain((query.len() >= SHORTEST_VALUE).then_some(query)).map(part));
         self.query(query)
     }
 
-    /// Whether a text has one of them.
+    /// Whether a text contains one of them.
     pub(crate) fn are_in(&self, text: &str) -> bool {
         replaced(&self.patterns(), text).is_some()
     }
@@ -82,10 +83,10 @@ impl Secrets {
         replaced(&self.patterns(), text).unwrap_or_else(|| text.to_owned())
     }
 
-    /// A server's words as they may be shown: in one line, short, and without secrets.
+    /// A server message in displayable form: one short line without secrets.
     pub(crate) fn printable(&self, text: &str) -> String {
         let text: String = text.chars().filter(|character| !character.is_control()).collect();
-        // What is cut off here in the middle of a secret is found by its beginning.
+        // A secret that is cut off here is found by its first characters.
         let searched = &text[..text.floor_char_boundary(MOST_SEARCHED)];
         let shown = replaced(&self.patterns(), searched).unwrap_or_else(|| searched.to_owned());
         shown.chars().take(LONGEST_MESSAGE).collect()
@@ -126,7 +127,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter_map(|pair| pair.split_once('='))
 }
 
-/// Whether a parameter is a secret by its name: `sig` of Azure, `X-Amz-Signature` and
+/// Whether a parameter's name marks it as a secret: `sig` of Azure, `X-Amz-Signature` and
 /// `X-Amz-Security-Token` of Amazon, `X-Goog-Signature` of Google, `access_token`.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -138,7 +139,7 @@ fn add(secrets: &mut Vec<Zeroizing<Vec<u8>>>, text: &str) {
     if text.contains('%') {
         secrets.push(percent_decode_str(text).collect::<Vec<u8>>().into());
     }
-    // A key in Base64 is one in its bytes, too.
+    // The bytes of a key in Base64 are a secret, too.
     if let Ok(bytes) = BASE64_STANDARD.decode(text)
         && bytes.len() >= 2 * SHORTEST_VALUE
     {
@@ -170,7 +171,7 @@ fn in_header(value: &[u8], secrets: &mut Vec<Zeroizing<Vec<u8>>>) {
     }
 }
 
-/// A text without what the patterns find; `None` where they find nothing.
+/// A text with all matches replaced; `None` if there are none.
 fn replaced(patterns: &[Pattern], text: &str) -> Option<String> {
     let (mut shown, mut at, mut found) = (String::new(), 0, false);
     while let Some(character) = text[at..].chars().next() {

@@ -7,7 +7,7 @@ use super::*;
 
 const SECRET: &str = "s3cr3t/+?=~\"<&x\u{fc}";
 
-/// All ways to write a secret.
+/// All encodings of a secret.
 fn forms(secret: &str) -> Vec<String> {
     let percent = |upper: bool, kept: &[u8]| -> String {
         let byte = |byte: u8| match (byte.is_ascii_alphanumeric() || kept.contains(&byte), upper) {
@@ -51,7 +51,7 @@ fn a_secret_is_hidden_in_every_form() {
     let secrets = Secrets::default().text(SECRET);
     for form in forms(SECRET) {
         let text = shown(&secrets, &format!("key {form} is wrong"));
-        // In Base64 a character may be left that is of others too.
+        // In Base64, a character that shares bits with neighbouring bytes may remain.
         assert!(text.starts_with("key ") && text.ends_with(" is wrong") && text.contains('…'), "{form}: {text}");
         assert!(text.chars().count() <= "key ……… is wrong".len() + 8, "{form}: {text}");
     }
@@ -69,7 +69,7 @@ fn a_secret_is_hidden_where_the_text_is_cut() {
     assert_eq!(shown(&secrets, &format!("token {}", &long[..20])), "token …");
     let many = format!("{}{long}", "x".repeat(MOST_SEARCHED - 900));
     assert_eq!(shown(&secrets, &many).chars().count(), LONGEST_MESSAGE);
-    // Much is hidden, so that the place where the search ended is shown.
+    // Much is hidden, so that the point where the search stops is visible.
     let repeated = format!("{long} ").repeat(20);
     assert_eq!(shown(&secrets, &repeated), "… ".repeat(10) + "…");
     assert_eq!(shown(&Secrets::default().text("s3cr3t/key"), "it is s3cr3t/ke%"), "it is …");

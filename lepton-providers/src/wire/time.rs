@@ -1,10 +1,10 @@
-//! Dates, read and written without a calendar library.
+//! Dates, parsed and formatted without a calendar library.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) const DAY: u64 = 86_400;
 
-/// Reads `2009-10-12T17:50:30.000Z`, with or without a fraction.
+/// Parses `2009-10-12T17:50:30.000Z`, with or without a fraction.
 pub(crate) fn parse_iso8601(text: &str) -> Option<SystemTime> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(str::parse::<u64>);
@@ -27,8 +27,8 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanos))
 }
 
-/// Days since 1970-01-01 of a date, for years from 1970 on. The algorithm is
-/// Howard Hinnant's ("chrono-Compatible Low-Level Date Algorithms").
+/// The days from 1970-01-01 to a date, for years from 1970. The algorithm is Howard
+/// Hinnant's ("chrono-Compatible Low-Level Date Algorithms").
 fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year / 400;

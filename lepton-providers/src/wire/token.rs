@@ -1,4 +1,4 @@
-//! Asking for a bearer token, and reading the answer.
+//! Requests a bearer token and parses the response.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,11 +12,11 @@ use crate::transport::RequestBody;
 use crate::wire::issuer::{Answer, Issuer};
 use crate::wire::secrets::Secrets;
 
-/// Asks for a token. `secrets`: those in the body of the request.
+/// Requests a token. `secrets` are those in the body of the request.
 ///
 /// # Errors
-/// `unauthenticated` where it is refused, with the service's own words; what the network
-/// gives.
+/// `unauthenticated` if it is refused, with the service's message; the errors of the
+/// network.
 pub(crate) async fn ask(issuer: &Issuer, request: Request<RequestBody>, secrets: Secrets) -> Result<Token> {
     let answer = issuer.send(request, secrets).await?;
     if !answer.is_success() {
@@ -35,12 +35,13 @@ fn refused(answer: &Answer) -> Error {
         error_description: String,
     }
     let said: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-    // The first line says it; the others are ids and times.
+    // The first line has the reason; the others hold ids and times.
     let error = answer.refusal(said.error_description.lines().next().unwrap_or_default());
     answer.coded(error, &said.error)
 }
 
-/// The token in an answer; the fields have two names, and times two forms.
+/// The token in a response. Services differ in the field names and in the format of
+/// times.
 pub(crate) fn token_of(answer: &[u8], now: SystemTime) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
@@ -59,7 +60,7 @@ pub(crate) fn token_of(answer: &[u8], now: SystemTime) -> Option<Token> {
         Seconds::Number(seconds) => Some(Duration::from_secs(seconds)),
         Seconds::Text(text) => text.parse().ok().map(Duration::from_secs),
     };
-    // The parser's own words could quote the answer: they are left out.
+    // The parser's message could quote the response, so it is left out.
     let answer: Answer = serde_json::from_slice(answer).ok()?;
     let at = number(answer.expires_on).and_then(|since| UNIX_EPOCH.checked_add(since));
     let after = number(answer.expires_in).and_then(|more| now.checked_add(more));

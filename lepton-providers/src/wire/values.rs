@@ -1,4 +1,4 @@
-//! Settings of stores, whose values come as text from a URL and typed from a file.
+//! Settings of stores, whose values are text in a URL and typed in a file.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer};
 /// A look-up of environment variables.
 pub(crate) type Vars<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Makes a client for a service that hands out credentials; `true` if it is reached by
-/// way of the proxies.
+/// Makes a client for a service that issues credentials; `true` if it is reached through
+/// the proxies.
 pub(crate) type Issuers<'a> = &'a dyn Fn(bool) -> lepton_core::Result<super::issuer::Issuer>;
 
-/// The variables of this process; empty ones count as not set.
+/// The variables of this process; empty ones count as unset.
 pub(crate) fn process_vars(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -24,7 +24,7 @@ enum Loose<T> {
     Text(String),
 }
 
-/// `true`, or the text `true`, `1`, `yes`; likewise for false.
+/// `true`, or the text `true`, `1` or `yes`; likewise for false.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     match Loose::deserialize(deserializer)? {
         Loose::Typed(value) => Ok(Some(value)),
@@ -36,7 +36,7 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 }
 
-/// A number, also as text.
+/// A number, or text that holds one.
 pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match Loose::deserialize(deserializer)? {
         Loose::Typed(value) => Ok(Some(value)),
@@ -67,7 +67,7 @@ pub(crate) fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 }
 
-/// What a place is called, but for what may be a permission: the query of a URL, and a
+/// The name of a location without what may grant access: the query of a URL, and a
 /// password in it.
 pub(crate) fn without_secrets(place: &str) -> String {
     let (name, query) = place.split_once('?').map_or((place, ""), |(name, _)| (name, "?…"));
@@ -77,8 +77,8 @@ pub(crate) fn without_secrets(place: &str) -> String {
     [scheme, hidden, host, path, query].concat()
 }
 
-/// Makes the settings of a store: a type with a method for each, a name for each in
-/// files, and what the place itself is called.
+/// Defines the settings of a store: a type with a method for each setting, their names in
+/// files, and the name of the location itself.
 macro_rules! settings {
     ($(#[doc = $about:literal])+ $config:ident of $place:ident;
      $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? $name:ident: $type:ty,)*) => {
@@ -103,7 +103,7 @@ macro_rules! settings {
         }
 
         impl $config {
-            /// Settings for this one.
+            /// Settings for this location; everything else is unset.
             pub fn new($place: impl Into<String>) -> Self {
                 Self { $place: $place.into(), $($name: None,)* }
             }
@@ -116,7 +116,7 @@ macro_rules! settings {
             }
             )*
 
-            /// These settings, but for those that `other` has.
+            /// These settings, overridden by those that `other` sets.
             #[must_use]
             pub fn overridden_by(mut self, other: Self) -> Self {
                 if !other.$place.is_empty() {

@@ -1,4 +1,4 @@
-//! What another program says, without what could be a secret.
+//! Messages of other programs, without what could be a secret.
 
 use super::secrets::Secrets;
 use super::values;
@@ -6,21 +6,21 @@ use super::values;
 /// The shortest word of letters and digits that could be a key or a token.
 const SHORTEST: usize = 16;
 
-/// The first line that says something; `secrets`: those that are known, beside what looks
-/// like one.
+/// The first line that is not empty. `secrets` are known secrets, in addition to words
+/// that look like one.
 pub(super) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(secrets.printable(&without_secrets(&secrets.hide(line))))
 }
 
-/// Leaves out words that look like keys, and values whose name says that they are secret.
+/// Leaves out words that look like keys, and values whose name marks them as secret.
 fn without_secrets(line: &str) -> String {
     let (mut words, mut hidden, mut named) = (Vec::new(), false, false);
     for word in line.split_whitespace() {
         if std::mem::take(&mut hidden) {
             words.push("…".to_owned());
-            // `Authorization: Bearer x` has two.
+            // `Authorization: Bearer x` has two words.
             hidden = ["bearer", "basic", "token"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
             continue;
         }
@@ -46,7 +46,7 @@ fn without_secrets(line: &str) -> String {
     words.join(" ")
 }
 
-/// An address without user, password and query.
+/// An address without user name, password and query.
 fn without_user(word: &str) -> String {
     let at =
         word.find("://").map_or(0, |at| word[..at].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |b| b + 1));
@@ -59,13 +59,13 @@ fn is_secret(name: &str) -> bool {
     ["secret", "token", "passw", "key", "credential", "authorization", "bearer"].iter().any(|word| name.contains(word))
 }
 
-/// A word without what looks like a key in it.
+/// A word without the parts that look like a key.
 fn without_keys(word: &str) -> String {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "+/=_-".contains(letter);
     let (mut text, mut rest) = (String::new(), word);
     while !rest.is_empty() {
         let (part, behind) = rest.split_at(rest.find(|letter| !is_part(letter)).unwrap_or(rest.len()));
-        // A key may hold slashes; a path is made of names.
+        // A key may contain slashes; what starts with one is a path, made of names.
         let is_key = if part.starts_with('/') { part.split('/').any(looks_random) } else { looks_random(part) };
         text.push_str(if is_key { "…" } else { part });
         let (between, next) = behind.split_at(behind.find(is_part).unwrap_or(behind.len()));

@@ -1,30 +1,30 @@
-//! The little XML that object stores speak, read byte for byte.
+//! The subset of XML that object stores use, parsed byte for byte.
 //!
-//! Listings hold keys, and keys may hold what XML parsers refuse: characters
-//! that XML 1.0 forbids, even as references, and bytes that are not UTF-8. This
-//! reader takes them all, checks that elements nest, and knows no entities but
-//! the five that XML defines, so nothing can be made to grow.
+//! Listings hold keys, and keys may hold what XML parsers refuse: characters that XML 1.0
+//! forbids, even as references, and bytes that are not UTF-8. This parser accepts them
+//! all, checks that elements nest, and knows only the five entities that XML defines, so
+//! entities cannot expand without bound.
 
 use std::borrow::Cow;
 
 use lepton_core::{Error, ErrorKind, Result};
 use memchr::{memchr, memchr2, memmem};
 
-/// The deepest nesting that a store could need, with room.
+/// The maximum nesting depth, more than any store needs.
 const DEEPEST: usize = 16;
 
-/// An element with what is in it.
+/// An element with its content.
 #[derive(Debug, Default)]
 pub(crate) struct Element<'a> {
     name: &'a [u8],
-    /// What stands behind the name in the start tag.
+    /// The text after the name in the start tag.
     attributes: &'a [u8],
     text: Cow<'a, [u8]>,
     children: Vec<Element<'a>>,
 }
 
 impl<'a> Element<'a> {
-    /// Reads a document and gives its root.
+    /// Parses a document and returns its root.
     pub(crate) fn parse(document: &'a [u8]) -> Result<Self> {
         Reader { rest: document, total: document.len() }.document()
     }
@@ -34,19 +34,19 @@ impl<'a> Element<'a> {
         self.name
     }
 
-    /// Whether the start tag says `name="value"`.
+    /// Whether the start tag has `name="value"`.
     pub(crate) fn says(&self, name: &str, value: &str) -> bool {
         let wanted = [format!("{name}=\"{value}\""), format!("{name}='{value}'")];
         let words = self.attributes.split(u8::is_ascii_whitespace);
         words.into_iter().any(|word| wanted.iter().any(|wanted| wanted.as_bytes() == word))
     }
 
-    /// What is in the element itself.
+    /// The text of the element itself.
     pub(crate) fn content(&self) -> &[u8] {
         &self.text
     }
 
-    /// Everything in the element, in order.
+    /// The child elements, in order.
     pub(crate) fn elements(&self) -> impl Iterator<Item = &Element<'a>> {
         self.children.iter()
     }
@@ -59,17 +59,17 @@ impl<'a> Element<'a> {
         self.children.iter().find(|child| child.name == name.as_bytes())
     }
 
-    /// The bytes of the child of this name.
+    /// The bytes of the child with this name.
     pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.child(name).map(|child| &*child.text)
     }
 
-    /// The child of this name, if it holds UTF-8 and is not empty.
+    /// The text of the child with this name, if it is UTF-8 and not empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.bytes(name)?).ok().filter(|text| !text.is_empty())
     }
 
-    /// The same, as something that can be read from text.
+    /// The same, parsed.
     pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.trim().parse().ok()
     }
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An element, its start tag being next.
+    /// Parses an element that starts here.
     fn element(&mut self, depth: usize) -> Result<Element<'a>> {
         if depth > DEEPEST {
             return Err(self.wrong("elements nested too deep"));
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands before `end`, which is passed too.
+    /// The text before `end`, which is skipped.
     fn take_past(&mut self, end: &[u8]) -> Result<&'a [u8]> {
         let found = match end {
             [byte] => memchr(*byte, self.rest),
@@ -201,8 +201,7 @@ pub(crate) fn reference(name: &[u8]) -> Option<char> {
     }
 }
 
-/// Appends text to a document, with what XML needs escaped; `false` if XML 1.0
-/// has no way to write it.
+/// Appends text to a document, escaped for XML; `false` if XML 1.0 cannot represent it.
 pub(crate) fn push_text(document: &mut String, text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     for character in text.chars() {

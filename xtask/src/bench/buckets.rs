@@ -1,4 +1,4 @@
-//! Makes and empties buckets, and counts whether everything arrived.
+//! Creates and empties buckets, and checks that everything arrived.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ impl Tools {
         output(&mut self.s5cmd(bucket, &["mb", &format!("s3://{BUCKET}")])).map(drop)
     }
 
-    /// Removes everything at a place, before a run and unmeasured.
+    /// Removes everything at a place, before a run and outside the measurement.
     pub(super) fn empty(&self, place: &Place) -> Result<()> {
         if let Some(emulator) = Emulator::at(self, place) {
             return emulator.empty();
@@ -45,12 +45,12 @@ impl Tools {
         objects.zip(bytes).with_context(|| format!("cannot read what s5cmd counted: {said}"))
     }
 
-    /// The program, told of the server.
+    /// The command for the program, with the server's options.
     pub(super) fn s5cmd(&self, bucket: &Place, arguments: &[&str]) -> Command {
         let mut command = program::<&str>(&self.s5cmd, &[]);
         if let Place::Bucket { endpoint, certificate, .. } = bucket {
             command.args(["--endpoint-url", endpoint]);
-            // It has no way to be told of a certificate.
+            // s5cmd has no option for a certificate.
             command.args(certificate.as_ref().map(|_| "--no-verify-ssl"));
         }
         command.args(arguments);
@@ -60,8 +60,8 @@ impl Tools {
 }
 
 impl Set {
-    /// Every object and every byte must be there; a program that moved less is
-    /// not faster.
+    /// Checks that every object and every byte arrived; a program that moved less is not
+    /// faster.
     pub(super) fn arrived(&self, tools: &Tools, place: &Place) -> Result<()> {
         let (objects, bytes) = match place {
             Place::Folder(folder) => count(folder)?,

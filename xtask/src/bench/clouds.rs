@@ -1,4 +1,4 @@
-//! Azure and Google: how the programs are told of their emulators.
+//! Azure and Google: how each program is configured for their emulators.
 
 use std::process::Command;
 
@@ -15,9 +15,9 @@ const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 const SAS: &str = "sv=2021-12-02&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&spr=https%2Chttp\
                    &sig=jlSI%2B5DohmjtlB2oCr2Vhd9u7l%2F%2FvB9E8D7vhfmKGX4%3D";
 
-/// The address at which Lepton opens it, and what it finds in its environment.
+/// The URL with which Lepton opens the server; adds the variables that it needs.
 pub(super) fn lepton_url(server: &str, endpoint: &str, command: &mut Command) -> String {
-    // What is no emulator answers as the services do.
+    // The synthetic servers answer as the real services do.
     let preset = match server {
         "synthetic-azure" => "azure",
         "synthetic-google" => "gcs",
@@ -32,7 +32,7 @@ pub(super) fn lepton_url(server: &str, endpoint: &str, command: &mut Command) ->
     }
 }
 
-/// Tells rclone of the emulator, by the environment alone.
+/// Configures rclone for the emulator with environment variables only.
 pub(super) fn rclone_remote(command: &mut Command, name: &str, protocol: Protocol, endpoint: &str) {
     let azure = format!("{endpoint}/{ACCOUNT}");
     let google = format!("{endpoint}/storage/v1/");
@@ -41,7 +41,7 @@ pub(super) fn rclone_remote(command: &mut Command, name: &str, protocol: Protoco
             ("TYPE", "google cloud storage"),
             ("ENDPOINT", &google),
             ("ANONYMOUS", "true"),
-            // To make a bucket.
+            // Needed to create a bucket.
             ("PROJECT_NUMBER", "1"),
         ],
         _ => &[("TYPE", "azureblob"), ("ACCOUNT", ACCOUNT), ("KEY", KEY), ("ENDPOINT", &azure)],
@@ -52,12 +52,12 @@ pub(super) fn rclone_remote(command: &mut Command, name: &str, protocol: Protoco
     }
 }
 
-/// The name of a remote of rclone, which is that of variables as well.
+/// The name of an rclone remote, which is also part of environment variables.
 pub(super) fn remote(server: &str) -> String {
     server.replace('-', "")
 }
 
-/// Between a folder and a container.
+/// Only between a folder and a container.
 pub(super) fn azcopy_command(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
     let blobs = |place: &Place, pattern: &str| match place {
         Place::Bucket { server, endpoint, .. } if Protocol::of(server) == Protocol::Azure => {
@@ -77,7 +77,7 @@ pub(super) fn azcopy_command(tools: &Tools, from: &Place, to: &Place) -> Option<
     Some(command)
 }
 
-/// Makes, counts and empties by rclone.
+/// Creates, counts and empties with rclone.
 pub(super) struct Emulator<'a> {
     tools: &'a Tools,
     server: &'a str,
@@ -110,7 +110,7 @@ impl<'a> Emulator<'a> {
         self.rclone(&["delete", "--fast-list", "--checkers", "32"]).map(drop)
     }
 
-    /// Objects and bytes.
+    /// The numbers of objects and bytes.
     pub(super) fn count(&self) -> Result<(u64, u64)> {
         // `{"count":8,"bytes":536870912,"sizeless":0}`
         let said = self.rclone(&["size", "--json", "--fast-list"])?;

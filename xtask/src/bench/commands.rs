@@ -1,5 +1,5 @@
-//! How each program is told to do the same: 8 MiB parts. rclone and s5cmd are told how many
-//! requests to make at once; Lepton and the AWS CRT find their numbers.
+//! How each program is configured to do the same work, with 8 MiB parts. rclone and s5cmd are
+//! given a number of concurrent requests; Lepton and the AWS CRT choose theirs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::services::{ACCESS_KEY, SECRET_KEY};
 const PART: u64 = 8 << 20;
 
 impl Tool {
-    /// The command that moves everything, if the program can do it at all.
+    /// The command that moves everything, if the program supports it.
     pub(super) fn command(self, tools: &Tools, set: &Set, from: &Place, to: &Place) -> Option<Command> {
         match self {
             Self::Lepton => Some(lepton(tools, from, to)),
             Self::Rclone => Some(rclone(tools, files_at_once(set, from, to), from, to)),
             Self::S5cmd => s5cmd(tools, files_at_once(set, from, to).0, from, to),
-            // Python would make each of more requests, and be what is measured.
+            // Python would create each request, and would then be what is measured.
             Self::Crt if set.objects > 10_000 => None,
             Self::Crt => crt(tools, from, to),
             Self::Azcopy => clouds::azcopy_command(tools, from, to),
@@ -31,9 +31,9 @@ impl Tool {
     }
 }
 
-/// Files at once for the peers, and what rclone checks at once. They count files and
-/// parts apart: 32 requests at once either way. To a server that is far it is 64 with
-/// parts, and 256 with small objects, which is what s5cmd does if it is told nothing.
+/// Concurrent files for the peers, and concurrent checks of rclone. They limit files and parts
+/// separately: this gives 32 concurrent requests either way. To a distant server it gives 64
+/// with parts, and 256 with small objects, which is the default of s5cmd.
 fn files_at_once(set: &Set, from: &Place, to: &Place) -> (&'static str, &'static str) {
     let far = [from, to].iter().any(|place| matches!(place, Place::Bucket { far: true, .. }));
     match (set.size > PART, far) {
@@ -44,14 +44,14 @@ fn files_at_once(set: &Set, from: &Place, to: &Place) -> (&'static str, &'static
     }
 }
 
-/// With a journal in a fresh folder and the manifest that it always writes.
+/// With a journal in a fresh folder and the manifest that Lepton always writes.
 fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
     let mut command = program::<&str>(&tools.lepton, &[]);
     for place in [from, to] {
         let url = match place {
             Place::Folder(folder) => folder.display().to_string(),
             Place::Bucket { endpoint, server, .. } if Protocol::of(server) == Protocol::S3 => {
-                // What answers as the sink's server does is Amazon's preset.
+                // The sink's server answers as Amazon S3 does.
                 let preset = if *server == "sink" { "aws" } else { server };
                 format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
             }
@@ -73,7 +73,7 @@ fn journal() -> PathBuf {
     std::env::temp_dir().join(format!("lepton-bench-journal-{}", std::process::id()))
 }
 
-/// Without it the next run would find everything done.
+/// Removes the journal, because otherwise the next run would find everything done.
 pub(super) fn forget_journal() -> Result<()> {
     match fs::remove_dir_all(journal()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot remove the journal"),
@@ -112,7 +112,7 @@ fn rclone(tools: &Tools, (files, checkers): (&str, &str), from: &Place, to: &Pla
     command
 }
 
-/// Tells rclone of a server, by the environment alone.
+/// Configures rclone for a server with environment variables only.
 pub(super) fn rclone_remote(command: &mut Command, name: &str, provider: &str, endpoint: &str) {
     command.env("RCLONE_CONFIG", "");
     for (setting, value) in [
@@ -127,7 +127,7 @@ pub(super) fn rclone_remote(command: &mut Command, name: &str, provider: &str, e
     }
 }
 
-/// One endpoint at a time, so not from one server to another.
+/// s5cmd supports one endpoint at a time, so it cannot copy from one server to another.
 fn s5cmd(tools: &Tools, files: &str, from: &Place, to: &Place) -> Option<Command> {
     let ends = (from, to);
     let ((Place::Folder(_), bucket @ Place::Bucket { .. }) | (bucket @ Place::Bucket { .. }, Place::Folder(_))) = ends
@@ -147,7 +147,7 @@ fn s5cmd(tools: &Tools, files: &str, from: &Place, to: &Place) -> Option<Command
     Some(command)
 }
 
-/// Between a folder and a bucket: it has no way from one server to another.
+/// Only between a folder and a bucket: the CRT cannot copy from one server to another.
 fn crt(tools: &Tools, from: &Place, to: &Place) -> Option<Command> {
     let (direction, folder, bucket) = match (from, to) {
         (Place::Folder(folder), bucket @ Place::Bucket { .. }) => ("up", folder, bucket),

@@ -11,8 +11,8 @@ use super::measure::{self, Row};
 use super::set::Set;
 use crate::process::program;
 
-/// Sends one file to a server that drops it, and receives it from one that only sends,
-/// each with and without hashing it. Writes beside the file.
+/// Sends one file to a server that drops it, and receives it from a server that only sends,
+/// each with and without hashing. Writes next to the file.
 pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>> {
     let floor = executable("floor")?;
     let received = file.with_extension("received");
@@ -46,7 +46,7 @@ pub(super) fn measure(set: &Set, file: &Path, rounds: usize) -> Result<Vec<Row>>
     Ok(rows)
 }
 
-/// Cargo puts a benchmark under a name with a hash, and says which.
+/// The benchmark binary, whose hashed file name Cargo reports.
 pub(super) fn executable(name: &str) -> Result<PathBuf> {
     let mut command =
         program("cargo", &["bench", "--locked", "--package", "lepton-benches", "--bench", name, "--no-run"]);

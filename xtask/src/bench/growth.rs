@@ -1,6 +1,6 @@
-//! `cargo xtask bench growth`: Lepton moves more and more small objects, so that it can
-//! be seen whether the time follows their number and the memory does not. Source and
-//! destination are buckets of the synthetic server, one process that is not measured.
+//! `cargo xtask bench growth`: Lepton moves increasing numbers of small objects, to show
+//! whether the time grows with their number and the memory does not. Source and destination are
+//! buckets of the synthetic server, a single process that is not measured.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,7 +17,7 @@ use super::synthetic::{Journal, Synthetic};
 use super::table::{self, without_folder};
 use crate::process::{machine, output, program, root, shown};
 
-// The same that the tests use; it has no dependency.
+// Shared with the tests; it has no dependencies.
 #[allow(unreachable_pub, reason = "it belongs to the tests of the root package")]
 #[path = "../../../tests/support/limited.rs"]
 mod limited;
@@ -27,7 +27,7 @@ const NUMBERS: [u64; 3] = [10_000, 100_000, 1_000_000];
 /// Bytes of each object.
 const SIZE: u64 = 64;
 const MIB: usize = 1 << 20;
-/// What Lepton may take for data by default, in MiB, and what the process takes besides,
+/// Lepton's default memory budget for data, in MiB, and the additional memory of the process,
 /// as in `tests/memory.rs`.
 const BUDGET: usize = 32;
 const OVERHEAD: usize = 40;
@@ -46,7 +46,7 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
         numbers = NUMBERS.to_vec();
     }
     let (tools, server) = (Tools::prepare()?, executable("listing")?);
-    // Not in memory, where it would count as the program's.
+    // Not on an in-memory file system, where it would count as memory of the program.
     let journal = Journal::within(&std::env::temp_dir());
     let limited = Limited::to((BUDGET + OVERHEAD) * MIB);
     let limit = match limited {
@@ -85,13 +85,13 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
 fn migrate(tools: &Tools, server: &Synthetic, limited: Option<&Limited>, journal: &Path) -> Command {
     let mut command = limited.map_or_else(|| Command::new(&tools.lepton), |limited| limited.command(&tools.lepton));
     command.args([server.url("source"), server.url("sink")]);
-    // One server has both, and would be asked to copy by itself.
+    // Both buckets are on one server, so Lepton would use server-side copies.
     command.args(["--quiet", "--no-server-copy", "--memory", &format!("{BUDGET}MiB"), "--journal"]).arg(journal);
     credentials(&mut command);
     command
 }
 
-/// The manifest has a line for each object, and is right: all are read again.
+/// Checks that the manifest has a line for each object and is correct, by reading all objects.
 fn proven(server: &Synthetic, journal: &Journal, objects: u64) -> Result<()> {
     let manifest = journal.path().join("manifest.jsonl");
     let file = File::open(&manifest).with_context(|| format!("cannot open {}", manifest.display()))?;
@@ -106,7 +106,7 @@ fn proven(server: &Synthetic, journal: &Journal, objects: u64) -> Result<()> {
     Ok(())
 }
 
-/// How far the runs are apart. The shortest has the start of the program in it.
+/// How far the runs differ. The shortest run includes the start of the program.
 fn spread(runs: &[(f64, f64)]) -> Option<String> {
     let of = |value: fn(&(f64, f64)) -> f64| {
         let sorted = |one: &f64, other: &f64| one.total_cmp(other);

@@ -1,4 +1,4 @@
-//! The cost of one run of one program, by GNU time.
+//! The cost of one run of one program, measured with GNU time.
 
 use std::fmt;
 use std::fs;
@@ -14,22 +14,22 @@ use crate::tools::debian;
 
 const TIME: &str = "/usr/bin/time";
 
-/// What one run took.
+/// The measurements of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sample {
-    /// Seconds on the clock.
+    /// Wall-clock seconds.
     pub(super) wall: f64,
-    /// Seconds of CPU, user and system.
+    /// CPU seconds, user and system.
     pub(super) cpu: f64,
     /// Peak of resident memory in MiB.
     pub(super) memory: f64,
 }
 
-/// One line of the table: one program doing one thing, several times.
+/// One line of the table: one program doing one task, several times.
 pub(super) struct Row {
     pub(super) case: String,
     pub(super) tool: String,
-    /// How it was called, for the reader to judge the options.
+    /// The command line, so that readers can judge the options.
     pub(super) command: String,
     pub(super) objects: u64,
     pub(super) bytes: u64,
@@ -54,7 +54,7 @@ impl Row {
     }
 }
 
-/// Runs the command to its end, which must be a success.
+/// Runs the command, which must succeed.
 pub(super) fn run(command: &mut Command) -> Result<Sample> {
     if !Path::new(TIME).exists() {
         debian(&["time"])?;
@@ -72,7 +72,7 @@ pub(super) fn run(command: &mut Command) -> Result<Sample> {
     parse(&text).with_context(|| format!("cannot read the report of GNU time: {text}"))
 }
 
-/// Seconds on the clock, of user and of system CPU, and KiB.
+/// Parses wall-clock seconds, user and system CPU seconds, and KiB.
 fn parse(report: &str) -> Option<Sample> {
     let numbers: Vec<f64> = report.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
     let [wall, user, system, memory] = numbers[..] else { return None };

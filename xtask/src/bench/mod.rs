@@ -1,20 +1,20 @@
-//! `cargo xtask bench transfer` and `… sync`: Lepton beside rclone, s5cmd and the AWS
+//! `cargo xtask bench transfer` and `… sync`: Lepton compared with rclone, s5cmd and the AWS
 //! CRT, in one run and against the same servers; `… growth`: Lepton alone. They write the
 //! tables in `docs/benchmarks.md`.
 //!
-//! - `set`: what is moved; `place`: from where and to where
-//! - `programs`: what is compared; `commands`: how each is told to do the same
+//! - `set`: the moved files; `place`: the ends of a transfer
+//! - `programs`: the compared programs; `commands`: how each is configured to do the same work
 //! - `clouds`: the emulators of Azure and Google
-//! - `buckets`: made and emptied, and whether everything arrived
+//! - `buckets`: creating and emptying them, and checking that everything arrived
 //! - `crt.py`: the program that drives the AWS CRT
-//! - `floor`: what the machine allows
-//! - `sink`: a server that keeps nothing, and one over TLS
-//! - `relay`: a way that takes time
+//! - `floor`: the limit of the machine
+//! - `sink`: a server that stores nothing, and one over TLS
+//! - `relay`: a connection with latency
 //! - `measure`: the cost of one run of one program
 //! - `table`: medians, as Markdown
-//! - `sync`: two buckets that are the same
-//! - `growth`: more and more objects
-//! - `synthetic`: servers that make their objects up, or only hold them
+//! - `sync`: synchronising two equal buckets
+//! - `growth`: increasing numbers of objects
+//! - `synthetic`: servers that generate their objects, or only hold them
 
 mod buckets;
 mod clouds;
@@ -45,10 +45,10 @@ use programs::{Tool, Tools};
 use set::{SETS, Set, Way};
 use sink::Sink;
 
-/// How long a way takes that is far, in each direction.
+/// The delay of a distant server, in each direction.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// What to measure.
+/// The measurements to make.
 struct Options {
     rounds: usize,
     sets: Vec<&'static Set>,
@@ -68,7 +68,7 @@ pub(crate) fn command(arguments: &[&str]) -> Result<()> {
     let azure = options.sets.iter().any(|set| set.way == Way::Cloud("azurite"));
     let tools = if azure { tools.with_azcopy()? } else { tools };
     let servers = services::start()?;
-    // Beside a server's data, in memory, and removed with it however this ends.
+    // Next to a server's data, in memory, and removed with it however this process ends.
     let work = servers.first().context("no server runs")?.server.data.join("bench");
     let mut bench = Bench { options, tools, servers, work, rows: Vec::new() };
     bench.run()
@@ -101,7 +101,7 @@ struct Bench {
     servers: Vec<Running>,
     /// Where files are read and written.
     work: PathBuf,
-    /// Those of the present set.
+    /// The rows of the current set.
     rows: Vec<Row>,
 }
 
@@ -121,13 +121,13 @@ impl Bench {
                     self.compare(set, "up", &source, &first)?;
                     fs::remove_dir_all(self.work.join("source"))?;
                     self.compare(set, "down", &first, &copied)?;
-                    // Three copies of the largest do not fit into memory.
+                    // Three copies of the largest set do not fit into memory.
                     if !set.floor {
                         self.compare(set, "S3 to S3", &first, &second)?;
                     }
                 }
                 Way::Far => {
-                    // Near, too, by way of the relay: what that costs is on both sides.
+                    // The near case also uses the relay, so that both cases include its cost.
                     let (near, far) = (first.relayed(Duration::ZERO)?, first.relayed(DELAY)?);
                     for server in [&near, &far] {
                         self.compare(set, "up", &source, server)?;
@@ -138,7 +138,8 @@ impl Bench {
                 Way::Cloud(server) => {
                     let cloud = self.bucket(server)?;
                     self.compare(set, "up", &source, &cloud)?;
-                    // Of small objects the emulators make so few that they are the limit.
+                    // The emulators handle so few small objects per second that they would be
+                    // the limit.
                     let quick = set.is_small().then(|| synthetic::like(&self.tools, server)).transpose()?;
                     if let Some((_, quick)) = &quick {
                         self.compare(set, "up", &source, quick)?;
@@ -165,7 +166,7 @@ impl Bench {
         Ok(())
     }
 
-    /// A bucket at a server, made here.
+    /// Creates a bucket at a server.
     fn bucket(&self, name: &'static str) -> Result<Place> {
         let running = self.servers.iter().find(|running| running.server.name == name);
         let endpoint = running.with_context(|| format!("no server {name}"))?.server.endpoint.clone();
@@ -174,8 +175,8 @@ impl Bench {
         Ok(bucket)
     }
 
-    /// Every tool in every round, each round beginning with another tool; what
-    /// the last run of all left stays only at a bucket, for the next direction.
+    /// Runs every tool in every round; each round begins with another tool. Only what the last
+    /// run leaves at a bucket is kept, for the next direction.
     fn compare(&mut self, set: &'static Set, direction: &str, from: &Place, to: &Place) -> Result<()> {
         let able: Vec<Tool> =
             Tool::ALL.into_iter().filter(|tool| tool.command(&self.tools, set, from, to).is_some()).collect();
@@ -197,15 +198,15 @@ impl Bench {
         if direction != "up" { self.empty(to) } else { Ok(()) }
     }
 
-    /// Removes everything at a place, and what MinIO keeps of it for minutes: the
-    /// data of all servers has to fit into memory.
+    /// Removes everything at a place, including the data that MinIO keeps for minutes after a
+    /// delete: the data of all servers has to fit into memory.
     fn empty(&self, place: &Place) -> Result<()> {
         self.tools.empty(place)?;
         for running in &self.servers {
             let trash = running.server.data.join(".minio.sys/tmp/.trash");
             for deleted in fs::read_dir(trash).into_iter().flatten() {
                 let path = deleted?.path();
-                // MinIO itself may have been quicker.
+                // MinIO may have removed it first.
                 let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             }
         }

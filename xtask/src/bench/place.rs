@@ -1,4 +1,4 @@
-//! Where objects are moved from and to.
+//! The ends of a transfer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::relay;
 
-/// The one bucket at each server.
+/// The name of the bucket at each server.
 pub(super) const BUCKET: &str = "bench";
 
 /// One end of a transfer.
@@ -17,7 +17,7 @@ pub(super) enum Place {
         server: &'static str,
         endpoint: String,
         far: bool,
-        /// What to trust, where it is reached over TLS.
+        /// The certificate to trust, if the server is reached over TLS.
         certificate: Option<PathBuf>,
     },
 }
@@ -27,7 +27,7 @@ impl Place {
         Self::Bucket { server, endpoint, far: false, certificate: None }
     }
 
-    /// The same bucket behind a relay that takes so long in each direction.
+    /// The same bucket behind a relay with this delay in each direction.
     pub(super) fn relayed(&self, delay: Duration) -> Result<Self> {
         let Self::Bucket { server, endpoint, .. } = self else { bail!("a folder is not relayed") };
         let endpoint = relay::start(endpoint, delay)?;
@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-/// Whose protocol a server speaks.
+/// The protocol that a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     S3,

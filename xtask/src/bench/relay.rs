@@ -1,5 +1,5 @@
-//! A way that takes time: passes TCP on, every byte later by the same time, as a
-//! network between two continents does. This kernel has no `netem`.
+//! A connection with latency: forwards TCP and delays every byte by the same time, as a network
+//! between two continents does. This kernel has no `netem`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// What is on its way at once in one direction of a connection: as much as a
-/// receiver's window of today.
+/// The amount of data in flight in one direction of a connection: as much as a current receive
+/// window.
 const PIECES: usize = 64;
 const PIECE: usize = 64 << 10;
 
-/// Listens on a port of its own and passes everything on to `server`, each way later
-/// by `delay`. Ends with the process.
+/// Listens on its own port and forwards everything to `server`, delayed by `delay` in each
+/// direction. Ends with the process.
 pub(super) fn start(server: &str, delay: Duration) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
     let address = listener.local_addr()?;
     let server = server.strip_prefix("http://").context("only plain http is relayed")?.to_owned();
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
-            // A connection that cannot be made is one that the client sees break.
+            // If the server cannot be reached, the client sees its connection break.
             let Ok(far) = TcpStream::connect(&server) else { continue };
             if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
                 pass(near, far_too, delay);
@@ -32,8 +32,7 @@ pub(super) fn start(server: &str, delay: Duration) -> Result<String> {
     Ok(format!("http://{address}"))
 }
 
-/// One direction: a thread that reads, and one that writes what has been long enough
-/// on its way.
+/// One direction: one thread reads, and another writes each piece once its delay has passed.
 fn pass(mut from: TcpStream, to: TcpStream, delay: Duration) {
     let (send, receive) = sync_channel(PIECES);
     std::thread::spawn(move || deliver(&receive, to));
@@ -48,7 +47,7 @@ fn pass(mut from: TcpStream, to: TcpStream, delay: Duration) {
 }
 
 fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
-    // Small answers leave at once; where that cannot be set they are only later.
+    // Small answers are sent immediately; if this cannot be set they are only later.
     let _ = to.set_nodelay(true);
     for (when, piece) in pieces {
         std::thread::sleep(when.saturating_duration_since(Instant::now()));
@@ -56,6 +55,6 @@ fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
             return;
         }
     }
-    // The other end may have gone already.
+    // The other end may already be closed.
     let _ = to.shutdown(Shutdown::Write);
 }

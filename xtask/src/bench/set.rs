@@ -1,5 +1,5 @@
-//! What is moved: files of random bytes, so that nothing can be saved by
-//! compressing or by skipping zeros.
+//! The moved files: they contain random bytes, so that neither compression nor skipping zeros
+//! saves anything.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 pub(super) enum Way {
     /// Over loopback.
     Near,
-    /// Over loopback, and over a way that takes 20 ms in each direction.
+    /// Over loopback, with a delay of 20 ms in each direction.
     Far,
     /// Over TLS.
     Tls,
@@ -28,7 +28,7 @@ pub(super) struct Set {
     pub(super) objects: u64,
     pub(super) size: u64,
     pub(super) way: Way,
-    /// Whether the raw floor is measured over its first file.
+    /// Whether the raw floor is measured over the set's first file.
     pub(super) floor: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) const SETS: [Set; 12] = [
     Set::new("far-small", "2,000 of 64 KiB, near and 40 ms away", 2000, 64 << 10).by(Way::Far),
     Set::new("tls", "one object of 5 GiB over TLS", 1, 5 << 30).by(Way::Tls),
     Set::new("tls-small", "10,000 of 64 KiB over TLS", 10_000, 64 << 10).by(Way::Tls),
-    // What is deleted stays in Azurite's memory, so there is less of it.
+    // Azurite keeps deleted data in memory, so this set is smaller.
     Set::new("azure", "8 of 64 MiB, Azure", 8, 64 << 20).by(Way::Cloud("azurite")),
     Set::new("azure-small", "5,000 of 64 KiB, Azure", 5000, 64 << 10).by(Way::Cloud("azurite")),
     Set::new("google", "16 of 32 MiB, Google", 16, 32 << 20).by(Way::Cloud("fake-gcs")),
@@ -62,7 +62,7 @@ pub(super) const SETS: [Set; 12] = [
 const FOLDER: u64 = 1000;
 
 impl Set {
-    /// Whether objects count rather than bytes.
+    /// Whether the number of objects dominates rather than their bytes.
     pub(super) fn is_small(&self) -> bool {
         self.size < 1 << 20
     }

@@ -1,5 +1,5 @@
-//! A server that checks what it gets and keeps nothing, so that the client is
-//! the limit: the program `serve_s3` over a sink.
+//! A server that checks what it receives and stores nothing, so that the client is the limit:
+//! the program `serve_s3` over a sink.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::programs::credentials;
 use crate::process::{exists, output, program, root};
 use crate::tools::debian;
 
-/// Ends with this value.
+/// Ends when this value is dropped.
 pub(super) struct Sink {
     process: Child,
     pub(super) place: Place,
@@ -23,8 +23,8 @@ impl Sink {
         Self::serve("sink:", None)
     }
 
-    /// Serves what Lepton opens by this URL over TLS, with a certificate that is made
-    /// in `folder`.
+    /// Serves over TLS the store that Lepton opens with this URL, with a certificate created in
+    /// `folder`.
     pub(super) fn over_tls(url: &str, folder: &Path) -> Result<Self> {
         Self::serve(url, Some(Certificate::make(folder)?))
     }
@@ -37,7 +37,7 @@ impl Sink {
         }
         credentials(&mut command);
         let mut process = command.stdout(Stdio::piped()).spawn().context("cannot start serve_s3")?;
-        // It says `http://127.0.0.1:1234/bench serves sink:` once it listens.
+        // It prints `http://127.0.0.1:1234/bench serves sink:` once it listens.
         let mut said = String::new();
         BufReader::new(process.stdout.take().context("serve_s3 has an output")?).read_line(&mut said)?;
         let endpoint = said.split_once(&format!("/{BUCKET} ")).map(|(endpoint, _)| endpoint.to_owned());
@@ -47,7 +47,7 @@ impl Sink {
     }
 }
 
-/// One that nobody vouches for but whoever is told of it.
+/// A self-signed certificate, trusted only by clients that are given it.
 struct Certificate {
     file: PathBuf,
     key: PathBuf,
@@ -61,7 +61,7 @@ impl Certificate {
         let (file, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         let mut command = program("openssl", &["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
         command.args(["-nodes", "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"]);
-        // Who is its own authority must not be one for others, or clients refuse it.
+        // A self-signed certificate must not be a CA certificate, or clients refuse it.
         command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         output(command.arg("-out").arg(&file).arg("-keyout").arg(&key))?;
         Ok(Self { file, key })
@@ -70,7 +70,7 @@ impl Certificate {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        // It holds nothing; where ending it fails it has ended.
+        // It holds nothing; if killing it fails, it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

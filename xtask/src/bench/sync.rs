@@ -1,6 +1,5 @@
-//! `cargo xtask bench sync`: two buckets that are the same are synchronised, which
-//! costs listings and nothing else. The buckets are those of a synthetic server,
-//! `benches/listing.rs`, which keeps no objects.
+//! `cargo xtask bench sync`: synchronises two equal buckets, which costs only listings. The
+//! buckets belong to a synthetic server, `benches/listing.rs`, which stores no objects.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,15 +15,13 @@ use super::synthetic::{Journal, Synthetic};
 use super::table::{self, without_folder};
 use crate::process::{machine, program, shown};
 
-/// The largest number of objects that the peers are asked for: at more, one run of
-/// them takes minutes.
+/// The largest number of objects for the peers: with more, one of their runs takes minutes.
 const MOST_FOR_PEERS: u64 = 1_000_000;
 
-/// The same for s5cmd where answers take time: it lists a bucket page by page.
+/// The same for s5cmd if answers are delayed: it lists a bucket page by page.
 const MOST_PAGE_BY_PAGE: u64 = 100_000;
 
-/// What is measured if nothing else is asked for: objects, and milliseconds that each
-/// answer takes.
+/// The default cases: numbers of objects, and the delay of each answer in milliseconds.
 const CASES: [(u64, u64); 6] =
     [(10_000, 0), (100_000, 0), (1_000_000, 0), (10_000_000, 0), (100_000, 40), (1_000_000, 40)];
 
@@ -77,13 +74,13 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
     table::place("cargo xtask bench sync", &text)
 }
 
-/// A number of objects, and how many milliseconds each answer takes.
+/// A number of objects, and the delay of each answer in milliseconds.
 fn parse(case: &str) -> Option<(u64, u64)> {
     let (objects, delay) = case.split_once('@').unwrap_or((case, "0"));
     Some((objects.parse().ok()?, delay.parse().ok()?))
 }
 
-/// The most objects that a program is asked for, so that a run takes a minute at most.
+/// The largest number of objects for a program, so that a run takes at most a minute.
 fn most(tool: Tool, delay: u64) -> u64 {
     match tool {
         Tool::Lepton => u64::MAX,
@@ -92,7 +89,7 @@ fn most(tool: Tool, delay: u64) -> u64 {
     }
 }
 
-/// The command that finds both buckets the same, by their ETags.
+/// The command that finds both buckets equal, by their ETags.
 fn compare(tool: Tool, tools: &Tools, server: &Synthetic, delay: u64, journal: &Path) -> Result<Command> {
     let mut command = match tool {
         Tool::Lepton => {
@@ -102,7 +99,8 @@ fn compare(tool: Tool, tools: &Tools, server: &Synthetic, delay: u64, journal: &
         }
         Tool::Rclone => {
             let mut command = program(&tools.rclone, &["sync", "synthetic:source", "synthetic:copy", "--checksum"]);
-            // It lists so many folders at once: the more, the better where it waits for answers.
+            // rclone lists this many folders concurrently: more is better if answers are
+            // delayed.
             command.args(["--checkers", if delay > 0 { "256" } else { "32" }]);
             command.args(["--s3-list-version", "2", "--s3-no-check-bucket", "--stats", "0"]);
             rclone_remote(&mut command, "synthetic", "Other", &server.endpoint);

@@ -1,5 +1,5 @@
-//! Servers that are none: `benches/listing.rs`, whose objects are made up when they are asked
-//! for, and `benches/clouds`, which holds what it gets and asks for nothing.
+//! Synthetic servers: `benches/listing.rs`, which generates its objects on request, and
+//! `benches/clouds`, which holds what it receives and requires no credentials.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -12,14 +12,14 @@ use super::floor::executable;
 use super::place::{Place, Protocol};
 use super::programs::Tools;
 
-/// One that runs.
+/// A running synthetic server.
 pub(super) struct Synthetic {
     process: Child,
     pub(super) endpoint: String,
 }
 
 impl Synthetic {
-    /// Starts the program with these arguments; it says itself what they are.
+    /// Starts the program with these arguments; its own documentation describes them.
     pub(super) fn start<T: ToString>(program: &Path, arguments: &[T]) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(arguments.iter().map(T::to_string)).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -29,7 +29,7 @@ impl Synthetic {
         Ok(Self { process, endpoint: endpoint.trim().to_owned() })
     }
 
-    /// The URL of one of its buckets for Lepton.
+    /// The URL with which Lepton opens one of its buckets.
     pub(super) fn url(&self, bucket: &str) -> String {
         format!("s3://{bucket}?endpoint={}&region=us-east-1&preset=aws", self.endpoint)
     }
@@ -37,13 +37,13 @@ impl Synthetic {
 
 impl Drop for Synthetic {
     fn drop(&mut self) {
-        // It ends with its input.
+        // It ends when its standard input closes.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }
 
-/// Where Lepton writes the journal of a run; removed with this value.
+/// The folder of a run's journal; removed when this value is dropped.
 pub(super) struct Journal(PathBuf);
 
 impl Journal {
@@ -55,7 +55,7 @@ impl Journal {
         &self.0
     }
 
-    /// Nothing is there: what an earlier run left would make the next one take that up.
+    /// Removes the journal of an earlier run, which the next run would otherwise resume.
     pub(super) fn fresh(&self) -> Result<&Path> {
         if self.0.exists() {
             fs::remove_dir_all(&self.0).context("cannot remove the journal")?;
@@ -66,7 +66,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // What cannot be removed is in a folder for what is temporary.
+        // What cannot be removed is in a folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

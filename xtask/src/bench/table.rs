@@ -1,4 +1,4 @@
-//! Medians as Markdown, between the two marks of a set in `docs/benchmarks.md`.
+//! Medians as Markdown, between the two markers of a set in `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,7 +30,7 @@ pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Re
         let case = case.strip_prefix(set.title).unwrap_or(case).trim_start_matches(", ");
         writeln!(text, "| {case} | {} | {} |", row.tool, cells(row, set.is_small()))?;
     }
-    // Where a server is far in the last case, that is the one with options of its own.
+    // If the last case has a distant server, it is the case with options of its own.
     let which = if set.way == Way::Far { "last" } else { "first" };
     writeln!(text, "\nThe options, as in the {which} case of each program:\n\n```console")?;
     for tool in ran {
@@ -43,7 +43,7 @@ pub(super) fn write(set: &Set, rows: &[Row], tools: &Tools, rounds: usize) -> Re
     place(&format!("cargo xtask bench transfer --set {}", set.name), &text)
 }
 
-/// Puts a table between the marks of the command that wrote it.
+/// Puts a table between the markers of the command that wrote it.
 pub(super) fn place(command: &str, text: &str) -> Result<()> {
     let page = root().join(PAGE);
     let old = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
@@ -52,7 +52,7 @@ pub(super) fn place(command: &str, text: &str) -> Result<()> {
     fs::write(&page, new).with_context(|| format!("cannot write {PAGE}"))
 }
 
-/// The medians of seconds on the clock, CPU seconds and MiB.
+/// The medians of wall-clock seconds, CPU seconds and MiB.
 pub(super) fn medians(samples: &[Sample]) -> [f64; 3] {
     let of = |value: fn(&Sample) -> f64| median(samples.iter().map(value).collect());
     [of(|s| s.wall), of(|s| s.cpu), of(|s| s.memory)]
@@ -69,14 +69,13 @@ fn cells(row: &Row, small: bool) -> String {
     format!("{:.2} | {wall:.1} | {memory:.0}", cpu / gib)
 }
 
-/// The command without the folder of its program, which differs from machine to
-/// machine.
+/// The command without the folder of its program, which differs between machines.
 pub(super) fn without_folder(command: &str) -> &str {
     let (program, _) = command.split_once(' ').unwrap_or((command, ""));
     &command[program.rfind('/').map_or(0, |slash| slash + 1)..]
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The middle value, or the mean of the two middle values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The files below a folder with this extension, in order, without build outputs
-/// and hidden folders.
+/// The files below a folder with this extension, in order, excluding build outputs and hidden
+/// folders.
 pub(super) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];

@@ -1,4 +1,5 @@
-//! Rules about the graph of crates, read from `cargo tree`, and about the modules inside each.
+//! Rules about the dependency graph of the crates, read from `cargo tree`, and about the
+//! modules inside each crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,8 +13,8 @@ use crate::process::{output, program, root};
 /// The package that users depend on.
 pub(crate) const FACADE: &str = "lepton-cloud";
 
-/// Which of our packages each of them may stand on. Each member of the workspace has a row; a
-/// row without a member is for one to come.
+/// The packages of ours that each package may depend on. Each member of the workspace has a
+/// row; a row without a member is for a planned package.
 const LAYERS: [(&str, &[&str]); 12] = [
     ("lepton-core", &[]),
     ("lepton-providers", &["lepton-core"]),
@@ -32,11 +33,11 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("xtask", &[]),
 ];
 
-/// The HTTP and TLS stack: hyper and rustls on ring. Nothing else of the kind,
-/// and each of them in one version.
+/// The HTTP and TLS stack: hyper and rustls on ring. No other stack may be used, and each of
+/// these crates only in one version.
 const STACK: [&str; 5] = ["hyper", "hyper-rustls", "rustls", "ring", "http"];
 
-/// Others, each of which would be a second one.
+/// Other stacks, each of which would be a second one.
 const OTHER_STACKS: [&str; 16] = [
     "actix-http",
     "attohttpc",
@@ -56,11 +57,11 @@ const OTHER_STACKS: [&str; 16] = [
     "ureq",
 ];
 
-/// A build whose cost is bounded.
+/// A build whose cost is limited.
 pub(crate) struct Build {
     pub(crate) name: &'static str,
     pub(crate) features: &'static [&'static str],
-    /// Crates, our own among them.
+    /// Maximum number of crates, including our own.
     pub(crate) crates: usize,
     /// Seconds of a cold debug build on two cores.
     pub(crate) seconds: u32,
@@ -72,14 +73,14 @@ const DEFAULT: Build = Build { name: "default (local, s3)", features: &[], crate
 pub(crate) const BUILDS: [Build; 2] = [LOCAL, DEFAULT];
 
 impl Build {
-    /// What the façade pulls in with these features.
+    /// The number of crates that the façade pulls in with these features.
     pub(crate) fn count(&self) -> Result<usize> {
         let Crates(versions) = tree(FACADE, self.features)?;
         Ok(versions.values().map(BTreeSet::len).sum())
     }
 }
 
-/// Checks every rule and names each violation.
+/// Checks every rule and reports each violation.
 pub(crate) fn check() -> Result<()> {
     let members = members()?;
     let mut violations = unknown(&members);
@@ -124,8 +125,9 @@ fn unknown(members: &BTreeMap<String, PathBuf>) -> Vec<String> {
     unknown.map(message).collect()
 }
 
-/// Cargo does not look for tests in a folder that has the manifest in it: the manifest names
-/// each, and one that it does not name would never run.
+/// Test files missing from the manifest of `tests`. Cargo does not discover tests in a folder
+/// that contains the manifest itself, so a test that the manifest does not list would never
+/// run.
 fn forgotten_tests() -> Result<Vec<String>> {
     let folder = root().join("tests");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).context("cannot read tests/Cargo.toml")?;
@@ -140,7 +142,7 @@ fn forgotten_tests() -> Result<Vec<String>> {
     Ok(forgotten)
 }
 
-/// Names with the versions of each, as normal and build dependencies.
+/// Crate names with their versions, as normal and build dependencies.
 struct Crates(BTreeMap<String, BTreeSet<String>>);
 
 fn tree(package: &str, features: &[&str]) -> Result<Crates> {
@@ -165,7 +167,7 @@ impl Crates {
         self.0.contains_key(name)
     }
 
-    /// Crates of ours that `name` stands on and may not.
+    /// Our crates that `name` depends on although it may not.
     fn beyond(&self, name: &str, allowed: &[&str]) -> Vec<String> {
         let ours = self.0.keys().filter(|found| found.starts_with("lepton-"));
         let beyond = ours.filter(|found| *found != name && !allowed.contains(&found.as_str()));

@@ -1,5 +1,6 @@
-//! Checks of what compilers do not see: sizes of files and functions, which
-//! crate depends on which, one HTTP and one TLS stack, how many crates, pages outside the book.
+//! Checks of properties that compilers do not see: sizes of files and functions, dependencies
+//! between crates, one HTTP and one TLS stack, the number of crates, pages missing from the
+//! book.
 
 mod files;
 mod graph;

@@ -1,5 +1,5 @@
-//! Every page of `docs/` is in the book: mdBook leaves out what SUMMARY.md does
-//! not name, and says nothing.
+//! Every page of `docs/` is in the book: mdBook silently omits pages that SUMMARY.md does not
+//! list.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::files::files;
 use crate::process::root;
 
-/// Names the pages that the summary lacks.
+/// Reports the pages that the summary lacks.
 pub(crate) fn check() -> Result<()> {
     let docs = root().join("docs");
     let summary = fs::read_to_string(docs.join("SUMMARY.md")).context("cannot read docs/SUMMARY.md")?;

@@ -1,5 +1,5 @@
-//! Where functions begin and end, read from source text: macros that rewrite
-//! functions hide their length from lints, not from this.
+//! Where functions begin and end, read from source text: macros that rewrite functions hide
+//! their length from lints, but not from this scan.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Function {
     pub(super) name: String,
-    /// From the line of `fn` to the closing brace, counted from 1.
+    /// From the line of `fn` to the line of the closing brace, counted from 1.
     pub(super) lines: RangeInclusive<usize>,
 }
 
@@ -17,7 +17,7 @@ impl Function {
     }
 }
 
-/// Every function of a Rust source, also those inside others.
+/// Every function of a Rust source, including nested ones.
 pub(super) fn functions(source: &str) -> Vec<Function> {
     let code = blank(source);
     let mut found = Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn functions(source: &str) -> Vec<Function> {
     found
 }
 
-/// The closing brace of the body that follows a function's name, if it has one.
+/// The closing brace of the body after a function's name, if it has a body.
 fn end_of_body(code: &[char], from: usize) -> Option<usize> {
     let mut brackets = 0_usize;
     let mut braces = 0_usize;
@@ -53,7 +53,7 @@ fn end_of_body(code: &[char], from: usize) -> Option<usize> {
     None
 }
 
-/// The source with comments, strings and characters turned into blanks.
+/// The source with comments, strings and character literals replaced by blanks.
 pub(super) fn blank(source: &str) -> Vec<char> {
     let source: Vec<char> = source.chars().collect();
     let mut code = source.clone();
@@ -68,7 +68,7 @@ pub(super) fn blank(source: &str) -> Vec<char> {
     code
 }
 
-/// Where the comment or literal that begins here ends; `at` itself when none begins.
+/// The end of the comment or literal that begins here, or `at` itself if none begins.
 fn end_of_text(source: &[char], at: usize) -> usize {
     let next = |offset: usize| source.get(at + offset).copied().unwrap_or('\0');
     let word_before = at > 0 && is_word(source[at - 1]);
@@ -112,7 +112,7 @@ fn end_of_quoted(source: &[char], at: usize, quote: char) -> usize {
     source.len()
 }
 
-/// `at` is behind the `r`; a raw identifier such as `r#type` is not a string.
+/// `at` is just after the `r`; a raw identifier such as `r#type` is not a string.
 fn end_of_raw_string(source: &[char], at: usize) -> Option<usize> {
     let hashes = source.iter().skip(at).take_while(|c| **c == '#').count();
     if source.get(at + hashes) != Some(&'"') {

@@ -1,4 +1,5 @@
-//! Files that one can hold in the head, functions that one can see whole.
+//! Limits on file and function sizes: a file must be easy to remember, and a function must fit
+//! on a screen.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use super::files::files;
 use super::scan::functions;
 use crate::process::root;
 
-/// Lines from which on a size is mentioned, and above which it is an error.
+/// The number of lines above which a size is reported, and above which it is an error.
 struct Limit {
     what: &'static str,
     mention: usize,

@@ -1,5 +1,5 @@
-//! Servers that outlive the command that started them: `target/services/NAME`
-//! holds process id, endpoint, data folder and program of each, a line apiece.
+//! Servers that outlive the command that started them: `target/services/NAME` holds the process
+//! id, endpoint, data folder and program of each, one per line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::server::{Server, answers};
 use super::service::Service;
 use crate::process::root;
 
-/// How long a server may take to end before it is killed.
+/// How long a server may take to stop before it is killed.
 const STOP: Duration = Duration::from_secs(5);
 
 struct Record {
@@ -75,8 +75,8 @@ pub(super) fn env() -> Result<()> {
     Ok(())
 }
 
-/// The server that `start` left, if it still answers: a process id alone may
-/// by now belong to another program.
+/// The server that `start` left running, if it still answers: the process id alone may by now
+/// belong to another program.
 fn running(service: &Service) -> Option<Record> {
     let text = fs::read_to_string(file(service)).ok()?;
     let mut lines = text.lines();

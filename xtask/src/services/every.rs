@@ -1,4 +1,4 @@
-//! All servers: installed, and started.
+//! Installing and starting all servers.
 
 use anyhow::{Result, bail};
 
@@ -6,12 +6,12 @@ use super::server::Running;
 use super::service::Service;
 use super::{azurite, fake_gcs, minio, moto, nginx, versitygw};
 
-/// In the order in which they are built and started.
+/// The servers in the order in which they are built and started.
 pub(super) const SERVICES: [Service; 6] =
     [moto::SERVICE, azurite::SERVICE, nginx::SERVICE, versitygw::SERVICE, fake_gcs::SERVICE, minio::SERVICE];
 
-/// Installs every server that the cache lacks. The Go builds come one after
-/// the other, as each keeps all cores busy; the Python one mostly downloads.
+/// Installs every server that the cache lacks. The Go builds run one after the other, as each
+/// keeps all cores busy; the Python installation mostly downloads.
 pub(crate) fn build() -> Result<()> {
     std::thread::scope(|scope| {
         let python = scope.spawn(moto::SERVICE.install);
@@ -21,8 +21,8 @@ pub(crate) fn build() -> Result<()> {
     })
 }
 
-/// Starts every server. They end with the returned values, or with this process
-/// however it ends.
+/// Starts every server. The servers end when the returned values are dropped, or when this
+/// process ends for any reason.
 pub(crate) fn start() -> Result<Vec<Running>> {
     build()?;
     SERVICES.iter().map(Running::start).collect()

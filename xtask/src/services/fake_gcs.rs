@@ -1,5 +1,5 @@
-//! fake-gcs-server: the emulator of Google Cloud Storage. It speaks JSON; uploads in parts
-//! it does not have.
+//! fake-gcs-server: the emulator of Google Cloud Storage. It speaks the JSON API and does not
+//! support multipart uploads.
 
 use super::service::{Place, Service};
 use crate::process::program;

@@ -1,4 +1,4 @@
-//! MinIO, from the last release of its source: a strict checker of signatures.
+//! MinIO, built from the last source release: a strict checker of signatures.
 
 use super::service::{ACCESS_KEY, Place, SECRET_KEY, Service};
 use crate::process::program;
@@ -15,8 +15,8 @@ pub(super) const SERVICE: Service = Service {
         let mut command = program(installed.join("minio"), &["server", "--quiet", "--address", address]);
         command.arg(data).env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
         command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
-        // Deleted objects keep their space until this has passed, else five minutes
-        // (the first time still five): the data is in memory.
+        // Deleted objects occupy space until this interval has passed, and the data is in
+        // memory. The default is five minutes, and the first interval still takes that long.
         command.env("MINIO_API_DELETE_CLEANUP_INTERVAL", "1s");
         command
     },

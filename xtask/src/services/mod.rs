@@ -2,9 +2,10 @@
 //! on free ports with their data in memory where the machine has `/dev/shm`.
 //!
 //! - `minio`, `versitygw`, `moto`, `azurite`, `fake_gcs`, `nginx`: one recipe each
-//! - `service`: what a recipe is; `every`: all of them, built and started
-//! - `server`: starting, waiting and stopping one of them
-//! - `detached`: those left running by `cargo xtask services start`; `command`: that
+//! - `service`: the definition of a recipe; `every`: building and starting all of them
+//! - `server`: starting, awaiting and stopping one of them
+//! - `detached`: servers left running by `cargo xtask services start`; `command`: that command
+//!   line
 
 mod azurite;
 mod command;

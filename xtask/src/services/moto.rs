@@ -1,5 +1,5 @@
-//! moto: keeps every key byte for byte, so it is the server for odd keys. Beside it, in the
-//! same environment, the libraries that read from other clouds what the tests wrote, and rclone.
+//! moto: stores every key byte for byte, so it is the server for odd keys. The same environment
+//! also holds rclone and the libraries that read what the tests wrote to other clouds.
 
 use super::service::{Place, Service};
 use crate::process::program;

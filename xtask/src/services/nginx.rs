@@ -1,4 +1,4 @@
-//! nginx: files with index pages, in HTML and in JSON, and some that want a password.
+//! nginx: serves files with index pages, in HTML and in JSON, some of them behind a password.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ pub(super) const SERVICE: Service = Service {
     ready: ("/ready", 200),
     install: || system_program("nginx", &["nginx-light"]),
     command: |Place { installed, data, address }| {
-        // Where it cannot be written, nginx says so itself.
+        // If the configuration cannot be written, nginx reports it.
         let _ = configure(data, address);
         let mut command = program(installed, &["-g", "daemon off;", "-c"]);
         command.arg(data.join("nginx.conf")).arg("-p").arg(data);
@@ -22,10 +22,10 @@ pub(super) const SERVICE: Service = Service {
     },
 };
 
-/// Files are below `objects`: what a test puts there is served at once.
+/// Serves the files below `objects`: what a test puts there is available immediately.
 fn configure(data: &std::path::Path, address: &str) -> Result<()> {
     let shown = data.display();
-    // `{PLAIN}` is how htpasswd marks a password that is not hashed.
+    // `{PLAIN}` marks an unhashed password in htpasswd.
     fs::write(data.join("htpasswd"), format!("{ACCESS_KEY}:{{PLAIN}}{SECRET_KEY}\n"))?;
     let config = format!(
         "worker_processes 1;

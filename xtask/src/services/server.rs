@@ -1,4 +1,4 @@
-//! One running server: a free port, its data, readiness, and an end in any case.
+//! One running server: a free port, its data, readiness, and guaranteed shutdown.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -14,14 +14,14 @@ use super::service::{Place, Service};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);
-/// How long a server may take to end; its guard kills it before.
+/// How long a server may take to end; its guard kills it earlier.
 const STOP: Duration = Duration::from_secs(10);
-/// How often a server is started again when another process took its port.
+/// How often a server is started again if another process took its port.
 const TRIES: usize = 3;
 
-/// Ends the process group `$1` and removes its data `$2` when standard input
-/// closes. The kernel closes it when the process at its other end is gone,
-/// whatever ended it: a return, a panic, Ctrl-C or a kill.
+/// Ends the process group `$1` and removes its data `$2` when standard input closes. The kernel
+/// closes it when the process at the other end is gone, whatever ended it: a return, a panic,
+/// Ctrl-C or a kill.
 const GUARD: &str = r#"
 read -r _
 kill -s TERM -- "-$1" 2>/dev/null
@@ -30,14 +30,14 @@ kill -s KILL -- "-$1" 2>/dev/null
 rm -rf "$2"
 "#;
 
-/// A server that answers.
+/// A server that answers requests.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) variable: &'static str,
     pub(crate) endpoint: String,
-    /// What runs: a test may start one of its own.
+    /// The program that runs: a test may start another instance of it.
     pub(crate) program: PathBuf,
-    /// Its process, which leads a process group of its own.
+    /// The server's process, which leads its own process group.
     pub(crate) process: Child,
     pub(crate) data: PathBuf,
 }
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-/// A server that ends with this value, or with this process however it ends.
+/// A server that ends when this value is dropped, or when this process ends for any reason.
 pub(crate) struct Running {
     pub(crate) server: Server,
     guard: Child,
@@ -116,8 +116,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.alive.take());
-        // Should the guard have failed, the server is at least killed; where
-        // waiting fails there is nothing to wait for.
+        // If the guard failed, at least the server itself is killed; if waiting fails, there is
+        // nothing left to wait for.
         if !ended(&mut self.server.process) {
             let _ = self.server.process.kill();
             let _ = self.server.process.wait();
@@ -126,7 +126,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits until the process has ended, but not for ever.
+/// Waits until the process has ended, up to a timeout.
 fn ended(process: &mut Child) -> bool {
     let deadline = Instant::now() + STOP;
     while Instant::now() < deadline {
@@ -151,7 +151,7 @@ pub(crate) fn answers(address: &str, (path, expected): (&str, u16)) -> bool {
     ask().unwrap_or(false)
 }
 
-/// An empty folder for a server, in memory where the machine offers that.
+/// An empty folder for a server, in memory where the machine supports that.
 fn data_folder(name: &str, port: u16) -> Result<PathBuf> {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_server_ends_when_nothing_is_left_to_end_it() {
         let mut running = sleeper();
-        // What the kernel does when the process that started it is killed.
+        // The kernel does this when the parent process is killed.
         drop(running.alive.take());
         assert!(ended(&mut running.server.process));
         running.guard.wait().unwrap();

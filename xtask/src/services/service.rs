@@ -1,4 +1,4 @@
-//! What a server for the tests is.
+//! The definition of a test server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,27 +9,27 @@ use anyhow::Result;
 pub(crate) const ACCESS_KEY: &str = "lepton-test-key";
 pub(crate) const SECRET_KEY: &str = "lepton-test-secret";
 
-/// What no test may print, by name.
+/// Secrets that no test may print, with their names.
 pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("the servers' secret", SECRET_KEY),
     ("Azurite's key", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="),
     ("the token of fake-gcs", "lepton-test-token"),
 ];
 
-/// How one server is installed, started and asked whether it is ready.
+/// How one server is installed, started and checked for readiness.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    /// The environment variable that tells the tests its endpoint; the same with
-    /// `_PROGRAM` behind it tells what runs, with `_DATA` where its data is.
+    /// The environment variable with its endpoint for the tests; the suffix `_PROGRAM` gives
+    /// the variable of its program, `_DATA` that of its data folder.
     pub(crate) variable: &'static str,
-    /// A path, and with which status it is answered once requests are served.
+    /// A path, and the status of the answer to it once requests are served.
     pub(super) ready: (&'static str, u16),
-    /// Returns its folder of the cache, built when it is not there yet.
+    /// Returns its folder in the cache, built if it does not exist yet.
     pub(super) install: fn() -> Result<PathBuf>,
     pub(super) command: fn(Place<'_>) -> Command,
 }
 
-/// Where a server finds itself.
+/// The paths and the address that a server is given.
 pub(super) struct Place<'a> {
     pub(super) installed: &'a Path,
     /// An empty folder with the empty folders `objects` and `versions` in it.

@@ -1,4 +1,4 @@
-//! versitygw: S3 over a folder, with versions.
+//! versitygw: S3 on top of a folder, with versions.
 
 use super::service::{ACCESS_KEY, Place, SECRET_KEY, Service};
 use crate::process::program;

@@ -1,4 +1,4 @@
-//! Attributes, tags and checksums between headers and Lepton's types.
+//! Converts attributes, tags and checksums between headers and Lepton's types.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use percent_encoding::percent_decode_str;
 use s3s::dto::Metadata;
 use s3s::{S3Result, s3_error};
 
-/// What S3 says of an object that was written without a content type.
+/// The content type that S3 reports for an object that was written without one.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 
-/// The attributes that a request's headers ask for. The user's metadata comes
-/// from s3s, which undoes RFC 2047.
+/// The attributes in a request's headers. The user metadata comes from s3s, which decodes RFC
+/// 2047.
 pub(super) fn requested(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
     let text = |name: HeaderName| -> S3Result<Option<String>> {
         let Some(value) = headers.get(&name).filter(|value| !value.is_empty()) else { return Ok(None) };
@@ -37,13 +37,13 @@ pub(super) fn requested(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Re
     Ok(attributes)
 }
 
-/// A content encoding without `aws-chunked`, which is only of the transfer.
+/// A content encoding without `aws-chunked`, which applies only to the transfer.
 fn without_chunking(encoding: &str) -> Option<String> {
     let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|e| *e != "aws-chunked" && !e.is_empty()).collect();
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-/// Tags as the header `x-amz-tagging` has them: a URL query.
+/// Parses tags from the header `x-amz-tagging`: a URL query.
 fn tags(header: &str) -> S3Result<BTreeMap<String, String>> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
@@ -59,7 +59,7 @@ fn tags(header: &str) -> S3Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// Refuses what this server cannot do, instead of leaving it out.
+/// Refuses what this server does not support, instead of ignoring it.
 pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     const REFUSED: [&str; 5] = [
         "x-amz-server-side-encryption",
@@ -72,10 +72,10 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     refused.map_or(Ok(()), |name| Err(s3_error!(NotImplemented, "this server does not support the header {name}")))
 }
 
-/// The headers that describe an object, but for its size and metadata.
+/// The headers that describe an object, except its size and metadata.
 pub(super) fn describing(meta: &ObjectMeta, attributes: &Attributes, checksums: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    // A value that HTTP cannot carry is left out: it came from the storage.
+    // A value from the storage that HTTP cannot carry is omitted.
     let mut add = |name: HeaderName, value: Option<&str>| {
         if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
             headers.insert(name, value);
@@ -98,7 +98,7 @@ pub(super) fn describing(meta: &ObjectMeta, attributes: &Attributes, checksums: 
     headers
 }
 
-/// Adds the checksums that a storage keeps, as S3 writes them.
+/// Adds the checksums that a storage holds, in the form of S3.
 pub(super) fn add_checksums(checksums: &[StoredChecksum], headers: &mut HeaderMap) {
     for checksum in checksums {
         let name = match checksum.algorithm {
@@ -122,17 +122,17 @@ pub(super) fn add_checksums(checksums: &[StoredChecksum], headers: &mut HeaderMa
     }
 }
 
-/// A tag as HTTP writes it.
+/// An ETag as it is written in HTTP.
 pub(super) fn quoted(etag: &ETag) -> String {
     format!("\"{}\"", etag.unquoted())
 }
 
-/// A tag as s3s writes it.
+/// An ETag as an s3s type.
 pub(super) fn s3_etag(etag: &ETag) -> s3s::dto::ETag {
     s3s::dto::ETag::Strong(etag.unquoted().to_owned())
 }
 
-/// The base64 of a stored checksum of this kind that covers all the bytes.
+/// The base64 form of a stored checksum of this kind that covers all bytes.
 pub(super) fn full_checksum(checksum: Option<&StoredChecksum>, algorithm: ChecksumAlgorithm) -> Option<String> {
     let checksum = checksum.filter(|c| c.algorithm == algorithm && c.scope == ChecksumScope::Full)?;
     Some(BASE64_STANDARD.encode(&checksum.value))

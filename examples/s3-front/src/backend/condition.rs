@@ -1,5 +1,5 @@
-//! Conditions: on reads as RFC 9110 (section 13.2.2) orders them, on writes as
-//! the storage can enforce them.
+//! Conditions: on reads in the order of RFC 9110 (section 13.2.2), on writes as the storage can
+//! enforce them.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,8 +20,8 @@ pub(super) struct ReadConditions {
 }
 
 impl ReadConditions {
-    /// Fails with PreconditionFailed or NotModified if the object is not as the
-    /// client wants it.
+    /// Fails with PreconditionFailed or NotModified if the object does not meet the client's
+    /// conditions.
     pub(super) fn check(&self, meta: &ObjectMeta) -> S3Result<()> {
         let changed_after =
             |time: &Timestamp| meta.last_modified.is_some_and(|at| Timestamp::from(seconds(at)) > *time);
@@ -41,14 +41,14 @@ impl ReadConditions {
         if modified { Ok(()) } else { Err(s3_error!(NotModified)) }
     }
 
-    /// The same for the source of a copy, where NotModified is no answer.
+    /// The same for the source of a copy, where NotModified is not a valid answer.
     pub(super) fn check_source(&self, meta: &ObjectMeta) -> S3Result<()> {
         self.check(meta)
             .map_err(|_| s3_error!(PreconditionFailed, "the source is not the one that the condition names"))
     }
 }
 
-/// HTTP dates know whole seconds only.
+/// HTTP dates have a resolution of whole seconds.
 fn seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
@@ -61,8 +61,7 @@ fn matches(condition: &ETagCondition, etag: Option<&ETag>) -> bool {
     }
 }
 
-/// The condition of a write. `If-Match` is given to the storage with the tag as
-/// the storage itself writes it.
+/// The condition of a write. For `If-Match` the storage receives the ETag in its own form.
 pub(super) async fn of_write(
     storage: &SharedStorage,
     key: &ObjectKey,
@@ -83,8 +82,8 @@ pub(super) async fn of_write(
     }
 }
 
-/// The tag for a conditional delete; `None` where the object is not there, which
-/// counts as deleted.
+/// The ETag for a conditional delete; `None` if the object does not exist, which counts as
+/// deleted.
 pub(super) async fn of_delete(
     storage: &SharedStorage,
     key: &ObjectKey,
@@ -101,7 +100,7 @@ pub(super) async fn of_delete(
     }
 }
 
-/// A condition that s3s does not read for this operation.
+/// A condition that s3s does not parse for this operation.
 pub(super) fn header(headers: &HeaderMap, name: &str) -> S3Result<Option<ETagCondition>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let condition = ETagCondition::parse_http_header(value.as_bytes());

@@ -1,5 +1,5 @@
-//! CopyObject and UploadPartCopy: by the storage itself where it can, else by
-//! reading and writing.
+//! CopyObject and UploadPartCopy: done by the storage itself if it can, otherwise by reading
+//! and writing.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ use super::error::IntoS3 as _;
 use super::uploads::part_number;
 use super::{Backend, ingest, versions};
 
-/// The object that is copied, as it was just seen.
+/// The object to copy, as last seen.
 struct Source {
     storage: SharedStorage,
     key: ObjectKey,
@@ -29,7 +29,8 @@ struct Source {
 }
 
 impl Source {
-    /// Names what was seen, so that nothing else is copied, and the facet that copies it.
+    /// Identifies the object as it was seen, so that nothing else is copied, with the facet
+    /// that copies it.
     fn pinned<'a>(&self, facet: Option<&'a dyn ServerCopy>) -> Option<(&'a dyn ServerCopy, CopySource)> {
         let (facet, source) = facet.zip(CopySource::new(self.storage.as_ref(), self.key.clone()))?;
         let source = source.version(self.info.meta.version.clone()).if_match(self.info.meta.etag.clone());
@@ -158,7 +159,7 @@ fn replaced(source: &Attributes, requested: Attributes, metadata: bool, tags: bo
     attributes
 }
 
-/// The header `x-amz-copy-source-range` takes the form `bytes=first-last` alone.
+/// The header `x-amz-copy-source-range` has only the form `bytes=first-last`.
 fn source_range(header: Option<&str>, size: u64) -> S3Result<Range<u64>> {
     let Some(header) = header else { return Ok(0..size) };
     match dto::Range::parse(header) {

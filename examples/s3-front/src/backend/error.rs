@@ -1,12 +1,11 @@
-//! Lepton's errors in the words of S3.
+//! Converts Lepton's errors to S3 errors.
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use lepton_core::{Error, ErrorKind, Retry};
 use s3s::{S3Error, S3ErrorCode};
 
-/// The S3 error that says what a storage's error says. A code that the error
-/// carries is passed on.
+/// The S3 error for a storage's error. A code that the error carries is passed on.
 pub(super) fn s3_error_of(error: &Error) -> S3Error {
     let by_kind = code_of(error.kind());
     let own = error.code().and_then(|code| S3ErrorCode::from_bytes(code.as_bytes()));
@@ -19,7 +18,7 @@ pub(super) fn s3_error_of(error: &Error) -> S3Error {
     if let Retry::After(delay) = error.retry()
         && let Ok(seconds) = http::HeaderValue::try_from(delay.as_secs().max(1).to_string())
     {
-        // These headers take the place of s3s's own, so the type goes with them.
+        // These headers replace those of s3s, so the content type must be set as well.
         let xml = http::HeaderValue::from_static("application/xml");
         s3.set_headers(http::HeaderMap::from_iter([(RETRY_AFTER, seconds), (CONTENT_TYPE, xml)]));
     }
@@ -48,7 +47,7 @@ fn code_of(kind: ErrorKind) -> S3ErrorCode {
     }
 }
 
-/// Turns a storage's result into one of S3.
+/// Converts the error of a storage's result to an S3 error.
 pub(super) trait IntoS3<T> {
     fn s3(self) -> s3s::S3Result<T>;
 }

@@ -1,10 +1,10 @@
-//! Request bodies on their way into the storage: streamed, and checked as they
-//! pass against everything the client said of them.
+//! Passes request bodies to the storage: they are streamed, and checked on the way against
+//! everything that the client stated about them.
 //!
-//! s3s itself checks signatures, chunk signatures and `x-amz-content-sha256`.
-//! This file does the rest: the length, `Content-MD5`, and the
-//! `x-amz-checksum-*` headers and trailers. The last piece is held back until
-//! all is checked, so that no storage can take a body that is wrong.
+//! s3s itself checks signatures, chunk signatures and `x-amz-content-sha256`. This file checks
+//! the rest: the length, `Content-MD5`, and the `x-amz-checksum-*` headers and trailers. The
+//! last piece is withheld until everything is checked, so that no storage can accept a wrong
+//! body.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,21 +24,20 @@ use s3s::{S3Result, TrailingHeaders, s3_error};
 use super::error::s3_error_of;
 
 const PREFIX: &str = "x-amz-checksum-";
-/// Headers that begin like checksums and are none.
+/// Headers that look like checksums but are not.
 const NOT_DIGESTS: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
 
-/// The digests of a body that were stated and found right, by header name, in
-/// base64.
+/// The digests of a body that were stated and verified, by header name, in base64.
 pub(super) type Verified = Arc<OnceLock<Vec<(String, String)>>>;
 
-/// A request's body, ready to be handed to a storage.
+/// A request's body, ready to be passed to a storage.
 pub(super) struct Ingested {
     pub(super) body: Body,
     pub(super) verified: Verified,
 }
 
-/// Prepares the body of a request. An empty body is checked at once; any other
-/// while the storage reads it.
+/// Prepares the body of a request. An empty body is checked immediately, any other while the
+/// storage reads it.
 pub(super) async fn ingest(
     blob: Option<StreamingBlob>,
     headers: &HeaderMap,
@@ -61,8 +60,8 @@ pub(super) async fn ingest(
     Ok(Ingested { body: Body::from_pieces([]), verified })
 }
 
-/// The length of the decoded body. s3s puts that of a chunked upload into
-/// `Content-Length` where the client sent one.
+/// The length of the decoded body. For a chunked upload s3s puts it into `Content-Length` if
+/// the client sent such a header.
 fn length(headers: &HeaderMap) -> S3Result<u64> {
     let header = |name| headers.get(name).map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
     match header("x-amz-decoded-content-length").or_else(|| header("content-length")) {
@@ -125,7 +124,7 @@ impl Hasher {
     }
 }
 
-/// The digests that the headers state or announce for the trailer.
+/// The digests that the headers state, or announce for the trailer.
 fn stated(headers: &HeaderMap, has_trailers: bool) -> S3Result<Vec<Digest>> {
     let mut digests = Vec::new();
     let mut add = |name: &str, stated: Option<String>| {
@@ -156,7 +155,7 @@ fn stated(headers: &HeaderMap, has_trailers: bool) -> S3Result<Vec<Digest>> {
     Ok(digests)
 }
 
-/// A body that is checked while it passes.
+/// A body that is checked as it passes.
 struct Checked {
     input: futures_core::stream::BoxStream<'static, std::result::Result<Bytes, s3s::StdError>>,
     held: Option<Bytes>,
@@ -233,8 +232,8 @@ impl Stream for Checked {
     }
 }
 
-/// A small piece as a copy: as a slice it would keep the whole buffer that it
-/// was read into, for as long as a storage keeps the piece.
+/// Copies a small piece: a slice would keep alive the whole buffer that it was read into, for
+/// as long as a storage holds the piece.
 fn compact(piece: Bytes) -> Bytes {
     const SMALL: usize = 64 << 10;
     if piece.len() < SMALL { Bytes::copy_from_slice(&piece) } else { piece }
@@ -244,8 +243,8 @@ fn refused(code: &str, kind: ErrorKind, message: impl Into<std::borrow::Cow<'sta
     Error::new(kind, message).with_code(code)
 }
 
-/// The error of a body that s3s or the network broke. The types of s3s's own
-/// are private, so that their names in its messages must serve.
+/// The error of a body that s3s or the network broke. The error types of s3s are private, so
+/// they are recognised by their names in its messages.
 fn broken(source: s3s::StdError) -> Error {
     let text = source.to_string();
     let found = |name| text.contains(name);
@@ -265,7 +264,7 @@ fn broken(source: s3s::StdError) -> Error {
     refused(code, kind, message).with_source(source)
 }
 
-/// A body that comes over the network once: opening it again is an error.
+/// A body that can be read from the network once: opening it again is an error.
 struct OneShot(Mutex<Option<ByteStream>>);
 
 impl BodySource for OneShot {
@@ -279,12 +278,12 @@ impl BodySource for OneShot {
     }
 }
 
-/// A stream from one store as the body of a write to another: readable once.
+/// A stream from one store as the body of a write to another; it can be read once.
 pub(super) fn once(len: u64, stream: ByteStream) -> Body {
     Body::from_source(len, Arc::new(OneShot(Mutex::new(Some(stream)))))
 }
 
-/// Adds the digests that were verified to the headers of a reply.
+/// Adds the verified digests to the headers of a reply.
 pub(super) fn echo(verified: &Verified, headers: &mut HeaderMap) {
     for (name, value) in verified.get().into_iter().flatten() {
         if let (true, Ok(name), Ok(value)) =

@@ -12,12 +12,12 @@ use super::attributes::s3_etag;
 use super::error::IntoS3 as _;
 use super::{Backend, BucketState, signed};
 
-/// The largest page, as Amazon S3 has it.
+/// The largest page, as in Amazon S3.
 const PAGE: i32 = 1000;
-/// A byte that is in no UTF-8 text: behind a prefix it is greater than every key
-/// below that prefix.
+/// A byte that occurs in no UTF-8 text: appended to a prefix it is greater than every key below
+/// that prefix.
 const BEYOND: u8 = 0xff;
-/// What `encoding-type=url` leaves as it is.
+/// The characters that `encoding-type=url` leaves unchanged.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 impl Backend {
@@ -82,12 +82,12 @@ impl Backend {
     }
 }
 
-/// Where a listing goes on.
+/// Where a listing resumes.
 enum Start {
     Beginning,
-    /// Behind this key.
+    /// After this key.
     Key(Vec<u8>),
-    /// Behind every key below this common prefix.
+    /// After every key below this common prefix.
     Prefix(Vec<u8>),
 }
 
@@ -153,7 +153,7 @@ impl Query {
         Ok(Self { prefix, delimiter, start, max_keys: max_keys.min(PAGE) })
     }
 
-    /// Collects one entry more than asked for, which tells whether there is more.
+    /// Collects one entry more than requested, to find out whether there are more.
     async fn run(&self, bucket: &BucketState) -> S3Result<Page> {
         let limit = usize::try_from(self.max_keys).unwrap_or_default();
         let mut entries = Vec::new();
@@ -190,15 +190,14 @@ impl Query {
         }
     }
 
-    /// Whether the last page ended with this prefix: keys that are not UTF-8 may
-    /// lie behind [`BEYOND`].
+    /// Whether the last page ended with this prefix: keys that are not UTF-8 may sort after
+    /// [`BEYOND`].
     fn is_done(&self, entry: &Entry) -> bool {
         matches!(&self.start, Start::Prefix(done) if done == entry.name())
     }
 }
 
-/// How names are written: as they are, or percent-encoded so that XML can carry
-/// every byte.
+/// How names are written: unchanged, or percent-encoded so that XML can carry every byte.
 pub(super) struct Names {
     encoded: bool,
 }

@@ -1,12 +1,12 @@
-//! The S3 operations over a storage for each bucket.
+//! The S3 operations on a storage for each bucket.
 //!
 //! - `read`: GetObject, HeadObject, GetObjectTagging
 //! - `write`: PutObject, DeleteObject, DeleteObjects
-//! - `ingest`: bodies on their way in, checked as they pass
-//! - `uploads`: multipart uploads; `staging`: where the storage cannot take them
+//! - `ingest`: request bodies, checked as they pass
+//! - `uploads`: multipart uploads; `staging`: for storages without them
 //! - `copy`: CopyObject, UploadPartCopy
 //! - `list`: ListObjects, ListObjectsV2, `versions`: ListObjectVersions
-//! - `attributes`, `condition`, `error`: between S3's words and Lepton's
+//! - `attributes`, `condition`, `error`: conversion between S3's and Lepton's types
 
 mod attributes;
 mod condition;
@@ -40,11 +40,11 @@ pub(crate) struct Backend {
 
 pub(crate) struct BucketState {
     storage: SharedStorage,
-    /// Takes uploads where the storage cannot.
+    /// Holds uploads if the storage cannot.
     staging: Staging,
     staged: bool,
-    /// The keys that uploads were begun for through this server: a storage can
-    /// list the uploads of one key only.
+    /// The keys for which uploads were started through this server: a storage can list the
+    /// uploads of a single key only.
     upload_keys: Mutex<BTreeSet<ObjectKey>>,
 }
 
@@ -54,7 +54,7 @@ impl BucketState {
         Self { staging: Staging::new(storage.clone()), staged, storage, upload_keys: Mutex::default() }
     }
 
-    /// The key of a request, unless it is of the server's own.
+    /// The key of a request, unless it is internal to the server.
     fn key(&self, key: &str) -> S3Result<ObjectKey> {
         if self.hides(key.as_bytes()) {
             return Err(s3_error!(InvalidArgument, "this server keeps uploads below {}", staging::STAGING));
@@ -62,7 +62,7 @@ impl BucketState {
         ObjectKey::new(key.as_bytes().to_vec()).s3()
     }
 
-    /// Whether a key or prefix is of uploads in progress.
+    /// Whether a key or prefix belongs to uploads in progress.
     fn hides(&self, key: &[u8]) -> bool {
         self.staged && key.starts_with(staging::STAGING.as_bytes())
     }
@@ -87,7 +87,7 @@ impl Backend {
     }
 }
 
-/// A size as S3 writes it.
+/// A size in the type of S3.
 fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
@@ -122,7 +122,7 @@ impl S3 for Backend {
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
         self.bucket(&request.input.bucket)?;
-        // S3 writes its oldest region as nothing.
+        // S3 represents its oldest region by an empty value.
         let location = (self.region != "us-east-1").then(|| self.region.clone().into());
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint: location }))
     }

@@ -44,7 +44,7 @@ impl Backend {
                 let info = storage.head(&key, HeadOptions::new().version(version.clone())).await.s3()?;
                 conditions.check(&info.meta)?;
                 let bytes = range.check(info.meta.size).map_err(|_| beyond_the_end(info.meta.size))?;
-                // Bound to what was just seen, so that the suffix is of one object.
+                // The ETag makes sure that the suffix is of the object just seen.
                 options = options.range(bytes).if_match(info.meta.etag);
             }
         }
@@ -145,15 +145,14 @@ fn add_tag_count(tags: u32, headers: &mut HeaderMap) {
     }
 }
 
-/// How many tags the object has. A storage that keeps tags need not have told
-/// without being asked.
+/// The number of tags of the object. A storage with tags may report them only on request.
 async fn count_tags(storage: &SharedStorage, key: &ObjectKey, version: Option<VersionId>, told: u32) -> S3Result<u32> {
     if told > 0 || !storage.capabilities().keeps(Attribute::Tags) {
         return Ok(told);
     }
     match storage.head(key, HeadOptions::new().version(version).tags(true)).await {
         Ok(info) => Ok(u32::try_from(info.attributes.tags.len()).unwrap_or(u32::MAX)),
-        // Deleted in between: what was read stays right.
+        // Deleted in the meantime: the object as read is still correct.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(s3_error_of(&error)),
     }

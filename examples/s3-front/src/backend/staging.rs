@@ -1,9 +1,9 @@
-//! Multipart uploads for storages that have none, or that must know the place of
-//! a part in its object, which S3 does not say.
+//! Multipart uploads for storages that do not support them, or that need the offset of a part
+//! in its object, which S3 requests do not state.
 //!
-//! Each part is an object below [`STAGING`], beside a record of what the upload
-//! is for; completing writes the object from its parts. So uploads live in the
-//! storage, and outlive the server.
+//! Each part is an object below [`STAGING`], next to a record of the upload; completing the
+//! upload writes the object from its parts. So uploads are stored in the storage, and outlive
+//! the server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where parts lie. Clients neither see nor touch it.
+/// The prefix of the parts, which clients can neither see nor change.
 pub(super) const STAGING: &str = ".lepton-s3-front/";
-/// The record of an upload; parts have numbers for names.
+/// The name of an upload's record; parts are named by their numbers.
 const RECORD: &str = "upload";
 const LARGEST_RECORD: u64 = 1 << 20;
 
-/// Uploads whose parts are objects.
+/// Uploads whose parts are stored as objects.
 #[derive(Clone)]
 pub(super) struct Staging {
     storage: SharedStorage,
     env: SharedEnv,
 }
 
-/// What an upload is for.
+/// The stored description of an upload.
 #[derive(Serialize, Deserialize)]
 struct Record {
     key: ObjectKey,
@@ -66,7 +66,7 @@ impl Staging {
 
     async fn remove(&self, upload: &Upload) -> Result<()> {
         let objects = staged(&self.storage, &upload.id);
-        // The record goes last: until then the upload can be found and aborted.
+        // The record is deleted last: until then the upload can be found and aborted.
         let mut objects: Vec<ObjectMeta> = objects.try_collect().await?;
         objects.sort_by_key(|meta| part_number(meta).is_none());
         let requests: Vec<_> = objects.into_iter().map(|meta| DeleteRequest::new(meta.key)).collect();
@@ -77,7 +77,7 @@ impl Staging {
     }
 }
 
-/// The ids that are given here: they become part of a key.
+/// Whether the id has the form of those created here: ids become part of a key.
 fn is_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -94,7 +94,7 @@ fn part_number(meta: &ObjectMeta) -> Option<u32> {
     meta.key.as_str()?.rsplit('/').next()?.parse().ok()
 }
 
-/// A part as the storage holds it.
+/// A part as it is stored.
 fn part(meta: &ObjectMeta) -> Option<PartInfo> {
     let etag = meta.etag.clone().unwrap_or_else(|| ETag::new(format!("\"{}\"", meta.size)));
     Some(PartReceipt::new(part_number(meta)?, meta.size, etag).checksum(meta.checksums.first().cloned()))
@@ -174,7 +174,7 @@ impl Multipart for Staging {
                         info.initiated = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(record.begun));
                         uploads.insert(id, info);
                     }
-                    // Of another key, or gone in between.
+                    // The upload belongs to another key, or was removed in the meantime.
                     Err(error) if error.kind() == ErrorKind::UploadNotFound => {}
                     Err(error) => return Err(error),
                 }

@@ -21,9 +21,9 @@ use super::ingest::{echo, ingest};
 use super::list::Names;
 use super::{Backend, condition, signed};
 
-/// The largest page of parts or uploads, as Amazon S3 has it.
+/// The largest page of parts or uploads, as in Amazon S3.
 const PAGE: i32 = 1000;
-/// The highest part number of S3.
+/// The highest part number in S3.
 const LAST_PART: i32 = 10_000;
 
 impl Backend {
@@ -38,7 +38,8 @@ impl Backend {
         let options = CreateUploadOptions::new()
             .attributes(requested(&request.headers, input.metadata)?)
             .storage_class(input.storage_class.map(|class| class.as_str().to_owned()));
-        // Known before the effect, so that an upload is found even if this reply is lost.
+        // Recorded before the upload is created, so that it is found even if this reply is
+        // lost.
         bucket.with_upload_keys(|keys| keys.insert(key.clone()));
         let upload = bucket.multipart().create(&key, options).await.s3()?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
@@ -58,7 +59,7 @@ impl Backend {
         let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
         let number = part_number(input.part_number)?;
         let ingested = ingest(input.body, &request.headers, request.trailing_headers).await?;
-        // S3 does not say where a part lies in its object.
+        // S3 requests do not state the offset of a part in its object.
         let spec = PartSpec::new(number, 0..ingested.body.len());
         let receipt = bucket.multipart().upload_part(&upload, spec, ingested.body).await.s3()?;
         let output = UploadPartOutput { e_tag: Some(s3_etag(&receipt.etag)), ..Default::default() };
@@ -132,7 +133,7 @@ impl Backend {
         let bucket = self.bucket(&input.bucket)?;
         let facet = bucket.multipart();
         let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
-        // A storage takes an unknown upload for aborted; S3 says so instead.
+        // A storage treats an unknown upload as aborted; S3 reports an error.
         facet.list_parts(&upload).next().await.transpose().s3()?;
         facet.abort(&upload).await.s3()?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
@@ -150,7 +151,7 @@ impl Backend {
         }
         let prefix = KeyPrefix::from(input.prefix.as_deref().unwrap_or_default());
         let mut keys = bucket.with_upload_keys(|keys| keys.clone());
-        // Also an upload that was begun before this server was started.
+        // This also finds an upload that was started before this server.
         keys.extend(ObjectKey::new(prefix.as_bytes().to_vec()));
         let marker = (
             input.key_marker.as_deref().unwrap_or_default().as_bytes(),
@@ -183,8 +184,8 @@ impl Backend {
     }
 }
 
-/// A key in a reply that only repeats it: left out where XML has no way to write
-/// it, so that the reply can be read.
+/// A key that a reply only repeats: omitted if XML cannot represent it, so that the reply can
+/// be parsed.
 fn in_xml(key: &str) -> Option<String> {
     let written = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}');
     key.chars().all(written).then(|| key.to_owned())
@@ -208,7 +209,7 @@ fn part_of(part: &PartInfo) -> Part {
     }
 }
 
-/// The parts that the client names, as the storage holds them.
+/// The parts that the client names, as they are stored.
 fn chosen(
     wanted: &[CompletedPart],
     held: &BTreeMap<u32, PartInfo>,
@@ -236,8 +237,8 @@ fn chosen(
     }
 }
 
-/// Compares the CRC-64/NVME of the whole, where the client states it and the
-/// storage keeps that of each part.
+/// Compares the CRC-64/NVME of the whole object, if the client states it and the storage holds
+/// that of each part.
 fn check_whole(stated: Option<&str>, parts: &[PartInfo]) -> S3Result<()> {
     let Some(stated) = stated else { return Ok(()) };
     let of_part = |part: &PartInfo| {

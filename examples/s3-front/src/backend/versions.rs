@@ -26,8 +26,8 @@ impl Backend {
         Ok(S3Response::new(GetBucketVersioningOutput { status, ..Default::default() }))
     }
 
-    /// Old versions and delete markers come in two lists, each in order, as s3s
-    /// writes them; Amazon S3 mixes the two.
+    /// Old versions and delete markers are in two lists, each in order, as s3s writes them;
+    /// Amazon S3 interleaves the two.
     pub(super) async fn list_versions(
         &self,
         input: ListObjectVersionsInput,
@@ -80,8 +80,8 @@ impl Backend {
     }
 }
 
-/// All versions. Of a storage that keeps none, each object is its one version,
-/// which S3 calls `null`.
+/// All versions. If the storage has no versions, each object counts as its only version, which
+/// S3 calls `null`.
 fn all_versions(storage: &SharedStorage, request: ListRequest) -> VersionStream {
     let only = |meta| {
         let mut version = ObjectVersion::new(meta);
@@ -94,12 +94,12 @@ fn all_versions(storage: &SharedStorage, request: ListRequest) -> VersionStream 
     }
 }
 
-/// The version that a request names.
+/// The version named by a request.
 pub(super) fn named(storage: &SharedStorage, id: Option<&str>) -> Option<VersionId> {
     id.filter(|id| *id != "null" || storage.versions().is_some()).map(VersionId::new)
 }
 
-/// Leaves out what the last page showed of the key that it ended in.
+/// Omits the versions of the last key that the previous page already listed.
 struct Resume<'a> {
     key: &'a [u8],
     version: &'a str,
@@ -121,7 +121,7 @@ fn version_id(version: &ObjectVersion) -> String {
     version.meta.version.as_ref().map_or_else(|| "null".to_owned(), |version| version.as_str().to_owned())
 }
 
-/// Bytes that are less than `key` with no UTF-8 key between the two.
+/// Bytes that sort before `key`, with no UTF-8 key in between.
 fn just_before(key: &[u8]) -> Vec<u8> {
     let mut before = key.to_vec();
     match before.pop() {

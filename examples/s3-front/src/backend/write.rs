@@ -12,7 +12,7 @@ use super::error::{IntoS3 as _, s3_error_of};
 use super::ingest::{echo, ingest};
 use super::{Backend, BucketState, condition, versions};
 
-/// Most keys in one DeleteObjects, as Amazon S3 has it.
+/// Maximum number of keys in one DeleteObjects, as in Amazon S3.
 const DELETE_LIMIT: usize = 1000;
 
 impl Backend {

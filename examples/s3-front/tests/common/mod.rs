@@ -1,5 +1,5 @@
-//! A small S3 client that can also do wrong: it signs by itself and writes the
-//! bytes of a request as they are told.
+//! A small S3 client that can also send wrong requests: it signs by itself and writes the bytes
+//! of a request exactly as specified.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::time::{Duration, SystemTime};
@@ -19,12 +19,12 @@ pub fn front() -> lepton_s3_front::Builder {
     S3Front::builder().credentials(ACCESS, SECRET)
 }
 
-/// What a request says of its body.
+/// What a request states about its body.
 #[derive(Debug, Clone)]
 pub enum Payload {
     /// `x-amz-content-sha256` is the digest of the body.
     Plain(Vec<u8>),
-    /// `x-amz-content-sha256` is this.
+    /// `x-amz-content-sha256` has this value.
     Stated(Vec<u8>, &'static str),
     /// Chunks with signatures.
     Signed(Chunks),
@@ -32,7 +32,7 @@ pub enum Payload {
     Unsigned(Chunks),
 }
 
-/// A chunked body and what is wrong with it.
+/// A chunked body and its defects.
 #[derive(Debug, Clone, Default)]
 pub struct Chunks {
     pub chunks: Vec<Vec<u8>>,
@@ -42,7 +42,7 @@ pub struct Chunks {
     pub tampered: Option<usize>,
     /// The final chunk is missing.
     pub cut: bool,
-    /// Instead of the true one.
+    /// This length instead of the true one.
     pub decoded_length: Option<usize>,
 }
 
@@ -85,14 +85,14 @@ impl Response {
         rest.split_once(&format!("</{name}>")).map(|(value, _)| value.to_owned())
     }
 
-    /// Whether the body is as long as its header says.
+    /// Whether the body has the length stated in its header.
     pub fn is_whole(&self) -> bool {
         self.header("content-length").is_none_or(|len| len.parse() == Ok(self.body.len()))
     }
 }
 
 impl Request {
-    /// The target is percent-encoded and its query sorted, as SigV4 wants it.
+    /// The target must be percent-encoded and its query sorted, as SigV4 requires.
     pub fn new(method: &'static str, target: impl Into<String>) -> Self {
         Self {
             method,
@@ -119,7 +119,7 @@ impl Request {
         self
     }
 
-    /// Signed this long ago.
+    /// Signs the request with a time this long ago.
     pub fn age(mut self, age: Duration) -> Self {
         self.age = age;
         self
@@ -130,7 +130,7 @@ impl Request {
         self
     }
 
-    /// Sends the request and reads to the end of the connection.
+    /// Sends the request and reads until the connection ends.
     pub async fn send(&self, server: &Server) -> std::io::Result<Response> {
         let mut stream = TcpStream::connect(server.address()).await?;
         stream.write_all(&self.bytes(server)).await?;
@@ -266,8 +266,8 @@ fn sha256(bytes: &[u8]) -> String {
     to_hex(&Sha256::digest(bytes))
 }
 
-/// The time as `20261120T120000Z` and `20261120`, by the days-to-civil algorithm
-/// of Howard Hinnant.
+/// The time as `20261120T120000Z` and `20261120`, using the days-to-civil algorithm of Howard
+/// Hinnant.
 fn amz_date(time: SystemTime) -> (String, String) {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
     let days = seconds / 86_400 + 719_468;
@@ -283,7 +283,7 @@ fn amz_date(time: SystemTime) -> (String, String) {
     (format!("{date}T{hour:02}{minute:02}{second:02}Z"), date)
 }
 
-/// Reads one response and whatever follows until the server closes.
+/// Reads one response and everything after it until the server closes the connection.
 pub async fn read(stream: &mut TcpStream) -> std::io::Result<Response> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;

@@ -1,4 +1,4 @@
-//! What one store holds: objects with their versions, and uploads in progress.
+//! The contents of one store: objects with their versions, and uploads in progress.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::storage::{CreateUploadOptions, ObjectInfo, PartReceipt, UploadId};
 /// The state of one store.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    /// The versions of each key, oldest first, never none.
+    /// The versions of each key, oldest first; never empty.
     pub(super) objects: BTreeMap<ObjectKey, Vec<Version>>,
     pub(super) uploads: BTreeMap<UploadId, Pending>,
     serial: u64,
@@ -27,7 +27,7 @@ pub(super) struct Version {
     pub(super) object: Option<Object>,
 }
 
-/// An object at rest.
+/// A stored object.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
     pub(super) content: Content,
@@ -46,14 +46,14 @@ pub(super) struct Pending {
 }
 
 impl Bucket {
-    /// A name that this store never gave before.
+    /// An id that this store never used before.
     pub(super) fn fresh_id(&mut self) -> String {
         self.serial += 1;
         format!("{:016x}", self.serial)
     }
 
-    /// The version that is asked for, else the newest. One that is a delete
-    /// marker is not found.
+    /// The requested version, or the newest if none is requested. A delete marker counts
+    /// as not found.
     pub(super) fn find(&self, key: &ObjectKey, version: Option<&VersionId>) -> Result<(&Version, &Object)> {
         let versions = self.objects.get(key).map_or(&[][..], Vec::as_slice);
         let found = match version {
@@ -68,7 +68,7 @@ impl Bucket {
         })
     }
 
-    /// Whether a write under this condition may go on.
+    /// Checks whether a write under this condition may proceed.
     pub(super) fn permits(&self, key: &ObjectKey, precondition: &Precondition) -> Result<()> {
         let current = self.find(key, None).ok().map(|(_, object)| &object.etag);
         match precondition {
@@ -81,8 +81,8 @@ impl Bucket {
         }
     }
 
-    /// Makes `object` the newest version of `key`, keeping the older ones only
-    /// if `versioned`.
+    /// Makes `object` the newest version of `key`; keeps the older versions only if
+    /// `versioned`.
     pub(super) fn commit(
         &mut self,
         key: &ObjectKey,
@@ -99,7 +99,7 @@ impl Bucket {
         id
     }
 
-    /// Takes one version away for good, or all of them.
+    /// Removes one version permanently, or all versions if `version` is `None`.
     pub(super) fn erase(&mut self, key: &ObjectKey, version: Option<&VersionId>) {
         let Some(versions) = self.objects.get_mut(key) else { return };
         versions.retain(|held| version.is_some_and(|id| held.id != *id));
@@ -110,7 +110,7 @@ impl Bucket {
 }
 
 impl Version {
-    /// The version as a listing shows it.
+    /// The version as a listing reports it.
     pub(super) fn meta(&self, key: &ObjectKey, versioned: bool) -> ObjectMeta {
         let mut meta = ObjectMeta::new(key.clone(), 0);
         meta.last_modified = Some(self.modified);
@@ -130,7 +130,7 @@ impl Object {
         vec![self.content.checksum()]
     }
 
-    /// The object as a head shows it.
+    /// The object as a head reports it.
     pub(super) fn info(&self, meta: ObjectMeta, tags: bool) -> ObjectInfo {
         let mut attributes = self.attributes.clone();
         let count = u32::try_from(attributes.tags.len()).unwrap_or(u32::MAX);
@@ -141,7 +141,7 @@ impl Object {
     }
 }
 
-/// Whether the object is the one that the caller saw.
+/// Checks whether the object is the one that the caller saw.
 pub(super) fn matches(wanted: &ETag, current: Option<&ETag>) -> Result<()> {
     if current == Some(wanted) {
         return Ok(());

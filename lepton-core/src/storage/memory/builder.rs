@@ -1,4 +1,4 @@
-//! How a memory store is made, and found again by its URL.
+//! Builds memory stores, and finds them again by their URL.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,10 @@ use super::store::{MemoryStorage, Shared};
 use crate::capabilities::{Capabilities, Support};
 use crate::env::{SharedEnv, SystemEnv};
 
-/// Every memory store of the process that somebody holds, by its URL.
+/// Every live memory store of the process, by its URL.
 static STORES: Mutex<BTreeMap<String, Weak<Shared>>> = Mutex::new(BTreeMap::new());
 
-/// Describes an in-memory store.
+/// Builds an in-memory store.
 #[derive(Debug, Default)]
 pub struct MemoryStorageBuilder {
     name: Option<String>,
@@ -21,8 +21,8 @@ pub struct MemoryStorageBuilder {
 }
 
 impl MemoryStorageBuilder {
-    /// The name in the store's URL, `memory:NAME`. If this process has a store of
-    /// that name already, that one is it, whatever else is asked for. Default: a
+    /// The name in the store's URL, `memory:NAME`. If this process already has a store of
+    /// that name, that store is returned, and all other settings are ignored. Default: a
     /// name that no other store has.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -30,7 +30,7 @@ impl MemoryStorageBuilder {
         self
     }
 
-    /// Whether versions and delete markers are kept; its capabilities follow.
+    /// Whether versions and delete markers are kept; sets the capability accordingly.
     /// Default: no.
     #[must_use]
     pub fn versioned(mut self, versioned: bool) -> Self {
@@ -38,8 +38,8 @@ impl MemoryStorageBuilder {
         self
     }
 
-    /// What the store can do. It refuses the rest, so that it can stand in for a
-    /// weaker one. Default: everything.
+    /// The capabilities of the store. It refuses everything else, so that it can stand in
+    /// for a store with fewer capabilities. Default: everything.
     #[must_use]
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = Some(capabilities);
@@ -53,7 +53,7 @@ impl MemoryStorageBuilder {
         self
     }
 
-    /// The store.
+    /// Builds the store.
     pub fn build(self) -> MemoryStorage {
         static UNNAMED: AtomicU64 = AtomicU64::new(1);
         let name = self.name.unwrap_or_else(|| format!("unnamed-{}", UNNAMED.fetch_add(1, Ordering::Relaxed)));
@@ -77,12 +77,12 @@ impl MemoryStorageBuilder {
 }
 
 impl MemoryStorage {
-    /// An empty store that nobody else has, without versions.
+    /// A new, empty, unversioned store.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Describes a store.
+    /// A builder for a store.
     pub fn builder() -> MemoryStorageBuilder {
         MemoryStorageBuilder::default()
     }
@@ -94,7 +94,7 @@ impl Default for MemoryStorage {
     }
 }
 
-/// The store of this URL, if the process has one.
+/// The store with this URL, if the process has one.
 pub(super) fn find(url: &str) -> Option<MemoryStorage> {
     let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
     stores.get(url).and_then(Weak::upgrade).map(|shared| MemoryStorage { shared })

@@ -1,4 +1,4 @@
-//! The bytes of an object or part, and what a store computes of them.
+//! The bytes of an object or part, and the checksums that a store computes of them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::checksum::{ChecksumAlgorithm, Crc, StoredChecksum, combine_crc, crc, 
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ETag;
 
-/// Bytes at rest, with their CRC-64/NVME.
+/// Stored bytes, with their CRC-64/NVME.
 #[derive(Debug, Clone)]
 pub(super) struct Content {
     pieces: Arc<[Bytes]>,
@@ -23,8 +23,8 @@ pub(super) struct Content {
 impl Content {
     /// Reads a body to its end.
     ///
-    /// The bytes are copied: those of the caller may hold a share of its memory
-    /// budget, which a store must not keep.
+    /// The bytes are copied: the caller's bytes may hold a share of its memory budget,
+    /// which a store must not keep.
     pub(super) async fn read(body: &Body) -> Result<Self> {
         let mut leaves = body.open();
         let mut pieces = Vec::new();
@@ -45,7 +45,7 @@ impl Content {
         Self { pieces: pieces.into(), len, crc }
     }
 
-    /// These contents one after the other.
+    /// The concatenation of these contents.
     pub(super) fn join(parts: &[Self]) -> Self {
         let (len, crc) = combined(parts.iter().map(|part| (part.len, part.crc)));
         Self { pieces: parts.iter().flat_map(|part| part.pieces.iter().cloned()).collect(), len, crc }
@@ -60,7 +60,7 @@ impl Content {
         self.len
     }
 
-    /// Gives these bytes, in the pieces they are kept in.
+    /// Streams these bytes, in the pieces in which they are stored.
     pub(super) fn stream(&self, range: &Range<u64>) -> ByteStream {
         Box::pin(futures_util::stream::iter(self.cut(range).into_iter().map(Ok)))
     }
@@ -81,7 +81,7 @@ impl Content {
         cut
     }
 
-    /// The tag of an object that came in one go, as Amazon S3 makes it: its MD5.
+    /// The tag of an object from a single put, as Amazon S3 computes it: its MD5.
     pub(super) fn etag(&self) -> ETag {
         let mut hasher = md5::Md5::new();
         self.pieces.iter().for_each(|piece| hasher.update(piece));
@@ -93,7 +93,7 @@ impl Content {
     }
 }
 
-/// The length and check of pieces one after the other.
+/// The length and CRC of the concatenated pieces.
 fn combined(pieces: impl Iterator<Item = (u64, u64)>) -> (u64, u64) {
     let empty = (0, crc(Crc::Crc64Nvme, b""));
     pieces.fold(empty, |(len, whole), (next, check)| (len + next, combine_crc(Crc::Crc64Nvme, whole, check, next)))

@@ -1,4 +1,4 @@
-//! Listings. Each page is read from what the store holds at that moment.
+//! Listings. Each page reads the contents of the store at that moment.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) fn objects(store: &MemoryStorage, request: ListRequest) -> PageStream
     pages.boxed()
 }
 
-/// Pages of all versions: keys ascending, the newest first.
+/// Pages of all versions: keys ascending, the newest version of a key first.
 pub(super) fn versions(store: &MemoryStorage, request: ListRequest) -> VersionStream {
     let store = store.clone();
     let pages = stream::once(async move {
@@ -55,7 +55,7 @@ pub(super) fn versions(store: &MemoryStorage, request: ListRequest) -> VersionSt
     pages.flatten().boxed()
 }
 
-/// Where the next page begins.
+/// The position at which the next page begins.
 type Cursor = Bound<Bytes>;
 
 fn first(request: &ListRequest) -> Cursor {
@@ -73,7 +73,7 @@ fn size(request: &ListRequest) -> usize {
     request.page_size.unwrap_or(PAGE).clamp(1, PAGE)
 }
 
-/// One page, and where the next one begins if this was not the last.
+/// One page, and the start of the next one unless this is the last.
 fn page(
     bucket: &Bucket,
     request: &ListRequest,
@@ -104,7 +104,7 @@ fn page(
     (page, Some(cursor))
 }
 
-/// The folder that the key is rolled up into.
+/// The folder into which the key is rolled up.
 fn folder(request: &ListRequest, key: &ObjectKey) -> Option<KeyPrefix> {
     let delimiter = request.delimiter?;
     let from = request.prefix.as_bytes().len();
@@ -112,7 +112,7 @@ fn folder(request: &ListRequest, key: &ObjectKey) -> Option<KeyPrefix> {
     Some(KeyPrefix::new(key.to_bytes().slice(..=from + at)))
 }
 
-/// The least bytes that are greater than all keys in this folder.
+/// The smallest byte string that is greater than all keys in this folder.
 fn behind(folder: &KeyPrefix) -> Option<Bytes> {
     let mut bytes = folder.as_bytes().to_vec();
     while let Some(last) = bytes.pop() {

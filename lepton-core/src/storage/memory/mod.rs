@@ -1,8 +1,8 @@
 //! The in-memory backend: the reference implementation of the contract.
 //!
-//! `store` holds the state, a `bucket`, and that the bytes, `content`; `builder` makes a
-//! store. `storage` has the operations, `list` and `multipart` those that need more than a few
-//! lines; `rules` is what is refused.
+//! `store` contains the state: a `bucket`, which contains the bytes as `content`. `builder`
+//! makes a store. `storage` has the operations; the longer ones are in `list` and `multipart`.
+//! `rules` has the checks that refuse requests.
 
 mod bucket;
 mod builder;

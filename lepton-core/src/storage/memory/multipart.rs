@@ -1,4 +1,4 @@
-//! Uploads in parts, and copies between the memory stores of the process.
+//! Multipart uploads, and copies between the memory stores of the process.
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -189,8 +189,8 @@ fn pending<'a>(bucket: &'a mut Bucket, upload: &Upload) -> Result<&'a mut Pendin
     })
 }
 
-/// The contents of the parts that the caller names, which ascend and are those
-/// that the store holds.
+/// The contents of the parts that the caller names. The parts must ascend, and the store
+/// must hold them.
 fn chosen(pending: &Pending, parts: &[PartReceipt]) -> Result<Vec<Content>> {
     if parts.is_empty() || !parts.is_sorted_by(|a, b| a.number < b.number) {
         return Err(Error::invalid_input("an upload is completed with at least one part, their numbers ascending"));
@@ -204,8 +204,8 @@ fn chosen(pending: &Pending, parts: &[PartReceipt]) -> Result<Vec<Content>> {
     held.collect()
 }
 
-/// The tag of an object that came in parts, as Amazon S3 makes it: the MD5 of
-/// the MD5s of the parts, and how many there were.
+/// The tag of a multipart object, as Amazon S3 computes it: the MD5 of the MD5s of the
+/// parts, and the number of parts.
 fn etag_of_parts(parts: &[PartReceipt]) -> Result<ETag> {
     let digests: Option<Vec<_>> = parts.iter().map(|part| from_hex(part.etag.unquoted())).collect();
     let digests = digests.ok_or_else(|| Error::invalid_input("the tag of a part is not an MD5"))?;
@@ -219,7 +219,7 @@ fn described(id: &UploadId, pending: &Pending) -> UploadInfo {
     info
 }
 
-/// Gives an error the operation and the key.
+/// Adds the operation and the key to an error.
 pub(super) fn named<'a>(operation: &'static str, key: &'a ObjectKey) -> impl Fn(Error) -> Error + Copy + 'a {
     move |error| error.with_operation(operation).with_context("key", key)
 }

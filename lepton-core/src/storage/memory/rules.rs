@@ -1,4 +1,4 @@
-//! What a memory store refuses: all that its capabilities do not promise.
+//! The checks of a memory store: it refuses everything that its capabilities do not promise.
 
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ impl MemoryStorage {
     }
 }
 
-/// Refuses what is wanted where it is not supported.
+/// Refuses the feature `what` if it is wanted but not supported.
 pub(super) fn demand(support: Support, wanted: bool, what: &str) -> Result<()> {
     if wanted && !support.is_available() {
         return Err(Error::unsupported(format!("this store does not support {what}")));

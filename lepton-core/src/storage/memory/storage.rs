@@ -20,7 +20,7 @@ use crate::storage::{
 };
 
 impl MemoryStorage {
-    /// Deletes one object: behind a marker where versions are kept.
+    /// Deletes one object; if versions are kept, adds a delete marker instead.
     fn hide(&self, bucket: &mut Bucket, request: &DeleteRequest, now: SystemTime) -> Result<()> {
         let (key, version) = (&request.key, request.version.as_ref());
         self.check_version(version)?;
@@ -30,7 +30,7 @@ impl MemoryStorage {
             matches(wanted, found)?;
         }
         match (self.versioned(), version) {
-            // As S3 stores do, also behind another marker.
+            // As in S3, a marker is added even if the newest version is one already.
             (true, None) if bucket.objects.contains_key(key) => {
                 bucket.commit(key, None, now, true);
             }

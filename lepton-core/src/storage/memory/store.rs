@@ -1,4 +1,4 @@
-//! What a memory store is: its state, behind a lock.
+//! The memory store: its state, behind a lock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +12,15 @@ use crate::key::ObjectKey;
 use crate::object::Precondition;
 use crate::storage::{PutReceipt, ServerCheck};
 
-/// A store in memory, with every facet but the signer: nobody could serve a URL
+/// A store in memory, with every facet except the signer: no server could serve a URL
 /// that it signed.
 ///
-/// Clones share what is stored. The memory stores of one process copy from each
-/// other by themselves. A store does what its [`Capabilities`] say and refuses
-/// the rest.
+/// Clones share their contents. The memory stores of one process can copy from each
+/// other by themselves. A store does what its [`Capabilities`] state and refuses
+/// everything else.
 ///
-/// ETags are those of Amazon S3: the MD5 of an object that came in one go, the
-/// MD5 of MD5s and a count of one that came in parts.
+/// ETags are computed as in Amazon S3: the MD5 of an object from a single put; for a
+/// multipart object, the MD5 of the parts' MD5s and the number of parts.
 ///
 /// ```
 /// # use lepton_core::{MemoryStorage, ObjectKey, StorageExt as _};
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 
 impl MemoryStorage {
     pub(super) fn locked<T>(&self, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        // No change is half done where a panic could occur.
+        // A poisoned lock is usable: no change is half done where a panic could occur.
         act(&mut self.shared.bucket.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -54,7 +54,7 @@ impl MemoryStorage {
         self.shared.capabilities.versions.is_available()
     }
 
-    /// Makes the object visible, if the condition holds at this moment.
+    /// Makes the object visible if the condition holds at this moment.
     pub(super) fn store(&self, key: &ObjectKey, object: Object, precondition: &Precondition) -> Result<PutReceipt> {
         let modified = self.shared.env.now();
         self.locked(|bucket| {

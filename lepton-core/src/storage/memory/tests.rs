@@ -1,4 +1,4 @@
-//! What the conformance suite cannot ask of every store.
+//! Tests that the conformance suite cannot run against every store.
 
 use futures_util::TryStreamExt as _;
 

@@ -1,4 +1,4 @@
-//! The certificate of a service principal: it proves who it is by signing.
+//! The certificate of a service principal, which authenticates by signing.
 //!
 //! "Microsoft identity platform application authentication certificate credentials".
 
@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
-/// How long an assertion is good for, in seconds.
+/// The validity of an assertion, in seconds.
 const LIFE: u64 = 600;
 
 /// A certificate with its key.
@@ -24,19 +24,20 @@ impl Certificate {
     /// Reads the first certificate and the first key of a PEM text.
     ///
     /// # Errors
-    /// `invalid_input` where one is missing; the key does not stand in the error.
+    /// `invalid_input` if one is missing; the key does not appear in the error.
     pub(super) fn parse(pem: &str) -> Result<Self> {
         let wrong = |what: &str| Error::invalid_input(format!("the client certificate's file holds no {what}"));
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong("certificate in PEM"))?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| wrong("key in PKCS #8 (-----BEGIN PRIVATE KEY-----) that is not encrypted"))?;
         let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_| wrong("RSA key"))?;
-        // The service knows certificates by this digest; nothing rests on its strength.
+        // The service identifies certificates by this digest; security does not depend on
+        // its strength.
         let thumbprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate);
         Ok(Self { key, thumbprint: BASE64_URL_SAFE_NO_PAD.encode(thumbprint) })
     }
 
-    /// What proves to `audience`, `now` in seconds since 1970, that this is the client.
+    /// Proves to `audience` that this is the client. `now` is in seconds since 1970.
     pub(super) fn assertion(&self, client: &str, audience: &str, id: &str, now: u64) -> Result<String> {
         let header = json!({ "alg": "RS256", "typ": "JWT", "x5t": self.thumbprint });
         let claims = json!({

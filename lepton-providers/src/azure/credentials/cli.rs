@@ -1,4 +1,4 @@
-//! Tokens of whoever is logged in with the Azure CLI.
+//! Tokens of the user logged in with the Azure CLI.
 
 use async_trait::async_trait;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};

@@ -1,5 +1,5 @@
-//! Tokens of Microsoft Entra ID: for a service principal with its secret or certificate,
-//! or for a workload that has a token of its own cluster.
+//! Tokens of Microsoft Entra ID, for a service principal with its secret or certificate,
+//! or for a workload with a token of its cluster.
 //!
 //! "Microsoft identity platform and the OAuth 2.0 client credentials flow".
 
@@ -23,17 +23,17 @@ use crate::wire::issuer::{Issuer, post};
 use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 
-/// What proves who asks.
+/// How an application authenticates.
 #[derive(Debug, Clone)]
 pub(in crate::azure) enum Proof {
     Secret(SecretString),
     /// A PEM file with a certificate and its key.
     Certificate(PathBuf),
-    /// A file whose content is renewed from outside.
+    /// A file that another program renews.
     Workload(PathBuf),
 }
 
-/// Asks for tokens for an application.
+/// Requests tokens for an application.
 #[derive(Debug)]
 pub(in crate::azure) struct Application {
     issuer: Issuer,
@@ -46,8 +46,8 @@ pub(in crate::azure) struct Application {
 
 impl Application {
     /// # Errors
-    /// `invalid_input` where the authority is no address, or would hear the secret in the
-    /// clear.
+    /// `invalid_input` if the authority is not an address, or would receive the secret in
+    /// the clear.
     pub(in crate::azure) fn new(
         issuer: Issuer,
         env: SharedEnv,
@@ -111,7 +111,7 @@ fn push_assertion(form: &mut String, token: &str) {
 impl TokenProvider for Application {
     async fn token(&self) -> Result<Token> {
         let form = self.form().await?;
-        // All that is secret in a form is its last value.
+        // The only secret in the form is its last value.
         let secrets = Secrets::default().text(form.rsplit('=').next().unwrap_or_default());
         let mut request = post(self.address()?, form);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -1,4 +1,4 @@
-//! Tokens of the identity that a machine or an app service has.
+//! Tokens of the managed identity of a machine or an app service.
 //!
 //! "How to use managed identities for Azure resources on an Azure VM to acquire an access
 //! token", and the same for App Service.
@@ -19,39 +19,39 @@ use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 use crate::wire::values::Vars;
 
-/// The metadata service of every machine in Azure: link-local, never routed.
+/// The metadata service of all Azure machines: link-local, never routed.
 const METADATA: &str = "http://169.254.169.254";
 
-/// How long the metadata service may be away while it is renewed.
+/// How long the metadata service may be unavailable while it is updated.
 const RENEWAL: Duration = Duration::from_secs(70);
 
-/// Who answers, and how it is asked.
+/// How to query a metadata service.
 #[derive(Debug)]
 struct Protocol {
     version: &'static str,
     header: (HeaderName, SecretString),
-    /// The parameter that says which of several identities.
+    /// The parameter that selects one of several identities.
     client: &'static str,
-    /// Whether it is the service of a machine.
+    /// Whether it is a machine's service.
     machine: bool,
 }
 
-/// Asks the metadata service.
+/// Queries the metadata service.
 #[derive(Debug)]
 pub(in crate::azure) struct ManagedIdentity {
     issuer: Issuer,
     address: Address,
     protocol: Protocol,
-    /// Which of several identities.
+    /// Selects one of several identities.
     client: Option<String>,
 }
 
 impl ManagedIdentity {
-    /// The service that the environment names, else the machine's.
+    /// The service that the environment names, otherwise the machine's.
     ///
     /// # Errors
-    /// `invalid_input` where what it names is no address; `unsupported` where it wants
-    /// another proof than is known here.
+    /// `invalid_input` if it names an invalid address; `unsupported` if it requires a
+    /// kind of authorization that is not supported.
     pub(in crate::azure) fn new(issuer: Issuer, client: Option<String>, var: Vars<'_>) -> Result<Self> {
         let service = move |endpoint: String, protocol| {
             Ok(Self { issuer, address: Address::parse(&endpoint)?, protocol, client })
@@ -65,7 +65,7 @@ impl ManagedIdentity {
             let header = (HeaderName::from_static("x-identity-header"), secret.into());
             return service(endpoint, Protocol { version: "2019-08-01", header, client: "client_id", machine: false });
         }
-        // The same before it had that name.
+        // The same, under its older name.
         if let (Some(endpoint), Some(secret)) = (var("MSI_ENDPOINT"), var("MSI_SECRET")) {
             let header = (HeaderName::from_static("secret"), secret.into());
             return service(endpoint, Protocol { version: "2017-09-01", header, client: "clientid", machine: false });
@@ -76,7 +76,7 @@ impl ManagedIdentity {
         service(format!("{}/metadata/identity/oauth2/token", host.trim_end_matches('/')), protocol)
     }
 
-    /// What a refusal means; a machine's service is not there while it is renewed.
+    /// The meaning of a refusal. A machine's service is unavailable while it is updated.
     fn explain(&self, error: Error) -> Error {
         match error.status() {
             Some(404) if self.protocol.machine => error.with_kind(ErrorKind::Unavailable).with_retry(Retry::Now),
@@ -99,7 +99,7 @@ impl TokenProvider for ManagedIdentity {
         let mut request = get(self.address.join("", &query.canonical())?);
         let value = HeaderValue::from_str(value.expose_secret());
         let mut value = value.map_err(|_| Error::invalid_input("IDENTITY_HEADER holds control characters"))?;
-        // That of a machine is a constant.
+        // On a machine, the value is a constant.
         value.set_sensitive(!self.protocol.machine);
         request.headers_mut().insert(name.clone(), value);
         ask(&self.issuer, request, Secrets::default()).await.map_err(|error| self.explain(error))

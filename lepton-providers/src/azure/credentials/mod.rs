@@ -1,9 +1,10 @@
 //! Tokens and where they come from.
 //!
-//! - `entra`: for an application, by its secret, its `certificate` or its workload's token
+//! - `entra`: for an application, with its secret, its `certificate` or its workload's
+//!   token
 //! - `managed`: for the identity of a machine
-//! - `cli`: for whoever is logged in
-//! - `resource`: what the tokens are for
+//! - `cli`: for the user logged in with the Azure CLI
+//! - `resource`: the scope of the tokens
 
 mod certificate;
 mod cli;

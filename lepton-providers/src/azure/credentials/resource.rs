@@ -1,4 +1,4 @@
-//! What tokens are asked for.
+//! The scope of the tokens.
 
-/// What the tokens are for.
+/// The resource that tokens are requested for.
 pub(super) const RESOURCE: &str = "https://storage.azure.com/";

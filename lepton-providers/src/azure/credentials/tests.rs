@@ -1,5 +1,5 @@
-//! Identities against a fake issuer: the real ones give tokens to real accounts and
-//! machines only.
+//! Tests identities against a fake issuer: the real ones issue tokens only to real
+//! accounts and machines.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,12 +19,13 @@ use crate::token::TokenProvider;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::issuer::Issuer;
 
-/// A certificate and a key of nobody. It stands with the integration tests, which are not
-/// published, as scanners report private keys.
+/// A test certificate and its key. They are stored with the integration tests, which are
+/// not published, because scanners report private keys.
 const PEM: &str = include_str!("../../../tests/identity.pem");
 const TOKEN: &str = r#"{"access_token": "t0", "expires_in": 3600}"#;
 
-/// Answers each request with the next of these, status and body, and keeps the requests.
+/// Answers each request with the next of these (status and body), and records the
+/// requests.
 async fn issuer(answers: Vec<(u16, &'static str)>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -119,7 +120,7 @@ async fn a_certificate_signs_what_it_sends() {
     let (header, claims) = signed.split_once('.').unwrap();
     let [header, claims] =
         [header, claims].map(|text| serde_json::from_slice::<serde_json::Value>(&decode(text)).unwrap());
-    // As `openssl x509 -fingerprint -sha1` has it.
+    // As printed by `openssl x509 -fingerprint -sha1`.
     assert_eq!((&header["alg"], &header["x5t"]), (&"RS256".into(), &"egQiXB7r-F9o_Hn131isGBvnRns".into()));
     assert_eq!((&claims["sub"], &claims["iss"]), (&"client".into(), &"client".into()));
     assert_eq!(claims["aud"], format!("{address}/tenant/oauth2/v2.0/token"));

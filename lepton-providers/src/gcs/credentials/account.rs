@@ -1,4 +1,4 @@
-//! A service account: it proves who it is by signing.
+//! A service account, which authenticates by signing.
 //!
 //! "Using OAuth 2.0 for server to server applications" in Google's documentation.
 
@@ -22,7 +22,7 @@ use crate::wire::issuer::{Issuer, post};
 use crate::wire::secrets::Secrets;
 use crate::wire::token::ask;
 
-/// How long a token is asked for.
+/// The requested validity of a token.
 const LIFE: Duration = Duration::from_secs(3600);
 
 /// A service account with its key.
@@ -35,7 +35,7 @@ pub(in crate::gcs) struct ServiceAccount {
 
 impl ServiceAccount {
     /// # Errors
-    /// `invalid_input` where the key is none; it does not stand in the error.
+    /// `invalid_input` if the key is invalid; it does not appear in the error.
     pub(in crate::gcs) fn new(
         email: String,
         private_key: &SecretString,
@@ -55,7 +55,7 @@ impl ServiceAccount {
         Ok(Self { email, key, key_id, token_uri })
     }
 
-    /// RSA signature with SHA-256 of these bytes.
+    /// The RSA signature of these bytes, with SHA-256.
     pub(in crate::gcs) fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut signature = vec![0; self.key.public().modulus_len()];
         let signed = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), bytes, &mut signature);

@@ -1,5 +1,5 @@
-//! A workload on Amazon's machines: a request for its identity, signed and not sent, is
-//! the token; Google sends it and sees who signed.
+//! A workload on Amazon's machines. Its token is a signed request for its identity, which
+//! is not sent; Google sends it and learns the signer's identity.
 //!
 //! "Workload identity federation with AWS" and AIP-4117 in Google's documentation;
 //! "Signature Version 4" in Amazon's.
@@ -26,15 +26,16 @@ use crate::wire::values::{Issuers, Vars};
 
 const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const SESSION: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
-/// How long the machine's service may take; it answers at once or not at all.
+/// Timeout of the machine's service; it responds immediately or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the machine says who and where it is, unless the environment does.
+/// The addresses of the machine's identity and region, unless the environment provides
+/// these.
 #[derive(Debug)]
 pub(super) struct Aws {
     issuer: Issuer,
     audience: String,
-    /// With `{region}` in it.
+    /// Contains `{region}`.
     identity_url: String,
     region: Option<String>,
     region_url: Option<String>,
@@ -43,7 +44,7 @@ pub(super) struct Aws {
     session_url: Option<String>,
 }
 
-/// What the metadata service and the environment give.
+/// The keys from the metadata service or the environment.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Keys {
@@ -54,8 +55,8 @@ struct Keys {
 
 impl Aws {
     /// # Errors
-    /// `unsupported` for another version than the first; `invalid_input` where something
-    /// is missing.
+    /// `unsupported` for any version but the first; `invalid_input` if a field is
+    /// missing.
     pub(super) fn new(id: &str, source: &Source, audience: &str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Self> {
         if id != "aws1" {
             return Err(Error::unsupported(format!("credential_source with environment_id {id:?} is not known here")));
@@ -78,7 +79,7 @@ impl Aws {
         })
     }
 
-    /// The signed request, as Google wants it.
+    /// The signed request, in the format that Google expects.
     pub(super) async fn token(&self) -> Result<SecretString> {
         let session = match &self.session_url {
             Some(url) if self.region.is_none() || self.keys.is_none() => Some(self.session(url).await?),
@@ -87,7 +88,7 @@ impl Aws {
         let region = match (&self.region, &self.region_url) {
             (Some(region), _) => region.clone(),
             (None, Some(url)) => {
-                // The service names the zone, which is the region and a letter.
+                // The service returns the zone, which is the region and a letter.
                 let zone = self.read(url, session.as_ref()).await?;
                 zone.trim().trim_end_matches(|end: char| end.is_ascii_lowercase()).to_owned()
             }
@@ -99,7 +100,7 @@ impl Aws {
                 let role = self.read(url, session.as_ref()).await?;
                 let url = format!("{}/{}", url.trim_end_matches('/'), role.trim());
                 let answer = self.read(&url, session.as_ref()).await?;
-                // The parser's own words could quote a key: they are left out.
+                // The parser's message could quote a key, so it is left out.
                 serde_json::from_str(&answer).map_err(|_| nothing("key"))?
             }
             (None, None) => return Err(nothing("key")),
@@ -136,7 +137,7 @@ impl Aws {
     }
 }
 
-/// The address of the metadata service, which answers beside the machine only.
+/// The address of the metadata service, which must be local to the machine.
 fn address(url: &str) -> Result<Address> {
     let address = Address::parse(url)?;
     let host = address.authority.host();
@@ -150,7 +151,7 @@ fn nothing(what: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, format!("neither environment nor metadata service tell the {what} of AWS"))
 }
 
-/// A request for the identity of who signed it, as JSON, percent-encoded.
+/// A signed request for the signer's identity, as JSON, percent-encoded.
 fn signed(url: &str, region: &str, audience: &str, keys: &Keys, seconds: u64) -> Result<SecretString> {
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let host = Address::parse(place)?.authority.to_string();
@@ -188,7 +189,7 @@ fn signed(url: &str, region: &str, audience: &str, keys: &Keys, seconds: u64) ->
 }
 
 fn hmac(key: &[u8], bytes: &[u8]) -> Vec<u8> {
-    // A key of any length will do.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else { return Vec::new() };
     mac.update(bytes);
     mac.finalize().into_bytes().to_vec()
@@ -198,7 +199,7 @@ fn hmac(key: &[u8], bytes: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The keys are those of Amazon's documentation, the signature is what botocore makes.
+    /// The keys come from Amazon's documentation; the signature was made with botocore.
     #[test]
     fn a_request_is_signed_and_the_key_not_in_it() {
         let keys = Keys {

@@ -1,5 +1,5 @@
-//! Which credentials, and in which order: "How Application Default Credentials works" and
-//! the properties of `gcloud` that stand in the environment (`CLOUDSDK_…`).
+//! Selects the credentials, in the order of "How Application Default Credentials works"
+//! and the properties of `gcloud` that are in the environment (`CLOUDSDK_…`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::wire::encode::encode_query;
 use crate::wire::issuer::Issuer;
 use crate::wire::values::{Issuers, Vars};
 
-/// What the settings name; `file`: whether the file that they name counts.
+/// The credentials that the settings name; `file`: whether a file that they name counts.
 pub(in crate::gcs) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file: bool) -> Result<Option<Found>> {
     if let Some(token) = &config.access_token {
         return Ok(Some(Found::only(Arc::new(Token::new(token.clone())))));
@@ -26,22 +26,22 @@ pub(in crate::gcs) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file
     if let Some(json) = &config.credentials_json {
         return read(json, SCOPE, issuers).map(Some);
     }
-    // The metadata server was asked for by name, and a file too: the server counts, as it
-    // is asked for nothing but this.
+    // If both the metadata server and a file are named, the server wins, because that is
+    // the only purpose of its setting.
     match &config.credentials_file {
         Some(path) if file && config.use_metadata_server != Some(true) => of_file(path, SCOPE, issuers).map(Some),
         _ => Ok(None),
     }
 }
 
-/// What environment, files and machine give.
+/// The credentials that environment, files and machine provide.
 pub(in crate::gcs) fn ambient(config: &GcsConfig, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
     if config.use_metadata_server == Some(true) {
         return metadata(var, issuers);
     }
     let Some(whom) = var("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT") else { return own(SCOPE, var, issuers) };
     let own = own(PLATFORM, var, issuers)?;
-    // The last one is taken on; those before it are the way there.
+    // The last account is impersonated; those before it are its delegates.
     let mut accounts: Vec<&str> = whom.split(',').map(str::trim).collect();
     let account = accounts.pop().unwrap_or_default();
     let url = format!(
@@ -85,7 +85,7 @@ fn of_file(file: &Path, scope: &'static str, issuers: Issuers<'_>) -> Result<Fou
     text.and_then(|text| read(&text, scope, issuers)).map_err(|error| error.with_context("file", file.display()))
 }
 
-/// The file that `gcloud auth application-default login` leaves.
+/// The file that `gcloud auth application-default login` writes.
 fn default_file(var: Vars<'_>) -> Option<PathBuf> {
     let folder = match var("CLOUDSDK_CONFIG") {
         Some(folder) => PathBuf::from(folder),
@@ -94,12 +94,12 @@ fn default_file(var: Vars<'_>) -> Option<PathBuf> {
     Some(folder.join("application_default_credentials.json"))
 }
 
-/// Variables that only Google's services set, or whoever means the metadata server.
+/// Variables that are set only by Google's services, or to select the metadata server.
 const GOOGLES: [&str; 6] =
     ["GCE_METADATA_HOST", "GCE_METADATA_IP", "K_SERVICE", "CLOUD_RUN_JOB", "FUNCTION_TARGET", "GAE_SERVICE"];
 
-/// Whether the machine says that it is one of Google's: only then its metadata server is
-/// asked.
+/// Whether the machine identifies itself as one of Google's; the metadata server is asked
+/// only there.
 fn is_on_google(var: Vars<'_>) -> bool {
     if var("NO_GCE_CHECK").is_some_and(|off| off.eq_ignore_ascii_case("true") || off == "1") {
         return false;
@@ -109,7 +109,7 @@ fn is_on_google(var: Vars<'_>) -> bool {
         || product().is_ok_and(|name| matches!(name.trim(), "Google" | "Google Compute Engine"))
 }
 
-/// A token that somebody else keeps fresh in a file.
+/// A token in a file that another program renews.
 #[derive(Debug)]
 struct TokenFile {
     issuer: Issuer,

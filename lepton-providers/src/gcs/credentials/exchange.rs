@@ -1,5 +1,5 @@
-//! Tokens for other tokens: for a user's refresh token, for the token that another cloud
-//! gave a workload, and for that of a service account that is taken on.
+//! Exchanges tokens: a user's refresh token, a workload's token from another cloud, and
+//! the token of an account that impersonates a service account.
 //!
 //! "Using OAuth 2.0", "Workload identity federation" and "Service account impersonation"
 //! in Google's documentation.
@@ -35,7 +35,7 @@ fn asking(uri: http::Uri, form: String) -> http::Request<crate::transport::Reque
     request
 }
 
-/// An address that gets secrets.
+/// An address that may receive secrets.
 pub(super) fn secure(url: &str) -> Result<Address> {
     let address = Address::parse(url)?;
     if address.is_tls() || address.is_here() {
@@ -44,7 +44,7 @@ pub(super) fn secure(url: &str) -> Result<Address> {
     Err(Error::invalid_input("the credentials name an address without https, which would get a secret"))
 }
 
-/// A user who logged in.
+/// A user who has logged in.
 #[derive(Debug)]
 pub(super) struct User {
     pub(super) issuer: Issuer,
@@ -69,7 +69,7 @@ impl TokenProvider for User {
     }
 }
 
-/// A workload of another cloud.
+/// A workload in another cloud.
 #[derive(Debug)]
 pub(super) struct Workload {
     pub(super) issuer: Issuer,
@@ -97,19 +97,19 @@ impl TokenProvider for Workload {
     }
 }
 
-/// A service account that is taken on.
+/// A service account that is impersonated.
 #[derive(Debug)]
 pub(super) struct Impersonated {
     issuer: Issuer,
     url: Address,
-    /// The accounts on the way there, each of which may take on the next.
+    /// The intermediate accounts, each of which may impersonate the next.
     delegates: Vec<String>,
     as_who: Arc<dyn TokenProvider>,
 }
 
 impl Impersonated {
     /// # Errors
-    /// `invalid_input` where the address is none that may get a secret.
+    /// `invalid_input` if the address is invalid or may not receive a secret.
     pub(super) fn new(
         issuer: Issuer,
         url: &str,

@@ -1,4 +1,4 @@
-//! The files of credentials that Google's tools write and read, of every kind.
+//! The credentials files of Google's tools, of every kind.
 //!
 //! "How Application Default Credentials works", and AIP-4112 to AIP-4117.
 
@@ -18,17 +18,17 @@ use crate::wire::values::{Issuers, process_vars};
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
-/// What a file gives: tokens, and a key that signs, where it has one.
+/// The result of a file: tokens, and a signing key if it has one.
 #[derive(Debug)]
 pub(in crate::gcs) struct Found {
     pub(in crate::gcs) tokens: Arc<dyn TokenProvider>,
     pub(in crate::gcs) account: Option<Arc<ServiceAccount>>,
-    /// Who pays, unless settings or environment say so.
+    /// The project that pays, unless settings or environment name one.
     pub(in crate::gcs) quota_project: Option<String>,
 }
 
 impl Found {
-    /// Tokens, and nothing else.
+    /// Tokens only.
     pub(in crate::gcs) fn only(tokens: Arc<dyn TokenProvider>) -> Self {
         Self { tokens, account: None, quota_project: None }
     }
@@ -71,13 +71,13 @@ enum Kind {
     },
 }
 
-/// Reads a file of credentials, whose tokens are to be for `scope`.
+/// Parses a credentials file, whose tokens will be requested for `scope`.
 ///
 /// # Errors
-/// `invalid_input` where it is none; what is in it does not stand in the error.
-/// `unsupported` for a way that is not built in or not allowed, named.
+/// `invalid_input` if it is not one; its content does not appear in the error.
+/// `unsupported` for a kind that is not supported or not allowed, which is named.
 pub(in crate::gcs) fn read(text: &SecretString, scope: &'static str, issuers: Issuers<'_>) -> Result<Found> {
-    // The parser's own words could quote a key: they are left out.
+    // The parser's message could quote a key, so it is left out.
     let file: File = serde_json::from_str(text.expose_secret()).map_err(|_| {
         let known = "service_account, authorized_user, external_account and impersonated_service_account";
         Error::invalid_input(format!("the credentials are not the JSON of a known type: {known}"))

@@ -1,4 +1,4 @@
-//! Tokens of the service account that a machine, a pod or a function has.
+//! Tokens of the service account of a machine, a pod or a function.
 //!
 //! "About VM metadata" and "Authenticate workloads" in Google's documentation.
 
@@ -16,7 +16,7 @@ use crate::wire::values::Vars;
 const HOST: &str = "metadata.google.internal";
 const PATH: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
 
-/// Asks the metadata server.
+/// Queries the metadata server.
 #[derive(Debug)]
 pub(super) struct MetadataServer {
     issuer: Issuer,
@@ -24,10 +24,11 @@ pub(super) struct MetadataServer {
 }
 
 impl MetadataServer {
-    /// The server that `GCE_METADATA_HOST` or `GCE_METADATA_IP` names, else the usual one.
+    /// The server that `GCE_METADATA_HOST` or `GCE_METADATA_IP` names, otherwise the
+    /// default one.
     ///
     /// # Errors
-    /// `invalid_input` where what it names is no host.
+    /// `invalid_input` if a variable does not hold a host.
     pub(super) fn new(issuer: Issuer, var: Vars<'_>) -> Result<Self> {
         let host = var("GCE_METADATA_HOST").or_else(|| var("GCE_METADATA_IP")).unwrap_or_else(|| HOST.to_owned());
         Ok(Self { issuer, address: Address::parse(&format!("http://{host}"))? })
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
     use crate::gcs::config::GcsConfig;
 
-    /// The server is a fake, which answers one request.
+    /// Uses a fake server, which answers one request.
     #[tokio::test]
     async fn the_server_that_the_environment_names_is_asked() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,13 +1,13 @@
 //! Tokens and where they come from.
 //!
-//! - `chain`: which of these, and in which order
-//! - `file`: the files that Google's tools write and read, of every kind
+//! - `chain`: selects among these, in order
+//! - `file`: the credentials files of Google's tools, of every kind
 //! - `account`: a service account, which signs
-//! - `exchange`: a user's refresh token, a workload's token of another cloud, and taking
-//!   on another service account
-//! - `subject`: where the token of a workload is, by its `source` in the file; `aws`: where
-//!   Amazon vouches for it
-//! - `metadata`: the service account of a machine; `scopes`: what tokens are for
+//! - `exchange`: a user's refresh token, a workload's token from another cloud, and the
+//!   impersonation of a service account
+//! - `subject`: the location of a workload's token, described by its `source` in the
+//!   file; `aws`: identification by Amazon
+//! - `metadata`: the service account of a machine; `scopes`: the scopes of tokens
 
 mod account;
 mod aws;

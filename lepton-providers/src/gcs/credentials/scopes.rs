@@ -1,7 +1,7 @@
-//! What tokens are asked for.
+//! The scopes of tokens.
 
-/// What the tokens are for.
+/// The scope of the tokens for the store.
 pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.full_control";
 
-/// The scope with which other accounts are taken on.
+/// The scope for impersonating other accounts.
 pub(super) const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";

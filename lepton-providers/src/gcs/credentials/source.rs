@@ -1,11 +1,11 @@
-//! The token of a workload as the file of credentials describes it: `credential_source`.
+//! The token of a workload as described in the credentials file: `credential_source`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Where the token is, as the file says it.
+/// The location of the token, as described in the file.
 #[derive(Deserialize)]
 pub(super) struct Source {
     pub(super) file: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! The token with which another cloud vouches for a workload: in a file, at an address,
-//! from a command, or a signature of Amazon's.
+//! The token with which another cloud identifies a workload: from a file, a URL, a
+//! command, or as a signature of Amazon's.
 //!
 //! "Workload identity federation", and AIP-4117, in Google's documentation.
 
@@ -19,7 +19,7 @@ use crate::wire::issuer::{Issuer, get};
 use crate::wire::secrets::Secrets;
 use crate::wire::values::{Issuers, Vars};
 
-/// Where the token of a workload is.
+/// The location of a workload's token.
 #[derive(Debug)]
 pub(super) enum Subject {
     File { file: PathBuf, field: Option<String> },
@@ -28,7 +28,7 @@ pub(super) enum Subject {
     Aws(Box<Aws>),
 }
 
-/// A service that gives the token.
+/// A service that returns the token.
 #[derive(Debug)]
 pub(super) struct Url {
     issuer: Issuer,
@@ -40,8 +40,8 @@ pub(super) struct Url {
 
 impl Subject {
     /// # Errors
-    /// `invalid_input` where what the file says makes no sense; `unsupported` for a
-    /// command, unless it is allowed to run.
+    /// `invalid_input` if the description in the file is invalid; `unsupported` for a
+    /// command, unless commands are allowed.
     pub(super) fn new(source: Source, audience: &str, kind: &str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Self> {
         if let Some(id) = &source.environment_id {
             return Aws::new(id, &source, audience, var, issuers).map(|aws| Self::Aws(Box::new(aws)));
@@ -58,7 +58,7 @@ impl Subject {
             let address = Address::parse(place)?;
             let headers = source.headers.into_iter().map(|(name, value)| header(&name, &value));
             let headers = headers.collect::<Result<Vec<_>>>()?;
-            // The metadata service of a machine is not behind its proxy.
+            // The metadata service of a machine is not reached through a proxy.
             let issuer = issuers(address.is_tls())?;
             return Ok(Self::Url(Box::new(Url { issuer, address, query: query.to_owned(), headers, field })));
         }
@@ -68,7 +68,7 @@ impl Subject {
         }
     }
 
-    /// Asks for the token.
+    /// Gets the token.
     pub(super) async fn token(&self, env: &SharedEnv) -> Result<SecretString> {
         match self {
             Self::File { file, field } => {
@@ -116,7 +116,7 @@ fn token_in(content: &[u8], field: Option<&str>) -> Result<SecretString> {
     Ok(text.trim().into())
 }
 
-/// The command with the variables that it is to see, which `env` sets for it.
+/// The command, run through `env` to set the variables that it expects.
 fn command_of(command: &str, audience: &str, kind: &str, var: Vars<'_>) -> Result<Vec<String>> {
     const ALLOW: &str = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES";
     if var(ALLOW).as_deref() != Some("1") {
@@ -135,7 +135,7 @@ fn command_of(command: &str, audience: &str, kind: &str, var: Vars<'_>) -> Resul
     Ok(variables.into_iter().chain(words).collect())
 }
 
-/// The token in what a command prints.
+/// The token in the output of a command.
 fn printed(output: &[u8]) -> Result<SecretString> {
     #[derive(Deserialize)]
     struct Printed {
@@ -147,7 +147,7 @@ fn printed(output: &[u8]) -> Result<SecretString> {
     }
     let wrong =
         |why: String| Error::new(ErrorKind::Unauthenticated, format!("the executable of the credentials {why}"));
-    // The parser's own words could quote the output: they are left out.
+    // The parser's message could quote the output, so it is left out.
     let printed: Printed = serde_json::from_slice(output).map_err(|_| wrong("prints no JSON of its format".into()))?;
     if !printed.success {
         let said = [printed.code, printed.message].into_iter().flatten().collect::<Vec<_>>().join(" ");

@@ -1,5 +1,5 @@
-//! Which credentials: the first that settings, environment, profile, container and
-//! machine have, in the order of the AWS SDKs.
+//! Selects the credentials: the first that are found in settings, environment, profile,
+//! container and machine, in the order of the AWS SDKs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::wire::values::{Issuers, Vars};
 
 type Provider = Arc<dyn CredentialsProvider>;
 
-/// Where credentials are looked for.
+/// Where credentials are searched for.
 pub(crate) struct Chain<'a> {
     pub(crate) files: &'a ProfileFiles,
     pub(crate) var: Vars<'a>,
     pub(crate) issuers: Issuers<'a>,
     pub(crate) env: &'a SharedEnv,
     pub(crate) region: &'a str,
-    /// Whether this is a machine of Amazon's: only then its metadata service is asked.
+    /// Whether this is an Amazon machine; the metadata service is asked only there.
     pub(crate) on_ec2: bool,
 }
 
 impl Chain<'_> {
-    /// Those of the environment, else of the profile, else of what is beside this
-    /// process. A profile that was `named` is the only place.
+    /// The credentials of the environment, otherwise of the profile, otherwise of the
+    /// container or machine. A profile that was `named` is the only source.
     pub(crate) fn find(&self, profile: &str, named: bool) -> Result<Provider> {
         if !named && let Some(found) = self.environment()? {
             return Ok(found);
@@ -65,7 +65,7 @@ impl Chain<'_> {
         self.web_identity(role, file.into()).map(Some)
     }
 
-    /// `seen`: the profiles that led here.
+    /// `seen`: the profiles that led to this one.
     fn profile(&self, name: &str, seen: &mut Vec<String>) -> Result<Option<Provider>> {
         let Some(profile) = self.files.profile(name)? else { return Ok(None) };
         if profile.get("role_arn").is_some() {
@@ -131,7 +131,7 @@ impl Chain<'_> {
         })
     }
 
-    /// What `credential_source` names.
+    /// The provider that `credential_source` names.
     fn place(&self, source: &str) -> Result<Option<Provider>> {
         match source {
             "Environment" => self.environment(),
@@ -185,7 +185,7 @@ impl Chain<'_> {
         Ok(Container::new(issuer, self.var)?.map(|found| Arc::new(found) as Provider))
     }
 
-    /// `asked`: a profile says that the machine has a role.
+    /// `asked`: a profile states that the machine has a role.
     fn instance(&self, asked: bool) -> Result<Option<Provider>> {
         if !asked && !self.on_ec2 && (self.var)("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_none() {
             return Ok(None);
@@ -209,12 +209,12 @@ fn keys(profile: &Profile) -> Option<Provider> {
     Some(Arc::new(Credentials::new(id, secret).session_token(profile.secret("aws_session_token"))))
 }
 
-/// Whether the machine says that it is one of Amazon's.
+/// Whether the machine identifies itself as an Amazon one.
 pub(crate) fn on_ec2() -> bool {
     says_ec2(&|file| std::fs::read_to_string(file).ok())
 }
 
-/// "Detect whether a host is an EC2 instance": the old machines, on Xen, say it elsewhere.
+/// "Detect whether a host is an EC2 instance": older machines, on Xen, use other files.
 fn says_ec2(read: &dyn Fn(&str) -> Option<String>) -> bool {
     let says = |file: &str, so: fn(&str) -> bool| read(file).is_some_and(|text| so(&text.trim().to_ascii_lowercase()));
     says("/sys/devices/virtual/dmi/id/sys_vendor", |vendor| vendor == "amazon ec2")

@@ -1,4 +1,4 @@
-//! Credentials, and what gives them.
+//! Credentials and their providers.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::wire::cache::Expires;
 
-/// An access key with its secret. Secrets do not print and are wiped.
+/// An access key with its secret. Secrets do not print and are wiped on drop.
 #[derive(Clone)]
 pub struct Credentials {
     pub(in crate::s3) access_key_id: String,
@@ -29,14 +29,14 @@ impl Credentials {
         }
     }
 
-    /// With the token of a session.
+    /// Sets the token of a session.
     #[must_use]
     pub fn session_token(mut self, token: Option<SecretString>) -> Self {
         self.session_token = token;
         self
     }
 
-    /// Good until this time; they are asked for again before it.
+    /// Sets the time until which they are valid; they are renewed before that.
     #[must_use]
     pub fn expires(mut self, time: Option<SystemTime>) -> Self {
         self.expires = time;
@@ -59,18 +59,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Something that gives credentials: a role, a vault, a metadata service.
+/// A source of credentials: a role, a vault, a metadata service.
 #[async_trait]
 pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
-    /// Gives credentials. Called when there are none, shortly before they
-    /// expire and after a server called them expired; never twice at a time.
+    /// Returns credentials. Called when there are none, shortly before they expire, and
+    /// after a server reported them as expired; calls never overlap.
     ///
     /// # Errors
-    /// `unauthenticated` if there are none to be had.
+    /// `unauthenticated` if no credentials are available.
     async fn credentials(&self) -> Result<Credentials>;
 }
 
-/// Credentials that are always the same.
+/// Constant credentials.
 #[async_trait]
 impl CredentialsProvider for Credentials {
     async fn credentials(&self) -> Result<Credentials> {

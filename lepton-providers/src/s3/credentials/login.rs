@@ -1,4 +1,4 @@
-//! The file that `aws sso login` leaves.
+//! The file that `aws sso login` writes.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -20,7 +20,7 @@ pub(super) fn file_name(session_or_start: &str) -> String {
     format!("{}.json", to_hex(&Sha1::digest(session_or_start.as_bytes())))
 }
 
-/// What the file holds.
+/// The content of the file.
 pub(super) struct Login {
     pub(super) token: SecretString,
     expires: SystemTime,
@@ -33,13 +33,13 @@ impl Login {
     }
 }
 
-/// What a token is renewed with.
+/// The parameters to renew a token.
 #[derive(Clone)]
 pub(super) struct Renewal {
     pub(super) refresh_token: SecretString,
     pub(super) client_id: String,
     pub(super) client_secret: SecretString,
-    /// When the client's own registration ends.
+    /// When the client's own registration expires.
     pub(super) expires: SystemTime,
 }
 
@@ -67,8 +67,8 @@ pub(super) fn login_of(content: &[u8]) -> Option<Login> {
     Some(Login { token: cached.access_token, expires: time(&cached.expires_at)?, renewal })
 }
 
-/// Sets fields of a file, for nobody else to read. Who reads it sees all of the old or all
-/// of the new.
+/// Sets fields of a file that only its owner can read. Readers see either all of the old
+/// content or all of the new.
 pub(super) fn update(file: &Path, fields: &[(&str, Option<SecretString>)], random: u64) -> std::io::Result<()> {
     let content = Zeroizing::new(std::fs::read(file)?);
     let mut document: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&content)?;
@@ -85,7 +85,7 @@ pub(super) fn update(file: &Path, fields: &[(&str, Option<SecretString>)], rando
         std::fs::rename(&beside, file)
     });
     if written.is_err() {
-        // It may not be there.
+        // It may not exist.
         let _ = std::fs::remove_file(&beside);
     }
     written
@@ -115,7 +115,7 @@ mod tests {
         let content = br#"{"accessToken": "t", "expiresAt": "2030-01-01T00:00:00Z", "refreshToken": "r",
             "clientId": "c", "clientSecret": "s", "registrationExpiresAt": "2030-02-01T00:00:00Z"}"#;
         assert!(login_of(content).unwrap().renewal.is_some());
-        // The name that the command line gives the file of a session `my-sso`.
+        // The file name that the command line uses for a session `my-sso`.
         assert_eq!(file_name("my-sso").len(), 45);
         assert_eq!(iso8601(login.expires), "2030-01-01T00:00:00Z");
     }

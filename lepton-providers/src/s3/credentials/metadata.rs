@@ -1,4 +1,5 @@
-//! Credentials of a machine (EC2) or a container (ECS, EKS), from the service beside it.
+//! Credentials of a machine (EC2) or a container (ECS, EKS), from its local metadata
+//! service.
 //!
 //! "Instance metadata service" (version 2 only) and "Container credential provider" in the
 //! AWS SDKs and Tools Reference Guide.
@@ -27,14 +28,14 @@ use crate::wire::values::Vars;
 const INSTANCE: &str = "http://169.254.169.254";
 const INSTANCE_V6: &str = "http://[fd00:ec2::254]";
 const CONTAINER: &str = "http://169.254.170.2";
-/// Where credentials may be asked for in the clear, beside this machine itself: the
-/// addresses of ECS and EKS.
+/// Hosts that may be asked for credentials in the clear, in addition to this machine
+/// itself: the addresses of ECS and EKS.
 const TRUSTED: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
 
 const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
-/// How long the machine's service may take; it answers at once or not at all.
+/// Timeout of the machine's service; it responds immediately or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the machine's metadata service.
@@ -46,11 +47,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// The service that the environment names, else the usual one; `None` where it is
+    /// The service that the environment names, otherwise the default one; `None` if it is
     /// switched off.
     ///
     /// # Errors
-    /// `invalid_input` where what it names is no address, no mode or no time.
+    /// `invalid_input` if a variable does not hold a valid address, mode or time.
     pub(crate) fn new(issuer: Issuer, var: Vars<'_>) -> Result<Option<Self>> {
         if var("AWS_EC2_METADATA_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true")) {
             return Ok(None);
@@ -79,7 +80,7 @@ impl Instance {
     }
 }
 
-/// Where the machine's service is.
+/// The address of the machine's service.
 fn address(var: Vars<'_>) -> Result<Address> {
     if let Some(address) = var("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
         return Address::parse(&address);
@@ -119,7 +120,7 @@ impl CredentialsProvider for Instance {
     }
 }
 
-/// Asks the service beside a container.
+/// Asks the container's metadata service.
 #[derive(Debug)]
 pub(crate) struct Container {
     issuer: Issuer,
@@ -128,7 +129,7 @@ pub(crate) struct Container {
     permission: Option<Permission>,
 }
 
-/// What the service wants to see.
+/// The authorization that the service expects.
 #[derive(Debug)]
 enum Permission {
     Token(SecretString),
@@ -136,11 +137,11 @@ enum Permission {
 }
 
 impl Container {
-    /// The service that the environment names; `None` where it names none.
+    /// The service that the environment names; `None` if it names none.
     ///
     /// # Errors
-    /// `invalid_input` where what it names is no address, or one that would hear the
-    /// permission in the clear.
+    /// `invalid_input` if it names an invalid address, or one that would receive the
+    /// authorization in the clear.
     pub(crate) fn new(issuer: impl FnOnce() -> Result<Issuer>, var: Vars<'_>) -> Result<Option<Self>> {
         let Some(url) = container(var) else { return Ok(None) };
         let (place, query) = url.split_once('?').unwrap_or((&url, ""));
@@ -186,7 +187,7 @@ impl CredentialsProvider for Container {
     }
 }
 
-/// What the environment of a container says; what is relative is at ECS.
+/// The address that the environment of a container names; a relative one is on ECS.
 fn container(var: Vars<'_>) -> Option<String> {
     let relative = var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER}{path}"));
     relative.or_else(|| var("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
@@ -196,7 +197,7 @@ fn no_credentials(whose: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, format!("the service of {whose} answered with no credentials"))
 }
 
-/// Both services answer in the same form.
+/// Both services respond in the same format.
 fn credentials_of(answer: &[u8]) -> Option<Credentials> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -206,7 +207,7 @@ fn credentials_of(answer: &[u8]) -> Option<Credentials> {
         token: Option<SecretString>,
         expiration: Option<String>,
     }
-    // The parser's own words could quote the answer: they are left out.
+    // The parser's message could quote the response, so it is left out.
     let found: Answer = serde_json::from_slice(answer).ok()?;
     let expires = match found.expiration {
         Some(text) => Some(parse_iso8601(&text)?),

@@ -1,8 +1,8 @@
 //! Credentials and where they come from.
 //!
-//! - `keys`: credentials, and what gives them
+//! - `keys`: credentials and their providers
 //! - `profile`: the shared config and credentials files
-//! - `chain`: which of these, and in which order
+//! - `chain`: selects among these, in order
 //! - `process`: a command that prints credentials
 //! - `sts`: roles; `sso`: logins, from the file of `login`; `metadata`: machines and containers
 
@@ -19,7 +19,7 @@ pub(super) use chain::{Chain, on_ec2};
 pub use keys::{Credentials, CredentialsProvider};
 pub(super) use profile::ProfileFiles;
 
-/// The door for the fuzz targets.
+/// Entry point for the fuzz targets.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

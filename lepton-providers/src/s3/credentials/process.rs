@@ -1,8 +1,8 @@
 //! Credentials that a command prints (`credential_process`).
 //!
-//! Format: "Sourcing credentials with an external process" in the AWS CLI user
-//! guide. The command runs without a shell; what it prints is a secret and
-//! never stands in an error.
+//! Format: "Sourcing credentials with an external process" in the AWS CLI user guide. The
+//! command runs without a shell; what it prints is a secret and never appears in an
+//! error.
 
 use async_trait::async_trait;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
@@ -13,7 +13,7 @@ use super::keys::{Credentials, CredentialsProvider};
 use crate::wire::command::output;
 use crate::wire::time::parse_iso8601;
 
-/// Runs a command for credentials.
+/// Runs a command that prints credentials.
 #[derive(Debug)]
 pub(crate) struct ProcessCredentials {
     command: Vec<String>,
@@ -55,7 +55,7 @@ struct Printed {
 
 impl ProcessCredentials {
     pub(super) fn parse(&self, output: &[u8]) -> Result<Credentials> {
-        // The parser's own words could quote the output: they are left out.
+        // The parser's message could quote the output, so it is left out.
         let printed: Printed = serde_json::from_slice(output)
             .map_err(|_| self.failed("did not print the JSON of version 1 with AccessKeyId and SecretAccessKey"))?;
         if printed.version != 1
@@ -76,7 +76,7 @@ impl ProcessCredentials {
     }
 }
 
-/// ISO 8601 in UTC, written with `Z` or as `+00:00`.
+/// Parses ISO 8601 in UTC, written with `Z` or as `+00:00`.
 fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
     match text.strip_suffix("+00:00") {
         Some(utc) => parse_iso8601(&format!("{utc}Z")),
@@ -84,8 +84,8 @@ fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
     }
 }
 
-/// Words as a shell would split them: quotes and backslashes, nothing else.
-/// `None` if a quote stays open.
+/// Splits words like a shell, with quotes and backslashes only. `None` if a quote is not
+/// closed.
 pub(super) fn split(command: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;

@@ -1,7 +1,7 @@
 //! The shared config and credentials files.
 //!
-//! Format: "Shared config and credentials files" in the AWS SDKs and Tools
-//! Reference Guide. As in botocore there are no comments behind a value.
+//! Format: "Shared config and credentials files" in the AWS SDKs and Tools Reference
+//! Guide. As in botocore, a value is not followed by a comment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use lepton_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
 
-/// Where profiles are looked for.
+/// Where profiles are searched for.
 #[derive(Debug, Clone)]
 pub(crate) struct ProfileFiles {
     pub(crate) config: Option<PathBuf>,
@@ -17,7 +17,7 @@ pub(crate) struct ProfileFiles {
 }
 
 impl ProfileFiles {
-    /// The files that the environment names, or those in the home folder.
+    /// The files that the environment names, otherwise those in the home folder.
     pub(crate) fn from_env(var: &dyn Fn(&str) -> Option<String>) -> Self {
         let home = var("HOME").map(PathBuf::from);
         let path = |name: &str, default: &str| match var(name) {
@@ -30,8 +30,8 @@ impl ProfileFiles {
         }
     }
 
-    /// The profile of this name, from both files; what the credentials file
-    /// says counts. `None` if neither has it.
+    /// The profile of this name, merged from both files; the credentials file wins.
+    /// `None` if it is in neither.
     pub(crate) fn profile(&self, name: &str) -> Result<Option<Profile>> {
         let config = read(self.config.as_deref())?;
         let credentials = read(self.credentials.as_deref())?;
@@ -53,7 +53,7 @@ impl ProfileFiles {
         Ok(Some(Profile { name: name.to_owned(), values }))
     }
 
-    /// A section of the config file that is no profile.
+    /// A section of the config file that is not a profile.
     pub(crate) fn section(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
         Ok(read(self.config.as_deref())?.remove(name))
     }
@@ -95,8 +95,8 @@ fn read(path: Option<&Path>) -> Result<Sections> {
     }
 }
 
-/// Sections, names and values. An indented line belongs to the name above it:
-/// `s3 =`, then `  endpoint_url = x`, is `s3.endpoint_url`.
+/// Parses sections, names and values. An indented line belongs to the name above it: `s3
+/// =` followed by `  endpoint_url = x` is `s3.endpoint_url`.
 pub(super) fn parse(text: &str) -> Result<Sections> {
     let mut sections = Sections::new();
     let mut section: Option<String> = None;
@@ -123,7 +123,7 @@ pub(super) fn parse(text: &str) -> Result<Sections> {
         };
         let nested = line.starts_with([' ', '\t']) && !parent.is_empty();
         let Some((name, value)) = content.split_once('=') else {
-            // The continuation of a value that nothing here needs.
+            // The continuation of a value that is not needed here.
             if nested {
                 continue;
             }

@@ -1,7 +1,7 @@
-//! Credentials of IAM Identity Center (SSO), with the token that `aws sso login` left.
+//! Credentials of IAM Identity Center (SSO), with the token that `aws sso login` saved.
 //!
 //! "IAM Identity Center credential provider" in the AWS SDKs and Tools Reference Guide.
-//! The token of a session is renewed as the command line would do it, the other kind not.
+//! The token of a session is renewed as the command line does it; other tokens are not.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,12 +25,12 @@ use crate::wire::secrets::Secrets;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-sso_bearer_token");
 
-/// A role in an account, by way of a login.
+/// A role in an account, obtained through a login.
 #[derive(Debug, Clone)]
 pub(crate) struct Sso {
     pub(crate) issuer: Issuer,
     pub(crate) address: Address,
-    /// Where the token is renewed, if it can be.
+    /// Where the token is renewed, if that is possible.
     pub(crate) renewing: Option<Address>,
     pub(crate) account: String,
     pub(crate) role: String,
@@ -43,7 +43,7 @@ pub(crate) struct Sso {
 /// The address of a service in a region.
 ///
 /// # Errors
-/// `invalid_input` where the region or the setting makes none.
+/// `invalid_input` if the region or the setting yields no address.
 pub(crate) fn address(region: &str, service: &str, endpoint: Option<&str>) -> Result<Address> {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Address::parse(endpoint.unwrap_or(&format!("https://{service}.{region}.{suffix}")))
@@ -58,7 +58,8 @@ impl Sso {
         }
         let renewed = match (&self.renewing, &login.renewal) {
             (Some(address), Some(renewal)) if now < renewal.expires => {
-                // To renew it ends the old one: whoever gives up here, the new one is kept.
+                // Renewal invalidates the old token, so the new one is saved even if the
+                // caller gives up.
                 let (sso, address, renewal) = (self.clone(), address.clone(), renewal.clone());
                 let renewing = async move { sso.renew(&address, &renewal).await };
                 self.issuer.env.clone().spawn_task(renewing).join().await.flatten()
@@ -68,7 +69,8 @@ impl Sso {
         match renewed {
             Ok(token) => Ok(token),
             Err(_) if login.is_good(now) => Ok(login.token),
-            // Somebody else may have renewed it meanwhile, which ends what is in hand.
+            // Another process may have renewed it meanwhile, which invalidates the token
+            // read before.
             Err(error) => match self.login().await {
                 Ok(other) if other.is_good(now) => Ok(other.token),
                 _ => Err(error),
@@ -126,7 +128,7 @@ impl Sso {
         answer.coded(error, &said.error)
     }
 
-    /// Writes what was renewed into the file, for the command line and for the next run.
+    /// Saves the renewed token to the file, for the command line and for the next run.
     async fn keep(&self, renewed: &Renewed, end: SystemTime) {
         let (file, random) = (self.file.clone(), self.issuer.env.random());
         let fields = [
@@ -136,7 +138,7 @@ impl Sso {
         ];
         let written = self.issuer.env.run_blocking(move || update(&file, &fields, random)).join().await;
         if !matches!(written, Ok(Ok(()))) {
-            // The token is good; the command line will have to log in once more.
+            // The token is valid, but the command line will need another login.
             tracing::warn!(file = %self.file.display(), "the renewed login could not be written");
         }
     }

@@ -1,5 +1,5 @@
-//! Credentials of a role, from the Security Token Service: taken on with other
-//! credentials, or with the token that a workload has.
+//! Credentials of a role, from the Security Token Service. The role is assumed with other
+//! credentials, or with the token of a workload.
 //!
 //! "AssumeRole" and "AssumeRoleWithWebIdentity" in the AWS STS API reference.
 
@@ -24,7 +24,7 @@ use crate::wire::secrets::Secrets;
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
-/// A role, and how it is taken on.
+/// A role and the options to assume it.
 #[derive(Debug, Clone)]
 pub(crate) struct Role {
     pub(crate) arn: String,
@@ -52,20 +52,20 @@ impl Role {
 /// The address of the service in a region.
 ///
 /// # Errors
-/// `invalid_input` where the setting is no address.
+/// `invalid_input` if the setting is not an address.
 pub(crate) fn address(region: &str, endpoint: Option<&str>) -> Result<Address> {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Address::parse(endpoint.unwrap_or(&format!("https://sts.{region}.{suffix}")))
 }
 
-/// Takes a role on with other credentials.
+/// Assumes a role with other credentials.
 #[derive(Debug)]
 pub(crate) struct AssumeRole {
     pub(crate) issuer: Issuer,
     pub(crate) address: Address,
     pub(crate) region: String,
     pub(crate) role: Role,
-    /// Who takes it on.
+    /// The credentials that assume the role.
     pub(crate) as_who: Arc<dyn CredentialsProvider>,
 }
 
@@ -91,13 +91,13 @@ impl CredentialsProvider for AssumeRole {
     }
 }
 
-/// Takes a role on with the token that a workload has.
+/// Assumes a role with the token of a workload.
 #[derive(Debug)]
 pub(crate) struct WebIdentity {
     pub(crate) issuer: Issuer,
     pub(crate) address: Address,
     pub(crate) role: Role,
-    /// A file whose content is renewed from outside.
+    /// A file that another program renews.
     pub(crate) file: PathBuf,
 }
 
@@ -141,7 +141,8 @@ fn credentials_of(answer: &Answer, role: &str) -> Result<Credentials> {
     Ok(credentials.expires(expires))
 }
 
-/// What passes is told from what stays: the service says both with status 400.
+/// Distinguishes transient errors from permanent ones: the service reports both with
+/// status 400.
 fn refused(error: Error, code: &str) -> Error {
     match code {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {

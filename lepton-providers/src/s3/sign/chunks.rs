@@ -1,5 +1,5 @@
 //! Signatures of the chunks of a body (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`) and of the
-//! trailer behind them (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`).
+//! trailer after them (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use lepton_core::{Sha256, to_hex};
 use super::key::{DayKey, EMPTY_SHA256};
 use crate::s3::time::AmzDate;
 
-/// Signs the chunks of one request, each over the signature before it.
+/// Signs the chunks of one request; each signature covers the previous one.
 pub(crate) struct ChunkSigner {
     key: Arc<DayKey>,
     date: AmzDate,

@@ -1,4 +1,4 @@
-//! The key of a day, and what it signs: a request in its canonical form.
+//! The signing key of a day, and the canonical form of a request that it signs.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ type HmacSha256 = Hmac<Sha256>;
 pub(in crate::s3) const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 pub(in crate::s3) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// What a request is signed with.
+/// The parameters of a signature.
 pub(in crate::s3) struct SigningContext<'a> {
     pub(in crate::s3) credentials: &'a Arc<Credentials>,
     pub(in crate::s3) region: &'a str,
@@ -27,14 +27,14 @@ pub(in crate::s3) struct SigningContext<'a> {
     pub(in crate::s3) date: AmzDate,
 }
 
-/// What a request says, in canonical form.
+/// A request in canonical form.
 pub(super) struct CanonicalRequest<'a> {
     pub(super) method: &'a str,
     /// Encoded, with its leading slash.
     pub(super) path: &'a str,
     /// Encoded and sorted, without the question mark.
     pub(super) query: &'a str,
-    /// Every one of them is signed.
+    /// All of them are signed.
     pub(super) headers: &'a HeaderMap,
     pub(super) payload_hash: &'a str,
 }

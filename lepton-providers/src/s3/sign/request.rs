@@ -15,15 +15,15 @@ const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(in crate::s3) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// Signs requests; remembers the key of the day.
+/// Signs requests and caches the key of the day.
 #[derive(Default)]
 pub(in crate::s3) struct RequestSigner {
     cached: Mutex<Option<Arc<DayKey>>>,
 }
 
 impl RequestSigner {
-    /// Adds the date, token and `Authorization` headers. Gives the signer of
-    /// the chunks that follow, which hang on the request's signature.
+    /// Adds the date, token and `Authorization` headers. Returns the signer of the chunks
+    /// that follow, whose signatures depend on that of the request.
     pub(in crate::s3) fn sign(
         &self,
         context: &SigningContext<'_>,
@@ -49,7 +49,7 @@ impl RequestSigner {
         ChunkSigner::new(key, context.date, signature)
     }
 
-    /// The query of a URL that carries its own permission for `seconds`.
+    /// The query of a presigned URL that is valid for `seconds`.
     pub(in crate::s3) fn presign(
         &self,
         context: &SigningContext<'_>,
@@ -94,7 +94,7 @@ impl fmt::Debug for RequestSigner {
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    // Dates and hashes are ASCII; what is not would be refused by the server.
+    // Dates and hashes are ASCII; the server would refuse anything else.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

@@ -1,4 +1,4 @@
-//! The rules, for each package of the workspace.
+//! Applies the module rules to each package of the workspace.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +11,10 @@ use super::rooms::{DATA, upward};
 use super::tree::{Graph, Tree};
 use crate::process::root;
 
-/// Packages that have tests and measurements only.
+/// Packages that consist only of tests and benchmarks.
 const ONLY_TESTS: [&str; 2] = ["lepton-benches", "lepton-tests"];
 
-/// Names what is against the rules in the package in this folder.
+/// Reports the violations in the package in this folder.
 pub(crate) fn check(package: &str, folder: &Path) -> Result<Vec<String>> {
     let roots = roots(folder)?;
     if roots.is_empty() && !ONLY_TESTS.contains(&package) {
@@ -32,7 +32,7 @@ pub(crate) fn check(package: &str, folder: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The root of the library, and those of the programs.
+/// The root files of the library and of the programs.
 fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join("Cargo.toml");
     let manifest = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -41,21 +41,21 @@ fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(usual.into_iter().filter(|file| file.exists()).chain(named).collect())
 }
 
-/// The paths of programs that a manifest names.
+/// The program paths in a manifest.
 fn programs(manifest: &str) -> Vec<&str> {
     let sections = manifest.split("\n[").filter_map(|section| section.strip_prefix("[bin]]"));
     let path = |section| str::lines(section).find_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
     sections.filter_map(path).collect()
 }
 
-/// The graph with paths as they are in the repository.
+/// The graph with paths relative to the repository.
 pub(super) fn within(root: &Path, graph: Graph) -> Graph {
     let short = |file: PathBuf| file.strip_prefix(root).map(Path::to_path_buf).unwrap_or(file);
     let imports = |imports: BTreeMap<_, _>| imports.into_iter().map(|(to, name)| (short(to), name));
     graph.into_iter().map(|(file, all)| (short(file), imports(all).collect())).collect()
 }
 
-/// Each circle as a chain of files, with a name that each of them imports of the next.
+/// Each cycle as a chain of files, with a name that each file imports from the next.
 pub(super) fn in_circles(graph: &Graph) -> Vec<String> {
     let tell = |circle: Vec<&Path>| {
         let mut text = format!("files import each other in a circle: {}", circle[0].display());

@@ -1,12 +1,12 @@
-//! Files that import each other in a circle.
+//! Import cycles between files.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::tree::Graph;
 
-/// A shortest chain of files for each group of them that import each other; the last of a
-/// chain imports the first.
+/// A shortest cycle for each group of files that import each other; the last file of a chain
+/// imports the first.
 pub(super) fn circles(graph: &Graph) -> Vec<Vec<&Path>> {
     let mut circles = Vec::new();
     let mut known = BTreeSet::new();
@@ -23,7 +23,7 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<&Path>> {
     circles
 }
 
-/// The shortest way from a file back to itself, if there is one.
+/// The shortest path from a file back to itself, if there is one.
 fn circle<'a>(graph: &'a Graph, file: &'a Path) -> Option<Vec<&'a Path>> {
     let ways = graph.get(file)?.keys().filter_map(|next| chain(graph, next, file));
     let mut shortest = ways.min_by_key(Vec::len)?;
@@ -31,7 +31,7 @@ fn circle<'a>(graph: &'a Graph, file: &'a Path) -> Option<Vec<&'a Path>> {
     Some(shortest)
 }
 
-/// The files of the shortest way from one to another, both among them.
+/// The files on the shortest path from one file to another, including both.
 fn chain<'a>(graph: &'a Graph, from: &'a Path, to: &Path) -> Option<Vec<&'a Path>> {
     let mut before: BTreeMap<&Path, Option<&Path>> = BTreeMap::from([(from, None)]);
     let mut queue = VecDeque::from([from]);

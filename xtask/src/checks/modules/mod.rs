@@ -1,9 +1,9 @@
-//! Rules about the modules inside each package: no files that import each other in a circle,
-//! and folders that import downwards.
+//! Rules about the modules inside each package: files do not import each other in a cycle, and
+//! folders import only downwards.
 //!
-//! - `words`: a source without comments and texts; `reader`: what it declares and names
-//! - `tree`: the modules of a crate, and which file imports which
-//! - `circles`, `rooms`: the two rules; `check`: both of them, for a package
+//! - `words`: a source without comments and literals; `reader`: its declarations and imports
+//! - `tree`: the modules of a crate, and the imports between its files
+//! - `circles`, `rooms`: the two rules; `check`: applies both to a package
 
 mod check;
 mod circles;

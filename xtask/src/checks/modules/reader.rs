@@ -1,31 +1,31 @@
-//! What a Rust source declares and what it names, module by module, without what only tests
-//! are built with.
+//! The declarations, imports and paths in a Rust source, module by module, without test-only
+//! code.
 
 use std::collections::BTreeSet;
 
 use super::words::Words;
 
-/// Words that the name of an item follows.
+/// Keywords that are followed by the name of an item.
 const ITEMS: [&str; 8] = ["const", "enum", "fn", "macro_rules", "static", "struct", "trait", "type"];
 
-/// Words that an item may begin with besides.
+/// Other keywords that an item may begin with.
 const BEFORE_ITEMS: [&str; 7] = ["async", "extern", "impl", "mod", "pub", "unsafe", "use"];
 
-/// Segments, such as `crate`, `list`, `Page`.
+/// The segments of a path, such as `crate`, `list`, `Page`.
 pub(super) type Path = Vec<String>;
 
-/// A module: the source itself, or one in braces within it.
+/// A module: the source itself, or an inline module within it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
     /// Empty for the source itself.
     pub(super) name: String,
-    /// The place of the scope around it.
+    /// The index of the enclosing scope.
     pub(super) parent: usize,
-    /// Modules in files of their own.
+    /// Modules in separate files.
     pub(super) files: Vec<File>,
     pub(super) items: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
-    /// Paths outside of `use`, of two segments or more.
+    /// Paths outside `use`, of two or more segments.
     pub(super) paths: Vec<Path>,
 }
 
@@ -33,19 +33,19 @@ pub(super) struct Scope {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct File {
     pub(super) name: String,
-    /// What `#[path = "…"]` says.
+    /// The value of `#[path = "…"]`.
     pub(super) path: Option<String>,
 }
 
-/// One name of a `use`.
+/// One name imported by a `use`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Import {
     pub(super) path: Path,
-    /// What it is called here; `*` for all.
+    /// Its local name; `*` for a glob import.
     pub(super) name: String,
 }
 
-/// The scopes of a source, its own first, and those around others before them.
+/// The scopes of a source: its own first, and each scope before those nested in it.
 pub(super) fn read(source: &str) -> Vec<Scope> {
     let words = Words::of(source);
     let mut reader =
@@ -60,9 +60,9 @@ struct Reader<'a> {
     words: &'a Words,
     at: usize,
     depth: usize,
-    /// The scopes that are open, with the depth of what stands in them.
+    /// The open scopes, with the bracket depth of their content.
     open: Vec<(usize, usize)>,
-    /// Of an attribute that was passed.
+    /// From the last `#[path]` attribute.
     path: Option<String>,
     scopes: Vec<Scope>,
 }
@@ -103,7 +103,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Passes what is for tests only, and keeps where a module is said to be.
+    /// Skips test-only code, and records the path given for a module.
     fn attribute(&mut self) {
         let open = usize::from(self.ahead(1) == "!") + 1;
         if self.ahead(open) != "[" {
@@ -129,7 +129,7 @@ impl Reader<'_> {
         (self.at + from..self.words.len()).map(|at| self.words.text(at)).take_while(|word| *word != "]").collect()
     }
 
-    /// Goes behind the attribute here and what it stands before.
+    /// Skips the attribute at the current position and the item that it applies to.
     fn pass(&mut self) {
         while self.ahead(0) == "#" {
             self.at += 1;
@@ -142,8 +142,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes behind the first of these outside of brackets, or to the bracket that closes
-    /// what is around.
+    /// Skips past the first of these words outside brackets, or to the bracket that closes the
+    /// enclosing group.
     fn pass_to(&mut self, ends: &[&str]) {
         let mut depth = 0_usize;
         while self.at < self.words.len() {
@@ -167,14 +167,14 @@ impl Reader<'_> {
         self.scope().imports.append(&mut found);
     }
 
-    /// What stands behind `use`, or between the commas of a group of it.
+    /// Parses the tree after `use`, or one element of a group in it.
     fn tree(&mut self, mut path: Path, found: &mut Vec<Import>) {
         loop {
             match self.next().as_str() {
                 "{" => return self.group(&path, found),
                 "*" => return found.push(Import { path, name: "*".into() }),
                 "self" if !path.is_empty() => {}
-                // `::` in front, too: no name of ours is behind it.
+                // Also a leading `::`: no name of ours follows it.
                 segment => path.push(segment.to_owned()),
             }
             match self.ahead(0) {
@@ -250,7 +250,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether only tests, also those of the documentation, are built under this condition.
+/// Whether code under this condition is built only for tests, including documentation tests.
 fn for_tests(condition: &[&str]) -> bool {
     let has = |word| condition.contains(&word);
     (has("test") || has("doctest")) && !has("not") && !has("any")

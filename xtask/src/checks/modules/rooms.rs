@@ -1,11 +1,11 @@
-//! Which folder of a package may import which.
+//! Rules for which folder of a package may import which.
 
 use std::path::Path;
 
 use super::tree::Graph;
 
-/// The modules right below `src` of lepton-data, from top to bottom: each may import what is
-/// in a row below its own.
+/// The modules directly below `src` of lepton-data, from top to bottom: each may import only
+/// from rows below its own.
 pub(super) const DATA: [&[&str]; 13] = [
     &["lib"],
     &["conformance"],
@@ -22,7 +22,7 @@ pub(super) const DATA: [&[&str]; 13] = [
     &["types"],
 ];
 
-/// Imports that do not go downwards, and modules without a place.
+/// Imports that do not go downwards, and modules that are in no row.
 pub(super) fn upward(rows: &[&[&str]], sources: &Path, graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
     let row = |room: &str| rows.iter().position(|row| row.contains(&room));
@@ -43,7 +43,7 @@ pub(super) fn upward(rows: &[&[&str]], sources: &Path, graph: &Graph) -> Vec<Str
     found
 }
 
-/// The folder or file right below the sources.
+/// The folder or file directly below the sources.
 fn room(sources: &Path, file: &Path) -> String {
     let below = file.strip_prefix(sources).unwrap_or(file);
     let first = below.components().next().map_or(below, |first| Path::new(first.as_os_str()));

@@ -1,4 +1,4 @@
-//! Small sources and crates, each with one thing to be seen.
+//! Small sources and crates, each for one case.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn names(scope: &Scope) -> Vec<String> {
     scope.imports.iter().map(|import| format!("{} as {}", import.path.join("::"), import.name)).collect()
 }
 
-/// The imports between the files of a crate, whose root is the first.
+/// The imports between the files of a crate; the first file is its root.
 fn graph(name: &str, files: &[(&str, &str)]) -> Graph {
     let folder = std::env::temp_dir().join(format!("lepton-modules-{name}-{}", std::process::id()));
     for (file, source) in files {

@@ -1,4 +1,4 @@
-//! The modules of a program or library, and which file of it imports which.
+//! The modules of a program or library, and the imports between its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result};
 
 use super::reader::{File, Scope, read};
 
-/// For each file what it imports, with a name that it imports from there.
+/// The files that each file imports, each with a name that it imports from there.
 pub(super) type Graph = BTreeMap<PathBuf, BTreeMap<PathBuf, String>>;
 
-/// The modules of a crate, its own first.
+/// The modules of a crate, the root first.
 #[derive(Default)]
 pub(super) struct Tree {
     modules: Vec<Module>,
@@ -24,26 +24,26 @@ struct Module {
     scope: Scope,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     module: usize,
-    /// To something in the module rather than to the module.
+    /// Whether the target is an item in the module rather than the module itself.
     inside: bool,
 }
 
-/// Names that are being looked up, each in its module, so that no search runs in a circle.
+/// Names whose lookup is in progress, each in its module, so that no search loops forever.
 type Seen<'a> = BTreeSet<(usize, &'a str)>;
 
 impl Tree {
-    /// Reads a crate from the file of its root on.
+    /// Reads a crate, starting at its root file.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
         tree.load(None, root, root.parent().unwrap_or(root))?;
         Ok(tree)
     }
 
-    /// Adds what a file holds; `folder` is where its modules are.
+    /// Adds the modules of a file; `folder` is where its child modules are.
     fn load(&mut self, parent: Option<usize>, file: &Path, folder: &Path) -> Result<usize> {
         let source = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let first = self.modules.len();
@@ -83,7 +83,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds which file imports which to a graph.
+    /// Adds the imports between the files to a graph.
     pub(super) fn imports(&self, graph: &mut Graph) {
         for (from, module) in self.modules.iter().enumerate() {
             let imports = graph.entry(module.file.clone()).or_default();
@@ -95,24 +95,25 @@ impl Tree {
                 }
             };
             for import in &module.scope.imports {
-                // A folder by its name is nothing yet: what is named in it is.
+                // The name of a folder module alone does not count as an import: the items used
+                // from it do.
                 let folder = |place: &Place| !place.inside && !self.modules[place.module].children.is_empty();
                 let counts = |place: &Place| import.name == "*" || !folder(place);
                 self.found(from, &import.path).into_iter().filter(counts).for_each(|place| note(&import.path, place));
             }
             for path in &module.scope.paths {
-                // One that ends in a module is that of a visibility.
+                // A path that ends in a module belongs to a visibility such as `pub(in …)`.
                 self.found(from, path).into_iter().filter(|place| place.inside).for_each(|place| note(path, place));
             }
         }
     }
 
-    /// Where a path leads that stands in a module.
+    /// The targets of a path in a module.
     fn found(&self, from: usize, path: &[String]) -> Vec<Place> {
         self.walk(from, path, &mut Seen::new())
     }
 
-    /// Follows a path, also through what is re-exported on the way.
+    /// Follows a path, including through re-exports.
     fn walk<'a>(&'a self, from: usize, path: &'a [String], seen: &mut Seen<'a>) -> Vec<Place> {
         let Some((first, rest)) = path.split_first() else { return Vec::new() };
         let mut places = match first.as_str() {
@@ -127,8 +128,8 @@ impl Tree {
         places
     }
 
-    /// One segment further. A name that nobody is seen to define, such as one of another
-    /// crate, is one of the module that it is asked of.
+    /// Follows one segment. A name without a visible definition, such as one from another
+    /// crate, counts as an item of the module in which it is looked up.
     fn step<'a>(&'a self, place: Place, name: &'a str, seen: &mut Seen<'a>) -> Vec<Place> {
         if place.inside {
             return vec![place]; // a variant, or a function of a type
@@ -144,7 +145,7 @@ impl Tree {
         self.modules[module].parent.map(|module| Place { module, inside: false }).into_iter().collect()
     }
 
-    /// What a name of a module stands for: more than one thing where features choose.
+    /// The targets of a name in a module: several where features choose between them.
     fn look_up<'a>(&'a self, module: usize, name: &'a str, seen: &mut Seen<'a>) -> Vec<Place> {
         let Module { children, scope, .. } = &self.modules[module];
         if let Some(child) = children.get(name) {
@@ -172,7 +173,7 @@ impl Tree {
     }
 }
 
-/// The path without `..`.
+/// The path with `..` resolved.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {

@@ -1,16 +1,16 @@
-//! A Rust source as words and signs, without its comments and texts.
+//! A Rust source as words and symbols, without its comments and literals.
 
 use crate::checks::scan::{blank, is_word};
 
-/// A word, `::`, or any other sign by itself.
+/// A word, `::`, or any other symbol by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) text: String,
-    /// Where it begins, in characters.
+    /// Offset in characters.
     at: usize,
 }
 
-/// A source, cut into words.
+/// A source, split into words.
 pub(super) struct Words {
     source: Vec<char>,
     words: Vec<Word>,
@@ -31,7 +31,7 @@ impl Words {
         Self { source: source.chars().collect(), words }
     }
 
-    /// The word in this place; an empty one behind the last.
+    /// The word at this index; an empty one past the end.
     pub(super) fn text(&self, place: usize) -> &str {
         self.words.get(place).map_or("", |word| &word.text)
     }
@@ -44,7 +44,7 @@ impl Words {
         self.text(place).starts_with(|first: char| is_word(first) && !first.is_numeric())
     }
 
-    /// The text in quotes that follows this word.
+    /// The quoted text that follows this word.
     pub(super) fn quoted(&self, place: usize) -> Option<String> {
         let behind = self.source.get(self.words.get(place)?.at..)?;
         let text = behind.iter().skip_while(|character| **character != '"').skip(1);
@@ -52,8 +52,8 @@ impl Words {
     }
 }
 
-/// How many characters belong to the word at the beginning. The quote of a lifetime takes
-/// its name along, `r#` its word.
+/// The length in characters of the word at the beginning. The quote of a lifetime includes its
+/// name, and `r#` its identifier.
 fn length(code: &[char]) -> usize {
     let word = |from: usize| from + code.iter().skip(from).take_while(|character| is_word(**character)).count();
     match code {
