@@ -1,4 +1,4 @@
-//! A store at which the process that uses it dies.
+//! A wrapper of a store at whose requests the process dies.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use lepton_core::{
 
 use super::fate::Fate;
 
-/// A store, and when the process dies that uses it. Calls of a dead process never end.
+/// A store, and the fate of the process that uses it. Calls of a dead process never end.
 #[derive(Clone)]
 pub(super) struct Mortal {
     inner: SharedStorage,
@@ -31,7 +31,7 @@ impl Mortal {
         self.inner.multipart().ok_or_else(|| lepton_core::Error::unsupported("uploads in parts"))
     }
 
-    /// A stream that is one request.
+    /// A stream that counts as one request.
     fn streamed<T: Send + 'static>(
         &self,
         stream: impl FnOnce(&dyn Multipart) -> BoxStream<'static, Result<T>>,

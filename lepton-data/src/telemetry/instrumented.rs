@@ -1,4 +1,4 @@
-//! A side of a run as the engine sees it: the store itself, each request being instrumented.
+//! A wrapper of a store that measures each request.
 #![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;
@@ -25,11 +25,11 @@ struct Instrumented {
     counters: Arc<Counters>,
 }
 
-/// The same place, its requests being instrumented.
-pub(crate) fn instrumented(place: &Location, side: Side, env: &SharedEnv, counters: &Arc<Counters>) -> Location {
-    let inner = Arc::clone(place.storage());
+/// The same location, with its requests measured.
+pub(crate) fn instrumented(location: &Location, side: Side, env: &SharedEnv, counters: &Arc<Counters>) -> Location {
+    let inner = Arc::clone(location.storage());
     let instrumented = Instrumented { inner, side, env: Arc::clone(env), counters: Arc::clone(counters) };
-    Location::new(Arc::new(instrumented), place.path())
+    Location::new(Arc::new(instrumented), location.path())
 }
 
 impl Instrumented {
@@ -160,7 +160,7 @@ impl ServerCopy for Instrumented {
     }
 
     async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
-        // It asks the file system, and makes no request of a store that takes any.
+        // This asks the file system and sends no request, so it is not measured.
         self.copier()?.spares(source, key).await
     }
 
