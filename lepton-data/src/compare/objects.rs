@@ -1,5 +1,5 @@
-//! Whether an object at the destination is the same as its source: first by what
-//! the listings tell, then by what the stores say when asked, last by reading.
+//! Decides whether an object at the destination is the same as its source: first from the
+//! listings, then from what the stores report on request, and last by reading.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,10 +17,10 @@ use crate::settings::compare_by::Compare;
 use crate::settings::transfer::TransferSettings;
 use crate::types::reason::Basis;
 
-/// The name in the user metadata under which the tree hash of an object is
-/// recorded, in hexadecimal.
+/// The user metadata name under which the tree hash of an object is recorded, in
+/// hexadecimal.
 const RECORDED_DIGEST: &str = "lepton-sha256-tree";
-/// Its name where those of metadata must be identifiers.
+/// The name used where metadata names must be identifiers.
 const RECORDED_DIGEST_IDENTIFIER: &str = "lepton_sha256_tree";
 
 /// Compares objects of the source with those of the destination.
@@ -47,11 +47,11 @@ impl Comparer {
         }
     }
 
-    /// Compares a source object with the one at the destination, as deep as the
-    /// settings ask.
+    /// Compares a source object with the one at the destination, as thoroughly as the
+    /// settings require.
     ///
     /// # Errors
-    /// What keeps either side from being asked or read.
+    /// Those of requests to either side.
     pub(crate) async fn compare(&self, source: &ObjectMeta, there: &ObjectMeta) -> Result<Answer> {
         if let Some(answer) = self.rules.by_listing(source, there) {
             return Ok(answer);
@@ -73,19 +73,19 @@ impl Comparer {
         if self.compare != Compare::Checksum && self.same_time(&ours, &theirs) {
             return Ok(Answer::Same(Basis::Time));
         }
-        let (kept, kept_there) = (statements(&ours), statements(&theirs));
-        if let Some(same) = states_same(&kept, &kept_there) {
+        let (stated, stated_there) = (statements(&ours), statements(&theirs));
+        if let Some(same) = states_same(&stated, &stated_there) {
             return Ok(answer(same, Basis::Checksum));
         }
         if self.compare != Compare::Checksum {
             return Ok(Answer::Different(Basis::Time));
         }
-        self.by_reading(&source, (&ours.meta, kept), (&theirs.meta, kept_there)).await
+        self.by_reading(&source, (&ours.meta, stated), (&theirs.meta, stated_there)).await
     }
 
-    /// By what a version at the destination is the same as one of the source; `None` if it
-    /// is another. Times say nothing of versions, so that what neither tags nor checksums
-    /// tell is read.
+    /// The basis on which a version at the destination is the same as one of the source;
+    /// `None` if they differ. Times do not identify versions, so where neither tags nor
+    /// checksums decide, the versions are read.
     ///
     /// # Errors
     /// As [`compare`](Self::compare).
@@ -97,7 +97,7 @@ impl Comparer {
             let tags = ours.etag.as_ref().zip(theirs.etag.as_ref());
             match tags.and_then(|(ours, theirs)| self.rules.by_tag(ours, theirs)) {
                 None if self.compare == Compare::Auto => {}
-                told => return Ok(told.and_then(Answer::same)),
+                answer => return Ok(answer.and_then(Answer::same)),
             }
         }
         let source = Source::new(&self.source, ours);
@@ -108,22 +108,23 @@ impl Comparer {
         let ours = source.head().await?;
         let there = Source::new(&self.destination, theirs);
         let theirs = there.head().await?;
-        let (kept, kept_there) = (statements(&ours), statements(&theirs));
+        let (stated, stated_there) = (statements(&ours), statements(&theirs));
         let mut pinned = theirs.meta;
         pinned.version = there.pin.version;
-        if let Some(same) = states_same(&kept, &kept_there) {
+        if let Some(same) = states_same(&stated, &stated_there) {
             return Ok(same.then_some(Basis::Checksum));
         }
-        Ok(self.by_reading(&source, (&ours.meta, kept), (&pinned, kept_there)).await?.same())
+        Ok(self.by_reading(&source, (&ours.meta, stated), (&pinned, stated_there)).await?.same())
     }
 
-    /// Whether both sides keep a time that the writer set, and it is the same.
+    /// Whether both sides have a time that the writer set, and the two are equal.
     fn same_time(&self, ours: &ObjectInfo, theirs: &ObjectInfo) -> bool {
         let times = (kept_time(ours, self.source.capabilities()), kept_time(theirs, self.destination.capabilities()));
         matches!(times, (Some(ours), Some(theirs)) if apart(ours, theirs) <= self.time_window)
     }
 
-    /// Reads the side that states less, and both if that does not compare either.
+    /// Reads one side and compares it with the checksums that the other side states; reads
+    /// both sides if no checksum is comparable.
     async fn by_reading(&self, source: &Source, ours: Stated<'_>, theirs: Stated<'_>) -> Result<Answer> {
         let agreed =
             |digest: &PieceDigest, stated: &[StoredChecksum]| stated.iter().find_map(|one| agrees(digest, one));
@@ -146,7 +147,7 @@ impl Comparer {
         Ok(answer(digest.root == there.root, Basis::Content))
     }
 
-    /// Reads what is at the destination.
+    /// Reads an object of the destination.
     async fn read_there(&self, there: &ObjectMeta, extra: Option<Crc>) -> Result<PieceDigest> {
         let lane = Lane::of(there.size, self.part_size, self.destination.capabilities());
         let _slot = self.destination.scheduler().enter(lane, there.size).await?;
@@ -165,22 +166,22 @@ fn kept_time(object: &ObjectInfo, capabilities: &Capabilities) -> Option<SystemT
     recorded_mtime(&object.attributes)
 }
 
-/// The time under rclone's name: seconds since 1970, with a fraction.
+/// The time that rclone records in `mtime`: seconds since 1970, with a fraction.
 pub(crate) fn recorded_mtime(attributes: &Attributes) -> Option<SystemTime> {
     let text = attributes.user_metadata.get("mtime")?;
     let seconds: f64 = text.parse().ok()?;
     UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// What a store or its user states of all the bytes of an object.
+/// The checksums of the whole object, from the store and from the user metadata.
 pub(crate) fn statements(object: &ObjectInfo) -> Vec<StoredChecksum> {
-    let mut kept: Vec<_> =
+    let mut stated: Vec<_> =
         object.meta.checksums.iter().filter(|stored| stored.scope == ChecksumScope::Full).cloned().collect();
-    kept.extend(recorded_digest(&object.attributes));
-    kept
+    stated.extend(recorded_digest(&object.attributes));
+    stated
 }
 
-/// Records the digest of an object in its metadata, under a name that the store keeps.
+/// Records the digest of an object in its metadata, under a name that the store supports.
 pub(crate) fn record_digest(attributes: &mut Attributes, root: &str, names: MetadataNames) {
     let [name, other] = match names.allow(RECORDED_DIGEST) {
         true => [RECORDED_DIGEST, RECORDED_DIGEST_IDENTIFIER],
@@ -197,7 +198,7 @@ fn recorded_digest(attributes: &Attributes) -> Option<StoredChecksum> {
     Some(StoredChecksum::full(lepton_core::ChecksumAlgorithm::Sha256Tree, root))
 }
 
-/// Whether two sides state the same; `None` if they state nothing that compares.
+/// Whether two sides state equal checksums; `None` if they have no algorithm in common.
 pub(crate) fn states_same(ours: &[StoredChecksum], theirs: &[StoredChecksum]) -> Option<bool> {
     let pair = |one: &StoredChecksum| theirs.iter().find(|two| two.algorithm == one.algorithm);
     ours.iter().find_map(|one| pair(one).map(|two| one.value == two.value))

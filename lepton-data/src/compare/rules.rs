@@ -7,7 +7,7 @@ use lepton_core::{Capabilities, ETag, ObjectMeta};
 use crate::settings::compare_by::Compare;
 use crate::types::reason::Basis;
 
-/// What a comparison gave.
+/// The result of a comparison, and its basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Same(Basis),
@@ -15,7 +15,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// By what it is the same, if it is.
+    /// The basis on which the objects are the same, if they are.
     pub(crate) fn same(self) -> Option<Basis> {
         match self {
             Self::Same(basis) => Some(basis),
@@ -43,7 +43,7 @@ impl Rules {
         }
     }
 
-    /// Compares by what listings tell; `None` if they do not tell.
+    /// Compares two objects by their listings; `None` if the listings do not decide.
     pub(crate) fn by_listing(&self, source: &ObjectMeta, there: &ObjectMeta) -> Option<Answer> {
         if source.size != there.size {
             return Some(Answer::Different(Basis::Size));
@@ -59,8 +59,8 @@ impl Rules {
         }
     }
 
-    /// Equal tags of MD5s mean equal bytes, also those of equal parts. Different
-    /// ones mean different bytes only if both are of the object as a whole.
+    /// Compares two ETags that are MD5s. Equal tags mean equal bytes, also those of parts.
+    /// Different tags mean different bytes only if both are of the object as a whole.
     pub(crate) fn by_tag(&self, source: &ETag, there: &ETag) -> Option<Answer> {
         let (source, there) = (Md5Tag::of(source)?, Md5Tag::of(there)?);
         if !self.md5_tags {
@@ -72,7 +72,7 @@ impl Rules {
         (source.parts.is_none() && there.parts.is_none()).then_some(Answer::Different(Basis::Etag))
     }
 
-    /// Whether two tags are the same MD5, of stores whose tags are MD5s.
+    /// Whether the tags of both stores are MD5s, and these two are equal.
     pub(crate) fn same_tag(&self, source: &ETag, there: &ETag) -> bool {
         self.by_tag(source, there) == Some(Answer::Same(Basis::Etag))
     }
@@ -85,13 +85,13 @@ impl Rules {
         self.is_newer(there, source).then_some(Answer::Same(Basis::Time))
     }
 
-    /// Whether one was written after the other, by more than clocks may differ.
+    /// Whether `one` is later than `other` by more than the time window.
     pub(crate) fn is_newer(&self, one: SystemTime, other: SystemTime) -> bool {
         one.duration_since(other).is_ok_and(|later| later > self.window)
     }
 }
 
-/// An ETag that is an MD5: of the bytes, or of the MD5s of so many parts.
+/// An ETag that is an MD5: of the bytes, or of the MD5s of `parts` parts.
 #[derive(PartialEq)]
 pub(crate) struct Md5Tag<'a> {
     sum: &'a str,
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(auto(A, unquoted, 0), Some(Answer::Same(Basis::Etag)));
         assert_eq!(auto(A, B, 200), Some(Answer::Different(Basis::Etag)));
         assert_eq!(auto(A2, A2, 0), Some(Answer::Same(Basis::Etag)));
-        // Parts of other sizes give other tags of the same bytes: time decides.
+        // Other part sizes give the same bytes another tag, so the time decides.
         assert_eq!(auto(A, A2, 200), Some(Answer::Same(Basis::Time)));
         assert_eq!(auto(A2, B3, 0), None);
         assert_eq!(auto("\"opaque\"", "\"opaque\"", 0), None);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the policy and whatever else is equal: other sizes differ.
+        /// Objects of different sizes differ under every policy, whatever else is equal.
         #[test]
         fn other_sizes_always_differ(a: u64, b: u64, s: u32, t: u32, md5_tags: bool, kept_times: bool) {
             prop_assume!(a != b);
@@ -185,8 +185,8 @@ mod tests {
             }
         }
 
-        /// An object that was written before its source is never taken for the same
-        /// by its time.
+        /// An object that was written before its source is never considered the same by
+        /// its time.
         #[test]
         fn an_older_copy_is_never_the_same_by_time(s in 0u32..1000, t in 0u32..1000) {
             let answer = rules(Compare::Time).by_listing(&object(1, s.into(), A), &object(1, t.into(), A));

@@ -1,4 +1,4 @@
-//! The suite: a death at every request and at every record.
+//! Runs the suite: the process dies at every request and at every record.
 
 use lepton_core::{Error, ErrorKind, Result, SharedStorage};
 
@@ -7,16 +7,16 @@ use super::mirror::{Mirror, Suite};
 use super::options::Options;
 use super::report::CrashReport;
 
-/// How often an upload is left open until it is a failure.
+/// How many times in a row a death must leave an upload open to count as a failure.
 const BELIEVED: usize = 3;
 
 /// Kills the engine at every request to `storage`, and at every record of its journal.
 ///
-/// The store need not be empty; what the suite writes it deletes again.
+/// The store need not be empty; the suite deletes what it writes.
 ///
 /// # Errors
-/// Of the store, where a mirror without any death fails, or what was made cannot be deleted;
-/// `unsupported` if it is to copy by itself and does not.
+/// The store's errors, if a mirror without any death fails or the suite's objects cannot be
+/// deleted; `unsupported` if `server_copy` is set and the store does not copy by itself.
 pub async fn crashes(storage: &SharedStorage, options: Options) -> Result<CrashReport> {
     let root = format!("{}{:016x}/", options.prefix, options.env.random());
     let suite = Suite::new(storage, &root, &options).await?;
@@ -38,20 +38,20 @@ pub async fn crashes(storage: &SharedStorage, options: Options) -> Result<CrashR
         let both = [death, second];
         for deaths in if options.again { vec![&both[..1], &both[..]] } else { vec![&both[..1]] } {
             let mirror = believed(&suite, &format!("{root}{number}-{}/", deaths.len()), deaths).await?;
-            let said: Vec<String> = deaths.iter().map(Death::to_string).collect();
-            let said = said.join(", then ");
+            let name: Vec<String> = deaths.iter().map(Death::to_string).collect();
+            let name = name.join(", then ");
             report.deaths += mirror.deaths;
-            report.missed.extend((mirror.deaths < deaths.len()).then(|| said.clone()));
-            report.failures.extend(mirror.failure.or(mirror.left_open).map(|why| format!("{said}: {why}")));
+            report.missed.extend((mirror.deaths < deaths.len()).then(|| name.clone()));
+            report.failures.extend(mirror.failure.or(mirror.left_open).map(|why| format!("{name}: {why}")));
         }
     }
     suite.end().await?;
     Ok(report)
 }
 
-/// A mirror with these deaths. The request that begins an upload may reach the store long
-/// after its sender died, when nobody looks for it any more: an upload that is left open is
-/// believed where it is left every time.
+/// A mirror with these deaths. The request that creates an upload may reach the store long
+/// after its sender died, when later runs no longer look for it. Therefore an upload left
+/// open counts only if it is left open every time.
 async fn believed(suite: &Suite, folder: &str, deaths: &[Death]) -> Result<Mirror> {
     let mut mirror = suite.mirror(folder, deaths).await?;
     for again in 1..BELIEVED {

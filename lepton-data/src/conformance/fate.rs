@@ -1,4 +1,4 @@
-//! When a process dies, and that nothing of it happens afterwards.
+//! Decides when a process dies, and ensures that it does nothing afterwards.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,16 +11,16 @@ use lepton_core::Result;
 use lepton_core::journal::{Record, Replay};
 use tokio::sync::Notify;
 
-/// At what the process dies. Requests count from 0.
+/// The point at which the process dies. Requests count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Death {
     /// Before this request is sent.
     Before(usize),
-    /// While this request is on its way.
+    /// While this request is in flight.
     During(usize),
     /// After this request took effect, before its answer.
     After(usize),
-    /// When the journal has so many records, and before anything that waits for the last.
+    /// When the journal has this many records, before anything that waits for the last one.
     Records(usize),
 }
 
@@ -35,14 +35,15 @@ impl fmt::Display for Death {
     }
 }
 
-/// The life of a process. Calls of a dead one never end, and its work is not done.
+/// The life of a process. Calls of a dead process never end, and its work is not done.
 #[derive(Debug)]
 pub(super) struct Fate {
     death: Option<Death>,
     requests: AtomicUsize,
     dead: AtomicBool,
     died: Notify,
-    /// Held while a record may be written: what waits for it comes after the death.
+    /// Held while a record may be written, so that work waiting for the record comes after the
+    /// death.
     writing: Mutex<()>,
 }
 
@@ -52,7 +53,7 @@ impl Fate {
         Self { death, requests, dead, died: Notify::new(), writing: Mutex::new(()) }
     }
 
-    /// How many requests were made.
+    /// The number of requests made.
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -62,7 +63,7 @@ impl Fate {
         self.died.notified().await;
     }
 
-    /// Whether it has died, once what is being written is.
+    /// Whether the process has died; waits until the current write is done.
     pub(super) fn is_dead(&self) -> bool {
         let _written = self.written();
         self.dead.load(Ordering::SeqCst)
@@ -73,8 +74,8 @@ impl Fate {
         self.died.notify_one();
     }
 
-    /// Nothing else of the process happens while this is held. No work of a transfer that
-    /// moves a folder waits for its tasks.
+    /// A guard that blocks all other work of the process. This cannot deadlock: in a transfer
+    /// of a folder, no work waits for the process's tasks.
     fn written(&self) -> Option<MutexGuard<'_, ()>> {
         let counts = matches!(self.death, Some(Death::Records(_)));
         counts.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner))
@@ -113,7 +114,7 @@ impl Fate {
     }
 }
 
-/// Lets a call get as far as it does until it waits for the so-manieth time.
+/// Runs a call until it has waited `waits` times.
 async fn begin<T>(call: impl Future<Output = T>, mut waits: usize) {
     let mut call = Box::pin(call);
     poll_fn(|context| {
@@ -123,7 +124,7 @@ async fn begin<T>(call: impl Future<Output = T>, mut waits: usize) {
     .await;
 }
 
-/// The records of a journal; none if it was not begun.
+/// The records of a journal; none if it was not created.
 pub(super) fn records(journal: &Path) -> Result<Vec<Record>> {
     Replay::of(journal)?.collect()
 }

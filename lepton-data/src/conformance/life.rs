@@ -1,4 +1,4 @@
-//! The environment of a process that dies: its tasks are gone with it.
+//! The environment of a process that dies: its tasks end with it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::fate::Fate;
 
-/// An environment whose tasks end, wherever they are, when it does.
+/// An environment whose tasks end, at whatever point, when it ends.
 #[derive(Debug)]
 pub(super) struct Life {
     env: SharedEnv,
@@ -25,7 +25,7 @@ impl Life {
         Self { env: Arc::clone(env), fate: Arc::clone(fate), journal, over: watch::Sender::new(false) }
     }
 
-    /// Ends all tasks. What is to be written and is not yet will not be.
+    /// Ends all tasks. Pending writes are not done.
     pub(super) fn end(&self) {
         self.fate.end();
         self.over.send_replace(true);
@@ -37,7 +37,7 @@ impl Env for Life {
         let mut over = self.over.subscribe();
         self.env.spawn(Box::pin(async move {
             let over = async move {
-                // It is over too when nobody can end it any more.
+                // An error means that the environment is gone, which also ends the task.
                 let _ = over.wait_for(|over| *over).await;
             };
             select(std::pin::pin!(over), task).await;

@@ -1,4 +1,4 @@
-//! One mirror, with deaths on the way, and what has to hold of it.
+//! Runs one mirror with deaths, and checks the requirements.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use crate::{Depth, Report, Status, Transfer, verify};
 
 const MIB: u64 = 1 << 20;
 
-/// What lies at the destination before.
+/// The objects at the destination before the mirror.
 const BEFORE: [&str; 2] = ["b", "extra"];
 const OLD: Bytes = Bytes::from_static(b"before");
 
-/// How often something may land while all is read.
+/// How often all objects are read again because one changed meanwhile.
 const LANDINGS: usize = 1000;
 
-/// What is mirrored, and to where.
+/// The source and the destination of the mirrors.
 pub(super) struct Suite {
     storage: SharedStorage,
     source: Location,
-    /// What the source holds.
+    /// The objects of the source.
     wanted: Vec<(ObjectKey, Bytes)>,
     server_copy: bool,
     env: SharedEnv,
@@ -39,15 +39,15 @@ pub(super) struct Suite {
 
 /// How a mirror ended.
 pub(super) struct Mirror {
-    /// How many requests the first life made.
+    /// The number of requests of the last life.
     pub(super) requests: usize,
-    /// How many records the journal had at the end.
+    /// The number of records in the journal at the end.
     pub(super) records: usize,
     /// How often a process died.
     pub(super) deaths: usize,
-    /// What does not hold.
+    /// The requirement that is not met, if any.
     pub(super) failure: Option<String>,
-    /// Uploads that are left open.
+    /// Uploads that are left open, if any.
     pub(super) left_open: Option<String>,
 }
 
@@ -73,8 +73,8 @@ impl Suite {
         clean(&**self.source.storage(), self.source.folder()).await
     }
 
-    /// Makes a mirror in a folder of its own, with these deaths on the way: one for each
-    /// life, and then one life more.
+    /// Makes a mirror in a separate folder, with these deaths: one life for each death, and
+    /// then one more life.
     pub(super) async fn mirror(&self, folder: &str, deaths: &[Death]) -> Result<Mirror> {
         for name in BEFORE {
             self.storage.write(&ObjectKey::new(format!("{folder}{name}"))?, OLD).await?;
@@ -110,7 +110,7 @@ impl Suite {
         Ok(mirror)
     }
 
-    /// One life; `None` if it died.
+    /// Runs one life; `None` if it died.
     async fn live(&self, folder: &str, journal: &Path, fate: &Arc<Fate>) -> Result<Option<Result<Report>>> {
         let mut tries = 0;
         loop {
@@ -124,7 +124,7 @@ impl Suite {
             };
             let ended = ended.filter(|_| !fate.is_dead());
             match ended {
-                // What an earlier life had begun to write may take a moment.
+                // A write that an earlier life started may still hold the lock for a moment.
                 Some(Err(error)) if error.kind() == ErrorKind::Locked && tries < 1000 => tries += 1,
                 ended => {
                     env.end();
@@ -141,8 +141,8 @@ impl Suite {
         transfer.journal(journal).build()
     }
 
-    /// The journal as a process leaves it that dies with so many records on disk: what came
-    /// into the same group behind them was not written yet.
+    /// The journal as left by a process that dies with `kept` records on disk: later records
+    /// of the same group are not written yet.
     async fn cut(&self, folder: &str, journal: &TempDir, kept: usize) -> Result<TempDir> {
         let fresh = new_folder()?;
         let (from, to) = (journal.path().to_owned(), fresh.path().to_owned());
@@ -157,7 +157,7 @@ impl Suite {
         Ok(fresh)
     }
 
-    /// An object that has neither its old bytes nor its new ones after a death.
+    /// Describes an object that has neither its old nor its new bytes after a death, if any.
     async fn torn(&self, folder: &str) -> Result<Option<String>> {
         for (name, bytes) in self.contents(&KeyPrefix::new(folder.to_owned())).await? {
             let old = BEFORE.iter().any(|before| before.as_bytes() == name.as_bytes()) && bytes == OLD;
@@ -169,8 +169,8 @@ impl Suite {
         Ok(None)
     }
 
-    /// All objects below a folder. What a dead process had begun may still land: an object
-    /// that is replaced while it is read is read again.
+    /// All objects below a folder. Requests of a dead process may still take effect, so if an
+    /// object is replaced while it is read, all are read again.
     async fn contents(&self, folder: &KeyPrefix) -> Result<Vec<(ObjectKey, Bytes)>> {
         for _ in 0..LANDINGS {
             match contents(&*self.storage, folder).await {
@@ -183,13 +183,13 @@ impl Suite {
         contents(&*self.storage, folder).await
     }
 
-    /// What does not hold after the last life.
+    /// Describes the requirement that is not met after the last life, if any.
     async fn wrong(&self, folder: &str, report: &Report) -> Result<Option<String>> {
         if report.status != Status::Complete {
             return Ok(Some(format!("the run is {:?}: {:?}", report.status, report.failures)));
         }
-        let place = Location::new(Arc::clone(&self.storage), folder);
-        let found = self.contents(&place.folder()).await?;
+        let destination = Location::new(Arc::clone(&self.storage), folder);
+        let found = self.contents(&destination.folder()).await?;
         if self.wanted != found {
             let names = |all: &[(ObjectKey, Bytes)]| -> Vec<String> {
                 all.iter().map(|(key, bytes)| format!("{key} ({} bytes)", bytes.len())).collect()
@@ -197,11 +197,11 @@ impl Suite {
             return Ok(Some(format!("there is {:?}, and it should be {:?}", names(&found), names(&self.wanted))));
         }
         let Some(manifest) = &report.manifest else { return Ok(Some("there is no manifest".to_owned())) };
-        let proof = verify(manifest, &place, Depth::Full).await?;
+        let proof = verify(manifest, &destination, Depth::Full).await?;
         Ok((!proof.is_proven()).then(|| format!("the manifest does not verify: {:?}", proof.problems)))
     }
 
-    /// Uploads that nobody ended, where the store lists them. They are given up.
+    /// Describes uploads that are left open, if the store lists uploads, and aborts them.
     async fn left_open(&self, folder: &str) -> Result<Option<String>> {
         let lists = self.storage.capabilities().list_uploads == Support::Native;
         let Some(uploads) = self.storage.multipart().filter(|_| lists) else { return Ok(None) };
@@ -224,7 +224,7 @@ fn new_folder() -> Result<TempDir> {
     tempfile::tempdir().map_err(|error| Error::io("cannot make a folder for the journal", error))
 }
 
-/// What the source of a mirror to this store holds, in order.
+/// The objects of the source of a mirror to this store, in order.
 fn objects(target: &SharedStorage) -> Result<Vec<(ObjectKey, Bytes)>> {
     let mut sizes = vec![("a", 0), ("b", 5), ("c", 70_000)];
     if let Some(limits) = target.capabilities().multipart {
@@ -235,7 +235,7 @@ fn objects(target: &SharedStorage) -> Result<Vec<(ObjectKey, Bytes)>> {
     sizes.into_iter().map(|(name, len)| Ok((ObjectKey::try_from(name)?, pattern(len)))).collect()
 }
 
-/// Bytes of which no two parts are alike.
+/// Pseudorandom bytes, so that no two parts are equal.
 fn pattern(len: usize) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = std::iter::repeat_with(|| {
@@ -245,7 +245,7 @@ fn pattern(len: usize) -> Bytes {
     words.flatten().take(len).collect::<Vec<u8>>().into()
 }
 
-/// All objects below a folder, by their names in it, in order.
+/// All objects below a folder, with their names relative to it, in order.
 async fn contents(store: &dyn Storage, folder: &KeyPrefix) -> Result<Vec<(ObjectKey, Bytes)>> {
     let metas: Vec<_> = store.objects(folder.clone()).try_collect().await?;
     let mut all = Vec::with_capacity(metas.len());

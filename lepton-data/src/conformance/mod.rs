@@ -1,15 +1,17 @@
-//! The crash suite: whether the engine, killed at any moment while it writes to a store, can
-//! go on and end right.
+//! The crash suite: tests that the engine, killed at any moment while it writes to a store,
+//! can resume and end correctly.
 //!
-//! A small mirror is made again and again: new objects, one that is there with other bytes,
-//! one in several parts where the store has those, one to be deleted. Each time the process
-//! dies somewhere else: before a request is sent, while it is on its way, after it took effect
-//! and before the answer came; or when the journal has another record on disk, and nothing
-//! that waits for it was done. What the process had not written by then is lost, and no task
-//! of it does anything more. Right then each object has to have its old bytes or its new ones.
-//! Then the same transfer is run again; once to its end, and once it dies again on the way
-//! and a third one goes on. What has to hold: it completes, the store has exactly the source's
-//! keys and bytes, no upload is left open, and the manifest verifies.
+//! The suite makes a small mirror repeatedly: new objects, an object that exists with other
+//! bytes, one in several parts if the store supports multipart uploads, and one to be deleted.
+//! Each time, the process dies at another point: before a request is sent, while it is in
+//! flight, or after it took effect and before the response arrived; or when the journal has one
+//! more record on disk, before anything that waits for it is done. Data that the process had
+//! not written by then is lost, and its tasks do nothing more. At that moment, each object must
+//! have its old bytes or its new ones.
+//!
+//! Then the same transfer is resumed: once to its end, and once with a second death, after
+//! which a third run resumes it. The run must complete, the store must have exactly the
+//! source's keys and bytes, no upload may be left open, and the manifest must verify.
 //!
 //! ```
 //! # use std::sync::Arc;

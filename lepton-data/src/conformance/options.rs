@@ -1,29 +1,29 @@
-//! How the crash suite runs.
+//! The options of the crash suite.
 
 use std::ops::Range;
 
 use lepton_core::{SharedEnv, SystemEnv};
 
-/// How the suite runs.
+/// The options of the crash suite.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the keys of the suite begin with; a random name follows.
+    /// The prefix of the suite's keys; a random name follows.
     pub prefix: String,
-    /// At which requests the process dies, the first being 0. All of them by default.
+    /// The requests at which the process dies, counted from 0. Default: all.
     pub requests: Range<usize>,
-    /// With how many records in the journal the process dies. Every number by default.
+    /// The numbers of records in the journal at which the process dies. Default: all.
     pub records: Range<usize>,
-    /// Whether the run that goes on dies too, at one request after the other. Default yes.
+    /// Whether the run that resumes dies too, at one request after the other. Default true.
     pub again: bool,
-    /// Whether the source lies in the same store, which copies by itself. Default no.
+    /// Whether the source is in the same store, which copies by itself. Default false.
     pub server_copy: bool,
     /// Randomness and time.
     pub env: SharedEnv,
 }
 
 impl Options {
-    /// Names that begin with `lepton-crashes-`; a death at every request and every record.
+    /// The prefix `lepton-crashes-`, and a death at every request and every record.
     pub fn new() -> Self {
         Self {
             prefix: "lepton-crashes-".to_owned(),
@@ -35,35 +35,35 @@ impl Options {
         }
     }
 
-    /// Keys begin with this and a random name.
+    /// Sets the prefix of the suite's keys; a random name follows.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Deaths at these requests only, to look at one again.
+    /// Limits deaths to these requests, to examine one of them again.
     #[must_use]
     pub fn requests(mut self, requests: Range<usize>) -> Self {
         self.requests = requests;
         self
     }
 
-    /// Deaths with so many records in the journal only, to look at one again.
+    /// Limits deaths to these numbers of records in the journal, to examine one of them again.
     #[must_use]
     pub fn records(mut self, records: Range<usize>) -> Self {
         self.records = records;
         self
     }
 
-    /// Whether the run that goes on dies too.
+    /// Sets whether the run that resumes dies too.
     #[must_use]
     pub fn again(mut self, yes: bool) -> Self {
         self.again = yes;
         self
     }
 
-    /// With a source in the same store, which copies by itself.
+    /// Sets whether the source is in the same store, which copies by itself.
     #[must_use]
     pub fn server_copy(mut self, yes: bool) -> Self {
         self.server_copy = yes;

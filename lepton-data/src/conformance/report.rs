@@ -1,10 +1,10 @@
-//! What the crash suite found.
+//! The report of the crash suite.
 
 use std::fmt;
 
 use lepton_core::{Error, ErrorKind, Result};
 
-/// What the suite found.
+/// The report of the crash suite.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CrashReport {
@@ -12,17 +12,18 @@ pub struct CrashReport {
     pub store: String,
     /// How often a process died.
     pub deaths: usize,
-    /// Deaths that did not come: the run made fewer requests, or records, than that.
+    /// Deaths that did not happen, because the run made fewer requests or records.
     pub missed: Vec<String>,
-    /// After which deaths something did not hold, and what.
+    /// The deaths after which a requirement was not met, each with the requirement.
     pub failures: Vec<String>,
 }
 
 impl CrashReport {
-    /// Whether everything held.
+    /// Checks that all requirements were met.
     ///
     /// # Errors
-    /// `unexpected`, naming every death after which something did not hold.
+    /// `unexpected`, naming every death after which a requirement was not met, or if no death
+    /// happened.
     pub fn check(&self) -> Result<()> {
         match &self.failures[..] {
             [] if self.deaths > 0 => Ok(()),

@@ -1,4 +1,4 @@
-//! Digests of pieces, and how those of an object follow from them.
+//! Digests of pieces, and the digest of an object computed from them.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use lepton_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of the bytes of a piece once they have passed.
+/// The digests of a piece once all its bytes have been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PieceDigest {
     pub(crate) len: u64,
     pub(crate) root: Sha256,
     pub(crate) crc64: u64,
-    /// Another CRC, because the source keeps it.
+    /// Another CRC, computed because the source states it.
     pub(crate) extra: Option<(Crc, u64)>,
-    /// The MD5, because the source states nothing else.
+    /// The MD5, computed only if the source states no other checksum.
     pub(crate) md5: Option<[u8; 16]>,
 }
 
-/// The digests of one part, as the journal keeps them.
+/// The digests of one part, as recorded in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartDigest {
     pub(crate) len: u64,
@@ -36,7 +36,7 @@ impl From<PieceDigest> for PartDigest {
     }
 }
 
-/// The digest of an object from those of its parts, in order.
+/// Combines the digests of all parts, in order, into that of the object.
 pub(crate) fn combine(parts: &[PartDigest], extra: Option<Crc>) -> PieceDigest {
     let roots: Vec<Sha256> = parts.iter().map(|part| part.root).collect();
     let fold = |kind, value: fn(&PartDigest) -> Option<u64>| {
@@ -51,7 +51,7 @@ pub(crate) fn combine(parts: &[PartDigest], extra: Option<Crc>) -> PieceDigest {
     }
 }
 
-/// The CRC beside CRC-64/NVME that is worth computing for this object.
+/// The CRC that is worth computing for this object in addition to CRC-64/NVME.
 pub(crate) fn extra_crc(meta: &ObjectMeta) -> Option<Crc> {
     let full = |algorithm| meta.checksums.iter().any(|c| c.algorithm == algorithm && c.scope == ChecksumScope::Full);
     if full(ChecksumAlgorithm::Crc64Nvme) {
@@ -63,8 +63,8 @@ pub(crate) fn extra_crc(meta: &ObjectMeta) -> Option<Crc> {
     }
 }
 
-/// What bytes in one piece are compared with on their way. An MD5, which is slow,
-/// is only where nothing else would show a wrong byte.
+/// The checksums with which an object in one piece is compared while it is read. An MD5,
+/// which is slow, is included only if nothing else would detect a wrong byte.
 pub(crate) fn expected(meta: &ObjectMeta, tls: bool) -> Vec<StoredChecksum> {
     let is_md5 = |stored: &StoredChecksum| stored.algorithm == ChecksumAlgorithm::Md5;
     let full = |stored: &StoredChecksum| stored.scope == ChecksumScope::Full && !is_md5(stored);
@@ -72,8 +72,8 @@ pub(crate) fn expected(meta: &ObjectMeta, tls: bool) -> Vec<StoredChecksum> {
     meta.checksums.iter().filter(|stored| !(needless && is_md5(stored))).cloned().collect()
 }
 
-/// Compares what passed with one checksum that a store keeps of the whole
-/// object; `None` if they do not compare.
+/// Compares a digest with one checksum that a store holds of the whole object; `None` if
+/// they are not comparable.
 pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bool> {
     if stored.scope != ChecksumScope::Full {
         return None;
@@ -91,8 +91,8 @@ pub(crate) fn agrees(digest: &PieceDigest, stored: &StoredChecksum) -> Option<bo
     }
 }
 
-/// Compares what was read with what the source states; `Err` names the checksum
-/// that differs.
+/// Compares the digest of what was read with the source's checksums; `Err` names the
+/// checksum that differs.
 pub(crate) fn check_source(
     digest: &PieceDigest,
     meta: &ObjectMeta,
@@ -109,16 +109,16 @@ pub(crate) fn check_source(
     Ok(check)
 }
 
-/// How the bytes that were read compare with what the source states of them.
+/// How the bytes that were read were checked against the source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SourceCheck {
-    /// They have the checksum that the source keeps.
+    /// They match a checksum that the source holds.
     Stored,
-    /// The source keeps none that compares; TLS protected them on the way.
+    /// The source holds no comparable checksum; TLS protected the bytes in transit.
     Transport,
-    /// Nothing but the operating system and TCP protected them.
+    /// Only the operating system and TCP protected the bytes.
     #[default]
     None,
 }
@@ -130,5 +130,5 @@ impl SourceCheck {
     }
 }
 
-/// The parts that are at the destination, by number.
+/// The parts that the destination holds, by number.
 pub(crate) type Parts = BTreeMap<u32, (PartReceipt, PartDigest)>;

@@ -1,4 +1,4 @@
-//! Reading an object: pinned, in leaves, each byte hashed once while it is in the cache.
+//! Reads an object: pinned, in leaves, each byte hashed once while it is in the cache.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub(crate) struct Source {
     pub(crate) key: ObjectKey,
     pub(crate) size: u64,
     pub(crate) pin: Pin,
-    /// What a listing told of it, where that is all there is to tell.
+    /// The listed metadata, if the listing included the attributes.
     listed: Option<Arc<ObjectMeta>>,
 }
 
@@ -37,13 +37,13 @@ impl Source {
     }
 
     /// Reads `range`, without attributes; fails with `source_changed` if the object is not
-    /// the one that was planned.
+    /// the pinned one.
     pub(crate) async fn get(&self, range: Range<u64>) -> Result<GetReply> {
         let options = GetOptions::new().without_attributes(true);
         self.read(if range == (0..self.size) { options } else { options.range(range) }).await
     }
 
-    /// Reads all of it, with its attributes; fails as [`get`](Self::get).
+    /// Reads the whole object, with its attributes; fails as [`get`](Self::get).
     pub(crate) async fn whole(&self) -> Result<GetReply> {
         let mut reply = self.read(GetOptions::new().without_attributes(self.listed.is_some())).await?;
         if let Some(listed) = self.listed.as_deref().and_then(listed) {
@@ -68,7 +68,7 @@ impl Source {
         Ok(info.map_err(|error| self.side().mark(error))?.attributes.tags)
     }
 
-    /// Describes the object, as it was listed or else as it is; retries, and fails with
+    /// Describes the object, from its listing if possible; retries, and fails with
     /// `source_changed` as [`get`](Self::get).
     pub(crate) async fn head(&self) -> Result<ObjectInfo> {
         self.endpoint.retry(true, || self.describe()).await
@@ -87,7 +87,8 @@ impl Source {
         Ok(info)
     }
 
-    /// At the source, a failed condition or an object that is gone means that it changed.
+    /// Maps an error: at the source, a failed condition or a missing object means that the
+    /// object changed.
     fn changed(&self, error: Error) -> Error {
         let changed = match error.kind() {
             ErrorKind::PreconditionFailed => "was overwritten since it was listed",
@@ -100,7 +101,7 @@ impl Source {
         }
     }
 
-    /// The object is not the one that was pinned.
+    /// The error for an object that is not the pinned one.
     fn other(&self, what: &str) -> Error {
         let kind = match self.side() {
             Side::Source => ErrorKind::SourceChanged,
@@ -131,30 +132,30 @@ impl Source {
     }
 }
 
-/// What a head would tell of an object, if its listing told it.
+/// The result of a head request, if the listing included the attributes.
 pub(crate) fn listed(meta: &ObjectMeta) -> Option<ObjectInfo> {
     let attributes = (**meta.attributes.as_ref()?).clone();
     let tags = u32::try_from(attributes.tags.len()).unwrap_or(u32::MAX);
     Some(ObjectInfo::new(bare(meta.clone()), attributes).with_tag_count(tags))
 }
 
-/// An object without what its listing told of attributes: journals and plans keep none.
+/// An object without its listed attributes, which journals and plans do not store.
 pub(crate) fn bare(mut meta: ObjectMeta) -> ObjectMeta {
     meta.attributes = None;
     meta
 }
 
-/// A piece of a source object as a body: opened again, it reads again. After it
-/// was read to its end, [`digest`](Self::digest) has its digests.
+/// A piece of an object as a body. Each opening reads it again. Once it has been read to
+/// its end, [`digest`](Self::digest) returns its digests.
 pub(crate) struct Piece {
     source: Source,
     range: Range<u64>,
-    /// A checksum beside the usual ones, because the source keeps it.
+    /// A CRC to compute in addition to the usual checksums.
     extra: Option<Crc>,
-    /// A reply that is there already serves the first opening.
+    /// A reply that has already arrived; it serves the first opening.
     primed: Mutex<Option<ByteStream>>,
-    /// Checksums of all of the piece that the source keeps: compared before the
-    /// last leaf is handed on, so that wrong bytes never become an object.
+    /// Checksums of the whole piece that the source states. They are compared before the
+    /// last leaf is passed on, so that wrong bytes never become an object.
     expected: Vec<StoredChecksum>,
     digest: Arc<Mutex<Option<PieceDigest>>>,
 }
@@ -176,7 +177,7 @@ impl Piece {
         self.range.end - self.range.start
     }
 
-    /// The digests of the last reading that came to its end.
+    /// The digests of the last complete read.
     pub(crate) fn digest(&self) -> Result<PieceDigest> {
         let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         digest
@@ -222,7 +223,7 @@ impl BodySource for Piece {
     }
 }
 
-/// Leaves on their way, and the digests of those that passed.
+/// A stream of leaves that computes their digests.
 struct Hashed {
     source: Source,
     leaves: Leaves,
@@ -262,7 +263,7 @@ impl Hashed {
         Ok(leaf)
     }
 
-    /// All bytes have passed: compares and leaves the digest for whoever asked.
+    /// Called when all bytes have passed: compares the checksums and stores the digest.
     fn finish(&mut self) -> Result<()> {
         let digest = PieceDigest {
             len: self.passed,
@@ -292,8 +293,7 @@ impl Hashed {
     }
 }
 
-/// The bytes that arrived are not those that the store says it holds. Reading
-/// again may help.
+/// The error for bytes that do not match the store's checksum. Reading again may help.
 pub(crate) fn differs(side: Side, algorithm: ChecksumAlgorithm) -> Error {
     let message = format!("the bytes read do not have the {algorithm:?} that the {} keeps of them", side.name());
     side.mark(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now))

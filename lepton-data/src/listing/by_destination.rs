@@ -1,5 +1,5 @@
-//! A source whose names change, in the order of the names it gets: listed to its end and
-//! sorted, on disk where it is much, before the first object is handed on.
+//! Lists a source whose names change, in the order of the new names: the source is listed to
+//! its end and sorted, on disk if it is large, before the first object is passed on.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::listing::page::{AHEAD, PAGE, Page, Pages};
 use crate::names::mapping::Mapping;
 use crate::types::side::Side;
 
-/// Something of the source at its sort key.
+/// An item of the source with its sort key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WithSortKey<T> {
     pub(crate) sort_key: ObjectKey,
@@ -33,11 +33,11 @@ impl<T: Keyed> Keyed for WithSortKey<T> {
     }
 }
 
-/// Takes what the source has in any order and puts each at its sort key. Blocks.
+/// Sorts items of the source, given in any order, by their sort keys. Blocks.
 pub(crate) struct DestinationSorter<T> {
     mapping: Arc<Mapping>,
     sorter: Sorter<WithSortKey<T>>,
-    /// For those that have a sort key of their own.
+    /// The items that remain, one for each sort key.
     alone: Sorter<WithSortKey<T>>,
 }
 
@@ -50,11 +50,11 @@ impl<T: Keyed> DestinationSorter<T> {
         self.sorter.push(WithSortKey { sort_key: self.mapping.sort_key(value.key()), value })
     }
 
-    /// Everything in the order of sort keys, no sort key twice. Of several that would share
-    /// one, that which the filters take is given; if they take none, any.
+    /// All items in the order of sort keys, each sort key once. If several items share a sort
+    /// key, the result has the one that the filters include, or any if they include none.
     ///
     /// # Errors
-    /// `invalid_input` if they take two, naming both and the name that they would share.
+    /// `invalid_input` if the filters include two of them, naming both and the shared name.
     pub(crate) fn finish(mut self, taken: impl Fn(&T) -> bool) -> Result<Sorted<WithSortKey<T>>> {
         let mut last: Option<WithSortKey<T>> = None;
         for next in self.sorter.finish()? {
@@ -72,7 +72,7 @@ impl<T: Keyed> DestinationSorter<T> {
     }
 }
 
-/// Which of two gets their sort key.
+/// Which of two items gets the sort key that they share.
 fn one_of<T: Keyed>(
     mapping: &Mapping,
     one: WithSortKey<T>,
@@ -95,7 +95,7 @@ fn one_of<T: Keyed>(
     Err(Error::invalid_input(message).with_operation("map").with_context("key", target))
 }
 
-/// Starts listing the source in the order of sort keys, behind the sort key `after`.
+/// Starts listing the source in the order of sort keys, after the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
     let lister = Arc::clone(lister);
@@ -118,17 +118,17 @@ async fn hand_on(lister: &Arc<Lister>, after: Option<ObjectKey>, send: &mpsc::Se
     });
     let mut sorted = sorted(lister, listed, Lister::takes).await?;
     loop {
-        let (placed, rest) = page(&lister.scheduler.env, sorted).await?;
+        let (page, rest) = page(&lister.scheduler.env, sorted).await?;
         sorted = rest;
-        if placed.is_empty() {
+        if page.is_empty() {
             return Ok(());
         }
-        let objects = placed.into_iter().filter_map(|WithSortKey { sort_key, value }| {
-            let behind = after.as_ref().is_none_or(|after| *after < sort_key);
-            if !behind && lister.takes(&value) {
+        let objects = page.into_iter().filter_map(|WithSortKey { sort_key, value }| {
+            let is_after = after.as_ref().is_none_or(|after| *after < sort_key);
+            if !is_after && lister.takes(&value) {
                 lister.uncount(&value);
             }
-            behind.then_some(value)
+            is_after.then_some(value)
         });
         let objects: Vec<ObjectMeta> = objects.collect();
         if !objects.is_empty() && send.send(Ok(Page::Objects(objects))).await.is_err() {
@@ -137,27 +137,26 @@ async fn hand_on(lister: &Arc<Lister>, after: Option<ObjectKey>, send: &mpsc::Se
     }
 }
 
-/// Puts all of what was listed into the order of sort keys, on disk where it is much.
+/// Sorts all listed items by their sort keys, on disk if they are many.
 ///
 /// # Errors
-/// Of the listing; as [`DestinationSorter::finish`].
+/// Those of the listing, and those of [`DestinationSorter::finish`].
 pub(crate) async fn sorted<T: Keyed + Send + 'static>(
     lister: &Arc<Lister>,
     listed: impl Stream<Item = Result<Vec<T>>> + Send,
     taken: fn(&Lister, &T) -> bool,
 ) -> Result<Sorted<WithSortKey<T>>> {
     let env = &lister.scheduler.env;
-    let push = |mut placing: DestinationSorter<T>, batch: Vec<T>| async move {
-        let pushed =
-            env.run_blocking(move || batch.into_iter().try_for_each(|one| placing.push(one)).map(|()| placing));
+    let push = |mut sorter: DestinationSorter<T>, batch: Vec<T>| async move {
+        let pushed = env.run_blocking(move || batch.into_iter().try_for_each(|one| sorter.push(one)).map(|()| sorter));
         pushed.join().await?
     };
-    let placing = listed.try_fold(DestinationSorter::new(lister), push).await?;
+    let sorter = listed.try_fold(DestinationSorter::new(lister), push).await?;
     let ours = Arc::clone(lister);
-    env.run_blocking(move || placing.finish(|one| taken(&ours, one))).join().await?
+    env.run_blocking(move || sorter.finish(|one| taken(&ours, one))).join().await?
 }
 
-/// What comes next, and the rest; nothing at the end.
+/// The next page, and the remaining items; the page is empty at the end.
 pub(crate) async fn page<T: Keyed + Send + 'static>(
     env: &SharedEnv,
     mut sorted: Sorted<WithSortKey<T>>,

@@ -1,10 +1,9 @@
-//! Destinations that do not tell upper from lower case: which names of the source would be
-//! one there.
+//! Finds names of the source that would collide at a destination that ignores case.
 //!
-//! Such names do not lie side by side in any order, so the source is listed once before the
-//! run begins. Of each name 8 bytes are held in memory (16 while they grow): a hash, for
-//! which two others are taken for the same once in 2^64 pairs. A name that the source gets
-//! only while the run goes on is not among them.
+//! Such names are not adjacent in key order, so the source is listed once before the run
+//! begins. Each name takes 8 bytes of memory (16 while the list grows): a hash, which two
+//! different names share once in 2^64 pairs. Names that the source gets during the run are
+//! not included.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +16,8 @@ use crate::listing::{key_list, list};
 use crate::names::case_folding::{Folded, hash};
 use crate::types::side::Side;
 
-/// Looks at all names that the source's objects get, where the destination does not tell upper
-/// from lower case. `keys` is the list that names the objects, if there is one.
+/// Collects the names that the source's objects get; `None` if the destination distinguishes
+/// case. `keys` is the list that names the objects, if there is one.
 pub(crate) async fn names(lister: &Arc<Lister>, keys: Option<&Path>) -> Result<Option<Folded>> {
     let rules = lister.destination.capabilities().keys.clone();
     if rules.case == KeyHandling::Kept {
@@ -48,7 +47,7 @@ async fn of_listing(lister: &Arc<Lister>, rules: &KeyRules, seed: u64) -> Result
         };
         for object in &objects {
             if lister.takes(object) {
-                // It is counted when it is listed for the run itself.
+                // The listing of the run itself counts it.
                 lister.uncount(object);
                 hashes.push(hash(rules, seed, &lister.mapping.target(&lister.mapping.sort_key(&object.key))));
             }

@@ -1,5 +1,4 @@
-//! Sorting what comes in any order, on disk, in memory that does not depend on how
-//! much it is.
+//! Sorts values on disk. Memory use does not depend on the number of values.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,13 +12,13 @@ use serde::de::DeserializeOwned;
 
 use crate::types::file::to_json;
 
-/// How many runs are merged at once.
+/// The number of runs that are merged in one pass.
 const RUNS: usize = 64;
 
-/// Something that sorts by its key.
+/// A value that sorts by its key.
 pub(crate) trait Keyed: Serialize + DeserializeOwned {
     fn key(&self) -> &ObjectKey;
-    /// About how many bytes it takes in memory.
+    /// Approximately how many bytes it uses in memory.
     fn weight(&self) -> usize;
 }
 
@@ -45,10 +44,10 @@ impl Keyed for ObjectMeta {
     }
 }
 
-/// Takes values in any order. Blocks where it writes.
+/// Takes values in any order. Blocks when it writes.
 ///
-/// What does not fit into memory goes to files without a name, which end with the
-/// process, however that ends.
+/// Values that do not fit into memory are written to unnamed files, which vanish with the
+/// process, however it ends.
 #[derive(Debug)]
 pub(crate) struct Sorter<T> {
     folder: PathBuf,
@@ -95,7 +94,7 @@ impl<T: Keyed> Sorter<T> {
         Ok(file)
     }
 
-    /// Everything that was taken, by key. Equal keys come one after the other.
+    /// All values, sorted by key. Equal keys are adjacent.
     pub(crate) fn finish(self) -> Result<Sorted<T>> {
         Sorted::merge(self.runs, sorted(self.held))
     }
@@ -110,7 +109,7 @@ fn failed(error: std::io::Error, folder: &Path) -> Error {
     Error::io("cannot sort on disk", error).with_operation("sort").with_context("path", folder.display())
 }
 
-/// Values by key, each run read as it is needed.
+/// Values in key order, merged from sorted runs that are read as needed.
 #[derive(Debug)]
 pub(crate) struct Sorted<T> {
     runs: Vec<SortedRun<T>>,
@@ -136,7 +135,7 @@ impl<T: Keyed> Sorted<T> {
         Ok(sorted)
     }
 
-    /// Puts the next key of a run to the others.
+    /// Adds the next key of a run to the heap.
     fn advance(&mut self, index: usize) -> Result<()> {
         let key = match &mut self.runs[index] {
             SortedRun::Memory(values) => values.peek().map(|value| value.key().clone()),

@@ -1,4 +1,4 @@
-//! What the listings have at one key.
+//! What the listings found at one key.
 
 use lepton_core::{ObjectKey, ObjectMeta, ObjectVersion};
 use serde::{Deserialize, Serialize};
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 use crate::listing::external_sort::Keyed;
 use crate::types::entry::DestinationState;
 
-/// What lies at one name.
+/// What the listings found under one name.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Listed {
-    /// An object of the source, and what the destination has of that name.
+    /// An object of the source, and what the destination has under that name.
     Source(ObjectMeta, DestinationState),
-    /// A key of the source that a list names; nobody has looked yet.
+    /// A key of the source from a list of keys; neither side has been checked yet.
     Named(ObjectKey),
     /// A key of the source with all its versions.
     History(VersionedKey),
-    /// An object that only the destination has.
+    /// An extraneous object: only the destination has it.
     Extra(ObjectMeta),
 }
 
-/// A key and how much the source has of it.
+/// A key, with the number and the size of its versions at the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VersionedKey {
     pub(crate) key: ObjectKey,
-    /// Delete markers are versions too.
+    /// The number of versions, delete markers included.
     pub(crate) versions: u64,
-    /// The sum of their sizes.
+    /// The sum of the versions' sizes.
     pub(crate) bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A list of keys in place of the source's listing.
+//! Reads a list of keys, used instead of a listing of the source.
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::listing::lister::Lister;
 
 const LIST: &str = "list";
 
-/// Keys that are handed on at once.
+/// The number of keys in a batch.
 const BATCH: usize = 256;
 
-/// Keys on their way, in order and each once; an empty batch is the last.
+/// Batches of keys, in order and each key once; the last batch is empty.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<ObjectKey>>>;
 
 /// The digest of a list. Blocks.
@@ -30,7 +30,7 @@ pub(crate) fn digest(file: &Path) -> Result<Sha256> {
     Ok(Sha256(hasher.finalize().into()))
 }
 
-/// Starts reading the keys behind the sort key `after`.
+/// Starts reading the keys after the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey>) -> Batches {
     let (send, receive) = mpsc::channel(2);
     let ours = Arc::clone(lister);
@@ -38,8 +38,8 @@ pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey
         let sort = || {
             let mut last = after;
             let mut batch = Vec::new();
-            for placed in sorted(&ours, &file)? {
-                let WithSortKey { sort_key, value } = placed?;
+            for item in sorted(&ours, &file)? {
+                let WithSortKey { sort_key, value } = item?;
                 if last.as_ref().is_none_or(|last| *last < sort_key) {
                     last = Some(sort_key);
                     batch.push(value);
@@ -60,7 +60,7 @@ pub(crate) fn start(lister: &Arc<Lister>, file: PathBuf, after: Option<ObjectKey
     receive
 }
 
-/// The keys in the order of their places; one that is named twice may come twice.
+/// The keys in the order of their sort keys. A key that is listed twice may occur twice.
 fn sorted(lister: &Lister, file: &Path) -> Result<Box<dyn Iterator<Item = Result<WithSortKey<ObjectKey>>>>> {
     let folder = lister.source.folder();
     let key = |line: &[u8]| ObjectKey::new(line.to_vec()).map(|name| name.prefixed(&folder));
@@ -71,21 +71,20 @@ fn sorted(lister: &Lister, file: &Path) -> Result<Box<dyn Iterator<Item = Result
             sorter.finish()?.map(|key| key.map(|key| WithSortKey { sort_key: key.clone(), value: key })),
         ));
     }
-    let mut placing = DestinationSorter::new(lister);
-    lines(file, |line| placing.push(key(line)?))?;
-    Ok(Box::new(placing.finish(|key| lister.takes_name(key))?))
+    let mut sorter = DestinationSorter::new(lister);
+    lines(file, |line| sorter.push(key(line)?))?;
+    Ok(Box::new(sorter.finish(|key| lister.takes_name(key))?))
 }
 
-/// The sort keys of the keys that the filters take, in order; one that is named twice may come
-/// twice. Blocks.
+/// The sort keys of the keys that the filters include, in order. A key that is listed twice
+/// may occur twice. Blocks.
 pub(crate) fn places<'a>(lister: &'a Lister, file: &Path) -> Result<impl Iterator<Item = Result<ObjectKey>> + use<'a>> {
-    let taken = |placed: &WithSortKey<ObjectKey>| lister.takes_name(&placed.value);
-    let places =
-        sorted(lister, file)?.map(move |placed| placed.map(|placed| taken(&placed).then_some(placed.sort_key)));
-    Ok(places.filter_map(Result::transpose))
+    let taken = |item: &WithSortKey<ObjectKey>| lister.takes_name(&item.value);
+    let sort_keys = sorted(lister, file)?.map(move |item| item.map(|item| taken(&item).then_some(item.sort_key)));
+    Ok(sort_keys.filter_map(Result::transpose))
 }
 
-/// Gives each line that is not empty, without its end.
+/// Calls `each` with every line that is not empty, without its line end.
 fn lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut input = crate::types::file::open(file, LIST)?;
     let mut line = Vec::new();

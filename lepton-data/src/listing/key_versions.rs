@@ -1,4 +1,4 @@
-//! The versions that a store has of one key, in their order.
+//! Lists the versions of one key, in order.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use crate::listing::page::PAGE;
 use crate::schedule::endpoint::Endpoint;
 use crate::types::entry::Ids;
 
-/// Every version of a key, each once, as the store lists them: the newest first, as far
-/// as it can tell.
+/// Every version of a key, each once, in the store's order: the newest first, except that
+/// delete markers may be listed separately.
 pub(crate) async fn listed(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
     Ok(pages(endpoint, key).await?.concat())
 }
 
 /// Every version of a key, the oldest first.
 ///
-/// Some stores list delete markers apart from the other versions of the same page, so
-/// that their order among each other is lost. Then the newest one is asked for, the
-/// newest two, and so on.
+/// Some stores list the delete markers of a page separately from the other versions, so
+/// that their relative order is lost. In that case, pages of one version, of two versions
+/// and so on are requested.
 ///
 /// # Errors
-/// `unexpected` if the store's order is not that of its versions after all;
-/// `unsupported` if it takes more than 1,000 versions to find out.
+/// `unexpected` if the store does not list versions from the newest on; `unsupported` if
+/// the order is lost and the key has more than 1,000 versions.
 pub(crate) async fn oldest_first(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<ObjectVersion>> {
     let mut listed = pages(endpoint, key).await?;
     let in_order = listed.iter_mut().all(|page| is_in_order(page));
@@ -43,8 +43,8 @@ fn out_of_order(key: &ObjectKey) -> Error {
     Error::new(ErrorKind::Unexpected, message).with_context("key", key)
 }
 
-/// Puts versions into their order, the newest first: the first page of so many holds
-/// the newest so many, in whichever order it has them.
+/// Sorts versions, the newest first: a first page of n versions holds the n newest, in any
+/// order.
 async fn one_by_one(
     endpoint: &Endpoint,
     key: &ObjectKey,
@@ -70,17 +70,17 @@ async fn one_by_one(
         let place = versions.iter().position(next).ok_or_else(|| out_of_order(key))?;
         ordered.push(versions.remove(place));
         if versions.iter().any(next) {
-            // It was written meanwhile.
+            // The key was written meanwhile.
             return Err(conflict(key, "it is being written"));
         }
     }
     Ok(ordered)
 }
 
-/// The version that a store has of a key beside those that are `known`, if any.
+/// The version that a store has of a key in addition to those that are `known`, if any.
 ///
 /// # Errors
-/// `conflict` if there are several, or some of the known ones are gone.
+/// `conflict` if there are several, or if known ones are gone.
 pub(crate) async fn beside(endpoint: &Endpoint, key: &ObjectKey, known: &Ids) -> Result<Option<ObjectVersion>> {
     let mut versions = listed(endpoint, key).await?;
     let listed = versions.len();
@@ -94,18 +94,18 @@ pub(crate) async fn beside(endpoint: &Endpoint, key: &ObjectKey, known: &Ids) ->
     Ok(versions.pop())
 }
 
-/// A history at the destination is not what it was.
+/// The error for a history that changed at the destination.
 pub(crate) fn conflict(key: &ObjectKey, what: &str) -> Error {
     let message = format!("the destination's history of the key changed meanwhile: {what}");
     Error::new(ErrorKind::Conflict, message).with_context("key", key)
 }
 
-/// Whether a page has its versions in their order, whichever way the store puts delete
-/// markers. Where it is only the latest that is one, it is put first.
+/// Whether the versions of a page are certainly in order, even if the store lists delete
+/// markers separately. If the only marker is the latest version, it is moved to the front.
 fn is_in_order(page: &mut [ObjectVersion]) -> bool {
     let changes = page.windows(2).filter(|pair| pair[0].is_delete_marker != pair[1].is_delete_marker).count();
     if changes != 1 {
-        // Markers put apart change from one kind to the other just once.
+        // If markers are listed separately, the kind changes exactly once.
         return true;
     }
     let mut markers = page.iter().enumerate().filter(|(_, version)| version.is_delete_marker);
@@ -125,7 +125,7 @@ fn request(key: &ObjectKey) -> ListRequest {
     ListRequest::new().prefix(KeyPrefix::new(key.as_bytes().to_vec()))
 }
 
-/// The versions of a key in pages, each once: a store may repeat one at the seam.
+/// The versions of a key in pages, each once: a store may repeat one at a page boundary.
 async fn pages(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<Vec<ObjectVersion>>> {
     let store = facet(endpoint)?;
     endpoint
@@ -133,7 +133,7 @@ async fn pages(endpoint: &Endpoint, key: &ObjectKey) -> Result<Vec<Vec<ObjectVer
             let mut listing = store.list_versions(request(key));
             let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
             while let Some(mut page) = listing.try_next().await? {
-                // Keys come in order, so that this one comes before those that begin with it.
+                // Keys are listed in order, so this key comes before longer keys with this prefix.
                 let beyond = page.iter().any(|version| version.meta.key != *key);
                 let listed = page.len();
                 page.retain(|version| version.meta.key == *key && seen.insert(version.meta.version.clone()));
@@ -177,17 +177,17 @@ mod tests {
             (&["M", "b", "a"], "M", Some(&["M", "b", "a"])),
             (&["b", "a", "M"], "M", Some(&["M", "b", "a"])),
             (&["b", "M", "a"], "b", Some(&["b", "M", "a"])),
-            // It may have been b, M, a.
+            // The true order may have been b, M, a.
             (&["M", "b", "a"], "b", None),
             (&["b", "a", "M"], "b", None),
             (&["M2", "M1", "a"], "M2", None),
             (&["b", "a", "M2", "M1"], "M2", None),
         ] {
             let mut page = page(names, latest);
-            let told = is_in_order(&mut page).then(|| {
+            let ordered = is_in_order(&mut page).then(|| {
                 page.iter().map(|version| version.meta.version.as_ref().unwrap().as_str()).collect::<Vec<_>>()
             });
-            assert_eq!(told.as_deref(), in_order, "{names:?}, {latest} is the latest");
+            assert_eq!(ordered.as_deref(), in_order, "{names:?}, {latest} is the latest");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listing a side ahead of the work, in strictly ascending order.
+//! Lists a side ahead of the work, in strictly ascending order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::listing::ranges::Ranges;
 use crate::schedule::endpoint::Endpoint;
 use crate::types::side::Side;
 
-/// So many pages at a time are looked at, whether a listing is worth being cut.
+/// The number of pages after which it is decided whether to split a listing into ranges.
 const SAMPLE: u32 = 4;
 
-/// A store that takes longer for a page is asked for several ranges at once, where whoever
-/// takes them has nothing to do meanwhile. Else it costs the store more and gains nothing.
+/// If a store takes longer for a page and the consumer is idle meanwhile, several ranges are
+/// listed concurrently. Otherwise this would cost the store more and gain nothing.
 const SLOW: Duration = Duration::from_millis(8);
 
-/// Starts listing what lies behind `after`. A page that fails is asked for again
-/// from the last key seen.
+/// Starts listing the objects after `after`. A listing that fails is resumed from the last
+/// key seen.
 pub(crate) fn start(lister: &Arc<Lister>, side: Side, after: Option<ObjectKey>) -> Pages {
     let (send, receive) = mpsc::channel(AHEAD);
     let lister = Arc::clone(lister);
@@ -79,7 +79,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Sends pages until the listing ends, noting the last key seen.
+    /// Sends pages until the listing ends, and keeps the last key seen in `after`.
     async fn pages(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let mut request = ListRequest::new().prefix(folder.clone()).attributes(true);
         if let Some(key) = after {
@@ -89,7 +89,7 @@ impl Listing {
         let mut pages = endpoint.storage().list(request);
         let ranges = endpoint.capabilities().start_after == Support::Native;
         let env = &self.lister.scheduler.env;
-        // The first pages are taken at once, whatever is done with them.
+        // The first pages are consumed immediately in any case, so they prove nothing.
         let mut first = true;
         let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
         loop {
@@ -112,7 +112,7 @@ impl Listing {
         }
     }
 
-    /// Sends what lies behind `after`, several ranges of it being listed at once.
+    /// Sends the objects after `after`; several ranges are listed concurrently.
     async fn by_ranges(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let start = after.as_ref().map_or(folder.as_bytes(), ObjectKey::as_bytes);
         let mut ranges = Ranges::start(&self.lister, self.side, folder, start).await?;
@@ -124,15 +124,15 @@ impl Listing {
         Ok(())
     }
 
-    /// Sends what lies behind `after` of a listing without order, which is listed
-    /// to its end and sorted on disk before.
+    /// Sends the objects after `after` of an unordered listing, which is first listed to its
+    /// end and sorted on disk.
     async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let (endpoint, env) = (self.endpoint(), &self.lister.scheduler.env);
         let mut sorter = self.lister.sorter();
         let mut pages = endpoint.storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
         while let Some(page) = endpoint.next_page(&mut pages).await? {
-            let (mut objects, behind) = (page.objects, after.clone());
-            objects.retain(|object| behind.as_ref().is_none_or(|behind| *behind < object.key));
+            let (mut objects, start) = (page.objects, after.clone());
+            objects.retain(|object| start.as_ref().is_none_or(|start| *start < object.key));
             let pushed = env
                 .run_blocking(move || objects.into_iter().try_for_each(|object| sorter.push(object)).map(|()| sorter));
             sorter = pushed.join().await??;
@@ -149,8 +149,7 @@ impl Listing {
         }
     }
 
-    /// Sends objects, once they are seen to come in order; `false` if nobody takes
-    /// them any more.
+    /// Checks that objects are in order and sends them; `false` if the receiver is gone.
     async fn hand_on(
         &self,
         folder: &KeyPrefix,
@@ -172,7 +171,7 @@ impl Listing {
         Ok(self.send.send(Ok(Page::Objects(objects))).await.is_ok())
     }
 
-    /// Counts what is to be moved as soon as it is known of.
+    /// Counts the objects to be moved as soon as they are listed.
     fn count(&self, folder: &KeyPrefix, objects: &[ObjectMeta]) {
         let taken = objects.iter().filter(|object| {
             let key = object.key.as_bytes();
@@ -194,7 +193,7 @@ impl Listing {
         }
     }
 
-    /// A source that names one object instead of a folder.
+    /// The object, if the source names one object instead of a folder.
     async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
         let (endpoint, location) = (self.endpoint(), self.endpoint().location());
         if folder.is_empty() || location.path().ends_with(b"/") {

@@ -1,5 +1,5 @@
-//! What every listing needs: the two sides, which objects take part and under which names, and
-//! where to sort what does not fit into memory.
+//! What every listing needs: the two sides, the filters, the mapping of names, and where to sort
+//! data that does not fit into memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(crate) struct Lister {
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) filter: Filter,
     pub(crate) mapping: Arc<Mapping>,
-    /// Where to put what does not fit into memory.
+    /// The folder for data that does not fit into memory.
     pub(crate) spill_folder: PathBuf,
-    /// How many bytes may be sorted in memory at once.
+    /// How many bytes one sorter may hold in memory.
     pub(crate) sort_memory: usize,
-    /// Whether a source folder that is empty may be the key of one object. For a mirror it is
-    /// not: of an empty source it would leave nothing.
+    /// Whether an empty source folder may be the key of one object. Not for a mirror, which
+    /// deletes everything at the destination if its source is empty.
     pub(crate) source_may_be_one: bool,
 }
 
@@ -61,18 +61,18 @@ impl Lister {
         Sorter::new(&self.spill_folder, self.sort_memory)
     }
 
-    /// Whether the filters take an object of the source.
+    /// Whether the filters include an object of the source.
     pub(crate) fn takes(&self, object: &ObjectMeta) -> bool {
         self.filter.takes(self.mapping.name(&object.key).as_bytes(), object)
     }
 
-    /// Whether the filters take a key of the source, by its name alone.
+    /// Whether the filters include a key of the source, by its name alone.
     pub(crate) fn takes_name(&self, key: &ObjectKey) -> bool {
         self.filter.takes_name(self.mapping.name(key).as_bytes())
     }
 
-    /// Takes an object out of the totals that the listing counted into them: an earlier run
-    /// has counted it.
+    /// Subtracts an object from the totals of the listing, because it is already counted or
+    /// will be counted elsewhere.
     pub(crate) fn uncount(&self, object: &ObjectMeta) {
         self.scheduler.counters.listed_objects.sub(1);
         self.scheduler.counters.listed_bytes.sub(object.size);

@@ -1,5 +1,5 @@
-//! The two sides side by side: a merge of their listings in key order, in memory
-//! that does not depend on the number of keys.
+//! Merges the listings of both sides in key order. Memory use does not depend on the number of
+//! keys.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -16,8 +16,7 @@ use crate::names::mapping::Mapping;
 use crate::types::entry::DestinationState;
 use crate::types::side::Side;
 
-/// The listing of the source, merged with that of the destination where that
-/// matters.
+/// The listing of the source, merged with that of the destination if the two are compared.
 #[derive(Debug)]
 pub(crate) struct Merge {
     source: Cursor,
@@ -25,13 +24,13 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    /// Merges what lies behind the place `after`; the source's listing alone unless both are
-    /// compared.
+    /// Merges the listings after the sort key `after`; lists only the source unless both sides
+    /// are compared.
     pub(crate) fn start(lister: &Arc<Lister>, compares: bool, after: Option<ObjectKey>) -> Self {
         let (from, to) = (lister.source.folder(), lister.destination.folder());
         let destination = compares.then(|| {
-            let behind = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
-            Cursor::new(list::start(lister, Side::Destination, behind), to)
+            let start = after.as_ref().and_then(|key| Some(key.stripped(&from)?.prefixed(&to)));
+            Cursor::new(list::start(lister, Side::Destination, start), to)
         });
         let renaming = !lister.mapping.is_empty();
         let pages =
@@ -40,14 +39,14 @@ impl Merge {
         Self { source: Cursor { mapping, ..Cursor::new(pages, from) }, destination }
     }
 
-    /// What comes next; `None` when both listings have come to a clean end.
+    /// The next item; `None` when both listings have ended cleanly.
     ///
     /// Cancellation safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Listed>> {
         let ours = self.source.name().await?;
         let turn = match &mut self.destination {
-            // A single object that was named instead of a folder lies outside of
-            // it: the destination is asked for that one.
+            // If the source names a single object instead of a folder, its key is outside the
+            // folder; the destination is asked for that object later.
             Some(destination) if ours != Some(None) => {
                 turn(ours.flatten().as_deref(), destination.name().await?.flatten().as_deref())
             }
@@ -68,7 +67,7 @@ impl Merge {
 }
 
 impl Merge {
-    /// The last key of the source that is at hand.
+    /// The last key of the source in the current page.
     pub(crate) fn ahead(&self) -> Option<&ObjectKey> {
         Some(&self.source.page.back()?.key)
     }
@@ -100,7 +99,7 @@ struct Cursor {
     pages: Pages,
     page: VecDeque<ObjectMeta>,
     folder: KeyPrefix,
-    /// Of a source whose names change.
+    /// The mapping, for a source whose names change.
     mapping: Option<Arc<Mapping>>,
     ended: bool,
 }
@@ -110,8 +109,8 @@ impl Cursor {
         Self { pages, page: VecDeque::new(), folder, mapping: None, ended: false }
     }
 
-    /// The name that the next object gets behind its folder, if there is a next object
-    /// and if it lies there.
+    /// The name of the next object relative to the folder, if there is a next object and if
+    /// it is inside the folder.
     #[allow(clippy::option_option, reason = "no object, or an object without a name in the folder")]
     async fn name(&mut self) -> Result<Option<Option<Cow<'_, [u8]>>>> {
         while self.page.is_empty() && !self.ended {

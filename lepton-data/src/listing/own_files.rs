@@ -1,15 +1,15 @@
-//! What lies inside a side of the transfer and is no part of it: the journal, and the
-//! source where it lies inside the destination.
+//! Objects inside a side of the transfer that are not part of it: the journal, and the source
+//! if it is inside the destination.
 
 use lepton_core::ObjectKey;
 
-/// Where the journal is, seen from the source and the destination: what the keys of its
-/// files begin with, if it lies inside.
+/// The prefixes of the keys of the journal's files, if the journal is inside the source or
+/// the destination.
 #[derive(Debug, Default)]
 pub(crate) struct OwnFiles {
     pub(crate) source: Option<ObjectKey>,
     pub(crate) destination: Option<ObjectKey>,
-    /// The source itself, where it lies inside the destination.
+    /// The prefix of the source itself, if it is inside the destination.
     pub(crate) source_there: Option<ObjectKey>,
 }
 
@@ -19,7 +19,7 @@ impl OwnFiles {
         self.source.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
     }
 
-    /// Whether this key of the destination lies inside the source.
+    /// Whether this key of the destination is inside the source.
     pub(crate) fn is_source(&self, key: &ObjectKey) -> bool {
         self.source_there.as_ref().is_some_and(|folder| key.as_bytes().starts_with(folder.as_bytes()))
     }

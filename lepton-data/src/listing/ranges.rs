@@ -1,9 +1,9 @@
-//! Listing a large key space by ranges, several at once, handed on in order.
+//! Lists a large key space by ranges, several concurrently, and returns the objects in order.
 //!
-//! A store that answers each page after many milliseconds is listed no faster than
-//! its answers come, a thousand keys at a time. So the keys to come are cut at names
-//! that a few requests find, and the ranges are listed side by side. What comes
-//! before its turn waits in memory, and on disk when it is much.
+//! If a store takes many milliseconds for each page of a thousand keys, a sequential listing
+//! is slow. Therefore the remaining keys are split at names that a few requests find, and the
+//! ranges are listed concurrently. Pages that arrive before their turn wait in memory, and
+//! on disk if there are many.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,22 +19,22 @@ use crate::schedule::lanes::{LISTING, Lane};
 use crate::types::file::to_json;
 use crate::types::side::Side;
 
-/// Pages that wait in memory: of the range that is being read, whose further pages
-/// are not asked for, and of each other one, whose further pages wait on disk.
+/// The most pages that wait in memory: of the range that is being read, which is not listed
+/// further meanwhile, and of each later range, whose further pages wait on disk.
 const IN_MEMORY: usize = 4;
 const IN_MEMORY_BEFORE: usize = 1;
 
-/// Ranges on their way. Dropping it ends them.
+/// Ranges that are being listed. Dropping this value stops them.
 pub(crate) struct Ranges {
     lister: Arc<Lister>,
     spools: VecDeque<Arc<Spool>>,
 }
 
 impl Ranges {
-    /// Cuts what lies behind `after` and starts listing it.
+    /// Splits the keys after `after` into ranges and starts listing them.
     ///
     /// # Errors
-    /// Those of the requests that find where to cut.
+    /// Those of the requests that find the split points.
     pub(crate) async fn start(lister: &Arc<Lister>, side: Side, folder: &KeyPrefix, after: &[u8]) -> Result<Self> {
         let cuts = split(lister.endpoint(side).storage(), folder, after).await?;
         tracing::debug!(side = side.name(), ranges = cuts.len() + 1, "listing by ranges");
@@ -77,7 +77,7 @@ impl Drop for Ranges {
     }
 }
 
-/// Keys behind a start, up to and with an end.
+/// The keys after a start, up to and including `end`.
 struct Range {
     lister: Arc<Lister>,
     side: Side,
@@ -87,7 +87,7 @@ struct Range {
 }
 
 impl Range {
-    /// Lists the range; a page that fails is asked for again from the last key.
+    /// Lists the range. A listing that fails is resumed from the last key.
     async fn list(&self, mut after: Vec<u8>) -> Result<()> {
         let mut failures = 0;
         loop {
@@ -126,20 +126,20 @@ impl Range {
     }
 }
 
-/// Pages of one range on their way, from the one who lists to the one who reads.
+/// The queue of pages of one range, between the task that lists it and the reader.
 #[derive(Default)]
 struct Spool {
     state: Mutex<State>,
-    /// Something has come, or the end.
+    /// Notified when a page or the end has arrived.
     filled: Notify,
-    /// DestinationState is room in memory, or nobody reads any more.
+    /// Notified when there is capacity in memory, or when the reader is gone.
     room: Notify,
 }
 
 #[derive(Default)]
 struct State {
     memory: VecDeque<Vec<ObjectMeta>>,
-    /// Where later pages are in the file: offset and length.
+    /// The positions of later pages in the file: offset and length.
     disk: VecDeque<(u64, usize)>,
     file: Option<Arc<File>>,
     written: u64,
@@ -154,7 +154,7 @@ impl Spool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a page behind the others; `false` if nobody will read it.
+    /// Appends a page; `false` if the reader is gone.
     async fn put(&self, lister: &Lister, objects: Vec<ObjectMeta>) -> Result<bool> {
         loop {
             {

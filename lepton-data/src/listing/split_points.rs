@@ -1,21 +1,21 @@
-//! Where to cut a key space, found by a few requests: at folders if there are some,
-//! else at the first character by which the keys to come differ.
+//! Finds where to split a key space, with a few requests: at folders if there are any,
+//! otherwise at the first character in which the remaining keys differ.
 
 use futures_util::StreamExt as _;
 use lepton_core::{KeyPrefix, ListPage, ListRequest, Result, SharedStorage};
 
-/// The most cuts.
+/// The most split points.
 const MOST: usize = 64;
 
-/// Pages of folders that are looked at.
+/// The most pages of folders that are read.
 const PAGES: usize = 10;
 
-/// How deep to follow a folder that is the only one.
+/// The most levels of single folders to descend.
 const DEEPEST: usize = 16;
 
-/// Names behind `after`, ascending, between which keys lie: a range is what is
-/// greater than one and not greater than the next. Few or none if the keys tell
-/// nothing.
+/// Split points after `after`, ascending. A range holds the keys that are greater than one
+/// point and not greater than the next. There are few or none if the keys have no usable
+/// structure.
 pub(crate) async fn split(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut cuts = at_folders(storage, folder, after).await?;
     if cuts.is_empty() {
@@ -26,7 +26,7 @@ pub(crate) async fn split(storage: &SharedStorage, folder: &KeyPrefix, after: &[
     Ok(cuts.into_iter().step_by(step).collect())
 }
 
-/// The folders to come, below the first that is not alone.
+/// The remaining folders, at the first level that has more than a single folder.
 async fn at_folders(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
     let mut inside = folder.clone();
     for _ in 0..DEEPEST {
@@ -35,8 +35,8 @@ async fn at_folders(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -
         let mut found = Vec::new();
         let mut objects = 0;
         while let Some(page) = pages.next().await {
-            let ListPage { objects: beside, prefixes, .. } = page?;
-            objects += beside.len();
+            let ListPage { objects: files, prefixes, .. } = page?;
+            objects += files.len();
             found.extend(prefixes);
         }
         match found.as_slice() {
@@ -47,10 +47,10 @@ async fn at_folders(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -
     Ok(Vec::new())
 }
 
-/// The characters by which the keys to come differ first.
+/// Split points at the first character in which the remaining keys differ.
 async fn at_characters(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -> Result<Vec<Vec<u8>>> {
-    // Keys that part from `after` at one character are also beyond it at each later
-    // one, so the first is found by halving.
+    // A probe at a later character is smaller, so keys beyond the probe at one character are
+    // also beyond the probe at each later one. A binary search finds the first.
     let (mut low, mut high) = (folder.as_bytes().len(), after.len());
     while low < high {
         let middle = low.midpoint(high);
@@ -72,15 +72,15 @@ async fn at_characters(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]
     Ok(cuts)
 }
 
-/// The key up to this character, with the next one in its place; only for ASCII, as
-/// stores want names of whole characters.
+/// The key up to and including the character at `at`, with that character incremented; only
+/// for ASCII, because stores require names of whole characters.
 fn next_of(key: &[u8], at: usize) -> Option<Vec<u8>> {
     let (stem, character) = (key.get(..at)?, *key.get(at)?);
     let is_text = std::str::from_utf8(stem).is_ok() && (b' '..b'~').contains(&character);
     is_text.then(|| [stem, &[character + 1]].concat())
 }
 
-/// The first key behind a name.
+/// The first key after a name.
 async fn first(storage: &SharedStorage, folder: &KeyPrefix, name: &[u8]) -> Result<Option<Vec<u8>>> {
     let request = ListRequest::new().prefix(folder.clone()).start_after(name.to_vec()).page_size(1);
     let page = storage.list(request).next().await.transpose()?;

@@ -1,8 +1,8 @@
-//! The keys of the source with all their versions, in order: what there is to do where
-//! every version is moved.
+//! Lists the keys of the source with all their versions, in order, for transfers that move
+//! every version.
 //!
-//! A key whose newest version is a delete marker is among them. Memory does not depend
-//! on the number of keys or of versions.
+//! Keys whose newest version is a delete marker are included. Memory use does not depend on
+//! the number of keys or of versions.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::listing::lister::Lister;
 use crate::listing::page::AHEAD;
 use crate::listing::{by_destination, key_versions};
 
-/// Keys on their way, in order and each once; an empty batch is the last.
+/// Batches of keys, in order and each key once; the last batch is empty.
 pub(crate) type Batches = mpsc::Receiver<Result<Vec<VersionedKey>>>;
 
-/// Starts listing the keys behind the sort key `after`.
+/// Starts listing the keys after the sort key `after`.
 pub(crate) fn start(lister: &Arc<Lister>, after: Option<ObjectKey>) -> Batches {
     let ordered = lister.source.capabilities().list_order == ListOrder::Bytes;
     if lister.mapping.is_empty() && ordered {
@@ -45,7 +45,7 @@ where
     receive
 }
 
-/// Sends what was listed in the order of sort keys, by way of a sort on disk.
+/// Sorts the listed keys by their sort keys, on disk if needed, and sends them.
 async fn placed(lister: &Arc<Lister>, listed: Batches, after: Option<ObjectKey>, send: &Sender) -> Result<()> {
     let listed = stream::try_unfold(listed, |mut listed| async move {
         let broke_off = || Error::new(ErrorKind::Unexpected, "a listing broke off").with_operation("list_versions");
@@ -59,8 +59,8 @@ async fn placed(lister: &Arc<Lister>, listed: Batches, after: Option<ObjectKey>,
         if page.is_empty() {
             return Ok(());
         }
-        let behind = |placed: &WithSortKey<VersionedKey>| after.as_ref().is_none_or(|after| *after < placed.sort_key);
-        let batch: Vec<VersionedKey> = page.into_iter().filter(behind).map(|placed| placed.value).collect();
+        let is_after = |item: &WithSortKey<VersionedKey>| after.as_ref().is_none_or(|after| *after < item.sort_key);
+        let batch: Vec<VersionedKey> = page.into_iter().filter(is_after).map(|item| item.value).collect();
         if !batch.is_empty() && send.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
@@ -77,8 +77,8 @@ struct Listing {
 }
 
 impl Listing {
-    /// Lists behind `after`. A page that fails is asked for again from the last key
-    /// that was handed on.
+    /// Lists the keys after `after`. A listing that fails is resumed from the last key that
+    /// was sent.
     async fn list(&self, mut after: Option<ObjectKey>) -> Result<()> {
         let source = &self.lister.source;
         let folder = source.folder();
@@ -102,7 +102,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Sends whole keys until the listing ends, noting the last one.
+    /// Sends complete keys until the listing ends, and keeps the last one in `after`.
     async fn pages(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>) -> Result<()> {
         let mut request = ListRequest::new().prefix(folder.clone());
         if let Some(key) = &after {
@@ -114,7 +114,7 @@ impl Listing {
         let mut pages = store.list_versions(request);
         let mut open: Option<VersionedKey> = None;
         while let Some(mut page) = source.next_page(&mut pages).await? {
-            // Some stores put the delete markers of a page behind or before the others.
+            // Some stores list the delete markers of a page before or after the other versions.
             page.sort_by(|one, other| one.meta.key.cmp(&other.meta.key));
             let mut batch = Vec::new();
             for version in &page {
@@ -136,7 +136,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Sends keys; `false` if nobody takes them any more.
+    /// Sends keys; `false` if the receiver is gone.
     async fn hand_on(&self, batch: Vec<VersionedKey>, after: &mut Option<ObjectKey>) -> bool {
         let Some(last) = batch.last() else { return true };
         *after = Some(last.key.clone());

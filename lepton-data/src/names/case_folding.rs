@@ -1,22 +1,22 @@
-//! Names without their case.
+//! Case-folded names.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
 use lepton_core::{Error, ErrorKind, KeyRules, ObjectKey, Result};
 
-/// The names that the source's objects get, without their case.
+/// The case-folded names that the source's objects get at the destination.
 #[derive(Debug)]
 pub(crate) struct Folded {
     rules: KeyRules,
-    /// Nobody foresees it, so nobody makes two names the same.
+    /// It is random, so that names cannot be chosen to collide.
     seed: u64,
-    /// In ascending order; what is there twice is one name for two objects.
+    /// In ascending order. A hash that occurs twice is one name for two objects.
     hashes: Vec<u64>,
 }
 
 impl Folded {
-    /// The names with these hashes under `seed`, in any order. Sorts them, which takes a
-    /// while for many.
+    /// The names with these hashes under `seed`, in any order. They are sorted, which takes
+    /// some time if there are many.
     pub(crate) fn new(rules: KeyRules, seed: u64, mut hashes: Vec<u64>) -> Self {
         hashes.sort_unstable();
         Self { rules, seed, hashes }
@@ -26,7 +26,7 @@ impl Folded {
         hash(&self.rules, self.seed, target)
     }
 
-    /// Whether an object of the source gets this name, in any case.
+    /// Whether an object of the source gets this name, in upper or lower case.
     pub(crate) fn holds(&self, target: &ObjectKey) -> bool {
         self.hashes.binary_search(&self.hash(target)).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Which objects a transfer is about: patterns over names, limits of size and age.
+//! Decides which objects are transferred: patterns over names, limits of size and age.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,7 +9,7 @@ use lepton_core::{Error, ObjectMeta, Result};
 
 use crate::settings::filters::{FilterRule, Filters};
 
-/// Filters that have been read.
+/// Filters in compiled form.
 #[derive(Debug)]
 pub(crate) struct Filter {
     globs: GlobSet,
@@ -17,15 +17,15 @@ pub(crate) struct Filter {
     includes: Vec<bool>,
     unmatched: bool,
     sizes: (u64, u64),
-    /// Not before, not after.
+    /// The earliest and the latest time of writing.
     written: (Option<SystemTime>, Option<SystemTime>),
 }
 
 impl Filter {
-    /// Reads filters for a run that begins `now`.
+    /// Compiles filters for a run that begins `now`.
     ///
     /// # Errors
-    /// `invalid_input`, naming the pattern or the limits that cannot be.
+    /// `invalid_input`, naming the pattern or the limits that are invalid.
     pub(crate) fn new(filters: &Filters, now: SystemTime) -> Result<Self> {
         let mut globs = GlobSetBuilder::new();
         let mut includes = Vec::new();
@@ -63,7 +63,7 @@ impl Filter {
         })
     }
 
-    /// Whether an object of this name is taken.
+    /// Whether the rules include an object of this name.
     pub(crate) fn takes_name(&self, name: &[u8]) -> bool {
         if self.includes.is_empty() {
             return self.unmatched;
@@ -72,13 +72,13 @@ impl Filter {
         matches.last().map_or(self.unmatched, |last| self.includes[*last])
     }
 
-    /// Whether this object, by this name, is taken. One whose age is not known is
-    /// not left out for its age.
+    /// Whether this object is included under this name. An object of unknown age is not
+    /// excluded by age.
     pub(crate) fn takes(&self, name: &[u8], object: &ObjectMeta) -> bool {
         self.takes_size_and_age(object) && self.takes_name(name)
     }
 
-    /// Whether this object is taken, its name aside.
+    /// Whether the limits of size and age include this object.
     pub(crate) fn takes_size_and_age(&self, object: &ObjectMeta) -> bool {
         let (least, most) = self.sizes;
         let (oldest, youngest) = self.written;
@@ -89,8 +89,8 @@ impl Filter {
     }
 }
 
-/// The globs of a pattern: for the name itself, and for what is below it.
-/// `None` if it names nothing.
+/// The globs of a pattern: one for the name itself, and one for everything below it.
+/// `None` if the pattern contains no name.
 fn expand(pattern: &str) -> Option<Vec<String>> {
     let folder_only = pattern.ends_with('/') && !pattern.ends_with("\\/");
     let bare = if folder_only { pattern.trim_end_matches('/') } else { pattern };
@@ -214,7 +214,7 @@ mod tests {
             }
         }
 
-        /// A literal path excludes itself and what is below, and nothing else.
+        /// A literal path excludes itself and everything below it, and nothing else.
         #[test]
         fn a_literal_path_matches_itself_and_what_is_below(path in "[a-c]{1,2}(/[a-c]{1,2}){0,2}", name in "[a-c]{1,2}(/[a-c]{1,2}){0,3}") {
             let filter = filter(&Filters::new().exclude(format!("/{path}")));

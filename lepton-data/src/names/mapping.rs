@@ -1,22 +1,23 @@
-//! Names that change on the way: rules that put one prefix in place of another, and
-//! keys that are written as the destination can hold them.
+//! Names that change in transit: rules that replace one prefix by another, and keys that
+//! are encoded so that the destination can hold them.
 
 use lepton_core::{KeyPrefix, KeyRules, Location, ObjectKey};
 
 use crate::settings::prefix_map::{PrefixMap, exchange};
 use crate::settings::transfer::TransferSettings;
 
-/// The names that a run gives. Each source key has a *sort key*: the key it would have at
-/// the source by its name at the destination. Without rules that is the key itself.
-/// Whatever goes in order goes in that of sort keys, which is that of the destination.
+/// Maps source keys to their keys at the destination. Each source key has a *sort key*: the
+/// name it gets at the destination, below the source's folder. If no name changes, this is
+/// the key itself. All ordered processing uses the order of sort keys, which is the order of
+/// the destination.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mapping {
     from: KeyPrefix,
     to: KeyPrefix,
     rules: Vec<PrefixMap>,
-    /// What the destination can hold, where names are written so that it can.
+    /// The destination's key rules, if names are encoded for it.
     encoding: Option<KeyRules>,
-    /// What the source can hold, where its names are read as written so that it can.
+    /// The source's key rules, if its names are decoded.
     decoding: Option<KeyRules>,
 }
 
@@ -37,13 +38,13 @@ impl Mapping {
         self.rules.is_empty() && self.encoding.is_none() && self.decoding.is_none()
     }
 
-    /// The name of a source object behind the source's folder.
+    /// The name of a source object relative to the source's folder.
     pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
         key.stripped(&self.from).unwrap_or_else(|| key.clone())
     }
 
-    /// The sort key of a source key. One that was named instead of a folder lies outside
-    /// of it, and no rule holds for it.
+    /// The sort key of a source key. If the source names one object instead of a folder, its
+    /// key is outside the folder, and no rule applies.
     pub(crate) fn sort_key(&self, key: &ObjectKey) -> ObjectKey {
         if self.is_empty() {
             return key.clone();
@@ -53,7 +54,7 @@ impl Mapping {
         self.written(mapped).prefixed(&self.from)
     }
 
-    /// A name of the source as it stands behind the destination's folder.
+    /// A name as it is written below the destination's folder: decoded and encoded as set.
     fn written(&self, name: ObjectKey) -> ObjectKey {
         let name = if self.decoding.is_some() { KeyRules::decode(&name) } else { name };
         match &self.encoding {
@@ -62,27 +63,27 @@ impl Mapping {
         }
     }
 
-    /// A sort key with its name as it was before it was written for the destination.
+    /// A sort key with its name as it was before decoding and encoding.
     fn read(&self, sort_key: &ObjectKey) -> ObjectKey {
         let before = |name: &ObjectKey| {
             let name = if self.encoding.is_some() { KeyRules::decode(name) } else { name.clone() };
-            // Of several that are read alike, the one that would have been written.
+            // Several names may decode to this one; this is the one that encoding produces.
             self.decoding.as_ref().map_or_else(|| name.clone(), |rules| rules.encode_below(&self.from, &name))
         };
         sort_key.stripped(&self.from).map_or_else(|| before(sort_key), |name| before(&name).prefixed(&self.from))
     }
 
-    /// The key of a sort key at the destination.
+    /// The key at the destination for a sort key.
     pub(crate) fn target(&self, sort_key: &ObjectKey) -> ObjectKey {
         self.name(sort_key).prefixed(&self.to)
     }
 
-    /// The sort key of a key of the destination.
+    /// The sort key for a key at the destination.
     pub(crate) fn sort_key_of_target(&self, target: &ObjectKey) -> ObjectKey {
         target.stripped(&self.to).unwrap_or_else(|| target.clone()).prefixed(&self.from)
     }
 
-    /// The source keys that would have this sort key.
+    /// The source keys that map to this sort key.
     pub(crate) fn sources(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
         let (mut keys, same) = (self.renamed(sort_key), self.read(sort_key));
         if self.sort_key(&same) == *sort_key && !keys.contains(&same) {
@@ -91,15 +92,15 @@ impl Mapping {
         keys
     }
 
-    /// The names by which filters judge an object that only the destination has: those
-    /// that a rule would have made into its own, else its own.
+    /// The names by which filters judge an object that only the destination has: the names
+    /// that a rule would have changed to its own, or its own if there are none.
     pub(crate) fn judged_by(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
         let renamed = self.renamed(sort_key);
         let keys = if renamed.is_empty() { vec![self.read(sort_key)] } else { renamed };
         keys.iter().map(|key| self.name(key)).collect()
     }
 
-    /// The source keys to which a rule would give this sort key.
+    /// The source keys that a rule maps to this sort key.
     fn renamed(&self, sort_key: &ObjectKey) -> Vec<ObjectKey> {
         let same = self.read(sort_key);
         let Some(name) = same.stripped(&self.from) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Which objects take part, and what each is called at the destination.
+//! Decides which objects are transferred, and the name of each at the destination.
 
 pub(crate) mod case_folding;
 pub(crate) mod filter;

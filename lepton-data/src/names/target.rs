@@ -1,4 +1,4 @@
-//! The names of objects at the destination, and which of them it cannot hold.
+//! Names objects at the destination, and refuses names that it cannot hold.
 
 use std::sync::Arc;
 
@@ -7,13 +7,12 @@ use lepton_core::{Capabilities, Error, ErrorKind, KeyHandling, ObjectKey, Object
 use crate::names::mapping::Mapping;
 use crate::types::entry::{DestinationState, Entry, Mode};
 
-/// Gives source keys their names at the destination and refuses those it cannot
-/// hold.
+/// Gives source objects their keys at the destination and refuses keys that it cannot hold.
 #[derive(Debug)]
 pub(crate) struct TargetNames {
     mapping: Arc<Mapping>,
     rules: lepton_core::KeyRules,
-    /// Keys that begin the present one: `a` while `a.b` and `a/b` pass.
+    /// Earlier keys that are prefixes of the current one: `a` for `a.b` and `a/b`.
     open: Vec<ObjectKey>,
 }
 
@@ -22,8 +21,8 @@ impl TargetNames {
         Self { mapping, rules: capabilities.keys.clone(), open: Vec::new() }
     }
 
-    /// The entry of a source object. Their sort keys ascend. The error is the object's,
-    /// not the run's.
+    /// The entry of a source object. Calls must come in ascending order of sort keys. An
+    /// error is the object's, not the run's.
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: DestinationState) -> (Entry, Result<()>) {
         let target = self.mapping.target(&self.mapping.sort_key(&source.key));
         let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));

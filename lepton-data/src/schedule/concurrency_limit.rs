@@ -1,77 +1,78 @@
-//! The law of one limit: from what was seen to how many units of work may be on their
-//! way at once. It has no clock and no tasks of its own.
+//! A concurrency limit: it decides from observations how many units of work may be in flight.
+//! It has no clock and no tasks of its own.
 //!
-//! It opens quickly as long as nothing waits, climbs as long as more at once gets more
-//! done, and stays where it does not. It gives way at once to a store that asks for less,
-//! comes back to where that was along a cubic curve, and goes beyond it slowly.
+//! The limit opens quickly as long as units do not queue, rises as long as more concurrency
+//! increases the throughput, and stays when it does not. If a store throttles, the limit is
+//! cut immediately, returns to its former value along a cubic curve, and then rises slowly
+//! beyond it.
 
 use std::time::Duration;
 
-/// The least that a store is pushed down to, whatever it answers.
+/// The smallest adaptive limit, however much a store throttles.
 pub(crate) const FLOOR: usize = 4;
 
-/// Where a limit begins, before anything was seen.
+/// The initial limit, before any observation.
 pub(crate) const START: usize = 16;
 
-/// The same for parts: more of them at once push each other out of the processor's cache.
+/// The initial limit for parts: more in flight evict each other from the processor's cache.
 pub(crate) const START_LARGE: usize = FLOOR;
 
-/// How long is looked at least before anything is concluded, and for at least one
-/// unit for each place.
+/// The shortest observation before a conclusion. A window also needs at least as many units
+/// as the limit.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// How much more must get done for a doubling to be followed by another.
+/// The growth of throughput that a doubling must bring to be followed by another.
 const DOUBLING_PAYS: f64 = 1.25;
 
-/// The same while the limit opens, where a round is short and shows less surely what it is.
+/// The same while the limit opens, where a round is short and less reliable.
 const OPENING_PAYS: f64 = 4.0 / 3.0;
 
-/// One step up, and down.
+/// The factor of one step up or down.
 const STEP: f64 = 1.25;
 
-/// The share of a step up that must show in what gets done.
+/// The share of a step up by which the throughput must grow.
 const WORTH: f64 = 0.4;
 
-/// What may be lost by a step down, which is worth its shorter waits.
+/// The loss of throughput that is acceptable for the shorter waits of a step down.
 const LOSS: f64 = 0.03;
 
-/// Units that take so many times as long as they did are waiting for each other.
+/// If units take this many times their shortest time, they are queueing.
 const QUEUEING: f64 = 1.5;
 
-/// What is left of a limit that was too much for the store.
+/// The share of a limit that remains after the store throttled.
 const CUT: f64 = 0.7;
 
-/// How steep the way back is, in places for each second cubed.
+/// The steepness of the cubic curve, in slots per second cubed.
 const CUBIC: f64 = 0.4;
 
-/// How far beyond the limit that was too much it is no longer taken for the limit.
+/// The factor beyond the ceiling at which the ceiling is forgotten.
 const FORGOTTEN: f64 = 1.25;
 
-/// Windows between two attempts to find a better limit: doubled each time that one
-/// finds none.
+/// The number of windows between two attempts to find a better limit; it doubles with each
+/// failed attempt.
 const PATIENCE: u32 = 2;
 const MOST_PATIENCE: u32 = 16;
 
-/// How many places are taken by `running` units of which `resting` wait to be tried
-/// again: those keep a quarter of theirs. Did they keep all, a store that is quick and
-/// allows little would stand idle while all wait; did they keep none, as many would be
-/// refused as without a limit.
+/// The number of slots that `running` units occupy. The `resting` ones among them wait for a
+/// retry and keep a quarter of their slots. If they kept their whole slots, a fast store with
+/// a low rate limit would be idle while all units wait; if they kept none, as many requests
+/// would be refused as without a limit.
 pub(crate) fn occupied(running: usize, resting: usize) -> usize {
     running.saturating_sub(resting * 3 / 4)
 }
 
-/// A unit of work that came to its end.
+/// A unit of work that has ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unit {
-    /// What got done, in any measure that adds up.
+    /// The work done, in any additive measure.
     pub(crate) work: u64,
-    /// How long it took. `None` if it was tried again: its time tells nothing.
+    /// How long it took. `None` if it was retried, because its time is then meaningless.
     pub(crate) took: Option<Duration>,
-    /// How many were on their way, it included.
+    /// The number of units in flight, including this one.
     pub(crate) running: usize,
 }
 
-/// One limit.
+/// One concurrency limit.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
     start: usize,
@@ -81,42 +82,42 @@ pub(crate) struct ConcurrencyLimit {
     opening: Option<Opening>,
     phase: Phase,
     window: Window,
-    /// What was seen at the limit to which those that are tried are compared.
+    /// The observation at the current best limit, to which trials are compared.
     known: Option<Seen>,
-    /// The shortest time of a unit, on the average of a window.
+    /// The shortest average time of a unit in any window.
     shortest: f64,
     patience: u32,
     ceiling: Option<Ceiling>,
-    /// When a refusal was acted upon last.
+    /// The time of the last cut.
     cut: Option<Duration>,
 }
 
-/// The limit goes up by one for each unit that ends, so that it doubles within the time
-/// of one, as long as that pays.
+/// The opening phase. The limit rises by one for each unit that ends, so that it doubles
+/// within the time of one unit, as long as the throughput grows.
 #[derive(Debug, Clone, Copy)]
 struct Opening {
-    /// The limit when the round began that ends with so many units.
+    /// The limit when the round began. The round ends after this many units.
     round: usize,
-    /// Seconds that a unit of the round before took, begun under half the limit.
+    /// The seconds that a unit of the previous round took, started under half the limit.
     before: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// Twice as much, as long as it pays.
+    /// The limit doubles as long as the throughput grows.
     Doubling,
-    /// The limit stays for so many windows.
+    /// The limit stays for this many windows.
     Resting(u32),
-    /// More, or less, is tried.
+    /// A higher or lower limit is tried.
     Trying { from: f64 },
 }
 
-/// A limit that was too much for the store.
+/// A limit at which the store throttled.
 #[derive(Debug, Clone, Copy)]
 struct Ceiling {
     at: f64,
     since: Duration,
-    /// Seconds from the cut back to it.
+    /// The seconds from the cut until the limit is back at the ceiling.
     back: f64,
 }
 
@@ -127,38 +128,38 @@ impl Ceiling {
     }
 }
 
-/// What is being looked at.
+/// The window that is being observed.
 #[derive(Debug, Default)]
 struct Window {
-    /// When the unit before the first one ended; `None` if none has.
+    /// When the unit before the first one of the window ended; `None` if none has ended.
     begun: Option<Duration>,
-    /// Units that were begun under another limit: they are let pass.
+    /// The number of units to ignore, because they were started under another limit.
     skip: usize,
     ended: usize,
     work: f64,
     took: f64,
     timed: u32,
-    /// The most that were on their way.
+    /// The most units in flight.
     peak: usize,
 }
 
-/// What a window showed.
+/// The observation of a window.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     limit: f64,
-    /// Work a second.
+    /// Work per second.
     rate: f64,
-    /// Seconds for a unit; none if all were tried again.
+    /// Seconds per unit; `None` if all were retried.
     took: Option<f64>,
 }
 
 impl ConcurrencyLimit {
-    /// A limit that is found, from `start` on, of at most `most`.
+    /// A limit that adapts, from `start` on, up to `most`.
     pub(crate) fn adaptive(start: usize, most: usize) -> Self {
         Self::between(FLOOR.min(most), start.min(most), most)
     }
 
-    /// A limit that stays as it is.
+    /// A limit that never changes.
     pub(crate) fn fixed(limit: usize) -> Self {
         Self::between(limit, limit, limit)
     }
@@ -181,13 +182,13 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// How many may be on their way at once.
+    /// How many units may be in flight.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between two numbers of places")]
     pub(crate) fn limit(&self) -> usize {
         self.limit as usize
     }
 
-    /// Takes in a unit that came to a good end.
+    /// Records a unit that succeeded.
     pub(crate) fn ended(&mut self, now: Duration, unit: Unit) {
         if self.least >= self.most {
             return;
@@ -216,21 +217,21 @@ impl ConcurrencyLimit {
         }
         let window = std::mem::replace(&mut self.window, Window::new(now));
         let seen = window.seen(self.limit, looked);
-        // Where something else held them back, this limit is not what was seen.
+        // If something else limited the units, the observation is not of this limit.
         if window.peak >= self.limit() { self.conclude(seen, unit.running) } else { self.rest(self.tried_from()) }
     }
 
-    /// Takes in that the store asked for less, in answer to a request of the time
-    /// `asked`, while so many were on their way.
+    /// Records that the store throttled a request sent at `asked`, while `running` units were
+    /// in flight.
     ///
-    /// A burst counts once: what was asked before the last cut has nothing new to say,
-    /// nor has what comes within a window of it.
+    /// A burst counts once: responses to requests sent before the last cut, or within a window
+    /// after it, are ignored.
     #[allow(clippy::cast_precision_loss, reason = "limits are small")]
     pub(crate) fn throttled(&mut self, now: Duration, asked: Duration, running: usize) {
         if self.least >= self.most || self.cut.is_some_and(|cut| asked <= cut || now < cut.saturating_add(WINDOW)) {
             return;
         }
-        // What ended while the limit opened was begun when it was half of what it is.
+        // Units that ended while the limit opened were started when it was half of its value.
         let known = if self.opening.take().is_some() { self.start.max(running / 2).min(running) } else { running };
         let at = self.limit.min(known as f64).max(self.least);
         self.limit = (at * CUT).max(self.least);
@@ -242,7 +243,7 @@ impl ConcurrencyLimit {
         self.window = Window::new(now);
     }
 
-    /// Takes in a unit while the limit opens.
+    /// Records a unit while the limit opens.
     #[allow(clippy::cast_precision_loss, reason = "limits are small")]
     fn open(&mut self, now: Duration, unit: Unit, opening: Opening) {
         if unit.running < self.limit() {
@@ -259,20 +260,20 @@ impl ConcurrencyLimit {
         let before = took.or(opening.before);
         self.opening = (!waits && self.limit < self.most).then_some(Opening { round: self.limit(), before });
         if waits {
-            // What has ended was begun a round ago.
+            // The units that have ended were started a round ago.
             self.go_to((opening.round / 2).max(self.start) as f64, unit.running);
         } else if self.opening.is_none() {
             self.window.skip = unit.running;
         }
     }
 
-    /// The way back after a cut, and slowly beyond; `false` where there was none, or it
-    /// is over.
+    /// Raises the limit after a cut, back to the ceiling and slowly beyond; `false` if there
+    /// is no ceiling.
     #[allow(clippy::cast_precision_loss, reason = "limits are small")]
     fn come_back(&mut self, now: Duration, running: usize) -> bool {
         let Some(ceiling) = self.ceiling else { return false };
         if running >= self.limit() {
-            // One at a time, so that little is refused when it is too much again.
+            // Rise in steps of one, so that few requests are refused if it is too much again.
             let next = ceiling.limit(now).min(self.limit + 1.0).min(self.most);
             self.limit = self.limit.max(next);
         }
@@ -285,7 +286,7 @@ impl ConcurrencyLimit {
         true
     }
 
-    /// Acts upon what a window showed at the limit.
+    /// Acts on the observation of a window at the limit.
     fn conclude(&mut self, seen: Seen, running: usize) {
         let took = seen.took.unwrap_or(f64::INFINITY);
         self.shortest = self.shortest.min(took);
@@ -310,7 +311,7 @@ impl ConcurrencyLimit {
             Phase::Trying { .. } => {
                 let shorter = known.took.is_some_and(|before| took < before);
                 if seen.rate >= known.rate * (1.0 - LOSS) && shorter {
-                    // What was known stays: losses of many steps shall not add up.
+                    // The known rate stays, so that the losses of many steps do not add up.
                     self.known = Some(Seen { rate: known.rate, ..seen });
                     self.phase = Phase::Resting(PATIENCE);
                 } else {
@@ -321,8 +322,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Rests, and then tries what is next: less where units wait for each other, else
-    /// more.
+    /// Rests, and then tries another limit: a lower one if units are queueing, otherwise a
+    /// higher one.
     fn look_around(&mut self, known: Seen, windows: u32, running: usize) {
         self.known = Some(known);
         if windows > 0 {
@@ -330,7 +331,7 @@ impl ConcurrencyLimit {
             return;
         }
         let queueing = known.took.is_some_and(|took| took > self.shortest * QUEUEING);
-        // It may be that the store has become slower for good.
+        // The store may have become permanently slower.
         self.shortest *= 1.01;
         let bound = if queueing { self.least } else { self.most };
         if self.limit == bound {
@@ -341,7 +342,7 @@ impl ConcurrencyLimit {
         self.go_to(if queueing { self.limit / STEP } else { self.limit * STEP }, running);
     }
 
-    /// The limit that was tried is better than what was known.
+    /// Keeps the limit that was tried, which is better than the known one, and tries the next.
     fn pays(&mut self, seen: Seen, step: f64, running: usize) {
         self.known = Some(seen);
         let next = (self.limit * step).min(self.most);
@@ -355,7 +356,7 @@ impl ConcurrencyLimit {
         self.go_to(next, running);
     }
 
-    /// Goes back to what was known, for longer than the last time.
+    /// Returns to the known limit, for longer than the last time.
     fn does_not_pay(&mut self, from: f64, running: usize) {
         self.phase = Phase::Resting(self.patience);
         self.patience = (self.patience * 2).min(MOST_PATIENCE);
@@ -372,7 +373,7 @@ impl ConcurrencyLimit {
         if let Phase::Trying { from } = self.phase { Some(from) } else { None }
     }
 
-    /// Gives up what was tried, if anything was.
+    /// Gives up a trial, if there is one.
     fn rest(&mut self, from: Option<f64>) {
         if let Some(from) = from {
             self.limit = from;
@@ -406,7 +407,7 @@ impl Window {
 }
 
 impl Seen {
-    /// What is known after one more window at the same limit.
+    /// The known observation after one more window at the same limit.
     fn with(self, seen: Seen) -> Self {
         let both = |old: f64, new: f64| old + (new - old) * 0.3;
         let took = match (self.took, seen.took) {

@@ -1,5 +1,5 @@
-//! The pool that every request with a body goes through: its lanes, bounded in number
-//! and in memory, and the wish to pause or cancel.
+//! The pool that admits every request with a body: its lanes, which are bounded in number and
+//! in memory, and the requested state: run, pause or cancel.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use crate::schedule::lanes::{Lane, Lanes, Slot};
 
-/// What a unit of work holds at most while it streams: a leaf being sent, a leaf
-/// being filled, one read ahead.
+/// The most memory of a unit of work that streams: a leaf being sent, a leaf being filled,
+/// and a leaf read ahead.
 const WINDOW: u64 = 3 * LEAF_SIZE as u64;
 
-/// What the user wants the run to do.
+/// The state of the run that the user requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunState {
     Run,
@@ -20,7 +20,7 @@ pub(crate) enum RunState {
     Cancel,
 }
 
-/// Pause and cancel, shared by the run and its handle.
+/// The requested state, shared by the run and its handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Control(Arc<watch::Sender<RunState>>);
 
@@ -29,12 +29,12 @@ impl Control {
         Self(Arc::new(watch::Sender::new(RunState::Run)))
     }
 
-    /// A cancelled run stays cancelled.
-    pub(crate) fn set(&self, wish: RunState) {
+    /// Requests a state. A cancelled run stays cancelled.
+    pub(crate) fn set(&self, requested: RunState) {
         self.0.send_if_modified(|now| {
-            let change = *now != RunState::Cancel && *now != wish;
+            let change = *now != RunState::Cancel && *now != requested;
             if change {
-                *now = wish;
+                *now = requested;
             }
             change
         });
@@ -46,21 +46,21 @@ impl Control {
     /// `cancelled`.
     pub(crate) async fn go(&self) -> Result<()> {
         let mut changes = self.0.subscribe();
-        // The sender lives as long as this, so waiting cannot fail.
-        let wish = changes.wait_for(|wish| *wish != RunState::Pause).await.map_or(RunState::Cancel, |wish| *wish);
-        if wish == RunState::Cancel { Err(cancelled()) } else { Ok(()) }
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let state = changes.wait_for(|state| *state != RunState::Pause).await.map_or(RunState::Cancel, |state| *state);
+        if state == RunState::Cancel { Err(cancelled()) } else { Ok(()) }
     }
 
-    /// Waits until the run is to pause or to end.
+    /// Waits until the run is paused or cancelled.
     pub(crate) async fn halted(&self) {
         // As above.
-        let _ = self.0.subscribe().wait_for(|wish| *wish != RunState::Run).await;
+        let _ = self.0.subscribe().wait_for(|state| *state != RunState::Run).await;
     }
 
     /// Waits until the run is cancelled.
     pub(crate) async fn cancelled(&self) {
         // As above.
-        let _ = self.0.subscribe().wait_for(|wish| *wish == RunState::Cancel).await;
+        let _ = self.0.subscribe().wait_for(|state| *state == RunState::Cancel).await;
     }
 }
 
@@ -68,14 +68,14 @@ fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the run was cancelled")
 }
 
-/// The pool that every request with a body goes through.
+/// The pool that admits every request with a body.
 ///
-/// A large object asks for one part at a time, so no object waits for all parts of
+/// A large object enters with one part at a time, so no object waits for all parts of
 /// another.
 #[derive(Debug)]
 pub(crate) struct Pool {
     lanes: Arc<Lanes>,
-    /// Whether the destination holds all of what it is given to send.
+    /// Whether the destination holds each whole upload in memory.
     holds: bool,
     control: Control,
 }
@@ -85,7 +85,7 @@ impl Pool {
         Self { lanes, holds, control }
     }
 
-    /// Waits for a place for a unit of `bytes`.
+    /// Waits for a slot for a unit of `bytes`.
     ///
     /// # Errors
     /// `cancelled`.

@@ -1,4 +1,4 @@
-//! One side of a transfer, asked through the scheduler.
+//! One side of a transfer, whose requests go through the scheduler.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::schedule::lanes::{Lane, Slot};
 use crate::schedule::scheduler::Scheduler;
 use crate::types::side::Side;
 
-/// The source or the destination. Its requests are retried, and their errors say which of the
-/// two failed.
+/// The source or the destination. Its requests are retried, and their errors are marked with
+/// the side that failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     side: Side,
@@ -101,7 +101,7 @@ impl Endpoint {
         .await
     }
 
-    /// The facet for uploads in parts; layouts ask for parts only where there is one.
+    /// The facet for multipart uploads; a layout has parts only if there is one.
     pub(crate) fn multipart(&self) -> Result<&dyn Multipart> {
         let missing = || Error::unsupported(format!("the {} takes no uploads in parts", self.side.name()));
         self.storage().multipart().ok_or_else(missing)

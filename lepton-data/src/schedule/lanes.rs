@@ -1,10 +1,10 @@
-//! Who may begin next: small objects, parts of large ones, and pages of the two
-//! listings, each in a lane of its own with limits of its own.
+//! Decides which work may start next: small objects, parts of large ones, and pages of the two
+//! listings each have a lane with its own limits.
 //!
-//! Small objects and parts share the places and the memory of the run. Each of the two
-//! may take all while the other has nothing to do, but for a little, so that whoever
-//! comes first need not wait; when both have work, each has a quarter for sure. So
-//! small objects never wait for large parts, and parts never starve.
+//! Small objects and parts share the slots and the memory of the run. While one of the two
+//! lanes has no work, the other may take nearly everything; a small reserve remains, so that
+//! the first unit of the idle lane need not wait. When both have work, each is guaranteed a
+//! quarter. So small objects never wait for large parts, and parts never starve.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,22 +20,22 @@ use crate::telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress};
 use crate::types::layout::Layout;
 use crate::types::side::Side;
 
-/// The share of places and memory that a lane with work has for sure, and that is kept
-/// for one without: one in so many.
+/// The guaranteed share of slots and memory of a lane with work, and the share reserved for a
+/// lane without work, both as divisors.
 const SHARE: usize = 4;
 const KEPT: usize = 16;
 
-/// The most pages of one listing that are asked for at once.
+/// The most pages of one listing in flight.
 pub(crate) const LISTING: usize = 16;
 
-/// What an object or part counts in what gets done, beside its bytes: the bytes that
-/// could have passed while it was asked for and answered.
+/// The work that an object or part counts in addition to its bytes: the bytes that could have
+/// been transferred during the round trip of its request.
 const REQUEST: u64 = 128 << 10;
 
 /// One kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Objects that go in one piece, and all that is asked without a body.
+    /// Objects that are sent in one piece, and all requests without a body.
     Small,
     /// Parts of large objects.
     Parts,
@@ -46,8 +46,8 @@ pub(crate) enum Lane {
 const LANES: [Lane; 4] = [Lane::Small, Lane::Parts, Lane::Listing(Side::Source), Lane::Listing(Side::Destination)];
 
 impl Lane {
-    /// The lane of an object of `size` bytes that goes to a store of these capabilities, in
-    /// parts of at least `part_size`.
+    /// The lane of an object of `size` bytes that is sent to a store with these capabilities,
+    /// in parts of at least `part_size`.
     pub(crate) fn of(size: u64, part_size: u64, to: &Capabilities) -> Self {
         let layout = Layout::choose(size, part_size, to);
         if layout.is_ok_and(|layout| layout.multipart) { Self::Parts } else { Self::Small }
@@ -62,7 +62,7 @@ impl Lane {
         }
     }
 
-    /// The lane with which this one shares.
+    /// The lane with which this one shares slots and memory.
     fn beside(self) -> Option<Lane> {
         match self {
             Lane::Small => Some(Lane::Parts),
@@ -88,20 +88,20 @@ pub(crate) struct Lanes {
 #[derive(Debug)]
 struct State {
     traffic: [Traffic; 4],
-    /// Of the two that share, the one that was served last.
+    /// Which of the two lanes that share was served last.
     last: Lane,
 }
 
 /// One lane.
 #[derive(Debug)]
 struct Traffic {
-    /// For the source and the destination; the smaller counts.
+    /// The concurrency limits of the source and of the destination; the smaller one applies.
     laws: [ConcurrencyLimit; 2],
     throttled: [u64; 2],
-    /// Objects in hand that will want places.
+    /// Objects that are started and will need slots.
     open: usize,
     running: usize,
-    /// Of these, those that wait to be tried again.
+    /// Those running units that wait for a retry.
     resting: usize,
     held: u64,
     waiting: VecDeque<Waiter>,
@@ -132,19 +132,19 @@ impl Traffic {
 }
 
 impl Lanes {
-    /// Lanes of so many places in all, which share the memory budget. Their limits are
-    /// found if `adaptive`, else they are the number of places.
+    /// Lanes with `places` slots in total, which share the memory budget. Their limits adapt
+    /// if `adaptive` is set; otherwise they are fixed at their maximum.
     pub(crate) fn new(env: SharedEnv, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
         let most = |lane: Lane| if lane.beside().is_some() { places - places / KEPT } else { LISTING };
         let start = |lane: Lane| if lane == Lane::Parts { START_LARGE } else { START };
-        let law = |lane: Lane| {
+        let limit = |lane: Lane| {
             if adaptive {
                 ConcurrencyLimit::adaptive(start(lane), most(lane))
             } else {
                 ConcurrencyLimit::fixed(most(lane))
             }
         };
-        let traffic = LANES.map(|lane| Traffic::new([law(lane), law(lane)]));
+        let traffic = LANES.map(|lane| Traffic::new([limit(lane), limit(lane)]));
         let state = Mutex::new(State { traffic, last: Lane::Parts });
         Arc::new(Self { env, places, budget: MemoryBudget::new(memory), state })
     }
@@ -153,9 +153,9 @@ impl Lanes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place, and for memory; `None` only when the lanes are gone.
+    /// Waits for a slot and for memory; `None` only when the lanes are gone.
     ///
-    /// Cancellation safe: dropping the future gives the place in the queue up.
+    /// Cancellation safe: dropping the future gives up the place in the queue.
     pub(crate) async fn enter(self: &Arc<Self>, lane: Lane, bytes: u64) -> Option<Slot> {
         let bytes = bytes.min(self.budget.largest());
         let granted = {
@@ -172,7 +172,7 @@ impl Lanes {
         granted.await.ok()
     }
 
-    /// Gives a place if there is one.
+    /// Grants a slot if there is capacity.
     fn admit(self: &Arc<Self>, state: &mut State, lane: Lane, bytes: u64) -> Option<Slot> {
         let ours = &state.traffic[lane.index()];
         if ours.occupied() >= ours.limit() {
@@ -203,7 +203,7 @@ impl Lanes {
         })
     }
 
-    /// Changes something, and lets begin who may then.
+    /// Changes the state, and grants slots to waiting units that may start then.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
         let (done, granted) = {
             let mut state = self.state();
@@ -211,13 +211,13 @@ impl Lanes {
             (done, self.serve(&mut state))
         };
         for (grant, slot) in granted {
-            // Who does not wait any more gives the place back, for which the lock must be free.
+            // A unit that no longer waits returns its slot, for which the lock must be free.
             drop(grant.send(slot));
         }
         done
     }
 
-    /// Gives places to those who wait: to the two that share by turns.
+    /// Grants slots to waiting units. The two lanes that share take turns.
     fn serve(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Slot>, Slot)> {
         let mut granted = Vec::new();
         loop {
@@ -242,8 +242,7 @@ impl Lanes {
         }
     }
 
-    /// Takes in that one side refused what was asked at some moment, because it was too
-    /// much.
+    /// Records that one side throttled a request sent at `asked`.
     pub(crate) fn throttled(self: &Arc<Self>, lane: Lane, side: Side, asked: Duration) {
         let now = self.env.uptime();
         self.change(|state| {
@@ -254,21 +253,21 @@ impl Lanes {
         });
     }
 
-    /// How many of a lane may be on their way at once, as found so far.
+    /// The most units of a lane in flight, as found so far.
     pub(crate) fn limit(&self, lane: Lane) -> usize {
         self.state().traffic[lane.index()].limit()
     }
 
-    /// Takes an object in hand that will want places of a lane, if there are not more
-    /// already than `each` for each place.
+    /// Counts an object as open that will need slots of a lane; `false` if there are already
+    /// `each` open objects for each unit of the limit.
     pub(crate) fn open(&self, lane: Lane, each: usize) -> bool {
         let traffic = &mut self.state().traffic[lane.index()];
-        let room = traffic.open < traffic.limit() * each;
-        traffic.open += usize::from(room);
-        room
+        let has_capacity = traffic.open < traffic.limit() * each;
+        traffic.open += usize::from(has_capacity);
+        has_capacity
     }
 
-    /// Puts an object out of hand.
+    /// Counts an object as no longer open.
     pub(crate) fn close(self: &Arc<Self>, lane: Lane) {
         self.change(|state| state.traffic[lane.index()].open -= 1);
     }
@@ -278,7 +277,7 @@ impl Lanes {
         self.budget.available()
     }
 
-    /// What the lanes are doing.
+    /// The current state of the lanes.
     pub(crate) fn progress(&self) -> LanesProgress {
         let state = self.state();
         let endpoint = |lane: Lane, side: Side| {
@@ -306,14 +305,14 @@ impl Lanes {
     }
 }
 
-/// Leave to run one unit of work; given back when dropped.
+/// The permission to run one unit of work; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     lanes: Arc<Lanes>,
     lane: Lane,
     memory: Option<Permit>,
     begun: Duration,
-    /// What got done; nothing if it failed.
+    /// The work done; 0 if the unit failed.
     work: AtomicU64,
     again: AtomicBool,
 }
@@ -323,12 +322,12 @@ impl Slot {
         self.lane
     }
 
-    /// Says that the unit came to a good end, and what it moved.
+    /// Records that the unit succeeded, and how many bytes it moved.
     pub(crate) fn done(&self, bytes: u64) {
         self.work.store(self.lane.work(bytes), Relaxed);
     }
 
-    /// Says that the unit waits to be tried again, until what is returned is dropped.
+    /// Records that the unit waits for a retry, until the returned guard is dropped.
     pub(crate) fn rest(&self) -> Rest<'_> {
         self.again.store(true, Relaxed);
         self.lanes.change(|state| state.traffic[self.lane.index()].resting += 1);
@@ -336,13 +335,13 @@ impl Slot {
     }
 }
 
-/// A unit that waits to be tried again.
+/// A guard of a unit that waits for a retry.
 #[derive(Debug)]
 pub(crate) struct Rest<'a>(&'a Slot);
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        // It takes its whole place again, even if that was given away: it has begun.
+        // The unit has started, so it takes its whole slot again even if that was given away.
         self.0.lanes.state().traffic[self.0.lane.index()].resting -= 1;
     }
 }
@@ -359,7 +358,7 @@ impl Drop for Slot {
             traffic.running -= 1;
             traffic.held -= held;
             if work > 0 {
-                traffic.laws.iter_mut().for_each(|law| law.ended(now, Unit { work, took, running }));
+                traffic.laws.iter_mut().for_each(|limit| limit.ended(now, Unit { work, took, running }));
             }
         });
     }

@@ -1,4 +1,5 @@
-//! When a request starts: retries, lanes, concurrency and rate limits, pause and cancellation.
+//! Decides when a request starts: retries, lanes, concurrency and rate limits, pause and
+//! cancellation.
 
 pub(crate) mod concurrency_limit;
 pub(crate) mod control;

@@ -1,4 +1,4 @@
-//! Rates that a run keeps to: bytes and requests a second.
+//! Rate limits of a run: bytes and requests per second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use lepton_core::SharedEnv;
 use tokio::sync::watch;
 
-/// What may be taken at once after a time in which little was.
+/// The burst that is allowed after an idle time, as time at the full rate.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A token bucket. Whoever takes waits until what was taken before has been paid
-/// for; the rate can be changed at any time.
+/// A token bucket. A caller waits until all units taken before are paid for. The rate can be
+/// changed at any time.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     env: SharedEnv,
     state: Mutex<State>,
-    /// Wakes those who wait under a rate that is not the rate any more.
+    /// Wakes callers that wait under an outdated rate.
     changes: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Units a second.
+    /// Units per second.
     rate: Option<u64>,
-    /// When, in uptime, all that was taken has been paid for.
+    /// The uptime at which all units taken are paid for.
     paid: Duration,
 }
 
@@ -32,21 +32,21 @@ impl RateLimiter {
         Self { env, state: Mutex::new(State { rate, paid: Duration::ZERO }), changes: watch::Sender::new(0) }
     }
 
-    /// Sets the rate, also for those who wait; `None` is no limit.
+    /// Sets the rate, also for waiting callers; `None` is no limit.
     pub(crate) fn set(&self, rate: Option<u64>) {
         let now = self.env.uptime();
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { rate, paid: now };
         self.changes.send_modify(|number| *number += 1);
     }
 
-    /// Whether there is a limit at this moment.
+    /// Whether a limit is currently set.
     pub(crate) fn is_set(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).rate.is_some()
     }
 
-    /// Takes so many units, waiting for its turn.
+    /// Takes this many units, waiting for its turn.
     ///
-    /// Cancellation safe: what was taken stays taken.
+    /// Cancellation safe: units that were taken stay taken.
     pub(crate) async fn take(&self, units: u64) {
         loop {
             let mut changes = self.changes.subscribe();
@@ -54,13 +54,13 @@ impl RateLimiter {
             tokio::select! {
                 biased;
                 () = self.env.sleep(wait) => return,
-                // The sender lives as long as this.
+                // The sender lives as long as `self`.
                 _ = changes.changed() => {}
             }
         }
     }
 
-    /// How long to wait for these units; `None` where there is no limit.
+    /// How long to wait for these units; `None` if there is no limit.
     fn reserve(&self, units: u64) -> Option<Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let rate = state.rate?.max(1);
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that only sleeping moves: a fake, to measure without waiting.
+    /// A fake clock that only sleeping advances, to measure without waiting.
     #[derive(Debug, Default)]
     struct Clock(AtomicU64);
 
@@ -140,7 +140,7 @@ mod tests {
         let pace = RateLimiter::new(env, Some(1));
         let waiting = join_all((0..3).map(|_| pace.take(1 << 40)));
         let lift = async { pace.set(None) };
-        // Without being woken the first would wait for thousands of years.
+        // If it were not woken, the first caller would wait for thousands of years.
         tokio::join!(waiting, lift);
         pace.take(u64::MAX).await;
     }

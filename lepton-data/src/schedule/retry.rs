@@ -1,4 +1,4 @@
-//! The one owner of retries: every request of the engine goes through here.
+//! The only place where requests are retried: every request of the engine goes through here.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ impl Scheduler {
     /// Sends a request to `side` until it succeeds, a retry is pointless, or the attempts are
     /// used up.
     ///
-    /// An error with unknown effect is returned as it is unless the request is `idempotent`:
-    /// the caller reads back.
+    /// An error with unknown effect is returned unless the request is `idempotent`; the caller
+    /// then reads back.
     pub(crate) async fn retry<T, F>(&self, side: Side, idempotent: bool, request: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -25,8 +25,8 @@ impl Scheduler {
         self.attempt(side, None, idempotent, request).await
     }
 
-    /// As [`retry`](Self::retry), for a unit of work that holds a slot, of which it keeps a share
-    /// while it waits.
+    /// As [`retry`](Self::retry), for a unit of work that holds a slot. It keeps a share of the
+    /// slot while it waits.
     pub(crate) async fn retry_in<T, F>(
         &self,
         side: Side,
@@ -76,16 +76,16 @@ impl Scheduler {
         Err(Error::new(ErrorKind::Unexpected, "no attempt was made"))
     }
 
-    /// Lowers the limit of a side whose answer to what was asked at some moment says that it was
-    /// too much.
+    /// Lowers the limit of a side if its error shows that it throttled the request sent at
+    /// `asked`.
     pub(crate) fn throttled(&self, lane: Lane, side: Side, asked: Duration, error: &Error) {
         if error.kind() == ErrorKind::Throttled {
             self.lanes.throttled(lane, side, asked);
         }
     }
 
-    /// Counts a retry and waits before attempt `attempt + 1`, at least as long as the error asks
-    /// for.
+    /// Counts a retry and waits before attempt `attempt + 1`, at least as long as the error
+    /// requests.
     ///
     /// # Errors
     /// `cancelled`.
@@ -95,11 +95,11 @@ impl Scheduler {
         self.pause(attempt, least).await
     }
 
-    /// Waits until a listing that failed is resumed from its last key. `failures` counts those
-    /// since it made progress.
+    /// Waits before a failed listing is resumed from its last key. `failures` counts the
+    /// failures since it last made progress.
     ///
     /// # Errors
-    /// The same error, where a retry is pointless or the attempts are used up; `cancelled`.
+    /// The same error, if a retry is pointless or the attempts are used up; `cancelled`.
     pub(crate) async fn resume(&self, failures: &mut u32, progressed: bool, error: Error) -> Result<()> {
         *failures = if progressed { 1 } else { *failures + 1 };
         let retries = matches!(decide(&error, true), Decision::Again(_) | Decision::Refresh);
@@ -120,8 +120,8 @@ impl Scheduler {
     }
 }
 
-/// Up to a quarter later than what was asked for, so that all who were refused at once
-/// do not come back at once.
+/// Up to a quarter longer than requested, so that units that were refused together do not
+/// return together.
 fn later(least: Duration, random: u64) -> Duration {
     least.saturating_add(least / 1024 * u32::from(random.to_le_bytes()[7]))
 }

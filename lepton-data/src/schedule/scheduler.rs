@@ -12,7 +12,7 @@ use crate::settings::transfer::TransferSettings;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Progress;
 
-/// Decides when a request starts, and whether it is tried again.
+/// Decides when a request starts, and whether it is retried.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     pub(crate) env: SharedEnv,
@@ -21,9 +21,9 @@ pub(crate) struct Scheduler {
     pub(crate) counters: Arc<Counters>,
     /// Requests per second, to both sides.
     pub(crate) requests: Arc<RateLimiter>,
-    /// Bytes per second that are read.
+    /// Bytes read per second.
     pub(crate) bandwidth: Arc<RateLimiter>,
-    /// How often a request is tried, in all.
+    /// How often a request is tried, in total.
     pub(crate) attempts: u32,
     pool: Pool,
     /// When the run began.
@@ -31,8 +31,8 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// The scheduler of one run. `holds_uploads` says that the destination keeps all of what it
-    /// is given to send in memory.
+    /// The scheduler of one run. `holds_uploads` is set if the destination keeps each whole
+    /// upload in memory.
     pub(crate) fn new(
         env: SharedEnv,
         settings: &TransferSettings,
@@ -67,7 +67,7 @@ impl Scheduler {
         self.begun
     }
 
-    /// What pauses, slows and cancels the run.
+    /// A handle that pauses, slows and cancels the run.
     pub(crate) fn steering(&self) -> Steering {
         Steering { control: self.control.clone(), bandwidth: Arc::clone(&self.bandwidth) }
     }
@@ -76,7 +76,7 @@ impl Scheduler {
         self.counters.snapshot(self.env.uptime().saturating_sub(self.begun), self.lanes.progress())
     }
 
-    /// Logs what the run has measured.
+    /// Logs the measurements of the run.
     pub(crate) fn log_metrics(&self) {
         self.counters.metrics.log_summary(&self.progress(), self.counters.read_bytes.load());
     }

@@ -1,11 +1,11 @@
-//! Steering a run from elsewhere.
+//! Steers a run from outside.
 
 use std::sync::Arc;
 
 use crate::schedule::control::{Control, RunState};
 use crate::schedule::rate_limit::RateLimiter;
 
-/// Pauses, slows and cancels a run from elsewhere, such as a signal handler.
+/// Pauses, slows and cancels a run from outside, for example from a signal handler.
 #[derive(Debug, Clone)]
 pub struct Steering {
     pub(crate) control: Control,
@@ -13,7 +13,7 @@ pub struct Steering {
 }
 
 impl Steering {
-    /// Lets what is in flight end and starts nothing new until [`resume`](Self::resume).
+    /// Lets work in flight end and starts nothing new until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.control.set(RunState::Pause);
     }
@@ -23,12 +23,12 @@ impl Steering {
         self.control.set(RunState::Run);
     }
 
-    /// Sets how many bytes a second may be read, from now on; `None` is as many as there are.
+    /// Limits how many bytes per second are read, from now on; `None` removes the limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
         self.bandwidth.set(bytes_per_second);
     }
 
-    /// Lets what is in flight end, and ends the run. A cancelled run stays cancelled.
+    /// Lets work in flight end, and ends the run. A cancelled run stays cancelled.
     pub fn cancel(&self) {
         self.control.set(RunState::Cancel);
     }

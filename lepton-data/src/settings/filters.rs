@@ -1,13 +1,13 @@
-//! Which objects of the source take part, as the user says it.
+//! The user's filters: which objects of the source are transferred.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A pattern, and whether what it matches is taken or left out.
+/// A pattern, and whether the objects that it matches are included or excluded.
 ///
-/// Patterns are those of `.gitignore`, over the name of an object behind the
-/// transfer's folder:
+/// Patterns follow the rules of `.gitignore`. They match the name of an object relative to
+/// the transfer's folder:
 ///
 /// | pattern | matches | does not match |
 /// |---|---|---|
@@ -21,57 +21,57 @@ use serde::{Deserialize, Serialize};
 /// | `{a,b}.c` | `a.c`, `b.c` | `{a,b}.c` |
 /// | `\*` | `*` | `a` |
 ///
-/// A pattern with a `/` anywhere but at its end is bound to the folder; one
-/// without matches at any depth. What matches a folder matches everything below
-/// it. `*` and `?` do not match a `/`; `**` does. Case counts.
+/// A pattern with a `/` anywhere but at its end is anchored to the folder; any other
+/// pattern matches at any depth. A pattern that matches a folder matches everything below
+/// it. `*` and `?` do not match a `/`; `**` does. Patterns are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FilterRule {
-    /// Takes what matches.
+    /// Includes objects that match.
     Include(String),
-    /// Leaves out what matches.
+    /// Excludes objects that match.
     Exclude(String),
 }
 
-/// Which objects of the source are taken.
+/// Selects the objects of the source that are transferred.
 ///
-/// The **last** rule that matches decides. What no rule matches is taken, unless
-/// the first rule is an include: then only what is included is.
+/// The **last** rule that matches decides. An object that no rule matches is included,
+/// unless the first rule is an include: then it is excluded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Filters {
-    /// In order; the last that matches decides.
+    /// The rules, in order; the last one that matches decides.
     pub rules: Vec<FilterRule>,
-    /// Leave out what has fewer bytes.
+    /// Exclude objects that are smaller. In bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_size: Option<u64>,
-    /// Leave out what has more bytes.
+    /// Exclude objects that are larger. In bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<u64>,
-    /// Leave out what was written less than this before the run began. In seconds.
+    /// Exclude objects that were written less than this time before the run began. In seconds.
     #[serde(with = "crate::settings::serde_seconds::optional", skip_serializing_if = "Option::is_none")]
     pub min_age: Option<Duration>,
-    /// Leave out what was written more than this before the run began. In seconds.
+    /// Exclude objects that were written more than this time before the run began. In seconds.
     #[serde(with = "crate::settings::serde_seconds::optional", skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
 }
 
 impl Filters {
-    /// Takes everything.
+    /// Filters that include everything.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With one more rule that takes what matches.
+    /// Appends a rule that includes objects that match.
     #[must_use]
     pub fn include(mut self, pattern: impl Into<String>) -> Self {
         self.rules.push(FilterRule::Include(pattern.into()));
         self
     }
 
-    /// With one more rule that leaves out what matches.
+    /// Appends a rule that excludes objects that match.
     #[must_use]
     pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
         self.rules.push(FilterRule::Exclude(pattern.into()));

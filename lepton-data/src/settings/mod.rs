@@ -1,4 +1,4 @@
-//! What the user sets.
+//! The settings of a transfer.
 
 pub(crate) mod compare_by;
 pub(crate) mod filters;

@@ -1,25 +1,25 @@
-//! Rules that put one beginning of a name in the place of another.
+//! Rules that replace one prefix of a name by another.
 
 use lepton_core::{Error, ObjectKey, Result};
 use serde::{Deserialize, Serialize};
 
-/// A rule for names: a source key that begins with `from`, behind the source's folder,
-/// has `to` in its place at the destination.
+/// A rule that renames objects: if the name of a source object, relative to the source's
+/// folder, begins with `from`, its name at the destination begins with `to` instead.
 ///
-/// Beginnings are compared byte for byte, so a folder is named with its `/`: `old` also
-/// begins `older`. A rule that would leave nothing of a name does not hold for it.
+/// Prefixes are compared byte for byte, so a folder needs its `/`: `old` is also a prefix of
+/// `older`. A rule does not apply to a name that it would make empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PrefixMap {
-    /// What the name begins with at the source; empty holds for every name.
+    /// The prefix at the source; an empty one matches every name.
     pub from: String,
-    /// What it begins with at the destination.
+    /// The prefix that replaces it at the destination.
     pub to: String,
 }
 
 impl PrefixMap {
-    /// The rule that puts `to` in the place of `from`.
+    /// The rule that replaces `from` by `to`.
     pub fn new(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self { from: from.into(), to: to.into() }
     }
@@ -29,13 +29,14 @@ impl PrefixMap {
     }
 }
 
-/// `name` with `to` in the place of `from`, if it begins with that and something is left.
+/// `name` with its prefix `from` replaced by `to`; `None` if it does not have that prefix,
+/// or nothing would be left.
 pub(crate) fn exchange(name: &[u8], from: &str, to: &str) -> Option<ObjectKey> {
     let rest = name.strip_prefix(from.as_bytes())?;
     ObjectKey::new([to.as_bytes(), rest].concat()).ok()
 }
 
-/// Refuses rules of which one can never hold, by name.
+/// Refuses rules if one of them can never apply, naming it.
 pub(crate) fn check(rules: &[PrefixMap]) -> Result<()> {
     for (index, rule) in rules.iter().enumerate() {
         if let Some(before) = rules[..index].iter().find(|before| rule.from.starts_with(&before.from)) {

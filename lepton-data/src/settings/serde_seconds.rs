@@ -1,4 +1,4 @@
-//! Durations in settings and reports: seconds, with a fraction.
+//! Serializes durations in settings and reports as seconds, with a fraction.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Settings of a transfer, as a user writes them.
+//! The settings of a transfer as a type, and those of its values that are enums.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::settings::table::{Identity, transfer_settings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
-/// What to do with an object that is at the destination already.
+/// What to do with an object that already exists at the destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -21,21 +21,21 @@ pub enum Existing {
     /// Replace it.
     #[default]
     Overwrite,
-    /// Leave it and go on.
+    /// Leave it and continue.
     Skip,
     /// Leave it and record the object as failed.
     Fail,
-    /// Replace it if it differs from the source, by [`Compare`]; a synchronisation.
+    /// Replace it if it differs from the source according to [`Compare`]: synchronisation.
     IfDifferent,
-    /// Replace it if it differs from the source and was not written after it.
+    /// Replace it if it differs from the source and was not written after the source.
     IfNewer,
-    /// Leave it if it is the same as the source, by [`Compare`]; record the object
-    /// as failed if it differs.
+    /// Leave it if it is the same as the source according to [`Compare`]; record the
+    /// object as failed if it differs.
     Immutable,
 }
 
 impl Existing {
-    /// Whether what is there is compared with the source.
+    /// Whether the existing object is compared with the source.
     pub(crate) fn compares(self) -> bool {
         matches!(self, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable)
     }
@@ -46,7 +46,7 @@ impl Existing {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Metadata {
-    /// Keep what can be kept; the manifest names what was lost for each object.
+    /// Keep what the destination supports; the manifest names what each object lost.
     #[default]
     Keep,
     /// Record the object as failed, before any byte of it is sent.
@@ -59,8 +59,8 @@ macro_rules! settings {
         $(#[serde($($serde:tt)*)])?
         $name:ident: $type:ty = $default:expr, $identity:ident;
     )*) => {
-        /// The settings of a transfer, as they stand in a configuration file. The
-        /// methods of [`TransferBuilder`](crate::TransferBuilder) have the same names.
+        /// The settings of a transfer, as written in a configuration file. The methods of
+        /// [`TransferBuilder`](crate::TransferBuilder) have the same names.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         #[non_exhaustive]
@@ -75,7 +75,7 @@ macro_rules! settings {
         }
 
         impl TransferSettings {
-            /// Each setting, and when it is a part of what a journal belongs to.
+            /// Each setting, and whether it is part of a journal's identity.
             pub(crate) const IDENTITY: &[(&str, Identity)] = &[$((stringify!($name), identity!($identity)),)*];
         }
     };

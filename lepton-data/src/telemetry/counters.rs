@@ -1,4 +1,4 @@
-//! What a run counts.
+//! The counters of a run.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -46,7 +46,7 @@ pub(crate) struct Counters {
     pub(crate) read_bytes: Counter,
     pub(crate) parts: Counter,
     pub(crate) retries: Counter,
-    /// Objects whose metadata could not be kept whole.
+    /// Objects whose metadata could not be kept completely.
     pub(crate) metadata_lost: Counter,
     listing_done: AtomicBool,
     pub(crate) metrics: Metrics,
@@ -58,12 +58,12 @@ impl Counters {
         self.metrics.read(bytes);
     }
 
-    /// All objects have been found.
+    /// Records that all objects have been found.
     pub(crate) fn listing_is_done(&self) {
         self.listing_done.store(true, Relaxed);
     }
 
-    /// A request is tried again because of this.
+    /// Counts a retry caused by an error of this kind.
     pub(crate) fn retried(&self, kind: ErrorKind) {
         retry_count::retried();
         self.retries.add(1);

@@ -1,8 +1,8 @@
-//! What a run measures: how long requests and objects take, how large objects are, what
-//! is tried again. Said through `tracing`, and through OpenTelemetry where it is built in
+//! The measurements of a run: the duration of requests and objects, the size of objects, and
+//! retries. They are reported through `tracing`, and through OpenTelemetry if it is built in
 //! (feature `otel-metrics`).
 //!
-//! Names and fields stand in `docs/observe.md`.
+//! `docs/observe.md` lists the names and fields.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -17,11 +17,11 @@ use crate::telemetry::otel::Instruments;
 use crate::telemetry::progress::Progress;
 use crate::types::side::Side;
 
-/// What a run has measured.
+/// The measurements of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     requests: [[Requests; Operation::ALL.len()]; 2],
-    /// Of objects that were copied: in microseconds, and in bytes.
+    /// The times of copied objects, in microseconds, and their sizes, in bytes.
     object_time: Histogram,
     object_size: Histogram,
     sent_bytes: AtomicU64,
@@ -29,7 +29,7 @@ pub(crate) struct Metrics {
     instruments: Instruments,
 }
 
-/// Requests of one class: how long they took, in microseconds, and how many failed.
+/// Requests of one class: their durations in microseconds, and how many failed.
 #[derive(Debug, Default)]
 struct Requests {
     time: Histogram,
@@ -37,7 +37,7 @@ struct Requests {
 }
 
 impl Metrics {
-    /// A request has ended.
+    /// Records that a request has ended.
     pub(crate) fn request(&self, side: Side, operation: Operation, took: Duration, error: Option<&Error>) {
         let requests = &self.requests[side as usize][operation as usize];
         requests.time.record(micros(took));
@@ -59,25 +59,25 @@ impl Metrics {
         self.instruments.moved("sent", bytes);
     }
 
-    /// A request is tried again because of this.
+    /// Records a retry caused by an error of this kind.
     pub(crate) fn retried(&self, kind: ErrorKind) {
         *self.retries.lock().unwrap_or_else(PoisonError::into_inner).entry(kind.code()).or_default() += 1;
         self.instruments.retried(kind);
     }
 
-    /// An object was copied.
+    /// Records that an object was copied.
     pub(crate) fn copied(&self, size: u64, took: Duration) {
         self.object_time.record(micros(took));
         self.object_size.record(size);
         self.instruments.copied(size, took);
     }
 
-    /// An object has come to its end.
+    /// Records the outcome of an object.
     pub(crate) fn ended(&self, outcome: &'static str) {
         self.instruments.ended(outcome);
     }
 
-    /// Says everything, at the end of a run.
+    /// Logs all measurements, at the end of a run.
     pub(crate) fn log_summary(&self, progress: &Progress, read_bytes: u64) {
         let mut requests = 0;
         for side in [Side::Source, Side::Destination] {
@@ -121,7 +121,7 @@ impl Metrics {
     }
 }
 
-/// Says how far a run is.
+/// Logs the progress of a run.
 pub(crate) fn log_progress(progress: &Progress) {
     tracing::debug!(
         target: "lepton::metrics",
@@ -138,7 +138,7 @@ pub(crate) fn log_progress(progress: &Progress) {
 }
 
 impl Requests {
-    /// Says what there is to say, and how many there were.
+    /// Logs the requests, if there were any, and returns their number.
     fn log_summary(&self, side: Side, operation: Operation) -> u64 {
         let count = self.time.count();
         if count > 0 {
@@ -158,8 +158,8 @@ impl Requests {
     }
 }
 
-/// How often values of each power of two came: value 0 or 1 in the first bucket, 2 and 3
-/// in the second, 4 to 7 in the third.
+/// Counts values by powers of two: 0 and 1 in the first bucket, 2 and 3 in the second, 4 to 7
+/// in the third.
 #[derive(Debug)]
 struct Histogram {
     buckets: [AtomicU64; 64],
@@ -186,8 +186,8 @@ impl Histogram {
         self.sum.load(Relaxed) / self.count().max(1)
     }
 
-    /// The end of the bucket below which this share of the values lies: at most twice
-    /// the value itself.
+    /// The upper end of the bucket that contains this quantile: at most twice the quantile
+    /// itself.
     fn quantile(&self, share: f64) -> u64 {
         #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
         let wanted = self.count() as f64 * share;
@@ -227,8 +227,8 @@ mod tests {
             prop_assert_eq!(histogram.count(), values.len() as u64);
             prop_assert_eq!(histogram.mean(), values.iter().map(|v| u64::from(*v)).sum::<u64>() / values.len() as u64);
             for (share, index) in [(0.5, (values.len() - 1) / 2), (1.0, values.len() - 1)] {
-                let (value, told) = (u64::from(values[index]), histogram.quantile(share));
-                prop_assert!(told >= value && told <= 2 * value + 1, "{} for {}", told, value);
+                let (value, found) = (u64::from(values[index]), histogram.quantile(share));
+                prop_assert!(found >= value && found <= 2 * value + 1, "{} for {}", found, value);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The operations that are measured.
 
-/// The classes of requests that are told apart.
+/// The classes of requests that are measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// A page of a listing.
     List,
     Head,
-    /// Until the first byte is there to be read.
+    /// A read, measured until its first byte can be read.
     Get,
     Put,
     /// A part of an upload.
@@ -15,7 +15,7 @@ pub(crate) enum Operation {
     Delete,
     /// A copy by the store itself, of an object or a part.
     Copy,
-    /// Beginning or aborting an upload.
+    /// Creating or aborting an upload.
     Upload,
 }
 

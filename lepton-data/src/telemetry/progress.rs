@@ -1,14 +1,14 @@
-//! How far a run is.
+//! The progress of a run.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// A moment of a run.
+/// A snapshot of a run's progress.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Objects that are done, those of earlier runs included.
+    /// Objects that are done, including those of earlier runs.
     pub objects: u64,
     /// Bytes that are done: those of finished objects and parts.
     pub bytes: u64,
@@ -28,36 +28,35 @@ pub struct Progress {
     pub listing_done: bool,
     /// Parts and whole objects sent.
     pub parts: u64,
-    /// Requests that were tried again.
+    /// Retries of requests.
     pub retries: u64,
-    /// What is on its way at once, and how much may be.
+    /// The work in flight, and its limits.
     pub lanes: LanesProgress,
-    /// Bytes a second, on the average of this run.
+    /// Bytes per second, averaged over this run.
     pub bytes_per_second: f64,
-    /// How long this run has taken; JSON has it as `elapsed_seconds`.
+    /// How long this run has taken; `elapsed_seconds` in JSON.
     #[serde(rename = "elapsed_seconds", with = "crate::settings::serde_seconds")]
     pub elapsed: Duration,
-    /// How long it will still take, if that can be told; JSON has it as
-    /// `remaining_seconds`.
+    /// The estimated remaining time, if there is an estimate; `remaining_seconds` in JSON.
     #[serde(rename = "remaining_seconds", with = "crate::settings::serde_seconds::optional")]
     pub remaining: Option<Duration>,
 }
 
-/// The lanes of a run. Each kind of work has one, with limits of its own.
+/// The lanes of a run. Each kind of work has one lane with its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct LanesProgress {
-    /// Pages of listings that are asked for by ranges, several at once. The two
-    /// sides are listed apart, each within its own limit.
+    /// Pages of listings that are fetched by ranges, several concurrently. Each side is
+    /// listed within its own limit.
     pub listing: LaneProgress,
-    /// Objects that go in one piece, and copies that the store makes of such.
+    /// Objects that are sent in one piece, and server-side copies of such objects.
     pub small: LaneProgress,
     /// Parts of large objects.
     pub parts: LaneProgress,
 }
 
 impl LanesProgress {
-    /// How often a store asked for less: 503, 429 and the like.
+    /// How often a store throttled requests: 503, 429 and similar responses.
     pub fn throttled(&self) -> u64 {
         [self.listing, self.small, self.parts]
             .iter()
@@ -66,20 +65,20 @@ impl LanesProgress {
     }
 }
 
-/// One kind of work.
+/// The state of one kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct LaneProgress {
-    /// What the source is good for.
+    /// The limit and throttling of the source.
     pub source: EndpointProgress,
-    /// What the destination is good for. What uses both sides is held to the smaller
-    /// limit.
+    /// The limit and throttling of the destination. Work that uses both sides is held to
+    /// the smaller limit.
     pub destination: EndpointProgress,
-    /// Units on their way.
+    /// Units in flight.
     pub running: usize,
-    /// Of these, those that wait to be tried again.
+    /// Those units in flight that wait for a retry.
     pub resting: usize,
-    /// Units that are ready and wait for a place or for memory.
+    /// Units that are ready and wait for a slot or for memory.
     pub waiting: usize,
 }
 
@@ -87,8 +86,8 @@ pub struct LaneProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct EndpointProgress {
-    /// How many may be on their way at once, as found so far.
+    /// The most units in flight, as found so far.
     pub limit: usize,
-    /// How often the store asked for less.
+    /// How often the store throttled requests.
     pub throttled: u64,
 }

@@ -1,31 +1,31 @@
-//! How often requests were tried again for one object: counted beside what is done for
-//! it, in whatever call, so that none of them has to hand a counter on.
+//! Counts the retries for one object in a task-local, so that calls need not pass a counter
+//! on.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 tokio::task_local! {
-    /// The count of the object in hand.
+    /// The count of the current object.
     static RETRIES: Arc<AtomicU64>;
 }
 
-/// Does what is to be done for an object, and says how often something was tried again.
+/// Runs the work for an object, and returns its result and the number of retries.
 pub(crate) async fn counted<T>(work: impl Future<Output = T>) -> (T, u64) {
     let count = Arc::<AtomicU64>::default();
     let done = RETRIES.scope(Arc::clone(&count), work).await;
     (done, count.load(Relaxed))
 }
 
-/// What a task of its own does counts for the object for which the task is begun.
+/// Makes the work of a separate task count for the object for which the task is spawned.
 pub(crate) fn along<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let count = RETRIES.try_with(Arc::clone).unwrap_or_default();
     RETRIES.scope(count, work)
 }
 
-/// Counts one retry, if it is for an object in hand: listings and deletes are for none.
+/// Counts one retry if it is for an object. Listings and deletes are not.
 pub(crate) fn retried() {
-    // An error says that nobody counts.
+    // An error means that the retry is not for an object.
     let _ = RETRIES.try_with(|count| count.fetch_add(1, Relaxed));
 }
 
@@ -42,7 +42,7 @@ mod tests {
         let object = async {
             retried();
             let part = env.spawn_task(along(async { retried() }));
-            // What is begun without saying for whom counts for nobody.
+            // A task that is spawned without `along` counts for no object.
             env.spawn_task(async { retried() }).join().await.unwrap();
             part.join().await.unwrap();
         };

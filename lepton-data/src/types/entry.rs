@@ -1,4 +1,4 @@
-//! What is to be done with each object: names, parts, refusals.
+//! The entries of a run: one source object, its target key, and what the destination has.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::reason::Reason;
 
-/// What the destination has of a name.
+/// What the destination has under a name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DestinationState {
-    /// It was not looked at.
+    /// It was not checked.
     Unknown,
-    /// Nothing, when it was listed.
+    /// No object, when it was listed.
     Absent,
-    /// This, when it was listed.
+    /// This object, when it was listed.
     Present(Box<ObjectMeta>),
 }
 
-/// Names of versions of one key.
+/// The ids of versions of one key.
 pub(crate) type Ids = BTreeSet<Option<VersionId>>;
 
-/// One source object, the name it gets, and what is there already.
+/// One source object, its key at the destination, and what the destination has there.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) source: ObjectMeta,
@@ -31,17 +31,17 @@ pub(crate) struct Entry {
     pub(crate) mode: Mode,
 }
 
-/// What is known of an entry, and so how it is brought.
+/// What is known of an entry, which decides how it is moved.
 #[derive(Debug, Clone)]
 pub(crate) enum Mode {
-    /// Only the key is known: the source is asked first.
+    /// Only the key is known: its metadata is requested from the source first.
     Named,
     /// The source has described it.
     Listed,
-    /// A saved plan has it copied, for this reason: nothing is compared again.
+    /// A saved plan copies it for this reason; it is not compared again.
     Planned(Reason),
-    /// A version in a history. The destination has these versions of the key before it; what it
-    /// has in addition afterwards is what was written.
+    /// A version in a history. The destination has these versions of the key before the write;
+    /// any further version afterwards is the one that was written.
     Version { earlier: Arc<Ids> },
 }
 
@@ -51,23 +51,23 @@ impl Entry {
         matches!(self.mode, Mode::Named)
     }
 
-    /// Of a version in a history: the versions that the destination has before it.
+    /// The versions that the destination has before this one, if it is a version in a history.
     pub(crate) fn earlier_versions(&self) -> Option<&Arc<Ids>> {
         if let Mode::Version { earlier } = &self.mode { Some(earlier) } else { None }
     }
 
-    /// Whether it is a version in a history: what is written twice makes two versions.
+    /// Whether it is a version in a history. Writing it twice would create two versions.
     pub(crate) fn is_version(&self) -> bool {
         self.earlier_versions().is_some()
     }
 
-    /// The key at the source, where it is another than at the destination.
+    /// The key at the source, if it differs from the one at the destination.
     pub(crate) fn renamed(&self) -> Option<ObjectKey> {
         (self.source.key != self.target).then(|| self.source.key.clone())
     }
 }
 
-/// What holds a source object still while it is read.
+/// Identifies the exact object or version that is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pin {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Files of JSON that the engine keeps: opening them, and what their errors say.
+//! Helpers for the engine's JSON files: opening them, and their errors.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use lepton_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 
-/// The JSON of a line.
+/// One line as JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::new(ErrorKind::Unexpected, "a line cannot be written").with_source(error))

@@ -5,18 +5,18 @@ use std::ops::Range;
 use lepton_core::{Capabilities, Error, ErrorKind, LEAF_SIZE, PartSpec, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the bytes of an object travel.
+/// How an object is sent: in one piece or in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layout {
     pub(crate) size: u64,
-    /// A power of two of MiB; at least the size for an object in one piece.
+    /// A power of two of MiB; at least `size` for an object in one piece.
     pub(crate) part_size: u64,
     pub(crate) multipart: bool,
 }
 
 impl Layout {
-    /// Chooses how an object of `size` bytes goes to a store of these
-    /// capabilities, with parts of at least `smallest`.
+    /// Chooses how an object of `size` bytes is sent to a store with these capabilities,
+    /// with parts of at least `smallest` bytes.
     pub(crate) fn choose(size: u64, smallest: u64, to: &Capabilities) -> Result<Self> {
         let too_large = |limit: u64| {
             let message = format!("the object has {size} bytes; the destination takes at most {limit}");

@@ -1,4 +1,4 @@
-//! Types that every folder shares.
+//! Types that all folders share.
 
 pub(crate) mod entry;
 pub(crate) mod file;

@@ -1,4 +1,4 @@
-//! Why an object is copied, and by what a comparison went.
+//! Why an object is copied, and the basis of comparisons.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The destination has none of that name.
+    /// The destination has no object of that name.
     New,
-    /// Whatever is there is replaced in any case, so that nobody may have looked; or
-    /// it was written by an earlier run of this transfer.
+    /// An existing object is replaced in any case, so the destination may not have been
+    /// checked; or an earlier run of this transfer wrote the object there.
     Overwrite,
-    /// What is there has another size.
+    /// The object at the destination has a different size.
     Size,
-    /// What is there does not have the time that a copy would have.
+    /// The object at the destination does not have the time that a copy would have.
     Time,
-    /// What is there has another ETag.
+    /// The object at the destination has a different ETag.
     Etag,
-    /// What is there has another checksum.
+    /// The object at the destination has a different checksum.
     Checksum,
-    /// What is there has other bytes.
+    /// The object at the destination has different bytes.
     Content,
 }
 
@@ -36,7 +36,7 @@ impl From<Basis> for Reason {
     }
 }
 
-/// What a comparison went by.
+/// The basis of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -47,8 +47,7 @@ pub enum Basis {
     Time,
     /// The ETag.
     Etag,
-    /// Checksums that stores keep, or recorded digests; one side may have been
-    /// read.
+    /// Checksums that the stores hold, or recorded digests; one side may have been read.
     Checksum,
     /// The bytes of both sides.
     Content,

@@ -20,21 +20,21 @@ impl Side {
         }
     }
 
-    /// Says in the error that it arose on this side, unless it says where it arose already: the
-    /// side is known best where the request was sent.
+    /// Marks an error with this side, unless it is marked already: the code nearest to the
+    /// request knows the side best.
     pub(crate) fn mark(self, error: Error) -> Error {
         error.with_context(CONTEXT, self.name())
     }
 
-    /// The side on which an error arose; `None` if it is of neither.
+    /// The side on which an error occurred; `None` if it is of neither.
     pub(crate) fn of(error: &Error) -> Option<Self> {
         let name = error.context(CONTEXT)?;
         [Self::Source, Self::Destination].into_iter().find(|side| side.name() == name)
     }
 }
 
-/// Whether an object's error means that no other object can do better, so that
-/// the run ends at once.
+/// Whether an object's error would affect every other object too, so that the run ends
+/// immediately.
 pub(crate) fn ends_the_run(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Unauthenticated

@@ -1,6 +1,6 @@
-//! The law against simulated stores, on a clock that only the simulation moves.
+//! Tests the limit against simulated stores, on a clock that only the simulation advances.
 //!
-//! What comes of it stands in `docs/tuning.md`, which has to say the same.
+//! `docs/tuning.md` contains the results and must match them.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test")]
 
 use std::cmp::Reverse;
@@ -13,36 +13,36 @@ use super::*;
 
 const MOST: usize = 240;
 
-/// How long a run is looked at, and the second from which its rate counts.
+/// The length of a simulated run, and the second from which its rate counts.
 const SECONDS: usize = 30;
 const FROM: usize = 3;
 
-/// What the S3 backend has waited when a store asks for less and does not say for
-/// how long.
+/// How long the S3 backend waits when a store throttles and does not state for how long.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Random enough for a simulation, and the same each time.
+/// Random numbers that are good enough for a simulation, and the same each time.
 #[derive(Default)]
 struct Dice(u64);
 
 impl Dice {
-    /// A time between half as much and half as much again.
+    /// A time between half and one and a half times the mean.
     fn around(&mut self, mean: Duration) -> Duration {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         mean.mul_f64(0.5 + (self.0 >> 33) as f64 / (1u64 << 31) as f64)
     }
 }
 
-/// A store: when it answers a request, and whether it serves it.
+/// A store. It decides when it answers a request, and whether it serves it.
 trait Store {
     fn answer(&mut self, now: Duration) -> (Duration, bool);
 }
 
-/// Serves so many at a time, each for so long; the others wait.
+/// A store that serves a fixed number of requests concurrently, each for the service time; the
+/// others wait.
 struct Fast {
     free: BinaryHeap<Reverse<Duration>>,
     service: Duration,
@@ -63,11 +63,11 @@ impl Store for Fast {
     }
 }
 
-/// Serves any number, each after so long, but refuses at once what is more than so
-/// many a second.
+/// A store that serves any number of requests concurrently, each after a delay, and immediately
+/// refuses those above a rate per second.
 struct Throttled {
     a_second: f64,
-    /// What may come at once: up to a tenth of a second's.
+    /// The burst that is allowed: up to a tenth of the rate.
     tokens: f64,
     then: Duration,
     delay: Duration,
@@ -91,7 +91,8 @@ impl Store for Throttled {
     }
 }
 
-/// Serves any number, each after so long; from some moment on it refuses so many.
+/// A store that serves any number of requests concurrently, each after a delay; from some moment
+/// on it refuses the next `refuses` requests.
 struct Far {
     delay: Duration,
     refuses: usize,
@@ -111,7 +112,7 @@ impl Store for Far {
     }
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 struct Outcome {
     /// Units done in each second.
@@ -123,26 +124,26 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Units a second, once the law has had its time.
+    /// Units per second, once the limit has settled.
     fn rate(&self) -> f64 {
         self.done[FROM..].iter().sum::<usize>() as f64 / (SECONDS - FROM) as f64
     }
 }
 
-/// When something happens to a unit: its number, when it was begun and asked for last,
-/// and whether it is served; `None` when it asks again.
+/// An event of a unit: its time, the unit's number, when the unit was started and when it was
+/// last requested, and whether it is served; `None` when it is requested again.
 type Event = (Duration, usize, Duration, Duration, Option<bool>);
 
-/// Runs a law against a store, with work without end. Units that wait to ask again keep
-/// a share of their places, as in the engine.
-fn simulate(mut law: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
+/// Runs a limit against a store, with unlimited work. Units that wait for a retry keep a share
+/// of their slots, as in the engine.
+fn simulate(mut limit: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
     let end = Duration::from_secs(SECONDS as u64);
     let mut seen =
         Outcome { done: vec![0; SECONDS], limits: vec![0; SECONDS], least: vec![usize::MAX; SECONDS], refused: 0 };
     let mut events: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
     let (mut running, mut resting, mut number, mut now, mut dice) = (0, 0, 0, Duration::ZERO, Dice::default());
     loop {
-        while running < law.most as usize && occupied(running, resting) < law.limit() {
+        while running < limit.most as usize && occupied(running, resting) < limit.limit() {
             (running, number) = (running + 1, number + 1);
             let (then, served) = store.answer(now);
             events.push(Reverse((then, number, now, now, Some(served))));
@@ -157,12 +158,12 @@ fn simulate(mut law: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
             Some(true) => {
                 seen.done[second] += 1;
                 let took = (asked == begun).then(|| now - begun);
-                law.ended(now, Unit { work: 1, took, running: occupied(running, resting) });
+                limit.ended(now, Unit { work: 1, took, running: occupied(running, resting) });
                 running -= 1;
             }
             Some(false) => {
                 seen.refused += 1;
-                law.throttled(now, asked, occupied(running, resting));
+                limit.throttled(now, asked, occupied(running, resting));
                 resting += 1;
                 events.push(Reverse((now + BACK_OFF.max(dice.around(BACK_OFF)), unit, begun, asked, None)));
             }
@@ -172,12 +173,12 @@ fn simulate(mut law: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
                 events.push(Reverse((then, unit, begun, now, Some(served))));
             }
         }
-        seen.least[second] = seen.least[second].min(law.limit());
-        seen.limits[second] = law.limit();
+        seen.least[second] = seen.least[second].min(limit.limit());
+        seen.limits[second] = limit.limit();
     }
 }
 
-/// The smallest limit that stays and does as well as any, within one per cent.
+/// The smallest fixed limit whose rate is within one per cent of the best, and the best rate.
 fn best_fixed(store: &dyn Fn() -> Box<dyn Store>) -> (usize, f64) {
     let limits = (2..=64).step_by(2).chain((80..=MOST).step_by(16));
     let rates = limits.map(|limit| (limit, simulate(ConcurrencyLimit::fixed(limit), store()).rate()));
@@ -187,7 +188,7 @@ fn best_fixed(store: &dyn Fn() -> Box<dyn Store>) -> (usize, f64) {
     (limit, best)
 }
 
-/// The book has this line.
+/// Asserts that the book has this line.
 fn told(line: &str) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tuning.md");
     // The crate may be tested without the book.
@@ -231,7 +232,7 @@ fn where_nothing_waits_the_limit_is_reached_within_ten_round_trips() {
 
 #[test]
 fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
-    // More than are on their way at once are refused in three rounds.
+    // A burst larger than the number in flight is refused in several rounds.
     for (most, burst, cuts) in [(64, 1, 1), (64, 64, 1), (256, 200, 1), (64, 200, 9)] {
         let found = simulate(ConcurrencyLimit::adaptive(START, most), far(ms(100), burst, Duration::from_secs(10)));
         let limits: Vec<String> = found.limits[9..17].iter().map(usize::to_string).collect();
@@ -250,21 +251,21 @@ fn a_burst_of_refusals_is_one_sign_and_is_overcome() {
 
 #[test]
 fn a_limit_that_something_else_holds_back_stays() {
-    let mut law = ConcurrencyLimit::adaptive(START, MOST);
+    let mut limit = ConcurrencyLimit::adaptive(START, MOST);
     for i in 1..10_000 {
-        law.ended(ms(i), Unit { work: 1, took: Some(ms(3)), running: 3 });
+        limit.ended(ms(i), Unit { work: 1, took: Some(ms(3)), running: 3 });
     }
-    assert_eq!(law.limit(), START);
+    assert_eq!(limit.limit(), START);
 }
 
 #[test]
 fn a_fixed_limit_stays_whatever_comes() {
-    let mut law = ConcurrencyLimit::fixed(7);
+    let mut limit = ConcurrencyLimit::fixed(7);
     for i in 1..10_000 {
-        law.ended(ms(i), Unit { work: i, took: Some(ms(i)), running: 7 });
-        law.throttled(ms(i), ms(i), 7);
+        limit.ended(ms(i), Unit { work: i, took: Some(ms(i)), running: 7 });
+        limit.throttled(ms(i), ms(i), 7);
     }
-    assert_eq!(law.limit(), 7);
+    assert_eq!(limit.limit(), 7);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -291,20 +292,20 @@ proptest! {
         most in 1..300usize,
         steps in proptest::collection::vec(step(), 1..600),
     ) {
-        let mut law = ConcurrencyLimit::adaptive(START, most);
+        let mut limit = ConcurrencyLimit::adaptive(START, most);
         let mut now = Duration::ZERO;
         for step in steps {
             match step {
                 Step::Ended { after, work, took, running } => {
                     now = now.saturating_add(ms(after));
-                    law.ended(now, Unit { work, took: took.map(ms), running });
+                    limit.ended(now, Unit { work, took: took.map(ms), running });
                 }
                 Step::Throttled { after, asked, running } => {
                     now = now.saturating_add(ms(after));
-                    law.throttled(now, ms(asked), running);
+                    limit.throttled(now, ms(asked), running);
                 }
             }
-            prop_assert!(law.limit() >= FLOOR.min(most) && law.limit() <= most, "{law:?}");
+            prop_assert!(limit.limit() >= FLOOR.min(most) && limit.limit() <= most, "{limit:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who begins before whom.
+//! Tests of the order in which units start.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -12,7 +12,7 @@ fn lanes(places: usize, memory: u64) -> Arc<Lanes> {
     Lanes::new(SystemEnv::shared(), places, memory, false)
 }
 
-/// What is there to be had at once, and who waits.
+/// The slot if it is granted immediately, otherwise the future that waits for it.
 fn enter(lanes: &Arc<Lanes>, lane: Lane, bytes: u64) -> (Option<Slot>, Option<BoxFuture<'static, Option<Slot>>>) {
     let lanes = Arc::clone(lanes);
     let mut entering = async move { lanes.enter(lane, bytes).await }.boxed();
@@ -22,7 +22,7 @@ fn enter(lanes: &Arc<Lanes>, lane: Lane, bytes: u64) -> (Option<Slot>, Option<Bo
     }
 }
 
-/// Takes places until there is none.
+/// Takes slots until there are none left.
 fn fill(lanes: &Arc<Lanes>, lane: Lane, bytes: u64) -> Vec<Slot> {
     std::iter::from_fn(|| enter(lanes, lane, bytes).0).collect()
 }
@@ -47,7 +47,7 @@ async fn each_lane_with_work_has_a_quarter_for_sure() {
         let theirs = fill(&lanes, other, MIB);
         assert_eq!(theirs.len(), 16);
         drop(theirs);
-        // When the other has no work left, what it did not use is free.
+        // When the other lane has no work left, its share is free.
         let (none, waiting) = enter(&lanes, ours, MIB);
         assert!(none.is_none());
         lanes.close(other);
@@ -62,7 +62,7 @@ async fn memory_is_shared_like_places() {
     let parts = fill(&lanes, Lane::Parts, 3 * MIB);
     assert_eq!(parts.len(), 16);
     assert_eq!(lanes.free_memory(), 16 * MIB);
-    // Those who wait for memory are no obstacle to those who have some for sure.
+    // Units that wait for memory do not block units of a lane with a guaranteed share.
     let (_, part) = enter(&lanes, Lane::Parts, 3 * MIB);
     let small = fill(&lanes, Lane::Small, MIB / 4);
     assert_eq!(small.len(), 64);

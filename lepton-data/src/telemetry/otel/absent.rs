@@ -1,4 +1,4 @@
-//! In place of the instruments of OpenTelemetry, where they are not built in: nothing.
+//! Empty instruments, used if OpenTelemetry is not built in.
 
 use std::time::Duration;
 

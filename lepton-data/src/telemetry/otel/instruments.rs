@@ -1,5 +1,5 @@
 //! The measurements of a run as instruments of OpenTelemetry, from the global meter
-//! provider: who has set none pays for calls that do nothing.
+//! provider. If none is set, the calls do nothing.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use opentelemetry::{KeyValue, global};
 use crate::telemetry::operation::Operation;
 use crate::types::side::Side;
 
-/// Where the buckets of times end, in seconds.
+/// The upper bounds of the time buckets, in seconds.
 const SECONDS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Where the buckets of sizes end: 1 KiB to 4 TiB, by 16.
+/// The upper bounds of the size buckets: from 1 KiB to 4 TiB by factors of 16.
 const BYTES: [f64; 9] = [
     1024.0,
     16_384.0,

@@ -1,4 +1,4 @@
-//! Metrics of OpenTelemetry, where the feature is on.
+//! OpenTelemetry metrics, if the feature is enabled.
 
 #[cfg(not(feature = "otel-metrics"))]
 mod absent;
