@@ -175,7 +175,9 @@ impl Built {
                 continue; // a library
             };
             let folder = Path::new(manifest).parent().unwrap_or(Path::new("")).to_path_buf();
-            if line.contains(r#""test":true},"#) {
+            // A program is a test where its profile says so; that its target has tests says nothing.
+            let profile = line.split_once(r#""profile":{"#).and_then(|(_, rest)| rest.split_once('}'));
+            if profile.is_some_and(|(profile, _)| profile.contains(r#""test":true"#)) {
                 let source = Path::new(source);
                 let name = source.strip_prefix(root()).unwrap_or(source).with_extension("");
                 built.tests.push(Test { name: name.display().to_string(), executable: executable.into(), folder });
@@ -209,7 +211,7 @@ mod tests {
     const MESSAGES: &str = concat!(
         r#"{"reason":"compiler-artifact","manifest_path":"/l/lepton-core/Cargo.toml","target":{"src_path":"/l/lepton-core/src/lib.rs"},"profile":{"debuginfo":1,"test":false},"executable":null}"#,
         "\n",
-        r#"{"reason":"compiler-artifact","manifest_path":"/l/examples/Cargo.toml","target":{"src_path":"/l/examples/sync/main.rs"},"profile":{"debuginfo":1,"test":false},"executable":"/t/debug/sync"}"#,
+        r#"{"reason":"compiler-artifact","manifest_path":"/l/examples/Cargo.toml","target":{"src_path":"/l/examples/sync/main.rs","test":true},"profile":{"debuginfo":1,"test":false},"executable":"/t/debug/sync"}"#,
         "\n",
         r#"{"reason":"compiler-artifact","manifest_path":"/l/tests/Cargo.toml","target":{"src_path":"/l/tests/pairs.rs"},"profile":{"debuginfo":1,"test":true},"executable":"/t/debug/deps/pairs-1"}"#,
         "\n",

@@ -242,8 +242,13 @@ impl Journal {
         }
     }
 
-    /// Starts writing the pending records, unless a group is already in flight.
+    /// Starts writing the pending records, unless a group is already in flight or one has
+    /// failed: the bytes of a failed group may be in the file, and another one after them
+    /// would make the journal unreadable.
     fn start_flush(&self, mut state: MutexGuard<'_, State>) {
+        if state.failed.is_some() {
+            return;
+        }
         let Some(mut writer) = state.writer.take() else { return };
         let (group, upto) = (std::mem::take(&mut state.pending), state.appended);
         state.pending_work = 0;
@@ -275,5 +280,27 @@ impl Journal {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::SystemEnv;
+
+    #[tokio::test]
+    async fn after_a_failed_group_no_other_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(SystemEnv::shared(), folder.path(), &Identity::new()).unwrap().journal;
+        journal.append(FIRST_USER_TYPE, b"before").unwrap();
+        journal.commit().await.unwrap();
+        let len = || fs::metadata(folder.path().join("journal-000001.log")).unwrap().len();
+        let before = len();
+        journal.state().failed = Some((ErrorKind::Io, "told to".to_owned()));
+        journal.append(FIRST_USER_TYPE, &vec![0; FLUSH_AT]).unwrap();
+        journal.append(FIRST_USER_TYPE, b"after").unwrap();
+        assert_eq!(journal.commit().await.unwrap_err().kind(), ErrorKind::Io);
+        SystemEnv::shared().sleep(FLUSH_AFTER * 2).await;
+        assert_eq!(len(), before);
     }
 }
