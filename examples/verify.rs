@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
+#[path = "common/limits.rs"]
+mod limits;
 #[path = "common/say.rs"]
 mod say;
 #[path = "common/signals.rs"]
@@ -10,18 +12,17 @@ mod signals;
 mod units;
 
 use std::io::IsTerminal as _;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use lepton::{Depth, Error, ErrorKind, Progress, Result, TransferSettings, Verification, Verifier, open};
+use lepton::{Depth, Error, ErrorKind, Progress, Result, Verification, Verifier, open};
 
+use limits::Limits;
 use say::{complain, say};
 use signals::Signals;
-use units::size;
 
 /// Compares the objects at a destination with those that a manifest lists.
 #[derive(Debug, Parser)]
@@ -34,18 +35,8 @@ struct Args {
     /// Trust the store's sizes, checksums and tags instead of reading every byte.
     #[arg(long)]
     quick: bool,
-    /// Maximum number of requests in flight.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
-    concurrency: NonZeroUsize,
-    /// Maximum number of bytes read per second, in total.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    bandwidth: Option<u64>,
-    /// Maximum number of requests per second.
-    #[arg(long, value_name = "N")]
-    requests_per_second: Option<u64>,
-    /// Maximum number of attempts per request.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
-    attempts: NonZeroU32,
+    #[command(flatten)]
+    limits: Limits,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -77,10 +68,11 @@ async fn run(args: &Args) -> Result<Verification> {
     let mut signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
     let verifier = Verifier::new(&args.manifest, open(&args.destination).await?)
         .depth(if args.quick { Depth::Quick } else { Depth::Full })
-        .concurrency(args.concurrency)
-        .bandwidth(args.bandwidth)
-        .requests_per_second(args.requests_per_second)
-        .attempts(args.attempts);
+        .concurrency(args.limits.concurrency)
+        .memory(args.limits.memory)
+        .bandwidth(args.limits.bandwidth)
+        .requests_per_second(args.limits.requests_per_second)
+        .attempts(args.limits.attempts);
     let bar = (!args.json && std::io::stderr().is_terminal()).then(bar);
     let running = verifier.start().await?;
     let steering = running.steering();

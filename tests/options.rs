@@ -93,7 +93,10 @@ fn rows() -> Vec<Row> {
 
 /// The other programs, each with all its options; each option is among the effects.
 const OTHERS: [(&str, &[&str]); 9] = [
-    ("verify", &["--quick", "--concurrency", "--bandwidth", "--requests-per-second", "--attempts", "--json"]),
+    (
+        "verify",
+        &["--quick", "--concurrency", "--memory", "--bandwidth", "--requests-per-second", "--attempts", "--json"],
+    ),
     ("objects ls", &["--recursive"]),
     ("objects head", &[]),
     ("objects cat", &[]),

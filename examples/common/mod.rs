@@ -3,6 +3,7 @@
 pub(crate) mod asked;
 pub(crate) mod choose;
 mod job;
+mod limits;
 pub(crate) mod options;
 pub(crate) mod policy;
 pub(crate) mod running;

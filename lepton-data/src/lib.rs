@@ -24,6 +24,7 @@ pub use ledger::manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, Vers
 pub use ledger::plan_file::{PLAN_VERSION, PlanSummary};
 pub use ledger::planned::{Planned, PlannedAction};
 pub use ledger::report::{Failure, Report, SlowObject, Status};
+pub use schedule::handle::RunHandle;
 pub use schedule::steering::Steering;
 pub use settings::compare_by::Compare;
 pub use settings::filters::{FilterRule, Filters};
@@ -31,8 +32,12 @@ pub use settings::prefix_map::PrefixMap;
 pub use settings::transfer::{Existing, Metadata, TransferSettings};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};
 pub use transfer::builder::{Transfer, TransferBuilder};
-pub use transfer::handle::TransferHandle;
 pub use types::reason::{Basis, Reason};
-pub use verify::handle::VerificationHandle;
 pub use verify::report::{Depth, Problem, Verification};
 pub use verify::verifier::{Verifier, verify};
+
+/// A transfer in progress; see [`Transfer::start`].
+pub type TransferHandle = RunHandle<Report>;
+
+/// A verification in progress; see [`Verifier::start`].
+pub type VerificationHandle = RunHandle<Verification>;

@@ -29,10 +29,8 @@ async fn a_destination_that_is_throttled_while_it_is_compared_slows_the_destinat
     let built = transfer(shared(&from), Arc::new(target));
     let built = built.existing(Existing::IfDifferent).compare(Compare::Content).build().unwrap();
     let running = built.start().await.unwrap();
-    let steering = running.steering();
     let mut last = None;
     let report = running.watch(Duration::from_millis(1), |progress| last = Some(progress)).await.unwrap();
-    drop(steering);
     assert_eq!((report.status, report.unchanged, report.throttled), (Status::Complete, 2, 1));
     let lanes = last.map(|progress| progress.lanes).unwrap_or_default();
     assert_eq!(lanes.small.source.throttled + lanes.parts.source.throttled, 0, "{lanes:?}");
@@ -108,4 +106,34 @@ async fn a_verification_can_be_paused_and_cancelled() {
     assert!(verify(&manifest, &place, lepton_data::Depth::Quick).await.unwrap().is_proven());
     let error = Verifier::new(&manifest, place).memory(1).run().await.unwrap_err();
     assert!(error.to_string().contains("memory is 1 bytes"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_verification_waits_for_no_slow_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = stores();
+    fill(&from, &[("large", 3 * MIB), ("empty", 0)]).await;
+    let manifest = folder.path().join("manifest");
+    transfer(shared(&from), shared(&to)).manifest(&manifest).build().unwrap().run().await.unwrap();
+    let running = Verifier::new(&manifest, Location::from(shared(&to))).bandwidth(Some(1000)).start().await.unwrap();
+    let steering = running.steering();
+    let waiting = running.wait();
+    tokio::pin!(waiting);
+    tokio::select! {
+        found = &mut waiting => panic!("it reads 3 MiB at 1000 bytes a second, and gave {found:?}"),
+        () = support::pause(100) => steering.cancel(),
+    }
+    // At this rate the reads in flight would take an hour.
+    tokio::select! {
+        found = waiting => assert_eq!(found.unwrap_err().kind(), ErrorKind::Cancelled),
+        () = support::pause(60_000) => panic!("it did not end"),
+    }
+    for depth in [lepton_data::Depth::Quick, lepton_data::Depth::Full] {
+        let mut last = None;
+        let place = Location::from(shared(&to));
+        let running = Verifier::new(&manifest, place).depth(depth).start().await.unwrap();
+        let found = running.watch(Duration::from_micros(1), |seen| last = Some(seen)).await.unwrap();
+        assert!(found.is_proven() && found.objects == 2, "{found:?}");
+        assert!(last.is_none_or(|last| last.bytes <= 3 * MIB as u64), "{depth:?}");
+    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod concurrency_limit;
 pub(crate) mod control;
 pub(crate) mod endpoint;
+pub(crate) mod handle;
 pub(crate) mod lanes;
 pub(crate) mod rate_limit;
 pub(crate) mod retry;

@@ -1,16 +1,21 @@
 //! What every stage needs to send requests: a clock, tasks, lanes, limits and counters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lepton_core::{Result, SharedEnv};
+use lepton_core::{LEAF_SIZE, Result, SharedEnv};
 
-use crate::schedule::control::{Control, Pool};
+use crate::schedule::control::{Control, cancelled};
 use crate::schedule::lanes::{Lane, Lanes, Slot};
 use crate::schedule::rate_limit::RateLimiter;
 use crate::schedule::steering::Steering;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Progress;
+
+/// The most memory of a unit of work that streams: a leaf being sent, a leaf being filled,
+/// and a leaf read ahead.
+const WINDOW: u64 = 3 * LEAF_SIZE as u64;
 
 /// Decides when a request starts, and whether it is retried.
 #[derive(Debug)]
@@ -20,14 +25,15 @@ pub(crate) struct Scheduler {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) counters: Arc<Counters>,
     /// Requests per second, to both sides.
-    pub(crate) requests: Arc<RateLimiter>,
+    pub(crate) requests: RateLimiter,
     /// Bytes read per second.
     pub(crate) bandwidth: Arc<RateLimiter>,
     /// How often a request is tried, in total.
     pub(crate) attempts: u32,
-    pool: Pool,
-    /// When the run began.
-    begun: std::time::Duration,
+    /// Whether the destination holds each whole upload in memory.
+    holds_uploads: bool,
+    /// When the run began, by the clock of [`Env::uptime`](lepton_core::Env::uptime).
+    pub(crate) begun: Duration,
 }
 
 impl Scheduler {
@@ -39,14 +45,13 @@ impl Scheduler {
         holds_uploads: bool,
         counters: Arc<Counters>,
     ) -> Self {
-        let control = Control::new();
         let lanes = Lanes::new(Arc::clone(&env), settings.concurrency.get(), settings.memory, settings.adaptive);
         Self {
-            pool: Pool::new(Arc::clone(&lanes), holds_uploads, control.clone()),
-            control,
+            control: Control::new(),
+            holds_uploads,
             lanes,
             counters,
-            requests: Arc::new(RateLimiter::new(Arc::clone(&env), settings.requests_per_second)),
+            requests: RateLimiter::new(Arc::clone(&env), settings.requests_per_second),
             bandwidth: Arc::new(RateLimiter::new(Arc::clone(&env), settings.bandwidth)),
             attempts: settings.attempts.get(),
             begun: env.uptime(),
@@ -54,17 +59,23 @@ impl Scheduler {
         }
     }
 
-    /// Waits for capacity for a unit of work of `bytes`.
+    /// Waits for a slot for a unit of work of `bytes`.
+    ///
+    /// A large object enters with one part at a time, so that no object waits for all parts of
+    /// another.
     ///
     /// # Errors
     /// `cancelled`.
     pub(crate) async fn enter(&self, lane: Lane, bytes: u64) -> Result<Slot> {
-        self.pool.enter(lane, bytes).await
-    }
-
-    /// When the run began, by the clock of [`Env::uptime`](lepton_core::Env::uptime).
-    pub(crate) fn begun(&self) -> std::time::Duration {
-        self.begun
+        self.control.go().await?;
+        let held = if self.holds_uploads { bytes.saturating_add(WINDOW) } else { bytes.min(WINDOW) };
+        let slot = tokio::select! {
+            biased;
+            slot = self.lanes.enter(lane, held) => slot.ok_or_else(cancelled)?,
+            () = self.control.cancelled() => return Err(cancelled()),
+        };
+        self.control.go().await?;
+        Ok(slot)
     }
 
     /// A handle that pauses, slows and cancels the run.
@@ -79,5 +90,22 @@ impl Scheduler {
     /// Logs the measurements of the run.
     pub(crate) fn log_metrics(&self) {
         self.counters.metrics.log_summary(&self.progress(), self.counters.read_bytes.load());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_is_held_is_charged_whole() {
+        const MIB: u64 = 1 << 20;
+        let settings = TransferSettings { memory: 64 * MIB, ..TransferSettings::default() };
+        for (holds, charged) in [(false, 3 * MIB), (true, 11 * MIB)] {
+            let env = lepton_core::SystemEnv::shared();
+            let scheduler = Scheduler::new(env, &settings, holds, Arc::default());
+            let _slot = scheduler.enter(Lane::Parts, 8 * MIB).await.unwrap();
+            assert_eq!(scheduler.lanes.free_memory(), 64 * MIB - charged);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use lepton_core::{LEAF_SIZE, MemoryBudget};
+use lepton_core::{Error, LEAF_SIZE, MemoryBudget, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::compare_by::Compare;
@@ -100,3 +100,13 @@ macro_rules! identity {
 }
 
 transfer_settings!(settings);
+
+impl TransferSettings {
+    /// Refuses a memory limit that is too small for a single unit of work.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        if self.memory < 4 * MIB {
+            return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", self.memory)));
+        }
+        Ok(())
+    }
+}

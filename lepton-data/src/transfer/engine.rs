@@ -21,11 +21,11 @@ use crate::ledger::journal::{DONE, Log, Note, Resumed};
 use crate::ledger::manifest::ManifestWriter;
 use crate::ledger::report::{Report, Status, Timing};
 use crate::schedule::control::RunState;
+use crate::schedule::handle::RunHandle;
 use crate::settings::transfer::Existing;
 use crate::telemetry::retry_count::counted;
 use crate::transfer::builder::Transfer;
 use crate::transfer::feed::{Feed, WorkItem};
-use crate::transfer::handle::TransferHandle;
 use crate::transfer::options::Options;
 use crate::transfer::queue::{Pending, Queue};
 use crate::transfer::run::Run;
@@ -37,7 +37,7 @@ impl Transfer {
     /// Runs the transfer to its end.
     ///
     /// Objects that fail are in the [`Report`], and the run continues. Dropping the
-    /// future cancels the run as [`TransferHandle::cancel`] does.
+    /// future cancels the run as [`TransferHandle::cancel`](RunHandle::cancel) does.
     ///
     /// # Errors
     /// Errors that would affect every object: wrong credentials, a missing bucket, no
@@ -53,7 +53,7 @@ impl Transfer {
     ///
     /// # Errors
     /// Those errors of [`run`](Self::run) that occur before the first object.
-    pub async fn start(self) -> Result<TransferHandle> {
+    pub async fn start(self) -> Result<RunHandle<Report>> {
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());
@@ -77,7 +77,7 @@ impl Transfer {
                 outcome
             }
         });
-        Ok(TransferHandle::new(run, task))
+        Ok(RunHandle::new(&run.scheduler, task))
     }
 }
 
@@ -108,7 +108,8 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
         Ok(Ended::WithTheListing) if ledger.failed() => Status::Incomplete,
         Ok(Ended::WithTheListing) => Status::Complete,
         Err(error) if error.kind() == ErrorKind::Cancelled => Status::Cancelled,
-        Err(error) => return Err(error),
+        // If the journal failed, other errors that end the run are its consequences.
+        Err(error) => return Err(committed.err().unwrap_or(error)),
     };
     committed?;
     let manifest =
@@ -260,7 +261,7 @@ struct Limit {
 impl Limit {
     fn new(run: &Run) -> Self {
         let settings = &run.options.settings;
-        let until = settings.max_duration.map(|most| run.scheduler.begun().saturating_add(most));
+        let until = settings.max_duration.map(|most| run.scheduler.begun.saturating_add(most));
         Self { taken: 0, bytes: settings.max_transfer, until, reached: false }
     }
 

@@ -5,7 +5,6 @@ pub(crate) mod builder;
 pub(crate) mod dry_run;
 pub(crate) mod engine;
 pub(crate) mod feed;
-pub(crate) mod handle;
 pub(crate) mod mirror;
 pub(crate) mod opening;
 pub(crate) mod options;

@@ -96,9 +96,7 @@ pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Resu
     if !part.is_power_of_two() || part < MIB {
         return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
     }
-    if settings.memory < 4 * MIB {
-        return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", settings.memory)));
-    }
+    settings.check_memory()?;
     if settings.max_delete_percent > 100 {
         let percent = settings.max_delete_percent;
         return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));

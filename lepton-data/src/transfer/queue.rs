@@ -10,7 +10,7 @@ use crate::schedule::scheduler::Scheduler;
 use crate::types::entry::Entry;
 
 /// Objects in flight per slot: enough that a slot never waits for the next object.
-const OBJECTS_PER_PLACE: usize = 2;
+const OBJECTS_PER_SLOT: usize = 2;
 
 /// Objects of one kind that may wait while the other kind is looked for. This bounds
 /// their memory.
@@ -53,7 +53,7 @@ impl Queue {
     /// The next object whose lane has capacity.
     pub(crate) fn next(&mut self, scheduler: &Arc<Scheduler>) -> Option<(Pending, InFlight)> {
         for (lane, waiting) in [(Lane::Small, &mut self.small), (Lane::Parts, &mut self.large)] {
-            if !waiting.is_empty() && scheduler.lanes.open(lane, OBJECTS_PER_PLACE) {
+            if !waiting.is_empty() && scheduler.lanes.open(lane, OBJECTS_PER_SLOT) {
                 let open = InFlight(Arc::clone(scheduler), lane);
                 return waiting.pop_front().map(|ready| (ready, open));
             }

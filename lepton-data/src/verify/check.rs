@@ -1,5 +1,6 @@
 //! Compares one object, or one part of it, with its line in the manifest.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
@@ -9,6 +10,7 @@ use lepton_core::{
 
 use crate::ledger::manifest::ManifestEntry;
 use crate::listing::key_versions;
+use crate::schedule::control::cancelled;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::lanes::Lane;
 use crate::types::side::ends_the_run;
@@ -25,18 +27,24 @@ pub(crate) struct Unit {
     entry: Arc<ManifestEntry>,
     /// From 0; an object read whole has one part.
     part: usize,
+    /// The bytes of the object that the unit is about.
+    range: Range<u64>,
     is_last: bool,
 }
 
 impl Unit {
     pub(crate) fn of(entry: Arc<ManifestEntry>, depth: Depth) -> impl Iterator<Item = Unit> {
         let parts = if depth == Depth::Full { entry.parts.len().max(1) } else { 1 };
-        (0..parts).map(move |part| Unit { entry: Arc::clone(&entry), part, is_last: part + 1 == parts })
+        let len = if parts > 1 { entry.part_size } else { entry.size };
+        (0..parts).map(move |part| {
+            let start = (part as u64).saturating_mul(len);
+            let range = start..start.saturating_add(len).min(entry.size).max(start);
+            Unit { entry: Arc::clone(&entry), part, range, is_last: part + 1 == parts }
+        })
     }
 
-    fn range(&self) -> std::ops::Range<u64> {
-        let start = self.part as u64 * self.entry.part_size;
-        start..start.saturating_add(self.entry.part_size).min(self.entry.size)
+    fn len(&self) -> u64 {
+        self.range.end - self.range.start
     }
 
     /// The version of the entry, if all versions of a key were moved: each is requested
@@ -68,14 +76,22 @@ impl Checker {
     /// An error that would affect every object; `cancelled`.
     pub(crate) async fn check(&self, unit: Unit) -> Result<Verdict> {
         let reads = self.depth == Depth::Full && unit.entry.sha256_tree.is_some();
-        let checked = match reads {
-            _ if unit.entry.delete_marker => self.marker(&unit).await,
-            true => self.read(&unit).await,
-            false => self.look(&unit).await,
+        let scheduler = self.destination.scheduler();
+        let check = async {
+            match reads {
+                _ if unit.entry.delete_marker => self.marker(&unit).await,
+                true => self.read(&unit).await,
+                false => self.look(&unit).await,
+            }
         };
-        if unit.is_last {
-            self.destination.scheduler().counters.done_objects.add(1);
-        }
+        let checked = tokio::select! {
+            biased;
+            // Nothing is written, so that a read may be dropped.
+            () = scheduler.control.cancelled() => return Err(cancelled()),
+            checked = check => checked,
+        };
+        scheduler.counters.done_objects.add(u64::from(unit.is_last));
+        scheduler.counters.done_bytes.add(unit.len());
         match checked {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(unit.wrong("the object is missing")),
             Err(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => Err(error),
@@ -88,12 +104,12 @@ impl Checker {
         let entry = &unit.entry;
         let scheduler = self.destination.scheduler();
         let mut options = GetOptions::new().version(unit.version()).without_attributes(true);
-        let (mut lane, mut len) = (Lane::Small, entry.size);
+        let mut lane = Lane::Small;
         if !entry.parts.is_empty() {
-            options = options.range(unit.range());
-            (lane, len) = (Lane::Parts, unit.range().end - unit.range().start);
+            options = options.range(unit.range.clone());
+            lane = Lane::Parts;
         }
-        let slot = scheduler.enter(lane, len).await?;
+        let slot = scheduler.enter(lane, unit.len()).await?;
         let read = self.destination.retry_in(&slot, true, || async {
             let reply = self.destination.storage().get(&entry.key, options.clone()).await?;
             if reply.meta.size != entry.size {
@@ -115,11 +131,10 @@ impl Checker {
             }
             Err(error) => return Err(error),
         };
-        slot.done(len);
-        scheduler.counters.done_bytes.add(len);
+        slot.done(unit.len());
         Ok(match entry.parts.get(unit.part) {
             Some(expected) if root != *expected => {
-                let range = unit.range();
+                let range = &unit.range;
                 unit.wrong(format!("part {} (bytes {}-{}) has other bytes", unit.part + 1, range.start, range.end - 1))
             }
             None if Some(root) != entry.sha256_tree => unit.wrong("the object has other bytes"),

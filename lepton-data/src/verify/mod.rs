@@ -1,6 +1,5 @@
 //! Checks a manifest against a destination; neither the source nor the journal is needed.
 
 pub(crate) mod check;
-pub(crate) mod handle;
 pub(crate) mod report;
 pub(crate) mod verifier;

@@ -6,36 +6,36 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use lepton_core::{EnvExt as _, Error, Location, Result, SharedEnv, SystemEnv};
+use lepton_core::{EnvExt as _, Location, Result, SharedEnv, SystemEnv};
 
 use crate::ledger::manifest::{ManifestEntry, ManifestReader};
 use crate::schedule::endpoint::Endpoint;
+use crate::schedule::handle::RunHandle;
 use crate::schedule::scheduler::Scheduler;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::instrumented::instrumented;
 use crate::types::side::Side;
 use crate::verify::check::{Checker, Unit, Verdict};
-use crate::verify::handle::VerificationHandle;
 use crate::verify::report::{Depth, Verification};
 
 /// The number of manifest entries read in one batch.
 const BATCH: usize = 256;
 
 /// Units started per slot of the scheduler, so that no slot waits for the next unit.
-const UNITS_PER_PLACE: usize = 2;
+const UNITS_PER_SLOT: usize = 2;
 
 /// Compares every object of a manifest with the destination. Objects that are not in the manifest
 /// are not checked.
 ///
 /// ```no_run
-/// # async fn example() -> lepton_core::Result<()> {
-/// # let destination: lepton_core::Location = todo!();
+/// # async fn example(destination: lepton_core::Location) -> lepton_core::Result<()> {
 /// use std::time::Duration;
 /// use lepton_data::{Depth, Verifier};
 ///
 /// let verifier = Verifier::new("photos.manifest", destination).depth(Depth::Full).bandwidth(Some(50 << 20));
 /// let running = verifier.start().await?;
-/// let found = running.watch(Duration::from_secs(1), |progress| println!("{}", progress.objects)).await?;
+/// let watch = |progress: lepton_data::Progress| tracing::info!(objects = progress.objects);
+/// let found = running.watch(Duration::from_secs(1), watch).await?;
 /// assert!(found.is_proven());
 /// # Ok(())
 /// # }
@@ -119,12 +119,9 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`ManifestReader::open`]; `invalid_input` for the settings.
-    pub async fn start(self) -> Result<VerificationHandle> {
+    pub async fn start(self) -> Result<RunHandle<Verification>> {
         let env = self.env.unwrap_or_else(SystemEnv::shared);
-        if self.settings.memory < 4 << 20 {
-            let memory = self.settings.memory;
-            return Err(Error::invalid_input(format!("memory is {memory} bytes; it must be at least 4 MiB")));
-        }
+        self.settings.check_memory()?;
         let path = self.manifest;
         let reader = env.run_blocking(move || ManifestReader::open(&path)).join().await??;
         let counters = Arc::default();
@@ -132,9 +129,9 @@ impl Verifier {
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&env), &self.settings, false, counters));
         let destination = Endpoint::new(Side::Destination, location, &scheduler);
         let checker = Arc::new(Checker { destination, depth: self.depth });
-        let most = self.settings.concurrency.get().saturating_mul(UNITS_PER_PLACE);
+        let most = self.settings.concurrency.get().saturating_mul(UNITS_PER_SLOT);
         let task = env.spawn_task(check_all(checker, reader, most));
-        Ok(VerificationHandle::new(scheduler, task))
+        Ok(RunHandle::new(&scheduler, task))
     }
 }
 
