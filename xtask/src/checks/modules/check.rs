@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::circles::circles;
-use super::rooms::{DATA, upward};
+use super::cycles::cycles;
+use super::layers::{DATA, upward};
 use super::tree::{Graph, Tree};
 use crate::process::root;
 
@@ -25,7 +25,7 @@ pub(crate) fn check(package: &str, folder: &Path) -> Result<Vec<String>> {
         Tree::read(&root)?.imports(&mut graph);
     }
     let graph = within(&root(), graph);
-    let mut found = in_circles(&graph);
+    let mut found = in_cycles(&graph);
     if package == "lepton-data" {
         found.extend(upward(&DATA, Path::new("lepton-data/src"), &graph));
     }
@@ -56,14 +56,14 @@ pub(super) fn within(root: &Path, graph: Graph) -> Graph {
 }
 
 /// Each cycle as a chain of files, with a name that each file imports from the next.
-pub(super) fn in_circles(graph: &Graph) -> Vec<String> {
-    let tell = |circle: Vec<&Path>| {
-        let mut text = format!("files import each other in a circle: {}", circle[0].display());
-        for (place, file) in circle.iter().enumerate() {
-            let next = circle[(place + 1) % circle.len()];
+pub(super) fn in_cycles(graph: &Graph) -> Vec<String> {
+    let report = |cycle: Vec<&Path>| {
+        let mut text = format!("files import each other in a cycle: {}", cycle[0].display());
+        for (place, file) in cycle.iter().enumerate() {
+            let next = cycle[(place + 1) % cycle.len()];
             text.push_str(&format!(" → {} ({})", next.display(), graph[*file][next]));
         }
         text
     };
-    circles(graph).into_iter().map(tell).collect()
+    cycles(graph).into_iter().map(report).collect()
 }

@@ -3,12 +3,12 @@
 //!
 //! - `words`: a source without comments and literals; `reader`: its declarations and imports
 //! - `tree`: the modules of a crate, and the imports between its files
-//! - `circles`, `rooms`: the two rules; `check`: applies both to a package
+//! - `cycles`, `layers`: the two rules; `check`: applies both to a package
 
 mod check;
-mod circles;
+mod cycles;
+mod layers;
 mod reader;
-mod rooms;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{in_circles, within};
+use super::check::{in_cycles, within};
+use super::layers::upward;
 use super::reader::{Scope, read};
-use super::rooms::upward;
 use super::tree::{Graph, Tree};
 
 fn names(scope: &Scope) -> Vec<String> {
@@ -127,7 +127,7 @@ fn a_declaration_is_no_import_and_files_of_tests_are_not_read() {
 }
 
 #[test]
-fn a_circle_is_told_as_a_chain_of_files() {
+fn a_cycle_is_reported_as_a_chain_of_files() {
     let files = [
         ("lib.rs", "mod a; mod b; mod c; mod d; pub use d::D;"),
         ("a.rs", "use crate::b::B; pub struct A;"),
@@ -135,22 +135,22 @@ fn a_circle_is_told_as_a_chain_of_files() {
         ("c.rs", "pub fn c() { super::a::A; }"),
         ("d.rs", "pub struct D;"),
     ];
-    let told = in_circles(&graph("circle", &files));
-    assert_eq!(told, ["files import each other in a circle: a.rs → b.rs (B) → c.rs (c) → a.rs (A)"]);
+    let told = in_cycles(&graph("cycle", &files));
+    assert_eq!(told, ["files import each other in a cycle: a.rs → b.rs (B) → c.rs (c) → a.rs (A)"]);
     let mut cut = files;
     cut[3].1 = "pub fn c() { \"super::a::A\"; }";
-    assert_eq!(in_circles(&graph("cut", &cut)), Vec::<String>::new());
+    assert_eq!(in_cycles(&graph("cut", &cut)), Vec::<String>::new());
 }
 
 #[test]
-fn code_in_a_folders_map_that_its_files_use_is_a_circle() {
+fn code_in_a_folders_map_that_its_files_use_is_a_cycle() {
     let files = [
         ("lib.rs", "mod a;"),
         ("a/mod.rs", "mod b; pub use b::B; pub(crate) const SIZE: u8 = 1;"),
         ("a/b.rs", "use super::SIZE; pub struct B;"),
     ];
-    let told = in_circles(&graph("map", &files));
-    assert_eq!(told, ["files import each other in a circle: a/b.rs → a/mod.rs (SIZE) → a/b.rs (B)"]);
+    let told = in_cycles(&graph("map", &files));
+    assert_eq!(told, ["files import each other in a cycle: a/b.rs → a/mod.rs (SIZE) → a/b.rs (B)"]);
 }
 
 #[test]

@@ -7,24 +7,24 @@ use super::tree::Graph;
 
 /// A shortest cycle for each group of files that import each other; the last file of a chain
 /// imports the first.
-pub(super) fn circles(graph: &Graph) -> Vec<Vec<&Path>> {
-    let mut circles = Vec::new();
+pub(super) fn cycles(graph: &Graph) -> Vec<Vec<&Path>> {
+    let mut cycles = Vec::new();
     let mut known = BTreeSet::new();
     for file in graph.keys() {
         if known.contains(file.as_path()) {
             continue;
         }
-        if let Some(circle) = circle(graph, file) {
+        if let Some(cycle) = cycle(graph, file) {
             let around = |other: &&PathBuf| chain(graph, file, other).is_some() && chain(graph, other, file).is_some();
             known.extend(graph.keys().filter(around).map(PathBuf::as_path));
-            circles.push(circle);
+            cycles.push(cycle);
         }
     }
-    circles
+    cycles
 }
 
 /// The shortest path from a file back to itself, if there is one.
-fn circle<'a>(graph: &'a Graph, file: &'a Path) -> Option<Vec<&'a Path>> {
+fn cycle<'a>(graph: &'a Graph, file: &'a Path) -> Option<Vec<&'a Path>> {
     let ways = graph.get(file)?.keys().filter_map(|next| chain(graph, next, file));
     let mut shortest = ways.min_by_key(Vec::len)?;
     shortest.rotate_right(1);

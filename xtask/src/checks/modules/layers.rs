@@ -25,15 +25,15 @@ pub(super) const DATA: [&[&str]; 13] = [
 /// Imports that do not go downwards, and modules that are in no row.
 pub(super) fn upward(rows: &[&[&str]], sources: &Path, graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
-    let row = |room: &str| rows.iter().position(|row| row.contains(&room));
+    let row = |folder: &str| rows.iter().position(|row| row.contains(&folder));
     for (file, imports) in graph {
-        let from = room(sources, file);
+        let from = folder(sources, file);
         let Some(above) = row(&from) else {
-            found.push(format!("{} has no row in xtask/src/checks/modules/rooms.rs", file.display()));
+            found.push(format!("{} has no row in xtask/src/checks/modules/layers.rs", file.display()));
             continue;
         };
         for (imported, name) in imports {
-            let to = room(sources, imported);
+            let to = folder(sources, imported);
             if to != from && row(&to).is_some_and(|below| below <= above) {
                 let (file, imported) = (file.display(), imported.display());
                 found.push(format!("{file} imports {name} of {imported}: {from} may not import {to}"));
@@ -44,7 +44,7 @@ pub(super) fn upward(rows: &[&[&str]], sources: &Path, graph: &Graph) -> Vec<Str
 }
 
 /// The folder or file directly below the sources.
-fn room(sources: &Path, file: &Path) -> String {
+fn folder(sources: &Path, file: &Path) -> String {
     let below = file.strip_prefix(sources).unwrap_or(file);
     let first = below.components().next().map_or(below, |first| Path::new(first.as_os_str()));
     first.with_extension("").display().to_string()
