@@ -14,14 +14,14 @@
 //! let source = open("s3://photos?region=eu-west-1&profile=old-cloud").await?;
 //! let destination = open("s3://photos?endpoint=https://s3.new-cloud.example&profile=new-cloud").await?;
 //!
-//! If this is killed at any moment, running it again resumes where it stopped.
+//! // If this is killed at any moment, running it again resumes where it stopped.
 //! let transfer = Transfer::builder().from(source).to(destination.clone()).journal("photos.journal").build()?;
 //! let report = transfer.run().await?;
 //! for failure in &report.failures {
 //!     eprintln!("{}: {}", failure.key, failure.error);
 //! }
 //!
-//! The manifest proves the move to anyone who has it, now or later.
+//! // The manifest proves the move to anyone who has it, now or later.
 //! if report.status == Status::Complete && let Some(manifest) = &report.manifest {
 //!     let found = verify(manifest, &destination, Depth::Full).await?;
 //!     assert!(found.is_proven(), "{:?}", found.problems);
