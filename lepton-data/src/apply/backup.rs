@@ -58,7 +58,7 @@ pub(crate) async fn keep(cx: &Context, there: &ObjectMeta) -> Result<()> {
             cx.destination.retry(condition == Precondition::None, copy).await.map(drop)
         }
         Some((copier, source)) => in_parts(cx, copier, source, there, &target).await,
-        None => through_here(cx, there, &target).await,
+        None => copy_through_engine(cx, there, &target).await,
     };
     match kept {
         // The response was lost, so check what is stored.
@@ -122,7 +122,7 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
 }
 
 /// Reads the object and writes the backup, where the store does not copy by itself.
-async fn through_here(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
+async fn copy_through_engine(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
     let slot = cx.scheduler.enter(cx.lane(there.size), there.size).await?;
     let source = Source::new(&cx.destination, there);
     let head = || cx.destination.head(&there.key, HeadOptions::new().tags(true));

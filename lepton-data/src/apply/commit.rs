@@ -80,7 +80,7 @@ pub(crate) async fn complete(
 pub(crate) async fn landed(cx: &Context, entry: &Entry) -> Result<Option<ObjectMeta>> {
     let mut options = HeadOptions::new();
     if let Some(earlier) = entry.earlier_versions() {
-        let Some(version) = key_versions::beside(&cx.destination, &entry.target, earlier).await? else {
+        let Some(version) = key_versions::unknown_version(&cx.destination, &entry.target, earlier).await? else {
             return Ok(None);
         };
         if version.is_delete_marker {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use lepton_core::{Error, ObjectKey, Result, ServerCopy, UploadId};
 
 use crate::compare::objects::Comparer;
-use crate::ledger::journal::{Log, Note, foreign};
+use crate::ledger::journal::Log;
+use crate::ledger::note::{Note, foreign_upload};
 use crate::listing::lister::Lister;
 use crate::names::case_folding::Folded;
 use crate::schedule::endpoint::Endpoint;
@@ -104,7 +105,7 @@ impl Context {
 
     /// Records an upload to one of our keys that is left alone.
     pub(crate) fn note_foreign(&self, key: &ObjectKey, id: &UploadId) -> Result<()> {
-        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).insert(foreign(key, id));
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).insert(foreign_upload(key, id));
         self.log.note(&Note::ForeignUpload { key: key.clone(), id: id.clone() })
     }
 

@@ -18,9 +18,10 @@ use crate::apply::{backup, commit, local_copy, server_copy, write};
 use crate::digest::checksum::{Parts, check_source, combine, extra_crc};
 use crate::digest::reader;
 use crate::digest::reader::Source;
-use crate::ledger::journal::{Note, OpenUpload};
 use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::note::Note;
 use crate::ledger::proofs;
+use crate::ledger::resumed::OpenUpload;
 use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
 use crate::types::reason::Reason;
@@ -134,7 +135,7 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
         cx.log.note_durably(&Note::Kept { key, etag: etag.clone() }).await?;
         earlier.kept = Some(etag);
     }
-    let mut line = bring(cx, entry, layout, reason, &precondition, earlier).await?;
+    let mut line = copy_object(cx, entry, layout, reason, &precondition, earlier).await?;
     line.superseded = is_superseded(cx, entry).await;
     cx.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
@@ -151,7 +152,7 @@ async fn is_to_be_kept(cx: &Context, entry: &Entry, there: &ObjectMeta, earlier:
 }
 
 /// Moves the object to the destination under this condition; returns its line.
-pub(crate) async fn bring(
+pub(crate) async fn copy_object(
     cx: &Arc<Context>,
     entry: &Entry,
     layout: Layout,
@@ -159,16 +160,16 @@ pub(crate) async fn bring(
     precondition: &Precondition,
     earlier: &mut Earlier,
 ) -> Result<ManifestEntry> {
-    if let Some(copied) = by_the_store(cx, entry, layout, precondition, earlier).await? {
+    if let Some(copied) = copy_at_the_store(cx, entry, layout, precondition, earlier).await? {
         return Ok(ManifestEntry::copied(entry, copied, reason));
     }
-    let (sent, roots) = through_here(cx, entry, layout, precondition, earlier).await?;
+    let (sent, roots) = copy_through_engine(cx, entry, layout, precondition, earlier).await?;
     Ok(manifest_line(entry, layout, sent, &roots, reason))
 }
 
 /// Lets the store copy the object by itself, unless an earlier run has already sent parts
 /// of it. An upload without parts is aborted, because a copy can be made again.
-async fn by_the_store(
+async fn copy_at_the_store(
     cx: &Arc<Context>,
     entry: &Entry,
     layout: Layout,
@@ -189,7 +190,7 @@ async fn by_the_store(
 }
 
 /// Reads the object and sends it.
-async fn through_here(
+async fn copy_through_engine(
     cx: &Arc<Context>,
     entry: &Entry,
     layout: Layout,

@@ -2,8 +2,8 @@
 
 use lepton_core::{ETag, Error, ErrorKind};
 
-use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::resumed::OpenUpload;
 
 /// The state that an earlier run left of an object.
 #[derive(Debug, Default)]

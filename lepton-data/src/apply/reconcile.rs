@@ -13,7 +13,8 @@ use lepton_core::{
 use crate::apply::context::Context;
 use crate::digest::checksum::{PartDigest, Parts};
 use crate::digest::reader::{Piece, Source};
-use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
+use crate::ledger::note::{Note, UploadPlan};
+use crate::ledger::resumed::OpenUpload;
 use crate::schedule::lanes::Lane;
 use crate::types::entry::{Entry, Pin};
 use crate::types::layout::Layout;

@@ -20,7 +20,7 @@ use crate::apply::reconcile::abort;
 use crate::apply::upload::begin;
 use crate::compare::objects::{statements, states_same};
 use crate::digest::reader::Source;
-use crate::ledger::journal::Note;
+use crate::ledger::note::Note;
 use crate::listing::key_versions::conflict;
 use crate::schedule::lanes::Slot;
 use crate::types::entry::Entry;

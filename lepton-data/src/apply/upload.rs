@@ -5,7 +5,8 @@ use lepton_core::{CreateUploadOptions, Effect, Error, ErrorKind, Result, Upload}
 use crate::apply::context::Context;
 use crate::apply::reconcile::{Leftover, abort, abort_lost, reconcile};
 use crate::digest::reader::Source;
-use crate::ledger::journal::{Note, OpenUpload, UploadPlan};
+use crate::ledger::note::{Note, UploadPlan};
+use crate::ledger::resumed::OpenUpload;
 use crate::types::entry::{Entry, Pin};
 use crate::types::layout::Layout;
 

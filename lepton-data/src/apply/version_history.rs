@@ -15,12 +15,12 @@ use lepton_core::{
 use crate::apply::commit::may_be_ours;
 use crate::apply::context::Context;
 use crate::apply::decide::{if_absent, if_unchanged};
-use crate::apply::object::{bring, may_begin_again};
+use crate::apply::object::{copy_object, may_begin_again};
 use crate::apply::outcome::{Earlier, Outcome};
 use crate::apply::reconcile::abort_orphan;
-use crate::ledger::journal::OpenUpload;
 use crate::ledger::manifest::{ManifestEntry, VersionNumber};
-use crate::listing::key_versions::{beside, conflict, listed, oldest_first};
+use crate::ledger::resumed::OpenUpload;
+use crate::listing::key_versions::{conflict, listed, oldest_first, unknown_version};
 use crate::types::entry::{DestinationState, Entry, Ids, Mode, Pin};
 use crate::types::reason::{Basis, Reason};
 use crate::types::side::Side;
@@ -112,7 +112,7 @@ impl Mover<'_> {
                 None => {
                     cx.scheduler.control.go().await?;
                     let begun = cx.scheduler.env.uptime();
-                    let line = self.bring_next(&ours, index, &mut theirs).await?;
+                    let line = self.copy_next(&ours, index, &mut theirs).await?;
                     cx.scheduler.counters.metrics.copied(line.size, cx.scheduler.env.uptime().saturating_sub(begun));
                     self.bytes += line.size;
                     line
@@ -215,7 +215,7 @@ impl Mover<'_> {
     }
 
     /// Makes the next version at the destination and adds it to `theirs`.
-    async fn bring_next(
+    async fn copy_next(
         &mut self,
         ours: &[ObjectVersion],
         index: usize,
@@ -235,7 +235,7 @@ impl Mover<'_> {
         }
         let mut line = self.send(&entry, theirs.last()).await?;
         if line.version.is_none() {
-            let made = beside(&self.cx.destination, &self.target, &earlier_versions(&entry)).await?;
+            let made = unknown_version(&self.cx.destination, &self.target, &earlier_versions(&entry)).await?;
             line.version = made.and_then(|made| made.meta.version);
         }
         let mut there = version.clone();
@@ -255,14 +255,14 @@ impl Mover<'_> {
         };
         let upload = self.upload.take_if(|open| open.plan.pin == Pin::of(&entry.source));
         let mut earlier = Earlier { upload, ..Earlier::default() };
-        let sent = bring(cx, entry, layout, Reason::New, &condition, &mut earlier).await;
+        let sent = copy_object(cx, entry, layout, Reason::New, &condition, &mut earlier).await;
         match sent {
             // To some stores, a delete marker is an existing object.
             Err(error) if last.is_some_and(|last| last.is_delete_marker) && refused(&error) => {
-                if beside(&cx.destination, &self.target, &earlier_versions(entry)).await?.is_some() {
+                if unknown_version(&cx.destination, &self.target, &earlier_versions(entry)).await?.is_some() {
                     return Err(error);
                 }
-                bring(cx, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
+                copy_object(cx, entry, layout, Reason::New, &Precondition::None, &mut earlier).await
             }
             sent => sent,
         }
@@ -283,7 +283,7 @@ impl Mover<'_> {
                 Err(error) if !may_be_ours(&error) => return Err(error),
                 deleted => deleted,
             };
-            match (beside(&cx.destination, &self.target, &earlier_versions(entry)).await?, deleted) {
+            match (unknown_version(&cx.destination, &self.target, &earlier_versions(entry)).await?, deleted) {
                 (Some(made), _) if made.is_delete_marker => return Ok(Some(made)),
                 (Some(_), _) => return Err(conflict(&self.target, "somebody else wrote it")),
                 (None, Ok(())) => return Ok(None),

@@ -15,7 +15,7 @@ use crate::compare::objects::record_digest;
 use crate::digest::checksum::{PartDigest, Parts, PieceDigest, SourceCheck, check_source, expected, extra_crc};
 use crate::digest::reader;
 use crate::digest::reader::{Piece, Source};
-use crate::ledger::journal::Note;
+use crate::ledger::note::Note;
 use crate::schedule::lanes::{Lane, Slot};
 use crate::settings::transfer::Metadata;
 use crate::telemetry::retry_count::along;

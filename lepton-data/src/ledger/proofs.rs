@@ -18,8 +18,8 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::ledger::journal::line_of;
 use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::note::manifest_line_of;
 use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
 use crate::listing::external_sort::{Keyed, Sorter};
@@ -81,7 +81,7 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
         }
     }
     for record in replay {
-        if let Some(line) = line_of(&record?)?.filter(|line| line.history.is_none()) {
+        if let Some(line) = manifest_line_of(&record?)?.filter(|line| line.history.is_none()) {
             sorter.push(Proof { sort_key: mapping.sort_key(line.source_key()), line: Box::new(line) })?;
         }
     }

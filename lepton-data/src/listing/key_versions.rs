@@ -81,7 +81,11 @@ async fn one_by_one(
 ///
 /// # Errors
 /// `conflict` if there are several, or if known ones are gone.
-pub(crate) async fn beside(endpoint: &Endpoint, key: &ObjectKey, known: &Ids) -> Result<Option<ObjectVersion>> {
+pub(crate) async fn unknown_version(
+    endpoint: &Endpoint,
+    key: &ObjectKey,
+    known: &Ids,
+) -> Result<Option<ObjectVersion>> {
     let mut versions = listed(endpoint, key).await?;
     let listed = versions.len();
     versions.retain(|version| !known.contains(&version.meta.version));

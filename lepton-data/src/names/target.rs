@@ -25,11 +25,11 @@ impl TargetNames {
     /// error is the object's, not the run's.
     pub(crate) fn entry(&mut self, source: ObjectMeta, there: DestinationState) -> (Entry, Result<()>) {
         let target = self.mapping.target(&self.mapping.sort_key(&source.key));
-        let verdict = self.rules.check(&target).and_then(|()| self.beside(&target));
+        let verdict = self.rules.check(&target).and_then(|()| self.check_parent(&target));
         (Entry { source, target, there, mode: Mode::Listed }, verdict)
     }
 
-    fn beside(&mut self, target: &ObjectKey) -> Result<()> {
+    fn check_parent(&mut self, target: &ObjectKey) -> Result<()> {
         if self.rules.file_beside_folder == KeyHandling::Kept {
             return Ok(());
         }

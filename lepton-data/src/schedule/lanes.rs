@@ -22,8 +22,8 @@ use crate::types::side::Side;
 
 /// The guaranteed share of slots and memory of a lane with work, and the share reserved for a
 /// lane without work, both as divisors.
-const SHARE: usize = 4;
-const KEPT: usize = 16;
+const BUSY_SHARE: usize = 4;
+const IDLE_SHARE: usize = 16;
 
 /// The most pages of one listing in flight.
 pub(crate) const LISTING: usize = 16;
@@ -63,7 +63,7 @@ impl Lane {
     }
 
     /// The lane with which this one shares slots and memory.
-    fn beside(self) -> Option<Lane> {
+    fn paired_lane(self) -> Option<Lane> {
         match self {
             Lane::Small => Some(Lane::Parts),
             Lane::Parts => Some(Lane::Small),
@@ -96,7 +96,7 @@ struct State {
 #[derive(Debug)]
 struct Traffic {
     /// The concurrency limits of the source and of the destination; the smaller one applies.
-    laws: [ConcurrencyLimit; 2],
+    limits: [ConcurrencyLimit; 2],
     throttled: [u64; 2],
     /// Objects that are started and will need slots.
     open: usize,
@@ -114,12 +114,12 @@ struct Waiter {
 }
 
 impl Traffic {
-    fn new(laws: [ConcurrencyLimit; 2]) -> Self {
-        Self { laws, throttled: [0; 2], open: 0, running: 0, resting: 0, held: 0, waiting: VecDeque::new() }
+    fn new(limits: [ConcurrencyLimit; 2]) -> Self {
+        Self { limits, throttled: [0; 2], open: 0, running: 0, resting: 0, held: 0, waiting: VecDeque::new() }
     }
 
     fn limit(&self) -> usize {
-        self.laws[0].limit().min(self.laws[1].limit())
+        self.limits[0].limit().min(self.limits[1].limit())
     }
 
     fn occupied(&self) -> usize {
@@ -135,7 +135,7 @@ impl Lanes {
     /// Lanes with `places` slots in total, which share the memory budget. Their limits adapt
     /// if `adaptive` is set; otherwise they are fixed at their maximum.
     pub(crate) fn new(env: SharedEnv, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
-        let most = |lane: Lane| if lane.beside().is_some() { places - places / KEPT } else { LISTING };
+        let most = |lane: Lane| if lane.paired_lane().is_some() { places - places / IDLE_SHARE } else { LISTING };
         let start = |lane: Lane| if lane == Lane::Parts { START_LARGE } else { START };
         let limit = |lane: Lane| {
             if adaptive {
@@ -178,10 +178,10 @@ impl Lanes {
         if ours.occupied() >= ours.limit() {
             return None;
         }
-        if let Some(other) = lane.beside().map(|other| &state.traffic[other.index()]) {
-            let kept = if other.has_work() { SHARE } else { KEPT };
-            let places = (self.places / kept).saturating_sub(other.running);
-            let memory = (self.budget.largest() * SHARE as u64 / kept as u64).saturating_sub(other.held);
+        if let Some(other) = lane.paired_lane().map(|other| &state.traffic[other.index()]) {
+            let share = if other.has_work() { BUSY_SHARE } else { IDLE_SHARE };
+            let places = (self.places / share).saturating_sub(other.running);
+            let memory = (self.budget.largest() * BUSY_SHARE as u64 / share as u64).saturating_sub(other.held);
             if ours.running + other.running + places >= self.places || self.budget.available() < bytes + memory {
                 return None;
             }
@@ -190,7 +190,7 @@ impl Lanes {
         let ours = &mut state.traffic[lane.index()];
         ours.running += 1;
         ours.held += memory.bytes();
-        if lane.beside().is_some() {
+        if lane.paired_lane().is_some() {
             state.last = lane;
         }
         Some(Slot {
@@ -249,7 +249,7 @@ impl Lanes {
             let traffic = &mut state.traffic[lane.index()];
             let running = traffic.occupied();
             traffic.throttled[side as usize] += 1;
-            traffic.laws[side as usize].throttled(now, asked, running);
+            traffic.limits[side as usize].throttled(now, asked, running);
         });
     }
 
@@ -282,7 +282,10 @@ impl Lanes {
         let state = self.state();
         let endpoint = |lane: Lane, side: Side| {
             let traffic = &state.traffic[lane.index()];
-            EndpointProgress { limit: traffic.laws[side as usize].limit(), throttled: traffic.throttled[side as usize] }
+            EndpointProgress {
+                limit: traffic.limits[side as usize].limit(),
+                throttled: traffic.throttled[side as usize],
+            }
         };
         let lane = |at_source: Lane, at_destination: Lane| {
             let mut both: Vec<_> = vec![&state.traffic[at_source.index()]];
@@ -358,7 +361,7 @@ impl Drop for Slot {
             traffic.running -= 1;
             traffic.held -= held;
             if work > 0 {
-                traffic.laws.iter_mut().for_each(|limit| limit.ended(now, Unit { work, took, running }));
+                traffic.limits.iter_mut().for_each(|limit| limit.ended(now, Unit { work, took, running }));
             }
         });
     }

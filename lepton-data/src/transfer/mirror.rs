@@ -12,7 +12,7 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 
 use crate::apply::delete;
 use crate::apply::delete::Extraneous;
-use crate::ledger::journal::extra_of;
+use crate::ledger::note::extraneous_of;
 use crate::settings::transfer::TransferSettings;
 use crate::transfer::run::Run;
 use crate::transfer::tracker::{Extras, Tracker};
@@ -88,7 +88,8 @@ impl ExtraneousReader {
         let Some(mut replay) = self.0.take() else { return Ok(Vec::new()) };
         let size = run.context.destination.capabilities().delete_batch.clamp(1, 1000);
         let reading = run.scheduler.env.run_blocking(move || {
-            let found = replay.by_ref().filter_map(|record| record.and_then(|record| extra_of(&record)).transpose());
+            let found =
+                replay.by_ref().filter_map(|record| record.and_then(|record| extraneous_of(&record)).transpose());
             (found.take(size).collect::<Result<Vec<_>>>(), replay)
         });
         let (batch, replay) = reading.join().await?;

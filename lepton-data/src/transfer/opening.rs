@@ -7,7 +7,8 @@ use std::sync::Arc;
 use lepton_core::journal::{Identity, Journal, Opened, Replay};
 use lepton_core::{ErrorKind, Result, SharedEnv};
 
-use crate::ledger::journal::{Log, Resumed};
+use crate::ledger::journal::Log;
+use crate::ledger::resumed::Resumed;
 use crate::ledger::{plan_file, proofs};
 use crate::listing::key_list;
 use crate::names::mapping::Mapping;

@@ -9,9 +9,10 @@ use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 
 use crate::apply::outcome::Outcome;
 use crate::digest::reader::bare;
-use crate::ledger::journal::{Note, Resumed};
 use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::note::Note;
 use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
+use crate::ledger::resumed::Resumed;
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
 
