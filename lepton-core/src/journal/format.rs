@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::checksum::{Crc, crc};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) const MAGIC: &[u8; 8] = b"LEPTJRNL";
 pub(super) const MAJOR: u16 = 1;
@@ -32,18 +33,20 @@ pub(super) fn segment_header() -> [u8; HEADER_LEN] {
     header
 }
 
-/// Checks a segment header; the error states why it cannot be read.
-pub(super) fn check_header(bytes: &[u8]) -> Result<(), String> {
-    let Some(header) = bytes.first_chunk::<HEADER_LEN>() else { return Err("the segment has no header".into()) };
+/// Checks a segment header: `corrupt` if it is none, `unsupported` if another version wrote it.
+pub(super) fn check_header(bytes: &[u8]) -> Result<()> {
+    let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Err(Error::new(ErrorKind::Corrupt, "the segment has no header"));
+    };
     if &header[..8] != MAGIC {
-        return Err("not a Lepton journal".into());
+        return Err(Error::new(ErrorKind::Corrupt, "not a Lepton journal"));
     }
     let major = u16::from_le_bytes([header[8], header[9]]);
     let flags = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
     if major != MAJOR || flags != 0 {
-        return Err(format!(
-            "journal format {major} with flags {flags:#x}; this version reads format {MAJOR} without flags"
-        ));
+        let message =
+            format!("journal format {major} with flags {flags:#x}; this version reads format {MAJOR} without flags");
+        return Err(Error::unsupported(message));
     }
     Ok(())
 }
@@ -67,7 +70,7 @@ pub(super) struct Found {
 }
 
 /// Reads the record that starts at `at`; the error states what is wrong with it.
-pub(super) fn decode(bytes: &[u8], at: usize) -> Result<Found, &'static str> {
+pub(super) fn decode(bytes: &[u8], at: usize) -> std::result::Result<Found, &'static str> {
     let rest = &bytes[at..];
     let (Some(len), Some(kind)) = (rest.first_chunk::<4>(), rest.get(4..6)) else { return Err("it is cut off") };
     let len = u32::from_le_bytes(*len) as usize;

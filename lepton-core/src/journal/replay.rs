@@ -88,7 +88,7 @@ fn groups(bytes: &[u8], groups: &mut u64) -> Result<usize> {
     if bytes.len() < HEADER_LEN {
         return Ok(0);
     }
-    format::check_header(bytes).map_err(|why| Error::new(ErrorKind::Corrupt, why))?;
+    format::check_header(bytes)?;
     let (mut position, mut good) = (HEADER_LEN, 0);
     while position < bytes.len() {
         match format::decode(bytes, position) {
