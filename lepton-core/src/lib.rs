@@ -7,6 +7,8 @@
 //!   retries
 //! - [`TreeHasher`] and the checksums that stores keep
 //! - [`layer`]: stores that wrap stores
+//! - [`deployment`], [`traffic`], [`data_set`]: workloads, the route to them, and the data that
+//!   move with them (unstable)
 //! - [`Env`], [`MemoryBudget`], [`journal`]
 //! - `conformance`, the suite that every backend passes (feature `conformance`)
 //!
@@ -19,6 +21,8 @@ mod capabilities;
 mod checksum;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod data_set;
+pub mod deployment;
 mod encoding;
 mod env;
 mod error;
@@ -28,6 +32,7 @@ mod key_rules;
 pub mod layer;
 mod object;
 mod storage;
+pub mod traffic;
 
 pub use attribute_rules::{MetadataNames, TagCharacters};
 pub use body::{Body, BodySource, ByteStream, Hashing, Leaf, LeafStream, Leaves};

@@ -20,6 +20,7 @@
 //! `conditions`, `deletes`, `lists`, `keys`, `limits`, `multipart` (what uploads do),
 //! `uploads` (what can go wrong with them), `copies`, `versions`, `interruptions`, `others`
 //! (stores that are misconfigured on purpose). `suite` runs them; each check is a `case`.
+//! [`deployment`] and [`traffic`] are the suites of those contracts.
 
 mod attributes;
 mod bodies;
@@ -27,6 +28,7 @@ mod case;
 mod conditions;
 mod copies;
 mod deletes;
+pub mod deployment;
 mod expect;
 mod facets;
 mod fixture;
@@ -41,6 +43,7 @@ mod others;
 mod ranges;
 mod report;
 mod suite;
+pub mod traffic;
 mod uploads;
 mod versions;
 

@@ -1,0 +1,14 @@
+//! Which side gets the users' requests. **Unstable** until a second, different balancer passes
+//! its suite.
+//!
+//! - [`Traffic`]: the contract; [`MemoryTraffic`] is the reference
+//! - [`Route`]: the register that decides who owns the writes, with the weights and the backends
+//! - [`HoldRequest`], [`Release`]: the two ends of a fence
+
+mod contract;
+mod memory;
+mod route;
+
+pub use contract::{Counters, InFlight, InFlightPolicy, SideCounters, Traffic, TrafficCapabilities};
+pub use memory::{MemoryTraffic, Sent};
+pub use route::{Backend, Hold, HoldId, HoldLimits, HoldRequest, Release, Route, RouteChange, Weights};

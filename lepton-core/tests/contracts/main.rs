@@ -1,0 +1,13 @@
+//! The suites of the contracts pass for the references, and find each lie.
+#![cfg(feature = "conformance")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
+
+mod deployments;
+mod routes;
+
+use lepton_core::conformance::Report;
+
+/// The names of the cases that failed, without their area.
+fn failed(report: &Report) -> Vec<&'static str> {
+    report.failures().map(|(name, _)| name.split_once('/').map_or(name, |(_, case)| case)).collect()
+}
