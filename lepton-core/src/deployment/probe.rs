@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{WorkloadSpec, wrong};
+use super::invalid::wrong;
 use crate::{Error, Result};
 
 /// A question to a replica, asked again and again: exactly one of the first three fields.
@@ -142,7 +142,7 @@ impl Probe {
         }
     }
 
-    pub(super) fn check(&self, spec: &WorkloadSpec) -> Result<()> {
+    pub(super) fn check(&self, is_port: impl Fn(&str) -> bool) -> Result<()> {
         let port = match self.action()? {
             ProbeAction::HttpGet(get) if !get.path.starts_with('/') => {
                 return Err(wrong("httpGet.path", &get.path, "a path that begins with `/`"));
@@ -153,7 +153,7 @@ impl Probe {
             ProbeAction::Exec(_) => None,
             ProbeAction::HttpGet(HttpGet { port, .. }) | ProbeAction::TcpSocket(TcpSocket { port }) => Some(port),
         };
-        if let Some(port) = port.filter(|port| !spec.ports.iter().any(|known| known.name == **port)) {
+        if let Some(port) = port.filter(|port| !is_port(port)) {
             return Err(wrong("probe port", port, "the name of one of its ports"));
         }
         let positive = [

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::invalid::wrong;
 use super::probe::Probe;
 use super::secret::SecretReference;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A workload: replicas of one program. The names of the fields in a file are those of
 /// Kubernetes; values of secrets are never part of it.
@@ -229,7 +230,7 @@ impl WorkloadSpec {
             return Err(wrong("strategy", "0 and 0", "`maxSurge` or `maxUnavailable` above 0"));
         }
         for probe in [&self.startup_probe, &self.readiness_probe, &self.liveness_probe].into_iter().flatten() {
-            probe.check(self)?;
+            probe.check(|port| self.ports.iter().any(|known| known.name == port))?;
         }
         Ok(())
     }
@@ -260,12 +261,6 @@ fn check_name(field: &str, name: &str) -> Result<()> {
         return Err(wrong(field, name, "1 to 63 lower-case letters, digits and inner hyphens"));
     }
     Ok(())
-}
-
-/// The error for a field of a workload.
-pub(super) fn wrong(field: &str, value: &str, allowed: &str) -> Error {
-    Error::invalid_input(format!("{field} of the workload is {value:?}; it must be {allowed}"))
-        .with_context("field", field)
 }
 
 #[cfg(test)]
