@@ -8,7 +8,7 @@
 //! - [`TreeHasher`] and the checksums that stores keep
 //! - [`layer`]: stores that wrap stores
 //! - [`deployment`], [`traffic`], [`data_set`]: workloads, the route to them, and the data that
-//!   move with them (unstable)
+//!   move with them; [`migration`]: the state machine over them (unstable)
 //! - [`Env`], [`MemoryBudget`], [`journal`]
 //! - `conformance`, the suite that every backend passes (feature `conformance`)
 //!
@@ -30,6 +30,7 @@ pub mod journal;
 mod key;
 mod key_rules;
 pub mod layer;
+pub mod migration;
 mod object;
 mod storage;
 pub mod traffic;

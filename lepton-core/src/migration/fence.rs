@@ -1,0 +1,119 @@
+//! The transitions within a fence. They are the same in both directions.
+
+use std::collections::BTreeSet;
+
+use super::event::Event;
+use super::intent::Intent;
+use super::machine::{Machine, ask, impossible};
+use super::state::{Fence, Stage, State};
+use crate::Result;
+use crate::data_set::{Side, Verdict};
+
+/// What an event makes of a fence.
+pub(super) fn step(machine: &mut Machine, state: State, event: Event) -> Result<State> {
+    let (State::Fence(fence) | State::RollingBack(fence)) = state else {
+        return Err(impossible(&state, event.name()));
+    };
+    let stage = fence.stage.clone();
+    Ok(match (stage, event) {
+        (_, Event::Register { owner, epoch, holding }) => registered(machine, fence, owner, epoch, holding),
+        (Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. }) => within(fence),
+        (_, Event::GivenUp { why }) => give_up(fence, why),
+        (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
+        (Stage::Drain, Event::Drained) => within(fence.at(Stage::Quiesce)),
+        (Stage::Quiesce, Event::Quiesced { data_set }) => for_each(machine, fence, data_set, Stage::LastDelta),
+        (Stage::LastDelta, Event::Verdict(verdict)) => {
+            if verdict.epoch != fence.epoch || verdict.from != fence.to.other() {
+                return Err(impossible(&State::Fence(fence), "a verdict of another fence"));
+            }
+            let (data_set, passed, told) =
+                (verdict.data_set.clone(), verdict.verdict == Verdict::Pass, verdict.to_string());
+            machine.verdicts.push(verdict);
+            if passed { for_each(machine, fence, data_set, Stage::Allow) } else { give_up(fence, told) }
+        }
+        (Stage::Allow, Event::Allowed { data_set }) => for_each(machine, fence, data_set, Stage::Switch),
+        (Stage::Lift { why }, Event::Allowed { data_set }) => for_each(machine, fence, data_set, Stage::Back { why }),
+        (_, event) => return Err(impossible(&State::Fence(fence), event.name())),
+    })
+}
+
+/// A fence in the state of its direction.
+fn within(fence: Fence) -> State {
+    match fence.to {
+        Side::B => State::Fence(fence),
+        Side::A => State::RollingBack(fence),
+    }
+}
+
+/// Counts a data set as done; after the last one the next stage begins.
+fn for_each(machine: &Machine, mut fence: Fence, data_set: String, next: Stage) -> State {
+    fence.done.insert(data_set);
+    let done = machine.data_sets.iter().all(|name| fence.done.contains(name));
+    within(if done { fence.at(next) } else { fence })
+}
+
+/// Gives a fence up: first the owner must accept writes again, then the held ones are sent.
+pub(super) fn give_up(fence: Fence, why: String) -> State {
+    within(fence.at(Stage::Lift { why }))
+}
+
+/// What the register says decides.
+fn registered(machine: &mut Machine, fence: Fence, owner: Side, epoch: u64, holding: bool) -> State {
+    if owner == fence.to {
+        // The register has moved, whatever the driver knew.
+        machine.owner = owner;
+        machine.given_up.clear();
+        return match owner {
+            Side::B => State::Switched { reversed: BTreeSet::new() },
+            Side::A => State::Undoing,
+        };
+    }
+    match &fence.stage {
+        Stage::Back { why } if !holding => ended(machine, &fence, why.clone()),
+        Stage::Hold | Stage::Back { .. } | Stage::Lift { .. } => within(fence),
+        _ if holding && epoch == fence.epoch => within(fence),
+        _ => give_up(fence, "the hold has ended by itself".to_owned()),
+    }
+}
+
+/// A fence was given up, and nothing waits any longer.
+fn ended(machine: &mut Machine, fence: &Fence, why: String) -> State {
+    machine.given_up.push(why);
+    let back = match fence.to {
+        Side::B => State::Tested,
+        Side::A => State::Holding,
+    };
+    if (machine.given_up.len() as u64) < u64::from(machine.policy.fences.max(1)) {
+        return back;
+    }
+    let evidence = std::mem::take(&mut machine.given_up);
+    let text = format!("{} fences in a row were given up", evidence.len());
+    match fence.to {
+        Side::B => ask(text, evidence, back),
+        Side::A => State::RollbackBlocked { why: format!("{text}: {}", evidence.join("; ")) },
+    }
+}
+
+/// What is to be done in a fence.
+pub(super) fn intents(fence: &Fence, data_sets: &[String]) -> Vec<Intent> {
+    let (to, from, epoch) = (fence.to, fence.to.other(), fence.epoch);
+    let open = || data_sets.iter().filter(|name| !fence.done.contains(*name)).cloned();
+    let mut intents: Vec<Intent> = match &fence.stage {
+        Stage::Hold => vec![Intent::Hold { epoch }],
+        Stage::Drain => vec![Intent::Drain { side: from }],
+        Stage::Quiesce => open().map(|data_set| Intent::Quiesce { data_set, side: from }).collect(),
+        Stage::LastDelta => open().map(|data_set| Intent::LastDelta { data_set, from, epoch }).collect(),
+        Stage::Allow => open().map(|data_set| Intent::Allow { data_set, side: to }).collect(),
+        Stage::Switch => vec![Intent::ReleaseForward { to, epoch }],
+        Stage::Lift { .. } => open().map(|data_set| Intent::Allow { data_set, side: from }).collect(),
+        Stage::Back { .. } => vec![Intent::ReleaseBack { epoch }],
+    };
+    if matches!(fence.stage, Stage::Drain | Stage::Quiesce | Stage::LastDelta | Stage::Allow) {
+        intents.push(Intent::KeepHold { epoch });
+    }
+    // The follower goes on until the last delta, which works on the same data.
+    if matches!(fence.stage, Stage::Hold | Stage::Drain | Stage::Quiesce) {
+        intents.extend(data_sets.iter().cloned().map(|data_set| Intent::Follow { data_set, from }));
+    }
+    intents
+}

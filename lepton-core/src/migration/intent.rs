@@ -1,0 +1,114 @@
+//! What is to be done.
+
+use crate::data_set::Side;
+
+/// Something that is to be done in the current state. Every intent is idempotent: after a crash
+/// it is begun again. Its outcome is an [`Event`](super::Event).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Intent {
+    /// Copy a data set once → `Copied`.
+    Copy {
+        /// Its name.
+        data_set: String,
+    },
+    /// Follow the owner, in the background, as long as this is to be done.
+    Follow {
+        /// The name of the data set.
+        data_set: String,
+        /// The owner.
+        from: Side,
+    },
+    /// Watch the lags of all data sets → `CaughtUp`.
+    WatchLag,
+    /// Make the workloads of side B, and wait until they are ready → `Deployed`.
+    Deploy,
+    /// Run the acceptance tests at side B → `TestsPassed`, `TestsFailed`.
+    Test,
+    /// Hold new writes back → `Held`, `GivenUp`.
+    Hold {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Report to the hold that the driver is alive, in the background; where the hold has ended
+    /// → `GivenUp`.
+    KeepHold {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// End the writes in flight at a side → `Drained`, `GivenUp`.
+    Drain {
+        /// The side.
+        side: Side,
+    },
+    /// Make a side refuse its application's writes, and prove it → `Quiesced`, `GivenUp`.
+    Quiesce {
+        /// The name of the data set.
+        data_set: String,
+        /// The side.
+        side: Side,
+    },
+    /// Copy the last changes and compare both sides → `Verdict`.
+    LastDelta {
+        /// The name of the data set.
+        data_set: String,
+        /// The side that owned the writes.
+        from: Side,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Make a side accept its application's writes, and the other one refuse them → `Allowed`.
+    Allow {
+        /// The name of the data set.
+        data_set: String,
+        /// The side.
+        side: Side,
+    },
+    /// Ask the register to move the ownership → `Register`.
+    ReleaseForward {
+        /// The side that is to own the writes.
+        to: Side,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// End the hold for the owner; a hold that has already ended is no error → `Register`.
+    ReleaseBack {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Make the old owner follow the new one → `Reversed`, `ReverseConflict`.
+    Reverse {
+        /// The name of the data set.
+        data_set: String,
+        /// The new owner.
+        from: Side,
+    },
+    /// Remove what was made at side B → `Undone`.
+    Undo,
+    /// Remove what the plan owns at side A → `Decommissioned`. Only when the user asks.
+    Decommission,
+}
+
+impl Intent {
+    /// The stable name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Copy { .. } => "copy",
+            Self::Follow { .. } => "follow",
+            Self::WatchLag => "watch_lag",
+            Self::Deploy => "deploy",
+            Self::Test => "test",
+            Self::Hold { .. } => "hold",
+            Self::KeepHold { .. } => "keep_hold",
+            Self::Drain { .. } => "drain",
+            Self::Quiesce { .. } => "quiesce",
+            Self::LastDelta { .. } => "last_delta",
+            Self::Allow { .. } => "allow",
+            Self::ReleaseForward { .. } => "release_forward",
+            Self::ReleaseBack { .. } => "release_back",
+            Self::Reverse { .. } => "reverse",
+            Self::Undo => "undo",
+            Self::Decommission => "decommission",
+        }
+    }
+}

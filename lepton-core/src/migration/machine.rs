@@ -1,0 +1,273 @@
+//! The machine: events in, state and intents out.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Choice, Event};
+use super::fence;
+use super::intent::Intent;
+use super::state::{Fence, Question, State};
+use crate::data_set::{Clearance, DataVerdict, Side};
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// What a migration does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Policy {
+    /// How many fences may be given up before a person is asked.
+    pub fences: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { fences: 3 }
+    }
+}
+
+impl Policy {
+    /// Three fences.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many fences may be given up before a person is asked.
+    #[must_use]
+    pub fn fences(mut self, fences: u32) -> Self {
+        self.fences = fences;
+        self
+    }
+}
+
+/// The state machine of one migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    pub(super) data_sets: Vec<String>,
+    pub(super) policy: Policy,
+    pub(super) state: State,
+    pub(super) hash: Option<String>,
+    pub(super) owner: Side,
+    pub(super) epoch: u64,
+    pub(super) verdicts: Vec<DataVerdict>,
+    /// Why fences were given up since the last switch.
+    pub(super) given_up: Vec<String>,
+}
+
+impl Machine {
+    /// A draft of a migration of these data sets.
+    ///
+    /// # Errors
+    /// `invalid_input` if there is none or if two have one name.
+    pub fn new(data_sets: Vec<String>, policy: Policy) -> Result<Self> {
+        let names: BTreeSet<_> = data_sets.iter().collect();
+        if names.is_empty() || names.len() < data_sets.len() {
+            return Err(Error::invalid_input("a migration needs data sets, each with a name of its own"));
+        }
+        let (owner, state) = (Side::A, State::Draft);
+        Ok(Self { data_sets, policy, state, hash: None, owner, epoch: 0, verdicts: Vec::new(), given_up: Vec::new() })
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The side that owns the writes, as far as the driver knows. The register decides.
+    pub fn owner(&self) -> Side {
+        self.owner
+    }
+
+    /// The epoch of the last fence.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The hash of the plan.
+    pub fn plan(&self) -> Option<&str> {
+        self.hash.as_deref()
+    }
+
+    /// The verdicts of the current epoch.
+    pub fn verdicts(&self) -> &[DataVerdict] {
+        &self.verdicts
+    }
+
+    /// The clearance for the switch of the current fence.
+    ///
+    /// # Errors
+    /// `precondition_failed` unless every data set has passed in this epoch.
+    pub fn clearance(&self, to: Side) -> Result<Clearance> {
+        Clearance::new(to, self.epoch, &self.data_sets, &self.verdicts)
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// `precondition_failed` if it cannot happen in this state, naming both; nothing has changed
+    /// then.
+    pub fn apply(&mut self, event: Event) -> Result<()> {
+        let mut next = self.clone();
+        next.take(event)?;
+        *self = next;
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        let state = std::mem::replace(&mut self.state, State::Draft);
+        self.state = match (state, event) {
+            (State::Draft | State::Planned, Event::Planned { hash }) => {
+                self.hash = Some(hash);
+                State::Planned
+            }
+            (State::Planned, Event::Approved { hash }) => self.approved(&hash)?,
+            (State::Copying { mut copied }, Event::Copied { data_set }) => {
+                copied.insert(data_set);
+                self.when_all(copied, |copied| State::Copying { copied }, State::Delta { caught_up: false })
+            }
+            (State::Delta { .. }, Event::CopyAgain { data_set }) => {
+                let copied = self.data_sets.iter().filter(|name| **name != data_set).cloned().collect();
+                State::Copying { copied }
+            }
+            (State::Delta { .. }, Event::CaughtUp) => State::Delta { caught_up: true },
+            (State::Delta { caught_up: true }, Event::Deployed) => State::Deployed,
+            (State::Deployed, Event::TestsPassed) => State::Tested,
+            (State::Deployed, Event::TestsFailed { why }) => {
+                let text = "an acceptance test failed at side B".to_owned();
+                ask(text, vec![why], State::Deployed)
+            }
+            (State::Tested, Event::CutOver) => State::Fence(self.fence(Side::B)),
+            (state @ (State::Fence(_) | State::RollingBack(_)), event) if !is_command(&event) => {
+                fence::step(self, state, event)?
+            }
+            (State::Switched { mut reversed }, Event::Reversed { data_set }) => {
+                reversed.insert(data_set);
+                self.when_all(reversed, |reversed| State::Switched { reversed }, State::Holding)
+            }
+            (state @ (State::Switched { .. } | State::Holding), Event::ReverseConflict { data_set, items }) => {
+                let text = format!("side A of {data_set} was changed after the fence; it is not overwritten");
+                ask(text, items, state)
+            }
+            (State::Holding, Event::Finalize) => State::Finalized,
+            (State::Finalized, Event::Decommissioned) => State::Decommissioned,
+            (State::Undoing, Event::Undone) => State::RolledBack,
+            (State::Undoing, Event::RollbackFailed { why }) => State::RollbackBlocked { why },
+            (state, event) => self.command(state, event)?,
+        };
+        Ok(())
+    }
+
+    /// What the user asks for.
+    fn command(&mut self, state: State, event: Event) -> Result<State> {
+        Ok(match (state, event) {
+            (State::Paused(state), Event::Resume) => *state,
+            // A fence holds users' requests: it is not paused.
+            (state, Event::Pause) if can_pause(&state) => State::Paused(Box::new(state)),
+            (State::NeedsDecision { then, .. }, Event::Decided(Choice::Retry)) => *then,
+            (State::NeedsDecision { then, .. }, Event::Decided(Choice::Rollback) | Event::Rollback) => {
+                self.rollback(*then)?
+            }
+            (State::Paused(state), Event::Rollback) => self.rollback(*state)?,
+            (State::RollbackBlocked { .. }, Event::Rollback) if self.owner == Side::A => State::Undoing,
+            (state, Event::Rollback) => self.rollback(state)?,
+            (state, event) => return Err(impossible(&state, event.name())),
+        })
+    }
+
+    fn rollback(&mut self, state: State) -> Result<State> {
+        match state {
+            State::Fence(fence) => Ok(fence::give_up(fence, "a rollback was asked for".to_owned())),
+            State::Draft | State::Planned | State::Finalized | State::Decommissioned | State::RolledBack => {
+                Err(impossible(&state, "rollback"))
+            }
+            _ if self.owner == Side::A => Ok(State::Undoing),
+            State::RollbackBlocked { .. } | State::Switched { .. } | State::Holding => {
+                Ok(State::RollingBack(self.fence(Side::A)))
+            }
+            _ => Err(impossible(&state, "rollback")),
+        }
+    }
+
+    fn approved(&self, hash: &str) -> Result<State> {
+        match &self.hash {
+            Some(planned) if planned == hash => Ok(State::Copying { copied: BTreeSet::new() }),
+            planned => {
+                let planned = planned.as_deref().unwrap_or("none");
+                let message = format!("the plan is {planned}, but {hash} was approved; look at the plan again");
+                Err(Error::new(ErrorKind::PlanMismatch, message).with_retry(Retry::Never))
+            }
+        }
+    }
+
+    fn fence(&mut self, to: Side) -> Fence {
+        self.epoch += 1;
+        self.verdicts.clear();
+        Fence::new(to, self.epoch)
+    }
+
+    /// `done` once it has all data sets, otherwise `open`.
+    pub(super) fn when_all(
+        &self,
+        names: BTreeSet<String>,
+        open: impl FnOnce(BTreeSet<String>) -> State,
+        done: State,
+    ) -> State {
+        if self.data_sets.iter().all(|name| names.contains(name)) { done } else { open(names) }
+    }
+
+    /// What is to be done now.
+    pub fn intents(&self) -> Vec<Intent> {
+        let each = |make: &dyn Fn(String) -> Intent, done: &BTreeSet<String>| -> Vec<Intent> {
+            self.data_sets.iter().filter(|name| !done.contains(*name)).cloned().map(make).collect()
+        };
+        let none = BTreeSet::new();
+        let follow = || each(&|data_set| Intent::Follow { data_set, from: self.owner }, &none);
+        let with = |mut intents: Vec<Intent>, more: Intent| {
+            intents.push(more);
+            intents
+        };
+        match &self.state {
+            State::Copying { copied } => {
+                let followed: BTreeSet<_> = self.data_sets.iter().filter(|n| !copied.contains(*n)).cloned().collect();
+                let mut intents = each(&|data_set| Intent::Copy { data_set }, copied);
+                intents.extend(each(&|data_set| Intent::Follow { data_set, from: Side::A }, &followed));
+                intents
+            }
+            State::Delta { caught_up: false } => with(follow(), Intent::WatchLag),
+            State::Delta { caught_up: true } => with(follow(), Intent::Deploy),
+            State::Deployed => with(follow(), Intent::Test),
+            State::Tested | State::Holding => follow(),
+            State::Fence(fence) | State::RollingBack(fence) => fence::intents(fence, &self.data_sets),
+            State::Switched { reversed } => each(&|data_set| Intent::Reverse { data_set, from: self.owner }, reversed),
+            State::Undoing => vec![Intent::Undo],
+            // The data go on being followed while a person thinks.
+            State::NeedsDecision { then, .. } | State::Paused(then) if follows(then) => follow(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether side B, or after the switch side A, follows in this state.
+fn follows(state: &State) -> bool {
+    matches!(state, State::Delta { .. } | State::Deployed | State::Tested)
+}
+
+fn is_command(event: &Event) -> bool {
+    matches!(event, Event::Pause | Event::Resume | Event::Rollback | Event::Decided(_))
+}
+
+fn can_pause(state: &State) -> bool {
+    matches!(state, State::Copying { .. } | State::Delta { .. } | State::Deployed | State::Tested | State::Holding)
+}
+
+/// The state that asks a person, with where it goes on.
+pub(super) fn ask(text: String, evidence: Vec<String>, then: State) -> State {
+    let question = Question { text, choices: vec![Choice::Retry, Choice::Rollback], evidence };
+    State::NeedsDecision { question, then: Box::new(then) }
+}
+
+/// The error for an event that cannot happen in this state.
+pub(super) fn impossible(state: &State, event: &str) -> Error {
+    let message = format!("{event} is not possible while the migration is in the state {state}");
+    Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
+}

@@ -1,0 +1,170 @@
+//! The states of a migration.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Choice;
+use crate::data_set::Side;
+
+/// The state of a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum State {
+    /// There is no plan.
+    Draft,
+    /// There is a plan that nobody has approved yet.
+    Planned,
+    /// Data sets are copied for the first time.
+    Copying {
+        /// Those that have been copied.
+        copied: BTreeSet<String>,
+    },
+    /// Side B follows; its lag goes down.
+    Delta {
+        /// The lag was small enough: the workloads of side B are made.
+        caught_up: bool,
+    },
+    /// The workloads of side B are ready and get no traffic.
+    Deployed,
+    /// They have passed the acceptance tests.
+    Tested,
+    /// Ownership of the writes moves to side B.
+    Fence(Fence),
+    /// Side B owns the writes; side A is made to follow.
+    Switched {
+        /// The data sets that follow.
+        reversed: BTreeSet<String>,
+    },
+    /// Side B owns the writes and side A follows.
+    Holding,
+    /// The point of no return is passed: side A follows no longer.
+    Finalized,
+    /// What the plan owned at side A is gone.
+    Decommissioned,
+    /// Ownership of the writes moves back to side A.
+    RollingBack(Fence),
+    /// Side A owns the writes, it never lost them, and what was made at side B is to be removed.
+    Undoing,
+    /// Side A is as it was, with all writes.
+    RolledBack,
+    /// The rollback cannot go on by itself.
+    RollbackBlocked {
+        /// Why.
+        why: String,
+    },
+    /// The user has paused it.
+    Paused(Box<State>),
+    /// It cannot go on without a decision.
+    NeedsDecision {
+        /// What is asked.
+        question: Question,
+        /// Where it goes on.
+        then: Box<State>,
+    },
+}
+
+impl State {
+    /// The stable name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Planned => "planned",
+            Self::Copying { .. } => "copying",
+            Self::Delta { .. } => "delta",
+            Self::Deployed => "deployed",
+            Self::Tested => "tested",
+            Self::Fence(_) => "fence",
+            Self::Switched { .. } => "switched",
+            Self::Holding => "holding",
+            Self::Finalized => "finalized",
+            Self::Decommissioned => "decommissioned",
+            Self::RollingBack(_) | Self::Undoing => "rolling_back",
+            Self::RolledBack => "rolled_back",
+            Self::RollbackBlocked { .. } => "rollback_blocked",
+            Self::Paused(_) => "paused",
+            Self::NeedsDecision { .. } => "needs_decision",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fence(fence) | Self::RollingBack(fence) => write!(f, "{} ({:?})", self.name(), fence.stage),
+            Self::Paused(state) => write!(f, "paused in {state}"),
+            Self::NeedsDecision { question, .. } => write!(f, "needs a decision: {}", question.text),
+            Self::RollbackBlocked { why } => write!(f, "rollback blocked: {why}"),
+            _ => f.write_str(self.name()),
+        }
+    }
+}
+
+/// The move of the ownership of writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Fence {
+    /// The side that is to own the writes.
+    pub to: Side,
+    /// The epoch, higher than that of any fence before.
+    pub epoch: u64,
+    /// What is being done.
+    pub stage: Stage,
+    /// The data sets for which this stage is done.
+    pub done: BTreeSet<String>,
+}
+
+impl Fence {
+    pub(super) fn new(to: Side, epoch: u64) -> Self {
+        Self { to, epoch, stage: Stage::Hold, done: BTreeSet::new() }
+    }
+
+    pub(super) fn at(mut self, stage: Stage) -> Self {
+        (self.stage, self.done) = (stage, BTreeSet::new());
+        self
+    }
+}
+
+/// The stages of a fence, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// New writes are held back.
+    Hold,
+    /// The writes in flight end.
+    Drain,
+    /// The owner is made to refuse writes, and that is proven.
+    Quiesce,
+    /// The last changes are copied, and both sides are compared wholly.
+    LastDelta,
+    /// The new owner is made to accept writes.
+    Allow,
+    /// The register is asked to move the ownership.
+    Switch,
+    /// The fence is given up: the owner is made to accept writes again, and the other side to
+    /// refuse them.
+    Lift {
+        /// Why.
+        why: String,
+    },
+    /// The fence is given up: held writes go to the owner.
+    Back {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Something that only a person can decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Question {
+    /// The question.
+    pub text: String,
+    /// The choices.
+    pub choices: Vec<Choice>,
+    /// What is known, line by line.
+    pub evidence: Vec<String>,
+}
