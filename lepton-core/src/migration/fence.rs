@@ -4,36 +4,36 @@ use std::collections::BTreeSet;
 
 use super::event::Event;
 use super::intent::Intent;
-use super::machine::{Machine, ask, impossible};
+use super::record::Record;
 use super::state::{Fence, Stage, State};
 use crate::Result;
 use crate::data_set::{Side, Verdict};
 
 /// What an event makes of a fence.
-pub(super) fn step(machine: &mut Machine, state: State, event: Event) -> Result<State> {
+pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<State> {
     let (State::Fence(fence) | State::RollingBack(fence)) = state else {
-        return Err(impossible(&state, event.name()));
+        return Err(state.refuses(event.name()));
     };
     let stage = fence.stage.clone();
     Ok(match (stage, event) {
-        (_, Event::Register { owner, epoch, holding }) => registered(machine, fence, owner, epoch, holding),
+        (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
         (Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. }) => within(fence),
         (_, Event::GivenUp { why }) => give_up(fence, why),
         (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
         (Stage::Drain, Event::Drained) => within(fence.at(Stage::Quiesce)),
-        (Stage::Quiesce, Event::Quiesced { data_set }) => for_each(machine, fence, data_set, Stage::LastDelta),
+        (Stage::Quiesce, Event::Quiesced { data_set }) => for_each(record, fence, data_set, Stage::LastDelta),
         (Stage::LastDelta, Event::Verdict(verdict)) => {
             if verdict.epoch != fence.epoch || verdict.from != fence.to.other() {
-                return Err(impossible(&State::Fence(fence), "a verdict of another fence"));
+                return Err(State::Fence(fence).refuses("a verdict of another fence"));
             }
             let (data_set, passed, told) =
                 (verdict.data_set.clone(), verdict.verdict == Verdict::Pass, verdict.to_string());
-            machine.verdicts.push(verdict);
-            if passed { for_each(machine, fence, data_set, Stage::Allow) } else { give_up(fence, told) }
+            record.verdicts.push(verdict);
+            if passed { for_each(record, fence, data_set, Stage::Allow) } else { give_up(fence, told) }
         }
-        (Stage::Allow, Event::Allowed { data_set }) => for_each(machine, fence, data_set, Stage::Switch),
-        (Stage::Lift { why }, Event::Allowed { data_set }) => for_each(machine, fence, data_set, Stage::Back { why }),
-        (_, event) => return Err(impossible(&State::Fence(fence), event.name())),
+        (Stage::Allow, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Switch),
+        (Stage::Lift { why }, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Back { why }),
+        (_, event) => return Err(State::Fence(fence).refuses(event.name())),
     })
 }
 
@@ -46,9 +46,9 @@ fn within(fence: Fence) -> State {
 }
 
 /// Counts a data set as done; after the last one the next stage begins.
-fn for_each(machine: &Machine, mut fence: Fence, data_set: String, next: Stage) -> State {
+fn for_each(record: &Record, mut fence: Fence, data_set: String, next: Stage) -> State {
     fence.done.insert(data_set);
-    let done = machine.data_sets.iter().all(|name| fence.done.contains(name));
+    let done = record.data_sets.iter().all(|name| fence.done.contains(name));
     within(if done { fence.at(next) } else { fence })
 }
 
@@ -58,18 +58,18 @@ pub(super) fn give_up(fence: Fence, why: String) -> State {
 }
 
 /// What the register says decides.
-fn registered(machine: &mut Machine, fence: Fence, owner: Side, epoch: u64, holding: bool) -> State {
+fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holding: bool) -> State {
     if owner == fence.to {
         // The register has moved, whatever the driver knew.
-        machine.owner = owner;
-        machine.given_up.clear();
+        record.owner = owner;
+        record.given_up.clear();
         return match owner {
             Side::B => State::Switched { reversed: BTreeSet::new() },
             Side::A => State::Undoing,
         };
     }
     match &fence.stage {
-        Stage::Back { why } if !holding => ended(machine, &fence, why.clone()),
+        Stage::Back { why } if !holding => ended(record, &fence, why.clone()),
         Stage::Hold | Stage::Back { .. } | Stage::Lift { .. } => within(fence),
         _ if holding && epoch == fence.epoch => within(fence),
         _ => give_up(fence, "the hold has ended by itself".to_owned()),
@@ -77,19 +77,19 @@ fn registered(machine: &mut Machine, fence: Fence, owner: Side, epoch: u64, hold
 }
 
 /// A fence was given up, and nothing waits any longer.
-fn ended(machine: &mut Machine, fence: &Fence, why: String) -> State {
-    machine.given_up.push(why);
+fn ended(record: &mut Record, fence: &Fence, why: String) -> State {
+    record.given_up.push(why);
     let back = match fence.to {
         Side::B => State::Tested,
         Side::A => State::Holding,
     };
-    if (machine.given_up.len() as u64) < u64::from(machine.policy.fences.max(1)) {
+    if (record.given_up.len() as u64) < u64::from(record.policy.fences.max(1)) {
         return back;
     }
-    let evidence = std::mem::take(&mut machine.given_up);
+    let evidence = std::mem::take(&mut record.given_up);
     let text = format!("{} fences in a row were given up", evidence.len());
     match fence.to {
-        Side::B => ask(text, evidence, back),
+        Side::B => State::asking(text, evidence, back),
         Side::A => State::RollbackBlocked { why: format!("{text}: {}", evidence.join("; ")) },
     }
 }

@@ -2,56 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::event::{Choice, Event};
 use super::fence;
 use super::intent::Intent;
-use super::state::{Fence, Question, State};
+use super::record::{Policy, Record};
+use super::state::{Fence, State};
 use crate::data_set::{Clearance, DataVerdict, Side};
 use crate::{Error, ErrorKind, Result, Retry};
-
-/// What a migration does by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Policy {
-    /// How many fences may be given up before a person is asked.
-    pub fences: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { fences: 3 }
-    }
-}
-
-impl Policy {
-    /// Three fences.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How many fences may be given up before a person is asked.
-    #[must_use]
-    pub fn fences(mut self, fences: u32) -> Self {
-        self.fences = fences;
-        self
-    }
-}
 
 /// The state machine of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    pub(super) data_sets: Vec<String>,
-    pub(super) policy: Policy,
-    pub(super) state: State,
-    pub(super) hash: Option<String>,
-    pub(super) owner: Side,
-    pub(super) epoch: u64,
-    pub(super) verdicts: Vec<DataVerdict>,
-    /// Why fences were given up since the last switch.
-    pub(super) given_up: Vec<String>,
+    state: State,
+    hash: Option<String>,
+    record: Record,
 }
 
 impl Machine {
@@ -64,8 +28,7 @@ impl Machine {
         if names.is_empty() || names.len() < data_sets.len() {
             return Err(Error::invalid_input("a migration needs data sets, each with a name of its own"));
         }
-        let (owner, state) = (Side::A, State::Draft);
-        Ok(Self { data_sets, policy, state, hash: None, owner, epoch: 0, verdicts: Vec::new(), given_up: Vec::new() })
+        Ok(Self { state: State::Draft, hash: None, record: Record::new(data_sets, policy) })
     }
 
     /// The state.
@@ -75,12 +38,12 @@ impl Machine {
 
     /// The side that owns the writes, as far as the driver knows. The register decides.
     pub fn owner(&self) -> Side {
-        self.owner
+        self.record.owner
     }
 
     /// The epoch of the last fence.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.record.epoch
     }
 
     /// The hash of the plan.
@@ -90,7 +53,7 @@ impl Machine {
 
     /// The verdicts of the current epoch.
     pub fn verdicts(&self) -> &[DataVerdict] {
-        &self.verdicts
+        &self.record.verdicts
     }
 
     /// The clearance for the switch of the current fence.
@@ -98,7 +61,7 @@ impl Machine {
     /// # Errors
     /// `precondition_failed` unless every data set has passed in this epoch.
     pub fn clearance(&self, to: Side) -> Result<Clearance> {
-        Clearance::new(to, self.epoch, &self.data_sets, &self.verdicts)
+        Clearance::new(to, self.record.epoch, &self.record.data_sets, &self.record.verdicts)
     }
 
     /// Takes an event.
@@ -123,10 +86,10 @@ impl Machine {
             (State::Planned, Event::Approved { hash }) => self.approved(&hash)?,
             (State::Copying { mut copied }, Event::Copied { data_set }) => {
                 copied.insert(data_set);
-                self.when_all(copied, |copied| State::Copying { copied }, State::Delta { caught_up: false })
+                self.record.when_all(copied, |copied| State::Copying { copied }, State::Delta { caught_up: false })
             }
             (State::Delta { .. }, Event::CopyAgain { data_set }) => {
-                let copied = self.data_sets.iter().filter(|name| **name != data_set).cloned().collect();
+                let copied = self.record.data_sets.iter().filter(|name| **name != data_set).cloned().collect();
                 State::Copying { copied }
             }
             (State::Delta { .. }, Event::CaughtUp) => State::Delta { caught_up: true },
@@ -134,19 +97,19 @@ impl Machine {
             (State::Deployed, Event::TestsPassed) => State::Tested,
             (State::Deployed, Event::TestsFailed { why }) => {
                 let text = "an acceptance test failed at side B".to_owned();
-                ask(text, vec![why], State::Deployed)
+                State::asking(text, vec![why], State::Deployed)
             }
             (State::Tested, Event::CutOver) => State::Fence(self.fence(Side::B)),
             (state @ (State::Fence(_) | State::RollingBack(_)), event) if !is_command(&event) => {
-                fence::step(self, state, event)?
+                fence::step(&mut self.record, state, event)?
             }
             (State::Switched { mut reversed }, Event::Reversed { data_set }) => {
                 reversed.insert(data_set);
-                self.when_all(reversed, |reversed| State::Switched { reversed }, State::Holding)
+                self.record.when_all(reversed, |reversed| State::Switched { reversed }, State::Holding)
             }
             (state @ (State::Switched { .. } | State::Holding), Event::ReverseConflict { data_set, items }) => {
                 let text = format!("side A of {data_set} was changed after the fence; it is not overwritten");
-                ask(text, items, state)
+                State::asking(text, items, state)
             }
             (State::Holding, Event::Finalize) => State::Finalized,
             (State::Finalized, Event::Decommissioned) => State::Decommissioned,
@@ -168,9 +131,9 @@ impl Machine {
                 self.rollback(*then)?
             }
             (State::Paused(state), Event::Rollback) => self.rollback(*state)?,
-            (State::RollbackBlocked { .. }, Event::Rollback) if self.owner == Side::A => State::Undoing,
+            (State::RollbackBlocked { .. }, Event::Rollback) if self.record.owner == Side::A => State::Undoing,
             (state, Event::Rollback) => self.rollback(state)?,
-            (state, event) => return Err(impossible(&state, event.name())),
+            (state, event) => return Err(state.refuses(event.name())),
         })
     }
 
@@ -178,13 +141,13 @@ impl Machine {
         match state {
             State::Fence(fence) => Ok(fence::give_up(fence, "a rollback was asked for".to_owned())),
             State::Draft | State::Planned | State::Finalized | State::Decommissioned | State::RolledBack => {
-                Err(impossible(&state, "rollback"))
+                Err(state.refuses("rollback"))
             }
-            _ if self.owner == Side::A => Ok(State::Undoing),
+            _ if self.record.owner == Side::A => Ok(State::Undoing),
             State::RollbackBlocked { .. } | State::Switched { .. } | State::Holding => {
                 Ok(State::RollingBack(self.fence(Side::A)))
             }
-            _ => Err(impossible(&state, "rollback")),
+            _ => Err(state.refuses("rollback")),
         }
     }
 
@@ -200,35 +163,26 @@ impl Machine {
     }
 
     fn fence(&mut self, to: Side) -> Fence {
-        self.epoch += 1;
-        self.verdicts.clear();
-        Fence::new(to, self.epoch)
-    }
-
-    /// `done` once it has all data sets, otherwise `open`.
-    pub(super) fn when_all(
-        &self,
-        names: BTreeSet<String>,
-        open: impl FnOnce(BTreeSet<String>) -> State,
-        done: State,
-    ) -> State {
-        if self.data_sets.iter().all(|name| names.contains(name)) { done } else { open(names) }
+        self.record.epoch += 1;
+        self.record.verdicts.clear();
+        Fence::new(to, self.record.epoch)
     }
 
     /// What is to be done now.
     pub fn intents(&self) -> Vec<Intent> {
         let each = |make: &dyn Fn(String) -> Intent, done: &BTreeSet<String>| -> Vec<Intent> {
-            self.data_sets.iter().filter(|name| !done.contains(*name)).cloned().map(make).collect()
+            self.record.data_sets.iter().filter(|name| !done.contains(*name)).cloned().map(make).collect()
         };
         let none = BTreeSet::new();
-        let follow = || each(&|data_set| Intent::Follow { data_set, from: self.owner }, &none);
+        let follow = || each(&|data_set| Intent::Follow { data_set, from: self.record.owner }, &none);
         let with = |mut intents: Vec<Intent>, more: Intent| {
             intents.push(more);
             intents
         };
         match &self.state {
             State::Copying { copied } => {
-                let followed: BTreeSet<_> = self.data_sets.iter().filter(|n| !copied.contains(*n)).cloned().collect();
+                let followed: BTreeSet<_> =
+                    self.record.data_sets.iter().filter(|n| !copied.contains(*n)).cloned().collect();
                 let mut intents = each(&|data_set| Intent::Copy { data_set }, copied);
                 intents.extend(each(&|data_set| Intent::Follow { data_set, from: Side::A }, &followed));
                 intents
@@ -237,8 +191,10 @@ impl Machine {
             State::Delta { caught_up: true } => with(follow(), Intent::Deploy),
             State::Deployed => with(follow(), Intent::Test),
             State::Tested | State::Holding => follow(),
-            State::Fence(fence) | State::RollingBack(fence) => fence::intents(fence, &self.data_sets),
-            State::Switched { reversed } => each(&|data_set| Intent::Reverse { data_set, from: self.owner }, reversed),
+            State::Fence(fence) | State::RollingBack(fence) => fence::intents(fence, &self.record.data_sets),
+            State::Switched { reversed } => {
+                each(&|data_set| Intent::Reverse { data_set, from: self.record.owner }, reversed)
+            }
             State::Undoing => vec![Intent::Undo],
             // The data go on being followed while a person thinks.
             State::NeedsDecision { then, .. } | State::Paused(then) if follows(then) => follow(),
@@ -258,16 +214,4 @@ fn is_command(event: &Event) -> bool {
 
 fn can_pause(state: &State) -> bool {
     matches!(state, State::Copying { .. } | State::Delta { .. } | State::Deployed | State::Tested | State::Holding)
-}
-
-/// The state that asks a person, with where it goes on.
-pub(super) fn ask(text: String, evidence: Vec<String>, then: State) -> State {
-    let question = Question { text, choices: vec![Choice::Retry, Choice::Rollback], evidence };
-    State::NeedsDecision { question, then: Box::new(then) }
-}
-
-/// The error for an event that cannot happen in this state.
-pub(super) fn impossible(state: &State, event: &str) -> Error {
-    let message = format!("{event} is not possible while the migration is in the state {state}");
-    Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
 }

@@ -19,11 +19,13 @@ mod event;
 mod fence;
 mod intent;
 mod machine;
+mod record;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use event::{Choice, Event};
 pub use intent::Intent;
-pub use machine::{Machine, Policy};
+pub use machine::Machine;
+pub use record::Policy;
 pub use state::{Fence, Question, Stage, State};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Choice;
 use crate::data_set::Side;
+use crate::{Error, ErrorKind, Retry};
 
 /// The state of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,18 @@ impl State {
             Self::Paused(_) => "paused",
             Self::NeedsDecision { .. } => "needs_decision",
         }
+    }
+
+    /// The state that asks a person, with where it goes on.
+    pub(super) fn asking(text: String, evidence: Vec<String>, then: State) -> Self {
+        let question = Question { text, choices: vec![Choice::Retry, Choice::Rollback], evidence };
+        Self::NeedsDecision { question, then: Box::new(then) }
+    }
+
+    /// The error for an event that cannot happen in this state.
+    pub(super) fn refuses(&self, event: &str) -> Error {
+        let message = format!("{event} is not possible while the migration is in the state {self}");
+        Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
     }
 }
 

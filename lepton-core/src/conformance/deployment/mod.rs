@@ -1,4 +1,4 @@
-//! The conformance suite of [`Deployment`](crate::deployment::Deployment).
+//! The conformance suite of [`Deployment`].
 //!
 //! ```
 //! # use lepton_core::{SystemEnv, conformance, deployment::{MemoryDeployment, WorkloadSpec}};

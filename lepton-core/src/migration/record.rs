@@ -1,0 +1,68 @@
+//! What a migration remembers beside its state.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::state::State;
+use crate::data_set::{DataVerdict, Side};
+
+/// What a migration does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Policy {
+    /// How many fences may be given up before a person is asked.
+    pub fences: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { fences: 3 }
+    }
+}
+
+impl Policy {
+    /// Three fences.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many fences may be given up before a person is asked.
+    #[must_use]
+    pub fn fences(mut self, fences: u32) -> Self {
+        self.fences = fences;
+        self
+    }
+}
+
+/// What a migration remembers beside its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) data_sets: Vec<String>,
+    pub(super) policy: Policy,
+    /// The side that owns the writes, as the register said last.
+    pub(super) owner: Side,
+    /// The epoch of the last fence.
+    pub(super) epoch: u64,
+    /// The verdicts of that epoch.
+    pub(super) verdicts: Vec<DataVerdict>,
+    /// Why fences were given up since the last switch.
+    pub(super) given_up: Vec<String>,
+}
+
+impl Record {
+    pub(super) fn new(data_sets: Vec<String>, policy: Policy) -> Self {
+        Self { data_sets, policy, owner: Side::A, epoch: 0, verdicts: Vec::new(), given_up: Vec::new() }
+    }
+
+    /// `done` once `names` has all data sets, otherwise `open`.
+    pub(super) fn when_all(
+        &self,
+        names: BTreeSet<String>,
+        open: impl FnOnce(BTreeSet<String>) -> State,
+        done: State,
+    ) -> State {
+        if self.data_sets.iter().all(|name| names.contains(name)) { done } else { open(names) }
+    }
+}
