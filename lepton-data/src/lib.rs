@@ -32,6 +32,7 @@ pub use settings::prefix_map::PrefixMap;
 pub use settings::transfer::{Existing, Metadata, TransferSettings};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Progress};
 pub use transfer::builder::{Transfer, TransferBuilder};
+pub use transfer::follow::{Follower, Round};
 pub use types::reason::{Basis, Reason};
 pub use verify::report::{Depth, Problem, Verification};
 pub use verify::verifier::{Verifier, verify};

@@ -162,6 +162,7 @@ impl TransferBuilder {
                 manifest: self.manifest,
                 plan: self.plan,
                 keys: self.keys,
+                keeps_proofs: false,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })

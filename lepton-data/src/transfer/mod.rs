@@ -5,6 +5,7 @@ pub(crate) mod builder;
 pub(crate) mod dry_run;
 pub(crate) mod engine;
 pub(crate) mod feed;
+pub(crate) mod follow;
 pub(crate) mod mirror;
 pub(crate) mod opening;
 pub(crate) mod options;

@@ -56,13 +56,13 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
             if !resumed.finished && !opening.compares_anew(&resumed) {
                 return Ok((Log::new(journal), resumed));
             }
+            let keeps = !resumed.finished || options.keeps_proofs;
+            if keeps {
+                proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
+            }
             // The code below locks the folder again.
             drop(journal);
-            if resumed.finished {
-                return opening.anew();
-            }
-            proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
-            opening.restart(&resumed)
+            if keeps { opening.restart(&resumed) } else { opening.anew() }
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) plan: Option<PathBuf>,
     pub(crate) keys: Option<PathBuf>,
+    /// A run after a finished one keeps the proofs of that run.
+    pub(crate) keeps_proofs: bool,
 }
 
 impl Options {
@@ -195,7 +197,7 @@ mod tests {
             let [source, destination] = ["from/", "to/"]
                 .map(|folder| Location::new(std::sync::Arc::new(lepton_core::MemoryStorage::new()), folder));
             let (journal, manifest, plan, keys) = (None, None, None, None);
-            Options { source, destination, settings, journal, manifest, plan, keys }
+            Options { source, destination, settings, journal, manifest, plan, keys, keeps_proofs: false }
         };
         let default = TransferSettings::default;
         let listed = at(default()).identity(None, None).unwrap();
