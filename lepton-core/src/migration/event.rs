@@ -86,6 +86,13 @@ pub enum Event {
         /// The items, by name.
         items: Vec<String>,
     },
+    /// Something that must be done cannot be done. Outside of a fence a person is asked.
+    Failed {
+        /// What was to be done.
+        what: String,
+        /// Why it cannot be done.
+        why: String,
+    },
     /// The user passes the point of no return.
     Finalize,
     /// What the plan owned at side A is gone.
@@ -129,6 +136,7 @@ impl Event {
             Self::GivenUp { .. } => "given_up",
             Self::Reversed { .. } => "reversed",
             Self::ReverseConflict { .. } => "reverse_conflict",
+            Self::Failed { .. } => "failed",
             Self::Finalize => "finalize",
             Self::Decommissioned => "decommissioned",
             Self::Rollback => "rollback",

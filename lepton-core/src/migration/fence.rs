@@ -17,8 +17,9 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
     let stage = fence.stage.clone();
     Ok(match (stage, event) {
         (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
-        (Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. }) => within(fence),
+        (Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. } | Event::Failed { .. }) => within(fence),
         (_, Event::GivenUp { why }) => give_up(fence, why),
+        (_, Event::Failed { what, why }) => give_up(fence, format!("{what}: {why}")),
         (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
         (Stage::Drain, Event::Drained) => within(fence.at(Stage::Quiesce)),
         (Stage::Quiesce, Event::Quiesced { data_set }) => for_each(record, fence, data_set, Stage::LastDelta),
@@ -32,7 +33,9 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
             if passed { for_each(record, fence, data_set, Stage::Allow) } else { give_up(fence, told) }
         }
         (Stage::Allow, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Switch),
-        (Stage::Lift { why }, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Back { why }),
+        (Stage::Lift { why, .. }, Event::Allowed { data_set }) => {
+            for_each(record, fence, data_set, Stage::Back { why })
+        }
         (_, event) => return Err(State::Fence(fence).refuses(event.name())),
     })
 }
@@ -54,7 +57,8 @@ fn for_each(record: &Record, mut fence: Fence, data_set: String, next: Stage) ->
 
 /// Gives a fence up: first the owner must accept writes again, then the held ones are sent.
 pub(super) fn give_up(fence: Fence, why: String) -> State {
-    within(fence.at(Stage::Lift { why }))
+    let deny = matches!(fence.stage, Stage::Allow | Stage::Switch | Stage::Lift { deny: true, .. });
+    within(fence.at(Stage::Lift { why, deny }))
 }
 
 /// What the register says decides.
@@ -103,9 +107,11 @@ pub(super) fn intents(fence: &Fence, data_sets: &[String]) -> Vec<Intent> {
         Stage::Drain => vec![Intent::Drain { side: from }],
         Stage::Quiesce => open().map(|data_set| Intent::Quiesce { data_set, side: from }).collect(),
         Stage::LastDelta => open().map(|data_set| Intent::LastDelta { data_set, from, epoch }).collect(),
-        Stage::Allow => open().map(|data_set| Intent::Allow { data_set, side: to }).collect(),
+        Stage::Allow => open().map(|data_set| Intent::Allow { data_set, side: to, deny: true }).collect(),
         Stage::Switch => vec![Intent::ReleaseForward { to, epoch }],
-        Stage::Lift { .. } => open().map(|data_set| Intent::Allow { data_set, side: from }).collect(),
+        Stage::Lift { deny, .. } => {
+            open().map(|data_set| Intent::Allow { data_set, side: from, deny: *deny }).collect()
+        }
         Stage::Back { .. } => vec![Intent::ReleaseBack { epoch }],
     };
     if matches!(fence.stage, Stage::Drain | Stage::Quiesce | Stage::LastDelta | Stage::Allow) {

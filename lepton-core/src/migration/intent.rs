@@ -57,12 +57,14 @@ pub enum Intent {
         /// The epoch.
         epoch: u64,
     },
-    /// Make a side accept its application's writes, and the other one refuse them → `Allowed`.
+    /// Make a side accept its application's writes → `Allowed`.
     Allow {
         /// The name of the data set.
         data_set: String,
         /// The side.
         side: Side,
+        /// Make the other side refuse them first.
+        deny: bool,
     },
     /// Ask the register to move the ownership → `Register`.
     ReleaseForward {

@@ -114,7 +114,12 @@ impl Machine {
             (State::Holding, Event::Finalize) => State::Finalized,
             (State::Finalized, Event::Decommissioned) => State::Decommissioned,
             (State::Undoing, Event::Undone) => State::RolledBack,
-            (State::Undoing, Event::RollbackFailed { why }) => State::RollbackBlocked { why },
+            (State::Undoing, Event::RollbackFailed { why } | Event::Failed { why, .. }) => {
+                State::RollbackBlocked { why }
+            }
+            (state, Event::Failed { what, why }) if works(&state) => {
+                State::asking(format!("{what} cannot go on"), vec![why], state)
+            }
             (state, event) => self.command(state, event)?,
         };
         Ok(())
@@ -206,6 +211,11 @@ impl Machine {
 /// Whether side B, or after the switch side A, follows in this state.
 fn follows(state: &State) -> bool {
     matches!(state, State::Delta { .. } | State::Deployed | State::Tested)
+}
+
+/// Whether something is being done in this state that can fail.
+fn works(state: &State) -> bool {
+    matches!(state, State::Copying { .. } | State::Switched { .. } | State::Holding) || follows(state)
 }
 
 fn is_command(event: &Event) -> bool {

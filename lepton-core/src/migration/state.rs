@@ -157,11 +157,12 @@ pub enum Stage {
     Allow,
     /// The register is asked to move the ownership.
     Switch,
-    /// The fence is given up: the owner is made to accept writes again, and the other side to
-    /// refuse them.
+    /// The fence is given up: the owner is made to accept writes again.
     Lift {
         /// Why.
         why: String,
+        /// The other side may have been made to accept writes: it is made to refuse them first.
+        deny: bool,
     },
     /// The fence is given up: held writes go to the owner.
     Back {

@@ -194,8 +194,11 @@ impl World {
                 let outcome = if self.chance(8) { Verdict::Fail } else { Verdict::Pass };
                 Some(verdict(data_set, epoch, from, outcome))
             }
-            Intent::Allow { data_set, side } => {
-                self.accepts = BTreeSet::from([side]);
+            Intent::Allow { data_set, side, deny } => {
+                if deny {
+                    self.accepts.remove(&side.other());
+                }
+                self.accepts.insert(side);
                 Some(Event::Allowed { data_set })
             }
             Intent::ReleaseForward { to, epoch } => {

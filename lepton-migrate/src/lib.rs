@@ -1,0 +1,16 @@
+//! Drives a migration: the state machine of `lepton-core` over data sets, workloads and traffic.
+//! **Unstable**: the contracts below it may still change.
+//!
+//! - [`Migration`]: what takes part, and the driver that runs it; [`MigrationBuilder`] describes it
+//! - [`ObjectSet`]: objects as a data set, over the transfer engine
+//! - [`Quiesce`]: how the old owner is made to refuse writes
+//! - [`AcceptanceTest`], [`Workload`]: what runs at side B, and how it is tested
+//!
+//! The driver records each event before it acts on it. A driver that is killed at any moment
+//! replays its journal, asks the register of the route who owns the writes, and goes on.
+
+mod driver;
+mod objects;
+
+pub use driver::{AcceptanceTest, Migration, MigrationBuilder, Observed, Workload, read_events};
+pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQuiesce};

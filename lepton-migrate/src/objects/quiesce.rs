@@ -1,0 +1,97 @@
+//! How a side is made to refuse its application's writes, and how that is proven.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_core::future::BoxFuture;
+use lepton_core::data_set::{Quiesced, Side};
+use lepton_core::{Body, Error, ErrorKind, Location, ObjectKey, PutOptions, Result, Retry, StorageExt as _};
+
+/// How a side is made to refuse the writes of its application, while Lepton's own credentials
+/// still write.
+#[async_trait]
+pub trait Quiesce: fmt::Debug + Send + Sync {
+    /// Makes `side` refuse its application's writes, or accept them again, and proves it. It is
+    /// idempotent.
+    ///
+    /// # Errors
+    /// `precondition_failed` if the side still accepts writes afterwards; errors of the side.
+    async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced>;
+}
+
+/// Only the router sends writes. That is an assumption, which nothing proves: a job that writes
+/// to the old side by itself is not stopped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AssumeRouterOnly;
+
+#[async_trait]
+impl Quiesce for AssumeRouterOnly {
+    async fn quiesce(&self, _: Side, deny: bool, _: u64) -> Result<Quiesced> {
+        Ok(if deny { Quiesced::Assumed } else { Quiesced::Lifted })
+    }
+}
+
+type Switch = Arc<dyn Fn(Side, bool) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// A policy of the store, or a key of the application, that is switched by a function of the
+/// user; the proof is a write with the application's credentials.
+#[derive(Clone)]
+pub struct StoreQuiesce {
+    switch: Switch,
+    a: Location,
+    b: Location,
+}
+
+impl StoreQuiesce {
+    /// `switch` makes a side refuse writes (`true`) or accept them. `a` and `b` are the data set
+    /// at both sides, opened with the application's credentials.
+    pub fn new<F, S>(switch: F, a: impl Into<Location>, b: impl Into<Location>) -> Self
+    where
+        F: Fn(Side, bool) -> S + Send + Sync + 'static,
+        S: Future<Output = Result<()>> + Send + 'static,
+    {
+        Self { switch: Arc::new(move |side, deny| Box::pin(switch(side, deny))), a: a.into(), b: b.into() }
+    }
+
+    /// Writes and deletes an object; returns how the side refused it, if it did.
+    async fn probe(&self, side: Side, epoch: u64) -> Result<Option<String>> {
+        let place = match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        };
+        let key = ObjectKey::new([place.folder().as_bytes(), format!(".lepton-probe-{epoch}").as_bytes()].concat())?;
+        let body = Body::from(b"a write that must be refused".to_vec());
+        match place.storage().put(&key, body, PutOptions::new()).await {
+            Ok(_) => {
+                place.storage().remove(&key).await?;
+                Ok(None)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
+                Ok(Some(error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for StoreQuiesce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreQuiesce").field("a", &self.a).field("b", &self.b).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Quiesce for StoreQuiesce {
+    async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
+        (self.switch)(side, deny).await?;
+        let refused = self.probe(side, epoch).await?;
+        let wrong = |message: String| Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
+        match (refused, deny) {
+            (Some(how), true) => Ok(Quiesced::Proven(how)),
+            (None, false) => Ok(Quiesced::Lifted),
+            (None, true) => wrong(format!("side {side} was told to refuse writes and accepted one")),
+            (Some(how), false) => wrong(format!("side {side} was told to accept writes and refused one: {how}")),
+        }
+    }
+}
