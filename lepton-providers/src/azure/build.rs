@@ -20,9 +20,9 @@ use super::headers::insert;
 use super::identity::Around;
 use super::presets;
 use super::storage::AzureStorage;
-use crate::token::TokenProvider;
+use crate::auth::issuer::Issuer;
+use crate::auth::token::TokenProvider;
 use crate::transport::{HttpClient, HttpOptions, proxies};
-use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
 /// Makes an [`AzureStorage`] from settings, and from parts that are not settings.

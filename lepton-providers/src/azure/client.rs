@@ -18,7 +18,7 @@ use super::auth::Auth;
 use super::endpoint::Endpoint;
 use super::error::Refusal;
 use super::headers::{insert, text};
-use crate::token::Token;
+use crate::auth::token::Token;
 use crate::transport::{HttpClient, ResponseBody};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;

@@ -13,11 +13,11 @@ use super::client::{Client, RequestOptions};
 use super::config::{GcsConfig, Preset};
 use super::presets;
 use super::storage::GcsStorage;
-use crate::token::TokenProvider;
+use crate::auth::issuer::Issuer;
+use crate::auth::token::TokenProvider;
 use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
-use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
 const ENDPOINT: &str = "https://storage.googleapis.com";

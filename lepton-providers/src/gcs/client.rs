@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::auth::Auth;
 use super::error::Refusal;
 use super::headers::insert;
-use crate::token::Token;
+use crate::auth::token::Token;
 use crate::transport::{HttpClient, RequestBody, ResponseBody};
 use crate::wire::address::Address;
 use crate::wire::encode::{Query, encode_query, push_path};

@@ -16,17 +16,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::auth::resolve;
 use super::client::{Client, RequestOptions, header};
 use super::config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
-use super::credentials::{Credentials, CredentialsProvider};
 use super::endpoint::Endpoint;
 use super::headers::insert;
 use super::presets;
-use super::sign::RequestSigner;
 use super::storage::S3Storage;
 use super::sum::Sum;
+use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
+use crate::auth::aws::sign::request::RequestSigner;
+use crate::auth::cache::{Cache, EARLY};
+use crate::auth::issuer::Issuer;
 use crate::transport::{HttpClient, HttpOptions, proxies};
-use crate::wire::cache::{Cache, EARLY};
 use crate::wire::encode::encode_query;
-use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
 /// A look-up of environment variables.

@@ -8,16 +8,18 @@ use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
 use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
 use secrecy::ExposeSecret as _;
 
+use super::chunk_signer::ChunkSigner;
 use super::config::ServerSideEncryption;
-use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Target};
 use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
-use super::sign::{RequestSigner, SigningContext};
 use super::sum::Sum;
-use super::time::AmzDate;
+use crate::auth::aws::credentials::Credentials;
+use crate::auth::aws::date::AmzDate;
+use crate::auth::aws::sign::key::SigningContext;
+use crate::auth::aws::sign::request::RequestSigner;
+use crate::auth::cache::Cache;
 use crate::transport::{HttpClient, ResponseBody};
-use crate::wire::cache::Cache;
 use crate::wire::encode::Query;
 use crate::wire::refusal::{Condition, for_condition, why};
 use crate::wire::secrets::Secrets;
@@ -209,8 +211,8 @@ impl Client {
                 let credentials = cache.get().await?;
                 let context = self.context(&credentials, target);
                 let method = request.method.as_str();
-                let signer = self.signer.sign(&context, method, &path, query, &mut headers, framed.hash());
-                (Some(credentials), Some(signer))
+                let signature = self.signer.sign(&context, method, &path, query, &mut headers, framed.hash());
+                (Some(credentials), Some(ChunkSigner::new(signature)))
             }
         };
         // Not signed: a proxy may change these.

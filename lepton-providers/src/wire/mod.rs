@@ -1,14 +1,9 @@
 //! The wire formats that stores with an HTTP API share.
 //!
 //! - `address`: the location of a store
-//! - `cache`: caches credentials until they expire
-//! - `command`: commands that print credentials
 //! - `encode`: percent-encoding, queries
-//! - `file`: files that hold a secret
 //! - `xml`: XML documents, byte for byte
 //! - `time`: dates
-//! - `token`: requests a bearer token
-//! - `issuer`: services that issue credentials
 //! - `listed`: attributes that come with a listing
 //! - `mtime`: the modification time of a file in user metadata
 //! - `payload`: bodies that are buffered until they are sent
@@ -18,14 +13,9 @@
 //! - `secrets`: the secrets of a request, which no error may show; `pattern` finds one of
 //!   them
 //! - `values`: settings given as text or as typed values
-//! - `words`: messages of other programs, without secrets
 
 pub(crate) mod address;
-pub(crate) mod cache;
-pub(crate) mod command;
 pub(crate) mod encode;
-pub(crate) mod file;
-pub(crate) mod issuer;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod listed;
 pub(crate) mod mtime;
@@ -36,8 +26,5 @@ pub(crate) mod refusal;
 pub(crate) mod rfc2047;
 pub(crate) mod secrets;
 pub(crate) mod time;
-#[cfg(any(feature = "azure", feature = "gcs"))]
-pub(crate) mod token;
 pub(crate) mod values;
-mod words;
 pub(crate) mod xml;

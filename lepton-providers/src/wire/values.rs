@@ -8,10 +8,6 @@ use serde::{Deserialize, Deserializer};
 /// A look-up of environment variables.
 pub(crate) type Vars<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Makes a client for a service that issues credentials; `true` if it is reached through
-/// the proxies.
-pub(crate) type Issuers<'a> = &'a dyn Fn(bool) -> lepton_core::Result<super::issuer::Issuer>;
-
 /// The variables of this process; empty ones count as unset.
 pub(crate) fn process_vars(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
