@@ -1,14 +1,16 @@
 //! Bearer tokens.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_core::future::BoxFuture;
 use http::HeaderValue;
-use lepton_core::{Error, ErrorKind, Result};
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::auth::cache::Expires;
+use super::cache::{Cache, Expires};
 
 /// A bearer token of Microsoft Entra ID or of Google. It does not print and is wiped on
 /// drop.
@@ -62,6 +64,15 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `unauthenticated` if no token is available.
     async fn token(&self) -> Result<Token>;
+}
+
+/// A cache of a provider's tokens, which are renewed this long before they expire.
+pub(crate) fn cached(provider: Arc<dyn TokenProvider>, early: Duration, env: SharedEnv) -> Cache<Token> {
+    let issue = move || -> BoxFuture<'static, Result<Token>> {
+        let provider = Arc::clone(&provider);
+        Box::pin(async move { provider.token().await })
+    };
+    Cache::new(issue, early, env)
 }
 
 /// A constant token.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -12,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::identity::{self, Around, Origin};
 use super::sign::AccountKey;
 use crate::auth::cache::{Cache, EARLY};
-use crate::auth::token::{Token, TokenProvider};
+use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::values::Vars;
 
 /// The authorization of requests.
@@ -29,11 +28,7 @@ pub(super) enum Auth {
 
 impl Auth {
     pub(super) fn token(provider: Arc<dyn TokenProvider>, env: SharedEnv) -> Self {
-        let issue = move || -> BoxFuture<'static, Result<Token>> {
-            let provider = Arc::clone(&provider);
-            Box::pin(async move { provider.token().await })
-        };
-        Self::Token(Cache::new(issue, EARLY, env))
+        Self::Token(cached(provider, EARLY, env))
     }
 
     fn sas(text: &SecretString) -> Result<Self> {

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
 use lepton_core::{Error, Result, SharedEnv};
 
 use super::config::{GcsConfig, Preset};
@@ -12,7 +11,7 @@ use super::credentials::{ambient, of_settings};
 use crate::auth::cache::{Cache, EARLY_AT_GOOGLE};
 use crate::auth::google::{Found, ServiceAccount};
 use crate::auth::issuer::Issuers;
-use crate::auth::token::{Token, TokenProvider};
+use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::address::Address;
 use crate::wire::values::Vars;
 
@@ -29,12 +28,7 @@ pub(super) struct Auth {
 
 impl Auth {
     fn new(found: Found, fixed: bool, env: SharedEnv) -> Self {
-        let provider = found.tokens;
-        let issue = move || -> BoxFuture<'static, Result<Token>> {
-            let provider = Arc::clone(&provider);
-            Box::pin(async move { provider.token().await })
-        };
-        Self { tokens: Some(Cache::new(issue, EARLY_AT_GOOGLE, env)), fixed, account: found.account }
+        Self { tokens: Some(cached(found.tokens, EARLY_AT_GOOGLE, env)), fixed, account: found.account }
     }
 
     /// The token of a request.

@@ -8,6 +8,7 @@ use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, Sha256, SignedUrl
 use super::client::Client;
 use super::storage::GcsStorage;
 use crate::wire::encode::Query;
+use crate::wire::request::check_key;
 use crate::wire::time::{DAY, civil_from_days};
 
 /// The longest validity of a presigned URL: a week.
@@ -27,7 +28,7 @@ impl Client {
             let message = "only the key of a service account can sign a URL; these credentials have none";
             return Err(Error::new(ErrorKind::Unauthenticated, message));
         };
-        self.check_key(key, "sign")?;
+        check_key(&self.capabilities.keys, key, "sign")?;
         if valid_for.as_secs() == 0 || valid_for > LONGEST {
             return Err(Error::invalid_input("a signed URL is good for a second to a week"));
         }
