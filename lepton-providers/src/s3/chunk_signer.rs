@@ -65,14 +65,14 @@ mod tests {
 
     use super::*;
     use crate::auth::aws::credentials::Credentials;
-    use crate::auth::aws::date::AmzDate;
     use crate::auth::aws::sign::key::SigningContext;
     use crate::auth::aws::sign::request::RequestSigner;
+    use crate::wire::time::BasicDate;
 
     fn signer(headers: &[(&'static str, &'static str)], payload_hash: &str) -> ChunkSigner {
         let credentials =
             Arc::new(Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
-        let date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+        let date = BasicDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
         let context = SigningContext { credentials: &credentials, region: "us-east-1", service: "s3", date };
         let pairs =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));

@@ -15,7 +15,6 @@ use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
 use super::sum::Sum;
 use crate::auth::aws::credentials::Credentials;
-use crate::auth::aws::date::AmzDate;
 use crate::auth::aws::sign::key::SigningContext;
 use crate::auth::aws::sign::request::RequestSigner;
 use crate::auth::cache::Cache;
@@ -23,6 +22,7 @@ use crate::transport::HttpClient;
 use crate::wire::refusal::why;
 use crate::wire::request;
 use crate::wire::secrets::Secrets;
+use crate::wire::time::BasicDate;
 use crate::wire::xml::Element;
 
 /// The most of a document that is read, in bytes: a page of a listing has up to 1,000
@@ -186,7 +186,7 @@ impl Client {
     }
 
     pub(super) fn context<'a>(&self, credentials: &'a Arc<Credentials>, target: &'a Target) -> SigningContext<'a> {
-        SigningContext { credentials, region: &target.region, service: "s3", date: AmzDate::new(self.env.now()) }
+        SigningContext { credentials, region: &target.region, service: "s3", date: BasicDate::new(self.env.now()) }
     }
 
     pub(super) fn target(&self) -> Arc<Target> {

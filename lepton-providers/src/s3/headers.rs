@@ -1,7 +1,5 @@
 //! Objects and their attributes as headers.
 
-use std::time::SystemTime;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderMap;
 use http::header::{ETAG, EXPIRES};
@@ -100,11 +98,6 @@ pub(super) fn checksum(algorithm: ChecksumAlgorithm, text: &str, kind: Option<&s
         (None, _) => ChecksumScope::Full,
     };
     Some(StoredChecksum { algorithm, scope, value })
-}
-
-/// The last-modified time of an XML element.
-pub(super) fn time(text: Option<&str>) -> Option<SystemTime> {
-    crate::wire::time::parse_iso8601(text?)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use lepton_core::{ETag, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta,
 use percent_encoding::percent_decode;
 
 use super::client::{Client, Request};
-use super::headers::time;
 use crate::wire;
 use crate::wire::encode::Query;
 use crate::wire::request::unexpected;
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
 /// The pages of a listing.
@@ -91,7 +91,7 @@ pub(super) fn object(element: &Element<'_>, key: ObjectKey) -> Result<ObjectMeta
     let size =
         element.parsed("Size").ok_or_else(|| unexpected("an object without a size").with_context("key", &key))?;
     let mut meta = ObjectMeta::new(key, size);
-    meta.last_modified = time(element.text("LastModified"));
+    meta.last_modified = element.text("LastModified").and_then(parse_iso8601);
     meta.etag = element.text("ETag").map(ETag::new);
     meta.storage_class = element.text("StorageClass").filter(|class| *class != "STANDARD").map(str::to_owned);
     Ok(meta)

@@ -16,7 +16,7 @@ use lepton_core::{
 };
 
 use super::client::{Client, Request, expect_success};
-use super::headers::{CHECKSUMS, checksum, checksums, etag, time, version};
+use super::headers::{CHECKSUMS, checksum, checksums, etag, version};
 use super::list::{Names, expect_root};
 use super::payload::Payload;
 use super::presets;
@@ -27,6 +27,7 @@ use crate::wire::pages::entries;
 use crate::wire::refusal::Condition;
 use crate::wire::request::{check_key, malformed, unexpected};
 use crate::wire::secrets::Secrets;
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::{Element, push_text};
 
 #[async_trait]
@@ -269,7 +270,7 @@ pub(super) fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInf
         let id = upload.text("UploadId").ok_or_else(|| unexpected("an upload without an id"))?;
         if name == *key {
             let mut info = UploadInfo::new(Upload::new(name, UploadId::new(id)));
-            info.initiated = time(upload.text("Initiated"));
+            info.initiated = upload.text("Initiated").and_then(parse_iso8601);
             info.initiator = upload
                 .child("Initiator")
                 .and_then(|who| who.text("ID").or_else(|| who.text("DisplayName")))

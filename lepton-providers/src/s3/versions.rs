@@ -11,12 +11,12 @@ use lepton_core::{
 };
 
 use super::client::{Client, Request};
-use super::headers::time;
 use super::list::{Names, expect_root, list_query, object};
 use super::storage::S3Storage;
 use crate::wire::encode::Query;
 use crate::wire::pages::pages;
 use crate::wire::request::{check_key, unexpected};
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
 /// The longest validity of a presigned URL: a week.
@@ -104,7 +104,7 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
 
 fn marker(element: &Element<'_>, key: ObjectKey) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key, 0);
-    meta.last_modified = time(element.text("LastModified"));
+    meta.last_modified = element.text("LastModified").and_then(parse_iso8601);
     meta.etag = element.text("ETag").map(ETag::new);
     meta
 }

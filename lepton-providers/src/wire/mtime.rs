@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::time::{DAY, civil_from_days, parse_iso8601};
+use super::time::{iso8601, parse_iso8601};
 
 const NAME: &str = "mtime";
 
@@ -26,11 +26,8 @@ pub(crate) fn inward((name, value): (String, String)) -> (String, String) {
 
 fn rfc3339(value: &str) -> Option<String> {
     let (whole, fraction) = value.split_once('.')?;
-    let whole = whole.parse::<u64>().ok()?;
-    let ((year, month, day), rest) = (civil_from_days(whole / DAY), whole % DAY);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    // Years of five digits have no such form.
-    (year < 10_000).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z"))
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(whole.parse().ok()?))?;
+    Some(format!("{}.{fraction}Z", iso8601(time).trim_end_matches('Z')))
 }
 
 fn seconds(value: &str) -> Option<String> {

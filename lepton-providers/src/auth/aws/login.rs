@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use sha1::{Digest as _, Sha1};
 
-use crate::auth::aws::date::AmzDate;
 use crate::wire::time::parse_iso8601;
 
 /// The name of the file with the token of a session, or of a start page.
@@ -91,15 +90,6 @@ pub(super) fn update(file: &Path, fields: &[(&str, Option<SecretString>)], rando
     written
 }
 
-/// `2030-01-01T00:00:00Z`
-pub(super) fn iso8601(time: SystemTime) -> String {
-    let mut text = AmzDate::new(time).as_str().to_owned();
-    for (at, mark) in [(13, ':'), (11, ':'), (6, '-'), (4, '-')] {
-        text.insert(at, mark);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
@@ -117,7 +107,6 @@ mod tests {
         assert!(login_of(content).unwrap().renewal.is_some());
         // The file name that the command line uses for a session `my-sso`.
         assert_eq!(file_name("my-sso").len(), 45);
-        assert_eq!(iso8601(login.expires), "2030-01-01T00:00:00Z");
     }
 
     #[test]

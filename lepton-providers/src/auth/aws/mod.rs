@@ -1,6 +1,6 @@
 //! Credentials and signatures of Amazon Web Services.
 //!
-//! - `sign`: Signature Version 4; `date`: its dates
+//! - `sign`: Signature Version 4
 //! - `credentials`: credentials and their providers
 //! - `profile`: the shared config and credentials files
 //! - `chain`: selects among these, in order
@@ -11,7 +11,6 @@
 pub(crate) mod chain;
 mod container;
 pub(crate) mod credentials;
-pub(crate) mod date;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 pub(crate) mod imds;

@@ -15,13 +15,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::credentials::{Credentials, CredentialsProvider};
-use super::login::{Login, Renewal, iso8601, login_of, update};
+use super::login::{Login, Renewal, login_of, update};
 use crate::auth::cache::EARLY;
 use crate::auth::issuer::{Answer, Issuer, get, post};
 use crate::wire::address::Address;
 use crate::wire::encode::Query;
 use crate::wire::refusal::DEFAULT_WAIT;
 use crate::wire::secrets::Secrets;
+use crate::wire::time::iso8601;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-sso_bearer_token");
 

@@ -13,7 +13,6 @@ use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::credentials::{Credentials, CredentialsProvider};
-use crate::auth::aws::date::AmzDate;
 use crate::auth::aws::sign::key::SigningContext;
 use crate::auth::aws::sign::request::RequestSigner;
 use crate::auth::file::secret;
@@ -22,6 +21,7 @@ use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
 use crate::wire::refusal::DEFAULT_WAIT;
 use crate::wire::secrets::Secrets;
+use crate::wire::time::BasicDate;
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
@@ -81,7 +81,7 @@ impl CredentialsProvider for AssumeRole {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let host = HeaderValue::from_str(self.address.authority.as_str());
         headers.insert(HOST, host.map_err(|_| Error::invalid_input("the endpoint of STS has no valid host"))?);
-        let date = AmzDate::new(env.now());
+        let date = BasicDate::new(env.now());
         let context = SigningContext { credentials: &who, region: &self.region, service: "sts", date };
         let uri = self.address.join("/", "")?;
         RequestSigner::default().sign(&context, "POST", uri.path(), "", &mut headers, &hash);

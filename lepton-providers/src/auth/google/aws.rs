@@ -13,12 +13,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::source::Source;
 use crate::auth::aws::credentials::Credentials;
-use crate::auth::aws::date::AmzDate;
 use crate::auth::aws::imds::{Imds, TIMEOUT, credentials_of, succeeded};
 use crate::auth::aws::sign::key::{CanonicalRequest, EMPTY_SHA256, SigningContext, SigningKey};
 use crate::auth::issuer::Issuers;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
+use crate::wire::time::BasicDate;
 use crate::wire::values::Vars;
 
 /// The addresses of the machine's identity and region, unless the environment provides
@@ -125,7 +125,7 @@ fn signed(
 ) -> Result<SecretString> {
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let host = Address::parse(place)?.authority.to_string();
-    let context = SigningContext { credentials, region, service: "sts", date: AmzDate::new(now) };
+    let context = SigningContext { credentials, region, service: "sts", date: BasicDate::new(now) };
     let mut headers = vec![("host", host.as_str()), ("x-amz-date", context.date.as_str())];
     if let Some(token) = &credentials.session_token {
         headers.push(("x-amz-security-token", token.expose_secret()));

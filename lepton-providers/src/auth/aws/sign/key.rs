@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::aws::credentials::Credentials;
-use crate::auth::aws::date::AmzDate;
+use crate::wire::time::BasicDate;
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -24,7 +24,7 @@ pub(crate) struct SigningContext<'a> {
     pub(crate) region: &'a str,
     /// `s3`, or `sts`.
     pub(crate) service: &'static str,
-    pub(crate) date: AmzDate,
+    pub(crate) date: BasicDate,
 }
 
 /// A request in canonical form.

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret as _;
 
 use super::key::{CanonicalRequest, SigningContext, SigningKey, UNSIGNED_PAYLOAD};
-use crate::auth::aws::date::AmzDate;
 use crate::wire::encode::{Query, encode_query};
+use crate::wire::time::BasicDate;
 
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -19,7 +19,7 @@ const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security
 /// follow from these.
 pub(crate) struct Signature {
     pub(crate) key: Arc<SigningKey>,
-    pub(crate) date: AmzDate,
+    pub(crate) date: BasicDate,
     pub(crate) text: String,
 }
 

@@ -11,8 +11,8 @@ use sha2::Digest as _;
 use super::key::{EMPTY_SHA256, SigningContext, push_canonical};
 use super::request::RequestSigner;
 use crate::auth::aws::credentials::Credentials;
-use crate::auth::aws::date::AmzDate;
 use crate::wire::encode::Query;
+use crate::wire::time::BasicDate;
 
 fn credentials() -> Arc<Credentials> {
     Arc::new(Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
@@ -23,7 +23,7 @@ fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn context(credentials: &Arc<Credentials>) -> SigningContext<'_> {
-    let date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+    let date = BasicDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
     SigningContext { credentials, region: "us-east-1", service: "s3", date }
 }
 
@@ -82,7 +82,7 @@ fn the_key_is_derived_once_a_day_and_again_for_another_secret() {
     let other = Arc::new(Credentials::new("AKIAIOSFODNN7EXAMPLE", "another"));
     assert!(!Arc::ptr_eq(&key, &signer.key(&context(&other))));
     let mut tomorrow = context(&first);
-    tomorrow.date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600 + 86_400));
+    tomorrow.date = BasicDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600 + 86_400));
     let next = signer.key(&tomorrow);
     assert!(!Arc::ptr_eq(&key, &next));
     assert_eq!(next.scope, "20130525/us-east-1/s3/aws4_request");
