@@ -8,7 +8,7 @@
 //! - [`layers`] that wrap any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core crate
 
-#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+#[cfg(feature = "_auth")]
 #[cfg_attr(
     not(all(feature = "azure", feature = "gcs", feature = "s3")),
     allow(dead_code, reason = "what the others need")

@@ -5,14 +5,16 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use lepton_core::{Error, SharedEnv};
 use secrecy::zeroize::Zeroizing;
-use tokio::net::unix::pipe::Receiver;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
 
 use super::words::first_line;
 use crate::wire::secrets::Secrets;
@@ -20,30 +22,36 @@ use crate::wire::secrets::Secrets;
 /// The most output of a command that is accepted, in bytes.
 const MOST_OUTPUT: usize = 64 << 10;
 /// The most of its error output that is kept, in bytes.
-const MOST_SAID: usize = 4 << 10;
+const MOST_ERRORS: usize = 4 << 10;
 /// The shortest word of its output that is treated as a secret, in bytes.
 const SHORTEST_WORD: usize = 8;
 /// The maximum number of such words that are searched for.
 const MOST_WORDS: usize = 64;
 /// The timeout of a command.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest interval between two checks whether it has ended.
-const LOOK: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a command returned nothing.
 #[derive(Debug)]
-pub(crate) struct Failed {
+pub(crate) struct Failure {
     why: &'static str,
     source: Option<Error>,
     /// The first line of its error output.
-    said: Option<String>,
+    stderr: Option<String>,
 }
 
-impl Failed {
+impl Failure {
+    fn new(why: &'static str) -> Self {
+        Self { why, source: None, stderr: None }
+    }
+
+    fn io(why: &'static str, source: io::Error) -> Self {
+        Self { source: Some(Error::io("the system refused", source)), ..Self::new(why) }
+    }
+
     /// The error that `name` makes from it.
-    pub(crate) fn of(self, name: impl FnOnce(&'static str) -> Error) -> Error {
-        let error = match self.said {
-            Some(said) => name(self.why).with_context("stderr", said),
+    pub(crate) fn into_error(self, name: impl FnOnce(&'static str) -> Error) -> Error {
+        let error = match self.stderr {
+            Some(line) => name(self.why).with_context("stderr", line),
             None => name(self.why),
         };
         match self.source {
@@ -53,41 +61,42 @@ impl Failed {
     }
 }
 
-fn failed(why: &'static str) -> Failed {
-    Failed { why, source: None, said: None }
-}
-
-fn because(why: &'static str, source: io::Error) -> Failed {
-    Failed { source: Some(Error::io("the system refused", source)), ..failed(why) }
-}
-
 /// Runs a command and returns what it prints. It is killed when it takes too long, or
 /// when the future is dropped.
-pub(crate) async fn output(env: &SharedEnv, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    output_within(env, command, PATIENCE).await
+pub(crate) async fn output(env: &SharedEnv, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    output_within(env, command, TIMEOUT).await
 }
 
-async fn output_within(env: &SharedEnv, command: &[String], patience: Duration) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let mut running = Running::start(command)?;
-    let mut stdout = Pipe::new(running.0.stdout.take().map(OwnedFd::from), MOST_OUTPUT + 1)?;
-    let mut stderr = Pipe::new(running.0.stderr.take().map(OwnedFd::from), MOST_SAID)?;
+async fn output_within(env: &SharedEnv, command: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut child = start(command)?;
+    let mut stdout = Pipe::new(child.stdout.take(), MOST_OUTPUT + 1)?;
+    let mut stderr = Pipe::new(child.stderr.take(), MOST_ERRORS)?;
     let ended = {
-        let working = Box::pin(work(env, &mut running, &mut stdout));
-        let listening = Box::pin(stderr.listen());
-        match select(select(working, listening), env.sleep(patience)).await {
+        let (running, draining) = (pin!(run(&mut child, &mut stdout)), pin!(stderr.drain()));
+        match select(select(running, draining), env.sleep(timeout)).await {
             Either::Left((Either::Left((ended, _)), _)) => ended,
-            Either::Left((Either::Right(_), _)) | Either::Right(_) => Err(failed("took longer than a minute")),
+            Either::Left((Either::Right(_), _)) | Either::Right(_) => Err(Failure::new("took longer than a minute")),
         }
     };
-    drop(running);
-    // The last of the error output may not have been read yet.
-    stderr.hear();
-    let failed = match ended {
+    let failure = match ended {
         Ok(status) if status.success() => return Ok(stdout.kept),
-        Ok(_) => failed("ended with a failure"),
-        Err(failed) => failed,
+        Ok(_) => Failure::new("ended with a failure"),
+        Err(failure) => {
+            // It may have ended already, which does no harm.
+            let _ = child.kill().await;
+            failure
+        }
     };
-    Err(Failed { said: first_line(&stderr.kept, &printed(&stdout.kept)), ..failed })
+    // The last of the error output may not have been read yet.
+    stderr.read_available();
+    Err(Failure { stderr: first_line(&stderr.kept, &printed(&stdout.kept)), ..failure })
+}
+
+fn start(command: &[String]) -> Result<Child, Failure> {
+    let (program, arguments) = command.split_first().ok_or_else(|| Failure::new("is empty"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.spawn().map_err(|error| Failure::io("cannot be started", error))
 }
 
 /// The output of a command that failed, as secrets: the strings of its JSON, or its
@@ -111,99 +120,54 @@ fn printed(output: &[u8]) -> Secrets {
 
 /// Reads the output of a command until it ends, even if a process that it left behind
 /// keeps the output open.
-async fn work(env: &SharedEnv, running: &mut Running, stdout: &mut Pipe) -> Result<ExitStatus, Failed> {
+async fn run<R: AsyncRead + AsFd + Unpin>(child: &mut Child, stdout: &mut Pipe<R>) -> Result<ExitStatus, Failure> {
+    let wait_failed = |error| Failure::io("cannot be waited for", error);
     let status = {
-        let hearing = Box::pin(heard(stdout));
-        let ending = Box::pin(running.ended(env));
-        match select(hearing, ending).await {
-            Either::Left((heard, ending)) => {
-                heard?;
-                ending.await?
+        let (reading, waiting) = (pin!(read_all(stdout)), pin!(child.wait()));
+        match select(reading, waiting).await {
+            Either::Left((read, waiting)) => {
+                read?;
+                waiting.await.map_err(wait_failed)?
             }
-            Either::Right((status, _)) => status?,
+            Either::Right((status, _)) => status.map_err(wait_failed)?,
         }
     };
-    stdout.hear();
+    stdout.read_available();
     if stdout.kept.len() > MOST_OUTPUT {
-        return Err(failed("prints too much"));
+        return Err(Failure::new("prints too much"));
     }
     Ok(status)
 }
 
-async fn heard(stdout: &mut Pipe) -> Result<(), Failed> {
-    while stdout.some().await.map_err(|error| because("cannot be read from", error))? > 0 {
+async fn read_all<R: AsyncRead + AsFd + Unpin>(stdout: &mut Pipe<R>) -> Result<(), Failure> {
+    while stdout.read().await.map_err(|error| Failure::io("cannot be read from", error))? > 0 {
         if stdout.kept.len() > MOST_OUTPUT {
-            return Err(failed("prints too much"));
+            return Err(Failure::new("prints too much"));
         }
     }
     Ok(())
 }
 
-/// A running command, which is killed on drop.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &[String]) -> Result<Self, Failed> {
-        let (program, arguments) = command.split_first().ok_or_else(|| failed("is empty"))?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().map(Self).map_err(|error| because("cannot be started", error))
-    }
-
-    async fn ended(&mut self, env: &SharedEnv) -> Result<ExitStatus, Failed> {
-        let mut wait = Duration::from_millis(1);
-        loop {
-            let status = self.0.try_wait().map_err(|error| because("cannot be waited for", error))?;
-            if let Some(status) = status {
-                return Ok(status);
-            }
-            env.sleep(wait).await;
-            wait = LOOK.min(wait * 2);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already, which does no harm. A killed process ends
-        // immediately: waiting for it here leaves no zombie behind, even if the runtime
-        // is shutting down.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The output of a command, up to the limit that is kept.
-struct Pipe {
-    end: Receiver,
+struct Pipe<R> {
+    end: R,
     kept: Zeroizing<Vec<u8>>,
     most: usize,
 }
 
-impl Pipe {
-    fn new(end: Option<OwnedFd>, most: usize) -> Result<Self, Failed> {
-        let end = end.ok_or_else(|| failed("has no output"))?;
-        let end = Receiver::from_owned_fd(end).map_err(|error| because("cannot be read from", error))?;
+impl<R: AsyncRead + AsFd + Unpin> Pipe<R> {
+    fn new(end: Option<R>, most: usize) -> Result<Self, Failure> {
+        let end = end.ok_or_else(|| Failure::new("has no output"))?;
         // The capacity never grows, so that no copy of a secret is left in freed memory.
         Ok(Self { end, kept: Zeroizing::new(Vec::with_capacity(most)), most })
     }
 
     /// Waits for more output and stores it. Returns its length, 0 at the end.
-    async fn some(&mut self) -> io::Result<usize> {
-        loop {
-            self.end.readable().await?;
-            match self.take() {
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                taken => return taken,
-            }
-        }
-    }
-
-    fn take(&mut self) -> io::Result<usize> {
+    async fn read(&mut self) -> io::Result<usize> {
         let mut buffer = Zeroizing::new([0; 4096]);
-        let taken = self.end.try_read(&mut *buffer)?;
-        self.keep(&buffer[..taken]);
-        Ok(taken)
+        let len = self.end.read(&mut *buffer).await?;
+        self.keep(&buffer[..len]);
+        Ok(len)
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -211,20 +175,20 @@ impl Pipe {
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Reads without end, because a process that the command left behind may keep the
-    /// pipe open.
-    async fn listen(&mut self) {
-        while matches!(self.some().await, Ok(1..)) {}
+    /// Reads all output, so that the command is not held up. Never returns, because only
+    /// the end of the command matters.
+    async fn drain(&mut self) {
+        while matches!(self.read().await, Ok(1..)) {}
         pending::<()>().await;
     }
 
     /// Reads what is available. This asks the system directly, because the runtime may
     /// not have noticed yet.
-    fn hear(&mut self) {
+    fn read_available(&mut self) {
         let mut buffer = Zeroizing::new([0; 4096]);
         while self.kept.len() < self.most {
             match rustix::io::read(&self.end, &mut *buffer) {
-                Ok(taken @ 1..) => self.keep(&buffer[..taken]),
+                Ok(len @ 1..) => self.keep(&buffer[..len]),
                 _ => return,
             }
         }
@@ -243,9 +207,9 @@ mod tests {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
-    async fn failure(script: &str, patience: Duration) -> Error {
-        let failed = output_within(&SystemEnv::shared(), &shell(script), patience).await.unwrap_err();
-        failed.of(|why| Error::new(ErrorKind::Unauthenticated, why))
+    async fn failure(script: &str, timeout: Duration) -> Error {
+        let failed = output_within(&SystemEnv::shared(), &shell(script), timeout).await.unwrap_err();
+        failed.into_error(|why| Error::new(ErrorKind::Unauthenticated, why))
     }
 
     #[tokio::test]
@@ -255,7 +219,7 @@ mod tests {
         assert_eq!(**printed, *b"abc");
         let most = output(&env, &shell("head -c 65536 /dev/zero; head -c 1000000 /dev/zero >&2")).await.unwrap();
         assert_eq!(most.len(), MOST_OUTPUT);
-        assert_eq!(failure("yes", PATIENCE).await.message(), "prints too much");
+        assert_eq!(failure("yes", TIMEOUT).await.message(), "prints too much");
     }
 
     #[tokio::test]
@@ -263,15 +227,15 @@ mod tests {
         let printed = output(&SystemEnv::shared(), &shell("sleep 1000 & echo $!")).await.unwrap();
         let left = std::str::from_utf8(&printed).unwrap().trim();
         assert!(Path::new("/proc").join(left).exists());
-        assert!(Command::new("kill").arg(left).status().unwrap().success());
+        assert!(std::process::Command::new("kill").arg(left).status().unwrap().success());
     }
 
     #[tokio::test]
     async fn the_first_line_of_what_it_says_is_told() {
-        let error = failure("echo; echo 'the session has expired' >&2; echo more >&2; exit 3", PATIENCE).await;
+        let error = failure("echo; echo 'the session has expired' >&2; echo more >&2; exit 3", TIMEOUT).await;
         assert_eq!(error.message(), "ended with a failure");
         assert_eq!(error.context("stderr"), Some("the session has expired"));
-        assert_eq!(failure("exit 3", PATIENCE).await.context("stderr"), None);
+        assert_eq!(failure("exit 3", TIMEOUT).await.context("stderr"), None);
         let slow = failure("echo 'asking' >&2; exec sleep 1000", Duration::from_millis(300)).await;
         assert_eq!(slow.message(), "took longer than a minute");
     }
@@ -283,6 +247,14 @@ mod tests {
                 Ok(number) if number.ends_with('\n') => return Path::new("/proc").join(number.trim()),
                 _ => tokio::task::yield_now().await,
             }
+        }
+    }
+
+    /// Waits until a process has ended. It may not have been reaped yet.
+    fn wait_for_end(process: &Path) {
+        let state = || std::fs::read_to_string(process.join("stat")).ok();
+        while state().is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))) {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -298,7 +270,10 @@ mod tests {
             let Either::Right((process, waiting)) = select(waiting, started).await else { panic!("it ended") };
             assert!(process.exists());
             drop(waiting);
-            assert!(!process.exists(), "{script}: a process, or what is left of a dead one");
+            // The runtime reaps it.
+            while process.exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }
     }
 
@@ -315,6 +290,6 @@ mod tests {
         });
         assert!(process.exists());
         drop(runtime);
-        assert!(!process.exists());
+        wait_for_end(&process);
     }
 }

@@ -21,17 +21,17 @@ pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod encode;
 pub(crate) mod mtime;
-#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+#[cfg(feature = "_auth")]
 pub(crate) mod pages;
 mod pattern;
 pub(crate) mod payload;
 pub(crate) mod range;
 pub(crate) mod refusal;
-#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+#[cfg(feature = "_auth")]
 pub(crate) mod request;
 pub(crate) mod rfc2047;
 pub(crate) mod secrets;
-#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+#[cfg(feature = "_auth")]
 pub(crate) mod storage;
 pub(crate) mod time;
 pub(crate) mod values;

@@ -39,7 +39,7 @@ impl ProcessCredentials {
 impl CredentialsProvider for ProcessCredentials {
     async fn credentials(&self) -> Result<Credentials> {
         let output = output(&self.env, &self.command).await;
-        self.parse(&output.map_err(|failed| failed.of(|why| self.failed(why)))?)
+        self.parse(&output.map_err(|failed| failed.into_error(|why| self.failed(why)))?)
     }
 }
 
@@ -84,8 +84,9 @@ fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
     }
 }
 
-/// Splits words like a shell, with quotes and backslashes only. `None` if a quote is not
-/// closed.
+/// Splits words as botocore does, with Python's `shlex.split`: with quotes and backslashes
+/// only. `None` if a quote is not closed. A splitter for shells would also know comments
+/// and escaped dollar signs.
 pub(super) fn split(command: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;

@@ -31,7 +31,7 @@ impl TokenProvider for Cli {
             let message = format!("the Azure CLI (az) {why}; is it installed, and did you run `az login`?");
             Error::new(ErrorKind::Unauthenticated, message)
         };
-        let printed = output(&self.env, &command).await.map_err(|failed| failed.of(named))?;
+        let printed = output(&self.env, &command).await.map_err(|failed| failed.into_error(named))?;
         token_of(&printed, self.env.now()).ok_or_else(|| named("printed no token"))
     }
 }

@@ -89,7 +89,7 @@ impl Subject {
                     let message = format!("the executable of the credentials {why}");
                     Error::new(ErrorKind::Unauthenticated, message)
                 };
-                printed(&command::output(env, command).await.map_err(|error| error.of(failed))?)
+                printed(&command::output(env, command).await.map_err(|error| error.into_error(failed))?)
             }
             Self::Aws(aws) => aws.token().await,
         }
