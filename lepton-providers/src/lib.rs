@@ -8,6 +8,12 @@
 //! - [`layers`] that wrap any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core crate
 
+#[cfg(feature = "_auth")]
+#[cfg_attr(
+    not(all(feature = "azure", feature = "gcs", feature = "s3")),
+    allow(dead_code, reason = "what the others need")
+)]
+mod auth;
 #[cfg(feature = "azure")]
 pub mod azure;
 #[cfg(feature = "gcs")]
@@ -20,8 +26,6 @@ pub mod local;
 mod open;
 #[cfg(feature = "s3")]
 pub mod s3;
-#[cfg(any(feature = "azure", feature = "gcs"))]
-mod token;
 #[cfg(feature = "_web")]
 #[cfg_attr(
     not(all(feature = "azure", feature = "gcs", feature = "http", feature = "s3")),

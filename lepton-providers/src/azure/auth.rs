@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -11,8 +10,8 @@ use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::identity::{self, Around, Origin};
 use super::sign::AccountKey;
-use crate::token::{Token, TokenProvider};
-use crate::wire::cache::{Cache, EARLY};
+use crate::auth::cache::{Cache, EARLY};
+use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::values::Vars;
 
 /// The authorization of requests.
@@ -29,11 +28,7 @@ pub(super) enum Auth {
 
 impl Auth {
     pub(super) fn token(provider: Arc<dyn TokenProvider>, env: SharedEnv) -> Self {
-        let issue = move || -> BoxFuture<'static, Result<Token>> {
-            let provider = Arc::clone(&provider);
-            Box::pin(async move { provider.token().await })
-        };
-        Self::Token(Cache::new(issue, EARLY, env))
+        Self::Token(cached(provider, EARLY, env))
     }
 
     fn sas(text: &SecretString) -> Result<Self> {
@@ -218,25 +213,12 @@ mod tests {
     use lepton_core::SystemEnv;
 
     use super::*;
-    use crate::transport::{HttpClient, HttpOptions, proxies};
-    use crate::wire::issuer::Issuer;
+    use crate::auth::issuer::Issuer;
 
     fn resolved(config: &AzureConfig, vars: &[(&str, &str)]) -> Result<Resolved> {
         let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let env = SystemEnv::shared();
-        let issuers = |_| {
-            let proxy = Arc::new(proxies(Some(&"none".into()))?);
-            let limit = std::time::Duration::from_secs(1);
-            let options = HttpOptions {
-                tls: false,
-                ca_file: None,
-                proxy,
-                connect_timeout: limit,
-                idle_timeout: limit,
-                max_idle_connections: None,
-            };
-            Ok(Issuer::new(HttpClient::new(options, env.clone())?, env.clone()))
-        };
+        let issuers = |_| Ok(Issuer::plain(&env));
         resolve(config, None, &Around { var: &var, issuers: &issuers, env: &env })
     }
 

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue};
-use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Capabilities, Error, Result, Sha256, SharedEnv, Support, SystemEnv};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,13 +14,12 @@ use super::auth::resolve;
 use super::client::{Client, RequestOptions};
 use super::config::{AzureConfig, Preset};
 use super::endpoint::Endpoint;
-use super::headers::insert;
 use super::identity::Around;
 use super::presets;
 use super::storage::AzureStorage;
-use crate::token::TokenProvider;
-use crate::transport::{HttpClient, HttpOptions, proxies};
-use crate::wire::issuer::Issuer;
+use crate::auth::issuer::Issuer;
+use crate::auth::token::TokenProvider;
+use crate::wire::attributes::insert;
 use crate::wire::values::process_vars;
 
 /// Makes an [`AzureStorage`] from settings, and from parts that are not settings.
@@ -83,7 +80,8 @@ impl AzureBuilder {
     pub fn build(self) -> Result<AzureStorage> {
         let Self { config, env, tokens, by_url } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
-        let issuers = |proxied| Ok(Issuer::new(http(&config, true, proxied, &env)?, env.clone()));
+        let issuers =
+            |proxied| Ok(Issuer::new(config.http_client(config.ca_file.clone(), true, proxied, &env)?, env.clone()));
         let around = Around { var: &process_vars, issuers: &issuers, env: &env };
         let resolved = resolve(&config, tokens, &around)?;
         let endpoint = Endpoint::new(&resolved.account, &config.container, resolved.endpoint.as_deref())?;
@@ -91,7 +89,7 @@ impl AzureBuilder {
         let capabilities = capabilities(&config, &endpoint)?;
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
-            http: http(&config, endpoint.is_tls(), true, &env)?,
+            http: config.http_client(config.ca_file.clone(), endpoint.is_tls(), true, &env)?,
             auth: resolved.auth,
             container: config.container,
             seen: false.into(),
@@ -118,11 +116,7 @@ fn capabilities(config: &AzureConfig, endpoint: &Endpoint) -> Result<Capabilitie
         Preset::Auto if endpoint.is_emulator() => Preset::Azurite,
         preset => preset,
     };
-    let known = presets::capabilities(preset);
-    let mut capabilities = match &config.capabilities {
-        Some(overrides) => known.overridden(overrides)?,
-        None => known,
-    };
+    let mut capabilities = config.adjusted(presets::capabilities(preset))?;
     capabilities.tls = endpoint.is_tls();
     if config.customer_key.is_some() {
         // Copies do not support a customer-provided key.
@@ -141,19 +135,6 @@ fn capabilities(config: &AzureConfig, endpoint: &Endpoint) -> Result<Capabilitie
 
 fn upload_buffer(config: &AzureConfig) -> u64 {
     config.upload_buffer.unwrap_or(64 << 20)
-}
-
-fn http(config: &AzureConfig, tls: bool, proxied: bool, env: &SharedEnv) -> Result<HttpClient> {
-    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
-    let options = HttpOptions {
-        tls,
-        ca_file: config.ca_file.clone(),
-        proxy: Arc::new(proxy),
-        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
-        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-        max_idle_connections: config.max_idle_connections,
-    };
-    HttpClient::new(options, env.clone())
 }
 
 fn request_options(config: &AzureConfig, tls: bool) -> Result<RequestOptions> {

@@ -7,22 +7,21 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
-use lepton_core::{
-    Body, Capabilities, ChecksumAlgorithm, Effect, Error, ErrorKind, ObjectKey, Result, Retry, ServerCheck, SharedEnv,
-};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
+use lepton_core::{Capabilities, ChecksumAlgorithm, Effect, Error, Result, Retry, ServerCheck, SharedEnv};
 use secrecy::ExposeSecret as _;
 use tokio::sync::OnceCell;
 
 use super::auth::Auth;
 use super::endpoint::Endpoint;
 use super::error::Refusal;
-use super::headers::{insert, text};
-use crate::token::Token;
-use crate::transport::{HttpClient, ResponseBody};
+use crate::auth::token::Token;
+use crate::transport::HttpClient;
+use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, for_condition, why};
+use crate::wire::refusal::{Condition, why};
+use crate::wire::request::{self, Reply};
 use crate::wire::secrets::Secrets;
 
 /// The version of the protocol, which is sent with every request.
@@ -34,7 +33,7 @@ const LONGEST_DOCUMENT: usize = 64 << 20;
 
 /// Timeout of operations that the service performs alone: it makes a blob of 50,000
 /// blocks, or copies a block.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The parts of a client, all validated.
 #[derive(Debug)]
@@ -68,90 +67,17 @@ pub(super) struct RequestOptions {
     pub(super) with_snapshots: bool,
 }
 
-/// A request before it is authorised.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) operation: &'static str,
-    pub(super) method: Method,
-    pub(super) key: Option<&'a ObjectKey>,
-    pub(super) query: Query,
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Payload,
-    pub(super) condition: Condition,
-    /// Another container than the store's own.
-    container: Option<&'a str>,
-    /// How long the service may process it without sending anything.
-    patience: Duration,
-}
-
-impl<'a> Request<'a> {
-    pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a ObjectKey>) -> Self {
-        Self {
-            operation,
-            method,
-            key,
-            query: Query::new(),
-            headers: HeaderMap::new(),
-            payload: Payload::default(),
-            condition: Condition::None,
-            container: None,
-            patience: Duration::ZERO,
-        }
-    }
-
-    pub(super) fn query(mut self, query: Query) -> Self {
-        self.query = query;
-        self
-    }
-
-    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
-        self
-    }
-
-    pub(super) fn payload(mut self, payload: Payload) -> Self {
-        self.payload = payload;
-        self
-    }
-
-    pub(super) fn condition(mut self, condition: Condition) -> Self {
-        self.condition = condition;
-        self
-    }
-
-    /// Addresses this container instead of the store's own.
-    pub(super) fn container(mut self, container: Option<&'a str>) -> Self {
-        self.container = container;
-        self
-    }
-
-    /// Allows for a service that does all the work before it responds.
-    pub(super) fn patient(mut self) -> Self {
-        self.patience = PATIENCE;
-        self
-    }
-
-    fn writes(&self) -> bool {
-        self.method != Method::GET && self.method != Method::HEAD
-    }
-}
-
-/// A response that is not a refusal.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: ResponseBody,
-    /// The secrets that the request was sent with.
-    pub(super) secrets: Secrets,
-}
+/// A request before it is authorised. Its target is a container, unless it is the store's
+/// own.
+pub(super) type Request<'a> = request::Request<'a, Payload, Option<&'a str>>;
 
 impl Client {
     /// Sends a request. Errors name the operation and the key, and have the effect `None`
     /// if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
-        let (operation, key, writes, condition) = (request.operation, request.key, request.writes(), request.condition);
-        let own = request.container.is_none_or(|container| container == self.container);
-        let sent = match writes && key.is_some() {
+        let mut call = request.call;
+        let own = request.target.is_none_or(|container| container == self.container);
+        let sent = match call.writes && call.key.is_some() {
             true => self.check_account().await,
             false => Ok(()),
         };
@@ -160,14 +86,10 @@ impl Client {
             Err(error) => Err(error),
         };
         let sent = sent.map_err(|error| {
-            let error = if writes { error } else { error.with_effect(Effect::None) };
-            let condition = if of_source(&error) { Condition::None } else { condition };
-            let error = for_condition(error, condition).with_operation(operation);
-            let error = error.with_context("container", &self.container);
-            match key {
-                Some(key) => error.with_context("key", key),
-                None => error,
+            if of_source(&error) {
+                call.condition = Condition::None;
             }
+            call.failed(error, self.place())
         });
         if own && sent.as_ref().is_ok_and(|reply| reply.status.is_success()) {
             self.seen.store(true, Ordering::Relaxed);
@@ -190,7 +112,7 @@ impl Client {
                 Err(error) => return Err(error.with_effect(Effect::None)),
             };
             let hierarchical = text(&reply.headers, "x-ms-is-hns-enabled").is_some_and(|value| value == "true");
-            self.drain(reply).await;
+            reply.drain().await;
             Ok(hierarchical)
         });
         if !*asked.await? {
@@ -204,29 +126,32 @@ impl Client {
     /// Sends a request and reads the document in the response. The document may quote the
     /// secrets of the request, which are returned as the third element.
     pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
-        let (operation, writes) = (request.operation, request.writes());
-        let reply = self.send(request).await?;
-        let effect = if writes { Effect::Unknown } else { Effect::None };
-        let read = reply.body.read(LONGEST_DOCUMENT).await;
-        let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
+        let call = request.call;
+        let document = self.send(request).await?.document(LONGEST_DOCUMENT).await;
+        let document = document.map_err(|error| call.named(error.with_effect(call.unread()), self.place()));
+        let (headers, document, secrets) = document?;
         // Documents of the service begin with a byte order mark.
         let mark = if document.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Ok((reply.headers, document.slice(mark..), reply.secrets))
+        Ok((headers, document.slice(mark..), secrets))
+    }
+
+    /// The container, as errors name it.
+    fn place(&self) -> (&'static str, &str) {
+        ("container", &self.container)
     }
 
     async fn send_once(&self, request: Request<'_>) -> Result<Reply> {
-        let writes = request.writes();
-        let path = match (request.container, request.key) {
+        let (writes, timeout) = (request.call.writes, request.response_timeout);
+        let path = match (request.target, request.call.key) {
             (Some(container), Some(key)) => self.endpoint.path_in(container, key),
             (_, key) => self.endpoint.path(key),
         };
-        let patience = request.patience;
         let (http, token) = self.authorised(request, &path).await?;
         let secrets = self.secrets(&http);
-        let sent = self.http.send_within(http, patience).await.map_err(|error| secrets.hidden(error));
+        let sent = self.http.send_within(http, timeout).await.map_err(|error| secrets.hidden(error));
         let (head, body) = sent?.into_parts();
         if head.status.is_success() {
-            return Ok(Reply { status: head.status, headers: head.headers, body, secrets });
+            return Ok(Reply { status: head.status, headers: head.headers, body, check: (), secrets });
         }
         let document = why(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
@@ -303,31 +228,9 @@ impl Client {
         }
         Ok(ServerCheck::None)
     }
-
-    /// Buffers a body that is to be sent.
-    pub(super) async fn held(&self, body: &Body) -> Result<Payload> {
-        Payload::hold(body, self.options.upload_buffer).await
-    }
-
-    /// Refuses a key that the service would not hold exactly.
-    pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
-        self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
-    }
-
-    /// Reads the rest of a response, so that its connection can be reused.
-    pub(super) async fn drain(&self, reply: Reply) {
-        // The request has succeeded; only the connection could suffer.
-        let _ = reply.body.read(64 << 10).await;
-    }
 }
 
 /// Whether the error concerns the source of a copy, not the object that is written.
 fn of_source(error: &Error) -> bool {
     matches!(error.code(), Some("SourceConditionNotMet" | "CannotVerifyCopySource"))
-}
-
-pub(super) fn malformed(operation: &'static str, key: &ObjectKey, why: &str) -> Error {
-    Error::new(ErrorKind::Unexpected, format!("the service's answer makes no sense: {why}"))
-        .with_operation(operation)
-        .with_context("key", key)
 }

@@ -33,7 +33,7 @@ impl AzureStorage {
     async fn of_container(&self, operation: &'static str, method: Method) -> Result<()> {
         let query = Query::new().with("restype", "container");
         let reply = self.client.send(Request::new(operation, method, None).query(query)).await?;
-        self.client.drain(reply).await;
+        reply.drain().await;
         Ok(())
     }
 }

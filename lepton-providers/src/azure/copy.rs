@@ -13,10 +13,12 @@ use secrecy::ExposeSecret as _;
 
 use super::auth::Auth;
 use super::client::{Client, Request};
-use super::headers::{etag, insert, insert_precondition, insert_secret, insert_tags, text};
+use super::headers::{etag, insert_precondition, insert_secret, insert_tags};
 use super::object::{info, length, receipt, version_query};
 use super::storage::AzureStorage;
+use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
+use crate::wire::request::check_key;
 
 /// The intervals between checks whether a copy has ended: short at first, then longer.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
@@ -82,7 +84,7 @@ impl Client {
         key: &ObjectKey,
         options: &CopyOptions,
     ) -> Result<PutReceipt> {
-        self.check_key(key, "copy")?;
+        check_key(&self.capabilities.keys, key, "copy")?;
         let looked = self.look(container, source, options.attributes.is_none()).await?;
         // A copy of a whole blob ignores the encryption scope.
         let scoped = self.options.write.contains_key("x-ms-encryption-scope");
@@ -105,7 +107,7 @@ impl Client {
         let request = Request::new("copy", Method::PUT, Some(key)).headers(headers).condition(condition);
         let reply = self.send(request).await?;
         let answered = reply.headers.clone();
-        self.drain(reply).await;
+        reply.drain().await;
         match text(&answered, "x-ms-copy-status").as_deref() {
             Some("success") => Ok(receipt(&answered, ServerCheck::None)),
             _ => self.copied(key, text(&answered, "x-ms-copy-id"), &options.precondition).await,
@@ -118,12 +120,12 @@ impl Client {
         let key = &source.key;
         let mut headers = HeaderMap::new();
         if let Some(etag) = &source.if_match {
-            insert(&mut headers, IF_MATCH.as_str(), etag.as_str())?;
+            insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         let request = Request::new("copy", Method::HEAD, Some(key))
             .query(version_query(source.version.as_ref()))
             .headers(headers)
-            .container(Some(container));
+            .target(Some(container));
         let headers = self.send(request).await?.headers;
         self.check_blob(&headers)?;
         let archived = text(&headers, "x-ms-access-tier").is_some_and(|tier| tier == "Archive");

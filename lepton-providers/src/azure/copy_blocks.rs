@@ -13,11 +13,12 @@ use secrecy::ExposeSecret as _;
 
 use super::auth::Auth;
 use super::blocks::{Begun, Block};
-use super::client::{Client, Request};
+use super::client::{Client, LONG_TIMEOUT, Request};
 use super::copy::Looked;
-use super::headers::{insert, insert_secret};
+use super::headers::insert_secret;
 use super::multipart::begun;
 use super::object::version_query;
+use crate::wire::attributes::insert;
 use crate::wire::encode::Query;
 
 /// The block size of a copy, as long as the number of blocks stays within the maximum.
@@ -82,9 +83,12 @@ impl Client {
         }
         let block = Block::new(begun.nonce, part.number, part.range.start, None, self.moment());
         let query = Query::new().with("comp", "block").with("blockid", block.name());
-        let request = Request::new("copy_part", Method::PUT, Some(&upload.key)).query(query).headers(headers).patient();
+        let request = Request::new("copy_part", Method::PUT, Some(&upload.key))
+            .query(query)
+            .headers(headers)
+            .response_timeout(LONG_TIMEOUT);
         let reply = self.send(request).await?;
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(block.receipt(part.len()))
     }
 

@@ -5,9 +5,11 @@ use http::header::IF_MATCH;
 use http::{HeaderMap, Method};
 use lepton_core::{DeleteRequest, ETag, Effect, ErrorKind, ObjectKey, Result, VersionId};
 
-use super::client::{Client, Request, malformed};
-use super::headers::{etag, header, insert};
+use super::client::{Client, Request};
+use super::headers::etag;
 use super::object::version_query;
+use crate::wire::attributes::{header, insert};
+use crate::wire::request::{check_key, malformed};
 
 /// How many requests of one call are in flight.
 const AT_ONCE: usize = 16;
@@ -19,7 +21,7 @@ impl Client {
     }
 
     async fn delete_one(&self, request: DeleteRequest) -> Result<()> {
-        self.check_key(&request.key, "delete")?;
+        check_key(&self.capabilities.keys, &request.key, "delete")?;
         self.check_version(request.version.as_ref())
             .map_err(|error| error.with_operation("delete").with_context("key", &request.key))?;
         let (key, version) = (&request.key, request.version.as_ref());
@@ -39,7 +41,8 @@ impl Client {
     async fn delete_current(&self, key: &ObjectKey, version: &VersionId, if_match: Option<&ETag>) -> Result<()> {
         let looked = Request::new("delete", Method::HEAD, Some(key)).query(version_query(Some(version)));
         let etag = match self.send(looked).await {
-            Ok(reply) => etag(&reply.headers).ok_or_else(|| malformed("delete", key, "no ETag of the version"))?,
+            Ok(reply) => etag(&reply.headers)
+                .ok_or_else(|| malformed("no ETag of the version").with_operation("delete").with_context("key", key))?,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -69,7 +72,7 @@ impl Client {
             headers.insert("x-ms-lease-id", lease.clone());
         }
         if let Some(etag) = if_match {
-            insert(&mut headers, IF_MATCH.as_str(), etag.as_str())?;
+            insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         if snapshots {
             headers.extend([header("x-ms-delete-snapshots", "include")]);
@@ -77,7 +80,7 @@ impl Client {
         let request = Request::new("delete", Method::DELETE, Some(key)).query(version_query(version)).headers(headers);
         match self.send(request).await {
             Ok(reply) => {
-                self.drain(reply).await;
+                reply.drain().await;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

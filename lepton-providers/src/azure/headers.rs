@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH,
-    IF_NONE_MATCH, LAST_MODIFIED,
-};
+use http::header::{ETAG, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use lepton_core::{
     Attributes, ChecksumAlgorithm, ETag, Error, ObjectKey, ObjectMeta, Precondition, Result, StoredChecksum, VersionId,
 };
 
-use crate::wire::encode::encode_query;
+use crate::wire::attributes::{self, insert, last_modified, metadata, metadata_header, standard, tag_pairs, text};
 use crate::wire::mtime;
 use crate::wire::refusal::Condition;
 use crate::wire::rfc2047;
@@ -23,19 +20,6 @@ const META: &str = "x-ms-meta-";
 const LONGEST_METADATA: usize = 8 << 10;
 /// The maximum number of tags on a blob.
 const MOST_TAGS: usize = 10;
-
-/// A header that holds no user input.
-pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
-    (HeaderName::from_static(name), HeaderValue::from_static(value))
-}
-
-/// Adds a header whose value comes from the user.
-pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()> {
-    let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| Error::invalid_input(format!("{name}: {value:?} holds control characters")))?;
-    headers.insert(HeaderName::from_static(name), value);
-    Ok(())
-}
 
 /// Adds a header whose value is a secret: it is never printed, even if it is invalid.
 pub(super) fn insert_secret(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<()> {
@@ -64,13 +48,9 @@ pub(super) fn insert_attributes(headers: &mut HeaderMap, attributes: &Attributes
     }
     let mut total = 0;
     for (name, value) in &attributes.user_metadata {
-        let header = HeaderName::from_bytes([META, name].concat().as_bytes())
-            .map_err(|_| Error::invalid_input(format!("the metadata name {name:?} cannot be a header")))?;
         let value = rfc2047::encode(&mtime::outward(name, value)).into_owned();
         total += name.len() + value.len();
-        let value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| Error::invalid_input(format!("the metadata {name:?} holds control characters")))?;
-        headers.insert(header, value);
+        insert(headers, metadata_header(META, name)?, &value)?;
     }
     if total > LONGEST_METADATA {
         let message = format!("the metadata has {total} bytes, and the service keeps {LONGEST_METADATA} at most");
@@ -90,30 +70,22 @@ pub(super) fn insert_tags(headers: &mut HeaderMap, tags: &BTreeMap<String, Strin
         let message = "the service keeps up to 10 tags, with names of 1 to 128 characters and values of up to 256";
         return Err(Error::invalid_input(message));
     }
-    let encode = |text: &str| encode_query(text.as_bytes());
-    let pairs = tags.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-    insert(headers, "x-ms-tags", &pairs.collect::<Vec<_>>().join("&"))
+    insert(headers, "x-ms-tags", &tag_pairs(tags))
 }
 
 /// Adds the condition of a write. A blob that does not exist has no lease, so none is
 /// sent.
 pub(super) fn insert_precondition(headers: &mut HeaderMap, condition: &Precondition) -> Result<Condition> {
-    match condition {
-        Precondition::None => Ok(Condition::None),
-        Precondition::IfAbsent => {
-            headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-            headers.remove("x-ms-lease-id");
-            Ok(Condition::IfAbsent)
-        }
-        Precondition::IfMatch(etag) => insert(headers, IF_MATCH.as_str(), etag.as_str()).map(|()| Condition::IfMatch),
-        other => Err(Error::unsupported(format!("the condition {other:?} is not known here"))),
+    if *condition == Precondition::IfAbsent {
+        headers.remove("x-ms-lease-id");
     }
+    attributes::insert_precondition(headers, condition)
 }
 
 /// The metadata of a blob, from the headers of a response.
 pub(super) fn object_meta(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key.clone(), size);
-    meta.last_modified = text(headers, LAST_MODIFIED.as_str()).and_then(|date| httpdate::parse_http_date(&date).ok());
+    meta.last_modified = last_modified(headers);
     meta.etag = etag(headers);
     meta.version = version(headers);
     // In the response to a range request, `content-md5` covers only the range.
@@ -131,7 +103,7 @@ pub(super) fn stored_md5(text: &str) -> Option<StoredChecksum> {
 }
 
 pub(super) fn etag(headers: &HeaderMap) -> Option<ETag> {
-    text(headers, ETAG.as_str()).map(|tag| quoted(&tag))
+    text(headers, ETAG).map(|tag| quoted(&tag))
 }
 
 /// Adds the quotes that listings omit and other responses include.
@@ -143,24 +115,9 @@ pub(super) fn version(headers: &HeaderMap) -> Option<VersionId> {
     text(headers, "x-ms-version-id").map(VersionId::new)
 }
 
-pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    Some(value).filter(|value| !value.is_empty())
-}
-
 pub(super) fn attributes(headers: &HeaderMap) -> Attributes {
-    let mut attributes = Attributes::default();
-    attributes.content_type = text(headers, CONTENT_TYPE.as_str());
-    attributes.content_encoding = text(headers, CONTENT_ENCODING.as_str());
-    attributes.content_disposition = text(headers, CONTENT_DISPOSITION.as_str());
-    attributes.content_language = text(headers, CONTENT_LANGUAGE.as_str());
-    attributes.cache_control = text(headers, CACHE_CONTROL.as_str());
-    for (name, value) in headers {
-        if let Some(name) = name.as_str().strip_prefix(META) {
-            let value = rfc2047::decode(&String::from_utf8_lossy(value.as_bytes()));
-            attributes.user_metadata.insert(name.to_owned(), mtime::inward(name, value));
-        }
-    }
+    let mut attributes = standard(headers);
+    attributes.user_metadata = metadata(headers, META).map(mtime::inward).collect();
     attributes
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
 use super::config::AzureConfig;
-use super::credentials::{Application, Cli, ManagedIdentity, Proof};
-use crate::token::TokenProvider;
-use crate::wire::values::{Issuers, Vars};
+use crate::auth::azure::{Application, Cli, ManagedIdentity, Proof};
+use crate::auth::issuer::Issuers;
+use crate::auth::token::TokenProvider;
+use crate::wire::values::Vars;
 
 /// The issuer of tokens in the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com";

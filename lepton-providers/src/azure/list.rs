@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::Method;
-use lepton_core::{
-    Attributes, Error, ErrorKind, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result,
-};
+use lepton_core::{Attributes, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result};
 use percent_encoding::percent_decode;
 
 use super::client::{Client, Request};
 use super::headers::{quoted, stored_md5};
+use crate::wire;
+use crate::wire::attributes::unless_large;
 use crate::wire::encode::Query;
-use crate::wire::listed::unless_large;
+use crate::wire::request::unexpected;
 use crate::wire::xml::Element;
 use crate::wire::{mtime, rfc2047};
 
@@ -29,15 +28,9 @@ type Parse<T> = fn(&[u8]) -> Result<(T, Option<Marker>)>;
 
 /// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
-    let first = Some(Marker::new());
-    futures_util::stream::unfold((client, request, first), |(client, request, marker)| async move {
-        let (page, next) = match client.list_page(&request, marker?).await {
-            Ok((page, next)) => (Ok(page), next),
-            Err(error) => (Err(error), None),
-        };
-        Some((page, (client, request, next)))
-    })
-    .boxed()
+    let page =
+        |(client, request): (Arc<Client>, ListRequest), place| async move { client.list_page(&request, place).await };
+    wire::pages::pages((client, request), Marker::new(), page)
 }
 
 impl Client {
@@ -103,7 +96,7 @@ impl Client {
         let request = Request::new(operation, Method::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse(&document).and_then(|(page, next)| match next {
-            Some(next) if next == *marker => Err(wrong("a page goes on where it began")),
+            Some(next) if next == *marker => Err(unexpected("a page goes on where it began")),
             next => Ok((page, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation(operation).with_context("container", &self.container))
@@ -146,7 +139,7 @@ pub(super) fn entries<'a, 'b>(root: &'b Element<'a>) -> Result<impl Iterator<Ite
         let found = String::from_utf8_lossy(root.name()).into_owned();
         let why =
             format!("the answer is <{found}> where <EnumerationResults> should be; is the endpoint a blob service?");
-        return Err(wrong(why));
+        return Err(unexpected(why));
     }
     Ok(root.child("Blobs").into_iter().flat_map(Element::elements))
 }
@@ -164,7 +157,7 @@ pub(super) fn is_folder(blob: &Element<'_>) -> bool {
 /// The metadata of an entry's blob.
 pub(super) fn object(blob: &Element<'_>) -> Result<ObjectMeta> {
     let key = ObjectKey::new(name(blob)?)?;
-    let incomplete = || wrong("a blob without properties or a length").with_context("key", &key);
+    let incomplete = || unexpected("a blob without properties or a length").with_context("key", &key);
     let properties = blob.child("Properties").ok_or_else(incomplete)?;
     let size = properties.parsed("Content-Length").ok_or_else(incomplete)?;
     let mut meta = ObjectMeta::new(key.clone(), size);
@@ -198,8 +191,7 @@ fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
         for pair in metadata.elements() {
             let name = str::from_utf8(pair.name()).ok()?.to_ascii_lowercase();
             let value = rfc2047::decode(str::from_utf8(pair.content()).ok()?);
-            let value = mtime::inward(&name, value);
-            attributes.user_metadata.insert(name, value);
+            attributes.user_metadata.extend([mtime::inward((name, value))]);
         }
     }
     unless_large(attributes)
@@ -208,16 +200,12 @@ fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
 /// The name of an entry. It is encoded if XML could not hold it, which an attribute of
 /// the tag states.
 fn name(entry: &Element<'_>) -> Result<Bytes> {
-    let name = entry.child("Name").ok_or_else(|| wrong("an entry without a name"))?;
+    let name = entry.child("Name").ok_or_else(|| unexpected("an entry without a name"))?;
     let bytes = name.content();
     if !name.says("Encoded", "true") {
         return Ok(Bytes::copy_from_slice(bytes));
     }
     Ok(Cow::from(percent_decode(bytes)).into_owned().into())
-}
-
-pub(super) fn wrong(why: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Unexpected, why)
 }
 
 #[cfg(test)]

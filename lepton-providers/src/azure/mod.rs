@@ -2,7 +2,7 @@
 //!
 //! A request goes from `storage` to the file named after the call (`object`, `list`,
 //! `delete`, `multipart`, `copy`, `versions`), then to `client`, which authorises it
-//! (`sign`, `credentials`) and sends it.
+//! (`sign`, or a token) and sends it.
 //!
 //! - `config`: the user's settings; `auth`: what the environment adds, with `connection`
 //!   strings and `identity`; `build`: makes a store from both
@@ -20,7 +20,6 @@ mod connection;
 mod container;
 mod copy;
 mod copy_blocks;
-mod credentials;
 mod delete;
 mod endpoint;
 mod error;
@@ -37,7 +36,7 @@ mod sign;
 mod storage;
 mod versions;
 
-pub use crate::token::{Token, TokenProvider};
+pub use crate::auth::token::{Token, TokenProvider};
 pub use build::AzureBuilder;
 pub(crate) use config::SECRET_SETTINGS;
 pub use config::{AzureConfig, Preset};

@@ -16,13 +16,13 @@ use lepton_core::{
 };
 
 use super::blocks::{Begun, Block, Nonce};
-use super::client::{Client, Request};
+use super::client::{Client, LONG_TIMEOUT, Request};
 use super::headers::insert_precondition;
-use super::list::wrong;
 use super::object::receipt;
 use super::storage::AzureStorage;
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
+use crate::wire::request::{check_key, unexpected};
 use crate::wire::xml::Element;
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl Multipart for AzureStorage {
     /// Sends nothing: an upload begins with its first block.
     async fn create(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         let client = &self.client;
-        client.check_key(key, "create_upload")?;
+        check_key(&client.capabilities.keys, key, "create_upload")?;
         // Attributes that cannot be attached at the end are refused now.
         let headers = client.write_headers(&options.attributes, options.storage_class.as_deref());
         headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
@@ -84,7 +84,7 @@ impl Client {
         if part.number == 0 {
             return Err(Error::invalid_input("parts are numbered from 1"));
         }
-        let payload = self.held(&body).await?;
+        let payload = Payload::hold(&body, self.options.upload_buffer).await?;
         let crc64 = payload.crc(Crc::Crc64Nvme);
         let mut headers = self.options.customer_key.clone();
         headers.extend(self.options.write.clone());
@@ -93,7 +93,7 @@ impl Client {
         let query = Query::new().with("comp", "block").with("blockid", block.name());
         let request = Request::new("upload_part", Method::PUT, Some(&upload.key)).query(query);
         let reply = self.send(request.headers(headers).payload(payload)).await?;
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(block.receipt(part.len()))
     }
 
@@ -136,11 +136,11 @@ impl Client {
             .headers(headers)
             .payload(document)
             .condition(condition)
-            .patient();
+            .response_timeout(LONG_TIMEOUT);
         let reply = self.send(request).await?;
         // Each block was verified when it was sent; the whole was not.
         let receipt = receipt(&reply.headers, ServerCheck::None);
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(receipt)
     }
 }
@@ -170,7 +170,7 @@ fn commit_list(parts: &[PartReceipt], nonce: Nonce) -> Result<String> {
 pub(super) fn parts(document: &[u8], nonce: Nonce) -> Result<Vec<PartInfo>> {
     let root = Element::parse(document)?;
     if root.name() != b"BlockList" {
-        return Err(wrong("the answer is no list of blocks"));
+        return Err(unexpected("the answer is no list of blocks"));
     }
     let of = |list: &'static str| root.child(list).into_iter().flat_map(|list| list.children("Block"));
     let ours = |block: &&Element<'_>| block.text("Name").and_then(Block::of).is_some_and(|block| block.nonce == nonce);
@@ -180,8 +180,8 @@ pub(super) fn parts(document: &[u8], nonce: Nonce) -> Result<Vec<PartInfo>> {
     }
     let mut found: BTreeMap<u32, (Block, u64)> = BTreeMap::new();
     for element in of("UncommittedBlocks").filter(ours) {
-        let block = element.text("Name").and_then(Block::of).ok_or_else(|| wrong("a block without a name"))?;
-        let size = element.parsed("Size").ok_or_else(|| wrong("a block without a size"))?;
+        let block = element.text("Name").and_then(Block::of).ok_or_else(|| unexpected("a block without a name"))?;
+        let size = element.parsed("Size").ok_or_else(|| unexpected("a block without a size"))?;
         let later = found.get(&block.number).is_none_or(|(known, _)| known.sent <= block.sent);
         if later {
             found.insert(block.number, (block, size));

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
-use http::header::{CONTENT_LENGTH, IF_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, IF_MATCH};
 use http::{HeaderMap, Method};
 use lepton_core::{
     Attributes, Body, Crc, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, PutOptions,
     PutReceipt, Result, Retry, ServerCheck, Support, VersionId,
 };
 
-use super::client::{Client, Request, malformed};
-use super::headers::{
-    attributes, etag, header, insert, insert_attributes, insert_precondition, object_meta, text, version,
-};
+use super::client::{Client, Request};
+use super::headers::{attributes, etag, insert_attributes, insert_precondition, object_meta, version};
+use crate::wire::attributes::{header, insert, text};
 use crate::wire::encode::Query;
-use crate::wire::range::served;
+use crate::wire::payload::Payload;
+use crate::wire::range::{insert_range, served};
+use crate::wire::request::{check_key, malformed};
 use crate::wire::xml::Element;
 
 impl Client {
@@ -65,7 +66,7 @@ impl Client {
         version: Option<&VersionId>,
     ) -> Result<BTreeMap<String, String>> {
         let query = version_query(version).with("comp", "tags");
-        let request = Request::new("get_tags", Method::GET, Some(key)).query(query).container(container);
+        let request = Request::new("get_tags", Method::GET, Some(key)).query(query).target(container);
         let (_, document, _) = self.send_for_document(request).await?;
         let root = Element::parse(&document).map_err(|error| error.with_operation("get_tags"))?;
         let tags = root.child("TagSet").into_iter().flat_map(|set| set.children("Tag"));
@@ -78,21 +79,18 @@ impl Client {
             .map_err(|error| error.with_operation("get").with_context("key", key))?;
         let mut headers = self.options.customer_key.clone();
         if let Some(range) = &options.range {
-            if range.is_empty() {
-                let message = format!("the range {range:?} has no bytes");
-                return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));
-            }
-            insert(&mut headers, RANGE.as_str(), &format!("bytes={}-{}", range.start, range.end - 1))?;
+            insert_range(&mut headers, range).map_err(|error| error.with_operation("get").with_context("key", key))?;
         }
         if let Some(etag) = &options.if_match {
-            insert(&mut headers, IF_MATCH.as_str(), etag.as_str())?;
+            insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         let request = Request::new("get", Method::GET, Some(key));
         let request = request.query(version_query(options.version.as_ref())).headers(headers);
         let reply = self.send(request).await?;
         self.check_blob(&reply.headers).map_err(|error| error.with_operation("get").with_context("key", key))?;
         let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
-        let (range, size) = served.map_err(|why| malformed("get", key, why).with_retry(Retry::Now))?;
+        let (range, size) = served
+            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
         if range.is_empty() && options.range.is_some() && size > 0 {
             let message = format!("the range begins at {}, and the blob has {size} bytes", range.start);
             return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));
@@ -104,7 +102,7 @@ impl Client {
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        self.check_key(key, "put")?;
+        check_key(&self.capabilities.keys, key, "put")?;
         let named = |error: Error| error.with_operation("put").with_context("key", key);
         if body.len() > self.capabilities.max_single_put {
             let limit = self.capabilities.max_single_put;
@@ -114,12 +112,12 @@ impl Client {
         let mut headers = self.write_headers(&options.attributes, options.storage_class.as_deref()).map_err(named)?;
         headers.extend([header("x-ms-blob-type", "BlockBlob")]);
         let condition = insert_precondition(&mut headers, &options.precondition).map_err(named)?;
-        let payload = self.held(&body).await.map_err(named)?;
+        let payload = Payload::hold(&body, self.options.upload_buffer).await.map_err(named)?;
         let check = self.checked(&mut headers, &payload, payload.crc(Crc::Crc64Nvme)).map_err(named)?;
         let request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(payload);
         let reply = self.send(request.condition(condition)).await?;
         let receipt = receipt(&reply.headers, check);
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(receipt)
     }
 
@@ -173,8 +171,8 @@ pub(super) fn receipt(headers: &HeaderMap, check: ServerCheck) -> PutReceipt {
 
 /// The length of a blob, from the response to a HEAD.
 pub(super) fn length(operation: &'static str, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
-    let size = text(headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
-    size.ok_or_else(|| malformed(operation, key, "no length of the blob"))
+    let size = text(headers, CONTENT_LENGTH).and_then(|size| size.parse().ok());
+    size.ok_or_else(|| malformed("no length of the blob").with_operation(operation).with_context("key", key))
 }
 
 pub(super) fn version_query(version: Option<&VersionId>) -> Query {

@@ -1,6 +1,6 @@
 //! Presigned URLs: "Create a service SAS" in the REST reference.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, SignedUrl, Signer, VersionId};
@@ -10,7 +10,7 @@ use super::client::{API_VERSION, Client};
 use super::sign::AccountKey;
 use super::storage::AzureStorage;
 use crate::wire::encode::Query;
-use crate::wire::time::{DAY, civil_from_days};
+use crate::wire::time::iso8601;
 
 /// The longest validity of a presigned URL: a year. The service has no limit of its own.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -32,7 +32,7 @@ impl Client {
             return Err(Error::new(ErrorKind::Unauthenticated, message));
         };
         if valid_for.as_secs() == 0 || valid_for > LONGEST {
-            let message = format!("a signed URL is good for a second to {} days", LONGEST.as_secs() / DAY);
+            let message = format!("a signed URL is good for a second to {} days", LONGEST.as_secs() / 86_400);
             return Err(Error::invalid_input(message));
         }
         let Some(name) = key.as_str() else {
@@ -72,11 +72,4 @@ impl Client {
             .with("sr", kind)
             .with("sig", account_key.sign(&lines.join("\n"))?))
     }
-}
-
-/// `2009-10-12T17:50:30Z`
-fn iso8601(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let ((year, month, day), rest) = (civil_from_days(seconds / DAY), seconds % DAY);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }

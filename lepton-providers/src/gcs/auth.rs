@@ -4,15 +4,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_core::future::BoxFuture;
 use lepton_core::{Error, Result, SharedEnv};
 
 use super::config::{GcsConfig, Preset};
-use super::credentials::{Found, ServiceAccount, ambient, of_settings};
-use crate::token::{Token, TokenProvider};
+use super::credentials::{ambient, of_settings};
+use crate::auth::cache::{Cache, EARLY_AT_GOOGLE};
+use crate::auth::google::{Found, ServiceAccount};
+use crate::auth::issuer::Issuers;
+use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::address::Address;
-use crate::wire::cache::{Cache, EARLY_AT_GOOGLE};
-use crate::wire::values::{Issuers, Vars};
+use crate::wire::values::Vars;
 
 /// The authorization of requests.
 #[derive(Debug)]
@@ -27,12 +28,7 @@ pub(super) struct Auth {
 
 impl Auth {
     fn new(found: Found, fixed: bool, env: SharedEnv) -> Self {
-        let provider = found.tokens;
-        let issue = move || -> BoxFuture<'static, Result<Token>> {
-            let provider = Arc::clone(&provider);
-            Box::pin(async move { provider.token().await })
-        };
-        Self { tokens: Some(Cache::new(issue, EARLY_AT_GOOGLE, env)), fixed, account: found.account }
+        Self { tokens: Some(cached(found.tokens, EARLY_AT_GOOGLE, env)), fixed, account: found.account }
     }
 
     /// The token of a request.
@@ -189,8 +185,7 @@ mod tests {
             "quota_project_id": "lepton-quota"}"#;
         std::fs::write(&file, user).unwrap();
         let env = SystemEnv::shared();
-        let http = || crate::gcs::build::http(&GcsConfig::new("b").proxy("none"), None, false, false, &env);
-        let issuers = |_| Ok(crate::wire::issuer::Issuer::new(http()?, env.clone()));
+        let issuers = |_| Ok(crate::auth::issuer::Issuer::plain(&env));
         let var = |name: &str| (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| file.display().to_string());
         let resolved = |config: GcsConfig, file_of_url| {
             resolve(&config, Given { tokens: None, file_of_url }, &var, &issuers, &env)

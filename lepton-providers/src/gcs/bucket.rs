@@ -4,9 +4,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{Error, ErrorKind, Result, Retry};
 
-use super::client::{Client, Request};
-use super::headers::insert;
+use super::client::{Client, Request, Target};
 use super::storage::GcsStorage;
+use crate::wire::attributes::insert;
 use crate::wire::encode::{Query, encode_query};
 use crate::wire::payload::Payload;
 
@@ -30,7 +30,8 @@ impl GcsStorage {
         let body = serde_json::json!({ "name": self.client.bucket }).to_string();
         let mut headers = HeaderMap::new();
         insert(&mut headers, CONTENT_TYPE, "application/json; charset=UTF-8").map_err(named)?;
-        let request = Request::new("create_bucket", Method::POST, "/storage/v1/b".to_owned(), None)
+        let request = Request::new("create_bucket", Method::POST, None)
+            .target(Target::path("/storage/v1/b".to_owned()))
             .query(Query::new().with("project", project))
             .headers(headers)
             .payload(Payload::document(body.into()));
@@ -39,7 +40,7 @@ impl GcsStorage {
             ErrorKind::Conflict => error.with_kind(ErrorKind::AlreadyExists).with_retry(Retry::Never),
             _ => error,
         })?;
-        self.client.drain(reply).await;
+        reply.drain().await;
         Ok(())
     }
 }

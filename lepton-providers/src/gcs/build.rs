@@ -1,11 +1,8 @@
 //! From settings to a store.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Capabilities, Error, Result, SharedEnv, SystemEnv};
 
 use super::auth::{Given, ca_file, resolve};
@@ -13,11 +10,10 @@ use super::client::{Client, RequestOptions};
 use super::config::{GcsConfig, Preset};
 use super::presets;
 use super::storage::GcsStorage;
-use crate::token::TokenProvider;
-use crate::transport::{HttpClient, HttpOptions, proxies};
+use crate::auth::issuer::Issuer;
+use crate::auth::token::TokenProvider;
 use crate::wire::address::Address;
 use crate::wire::encode::encode_query;
-use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
@@ -79,7 +75,7 @@ impl GcsBuilder {
         let Self { config, env, given } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
         let ca_file = ca_file(&config, &process_vars);
-        let issuers = |proxied| Ok(Issuer::new(http(&config, ca_file.clone(), true, proxied, &env)?, env.clone()));
+        let issuers = |proxied| Ok(Issuer::new(config.http_client(ca_file.clone(), true, proxied, &env)?, env.clone()));
         check_bucket(&config.bucket)?;
         let resolved = resolve(&config, given, &process_vars, &issuers, &env)?;
         let address = Address::parse(resolved.endpoint.as_deref().unwrap_or(ENDPOINT))?;
@@ -90,17 +86,13 @@ impl GcsBuilder {
             Preset::Auto if resolved.emulated => Preset::FakeGcs,
             preset => preset,
         };
-        let known = presets::capabilities(preset);
-        let mut capabilities = match &config.capabilities {
-            Some(overrides) => known.overridden(overrides)?,
-            None => known,
-        };
+        let mut capabilities = config.adjusted(presets::capabilities(preset))?;
         capabilities.tls = address.is_tls();
         let upload_buffer = config.upload_buffer.unwrap_or(64 << 20);
         let largest_copy = capabilities.max_object;
         limit(&mut capabilities, upload_buffer)?;
         let client = Client {
-            http: http(&config, ca_file.clone(), address.is_tls(), true, &env)?,
+            http: config.http_client(ca_file.clone(), address.is_tls(), true, &env)?,
             options: RequestOptions {
                 // Anonymous requests are not billed.
                 user_project: resolved.user_project.filter(|_| !resolved.auth.is_anonymous()),
@@ -149,26 +141,6 @@ fn url(client: &Client) -> String {
         usual if usual == ENDPOINT => format!("gs://{}", client.bucket),
         other => format!("gs://{}?endpoint={}", client.bucket, encode_query(other.as_bytes())),
     }
-}
-
-/// A client with these settings.
-pub(super) fn http(
-    config: &GcsConfig,
-    ca_file: Option<PathBuf>,
-    tls: bool,
-    proxied: bool,
-    env: &SharedEnv,
-) -> Result<HttpClient> {
-    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
-    let options = HttpOptions {
-        tls,
-        ca_file,
-        proxy: Arc::new(proxy),
-        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
-        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-        max_idle_connections: config.max_idle_connections,
-    };
-    HttpClient::new(options, env.clone())
 }
 
 /// "Bucket names" in the documentation.

@@ -5,22 +5,21 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
-use lepton_core::{
-    Body, Capabilities, Crc, ETag, Effect, Error, ErrorKind, ObjectKey, Precondition, Result, Retry, SharedEnv,
-};
+use lepton_core::{Capabilities, Crc, ETag, Error, ErrorKind, ObjectKey, Precondition, Result, Retry, SharedEnv};
 use serde::de::DeserializeOwned;
 
 use super::auth::Auth;
 use super::error::Refusal;
-use super::headers::insert;
-use crate::token::Token;
-use crate::transport::{HttpClient, RequestBody, ResponseBody};
+use crate::auth::token::Token;
+use crate::transport::{HttpClient, RequestBody};
 use crate::wire::address::Address;
+use crate::wire::attributes::insert;
 use crate::wire::encode::{Query, encode_query, push_path};
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, for_condition, why};
+use crate::wire::refusal::{Condition, why};
+use crate::wire::request::{self, Reply, malformed};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
@@ -29,7 +28,7 @@ const LONGEST_DOCUMENT: usize = 16 << 20;
 
 /// Timeout of operations that the service performs alone: completing an upload "can take
 /// several minutes", according to its documentation.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The parts of a client, all validated.
 #[derive(Debug)]
@@ -57,89 +56,26 @@ pub(super) struct RequestOptions {
 }
 
 /// A request before it is authorised.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) operation: &'static str,
-    pub(super) method: Method,
+pub(super) type Request<'a> = request::Request<'a, Payload, Target>;
+
+/// Where a request goes.
+#[derive(Debug, Default)]
+pub(super) struct Target {
     /// Encoded.
-    pub(super) path: String,
-    /// For messages.
-    pub(super) key: Option<&'a ObjectKey>,
-    pub(super) query: Query,
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Payload,
-    pub(super) condition: Condition,
+    path: String,
     /// Whether the response holds the bytes of an object.
     media: bool,
-    /// How long the service may process it without sending anything.
-    patience: Duration,
 }
 
-impl<'a> Request<'a> {
-    pub(super) fn new(operation: &'static str, method: Method, path: String, key: Option<&'a ObjectKey>) -> Self {
-        Self {
-            operation,
-            method,
-            path,
-            key,
-            query: Query::new(),
-            headers: HeaderMap::new(),
-            payload: Payload::default(),
-            condition: Condition::None,
-            media: false,
-            patience: Duration::ZERO,
-        }
+impl Target {
+    pub(super) fn path(path: String) -> Self {
+        Self { path, media: false }
     }
 
-    /// Allows for a service that does all the work before it responds.
-    pub(super) fn patient(mut self) -> Self {
-        self.patience = PATIENCE;
-        self
+    /// The bytes of an object, as they are stored.
+    pub(super) fn media(path: String) -> Self {
+        Self { path, media: true }
     }
-
-    /// Requests the bytes of an object, as they are stored.
-    pub(super) fn media(mut self) -> Self {
-        self.media = true;
-        self
-    }
-
-    pub(super) fn query(mut self, query: Query) -> Self {
-        self.query = query;
-        self
-    }
-
-    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
-        self
-    }
-
-    pub(super) fn payload(mut self, payload: Payload) -> Self {
-        self.payload = payload;
-        self
-    }
-
-    pub(super) fn condition(mut self, condition: Condition) -> Self {
-        self.condition = condition;
-        self
-    }
-
-    fn writes(&self) -> bool {
-        self.method != Method::GET && self.method != Method::HEAD
-    }
-
-    /// The effect of the request if the response makes no sense.
-    fn effect(&self) -> Effect {
-        if self.writes() { Effect::Unknown } else { Effect::None }
-    }
-}
-
-/// A response that is not a refusal.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: ResponseBody,
-    /// The secrets that the request was sent with.
-    pub(super) secrets: Secrets,
 }
 
 impl Client {
@@ -174,30 +110,25 @@ impl Client {
     /// Sends a request. Errors name the operation and the key, and have the effect `None`
     /// if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
-        let (named, writes, condition) = (self.named(&request), request.writes(), request.condition);
-        self.send_once(request).await.map_err(|error| {
-            let error = if writes { error } else { error.with_effect(Effect::None) };
-            named(for_condition(error, condition))
-        })
+        let call = request.call;
+        self.send_once(request).await.map_err(|error| call.failed(error, self.place()))
     }
 
     /// Sends a request and reads the document in the response. The document may quote the
     /// secrets of the request, which are returned as the third element.
     async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, Bytes, Secrets)> {
-        let (named, effect) = (self.named(&request), request.effect());
-        let reply = self.send(request).await?;
-        let document = reply.body.read(LONGEST_DOCUMENT).await;
-        let document = document.map_err(|error| named(error.with_effect(effect)))?;
-        Ok((reply.headers, document, reply.secrets))
+        let call = request.call;
+        let document = self.send(request).await?.document(LONGEST_DOCUMENT).await;
+        document.map_err(|error| call.named(error.with_effect(call.unread()), self.place()))
     }
 
     /// Sends a request and parses the JSON in the response.
     pub(super) async fn send_for_json<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
-        let (named, effect) = (self.named(&request), request.effect());
+        let call = request.call;
         let (_, document, secrets) = self.send_for_document(request).await?;
         serde_json::from_slice(&document).map_err(|source| {
-            let error = wrong("the answer is not the JSON it should be").with_effect(effect).with_source(source);
-            named(secrets.hidden(error))
+            let error = malformed("the answer is not the JSON it should be").with_source(source);
+            call.named(secrets.hidden(error.with_effect(call.unread())), self.place())
         })
     }
 
@@ -209,43 +140,35 @@ impl Client {
         root: &str,
         read: impl FnOnce(&HeaderMap, &Element<'_>) -> Result<T>,
     ) -> Result<T> {
-        let (named, effect, writes) = (self.named(&request), request.effect(), request.writes());
+        let call = request.call;
         let (headers, document, secrets) = self.send_for_document(request).await?;
-        let named = |error: Error| named(secrets.hidden(error).with_effect(effect));
+        let named = |error: Error| call.named(secrets.hidden(error).with_effect(call.unread()), self.place());
         let element = Element::parse(&document).map_err(named)?;
         if element.name() == root.as_bytes() {
             return read(&headers, &element).map_err(named);
         }
         if element.name() == b"Error" {
             let refusal = Refusal::new(StatusCode::OK, &headers, &document, self.env.now());
-            return Err(named(refusal.into_error(writes, self.auth.renews(), &secrets)));
+            return Err(named(refusal.into_error(call.writes, self.auth.renews(), &secrets)));
         }
-        Err(named(wrong("the answer is another document than it should be")))
+        Err(named(malformed("the answer is another document than it should be")))
     }
 
-    /// Adds operation, bucket and key to an error.
-    fn named(&self, request: &Request<'_>) -> impl Fn(Error) -> Error + use<> {
-        let (operation, bucket, key) = (request.operation, self.bucket.clone(), request.key.cloned());
-        move |error| {
-            let error = error.with_operation(operation).with_context("bucket", &bucket);
-            match &key {
-                Some(key) => error.with_context("key", key),
-                None => error,
-            }
-        }
+    /// The bucket, as errors name it.
+    fn place(&self) -> (&'static str, &str) {
+        ("bucket", &self.bucket)
     }
 
     async fn send_once(&self, request: Request<'_>) -> Result<Reply> {
-        let writes = request.writes();
-        let of_bucket = request.path.ends_with(&self.objects());
-        let patience = request.patience;
+        let (writes, timeout) = (request.call.writes, request.response_timeout);
+        let of_bucket = request.target.path.ends_with(&self.objects());
         let (http, token) = self.authorised(request).await?;
         let proxy = self.http.proxy_authorization(http.uri());
         let secrets = Secrets::default().headers(http.headers()).header(proxy.as_ref());
-        let sent = self.http.send_within(http, patience).await.map_err(|error| secrets.hidden(error));
+        let sent = self.http.send_within(http, timeout).await.map_err(|error| secrets.hidden(error));
         let (head, body) = sent?.into_parts();
         if head.status.is_success() {
-            return Ok(Reply { status: head.status, headers: head.headers, body, secrets });
+            return Ok(Reply { status: head.status, headers: head.headers, body, check: (), secrets });
         }
         let document = why(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
@@ -258,9 +181,9 @@ impl Client {
 
     /// The authorised request, and the token that it is sent with.
     async fn authorised(&self, request: Request<'_>) -> Result<(HttpRequest<RequestBody>, Option<Arc<Token>>)> {
-        let Request { method, path, query, mut headers, payload, media, .. } = request;
+        let Request { method, target: Target { path, media }, query, mut headers, payload, .. } = request;
         if let Some(project) = &self.options.user_project {
-            insert(&mut headers, HeaderName::from_static("x-goog-user-project"), project)?;
+            insert(&mut headers, "x-goog-user-project", project)?;
         }
         if method == Method::PUT || method == Method::POST {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(payload.len));
@@ -283,22 +206,6 @@ impl Client {
         *http.uri_mut() = self.address.join(&path, &query.canonical())?;
         *http.headers_mut() = headers;
         Ok((http, token))
-    }
-
-    /// Buffers a body that is to be sent.
-    pub(super) async fn held(&self, body: &Body) -> Result<Payload> {
-        Payload::hold(body, self.options.upload_buffer).await
-    }
-
-    /// Refuses a key that the service would not hold exactly.
-    pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
-        self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
-    }
-
-    /// Reads the rest of a response, so that its connection can be reused.
-    pub(super) async fn drain(&self, reply: Reply) {
-        // The request has succeeded; only the connection could suffer.
-        let _ = reply.body.read(64 << 10).await;
     }
 }
 
@@ -333,8 +240,4 @@ pub(super) fn generation(etag: &ETag) -> Result<&str> {
         return Ok(digits);
     }
     Err(Error::new(ErrorKind::PreconditionFailed, "the object is not the one that was expected"))
-}
-
-pub(super) fn wrong(why: &'static str) -> Error {
-    Error::new(ErrorKind::Unexpected, format!("the service's answer makes no sense: {why}"))
 }

@@ -1,12 +1,11 @@
 //! The settings of a bucket.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::wire::values::{duration, flag, json, number, settings};
+use crate::wire::values::{flag, number, settings};
 
 /// The kind of service, which selects its known properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -69,27 +68,8 @@ settings! {
     /// PEM file of the certificates to trust instead of the system's. Default:
     /// `CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE`.
     ca_file: PathBuf,
-    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
-    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
-    /// accepted in URLs: it may hold a password.
-    proxy: SecretString,
-    /// Connect timeout (`10s`).
-    #[serde(deserialize_with = "duration")]
-    connect_timeout: Duration,
-    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
-    /// whole request.
-    #[serde(deserialize_with = "duration")]
-    idle_timeout: Duration,
-    /// Maximum number of idle connections (256, or a quarter of the limit of open files
-    /// if that is less).
-    #[serde(deserialize_with = "number")]
-    max_idle_connections: u64,
     /// The kind of service.
     preset: Preset,
-    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
-    /// from the preset, as JSON.
-    #[serde(deserialize_with = "json")]
-    capabilities: serde_json::Value,
     /// Maximum size of one body (64 MiB), which is buffered because its checksum is sent
     /// first. A larger one is refused.
     #[serde(deserialize_with = "number")]

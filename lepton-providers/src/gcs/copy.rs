@@ -10,13 +10,14 @@ use lepton_core::{
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::client::{Client, Request, generation, push_precondition, wrong};
-use super::headers::insert;
+use super::client::{Client, LONG_TIMEOUT, Request, Target, generation, push_precondition};
 use super::resource::{NewObject, Resource};
 use super::storage::GcsStorage;
+use crate::wire::attributes::insert;
 use crate::wire::encode::{Query, encode_query};
 use crate::wire::payload::Payload;
 use crate::wire::refusal::{Condition, for_condition};
+use crate::wire::request::{check_key, malformed};
 
 /// The progress of a copy.
 #[derive(Deserialize)]
@@ -96,7 +97,7 @@ impl Client {
         key: &ObjectKey,
         options: &CopyOptions,
     ) -> Result<PutReceipt> {
-        self.check_key(key, "copy")?;
+        check_key(&self.capabilities.keys, key, "copy")?;
         let mut query = Query::new();
         let condition = push_precondition(&mut query, &options.precondition)?;
         let expected = source.if_match.as_ref().map(generation).transpose()?;
@@ -146,7 +147,9 @@ impl Client {
         if let Some(version) = &source.version {
             query.push("generation", version.as_str());
         }
-        let request = Request::new("copy", Method::GET, of(bucket, &source.key), Some(&source.key)).query(query);
+        let request = Request::new("copy", Method::GET, Some(&source.key))
+            .target(Target::path(of(bucket, &source.key)))
+            .query(query);
         self.send_for_json(request).await
     }
 
@@ -164,7 +167,10 @@ impl Client {
             if let Some(token) = &token {
                 query.push("rewriteToken", token);
             }
-            let mut request = Request::new(operation, Method::POST, path.clone(), Some(key)).query(query).patient();
+            let mut request = Request::new(operation, Method::POST, Some(key))
+                .target(Target::path(path.clone()))
+                .query(query)
+                .response_timeout(LONG_TIMEOUT);
             if let Some(object) = &object {
                 let mut headers = HeaderMap::new();
                 insert(&mut headers, CONTENT_TYPE, "application/json; charset=UTF-8")?;
@@ -174,7 +180,7 @@ impl Client {
             let so_far = step.total_bytes_rewritten.parse().unwrap_or(0);
             match (step.done, step.resource, step.rewrite_token) {
                 (true, Some(resource), _) => {
-                    let meta = resource.meta().map_err(|why| unknown(wrong(why)))?;
+                    let meta = resource.meta().map_err(|why| unknown(malformed(why)))?;
                     let receipt = PutReceipt::new(ServerCheck::None);
                     return Ok(receipt.etag(meta.etag).version(meta.version).checksums(meta.checksums));
                 }
@@ -182,7 +188,7 @@ impl Client {
                 (false, _, Some(next)) if so_far > rewritten || token.as_ref() != Some(&next) => {
                     (token, rewritten) = (Some(next), so_far);
                 }
-                _ => return Err(unknown(wrong("a copy is neither done nor goes on"))),
+                _ => return Err(unknown(malformed("a copy is neither done nor goes on"))),
             }
         }
     }

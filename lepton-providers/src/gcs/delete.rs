@@ -4,11 +4,12 @@ use futures_util::{StreamExt as _, stream};
 use http::Method;
 use lepton_core::{DeleteRequest, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, Result, Support};
 
-use super::client::{Client, Request, generation};
+use super::client::{Client, Request, Target, generation};
 use super::copy::Rewrite;
 use super::resource::Resource;
 use super::versions::deleted_after;
 use crate::wire::encode::Query;
+use crate::wire::request::check_key;
 
 /// How many requests of one call are in flight.
 const AT_ONCE: usize = 16;
@@ -37,7 +38,7 @@ impl Client {
 
     async fn delete_one(&self, request: &DeleteRequest) -> Result<()> {
         let key = &request.key;
-        self.check_key(key, "delete")?;
+        check_key(&self.capabilities.keys, key, "delete")?;
         if let Some(before) = request.version.as_ref().and_then(deleted_after) {
             return self.restore(key, before).await;
         }
@@ -53,9 +54,12 @@ impl Client {
             let generation = generation(etag).map_err(|e| e.with_operation("delete").with_context("key", key))?;
             query.push("ifGenerationMatch", generation);
         }
-        match self.send(Request::new("delete", Method::DELETE, self.object(key), Some(key)).query(query)).await {
+        match self
+            .send(Request::new("delete", Method::DELETE, Some(key)).target(Target::path(self.object(key))).query(query))
+            .await
+        {
             Ok(reply) => {
-                self.drain(reply).await;
+                reply.drain().await;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

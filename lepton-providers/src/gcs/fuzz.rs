@@ -7,7 +7,8 @@ use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ObjectKey};
 
 use super::error::Refusal;
-use super::{credentials, list, multipart};
+use super::{list, multipart};
+use crate::auth::google::file;
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
@@ -35,5 +36,5 @@ pub fn documents(document: &[u8]) {
 /// Parses credentials files.
 pub fn text(text: &str) {
     let nobody = |_| Err(Error::unsupported("nobody is asked"));
-    let _ = credentials::read(&text.into(), "", &nobody);
+    let _ = file::read(&text.into(), "", &nobody);
 }

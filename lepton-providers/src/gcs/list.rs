@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use http::Method;
 use lepton_core::{KeyPrefix, ListPage, ListRequest, ObjectMeta, PageStream, Result};
 use serde::Deserialize;
 
-use super::client::{Client, Request, wrong};
+use super::client::{Client, Request, Target};
 use super::resource::{ATTACHED, FIELDS, Resource};
+use crate::wire;
+use crate::wire::attributes::unless_large;
 use crate::wire::encode::Query;
-use crate::wire::listed::unless_large;
+use crate::wire::request::malformed;
 
 /// The maximum page size of the service.
 const PAGE: usize = 1000;
@@ -28,19 +29,17 @@ pub(super) struct Page {
 
 /// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
-    let first = Some(None);
-    futures_util::stream::unfold((client, request, first), |(client, request, token)| async move {
-        let (page, next) = match client.list_page(&request, token?).await {
-            Ok((page, next)) => (Ok(page), next.map(Some)),
-            Err(error) => (Err(error), None),
-        };
-        Some((page, (client, request, next)))
-    })
-    .boxed()
+    let page =
+        |(client, request): (Arc<Client>, ListRequest), place| async move { client.list_page(&request, place).await };
+    wire::pages::pages((client, request), None, page)
 }
 
 impl Client {
-    async fn list_page(&self, request: &ListRequest, token: Option<String>) -> Result<(ListPage, Option<String>)> {
+    async fn list_page(
+        &self,
+        request: &ListRequest,
+        token: Option<String>,
+    ) -> Result<(ListPage, Option<Option<String>>)> {
         let page = self.page(request, token, false, "list").await?;
         let mut listed = ListPage::default();
         for resource in &page.items {
@@ -56,12 +55,12 @@ impl Client {
             around && folder.starts_with(request.prefix.as_bytes()) || is_asked_for(request, folder)
         });
         listed.prefixes = folders.map(KeyPrefix::new).collect();
-        Ok((listed, page.next_page_token))
+        Ok((listed, page.next_page_token.map(Some)))
     }
 
     /// The metadata of an object on a page.
     pub(super) fn listed(&self, resource: &Resource, operation: &'static str) -> Result<ObjectMeta> {
-        let named = |why| wrong(why).with_operation(operation).with_context("bucket", &self.bucket);
+        let named = |why| malformed(why).with_operation(operation).with_context("bucket", &self.bucket);
         resource.meta().map_err(named)
     }
 
@@ -93,10 +92,11 @@ impl Client {
         if let Some(token) = &token {
             query.push("pageToken", token);
         }
-        let page: Page =
-            self.send_for_json(Request::new(operation, Method::GET, self.objects(), None).query(query)).await?;
+        let page: Page = self
+            .send_for_json(Request::new(operation, Method::GET, None).target(Target::path(self.objects())).query(query))
+            .await?;
         if page.next_page_token.is_some() && page.next_page_token == token {
-            let error = wrong("a page goes on where it began").with_operation(operation);
+            let error = malformed("a page goes on where it began").with_operation(operation);
             return Err(error.with_context("bucket", &self.bucket));
         }
         Ok(page)

@@ -34,7 +34,7 @@ mod sign;
 mod storage;
 mod versions;
 
-pub use crate::token::{Token, TokenProvider};
+pub use crate::auth::token::{Token, TokenProvider};
 pub use build::GcsBuilder;
 pub(crate) use config::SECRET_SETTINGS;
 pub use config::{GcsConfig, Preset};

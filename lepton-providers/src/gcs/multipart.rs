@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{
     Body, ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, ETag, Effect, Error, ErrorKind, Multipart,
@@ -14,12 +13,15 @@ use lepton_core::{
     UploadInfo,
 };
 
-use super::client::{Client, Request, crc32c, wrong};
-use super::headers::{insert, insert_attributes, object_meta, text};
+use super::client::{Client, LONG_TIMEOUT, Request, Target, crc32c};
+use super::headers::{insert_attributes, object_meta};
 use super::resource::checksum;
 use super::storage::GcsStorage;
+use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
+use crate::wire::pages::entries;
 use crate::wire::payload::Payload;
+use crate::wire::request::{check_key, malformed};
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::{Element, push_text};
 
@@ -36,15 +38,8 @@ impl Multipart for GcsStorage {
     }
 
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
-        let (client, upload) = (Arc::clone(&self.client), upload.clone());
-        let pages = stream::try_unfold(Some(0u32), move |after| {
-            let (client, upload) = (Arc::clone(&client), upload.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                client.parts_page(&upload, after).await.map(Some)
-            }
-        });
-        pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
+        let context = (Arc::clone(&self.client), upload.clone());
+        entries(context, 0, |(client, upload), after| async move { client.parts_page(&upload, after).await })
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
@@ -53,12 +48,13 @@ impl Multipart for GcsStorage {
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {
-        self.client.check_key(&upload.key, "abort")?;
+        check_key(&self.client.capabilities.keys, &upload.key, "abort")?;
         let query = Query::new().with("uploadId", upload.id.as_str());
-        let request = Request::new("abort", Method::DELETE, self.client.plain(Some(&upload.key)), Some(&upload.key));
+        let request = Request::new("abort", Method::DELETE, Some(&upload.key))
+            .target(Target::path(self.client.plain(Some(&upload.key))));
         match self.client.send(request.query(query)).await {
             Ok(reply) => {
-                self.client.drain(reply).await;
+                reply.drain().await;
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::UploadNotFound | ErrorKind::NotFound) => Ok(()),
@@ -67,15 +63,8 @@ impl Multipart for GcsStorage {
     }
 
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
-        let (client, key) = (Arc::clone(&self.client), key.clone());
-        let pages = stream::try_unfold(Some(None), move |after| {
-            let (client, key) = (Arc::clone(&client), key.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                client.uploads_page(&key, after).await.map(Some)
-            }
-        });
-        pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
+        let context = (Arc::clone(&self.client), key.clone());
+        entries(context, None, |(client, key), after| async move { client.uploads_page(&key, after).await })
     }
 }
 
@@ -84,7 +73,7 @@ type Marker = Option<(Vec<u8>, Vec<u8>)>;
 
 impl Client {
     async fn create_upload(&self, key: &ObjectKey, options: &CreateUploadOptions) -> Result<Upload> {
-        self.check_key(key, "create_upload")?;
+        check_key(&self.capabilities.keys, key, "create_upload")?;
         self.check_attributes(&options.attributes)?;
         let mut headers = HeaderMap::new();
         insert_attributes(&mut headers, &options.attributes)?;
@@ -93,13 +82,14 @@ impl Client {
             [("x-goog-storage-class", class), ("x-goog-encryption-kms-key-name", self.options.kms_key_name.as_deref())]
         {
             if let Some(value) = value {
-                insert(&mut headers, HeaderName::from_static(name), value)?;
+                insert(&mut headers, name, value)?;
             }
         }
-        let request = Request::new("create_upload", Method::POST, self.plain(Some(key)), Some(key));
+        let request =
+            Request::new("create_upload", Method::POST, Some(key)).target(Target::path(self.plain(Some(key))));
         let request = request.query(Query::new().with("uploads", "")).headers(headers);
         let id = |_: &HeaderMap, root: &Element<'_>| {
-            root.text("UploadId").map(UploadId::new).ok_or_else(|| wrong("an upload without an id"))
+            root.text("UploadId").map(UploadId::new).ok_or_else(|| malformed("an upload without an id"))
         };
         let id = self.send_for_xml(request, "InitiateMultipartUploadResult", id).await?;
         Ok(Upload::new(key.clone(), id))
@@ -110,19 +100,20 @@ impl Client {
             let message = format!("the body has {} bytes and the part {}", body.len(), part.len());
             return Err(Error::invalid_input(message));
         }
-        let payload = self.held(&body).await?;
+        let payload = Payload::hold(&body, self.options.upload_buffer).await?;
         let mut headers = HeaderMap::new();
         let ours = checksum(ChecksumAlgorithm::Crc32c, &crc32c(&payload), 4);
         let hash = format!("crc32c={}", crc32c(&payload));
-        insert(&mut headers, HeaderName::from_static("x-goog-hash"), &hash)?;
+        insert(&mut headers, "x-goog-hash", &hash)?;
         let query = Query::new().with("partNumber", part.number.to_string()).with("uploadId", upload.id.as_str());
-        let request = Request::new("upload_part", Method::PUT, self.plain(Some(&upload.key)), Some(&upload.key));
+        let request = Request::new("upload_part", Method::PUT, Some(&upload.key))
+            .target(Target::path(self.plain(Some(&upload.key))));
         let reply = self.send(request.query(query).headers(headers).payload(payload)).await?;
-        let tag =
-            text(&reply.headers, "etag").ok_or_else(|| wrong("a part without a tag").with_effect(Effect::Unknown))?;
+        let tag = text(&reply.headers, "etag")
+            .ok_or_else(|| malformed("a part without a tag").with_effect(Effect::Unknown))?;
         let stated = object_meta(&upload.key, 0, &reply.headers).checksums;
         let theirs = stated.into_iter().find(|one| one.algorithm == ChecksumAlgorithm::Crc32c);
-        self.drain(reply).await;
+        reply.drain().await;
         if theirs.is_some() && theirs != ours {
             let message = "the service holds other bytes than were sent";
             return Err(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now));
@@ -131,12 +122,13 @@ impl Client {
     }
 
     async fn parts_page(&self, upload: &Upload, after: u32) -> Result<(Vec<PartInfo>, Option<u32>)> {
-        self.check_key(&upload.key, "list_parts")?;
+        check_key(&self.capabilities.keys, &upload.key, "list_parts")?;
         let mut query = Query::new().with("uploadId", upload.id.as_str());
         if after > 0 {
             query.push("part-number-marker", after.to_string());
         }
-        let request = Request::new("list_parts", Method::GET, self.plain(Some(&upload.key)), Some(&upload.key));
+        let request = Request::new("list_parts", Method::GET, Some(&upload.key))
+            .target(Target::path(self.plain(Some(&upload.key))));
         self.send_for_xml(request.query(query), "ListPartsResult", |_, root| parts(root, after)).await
     }
 
@@ -150,8 +142,9 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         insert(&mut headers, CONTENT_TYPE, "application/xml")?;
-        let request = Request::new("complete", Method::POST, self.plain(Some(&upload.key)), Some(&upload.key))
-            .patient()
+        let request = Request::new("complete", Method::POST, Some(&upload.key))
+            .target(Target::path(self.plain(Some(&upload.key))))
+            .response_timeout(LONG_TIMEOUT)
             .query(Query::new().with("uploadId", upload.id.as_str()))
             .headers(headers)
             .payload(Payload::document(completion(parts).into()));
@@ -166,7 +159,8 @@ impl Client {
             query.push("key-marker", key);
             query.push("upload-id-marker", upload);
         }
-        let request = Request::new("list_uploads", Method::GET, self.plain(None), Some(key)).query(query);
+        let request =
+            Request::new("list_uploads", Method::GET, Some(key)).target(Target::path(self.plain(None))).query(query);
         self.send_for_xml(request, "ListMultipartUploadsResult", |_, root| uploads(root, key)).await
     }
 }
@@ -191,17 +185,17 @@ pub(super) fn parts(root: &Element<'_>, after: u32) -> Result<(Vec<PartInfo>, Op
     for part in root.children("Part") {
         let fields = (part.parsed::<u32>("PartNumber"), part.parsed("Size"), part.text("ETag"));
         let (Some(number), Some(size), Some(etag)) = fields else {
-            return Err(wrong("a part without a number, size or tag"));
+            return Err(malformed("a part without a number, size or tag"));
         };
         if number <= last {
-            return Err(wrong("parts that do not ascend"));
+            return Err(malformed("parts that do not ascend"));
         }
         last = number;
         parts.push(PartReceipt::new(number, size, ETag::new(etag)));
     }
     let more = root.text("IsTruncated") == Some("true");
     if more && parts.is_empty() {
-        return Err(wrong("an empty page of parts that says that there are more"));
+        return Err(malformed("an empty page of parts that says that there are more"));
     }
     Ok((parts, more.then_some(last)))
 }
@@ -209,7 +203,7 @@ pub(super) fn parts(root: &Element<'_>, after: u32) -> Result<(Vec<PartInfo>, Op
 pub(super) fn uploads(root: &Element<'_>, key: &ObjectKey) -> Result<(Vec<UploadInfo>, Option<Marker>)> {
     let (mut found, mut passed) = (Vec::new(), false);
     for upload in root.children("Upload") {
-        let id = upload.text("UploadId").ok_or_else(|| wrong("an upload without an id"))?;
+        let id = upload.text("UploadId").ok_or_else(|| malformed("an upload without an id"))?;
         let name = upload.bytes("Key").unwrap_or_default();
         passed |= name > key.as_bytes();
         if name == key.as_bytes() {
@@ -223,7 +217,7 @@ pub(super) fn uploads(root: &Element<'_>, key: &ObjectKey) -> Result<(Vec<Upload
     }
     let marker = |name: &str| root.bytes(name).map(<[u8]>::to_vec).filter(|marker| !marker.is_empty());
     let (Some(key), Some(upload)) = (marker("NextKeyMarker"), marker("NextUploadIdMarker")) else {
-        return Err(wrong("a page of uploads that says that there are more but not where"));
+        return Err(malformed("a page of uploads that says that there are more but not where"));
     };
     Ok((found, Some(Some((key, upload)))))
 }

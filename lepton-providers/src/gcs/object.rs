@@ -2,18 +2,21 @@
 
 use futures_util::StreamExt as _;
 use futures_util::future::join;
-use http::header::{CONTENT_TYPE, RANGE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Effect, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo,
     ObjectKey, PutOptions, PutReceipt, Result, Retry, ServerCheck, VersionId,
 };
 
-use super::client::{Client, Request, crc32c, generation, push_precondition, wrong};
-use super::headers::{attributes, check_name, insert, object_meta, text};
+use super::client::{Client, Request, Target, crc32c, generation, push_precondition};
+use super::headers::{attributes, check_name, object_meta};
 use super::resource::{CUSTOM_TIME, NewObject, Resource};
+use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
-use crate::wire::range::served;
+use crate::wire::payload::Payload;
+use crate::wire::range::{insert_range, served};
+use crate::wire::request::{check_key, malformed};
 use crate::wire::time::parse_iso8601;
 
 /// How often an object that is overwritten repeatedly is read, until its bytes and its
@@ -30,9 +33,10 @@ impl Client {
         if let Some(generation) = generation {
             query.push("generation", generation);
         }
-        let request = Request::new(operation, Method::GET, self.object(key), Some(key)).query(query);
+        let request =
+            Request::new(operation, Method::GET, Some(key)).target(Target::path(self.object(key))).query(query);
         let resource: Resource = self.send_for_json(request).await?;
-        let meta = resource.meta().map_err(|why| self.about(wrong(why), operation, key))?;
+        let meta = resource.meta().map_err(|why| self.about(malformed(why), operation, key))?;
         Ok(ObjectInfo::new(meta, resource.attributes()))
     }
 
@@ -86,11 +90,7 @@ impl Client {
         let named = |error: Error| self.about(error, "get", key);
         let (mut headers, mut query) = (HeaderMap::new(), Query::new().with("alt", "media"));
         if let Some(range) = &options.range {
-            if range.is_empty() {
-                return Err(named(Error::invalid_input(format!("the range {range:?} has no bytes"))));
-            }
-            let text = format!("bytes={}-{}", range.start, range.end - 1);
-            insert(&mut headers, RANGE, &text).map_err(named)?;
+            insert_range(&mut headers, range).map_err(named)?;
         }
         let expected = options.if_match.as_ref().map(generation).transpose().map_err(named)?;
         if let Some(generation) = expected {
@@ -99,8 +99,8 @@ impl Client {
         if let Some(version) = &options.version {
             query.push("generation", version.as_str());
         }
-        let request = Request::new("get", Method::GET, self.object(key), Some(key)).query(query).headers(headers);
-        let reply = self.send(request.media()).await?;
+        let request = Request::new("get", Method::GET, Some(key)).target(Target::media(self.object(key)));
+        let reply = self.send(request.query(query).headers(headers)).await?;
         let given = text(&reply.headers, "x-goog-generation");
         if expected.is_some() && given.as_deref() != expected {
             // An emulator may ignore the condition.
@@ -112,7 +112,7 @@ impl Client {
             return Err(named(Error::unsupported(message)));
         }
         let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
-        let (range, size) = served.map_err(|why| named(wrong(why)).with_retry(Retry::Now))?;
+        let (range, size) = served.map_err(|why| named(malformed(why)).with_retry(Retry::Now))?;
         let info = ObjectInfo::new(object_meta(key, size, &reply.headers), attributes(&reply.headers));
         let (key, bucket) = (key.clone(), self.bucket.clone());
         let named =
@@ -122,7 +122,7 @@ impl Client {
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        self.check_key(key, "put")?;
+        check_key(&self.capabilities.keys, key, "put")?;
         let named = |error: Error| self.about(error, "put", key);
         self.check_attributes(&options.attributes).map_err(named)?;
         let mut query = Query::new().with("uploadType", "multipart");
@@ -130,7 +130,7 @@ impl Client {
         if let Some(kms) = &self.options.kms_key_name {
             query.push("kmsKeyName", kms);
         }
-        let payload = self.held(&body).await.map_err(named)?;
+        let payload = Payload::hold(&body, self.options.upload_buffer).await.map_err(named)?;
         let mut object = NewObject::new(key.as_str().unwrap_or_default(), &options.attributes);
         let ours = crc32c(&payload);
         object.crc32c = Some(ours.clone());
@@ -145,7 +145,8 @@ impl Client {
         let payload = payload.framed(head.into(), format!("\r\n--{boundary}--\r\n").into());
         let mut headers = HeaderMap::new();
         insert(&mut headers, CONTENT_TYPE, &format!("multipart/related; boundary={boundary}")).map_err(named)?;
-        let request = Request::new("put", Method::POST, format!("/upload{}", self.objects()), Some(key))
+        let request = Request::new("put", Method::POST, Some(key))
+            .target(Target::path(format!("/upload{}", self.objects())))
             .query(query)
             .headers(headers)
             .payload(payload)
@@ -192,7 +193,7 @@ fn overwritten(error: Error, pinned: bool) -> Error {
 /// The receipt of a written object, after comparing the service's CRC-32C with the local
 /// one.
 fn receipt(resource: &Resource, ours: &str) -> Result<PutReceipt> {
-    let meta = resource.meta().map_err(|why| wrong(why).with_effect(Effect::Unknown))?;
+    let meta = resource.meta().map_err(|why| malformed(why).with_effect(Effect::Unknown))?;
     let check = match resource.crc32c() {
         Some(theirs) if theirs == ours => ServerCheck::Checksum(ChecksumAlgorithm::Crc32c),
         None => ServerCheck::None,

@@ -78,11 +78,8 @@ impl Resource {
         attributes.content_language = text(&self.content_language);
         attributes.cache_control = text(&self.cache_control);
         // In a multipart upload, the names were sent as headers.
-        let inward = |(name, value): (&String, &String)| {
-            let name = name.to_ascii_lowercase();
-            let value = mtime::inward(&name, rfc2047::decode(value));
-            (name, value)
-        };
+        let inward =
+            |(name, value): (&String, &String)| mtime::inward((name.to_ascii_lowercase(), rfc2047::decode(value)));
         attributes.user_metadata = self.metadata.iter().map(inward).collect();
         attributes.user_metadata.extend(text(&self.custom_time).map(|time| (CUSTOM_TIME.to_owned(), time)));
         attributes

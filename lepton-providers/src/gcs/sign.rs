@@ -1,6 +1,6 @@
 //! Presigned URLs: "V4 signing process" in the documentation.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, Sha256, SignedUrl, Signer, to_hex};
@@ -8,10 +8,11 @@ use lepton_core::{Error, ErrorKind, Method, ObjectKey, Result, Sha256, SignedUrl
 use super::client::Client;
 use super::storage::GcsStorage;
 use crate::wire::encode::Query;
-use crate::wire::time::{DAY, civil_from_days};
+use crate::wire::request::check_key;
+use crate::wire::time::BasicDate;
 
 /// The longest validity of a presigned URL: a week.
-const LONGEST: Duration = Duration::from_secs(7 * DAY);
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 #[async_trait]
 impl Signer for GcsStorage {
@@ -27,7 +28,7 @@ impl Client {
             let message = "only the key of a service account can sign a URL; these credentials have none";
             return Err(Error::new(ErrorKind::Unauthenticated, message));
         };
-        self.check_key(key, "sign")?;
+        check_key(&self.capabilities.keys, key, "sign")?;
         if valid_for.as_secs() == 0 || valid_for > LONGEST {
             return Err(Error::invalid_input("a signed URL is good for a second to a week"));
         }
@@ -38,16 +39,13 @@ impl Client {
             Method::Delete => "DELETE",
             other => return Err(Error::unsupported(format!("the method {other:?} is not known here"))),
         };
-        let seconds = self.env.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let ((year, month, day), rest) = (civil_from_days(seconds / DAY), seconds % DAY);
-        let date = format!("{year:04}{month:02}{day:02}");
-        let time = format!("{date}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60);
-        let scope = format!("{date}/auto/storage/goog4_request");
+        let date = BasicDate::new(self.env.now());
+        let (time, scope) = (date.as_str(), format!("{}/auto/storage/goog4_request", date.day()));
         let path = self.readable(key);
         let mut query = Query::new()
             .with("X-Goog-Algorithm", "GOOG4-RSA-SHA256")
             .with("X-Goog-Credential", format!("{}/{scope}", account.email))
-            .with("X-Goog-Date", &time)
+            .with("X-Goog-Date", time)
             .with("X-Goog-Expires", valid_for.as_secs().to_string())
             .with("X-Goog-SignedHeaders", "host");
         if let Some(project) = &self.options.user_project {

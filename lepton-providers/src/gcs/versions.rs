@@ -9,7 +9,7 @@ use http::Method;
 use lepton_core::{ListRequest, ObjectMeta, ObjectVersion, Result, VersionId, VersionStream, Versions};
 use serde::Deserialize;
 
-use super::client::{Client, Request};
+use super::client::{Client, Request, Target};
 use super::list::is_asked_for;
 use super::storage::GcsStorage;
 use crate::wire::encode::Query;
@@ -33,8 +33,9 @@ impl Versions for GcsStorage {
             enabled: bool,
         }
         let path = self.client.bucket_path();
-        let request =
-            Request::new("versioning", Method::GET, path, None).query(Query::new().with("fields", "versioning"));
+        let request = Request::new("versioning", Method::GET, None)
+            .target(Target::path(path))
+            .query(Query::new().with("fields", "versioning"));
         let bucket: Bucket = self.client.send_for_json(request).await?;
         Ok(bucket.versioning.is_some_and(|versioning| versioning.enabled))
     }

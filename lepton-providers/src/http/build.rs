@@ -1,8 +1,6 @@
 //! From settings to a store.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
@@ -14,7 +12,6 @@ use super::client::{Client, Listed};
 use super::config::{HttpConfig, Listing};
 use super::file::{Format, ListFile};
 use super::storage::HttpStorage;
-use crate::transport::{HttpClient, HttpOptions, proxies};
 use crate::wire::address::Address;
 
 /// Makes an [`HttpStorage`] from settings, and from parts that are not settings.
@@ -67,23 +64,11 @@ impl HttpBuilder {
         if authorization.is_some() && !base.is_tls() && !base.is_here() {
             return Err(Error::invalid_input("credentials are sent to https URLs only"));
         }
-        let known = capabilities(base.is_tls());
-        let capabilities = match &config.capabilities {
-            Some(overrides) => known.overridden(overrides)?,
-            None => known,
-        };
-        let options = HttpOptions {
-            // A redirect may lead to https.
-            tls: true,
-            ca_file: config.ca_file.clone(),
-            proxy: Arc::new(proxies(config.proxy.as_ref())?),
-            connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
-            idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-            max_idle_connections: config.max_idle_connections,
-        };
+        let capabilities = config.adjusted(capabilities(base.is_tls()))?;
         let url = format!("{}/", base.canonical());
         let client = Client {
-            http: HttpClient::new(options, env.clone())?,
+            // A redirect may lead to https.
+            http: config.http_client(config.ca_file.clone(), true, true, &env)?,
             listed: listed(&config, base.is_tls())?,
             reading: reading(&capabilities.keys),
             query: query.to_owned(),

@@ -1,12 +1,11 @@
 //! The settings of a web server.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::wire::values::{duration, json, number, settings};
+use crate::wire::values::settings;
 
 /// Where the listing comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -54,22 +53,4 @@ settings! {
     bearer_token: SecretString,
     /// PEM file of the certificates to trust instead of the system's.
     ca_file: PathBuf,
-    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
-    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
-    proxy: SecretString,
-    /// Connect timeout (`10s`).
-    #[serde(deserialize_with = "duration")]
-    connect_timeout: Duration,
-    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
-    /// whole request.
-    #[serde(deserialize_with = "duration")]
-    idle_timeout: Duration,
-    /// Maximum number of idle connections (256, or a quarter of the limit of open files
-    /// if that is less).
-    #[serde(deserialize_with = "number")]
-    max_idle_connections: u64,
-    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ from the
-    /// defaults, as JSON.
-    #[serde(deserialize_with = "json")]
-    capabilities: serde_json::Value,
 }

@@ -4,20 +4,17 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES,
-    HeaderName, LAST_MODIFIED, RANGE,
-};
+use http::header::{CONTENT_LENGTH, EXPIRES, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lepton_core::{
-    Attributes, ByteStream, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta,
-    Result, Retry,
+    ByteStream, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry,
 };
 
 use super::client::{Client, Listed, Reply};
 use super::pin;
 use crate::transport::ResponseBody;
-use crate::wire::range::{content_range, is_asked_for};
+use crate::wire::attributes::{last_modified, standard, text};
+use crate::wire::range::{content_range, insert_range, is_asked_for};
 
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: &HeadOptions) -> Result<ObjectInfo> {
@@ -80,12 +77,7 @@ impl Client {
     async fn read(&self, key: &ObjectKey, options: &GetOptions) -> Result<Reply> {
         let mut headers = HeaderMap::new();
         if let Some(range) = &options.range {
-            if range.is_empty() {
-                return Err(Error::invalid_input(format!("the range {range:?} has no bytes")));
-            }
-            let text = format!("bytes={}-{}", range.start, range.end - 1);
-            let value = HeaderValue::from_str(&text).map_err(|_| Error::invalid_input("no range"))?;
-            headers.insert(RANGE, value);
+            insert_range(&mut headers, range)?;
         }
         headers.extend(options.if_match.as_ref().and_then(pin::condition));
         let reply = self.send("get", Method::GET, key, headers).await?;
@@ -269,20 +261,10 @@ fn no_versions(asked: bool, operation: &'static str, key: &ObjectKey) -> Result<
 fn info(key: &ObjectKey, size: u64, headers: &HeaderMap) -> ObjectInfo {
     let mut meta = ObjectMeta::new(key.clone(), size);
     meta.etag = pin::of(headers);
-    meta.last_modified = text(headers, LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(&date).ok());
-    let mut attributes = Attributes::default();
-    attributes.content_type = text(headers, CONTENT_TYPE);
-    attributes.content_encoding = text(headers, CONTENT_ENCODING);
-    attributes.content_disposition = text(headers, CONTENT_DISPOSITION);
-    attributes.content_language = text(headers, CONTENT_LANGUAGE);
-    attributes.cache_control = text(headers, CACHE_CONTROL);
+    meta.last_modified = last_modified(headers);
+    let mut attributes = standard(headers);
     attributes.expires = text(headers, EXPIRES);
     ObjectInfo::new(meta, attributes)
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    Some(value).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use lepton_core::{Error, Result, SharedEnv};
 
 use super::config::S3Config;
-use super::credentials::{Chain, Credentials, CredentialsProvider, ProfileFiles, on_ec2};
-use crate::wire::issuer::Issuer;
+use crate::auth::aws::chain::{Chain, on_ec2};
+use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
+use crate::auth::aws::profile::ProfileFiles;
+use crate::auth::issuer::Issuer;
 use crate::wire::values::Vars;
 
 /// The result of settings, environment and profile.

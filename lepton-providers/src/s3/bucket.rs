@@ -26,7 +26,7 @@ impl S3Storage {
             request = request.payload(Payload::Document(Bytes::from(document)));
         }
         let reply = self.client.send(request).await?;
-        self.client.drain(reply).await;
+        reply.drain().await;
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl S3Storage {
             .query(Query::new().with("versioning", ""))
             .payload(Payload::Document(Bytes::from_static(document.as_bytes())));
         let reply = self.client.send(request).await?;
-        self.client.drain(reply).await;
+        reply.drain().await;
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl S3Storage {
     pub async fn put_policy(&self, policy: impl Into<Bytes>) -> Result<()> {
         let request = Request::new("put_policy", Method::PUT, None).query(Query::new().with("policy", ""));
         let reply = self.client.send(request.payload(Payload::Document(policy.into()))).await?;
-        self.client.drain(reply).await;
+        reply.drain().await;
         Ok(())
     }
 }

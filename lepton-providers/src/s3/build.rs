@@ -1,32 +1,29 @@
 //! From settings to a store.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Error, Result, SharedEnv, SystemEnv, md5};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::auth::resolve;
-use super::client::{Client, RequestOptions, header};
+use super::client::{Client, RequestOptions};
 use super::config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
-use super::credentials::{Credentials, CredentialsProvider};
 use super::endpoint::Endpoint;
-use super::headers::insert;
 use super::presets;
-use super::sign::RequestSigner;
 use super::storage::S3Storage;
 use super::sum::Sum;
-use crate::transport::{HttpClient, HttpOptions, proxies};
-use crate::wire::cache::{Cache, EARLY};
+use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
+use crate::auth::aws::sign::request::RequestSigner;
+use crate::auth::cache::{Cache, EARLY};
+use crate::auth::issuer::Issuer;
+use crate::wire::attributes::{header, insert};
 use crate::wire::encode::encode_query;
-use crate::wire::issuer::Issuer;
 use crate::wire::values::process_vars;
 
 /// A look-up of environment variables.
@@ -93,7 +90,7 @@ impl S3Builder {
         let Self { config, env, credentials, var } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
         let connect = |proxied: bool, ca_file: Option<&Path>| {
-            Ok(Issuer::new(http(&config, ca_file.map(Path::to_owned), true, proxied, &env)?, env.clone()))
+            Ok(Issuer::new(config.http_client(ca_file.map(Path::to_owned), true, proxied, &env)?, env.clone()))
         };
         let resolved = resolve(&config, credentials, &*var, &connect, &env)?;
         let style = match (config.addressing_style, resolved.addressing_style.as_deref()) {
@@ -108,11 +105,7 @@ impl S3Builder {
             Preset::Auto if endpoint.is_aws() => Preset::Aws,
             preset => preset,
         };
-        let known = presets::capabilities(preset);
-        let mut capabilities = match &config.capabilities {
-            Some(overrides) => known.overridden(overrides)?,
-            None => known,
-        };
+        let mut capabilities = config.adjusted(presets::capabilities(preset))?;
         capabilities.tls = endpoint.is_tls();
         let keyed = matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse));
         if keyed || config.sse_customer_key.is_some() {
@@ -126,7 +119,7 @@ impl S3Builder {
         };
         let client = Client {
             options: request_options(&config, endpoint.is_tls())?,
-            http: http(&config, resolved.ca_file, endpoint.is_tls(), true, &env)?,
+            http: config.http_client(resolved.ca_file, endpoint.is_tls(), true, &env)?,
             credentials: resolved.credentials.map(|provider| cached(provider, env.clone())),
             signer: RequestSigner::default(),
             target: RwLock::new(target),
@@ -147,20 +140,6 @@ impl fmt::Debug for S3Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Builder").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-/// A client with these settings; `ca_file` is that of the profile.
-fn http(config: &S3Config, ca_file: Option<PathBuf>, tls: bool, proxied: bool, env: &SharedEnv) -> Result<HttpClient> {
-    let proxy = if proxied { proxies(config.proxy.as_ref())? } else { Matcher::builder().build() };
-    let options = HttpOptions {
-        tls,
-        ca_file,
-        proxy: Arc::new(proxy),
-        connect_timeout: config.connect_timeout.unwrap_or(Duration::from_secs(10)),
-        idle_timeout: config.idle_timeout.unwrap_or(Duration::from_secs(30)),
-        max_idle_connections: config.max_idle_connections,
-    };
-    HttpClient::new(options, env.clone())
 }
 
 fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedEnv) -> Cache<Credentials> {
@@ -185,7 +164,7 @@ fn request_options(config: &S3Config, tls: bool) -> Result<RequestOptions> {
         headers.extend([header("x-amz-request-payer", "requester")]);
     }
     if let Some(owner) = &config.expected_bucket_owner {
-        insert(&mut headers, HeaderName::from_static("x-amz-expected-bucket-owner"), owner)?;
+        insert(&mut headers, "x-amz-expected-bucket-owner", owner)?;
     }
     if config.sse_kms_key_id.is_some()
         && !matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse))

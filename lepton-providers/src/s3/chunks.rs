@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use lepton_core::{Body, CrcHasher, LEAF_SIZE, Leaf, LeafStream, Result, Sha256};
 
-use super::sign::ChunkSigner;
+use super::chunk_signer::ChunkSigner;
 use super::sum::Sum;
 
 const SIGNATURE: &str = ";chunk-signature=";

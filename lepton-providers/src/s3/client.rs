@@ -3,24 +3,26 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
-use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, ServerCheck, SharedEnv};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
+use lepton_core::{Capabilities, Error, ErrorKind, KeyRules, Result, Retry, ServerCheck, SharedEnv};
 use secrecy::ExposeSecret as _;
 
+use super::chunk_signer::ChunkSigner;
 use super::config::ServerSideEncryption;
-use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Target};
 use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
-use super::sign::{RequestSigner, SigningContext};
 use super::sum::Sum;
-use super::time::AmzDate;
-use crate::transport::{HttpClient, ResponseBody};
-use crate::wire::cache::Cache;
-use crate::wire::encode::Query;
-use crate::wire::refusal::{Condition, for_condition, why};
+use crate::auth::aws::credentials::Credentials;
+use crate::auth::aws::sign::key::SigningContext;
+use crate::auth::aws::sign::request::RequestSigner;
+use crate::auth::cache::Cache;
+use crate::transport::HttpClient;
+use crate::wire::refusal::why;
+use crate::wire::request;
 use crate::wire::secrets::Secrets;
+use crate::wire::time::BasicDate;
 use crate::wire::xml::Element;
 
 /// The most of a document that is read, in bytes: a page of a listing has up to 1,000
@@ -65,100 +67,37 @@ pub(super) struct RequestOptions {
     pub(super) upload_buffer: u64,
 }
 
-/// A request before it is signed.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) operation: &'static str,
-    pub(super) method: Method,
-    pub(super) key: Option<&'a ObjectKey>,
-    pub(super) query: Query,
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Payload,
-    /// Whether it can change something.
-    pub(super) writes: bool,
-    pub(super) condition: Condition,
-    /// The target, if it is not the store's own bucket.
-    pub(super) elsewhere: Option<Arc<Target>>,
-}
-
-impl<'a> Request<'a> {
-    pub(super) fn new(operation: &'static str, method: Method, key: Option<&'a ObjectKey>) -> Self {
-        let writes = method != Method::GET && method != Method::HEAD;
-        Self {
-            operation,
-            method,
-            key,
-            query: Query::new(),
-            headers: HeaderMap::new(),
-            payload: Payload::Empty,
-            writes,
-            condition: Condition::None,
-            elsewhere: None,
-        }
-    }
-
-    pub(super) fn query(mut self, query: Query) -> Self {
-        self.query = query;
-        self
-    }
-
-    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
-        self
-    }
-
-    pub(super) fn condition(mut self, condition: Condition) -> Self {
-        self.condition = condition;
-        self
-    }
-
-    pub(super) fn payload(mut self, payload: Payload) -> Self {
-        self.payload = payload;
-        self
-    }
-}
+/// A request before it is signed. Its target is `None` for the store's own bucket.
+pub(super) type Request<'a> = request::Request<'a, Payload, Option<Arc<Target>>>;
 
 /// A response that is not a refusal.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: ResponseBody,
-    /// What the server checked of the payload.
-    pub(super) check: ServerCheck,
-    /// The secrets that the request was sent with.
-    pub(super) secrets: Secrets,
-}
+pub(super) type Reply = request::Reply<ServerCheck>;
 
 impl Client {
     /// Sends a request. Errors name the operation and the key, and have the effect `None`
     /// if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
-        let (operation, key, writes, condition) = (request.operation, request.key, request.writes, request.condition);
-        self.send_to_region(request).await.map_err(|error| {
-            let error = if writes { error } else { error.with_effect(Effect::None) };
-            let error = for_condition(error, condition).with_operation(operation).with_context("bucket", &self.bucket);
-            match key {
-                Some(key) => error.with_context("key", key),
-                None => error,
-            }
-        })
+        let call = request.call;
+        self.send_to_region(request).await.map_err(|error| call.failed(error, self.place()))
     }
 
     /// Sends a request and reads the document in the response. The document may quote the
     /// secrets of the request, which are returned as the third element.
     pub(super) async fn send_for_document(&self, request: Request<'_>) -> Result<(HeaderMap, bytes::Bytes, Secrets)> {
-        let (operation, writes) = (request.operation, request.writes);
-        let reply = self.send(request).await?;
-        let effect = if writes { Effect::Unknown } else { Effect::None };
-        let read = reply.body.read(LONGEST_DOCUMENT).await;
-        let document = read.map_err(|error| error.with_effect(effect).with_operation(operation))?;
-        Ok((reply.headers, document, reply.secrets))
+        let call = request.call;
+        let document = self.send(request).await?.document(LONGEST_DOCUMENT).await;
+        document.map_err(|error| call.named(error.with_effect(call.unread()), self.place()))
+    }
+
+    /// The bucket, as errors name it.
+    fn place(&self) -> (&'static str, &str) {
+        ("bucket", &self.bucket)
     }
 
     async fn send_to_region(&self, mut request: Request<'_>) -> Result<Reply> {
         let query = std::mem::take(&mut request.query).canonical();
         for attempt in 0.. {
-            let target = request.elsewhere.clone().unwrap_or_else(|| self.target());
+            let target = request.target.clone().unwrap_or_else(|| self.target());
             let (credentials, sent) = self.send_once(&request, &query, &target).await?;
             let (refusal, secrets) = match sent {
                 Sent::Accepted(reply) => {
@@ -169,7 +108,7 @@ impl Client {
             };
             if let Some(region) = other_region(&refusal, &target).filter(|region| !secrets.are_in(region))
                 && attempt < REDIRECTS
-                && request.elsewhere.is_none()
+                && request.target.is_none()
             {
                 self.set_region(region)?;
                 continue;
@@ -177,7 +116,7 @@ impl Client {
             if (301..400).contains(&refusal.status) {
                 return Err(unhelpful_redirect(*refusal, &target, &secrets));
             }
-            let error = refusal.into_error(request.writes, &secrets);
+            let error = refusal.into_error(request.call.writes, &secrets);
             if let (Retry::RefreshCredentials, Some(cache), Some(used)) =
                 (error.retry(), &self.credentials, credentials)
             {
@@ -195,7 +134,7 @@ impl Client {
         target: &Target,
     ) -> Result<(Option<Arc<Credentials>>, Sent)> {
         let framed = Framed::new(&request.payload, self.framings()).await?;
-        let path = target.path(request.key);
+        let path = target.path(request.call.key);
         let mut headers = request.headers.clone();
         headers.extend(self.options.headers.clone());
         framed.insert_headers(&mut headers);
@@ -209,8 +148,8 @@ impl Client {
                 let credentials = cache.get().await?;
                 let context = self.context(&credentials, target);
                 let method = request.method.as_str();
-                let signer = self.signer.sign(&context, method, &path, query, &mut headers, framed.hash());
-                (Some(credentials), Some(signer))
+                let signature = self.signer.sign(&context, method, &path, query, &mut headers, framed.hash());
+                (Some(credentials), Some(ChunkSigner::new(signature)))
             }
         };
         // Not signed: a proxy may change these.
@@ -247,7 +186,7 @@ impl Client {
     }
 
     pub(super) fn context<'a>(&self, credentials: &'a Arc<Credentials>, target: &'a Target) -> SigningContext<'a> {
-        SigningContext { credentials, region: &target.region, service: "s3", date: AmzDate::new(self.env.now()) }
+        SigningContext { credentials, region: &target.region, service: "s3", date: BasicDate::new(self.env.now()) }
     }
 
     pub(super) fn target(&self) -> Arc<Target> {
@@ -316,9 +255,4 @@ pub(super) fn expect_success(root: &Element<'_>, secrets: &Secrets) -> Result<()
         return Err(Refusal::inside(root).into_error(true, secrets));
     }
     Ok(())
-}
-
-/// A header that holds no user input.
-pub(super) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
-    (HeaderName::from_static(name), HeaderValue::from_static(value))
 }

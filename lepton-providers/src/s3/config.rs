@@ -1,12 +1,11 @@
 //! The settings of a bucket.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::wire::values::{duration, flag, json, number, settings};
+use crate::wire::values::{flag, number, settings};
 
 /// Where the bucket is in a request's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -109,27 +108,8 @@ settings! {
     /// PEM file of the certificates to trust instead of the system's. Default:
     /// `AWS_CA_BUNDLE`, the profile's `ca_bundle`.
     ca_file: PathBuf,
-    /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
-    /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
-    /// accepted in URLs: it may hold a password.
-    proxy: SecretString,
-    /// Connect timeout (`10s`).
-    #[serde(deserialize_with = "duration")]
-    connect_timeout: Duration,
-    /// Timeout without a byte in either direction (`30s`). There is no timeout for a
-    /// whole request.
-    #[serde(deserialize_with = "duration")]
-    idle_timeout: Duration,
-    /// Maximum number of idle connections (256, or a quarter of the limit of open files
-    /// if that is less).
-    #[serde(deserialize_with = "number")]
-    max_idle_connections: u64,
     /// The kind of store.
     preset: Preset,
-    /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ
-    /// from the preset, as JSON.
-    #[serde(deserialize_with = "json")]
-    capabilities: serde_json::Value,
     /// Maximum number of bytes that are buffered to be hashed before they are sent (32
     /// MiB), for stores that support uploads neither in signed chunks nor with trailers.
     /// A larger body is refused.
@@ -155,6 +135,8 @@ pub(crate) const SECRET_SETTINGS: [&str; 4] = ["secret_access_key", "session_tok
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

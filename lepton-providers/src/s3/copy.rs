@@ -10,14 +10,16 @@ use lepton_core::{
     Precondition, PutReceipt, Result, ServerCheck, ServerCopy, Storage as _, Upload,
 };
 
-use super::client::{Client, Request, expect_success, header};
-use super::headers::{attributes, insert, insert_precondition, version};
-use super::list::{expect_root, wrong};
+use super::client::{Client, Request, expect_success};
+use super::headers::{attributes, version};
+use super::list::expect_root;
 use super::multipart::{document_checksums, part_query};
 use super::object::version_query;
 use super::presets;
 use super::storage::S3Storage;
+use crate::wire::attributes::{header, insert, insert_precondition};
 use crate::wire::encode::{encode_path, encode_query};
+use crate::wire::request::{check_key, unexpected};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
@@ -73,7 +75,7 @@ impl S3Storage {
 
 impl Client {
     async fn copy(&self, source: &CopySource, key: &ObjectKey, options: &CopyOptions) -> Result<PutReceipt> {
-        self.check_key(key, "copy")?;
+        check_key(&self.capabilities.keys, key, "copy")?;
         if options.precondition != Precondition::None && !presets::copies_conditionally(&self.capabilities) {
             let message = format!("the {} store copies under no condition", self.capabilities.preset);
             return Err(Error::unsupported(message).with_operation("copy").with_context("key", key));
@@ -119,7 +121,7 @@ impl Client {
             .headers(headers);
         let (_, root, secrets) = self.send_for_document(request).await?;
         read_result(&root, &secrets, |root| {
-            let etag = root.text("ETag").ok_or_else(|| wrong("a part without a tag"))?;
+            let etag = root.text("ETag").ok_or_else(|| unexpected("a part without a tag"))?;
             let checksum = document_checksums(root).into_iter().next();
             Ok(PartReceipt::new(part.number, part.len(), ETag::new(etag)).checksum(checksum))
         })
@@ -133,8 +135,9 @@ impl Client {
             insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
         let query = version_query(source.version.as_ref());
-        let mut request = Request::new("copy", Method::HEAD, Some(&source.key)).query(query).headers(headers);
-        request.elsewhere = Some(Arc::new(self.endpoint.target_of(bucket_of(source), &self.target().region)?));
+        let target = Arc::new(self.endpoint.target_of(bucket_of(source), &self.target().region)?);
+        let request = Request::new("copy", Method::HEAD, Some(&source.key)).query(query).headers(headers);
+        let request = request.target(Some(target));
         Ok(attributes(&self.send(request).await?.headers))
     }
 

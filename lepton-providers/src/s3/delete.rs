@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::header::{HeaderName, IF_MATCH};
+use http::header::IF_MATCH;
 use http::{HeaderMap, Method};
 use lepton_core::{DeleteRequest, Effect, Error, ErrorKind, ObjectKey, Result, VersionId, md5};
 
 use super::client::{Client, Request};
 use super::error::Refusal;
-use super::headers::insert;
-use super::list::{expect_root, wrong};
+use super::list::expect_root;
 use super::object::version_query;
 use super::payload::Payload;
+use crate::wire::attributes::insert;
 use crate::wire::encode::Query;
+use crate::wire::request::unexpected;
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::{Element, push_text};
 
@@ -59,7 +60,7 @@ impl Client {
         let sent = Request::new("delete", Method::DELETE, Some(&request.key)).query(query).headers(headers);
         match self.send(sent).await {
             Ok(reply) => {
-                self.drain(reply).await;
+                reply.drain().await;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -75,7 +76,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         // Every store supports this checksum, and Amazon requires one.
         let sum = BASE64_STANDARD.encode(md5(&document));
-        insert(&mut headers, HeaderName::from_static("content-md5"), &sum)?;
+        insert(&mut headers, "content-md5", &sum)?;
         insert(&mut headers, http::header::CONTENT_TYPE, "application/xml")?;
         let request = Request::new("delete", Method::POST, None)
             .query(Query::new().with("delete", ""))
@@ -160,7 +161,7 @@ impl Batch {
         let by_version = self.entries.get(&(key.clone(), version));
         // Some stores add the version that they deleted even if none was requested.
         let found = by_version.or_else(|| self.entries.get(&(key, None)));
-        found.map(Vec::as_slice).ok_or_else(|| wrong("the answer names an object that was not to be deleted"))
+        found.map(Vec::as_slice).ok_or_else(|| unexpected("the answer names an object that was not to be deleted"))
     }
 }
 

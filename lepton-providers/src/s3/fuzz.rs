@@ -35,5 +35,5 @@ pub fn documents(document: &[u8]) {
 
 /// Shared config files and the output of a `credential_process`.
 pub fn profiles(bytes: &[u8]) {
-    super::credentials::fuzz(bytes);
+    crate::auth::aws::fuzz::profiles(bytes);
 }

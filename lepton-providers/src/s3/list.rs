@@ -4,29 +4,22 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::Method;
-use lepton_core::{
-    ETag, Error, ErrorKind, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result,
-};
+use lepton_core::{ETag, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result};
 use percent_encoding::percent_decode;
 
 use super::client::{Client, Request};
-use super::headers::time;
+use crate::wire;
 use crate::wire::encode::Query;
+use crate::wire::request::unexpected;
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
 /// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
-    let first = Some(Place::Start);
-    futures_util::stream::unfold((client, request, first), |(client, request, place)| async move {
-        let (page, next) = match client.list_page(&request, place?).await {
-            Ok((page, next)) => (Ok(page), next),
-            Err(error) => (Err(error), None),
-        };
-        Some((page, (client, request, next)))
-    })
-    .boxed()
+    let page =
+        |(client, request): (Arc<Client>, ListRequest), place| async move { client.list_page(&request, place).await };
+    wire::pages::pages((client, request), Place::Start, page)
 }
 
 /// Where a page begins.
@@ -50,7 +43,7 @@ impl Client {
         let request = Request::new("list", Method::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse_page(&document).and_then(|(page, next)| match next {
-            Some(next) if next == place => Err(wrong("a page goes on where it began")),
+            Some(next) if next == place => Err(unexpected("a page goes on where it began")),
             next => Ok((page, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation("list").with_context("bucket", &self.bucket))
@@ -87,7 +80,7 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
     }
     let next = match (root.text("IsTruncated"), root.bytes("NextContinuationToken")) {
         (Some("true"), Some(token)) => Some(Place::Token(token.to_vec())),
-        (Some("true"), None) => return Err(wrong("a page says that there are more but not where")),
+        (Some("true"), None) => return Err(unexpected("a page says that there are more but not where")),
         _ => None,
     };
     Ok((ListPage::new(objects, prefixes), next))
@@ -95,9 +88,10 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
 
 /// The metadata of an object in a listing.
 pub(super) fn object(element: &Element<'_>, key: ObjectKey) -> Result<ObjectMeta> {
-    let size = element.parsed("Size").ok_or_else(|| wrong("an object without a size").with_context("key", &key))?;
+    let size =
+        element.parsed("Size").ok_or_else(|| unexpected("an object without a size").with_context("key", &key))?;
     let mut meta = ObjectMeta::new(key, size);
-    meta.last_modified = time(element.text("LastModified"));
+    meta.last_modified = element.text("LastModified").and_then(parse_iso8601);
     meta.etag = element.text("ETag").map(ETag::new);
     meta.storage_class = element.text("StorageClass").filter(|class| *class != "STANDARD").map(str::to_owned);
     Ok(meta)
@@ -130,7 +124,7 @@ impl Names {
     }
 
     pub(super) fn key(self, element: &Element<'_>, name: &str) -> Result<ObjectKey> {
-        ObjectKey::new(self.bytes(element, name)).map_err(|_| wrong("an entry without a key"))
+        ObjectKey::new(self.bytes(element, name)).map_err(|_| unexpected("an entry without a key"))
     }
 }
 
@@ -140,15 +134,13 @@ pub(super) fn expect_root(root: &Element<'_>, names: &[&str]) -> Result<()> {
         return Ok(());
     }
     let (found, wanted) = (String::from_utf8_lossy(root.name()), names.first().unwrap_or(&""));
-    Err(wrong(format!("the answer is <{found}> where <{wanted}> should be; is the endpoint that of an S3 store?")))
-}
-
-pub(super) fn wrong(why: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Unexpected, why)
+    Err(unexpected(format!("the answer is <{found}> where <{wanted}> should be; is the endpoint that of an S3 store?")))
 }
 
 #[cfg(test)]
 mod tests {
+    use lepton_core::ErrorKind;
+
     use super::*;
 
     fn page(inner: &str) -> Result<(ListPage, Option<Place>)> {

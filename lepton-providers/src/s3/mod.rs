@@ -2,22 +2,22 @@
 //!
 //! A request goes from `storage` to the file named after the call (`object`, `list`,
 //! `delete`, `multipart`, `copy`, `versions`, `bucket`), then to `client`, which frames
-//! the bytes (`payload`, `chunks`, `sum`), signs (`sign`) and sends.
+//! the bytes (`payload`, `chunks`, `chunk_signer`, `sum`), signs and sends.
 //!
-//! - `config`, `settings`: the user's settings; `auth`, `credentials`: what environment
-//!   and profiles add; `build`: makes a store from both
+//! - `config`: the user's settings; `auth`: what environment and profiles add; `build`:
+//!   makes a store from both
 //! - `presets`: the known properties of stores
-//! - `endpoint`, `encode`, `headers`, `rfc2047`, `time`, `xml`: the protocol's formats
+//! - `endpoint`, `headers`: the protocol's formats
 //! - `error`: the meaning of refusals
 
 mod auth;
 mod bucket;
 mod build;
+mod chunk_signer;
 mod chunks;
 mod client;
 mod config;
 mod copy;
-mod credentials;
 mod delete;
 mod endpoint;
 mod error;
@@ -29,16 +29,14 @@ mod multipart;
 mod object;
 mod payload;
 mod presets;
-mod sign;
 mod storage;
 mod sum;
-mod time;
 mod versions;
 
+pub use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
 pub use build::S3Builder;
 pub(crate) use config::SECRET_SETTINGS;
 pub use config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
-pub use credentials::{Credentials, CredentialsProvider};
 pub use storage::S3Storage;
 
 /// Parses a page of a listing; for the benchmarks, not part of the API.

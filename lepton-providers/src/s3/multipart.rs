@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{
@@ -16,16 +15,19 @@ use lepton_core::{
     UploadId, UploadInfo,
 };
 
-use super::client::{Client, Request, expect_success, header};
-use super::headers::{CHECKSUMS, checksum, checksums, etag, insert, insert_precondition, time, version};
-use super::list::{Names, expect_root, wrong};
-use super::object::malformed;
+use super::client::{Client, Request, expect_success};
+use super::headers::{CHECKSUMS, checksum, checksums, etag, version};
+use super::list::{Names, expect_root};
 use super::payload::Payload;
 use super::presets;
 use super::storage::S3Storage;
+use crate::wire::attributes::{header, insert, insert_precondition};
 use crate::wire::encode::Query;
+use crate::wire::pages::entries;
 use crate::wire::refusal::Condition;
+use crate::wire::request::{check_key, malformed, unexpected};
 use crate::wire::secrets::Secrets;
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::{Element, push_text};
 
 #[async_trait]
@@ -41,15 +43,8 @@ impl Multipart for S3Storage {
     }
 
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
-        let (client, upload) = (Arc::clone(&self.client), upload.clone());
-        let pages = stream::try_unfold(Some(0u32), move |after| {
-            let (client, upload) = (Arc::clone(&client), upload.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                client.list_parts_page(&upload, after).await.map(Some)
-            }
-        });
-        flatten(pages.boxed())
+        let context = (Arc::clone(&self.client), upload.clone());
+        entries(context, 0, |(client, upload), after| async move { client.list_parts_page(&upload, after).await })
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
@@ -61,7 +56,7 @@ impl Multipart for S3Storage {
         let request = Request::new("abort", Method::DELETE, Some(&upload.key)).query(query);
         match self.client.send(request).await {
             Ok(reply) => {
-                self.client.drain(reply).await;
+                reply.drain().await;
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::UploadNotFound | ErrorKind::NotFound) => Ok(()),
@@ -70,20 +65,9 @@ impl Multipart for S3Storage {
     }
 
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
-        let (client, key) = (Arc::clone(&self.client), key.clone());
-        let pages = stream::try_unfold(Some(None), move |after| {
-            let (client, key) = (Arc::clone(&client), key.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                client.list_uploads_page(&key, after).await.map(Some)
-            }
-        });
-        flatten(pages.boxed())
+        let context = (Arc::clone(&self.client), key.clone());
+        entries(context, None, |(client, key), after| async move { client.list_uploads_page(&key, after).await })
     }
-}
-
-fn flatten<T: Send + 'static>(pages: BoxStream<'static, Result<Vec<T>>>) -> BoxStream<'static, Result<T>> {
-    pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
 }
 
 /// Where the next page of uploads begins: after this key and upload.
@@ -91,7 +75,7 @@ type UploadMarker = Option<(Vec<u8>, Vec<u8>)>;
 
 impl Client {
     async fn create_upload(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
-        self.check_key(key, "create_upload")?;
+        check_key(&self.capabilities.keys, key, "create_upload")?;
         let headers = self.write_headers(&options.attributes, options.storage_class.as_deref());
         let mut headers = headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
         headers.extend(self.options.customer_key.clone());
@@ -107,7 +91,7 @@ impl Client {
         let id = Element::parse(&document).and_then(|root| {
             expect_success(&root, &secrets)?;
             expect_root(&root, &["InitiateMultipartUploadResult"])?;
-            root.text("UploadId").map(UploadId::new).ok_or_else(|| wrong("an upload without an id"))
+            root.text("UploadId").map(UploadId::new).ok_or_else(|| unexpected("an upload without an id"))
         });
         let named = |error: Error| error.with_operation("create_upload").with_context("key", key);
         let id = id.map_err(|error| named(secrets.hidden(error)).with_effect(Effect::Unknown))?;
@@ -125,10 +109,13 @@ impl Client {
             .payload(Payload::Part(body));
         let reply = self.send(request).await?;
         let etag = etag(&reply.headers).ok_or_else(|| {
-            malformed("upload_part", &upload.key, "a part without a tag").with_effect(Effect::Unknown)
+            malformed("a part without a tag")
+                .with_operation("upload_part")
+                .with_context("key", &upload.key)
+                .with_effect(Effect::Unknown)
         })?;
         let checksum = checksums(&reply.headers).into_iter().next();
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(PartReceipt::new(part.number, part.len(), etag).checksum(checksum))
     }
 
@@ -255,10 +242,10 @@ pub(super) fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Optio
     for part in root.children("Part") {
         let fields = (part.parsed("PartNumber"), part.parsed("Size"), part.text("ETag"));
         let (Some(number), Some(size), Some(etag)) = fields else {
-            return Err(wrong("a part without a number, size or tag"));
+            return Err(unexpected("a part without a number, size or tag"));
         };
         if number <= last {
-            return Err(wrong(format!("part {number} is listed after part {last}")));
+            return Err(unexpected(format!("part {number} is listed after part {last}")));
         }
         last = number;
         let checksum = document_checksums(part).into_iter().next();
@@ -266,7 +253,7 @@ pub(super) fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Optio
     }
     let more = root.text("IsTruncated") == Some("true");
     if more && parts.is_empty() {
-        return Err(wrong("an empty page of parts says that there are more"));
+        return Err(unexpected("an empty page of parts says that there are more"));
     }
     Ok((parts, more.then_some(last)))
 }
@@ -280,10 +267,10 @@ pub(super) fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInf
     for upload in root.children("Upload") {
         let name = names.key(upload, "Key")?;
         passed |= name > *key;
-        let id = upload.text("UploadId").ok_or_else(|| wrong("an upload without an id"))?;
+        let id = upload.text("UploadId").ok_or_else(|| unexpected("an upload without an id"))?;
         if name == *key {
             let mut info = UploadInfo::new(Upload::new(name, UploadId::new(id)));
-            info.initiated = time(upload.text("Initiated"));
+            info.initiated = upload.text("Initiated").and_then(parse_iso8601);
             info.initiator = upload
                 .child("Initiator")
                 .and_then(|who| who.text("ID").or_else(|| who.text("DisplayName")))
@@ -298,7 +285,7 @@ pub(super) fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInf
         Some((key, upload))
     });
     if next.as_ref().is_some_and(|next| next.as_ref().is_none_or(|(key, _)| key.is_empty())) {
-        return Err(wrong("a page of uploads says that there are more but not where"));
+        return Err(unexpected("a page of uploads says that there are more but not where"));
     }
     Ok((found, next))
 }

@@ -1,21 +1,21 @@
 //! One object: describe, read, write.
 
 use futures_util::StreamExt as _;
-use http::header::{CONTENT_LENGTH, HeaderName, IF_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey,
     Precondition, PutOptions, PutReceipt, Result, Retry, StoredChecksum, Support, VersionId, from_hex,
 };
 
-use super::client::{Client, Reply, Request, header};
-use super::headers::{
-    attributes, checksums, etag, insert, insert_attributes, insert_precondition, object_meta, text, version,
-};
+use super::client::{Client, Reply, Request};
+use super::headers::{attributes, checksums, etag, insert_attributes, object_meta, version};
 use super::payload::Payload;
+use crate::wire::attributes::{header, insert, insert_precondition, text};
 use crate::wire::encode::Query;
-use crate::wire::range::served;
+use crate::wire::range::{insert_range, served};
 use crate::wire::refusal::Condition;
+use crate::wire::request::{check_key, malformed};
 use crate::wire::xml::Element;
 
 const TAG_COUNT: &str = "x-amz-tagging-count";
@@ -23,7 +23,7 @@ const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        self.check_reading(key, "head")?;
+        check_key(&self.reading, key, "head")?;
         let region = self.target().region.clone();
         let reply = match self.send_head(key, options.version.as_ref()).await {
             Ok(reply) => reply,
@@ -35,8 +35,9 @@ impl Client {
                 self.send_head(key, options.version.as_ref()).await?
             }
         };
-        let size = text(&reply.headers, CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
-        let size = size.ok_or_else(|| malformed("head", key, "no length of the object"))?;
+        let size = text(&reply.headers, CONTENT_LENGTH).and_then(|size| size.parse().ok());
+        let size =
+            size.ok_or_else(|| malformed("no length of the object").with_operation("head").with_context("key", key))?;
         let mut info = self.info(key, size, &reply.headers);
         if options.tags {
             info.attributes.tags = self.tags(key, options.version.as_ref(), &reply.headers).await?;
@@ -92,15 +93,11 @@ impl Client {
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        self.check_reading(key, "get")?;
+        check_key(&self.reading, key, "get")?;
         let mut headers = self.read_headers();
         if let Some(range) = &options.range {
             self.require(self.capabilities.range_get, "reads of ranges", "get")?;
-            if range.is_empty() {
-                let message = format!("the range {range:?} has no bytes");
-                return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));
-            }
-            insert(&mut headers, RANGE, &format!("bytes={}-{}", range.start, range.end - 1))?;
+            insert_range(&mut headers, range).map_err(|error| error.with_operation("get").with_context("key", key))?;
         }
         if let Some(etag) = &options.if_match {
             self.require(self.capabilities.conditional_get, "conditional reads", "get")?;
@@ -110,7 +107,8 @@ impl Client {
         let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
         let reply = self.send(request).await?;
         let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
-        let (range, size) = served.map_err(|why| malformed("get", key, why).with_retry(Retry::Now))?;
+        let (range, size) = served
+            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
         let key = key.clone();
         let info = self.info(&key, size, &reply.headers);
         let body = reply.body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));
@@ -118,7 +116,7 @@ impl Client {
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        self.check_key(key, "put")?;
+        check_key(&self.capabilities.keys, key, "put")?;
         if body.len() > self.capabilities.max_single_put {
             let limit = self.capabilities.max_single_put;
             let message = format!("{} bytes are more than one put may carry ({limit}); upload in parts", body.len());
@@ -132,7 +130,7 @@ impl Client {
         let request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(Payload::Body(body));
         let reply = self.send(request.condition(condition)).await?;
         let receipt = receipt(&reply);
-        self.drain(reply).await;
+        reply.drain().await;
         Ok(receipt)
     }
 
@@ -156,17 +154,6 @@ impl Client {
         Err(Error::unsupported(message).with_operation(operation))
     }
 
-    /// Refuses a key for which the store would return another object. Where that is
-    /// unknown, an existing key was put under that name.
-    fn check_reading(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
-        self.reading.check(key).map_err(|error| error.with_operation(operation))
-    }
-
-    /// Refuses a key that the store would not hold exactly.
-    pub(super) fn check_key(&self, key: &ObjectKey, operation: &'static str) -> Result<()> {
-        self.capabilities.keys.check(key).map_err(|error| error.with_operation(operation))
-    }
-
     /// The headers of every request that reads an object.
     pub(super) fn read_headers(&self) -> HeaderMap {
         let mut headers = self.options.customer_key.clone();
@@ -185,12 +172,12 @@ impl Client {
         }
         insert_attributes(&mut headers, attributes)?;
         if let Some(class) = storage_class.or(self.options.storage_class.as_deref()) {
-            insert(&mut headers, HeaderName::from_static("x-amz-storage-class"), class)?;
+            insert(&mut headers, "x-amz-storage-class", class)?;
         }
         if let Some((sse, key_id)) = &self.options.sse {
             headers.extend([header("x-amz-server-side-encryption", sse.header_value())]);
             if let Some(id) = key_id {
-                insert(&mut headers, HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id"), id)?;
+                insert(&mut headers, "x-amz-server-side-encryption-aws-kms-key-id", id)?;
             }
         }
         Ok(headers)
@@ -203,12 +190,6 @@ impl Client {
             meta.checksums.extend(md5_of_tag(headers));
         }
         ObjectInfo::new(meta, attributes(headers)).with_tag_count(tags)
-    }
-
-    /// Reads the rest of a response, so that its connection can be reused.
-    pub(super) async fn drain(&self, reply: Reply) {
-        // The request has succeeded; only the connection could suffer.
-        let _ = reply.body.read(64 << 10).await;
     }
 }
 
@@ -233,10 +214,4 @@ pub(super) fn version_query(version: Option<&VersionId>) -> Query {
         Some(version) => Query::new().with("versionId", version.as_str()),
         None => Query::new(),
     }
-}
-
-pub(super) fn malformed(operation: &'static str, key: &ObjectKey, why: &str) -> Error {
-    Error::new(ErrorKind::Unexpected, format!("the store's answer makes no sense: {why}"))
-        .with_operation(operation)
-        .with_context("key", key)
 }

@@ -21,17 +21,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use lepton_core::{Body, ChecksumAlgorithm, Effect, Error, ErrorKind, LEAF_SIZE, Leaf, Result, ServerCheck, Sha256};
 use sha2::Digest as _;
 
+use super::chunk_signer::ChunkSigner;
 use super::chunks::{Chunks, framed_len};
-use super::sign::{ChunkSigner, EMPTY_SHA256, UNSIGNED_PAYLOAD, X_AMZ_CONTENT_SHA256};
 use super::sum::Sum;
+use crate::auth::aws::sign::key::{EMPTY_SHA256, UNSIGNED_PAYLOAD};
+use crate::auth::aws::sign::request::X_AMZ_CONTENT_SHA256;
 use crate::transport::RequestBody;
 
 const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 
 /// The content of a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Payload {
+    #[default]
     Empty,
     /// A document that Lepton made.
     Document(Bytes),

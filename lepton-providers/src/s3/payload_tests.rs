@@ -7,9 +7,10 @@ use lepton_core::{Capabilities, Crc, LeafStream, Support, crc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::s3::credentials::Credentials;
-use crate::s3::sign::{RequestSigner, SigningContext};
-use crate::s3::time::AmzDate;
+use crate::auth::aws::credentials::Credentials;
+use crate::auth::aws::sign::key::SigningContext;
+use crate::auth::aws::sign::request::RequestSigner;
+use crate::wire::time::BasicDate;
 
 const SHA256: ServerCheck = ServerCheck::Checksum(ChecksumAlgorithm::Sha256);
 const CRC64: ServerCheck = ServerCheck::Checksum(ChecksumAlgorithm::Crc64Nvme);
@@ -59,9 +60,9 @@ fn part(len: usize, framings: Framings<'_>) -> Result<Framed> {
 
 fn signer() -> ChunkSigner {
     let credentials = Arc::new(Credentials::new("id", "secret"));
-    let date = AmzDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+    let date = BasicDate::new(UNIX_EPOCH + Duration::from_secs(1_369_353_600));
     let context = SigningContext { credentials: &credentials, region: "r", service: "s3", date };
-    RequestSigner::default().sign(&context, "PUT", "/", "", &mut HeaderMap::new(), "x")
+    ChunkSigner::new(RequestSigner::default().sign(&context, "PUT", "/", "", &mut HeaderMap::new(), "x"))
 }
 
 fn sent(framed: &Framed) -> Vec<u8> {

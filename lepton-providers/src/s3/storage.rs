@@ -1,100 +1,36 @@
 //! The store itself: every call is implemented in the file named after it.
 
-use std::fmt;
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use lepton_core::{
-    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
-    Versions,
-};
+use lepton_core::{KeyPrefix, PhysicalLocation};
 
 use super::client::Client;
-use super::list;
+use super::list::pages;
+use crate::wire::storage::storage;
 
-/// A bucket in an S3-compatible store.
-///
-/// ```no_run
-/// use lepton_core::{ObjectKey, StorageExt};
-/// use lepton_providers::s3::{S3Config, S3Storage};
-/// # async fn example() -> lepton_core::Result<()> {
-/// let photos = S3Storage::new(S3Config::new("photos").region("eu-central-1"))?;
-/// let bytes = photos.read(&ObjectKey::new("2024/a.jpg")?, 10 << 20).await?;
-/// # Ok(())
-/// # }
-/// ```
-pub struct S3Storage {
-    pub(super) client: Arc<Client>,
-    url: String,
+storage! {
+    /// A bucket in an S3-compatible store.
+    ///
+    /// ```no_run
+    /// use lepton_core::{ObjectKey, StorageExt};
+    /// use lepton_providers::s3::{S3Config, S3Storage};
+    /// # async fn example() -> lepton_core::Result<()> {
+    /// let photos = S3Storage::new(S3Config::new("photos").region("eu-central-1"))?;
+    /// let bytes = photos.read(&ObjectKey::new("2024/a.jpg")?, 10 << 20).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    S3Storage of Client, pages
 }
 
-impl S3Storage {
-    pub(super) fn of(client: Client, url: String) -> Self {
-        Self { client: Arc::new(client), url }
-    }
-}
-
-impl fmt::Debug for S3Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Storage").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Storage for S3Storage {
-    fn capabilities(&self) -> &Capabilities {
-        &self.client.capabilities
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn copy_url(&self) -> Option<&str> {
-        Some(self.url())
-    }
-
-    async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {
-        let client = &self.client;
-        let location = PhysicalLocation::new(client.endpoint.domain(&client.target().region), prefix.as_bytes());
+impl Client {
+    /// Where the keys below a prefix are, to compare it with other places.
+    fn location(&self, prefix: &KeyPrefix) -> PhysicalLocation {
+        let location = PhysicalLocation::new(self.endpoint.domain(&self.target().region), prefix.as_bytes());
         // For Amazon's buckets, the domain identifies the bucket.
-        Ok(if client.endpoint.is_aws() { location } else { location.bucket_name(format!("s3:{}", client.bucket)) })
+        if self.endpoint.is_aws() { location } else { location.bucket_name(format!("s3:{}", self.bucket)) }
     }
 
-    fn list(&self, request: ListRequest) -> PageStream {
-        list::pages(Arc::clone(&self.client), request)
-    }
-
-    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        self.client.head(key, options).await
-    }
-
-    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<GetReply> {
-        self.client.get(key, options).await
-    }
-
-    async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
-        self.client.put(key, body, options).await
-    }
-
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-        self.client.delete(requests).await
-    }
-
-    fn multipart(&self) -> Option<&dyn Multipart> {
-        self.client.capabilities.multipart.is_some().then_some(self as &dyn Multipart)
-    }
-
-    fn server_copy(&self) -> Option<&dyn ServerCopy> {
-        self.client.capabilities.server_copy.is_available().then_some(self as &dyn ServerCopy)
-    }
-
-    fn signer(&self) -> Option<&dyn Signer> {
-        Some(self)
-    }
-
-    fn versions(&self) -> Option<&dyn Versions> {
-        self.client.capabilities.versions.is_available().then_some(self as &dyn Versions)
+    /// Whether it can presign URLs.
+    fn can_sign(&self) -> bool {
+        true
     }
 }

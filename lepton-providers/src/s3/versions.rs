@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, stream};
 use http::Method as HttpMethod;
 use lepton_core::{
     ETag, Error, ErrorKind, ListRequest, Method, ObjectKey, ObjectMeta, ObjectVersion, Result, SignedUrl, Signer,
@@ -12,10 +11,12 @@ use lepton_core::{
 };
 
 use super::client::{Client, Request};
-use super::headers::time;
-use super::list::{Names, expect_root, list_query, object, wrong};
+use super::list::{Names, expect_root, list_query, object};
 use super::storage::S3Storage;
 use crate::wire::encode::Query;
+use crate::wire::pages::pages;
+use crate::wire::request::{check_key, unexpected};
+use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
 /// The longest validity of a presigned URL: a week.
@@ -24,16 +25,9 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 #[async_trait]
 impl Versions for S3Storage {
     fn list_versions(&self, request: ListRequest) -> VersionStream {
-        let client = Arc::clone(&self.client);
         let start = request.start_after.clone().map(|key| Marker { key: key.to_vec(), version: None });
-        let pages = stream::try_unfold(Some(start), move |place| {
-            let (client, request) = (Arc::clone(&client), request.clone());
-            async move {
-                let Some(place) = place else { return Ok(None) };
-                client.versions_page(&request, place).await.map(Some)
-            }
-        });
-        pages.boxed()
+        let context = (Arc::clone(&self.client), request);
+        pages(context, start, |(client, request), place| async move { client.versions_page(&request, place).await })
     }
 
     async fn enabled(&self) -> Result<bool> {
@@ -68,7 +62,7 @@ impl Client {
         let request = Request::new("list_versions", HttpMethod::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = page(&document).and_then(|(versions, next)| match next {
-            Some(next) if next.is_some() && next == after => Err(wrong("a page goes on where it began")),
+            Some(next) if next.is_some() && next == after => Err(unexpected("a page goes on where it began")),
             next => Ok((versions, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation("list_versions").with_context("bucket", &self.bucket))
@@ -96,7 +90,9 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
         versions.push(version);
     }
     let next = match (root.text("IsTruncated"), names.bytes(&root, "NextKeyMarker")) {
-        (Some("true"), key) if key.is_empty() => return Err(wrong("a page says that there are more but not where")),
+        (Some("true"), key) if key.is_empty() => {
+            return Err(unexpected("a page says that there are more but not where"));
+        }
         (Some("true"), key) => {
             let version = root.bytes("NextVersionIdMarker").filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
             Some(Some(Marker { key: key.to_vec(), version }))
@@ -108,7 +104,7 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
 
 fn marker(element: &Element<'_>, key: ObjectKey) -> ObjectMeta {
     let mut meta = ObjectMeta::new(key, 0);
-    meta.last_modified = time(element.text("LastModified"));
+    meta.last_modified = element.text("LastModified").and_then(parse_iso8601);
     meta.etag = element.text("ETag").map(ETag::new);
     meta
 }
@@ -126,7 +122,7 @@ impl Client {
         if valid_for > LONGEST || valid_for.as_secs() == 0 {
             return Err(Error::invalid_input("a signed URL lives between a second and a week"));
         }
-        self.check_key(key, "sign")?;
+        check_key(&self.capabilities.keys, key, "sign")?;
         let Some(cache) = &self.credentials else {
             let message = "anonymous requests have no credentials to sign with";
             return Err(Error::new(ErrorKind::Unauthenticated, message));

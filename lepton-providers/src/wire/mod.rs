@@ -1,43 +1,38 @@
 //! The wire formats that stores with an HTTP API share.
 //!
 //! - `address`: the location of a store
-//! - `cache`: caches credentials until they expire
-//! - `command`: commands that print credentials
+//! - `attributes`: headers, and the attributes of objects in them
 //! - `encode`: percent-encoding, queries
-//! - `file`: files that hold a secret
 //! - `xml`: XML documents, byte for byte
 //! - `time`: dates
-//! - `token`: requests a bearer token
-//! - `issuer`: services that issue credentials
-//! - `listed`: attributes that come with a listing
 //! - `mtime`: the modification time of a file in user metadata
+//! - `pages`: listings that come in pages
 //! - `payload`: bodies that are buffered until they are sent
 //! - `range`: ranges of an object
 //! - `refusal`: what the refusal of a request means
+//! - `request`: requests before they are authorised, and replies
 //! - `rfc2047`: text in headers
 //! - `secrets`: the secrets of a request, which no error may show; `pattern` finds one of
 //!   them
+//! - `storage`: the storage type of a remote store
 //! - `values`: settings given as text or as typed values
-//! - `words`: messages of other programs, without secrets
 
 pub(crate) mod address;
-pub(crate) mod cache;
-pub(crate) mod command;
+pub(crate) mod attributes;
 pub(crate) mod encode;
-pub(crate) mod file;
-pub(crate) mod issuer;
-#[cfg(any(feature = "azure", feature = "gcs"))]
-pub(crate) mod listed;
 pub(crate) mod mtime;
+#[cfg(feature = "_auth")]
+pub(crate) mod pages;
 mod pattern;
 pub(crate) mod payload;
 pub(crate) mod range;
 pub(crate) mod refusal;
+#[cfg(feature = "_auth")]
+pub(crate) mod request;
 pub(crate) mod rfc2047;
 pub(crate) mod secrets;
+#[cfg(feature = "_auth")]
+pub(crate) mod storage;
 pub(crate) mod time;
-#[cfg(any(feature = "azure", feature = "gcs"))]
-pub(crate) mod token;
 pub(crate) mod values;
-mod words;
 pub(crate) mod xml;

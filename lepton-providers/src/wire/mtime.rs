@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::time::{DAY, civil_from_days, parse_iso8601};
+use super::time::{iso8601, parse_iso8601};
 
 const NAME: &str = "mtime";
 
@@ -18,18 +18,16 @@ pub(crate) fn outward<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// A value of user metadata in Lepton's form.
-pub(crate) fn inward(name: &str, value: String) -> String {
-    (name == NAME).then(|| seconds(&value)).flatten().unwrap_or(value)
+/// A name and value of user metadata, the value in Lepton's form.
+pub(crate) fn inward((name, value): (String, String)) -> (String, String) {
+    let seconds = (name == NAME).then(|| seconds(&value)).flatten();
+    (name, seconds.unwrap_or(value))
 }
 
 fn rfc3339(value: &str) -> Option<String> {
     let (whole, fraction) = value.split_once('.')?;
-    let whole = whole.parse::<u64>().ok()?;
-    let ((year, month, day), rest) = (civil_from_days(whole / DAY), whole % DAY);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    // Years of five digits have no such form.
-    (year < 10_000).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z"))
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(whole.parse().ok()?))?;
+    Some(format!("{}.{fraction}Z", iso8601(time).trim_end_matches('Z')))
 }
 
 fn seconds(value: &str) -> Option<String> {
@@ -69,10 +67,10 @@ mod tests {
             ("0.000000000", "1970-01-01T00:00:00.000000000Z"),
         ] {
             assert_eq!(outward("mtime", ours), theirs);
-            assert_eq!(inward("mtime", theirs.to_owned()), ours);
+            assert_eq!(inward(("mtime".to_owned(), theirs.to_owned())).1, ours);
         }
         for theirs in ["2026-11-22T02:19:09Z", "2026-11-22T04:19:09+02:00", "2026-11-21T23:49:09.0-02:30"] {
-            assert_eq!(inward("mtime", theirs.to_owned()), "1795313949.000000000", "{theirs}");
+            assert_eq!(inward(("mtime".to_owned(), theirs.to_owned())).1, "1795313949.000000000", "{theirs}");
         }
     }
 
@@ -82,17 +80,17 @@ mod tests {
             assert_eq!(outward("mtime", value), value);
         }
         for value in ["2026-11-22", "2026-11-22T02:19:09", "2026-11-22T02:19:09+0200", "1.5", "üüü+01:00", ""] {
-            assert_eq!(inward("mtime", value.to_owned()), value);
+            assert_eq!(inward(("mtime".to_owned(), value.to_owned())).1, value);
         }
         assert_eq!(outward("other", "1795313949.241646800"), "1795313949.241646800");
-        assert_eq!(inward("other", "2026-11-22T02:19:09Z".to_owned()), "2026-11-22T02:19:09Z");
+        assert_eq!(inward(("other".to_owned(), "2026-11-22T02:19:09Z".to_owned())).1, "2026-11-22T02:19:09Z");
     }
 
     proptest! {
         #[test]
         fn what_goes_out_comes_back(value in "([0-9]{1,12}\\.[0-9]{9})|\\PC*") {
             if let Cow::Owned(theirs) = outward("mtime", &value) {
-                prop_assert_eq!(inward("mtime", theirs), value);
+                prop_assert_eq!(inward(("mtime".to_owned(), theirs)).1, value);
             }
         }
     }

@@ -3,7 +3,21 @@
 use std::ops::Range;
 
 use http::StatusCode;
-use http::header::{CONTENT_RANGE, HeaderMap};
+use http::header::{CONTENT_RANGE, HeaderMap, RANGE};
+use lepton_core::{Error, Result};
+
+use super::attributes::insert;
+
+/// Adds the header that requests a range.
+///
+/// # Errors
+/// `invalid_input` if the range is empty, which no header can say.
+pub(crate) fn insert_range(headers: &mut HeaderMap, range: &Range<u64>) -> Result<()> {
+    if range.is_empty() {
+        return Err(Error::invalid_input(format!("the range {range:?} has no bytes")));
+    }
+    insert(headers, RANGE, &format!("bytes={}-{}", range.start, range.end - 1))
+}
 
 /// The range that a response with a body of `len` bytes holds, and the size of the whole
 /// object; or why the response makes no sense.
@@ -12,7 +26,7 @@ pub(crate) fn served(
     headers: &HeaderMap,
     len: Option<u64>,
     wanted: Option<&Range<u64>>,
-) -> Result<(Range<u64>, u64), &'static str> {
+) -> std::result::Result<(Range<u64>, u64), &'static str> {
     let (range, size) = if status == StatusCode::PARTIAL_CONTENT {
         let wanted = wanted.ok_or("it gives a range that nobody asked for")?;
         let Some((range, Some(size))) = content_range(headers) else { return Err("no valid Content-Range") };

@@ -1,53 +1,45 @@
-//! Dates, parsed and formatted without a calendar library.
+//! Dates in the formats of the protocols.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(crate) const DAY: u64 = 86_400;
+/// The last second of the year 9999, in seconds since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Parses `2009-10-12T17:50:30.000Z`, with or without a fraction.
 pub(crate) fn parse_iso8601(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(str::parse::<u64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let mut time = time.splitn(3, ':').map(str::parse::<u64>);
-    let (hour, minute, second) = (time.next()?.ok()?, time.next()?.ok()?, time.next()?.ok()?);
-    let in_range = (1970..10_000).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
-    if !in_range || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
+    // The parser also takes other zones, and text after the first `Z`.
+    let is_utc = text.find('Z').is_some_and(|at| at + 1 == text.len());
+    is_utc.then(|| humantime::parse_rfc3339(text).ok()).flatten()
+}
+
+/// `2009-10-12T17:50:30Z`. A time that has no such form, before 1970 or after 9999, is
+/// written as the nearest that has.
+pub(crate) fn iso8601(time: SystemTime) -> String {
+    let last = UNIX_EPOCH + Duration::from_secs(LAST_SECOND);
+    humantime::format_rfc3339_seconds(time.clamp(UNIX_EPOCH, last)).to_string()
+}
+
+/// The basic format of ISO 8601, `20130524T000000Z`, which signatures contain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BasicDate([u8; 16]);
+
+impl BasicDate {
+    pub(crate) fn new(time: SystemTime) -> Self {
+        let mut date = [0; 16];
+        let text = iso8601(time);
+        let marks = text.bytes().filter(|byte| !matches!(byte, b'-' | b':'));
+        date.iter_mut().zip(marks).for_each(|(slot, byte)| *slot = byte);
+        Self(date)
     }
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-    let nanos = nanos.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    let seconds = days_from_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
-    Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanos))
-}
 
-/// The days from 1970-01-01 to a date, for years from 1970. The algorithm is Howard
-/// Hinnant's ("chrono-Compatible Low-Level Date Algorithms").
-fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year / 400;
-    let year_of_era = year % 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 
-/// The inverse of [`days_from_civil`].
-pub(crate) fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = (shifted + 2) % 12 + 1;
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+    /// `20130524`
+    pub(crate) fn day(&self) -> &str {
+        self.as_str().get(..8).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -55,27 +47,47 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
     #[test]
     fn known_dates() {
-        let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        let time = at(1_369_353_600);
         assert_eq!(parse_iso8601("2013-05-24T00:00:00.000Z"), Some(time));
         assert_eq!(parse_iso8601("2013-05-24T00:00:00.25Z"), Some(time + Duration::from_millis(250)));
-        for wrong in ["", "2013-05-24", "2013-13-24T00:00:00Z", "2013-05-24T00:00:00", "2013-05-24T00:00:00.xZ"] {
+        assert_eq!((BasicDate::new(time).as_str(), BasicDate::new(time).day()), ("20130524T000000Z", "20130524"));
+        assert_eq!(BasicDate::new(at(951_827_696)).as_str(), "20000229T123456Z");
+        for wrong in [
+            "",
+            "2013-05-24",
+            "2013-13-24T00:00:00Z",
+            "2013-05-24T00:00:00",
+            "2013-05-24T00:00:00.xZ",
+            "2013-05-24T00:00:00ZZ",
+            "2013-05-24T00:00:00+00:00",
+        ] {
             assert_eq!(parse_iso8601(wrong), None, "{wrong}");
         }
     }
 
+    #[test]
+    fn times_without_a_form_are_written_as_the_nearest() {
+        assert_eq!(iso8601(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+        assert_eq!(iso8601(at(LAST_SECOND + 1)), "9999-12-31T23:59:59Z");
+    }
+
     proptest! {
         #[test]
-        fn every_day_survives_both_ways(day in 0u64..2_900_000) {
-            let (year, month, of_month) = civil_from_days(day);
-            prop_assert_eq!(days_from_civil(year, month, of_month), day);
-            let text = format!("{year:04}-{month:02}-{of_month:02}T00:00:01Z");
-            prop_assert_eq!(parse_iso8601(&text), Some(UNIX_EPOCH + Duration::from_secs(day * DAY + 1)));
+        fn every_second_survives_both_ways(seconds in 0..=LAST_SECOND) {
+            let text = iso8601(at(seconds));
+            prop_assert_eq!(parse_iso8601(&text), Some(at(seconds)));
+            let basic = BasicDate::new(at(seconds));
+            prop_assert_eq!(basic.as_str(), text.replace(['-', ':'], ""));
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC*") {
+        fn no_text_panics(text in "\\PC*|[0-9TZ:+.-]{19,30}|2013-05-24T00:00:00\\PC{0,9}Z") {
             parse_iso8601(&text);
         }
     }

@@ -8,10 +8,6 @@ use serde::{Deserialize, Deserializer};
 /// A look-up of environment variables.
 pub(crate) type Vars<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Makes a client for a service that issues credentials; `true` if it is reached through
-/// the proxies.
-pub(crate) type Issuers<'a> = &'a dyn Fn(bool) -> lepton_core::Result<super::issuer::Issuer>;
-
 /// The variables of this process; empty ones count as unset.
 pub(crate) fn process_vars(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -77,10 +73,11 @@ pub(crate) fn without_secrets(place: &str) -> String {
     [scheme, hidden, host, path, query].concat()
 }
 
-/// Defines the settings of a store: a type with a method for each setting, their names in
-/// files, and the name of the location itself.
+/// Defines the settings of a store with an HTTP API: a type with a method for each setting,
+/// their names in files, and the name of the location itself. The settings of the HTTP
+/// client are those of every store.
 macro_rules! settings {
-    ($(#[doc = $about:literal])+ $config:ident of $place:ident;
+    (@all $(#[doc = $about:literal])+ $config:ident of $place:ident;
      $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? $name:ident: $type:ty,)*) => {
         $(#[doc = $about])+
         #[derive(Clone, Deserialize)]
@@ -124,6 +121,65 @@ macro_rules! settings {
                 }
                 $(self.$name = other.$name.or(self.$name);)*
                 self
+            }
+        }
+    };
+    ($(#[doc = $about:literal])+ $config:ident of $place:ident; $($settings:tt)*) => {
+        $crate::wire::values::settings! {
+            @all $(#[doc = $about])+ $config of $place;
+            $($settings)*
+            /// Proxy for all requests (`http://[user:password@]host:port`), or `none`.
+            /// Default: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`. Not
+            /// accepted in URLs: it may hold a password.
+            proxy: secrecy::SecretString,
+            /// Connect timeout (`10s`).
+            #[serde(deserialize_with = "crate::wire::values::duration")]
+            connect_timeout: std::time::Duration,
+            /// Timeout without a byte in either direction (`30s`). There is no timeout for a
+            /// whole request.
+            #[serde(deserialize_with = "crate::wire::values::duration")]
+            idle_timeout: std::time::Duration,
+            /// Maximum number of idle connections (256, or a quarter of the limit of open
+            /// files if that is less).
+            #[serde(deserialize_with = "crate::wire::values::number")]
+            max_idle_connections: u64,
+            /// Single fields of [`Capabilities`](lepton_core::Capabilities) that differ from
+            /// the known ones, as JSON.
+            #[serde(deserialize_with = "crate::wire::values::json")]
+            capabilities: serde_json::Value,
+        }
+
+        impl $config {
+            /// A client with these settings. `proxied`: whether it uses the proxies.
+            pub(super) fn http_client(
+                &self,
+                ca_file: Option<std::path::PathBuf>,
+                tls: bool,
+                proxied: bool,
+                env: &lepton_core::SharedEnv,
+            ) -> lepton_core::Result<$crate::transport::HttpClient> {
+                let none = secrecy::SecretString::from("none");
+                let proxy = if proxied { self.proxy.as_ref() } else { Some(&none) };
+                let options = $crate::transport::HttpOptions {
+                    tls,
+                    ca_file,
+                    proxy: std::sync::Arc::new($crate::transport::proxies(proxy)?),
+                    connect_timeout: self.connect_timeout.unwrap_or(std::time::Duration::from_secs(10)),
+                    idle_timeout: self.idle_timeout.unwrap_or(std::time::Duration::from_secs(30)),
+                    max_idle_connections: self.max_idle_connections,
+                };
+                $crate::transport::HttpClient::new(options, env.clone())
+            }
+
+            /// These capabilities, with the fields that the settings replace.
+            pub(super) fn adjusted(
+                &self,
+                known: lepton_core::Capabilities,
+            ) -> lepton_core::Result<lepton_core::Capabilities> {
+                match &self.capabilities {
+                    Some(overrides) => known.overridden(overrides),
+                    None => Ok(known),
+                }
             }
         }
     };
