@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::data_set::{CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side, Verdict};
-use lepton_core::{Error, ErrorKind, Location, Result, SharedEnv, SystemEnv};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Location, Result, SharedEnv, SystemEnv};
 use lepton_data::{Follower, Round, Transfer, TransferSettings};
 
 use super::expected::{Tags, unexpected};
@@ -139,8 +139,20 @@ impl Inner {
         transfer.build()?.follow()
     }
 
-    /// One round. Rounds of one data set do not run at the same time.
-    async fn round(&self, from: Side) -> Result<Round> {
+    /// One round. Rounds of one data set do not run at the same time. A round into side A, which
+    /// was the owner, runs to its end even if the future is dropped, so that it is known what of
+    /// side A is ours.
+    async fn round(self: &Arc<Self>, from: Side) -> Result<Round> {
+        match from {
+            Side::A => self.one_round(from).await,
+            Side::B => {
+                let ours = Arc::clone(self);
+                self.env.spawn_task(async move { ours.one_round(from).await }).join().await?
+            }
+        }
+    }
+
+    async fn one_round(&self, from: Side) -> Result<Round> {
         let mut directions = self.directions.lock().await;
         let follower = match &mut directions[from as usize] {
             Some(follower) => follower,
@@ -165,9 +177,8 @@ impl Inner {
     /// Fails if side A is not as the last round into it, or before the first one the fence, left
     /// it.
     async fn refuse_unexpected(&self) -> Result<()> {
-        let (ours, fence) = (self.manifest(Side::B), self.manifest(Side::A));
-        let (manifest, tags) = if ours.exists() { (ours, Tags::Destination) } else { (fence, Tags::Source) };
-        let items = unexpected(&manifest, self.place(Side::A), tags).await?;
+        let journals = [(self.journal(Side::A), Tags::Source), (self.journal(Side::B), Tags::Destination)];
+        let items = unexpected(&self.env, journals, self.place(Side::A), self.place(Side::B)).await?;
         if items.is_empty() {
             return Ok(());
         }

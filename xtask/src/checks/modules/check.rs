@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::cycles::cycles;
-use super::layers::{DATA, upward};
+use super::layers::{rows_of, upward};
 use super::tree::{Graph, Tree};
 use crate::process::root;
 
@@ -26,8 +26,13 @@ pub(crate) fn check(package: &str, folder: &Path) -> Result<Vec<String>> {
     }
     let graph = within(&root(), graph);
     let mut found = in_cycles(&graph);
-    if package == "lepton-data" {
-        found.extend(upward(&DATA, Path::new("lepton-data/src"), &graph));
+    let sources = folder.join("src");
+    if sources.exists() {
+        let sources = sources.strip_prefix(root()).unwrap_or(&sources);
+        match rows_of(package) {
+            Some(rows) => found.extend(upward(rows, sources, &graph)),
+            None => found.push(format!("{package} has no table in xtask/src/checks/modules/layers.rs")),
+        }
     }
     Ok(found)
 }
