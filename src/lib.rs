@@ -35,7 +35,8 @@
 //!   (feature `conformance`).
 //! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
 //!
-//! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `conformance`, `object-store`
+//! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `migrate` (the driver of a whole
+//! migration, unstable), `conformance`, `object-store`
 //! (adapters to and from the stores of that crate: `interop`), `otel-metrics` (exports a run's
 //! metrics through the `opentelemetry` crate).
 
@@ -52,6 +53,8 @@ pub use lepton_data::{
     Compare, Depth, Existing, Filters, Metadata, PrefixMap, Progress, Report, Status, Transfer, TransferBuilder,
     TransferHandle, TransferSettings, Verification, VerificationHandle, Verifier, verify,
 };
+#[cfg(feature = "migrate")]
+pub use lepton_migrate as migrate;
 pub use lepton_providers as providers;
 pub use lepton_providers::open;
 
