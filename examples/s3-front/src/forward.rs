@@ -7,10 +7,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 
+use crate::protocol::Body;
+
 /// A server that answers over plain HTTP/1.1.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, s3s::Body>,
+    client: Client<HttpConnector, Body>,
     authority: Authority,
 }
 
@@ -24,7 +26,7 @@ impl Upstream {
     }
 
     /// Sends the request unchanged: the host header stays, because it is signed.
-    pub(crate) async fn call(&self, mut request: Request<s3s::Body>) -> Result<Response<s3s::Body>, Error> {
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let path = request.uri().path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let mut uri = http::uri::Parts::default();
@@ -35,7 +37,7 @@ impl Upstream {
         between_neighbours(request.headers_mut());
         let mut response = self.client.request(request).await?;
         between_neighbours(response.headers_mut());
-        Ok(response.map(s3s::Body::from))
+        Ok(response.map(Body::new))
     }
 }
 

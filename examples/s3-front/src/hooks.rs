@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn rules_skip_count_and_draw_from_the_seed() {
-        let request = |uri: &str| RequestInfo::parse(&Method::PUT, &uri.parse().unwrap(), &HeaderMap::new());
+        let request = |uri: &str| RequestInfo::parse(&Method::PUT, &uri.parse().unwrap(), &HeaderMap::new(), None);
         let run = |seed| {
             let hooks = ScriptedHooks::new(seed)
                 .rule(Rule::on("PutObject").key("a/").after(1).times(1), Action::Stall)

@@ -1,10 +1,10 @@
 //! An S3 server on top of any Lepton storage, or a proxy in front of a real server, for
 //! demonstrations and tests.
 //!
-//! The crate `s3s` implements the protocol and checks signatures; behind it is a
-//! [`Storage`](lepton_core::Storage) for each bucket. Keys are kept byte for byte, bodies are
-//! streamed, and everything that a client states about a body (signed chunks, checksums in
-//! headers or trailers, MD5) is checked before the storage receives its last piece.
+//! Behind each bucket is a [`Storage`](lepton_core::Storage). Signatures are checked, keys are kept
+//! byte for byte, bodies are streamed, and everything that a client states about a body (signed
+//! chunks, checksums in headers or trailers, MD5) is checked before the storage receives its last
+//! piece.
 //!
 //! - [`S3Front`] and its [`Builder`]: buckets, credentials, hooks; or [`S3Front::proxy`], which
 //!   forwards requests
@@ -29,12 +29,22 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The modules are layers, each of which imports only those below it: `server` accepts
+//! connections; `service` counts requests and asks the hooks; `s3` authenticates and answers;
+//! `backend` carries out the operations; `payload` checks bodies and `auth` signatures;
+//! `protocol` has the forms of messages.
+//!
 //! It is not a production server: it has no quotas, no limits on clients and no users.
 
+mod auth;
 mod backend;
+mod call;
 mod forward;
 mod hooks;
+mod payload;
+mod protocol;
 mod request;
+mod s3;
 mod server;
 mod service;
 mod sink;
@@ -47,15 +57,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use lepton_core::{Error, Result, SharedStorage};
-use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::{S3Auth, SecretKey};
-use s3s::host::SingleDomain;
-use s3s::service::S3ServiceBuilder;
-use s3s::{S3Result, s3_error};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
+use crate::auth::Authenticator;
+use crate::backend::Backend;
 use crate::forward::Upstream;
+use crate::s3::S3;
 use crate::service::Backing;
 
 pub use hooks::{Action, Failure, Gate, Hooks, Moment, Rule, ScriptedHooks};
@@ -129,8 +137,7 @@ impl std::fmt::Debug for S3Front {
 #[derive(Default)]
 pub struct Builder {
     buckets: Vec<(String, SharedStorage)>,
-    credentials: Keys,
-    anonymous: bool,
+    auth: Authenticator,
     region: Option<String>,
     domain: Option<String>,
     hooks: Option<Arc<dyn Hooks>>,
@@ -147,14 +154,14 @@ impl Builder {
     /// Accepts this access key. May be called more than once.
     #[must_use]
     pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
-        self.credentials.0.insert(access_key.into(), secret_key.into().into());
+        self.auth.keys.insert(access_key.into(), secret_key.into());
         self
     }
 
     /// Also serves requests without a signature.
     #[must_use]
     pub fn allow_anonymous(mut self) -> Self {
-        self.anonymous = true;
+        self.auth.anonymous = true;
         self
     }
 
@@ -188,7 +195,7 @@ impl Builder {
     pub fn build(self) -> Result<S3Front> {
         let mut buckets = BTreeMap::new();
         for (name, storage) in self.buckets {
-            if !s3s::path::check_bucket_name(&name) {
+            if !call::is_bucket_name(&name) {
                 let rules = "3 to 63 lower-case letters, digits, dots and hyphens";
                 return Err(Error::invalid_input(format!("{name:?} is not the name of a bucket: {rules}")));
             }
@@ -196,47 +203,28 @@ impl Builder {
                 return Err(Error::invalid_input(format!("the bucket {name:?} comes twice")));
             }
         }
-        if self.credentials.0.is_empty() && !self.anonymous {
+        if self.auth.keys.is_empty() && !self.auth.anonymous {
             return Err(Error::invalid_input("there are no credentials: nobody could be let in"));
         }
+        if let Some(domain) = self.domain.as_ref().filter(|domain| !is_domain(domain)) {
+            return Err(Error::invalid_input(format!("{domain:?} is not a domain")));
+        }
         let region = self.region.unwrap_or_else(|| "us-east-1".to_owned());
-        let mut s3 = S3ServiceBuilder::new(backend::Backend::new(buckets, region));
-        s3.set_auth(self.credentials);
-        if self.anonymous {
-            s3.set_access(Everybody);
-        }
-        if let Some(domain) = self.domain {
-            let host = SingleDomain::new(&domain);
-            s3.set_host(host.map_err(|_| Error::invalid_input(format!("{domain:?} is not a domain")))?);
-        }
-        Ok(S3Front { backing: Backing::Storage(s3.build()), hooks: self.hooks })
+        let s3 = S3 { auth: self.auth, backend: Backend::new(buckets, region), domain: self.domain };
+        Ok(S3Front { backing: Backing::Storage(Arc::new(s3)), hooks: self.hooks })
     }
+}
+
+/// Whether this is the name of a host, perhaps with a port.
+fn is_domain(domain: &str) -> bool {
+    let (host, port) = domain.split_once(':').unwrap_or((domain, "80"));
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    port.parse::<u16>().is_ok() && host.split('.').all(is_label)
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder").field("buckets", &self.buckets).finish_non_exhaustive()
-    }
-}
-
-/// Secret keys by access key.
-#[derive(Default)]
-struct Keys(BTreeMap<String, SecretKey>);
-
-#[async_trait::async_trait]
-impl S3Auth for Keys {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let key = self.0.get(access_key).cloned();
-        key.ok_or_else(|| s3_error!(InvalidAccessKeyId, "this access key is not known"))
-    }
-}
-
-/// Accepts requests without a signature. A wrong signature still fails.
-struct Everybody;
-
-#[async_trait::async_trait]
-impl S3Access for Everybody {
-    async fn check(&self, _: &mut S3AccessContext<'_>) -> S3Result<()> {
-        Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! The parts of a request that can be read from its request line and headers.
 
+use http::header::HOST;
 use http::{HeaderMap, Method, Uri};
 use lepton_core::ObjectKey;
 use percent_encoding::percent_decode_str;
+
+use crate::protocol::Query;
 
 /// A request as hooks and statistics see it, before its signature is checked.
 #[derive(Debug, Clone)]
@@ -22,73 +25,105 @@ pub struct RequestInfo {
     pub part: Option<u32>,
     /// The number of requests of this operation that the server has seen, including this one.
     pub nth: u64,
+    /// The id by which the reply, too, names the request.
+    pub(crate) id: String,
 }
 
 impl RequestInfo {
-    pub(crate) fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let path = uri.path().strip_prefix('/').unwrap_or_default();
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        let decode = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-        let key = ObjectKey::new(decode(key)).ok();
-        let bucket = (!bucket.is_empty()).then(|| String::from_utf8_lossy(&decode(bucket)).into_owned());
+    /// Reads a request; `domain` is the one below which hosts are named after buckets.
+    pub(crate) fn parse(method: &Method, uri: &Uri, headers: &HeaderMap, domain: Option<&str>) -> Self {
+        let (bucket, key) = target(uri, headers, domain);
         let query = Query(uri.query().unwrap_or_default());
         Self {
             method: method.clone(),
-            operation: operation(method, bucket.is_some(), key.is_some(), &query, headers),
+            operation: operation(method, bucket.is_some(), key.is_some(), query, headers),
             bucket,
             key,
-            upload: query.value("uploadId"),
-            part: query.value("partNumber").and_then(|number| number.parse().ok()),
+            upload: query.text("uploadId").ok().flatten(),
+            part: query.parsed("partNumber").ok().flatten(),
             nth: 0,
+            id: String::new(),
         }
     }
 }
 
-struct Query<'a>(&'a str);
-
-impl Query<'_> {
-    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.pairs().any(|(n, _)| n == name)
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        let (_, value) = self.pairs().find(|(n, _)| *n == name)?;
-        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
-    }
+/// The bucket and the key that a request names. Keys are not normalised in any way.
+fn target(uri: &Uri, headers: &HeaderMap, domain: Option<&str>) -> (Option<String>, Option<ObjectKey>) {
+    let path = uri.path().strip_prefix('/').unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let of_host = host.zip(domain).and_then(|(host, domain)| host.strip_suffix(domain)?.strip_suffix('.'));
+    let (bucket, key) = of_host.map_or_else(|| path.split_once('/').unwrap_or((path, "")), |bucket| (bucket, path));
+    let decode = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let name = (!bucket.is_empty()).then(|| String::from_utf8_lossy(&decode(bucket)).into_owned());
+    (name, ObjectKey::new(decode(key)).ok())
 }
 
-fn operation(method: &Method, bucket: bool, key: bool, query: &Query<'_>, headers: &HeaderMap) -> &'static str {
-    let has = |name| query.has(name);
+/// The parts of a bucket or an object that a query names, in the order in which they decide.
+const RESOURCES: [&str; 34] = [
+    "accelerate",
+    "acl",
+    "analytics",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+
+fn operation(method: &Method, bucket: bool, key: bool, query: Query<'_>, headers: &HeaderMap) -> &'static str {
+    let resource = RESOURCES.into_iter().find(|name| query.has(name));
     let copies = headers.contains_key("x-amz-copy-source");
-    match (method.as_str(), bucket, key) {
-        ("GET", false, _) => "ListBuckets",
-        ("HEAD", true, false) => "HeadBucket",
-        ("PUT", true, false) => "CreateBucket",
-        ("DELETE", true, false) => "DeleteBucket",
-        ("POST", true, false) if has("delete") => "DeleteObjects",
-        ("GET", true, false) if has("location") => "GetBucketLocation",
-        ("GET", true, false) if has("versioning") => "GetBucketVersioning",
-        ("GET", true, false) if has("uploads") => "ListMultipartUploads",
-        ("GET", true, false) if has("versions") => "ListObjectVersions",
-        ("GET", true, false) if has("list-type") => "ListObjectsV2",
-        ("GET", true, false) if query.0.is_empty() || has("prefix") || has("marker") => "ListObjects",
-        ("HEAD", true, true) => "HeadObject",
-        ("GET", true, true) if has("tagging") => "GetObjectTagging",
-        ("GET", true, true) if has("uploadId") => "ListParts",
-        ("GET", true, true) => "GetObject",
-        ("POST", true, true) if has("uploads") => "CreateMultipartUpload",
-        ("POST", true, true) if has("uploadId") => "CompleteMultipartUpload",
-        ("PUT", true, true) if has("uploadId") && copies => "UploadPartCopy",
-        ("PUT", true, true) if has("uploadId") => "UploadPart",
-        ("PUT", true, true) if has("tagging") => "PutObjectTagging",
-        ("PUT", true, true) if copies => "CopyObject",
-        ("PUT", true, true) => "PutObject",
-        ("DELETE", true, true) if has("uploadId") => "AbortMultipartUpload",
-        ("DELETE", true, true) => "DeleteObject",
+    match (method.as_str(), bucket, key, resource) {
+        ("GET", false, _, None) => "ListBuckets",
+        ("HEAD", true, false, None) => "HeadBucket",
+        ("PUT", true, false, None) => "CreateBucket",
+        ("DELETE", true, false, None) => "DeleteBucket",
+        ("POST", true, false, Some("delete")) => "DeleteObjects",
+        ("GET", true, false, Some("location")) => "GetBucketLocation",
+        ("GET", true, false, Some("versioning")) => "GetBucketVersioning",
+        ("GET", true, false, Some("uploads")) => "ListMultipartUploads",
+        ("GET", true, false, Some("versions")) => "ListObjectVersions",
+        ("GET", true, false, None) if query.has("list-type") => "ListObjectsV2",
+        ("GET", true, false, None) => "ListObjects",
+        ("HEAD", true, true, None) => "HeadObject",
+        ("GET", true, true, Some("tagging")) => "GetObjectTagging",
+        ("GET", true, true, Some("uploadId")) => "ListParts",
+        ("GET", true, true, None) => "GetObject",
+        ("POST", true, true, Some("uploads")) => "CreateMultipartUpload",
+        ("POST", true, true, Some("uploadId")) => "CompleteMultipartUpload",
+        ("PUT", true, true, Some("uploadId")) if copies => "UploadPartCopy",
+        ("PUT", true, true, Some("uploadId")) => "UploadPart",
+        ("PUT", true, true, Some("tagging")) => "PutObjectTagging",
+        ("PUT", true, true, None) if copies => "CopyObject",
+        ("PUT", true, true, None) => "PutObject",
+        ("DELETE", true, true, Some("uploadId")) => "AbortMultipartUpload",
+        ("DELETE", true, true, None) => "DeleteObject",
         _ => "Other",
     }
 }
@@ -97,23 +132,45 @@ fn operation(method: &Method, bucket: bool, key: bool, query: &Query<'_>, header
 mod tests {
     use super::*;
 
+    fn parse(method: &str, uri: &str, host: &str) -> RequestInfo {
+        let headers = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
+        RequestInfo::parse(&method.parse().unwrap(), &uri.parse().unwrap(), &headers, Some("s3.test:80"))
+    }
+
     #[test]
     fn operations_keys_and_parts_are_read() {
         for (method, uri, operation, key) in [
             ("GET", "/", "ListBuckets", None),
             ("GET", "/b", "ListObjects", None),
+            ("GET", "/b/?max-keys=2", "ListObjects", None),
             ("GET", "/b/?list-type=2&prefix=x", "ListObjectsV2", None),
             ("PUT", "/b//a%2Fb//", "PutObject", Some(&b"/a/b//"[..])),
             ("PUT", "/b/../%01?partNumber=3&uploadId=u%2F1", "UploadPart", Some(b"../\x01")),
             ("POST", "/b/k?uploads", "CreateMultipartUpload", Some(b"k")),
-            ("DELETE", "/b/k", "DeleteObject", Some(b"k")),
+            ("DELETE", "/b/k?versionId=1", "DeleteObject", Some(b"k")),
+            ("DELETE", "/b/k?tagging", "Other", Some(b"k")),
+            ("PUT", "/b?policy", "Other", None),
         ] {
-            let info = RequestInfo::parse(&method.parse().unwrap(), &uri.parse().unwrap(), &HeaderMap::new());
+            let info = parse(method, uri, "localhost");
             assert_eq!(info.operation, operation, "{uri}");
             assert_eq!(info.key.as_ref().map(ObjectKey::as_bytes), key, "{uri}");
             if operation == "UploadPart" {
                 assert_eq!((info.part, info.upload.as_deref()), (Some(3), Some("u/1")));
             }
+        }
+    }
+
+    #[test]
+    fn a_bucket_can_be_in_the_host_name() {
+        for (host, uri, bucket, key) in [
+            ("b.s3.test:80", "/x/y", Some("b"), Some(&b"x/y"[..])),
+            ("b.s3.test:80", "/", Some("b"), None),
+            ("s3.test:80", "/b/x", Some("b"), Some(b"x")),
+            ("xs3.test:80", "/b/x", Some("b"), Some(b"x")),
+            ("127.0.0.1:80", "/", None, None),
+        ] {
+            let info = parse("GET", uri, host);
+            assert_eq!((info.bucket.as_deref(), info.key.as_ref().map(ObjectKey::as_bytes)), (bucket, key), "{host}");
         }
     }
 }

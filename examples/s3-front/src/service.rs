@@ -12,15 +12,27 @@ use hyper::body::Incoming;
 
 use crate::forward::Upstream;
 use crate::hooks::{Action, Failure, Hooks, Moment};
+use crate::protocol::Body;
 use crate::request::RequestInfo;
+use crate::s3::S3;
 use crate::stats::Recorder;
 use crate::wire::{Reply, Request};
 
 /// The handler of requests that no hook answers.
 #[derive(Clone)]
 pub(crate) enum Backing {
-    Storage(s3s::service::S3Service),
+    Storage(Arc<S3>),
     Server(Box<Upstream>),
+}
+
+impl Backing {
+    /// The domain below which hosts are named after buckets.
+    fn domain(&self) -> Option<&str> {
+        match self {
+            Self::Storage(s3) => s3.domain.as_deref(),
+            Self::Server(_) => None,
+        }
+    }
 }
 
 /// The state shared by all connections of a server.
@@ -58,7 +70,8 @@ impl Service {
         connection: &Connection,
         request: http::Request<Incoming>,
     ) -> Result<Response<Reply>, Dropped> {
-        let mut info = RequestInfo::parse(request.method(), request.uri(), request.headers());
+        let mut info = RequestInfo::parse(request.method(), request.uri(), request.headers(), self.backing.domain());
+        info.id = format!("{:016X}", self.request_ids.fetch_add(1, Ordering::Relaxed));
         self.recorder.arrived(&mut info);
         let action = self.hooks.as_ref().map_or(Action::Pass, |hooks| hooks.on_request(&info));
         let info = Arc::new(info);
@@ -110,53 +123,47 @@ impl Service {
             Action::Twice => self.twice(&info, request).await?,
             _ => self.serve(&info, request).await?,
         };
-        let mut response = altered(self.marked(response), &action).await?;
+        let mut response = altered(marked(response, &info), &action).await?;
         if unasked {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| Reply::new(body, info.operation, self.recorder.clone(), &action)))
     }
 
-    async fn serve(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
-        self.call(info, request.map(s3s::Body::http_body)).await
+    async fn serve(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<Body>, Dropped> {
+        self.call(info, request.map(Body::new)).await
     }
 
-    async fn twice(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<s3s::Body>, Dropped> {
+    async fn twice(&self, info: &RequestInfo, request: http::Request<Request>) -> Result<Response<Body>, Dropped> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-        let again = || http::Request::from_parts(head.clone(), s3s::Body::from(body.clone()));
+        let again = || http::Request::from_parts(head.clone(), Body::from(body.clone()));
         let first = self.call(info, again()).await?;
         drop(first.into_body().collect().await);
         self.call(info, again()).await
     }
 
-    async fn call(
-        &self,
-        info: &RequestInfo,
-        request: http::Request<s3s::Body>,
-    ) -> Result<Response<s3s::Body>, Dropped> {
-        let answered: Result<_, Box<dyn std::error::Error + Send + Sync>> = match &self.backing {
-            Backing::Storage(s3) => s3.call(request).await.map_err(Into::into),
-            Backing::Server(server) => server.call(request).await.map_err(Into::into),
+    async fn call(&self, info: &RequestInfo, request: http::Request<Body>) -> Result<Response<Body>, Dropped> {
+        let response = match &self.backing {
+            Backing::Storage(s3) => s3.answer(info, request).await,
+            Backing::Server(server) => server.call(request).await.map_err(|source| {
+                tracing::warn!(operation = info.operation, "the request was not answered: {source}");
+                Dropped
+            })?,
         };
-        let response = answered.map_err(|source| {
-            tracing::warn!(operation = info.operation, "the request was not answered: {source}");
-            Dropped
-        })?;
         if response.status().is_success() {
             self.recorder.succeeded(info);
         }
         Ok(response)
     }
+}
 
-    /// Adds the id that clients report to a response, unless it has one.
-    fn marked<B>(&self, mut response: Response<B>) -> Response<B> {
-        let id = self.request_ids.fetch_add(1, Ordering::Relaxed);
-        if let Ok(id) = HeaderValue::try_from(format!("{id:016X}")) {
-            response.headers_mut().entry("x-amz-request-id").or_insert(id);
-        }
-        response
+/// Adds the id that clients report to a response, unless it has one.
+fn marked(mut response: Response<Body>, info: &RequestInfo) -> Response<Body> {
+    if let Ok(id) = HeaderValue::try_from(&info.id) {
+        response.headers_mut().entry("x-amz-request-id").or_insert(id);
     }
+    response
 }
 
 /// Whether the client waits for a `100 Continue` although it has no body to send. Botocore does
@@ -167,7 +174,7 @@ fn expects_nothing(headers: &HeaderMap) -> bool {
 }
 
 /// Applies an action to the head of a reply, and to its body as a whole.
-async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<Response<s3s::Body>, Dropped> {
+async fn altered(mut response: Response<Body>, action: &Action) -> Result<Response<Body>, Dropped> {
     match *action {
         Action::Shorten(most) => {
             let len = response.headers().get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
@@ -186,7 +193,7 @@ async fn altered(mut response: Response<s3s::Body>, action: &Action) -> Result<R
             let body = rewrite(&String::from_utf8_lossy(&body));
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             head.headers.remove(TRANSFER_ENCODING);
-            response = Response::from_parts(head, s3s::Body::from(body));
+            response = Response::from_parts(head, Body::from(body));
         }
         _ => {}
     }
@@ -205,13 +212,13 @@ async fn drain(mut body: Request) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-fn failed(failure: &Failure) -> Response<s3s::Body> {
+fn failed(failure: &Failure) -> Response<Body> {
     let xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>A hook says so</Message></Error>",
         failure.code
     );
     let body = if failure.status == StatusCode::NOT_MODIFIED { String::new() } else { xml };
-    let mut response = Response::new(s3s::Body::from(body));
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = failure.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     for (name, value) in &failure.headers {

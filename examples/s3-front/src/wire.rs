@@ -6,15 +6,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use crate::hooks::Action;
+use crate::protocol::{Body, BoxError};
 use crate::request::RequestInfo;
 use crate::stats::Recorder;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request's body, counted when it ends or is dropped.
 pub(crate) struct Request {
@@ -47,7 +46,7 @@ impl Drop for Request {
     }
 }
 
-impl Body for Request {
+impl http_body::Body for Request {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -75,7 +74,7 @@ impl Body for Request {
 
 /// A reply's body, counted as it is sent, with its fault.
 pub(crate) struct Reply {
-    inner: s3s::Body,
+    inner: Body,
     operation: &'static str,
     recorder: Recorder,
     sent: u64,
@@ -99,7 +98,7 @@ enum Ending {
 const FLUSH: Duration = Duration::from_millis(20);
 
 impl Reply {
-    pub(crate) fn new(inner: s3s::Body, operation: &'static str, recorder: Recorder, action: &Action) -> Self {
+    pub(crate) fn new(inner: Body, operation: &'static str, recorder: Recorder, action: &Action) -> Self {
         let fault = match *action {
             Action::Truncate(after) => Some(Fault::End { after, then: Ending::Break(None) }),
             Action::StallAfter(after) => Some(Fault::End { after, then: Ending::Stall }),
@@ -178,7 +177,7 @@ impl Drop for Reply {
     }
 }
 
-impl Body for Reply {
+impl http_body::Body for Reply {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -195,7 +194,7 @@ impl Body for Reply {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let whole = Body::size_hint(&self.inner);
+        let whole = self.inner.size_hint();
         match (&self.fault, whole.exact()) {
             (Some(Fault::End { after, then: Ending::Whole }), Some(len)) => SizeHint::with_exact(len.min(*after)),
             _ => whole,

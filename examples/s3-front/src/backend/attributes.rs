@@ -6,34 +6,38 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
-    LAST_MODIFIED,
+    IntoHeaderName, LAST_MODIFIED,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use lepton_core::{Attributes, ChecksumAlgorithm, ChecksumScope, ETag, ObjectMeta, StoredChecksum, VersionId};
 use percent_encoding::percent_decode_str;
-use s3s::dto::Metadata;
-use s3s::{S3Result, s3_error};
+
+use crate::call::Call;
+use crate::protocol::{Body, S3Result, decode_words, encode_words, s3_error};
 
 /// The content type that S3 reports for an object that was written without one.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
 
-/// The attributes in a request's headers. The user metadata comes from s3s, which decodes RFC
-/// 2047.
-pub(super) fn requested(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
-    let text = |name: HeaderName| -> S3Result<Option<String>> {
-        let Some(value) = headers.get(&name).filter(|value| !value.is_empty()) else { return Ok(None) };
-        let text = std::str::from_utf8(value.as_bytes());
-        Ok(Some(text.map_err(|_| s3_error!(InvalidArgument, "the header {name} is not UTF-8"))?.to_owned()))
-    };
+/// The prefix of the headers with user metadata.
+const METADATA: &str = "x-amz-meta-";
+
+/// The attributes in a request's headers.
+pub(super) fn requested(call: Call<'_>) -> S3Result<Attributes> {
+    let text = |name: &str| Ok(call.header(name)?.map(str::to_owned));
     let mut attributes = Attributes::default();
-    attributes.content_type = text(CONTENT_TYPE)?;
-    attributes.content_encoding = text(CONTENT_ENCODING)?.and_then(|encoding| without_chunking(&encoding));
-    attributes.content_disposition = text(CONTENT_DISPOSITION)?;
-    attributes.content_language = text(CONTENT_LANGUAGE)?;
-    attributes.cache_control = text(CACHE_CONTROL)?;
-    attributes.expires = text(EXPIRES)?;
-    attributes.user_metadata = metadata.unwrap_or_default().into_iter().collect();
-    attributes.tags = tags(&text(HeaderName::from_static("x-amz-tagging"))?.unwrap_or_default())?;
+    attributes.content_type = text("content-type")?;
+    attributes.content_encoding = call.header("content-encoding")?.and_then(without_chunking);
+    attributes.content_disposition = text("content-disposition")?;
+    attributes.content_language = text("content-language")?;
+    attributes.cache_control = text("cache-control")?;
+    attributes.expires = text("expires")?;
+    for name in call.headers.keys() {
+        if let Some(short) = name.as_str().strip_prefix(METADATA).filter(|short| !short.is_empty()) {
+            let value = call.header(name.as_str())?.map(decode_words).unwrap_or_default();
+            attributes.user_metadata.insert(short.to_owned(), value);
+        }
+    }
+    attributes.tags = tags(call.header("x-amz-tagging")?.unwrap_or_default())?;
     Ok(attributes)
 }
 
@@ -60,19 +64,22 @@ fn tags(header: &str) -> S3Result<BTreeMap<String, String>> {
 }
 
 /// Refuses what this server does not support, instead of ignoring it.
-pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
-    const REFUSED: [&str; 5] = [
+pub(super) fn refuse_unsupported(call: Call<'_>) -> S3Result<()> {
+    const REFUSED: [&str; 8] = [
         "x-amz-server-side-encryption",
         "x-amz-copy-source-server-side-encryption",
         "x-amz-object-lock",
         "x-amz-grant-",
         "x-amz-website-redirect-location",
+        "x-amz-write-offset-bytes",
+        "x-amz-if-match-size",
+        "x-amz-if-match-last-modified-time",
     ];
-    let refused = headers.keys().find(|name| REFUSED.iter().any(|prefix| name.as_str().starts_with(prefix)));
+    let refused = call.headers.keys().find(|name| REFUSED.iter().any(|prefix| name.as_str().starts_with(prefix)));
     refused.map_or(Ok(()), |name| Err(s3_error!(NotImplemented, "this server does not support the header {name}")))
 }
 
-/// The headers that describe an object, except its size and metadata.
+/// The headers that describe an object, except its size.
 pub(super) fn describing(meta: &ObjectMeta, attributes: &Attributes, checksums: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // A value from the storage that HTTP cannot carry is omitted.
@@ -92,6 +99,13 @@ pub(super) fn describing(meta: &ObjectMeta, attributes: &Attributes, checksums: 
     add(LAST_MODIFIED, meta.last_modified.map(httpdate::fmt_http_date).as_deref());
     add(HeaderName::from_static("x-amz-version-id"), meta.version.as_ref().map(VersionId::as_str));
     add(HeaderName::from_static("x-amz-storage-class"), meta.storage_class.as_deref());
+    for (name, value) in &attributes.user_metadata {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(format!("{METADATA}{name}")), HeaderValue::try_from(&*encode_words(value)))
+        {
+            headers.insert(name, value);
+        }
+    }
     if checksums {
         add_checksums(&meta.checksums, &mut headers);
     }
@@ -122,14 +136,16 @@ pub(super) fn add_checksums(checksums: &[StoredChecksum], headers: &mut HeaderMa
     }
 }
 
+/// Adds a header to a reply, if there is a value that HTTP can carry.
+pub(super) fn insert(response: &mut Response<Body>, name: impl IntoHeaderName, value: Option<impl ToString>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value.to_string()).ok()) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
 /// An ETag as it is written in HTTP.
 pub(super) fn quoted(etag: &ETag) -> String {
     format!("\"{}\"", etag.unquoted())
-}
-
-/// An ETag as an s3s type.
-pub(super) fn s3_etag(etag: &ETag) -> s3s::dto::ETag {
-    s3s::dto::ETag::Strong(etag.unquoted().to_owned())
 }
 
 /// The base64 form of a stored checksum of this kind that covers all bytes.
@@ -144,12 +160,10 @@ mod tests {
 
     #[test]
     fn transfer_encoding_and_tags_are_taken_apart() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("aws-chunked,gzip"));
-        headers.insert("x-amz-tagging", HeaderValue::from_static("a=1&b%26=x+y%2B&c"));
-        let attributes = requested(&headers, None).unwrap();
-        assert_eq!(attributes.content_encoding.as_deref(), Some("gzip"));
-        let tags: Vec<_> = attributes.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(tags, [("a", "1"), ("b&", "x y+"), ("c", "")]);
+        assert_eq!(without_chunking("aws-chunked,gzip").as_deref(), Some("gzip"));
+        assert_eq!(without_chunking("aws-chunked"), None);
+        let tags: Vec<_> = tags("a=1&b%26=x+y%2B&c").unwrap().into_iter().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(tags, [pair("a", "1"), pair("b&", "x y+"), pair("c", "")]);
     }
 }

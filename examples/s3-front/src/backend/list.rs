@@ -1,19 +1,17 @@
 //! ListObjects and ListObjectsV2.
 
 use futures_util::StreamExt as _;
+use http::Response;
 use lepton_core::{KeyPrefix, ListRequest, ObjectMeta};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use s3s::dto::{
-    CommonPrefix, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-};
-use s3s::{S3Response, S3Result, s3_error};
 
-use super::attributes::s3_etag;
-use super::error::IntoS3 as _;
-use super::{Backend, BucketState, signed};
+use super::attributes::quoted;
+use super::{Backend, BucketState};
+use crate::call::Call;
+use crate::protocol::{self, Body, IntoS3 as _, S3Result, Xml, s3_error};
 
 /// The largest page, as in Amazon S3.
-const PAGE: i32 = 1000;
+const PAGE: usize = 1000;
 /// A byte that occurs in no UTF-8 text: appended to a prefix it is greater than every key below
 /// that prefix.
 const BEYOND: u8 = 0xff;
@@ -21,64 +19,54 @@ const BEYOND: u8 = 0xff;
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 impl Backend {
-    pub(super) async fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let bucket = self.bucket(&input.bucket)?;
-        let names = Names::new(input.encoding_type.as_ref())?;
-        let start = match &input.continuation_token {
+    pub(super) async fn list_v2(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
+        let names = Names::of(call)?;
+        let token = call.query.text("continuation-token")?;
+        let start_after = call.query.text("start-after")?;
+        let start = match &token {
             Some(token) => Start::from_token(token)?,
-            None => Start::after_key(input.start_after.as_deref()),
+            None => Start::after_key(start_after.as_deref()),
         };
-        let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), start, input.max_keys)?;
+        let query = Query::of(call, start)?;
         let page = query.run(bucket).await?;
-        let (contents, common_prefixes) = names.entries(page.entries)?;
-        let plain = |text: &Option<String>| text.as_ref().map(|text| names.text(text));
-        Ok(S3Response::new(ListObjectsV2Output {
-            prefix: Some(names.text(input.prefix.as_deref().unwrap_or_default())),
-            delimiter: plain(&input.delimiter),
-            start_after: plain(&input.start_after),
-            name: Some(input.bucket),
-            max_keys: Some(query.max_keys),
-            key_count: i32::try_from(contents.len() + common_prefixes.len()).ok(),
-            is_truncated: Some(page.next.is_some()),
-            continuation_token: input.continuation_token,
-            next_continuation_token: page.next.map(|next| next.token()),
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        }))
+        let entries = names.entries(page.entries)?;
+        Ok(protocol::with_document(Xml::document("ListBucketResult", |xml| {
+            query.write(call.bucket(), &names, xml);
+            xml.text("KeyCount", entries.len());
+            xml.text("IsTruncated", page.next.is_some());
+            xml.optional("StartAfter", start_after.map(|text| names.text(&text)));
+            xml.optional("ContinuationToken", token);
+            xml.optional("NextContinuationToken", page.next.map(|next| next.token()));
+            entries.iter().for_each(|(name, entry)| entry.write(name, xml));
+        })))
     }
 
-    pub(super) async fn list_v1(&self, input: ListObjectsInput) -> S3Result<S3Response<ListObjectsOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
-        let names = Names::new(input.encoding_type.as_ref())?;
-        let start = match (&input.marker, &input.delimiter) {
+    pub(super) async fn list_v1(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
+        let names = Names::of(call)?;
+        let marker = call.query.text("marker")?;
+        let start = match (&marker, call.query.text("delimiter")?) {
             // The marker of a page that ended with a common prefix.
-            (Some(marker), Some(delimiter)) if !delimiter.is_empty() && marker.ends_with(delimiter.as_str()) => {
+            (Some(marker), Some(delimiter)) if !delimiter.is_empty() && marker.ends_with(&delimiter) => {
                 Start::Prefix(marker.clone().into_bytes())
             }
             (marker, _) => Start::after_key(marker.as_deref()),
         };
-        let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), start, input.max_keys)?;
+        let query = Query::of(call, start)?;
         let page = query.run(bucket).await?;
-        let (contents, common_prefixes) = names.entries(page.entries)?;
-        let next_marker = match page.next {
+        let entries = names.entries(page.entries)?;
+        let next = match page.next {
             Some(Start::Key(last) | Start::Prefix(last)) => Some(names.bytes(&last)?),
             Some(Start::Beginning) | None => None,
         };
-        Ok(S3Response::new(ListObjectsOutput {
-            prefix: Some(names.text(input.prefix.as_deref().unwrap_or_default())),
-            delimiter: input.delimiter.as_ref().map(|text| names.text(text)),
-            marker: Some(names.text(input.marker.as_deref().unwrap_or_default())),
-            name: Some(input.bucket),
-            max_keys: Some(query.max_keys),
-            is_truncated: Some(next_marker.is_some()),
-            next_marker,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        }))
+        Ok(protocol::with_document(Xml::document("ListBucketResult", |xml| {
+            query.write(call.bucket(), &names, xml);
+            xml.text("IsTruncated", next.is_some());
+            xml.text("Marker", names.text(&marker.unwrap_or_default()));
+            xml.optional("NextMarker", next);
+            entries.iter().for_each(|(name, entry)| entry.write(name, xml));
+        })))
     }
 }
 
@@ -113,10 +101,10 @@ impl Start {
 }
 
 struct Query {
-    prefix: KeyPrefix,
+    prefix: String,
     delimiter: Option<u8>,
     start: Start,
-    max_keys: i32,
+    max_keys: usize,
 }
 
 enum Entry {
@@ -131,6 +119,26 @@ impl Entry {
             Self::Prefix(prefix) => prefix.as_bytes(),
         }
     }
+
+    fn write(&self, name: &str, xml: &mut Xml) {
+        match self {
+            Self::Prefix(_) => xml.element("CommonPrefixes", |xml| xml.text("Prefix", name)),
+            Self::Object(meta) => xml.element("Contents", |xml| {
+                xml.text("Key", name);
+                write_meta(meta, xml);
+            }),
+        }
+    }
+}
+
+/// The elements of a listing that describe an object.
+pub(super) fn write_meta(meta: &ObjectMeta, xml: &mut Xml) {
+    if let Some(time) = meta.last_modified {
+        xml.time("LastModified", time);
+    }
+    xml.optional("ETag", meta.etag.as_ref().map(quoted));
+    xml.text("Size", meta.size);
+    xml.text("StorageClass", meta.storage_class.as_deref().unwrap_or("STANDARD"));
 }
 
 struct Page {
@@ -139,23 +147,29 @@ struct Page {
 }
 
 impl Query {
-    fn new(prefix: Option<&str>, delimiter: Option<&str>, start: Start, max_keys: Option<i32>) -> S3Result<Self> {
-        let delimiter = match delimiter.unwrap_or_default().as_bytes() {
+    fn of(call: Call<'_>, start: Start) -> S3Result<Self> {
+        let delimiter = match call.query.text("delimiter")?.unwrap_or_default().as_bytes() {
             [] => None,
             [byte] => Some(*byte),
             _ => return Err(s3_error!(NotImplemented, "a delimiter has one byte on this server")),
         };
-        let max_keys = max_keys.unwrap_or(PAGE);
-        if max_keys < 0 {
-            return Err(s3_error!(InvalidArgument, "max-keys is negative"));
-        }
-        let prefix = KeyPrefix::from(prefix.unwrap_or_default());
-        Ok(Self { prefix, delimiter, start, max_keys: max_keys.min(PAGE) })
+        let prefix = call.query.text("prefix")?.unwrap_or_default();
+        Ok(Self { prefix, delimiter, start, max_keys: limit(call, "max-keys")? })
+    }
+
+    /// The elements that repeat the request.
+    fn write(&self, bucket: &str, names: &Names, xml: &mut Xml) {
+        xml.text("Name", bucket);
+        xml.text("Prefix", names.text(&self.prefix));
+        let delimiter = self.delimiter.map(|byte| char::from(byte).to_string());
+        xml.optional("Delimiter", delimiter.map(|text| names.text(&text)));
+        xml.text("MaxKeys", self.max_keys);
+        names.write(xml);
     }
 
     /// Collects one entry more than requested, to find out whether there are more.
     async fn run(&self, bucket: &BucketState) -> S3Result<Page> {
-        let limit = usize::try_from(self.max_keys).unwrap_or_default();
+        let limit = self.max_keys;
         let mut entries = Vec::new();
         if limit == 0 {
             return Ok(Page { entries, next: None });
@@ -179,7 +193,7 @@ impl Query {
     }
 
     fn request(&self, page_size: usize) -> ListRequest {
-        let mut request = ListRequest::new().prefix(self.prefix.clone()).page_size(page_size);
+        let mut request = ListRequest::new().prefix(self.prefix.as_str().into()).page_size(page_size);
         if let Some(delimiter) = self.delimiter {
             request = request.delimiter(delimiter);
         }
@@ -203,12 +217,16 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(encoding: Option<&EncodingType>) -> S3Result<Self> {
-        match encoding.map(EncodingType::as_str) {
-            None => Ok(Self { encoded: false }),
-            Some(EncodingType::URL) => Ok(Self { encoded: true }),
+    pub(super) fn of(call: Call<'_>) -> S3Result<Self> {
+        match call.query.text("encoding-type")?.as_deref() {
+            None | Some("") => Ok(Self { encoded: false }),
+            Some("url") => Ok(Self { encoded: true }),
             Some(_) => Err(s3_error!(InvalidArgument, "the encoding type is url or absent")),
         }
+    }
+
+    pub(super) fn write(&self, xml: &mut Xml) {
+        xml.optional("EncodingType", self.encoded.then_some("url"));
     }
 
     pub(super) fn text(&self, text: &str) -> String {
@@ -223,22 +241,12 @@ impl Names {
         text.map_err(|_| s3_error!(InvalidRequest, "a key is not UTF-8: list with encoding-type=url"))
     }
 
-    fn entries(&self, entries: Vec<Entry>) -> S3Result<(Vec<Object>, Vec<CommonPrefix>)> {
-        let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
-        for entry in entries {
-            let name = Some(self.bytes(entry.name())?);
-            match entry {
-                Entry::Prefix(_) => prefixes.push(CommonPrefix { prefix: name }),
-                Entry::Object(meta) => objects.push(Object {
-                    key: name,
-                    size: Some(signed(meta.size)),
-                    e_tag: meta.etag.as_ref().map(s3_etag),
-                    last_modified: meta.last_modified.map(Into::into),
-                    storage_class: Some(meta.storage_class.unwrap_or_else(|| "STANDARD".to_owned()).into()),
-                    ..Default::default()
-                }),
-            }
-        }
-        Ok((objects, prefixes))
+    fn entries(&self, entries: Vec<Entry>) -> S3Result<Vec<(String, Entry)>> {
+        entries.into_iter().map(|entry| Ok((self.bytes(entry.name())?, entry))).collect()
     }
+}
+
+/// The requested size of a page, which is at most [`PAGE`].
+pub(super) fn limit(call: Call<'_>, name: &str) -> S3Result<usize> {
+    Ok(call.query.parsed(name)?.unwrap_or(PAGE).min(PAGE))
 }

@@ -2,18 +2,16 @@
 //!
 //! - `read`: GetObject, HeadObject, GetObjectTagging
 //! - `write`: PutObject, DeleteObject, DeleteObjects
-//! - `ingest`: request bodies, checked as they pass
 //! - `uploads`: multipart uploads; `staging`: for storages without them
 //! - `copy`: CopyObject, UploadPartCopy
 //! - `list`: ListObjects, ListObjectsV2, `versions`: ListObjectVersions
-//! - `attributes`, `condition`, `error`: conversion between S3's and Lepton's types
+//! - `attributes`, `condition`, `range`: conversion between headers and Lepton's types
 
 mod attributes;
 mod condition;
 mod copy;
-mod error;
-mod ingest;
 mod list;
+mod range;
 mod read;
 mod staging;
 mod uploads;
@@ -24,12 +22,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use http::{Method, Response, StatusCode};
 use lepton_core::{Multipart, ObjectKey, SharedStorage};
-use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use error::IntoS3 as _;
+use crate::call::Call;
+use crate::payload::Payload;
+use crate::protocol::{self, Body, S3Result, Xml, s3_error};
+use attributes::insert;
 use staging::Staging;
+
+/// The methods of S3's operations.
+const KNOWN: [Method; 5] = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE];
 
 /// A storage for each bucket.
 pub(crate) struct Backend {
@@ -55,11 +58,11 @@ impl BucketState {
     }
 
     /// The key of a request, unless it is internal to the server.
-    fn key(&self, key: &str) -> S3Result<ObjectKey> {
+    fn key(&self, key: &ObjectKey) -> S3Result<ObjectKey> {
         if self.hides(key.as_bytes()) {
             return Err(s3_error!(InvalidArgument, "this server keeps uploads below {}", staging::STAGING));
         }
-        ObjectKey::new(key.as_bytes().to_vec()).s3()
+        Ok(key.clone())
     }
 
     /// Whether a key or prefix belongs to uploads in progress.
@@ -82,150 +85,76 @@ impl Backend {
         Self { buckets, region, started: SystemTime::now() }
     }
 
-    fn bucket(&self, name: &str) -> S3Result<&BucketState> {
-        self.buckets.get(name).ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket {name}"))
+    /// Carries out an operation of [`RequestInfo`](crate::RequestInfo).
+    pub(crate) async fn carry_out(
+        &self,
+        operation: &'static str,
+        call: Call<'_>,
+        payload: Payload,
+    ) -> S3Result<Response<Body>> {
+        match operation {
+            "ListBuckets" => Ok(self.list_buckets()),
+            "HeadBucket" => self.head_bucket(call),
+            "CreateBucket" => self.create_bucket(call),
+            "GetBucketLocation" => self.location(call),
+            "GetBucketVersioning" => self.versioning(call).await,
+            "ListObjects" => self.list_v1(call).await,
+            "ListObjectsV2" => self.list_v2(call).await,
+            "ListObjectVersions" => self.list_versions(call).await,
+            "HeadObject" => self.head(call).await,
+            "GetObject" => self.get(call).await,
+            "GetObjectTagging" => self.tagging(call).await,
+            "PutObject" => self.put(call, payload).await,
+            "CopyObject" => self.copy(call).await,
+            "DeleteObject" => self.delete(call).await,
+            "DeleteObjects" => self.delete_many(call, payload).await,
+            "CreateMultipartUpload" => self.create_upload(call).await,
+            "UploadPart" => self.put_part(call, payload).await,
+            "UploadPartCopy" => self.copy_part(call).await,
+            "ListParts" => self.parts(call).await,
+            "CompleteMultipartUpload" => self.complete(call, payload).await,
+            "AbortMultipartUpload" => self.abort(call).await,
+            "ListMultipartUploads" => self.uploads(call).await,
+            _ if !KNOWN.contains(call.method()) => Err(s3_error!(MethodNotAllowed, "S3 has no {}", call.method())),
+            _ => Err(s3_error!(NotImplemented, "this server does not have this operation")),
+        }
     }
-}
 
-/// A size in the type of S3.
-fn signed(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-#[async_trait::async_trait]
-impl S3 for Backend {
-    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-        let bucket = |name: &String| Bucket {
-            name: Some(name.clone()),
-            creation_date: Some(self.started.into()),
-            ..Default::default()
-        };
-        let buckets = Some(self.buckets.keys().map(bucket).collect());
-        Ok(S3Response::new(ListBucketsOutput { buckets, ..Default::default() }))
+    fn list_buckets(&self) -> Response<Body> {
+        protocol::with_document(Xml::document("ListAllMyBucketsResult", |xml| {
+            xml.element("Buckets", |xml| {
+                for name in self.buckets.keys() {
+                    xml.element("Bucket", |xml| {
+                        xml.text("Name", name);
+                        xml.time("CreationDate", self.started);
+                    });
+                }
+            });
+        }))
     }
 
-    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.bucket(&request.input.bucket)?;
-        let bucket_region = Some(self.region.clone());
-        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..Default::default() }))
+    fn head_bucket(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        self.bucket(call.bucket())?;
+        let mut response = protocol::empty(StatusCode::OK);
+        insert(&mut response, "x-amz-bucket-region", Some(&self.region));
+        Ok(response)
     }
 
-    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        match self.bucket(&request.input.bucket) {
+    fn create_bucket(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        match self.bucket(call.bucket()) {
             Ok(_) => Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket exists")),
             Err(_) => Err(s3_error!(NotImplemented, "the buckets of this server are set when it starts")),
         }
     }
 
-    async fn get_bucket_location(
-        &self,
-        request: S3Request<GetBucketLocationInput>,
-    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.bucket(&request.input.bucket)?;
+    fn location(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        self.bucket(call.bucket())?;
         // S3 represents its oldest region by an empty value.
-        let location = (self.region != "us-east-1").then(|| self.region.clone().into());
-        Ok(S3Response::new(GetBucketLocationOutput { location_constraint: location }))
+        let region = if self.region == "us-east-1" { "" } else { &self.region };
+        Ok(protocol::with_document(Xml::document("LocationConstraint", |xml| xml.write(region))))
     }
 
-    async fn get_bucket_versioning(
-        &self,
-        request: S3Request<GetBucketVersioningInput>,
-    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        self.versioning(request.input).await
-    }
-
-    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        self.list_v1(request.input).await
-    }
-
-    async fn list_objects_v2(
-        &self,
-        request: S3Request<ListObjectsV2Input>,
-    ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.list_v2(request.input).await
-    }
-
-    async fn list_object_versions(
-        &self,
-        request: S3Request<ListObjectVersionsInput>,
-    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        self.list_versions(request.input).await
-    }
-
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.head(request).await
-    }
-
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        self.get(request).await
-    }
-
-    async fn get_object_tagging(
-        &self,
-        request: S3Request<GetObjectTaggingInput>,
-    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        self.tagging(request.input).await
-    }
-
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        self.put(request).await
-    }
-
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        self.copy(request).await
-    }
-
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.delete(request.input).await
-    }
-
-    async fn delete_objects(
-        &self,
-        request: S3Request<DeleteObjectsInput>,
-    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        self.delete_many(request.input).await
-    }
-
-    async fn create_multipart_upload(
-        &self,
-        request: S3Request<CreateMultipartUploadInput>,
-    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.create_upload(request).await
-    }
-
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        self.put_part(request).await
-    }
-
-    async fn upload_part_copy(
-        &self,
-        request: S3Request<UploadPartCopyInput>,
-    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        self.copy_part(request).await
-    }
-
-    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        self.parts(request.input).await
-    }
-
-    async fn complete_multipart_upload(
-        &self,
-        request: S3Request<CompleteMultipartUploadInput>,
-    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        self.complete(request.input).await
-    }
-
-    async fn abort_multipart_upload(
-        &self,
-        request: S3Request<AbortMultipartUploadInput>,
-    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        self.abort(request.input).await
-    }
-
-    async fn list_multipart_uploads(
-        &self,
-        request: S3Request<ListMultipartUploadsInput>,
-    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        self.uploads(request.input).await
+    fn bucket(&self, name: &str) -> S3Result<&BucketState> {
+        self.buckets.get(name).ok_or_else(|| s3_error!(NoSuchBucket, "there is no bucket {name}"))
     }
 }

@@ -3,53 +3,47 @@
 use std::ops::Range;
 
 use futures_util::TryStreamExt as _;
-use http::{HeaderMap, HeaderValue};
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, EXPIRES,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use lepton_core::{
-    Attribute, Attributes, ErrorKind, GetOptions, HeadOptions, ObjectInfo, ObjectKey, SharedStorage, VersionId,
-};
-use s3s::dto::{
-    self, GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput,
-    HeadObjectOutput, StreamingBlob,
-};
-use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
+use lepton_core::{Attribute, ErrorKind, GetOptions, HeadOptions, ObjectInfo, ObjectKey, SharedStorage, VersionId};
 
-use super::attributes::{describing, refuse_unsupported};
+use super::attributes::{describing, insert, refuse_unsupported};
 use super::condition::ReadConditions;
-use super::error::{IntoS3 as _, s3_error_of};
-use super::{Backend, signed, versions};
+use super::range::ByteRange;
+use super::{Backend, versions};
+use crate::call::Call;
+use crate::protocol::{self, Body, IntoS3 as _, S3Error, S3Result, Xml, s3_error, s3_error_of};
 
 impl Backend {
-    pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        refuse_unsupported(&request.headers)?;
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
-        refuse_part(input.part_number)?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        let version = versions::named(storage, input.version_id.as_deref());
+    pub(super) async fn get(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        refuse_unsupported(call)?;
+        let bucket = self.bucket(call.bucket())?;
+        let (storage, key) = (&bucket.storage, bucket.key(call.key()?)?);
+        refuse_part(call)?;
+        let conditions = ReadConditions::of(call, "")?;
+        let version = versions::named(storage, call.query.text("versionId")?);
+        let range = range(call)?;
         let mut options = GetOptions::new().version(version.clone());
-        match input.range {
+        match range {
             None => {}
-            Some(dto::Range::Int { first, last }) => {
+            Some(ByteRange::From { first, last }) => {
                 options = options.range(first..last.map_or(u64::MAX, |last| last.saturating_add(1)));
             }
-            Some(range @ dto::Range::Suffix { .. }) => {
+            Some(range @ ByteRange::Last(_)) => {
                 let info = storage.head(&key, HeadOptions::new().version(version.clone())).await.s3()?;
                 conditions.check(&info.meta)?;
-                let bytes = range.check(info.meta.size).map_err(|_| beyond_the_end(info.meta.size))?;
+                let bytes = range.within(info.meta.size).ok_or_else(|| beyond_the_end(info.meta.size))?;
                 // The ETag makes sure that the suffix is of the object just seen.
                 options = options.range(bytes).if_match(info.meta.etag);
             }
         }
         let reply = match storage.get(&key, options).await {
-            Err(error) if error.kind() == ErrorKind::InvalidInput && input.range.is_some() => {
+            Err(error) if error.kind() == ErrorKind::InvalidInput && range.is_some() => {
                 let info = storage.head(&key, HeadOptions::new().version(version)).await.s3()?;
                 conditions.check(&info.meta)?;
                 return Err(beyond_the_end(info.meta.size));
@@ -57,92 +51,103 @@ impl Backend {
             other => other.s3()?,
         };
         conditions.check(&reply.meta)?;
-        let whole = input.checksum_mode.is_some() && input.range.is_none();
+        let whole = call.headers.contains_key("x-amz-checksum-mode") && range.is_none();
         let mut headers = describing(&reply.meta, &reply.attributes, whole);
         let tags = count_tags(storage, &key, reply.meta.version.clone(), reply.tag_count).await?;
         add_tag_count(tags, &mut headers);
-        let frames = reply.body.map_ok(Frame::data).map_err(|error| s3s::StdError::from(Box::new(error)));
-        let output = GetObjectOutput {
-            body: Some(StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(frames)))),
-            content_length: Some(signed(reply.range.end - reply.range.start)),
-            content_range: input.range.map(|_| content_range(&reply.range, reply.meta.size)),
-            metadata: metadata(reply.attributes),
-            ..Default::default()
-        };
-        Ok(S3Response::with_headers(output, headers))
+        add_overrides(call, &mut headers)?;
+        let body = Body::new(StreamBody::new(reply.body.map_ok(Frame::data)));
+        let sent = reply.range.clone();
+        Ok(described(body, headers, sent, range.is_some(), reply.meta.size))
     }
 
-    pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        refuse_unsupported(&request.headers)?;
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let (storage, key) = (&bucket.storage, bucket.key(&input.key)?);
-        refuse_part(input.part_number)?;
-        let version = versions::named(storage, input.version_id.as_deref());
+    pub(super) async fn head(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        refuse_unsupported(call)?;
+        let bucket = self.bucket(call.bucket())?;
+        let (storage, key) = (&bucket.storage, bucket.key(call.key()?)?);
+        refuse_part(call)?;
+        let version = versions::named(storage, call.query.text("versionId")?);
         let ObjectInfo { meta, attributes, tag_count, .. } =
             storage.head(&key, HeadOptions::new().version(version)).await.s3()?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&meta)?;
-        let range = match input.range {
-            Some(range) => Some(range.check(meta.size).map_err(|_| beyond_the_end(meta.size))?),
+        ReadConditions::of(call, "")?.check(&meta)?;
+        let range = match range(call)? {
+            Some(range) => Some(range.within(meta.size).ok_or_else(|| beyond_the_end(meta.size))?),
             None => None,
         };
-        let mut headers = describing(&meta, &attributes, input.checksum_mode.is_some());
+        let mut headers = describing(&meta, &attributes, call.headers.contains_key("x-amz-checksum-mode"));
         add_tag_count(count_tags(storage, &key, meta.version.clone(), tag_count).await?, &mut headers);
-        let output = HeadObjectOutput {
-            content_length: Some(signed(range.as_ref().map_or(meta.size, |range| range.end - range.start))),
-            content_range: range.map(|range| content_range(&range, meta.size)),
-            metadata: metadata(attributes),
-            ..Default::default()
-        };
-        Ok(S3Response::with_headers(output, headers))
+        add_overrides(call, &mut headers)?;
+        let ranged = range.is_some();
+        Ok(described(Body::from(""), headers, range.unwrap_or(0..meta.size), ranged, meta.size))
     }
 
-    pub(super) async fn tagging(&self, input: GetObjectTaggingInput) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
+    pub(super) async fn tagging(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
         let storage = &bucket.storage;
-        let options = HeadOptions::new().version(versions::named(storage, input.version_id.as_deref())).tags(true);
-        let info = storage.head(&bucket.key(&input.key)?, options).await.s3()?;
-        let tag = |(key, value)| dto::Tag { key: Some(key), value: Some(value) };
-        let tag_set = info.attributes.tags.into_iter().map(tag).collect();
-        let version_id = info.meta.version.map(|version| version.as_str().to_owned());
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id }))
+        let version = versions::named(storage, call.query.text("versionId")?);
+        let options = HeadOptions::new().version(version).tags(true);
+        let info = storage.head(&bucket.key(call.key()?)?, options).await.s3()?;
+        let mut response = protocol::with_document(Xml::document("Tagging", |xml| {
+            xml.element("TagSet", |xml| {
+                for (name, value) in &info.attributes.tags {
+                    xml.element("Tag", |xml| {
+                        xml.text("Key", name);
+                        xml.text("Value", value);
+                    });
+                }
+            });
+        }));
+        insert(&mut response, "x-amz-version-id", info.meta.version.as_ref());
+        Ok(response)
     }
 }
 
-fn refuse_part(part: Option<i32>) -> S3Result<()> {
-    part.map_or(Ok(()), |_| Err(s3_error!(NotImplemented, "objects are not read by part number")))
+/// A reply with these bytes of an object, all of them unless a range was requested.
+fn described(body: Body, headers: HeaderMap, sent: Range<u64>, ranged: bool, size: u64) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(sent.end - sent.start));
+    if ranged {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {}-{}/{size}", sent.start, sent.end.saturating_sub(1));
+        insert(&mut response, "content-range", Some(&range));
+    }
+    response
+}
+
+fn refuse_part(call: Call<'_>) -> S3Result<()> {
+    if call.query.has("partNumber") {
+        return Err(s3_error!(NotImplemented, "objects are not read by part number"));
+    }
+    Ok(())
+}
+
+fn range(call: Call<'_>) -> S3Result<Option<ByteRange>> {
+    let Some(text) = call.header("range")? else { return Ok(None) };
+    let range = ByteRange::parse(text);
+    range.map(Some).ok_or_else(|| s3_error!(InvalidArgument, "{text:?} is not one range of bytes"))
 }
 
 fn beyond_the_end(size: u64) -> S3Error {
-    let mut error = s3_error!(InvalidRange, "the range begins beyond the end of the object");
-    if let Ok(range) = HeaderValue::try_from(format!("bytes */{size}")) {
-        let xml = HeaderValue::from_static("application/xml");
-        error.set_headers(HeaderMap::from_iter([
-            (http::header::CONTENT_RANGE, range),
-            (http::header::CONTENT_TYPE, xml),
-        ]));
-    }
-    error
-}
-
-fn content_range(range: &Range<u64>, size: u64) -> String {
-    format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1))
-}
-
-fn metadata(attributes: Attributes) -> Option<dto::Metadata> {
-    (!attributes.user_metadata.is_empty()).then(|| attributes.user_metadata.into_iter().collect())
+    s3_error!(InvalidRange, "the range begins beyond the end of the object")
+        .with(CONTENT_RANGE, format!("bytes */{size}"))
 }
 
 fn add_tag_count(tags: u32, headers: &mut HeaderMap) {
     if tags > 0 {
         headers.insert("x-amz-tagging-count", HeaderValue::from(tags));
     }
+}
+
+/// The headers that the query states for this reply.
+fn add_overrides(call: Call<'_>, headers: &mut HeaderMap) -> S3Result<()> {
+    for name in [CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES] {
+        let Some(value) = call.query.text(&format!("response-{name}"))? else { continue };
+        let value = HeaderValue::try_from(value);
+        let value = value.map_err(|_| s3_error!(InvalidArgument, "response-{name} is not the value of a header"))?;
+        headers.insert(name, value);
+    }
+    Ok(())
 }
 
 /// The number of tags of the object. A storage with tags may report them only on request.

@@ -3,225 +3,205 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use http::header::ETAG;
+use http::{Response, StatusCode};
 use lepton_core::{
-    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, KeyPrefix, ObjectKey, PartInfo, PartSpec, SharedStorage,
-    Upload, UploadId, UploadInfo,
+    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, ETag, KeyPrefix, ObjectKey, PartInfo, PartSpec,
+    SharedStorage, Upload, UploadInfo,
 };
-use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumType, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput, Initiator,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part,
-    UploadPartInput, UploadPartOutput,
-};
-use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::attributes::{full_checksum, refuse_unsupported, requested, s3_etag};
-use super::error::IntoS3 as _;
-use super::ingest::{echo, ingest};
-use super::list::Names;
-use super::{Backend, condition, signed};
-
-/// The largest page of parts or uploads, as in Amazon S3.
-const PAGE: i32 = 1000;
-/// The highest part number in S3.
-const LAST_PART: i32 = 10_000;
+use super::attributes::{full_checksum, insert, quoted, refuse_unsupported, requested};
+use super::list::{Names, limit};
+use super::{Backend, condition};
+use crate::call::{Call, part_number};
+use crate::payload::Payload;
+use crate::protocol::{self, Body, Element, IntoS3 as _, S3Result, Xml, s3_error};
 
 impl Backend {
-    pub(super) async fn create_upload(
-        &self,
-        request: S3Request<CreateMultipartUploadInput>,
-    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        refuse_unsupported(&request.headers)?;
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let key = bucket.key(&input.key)?;
+    pub(super) async fn create_upload(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        refuse_unsupported(call)?;
+        let bucket = self.bucket(call.bucket())?;
+        let key = bucket.key(call.key()?)?;
         let options = CreateUploadOptions::new()
-            .attributes(requested(&request.headers, input.metadata)?)
-            .storage_class(input.storage_class.map(|class| class.as_str().to_owned()));
+            .attributes(requested(call)?)
+            .storage_class(call.header("x-amz-storage-class")?.map(str::to_owned));
         // Recorded before the upload is created, so that it is found even if this reply is
         // lost.
         bucket.with_upload_keys(|keys| keys.insert(key.clone()));
         let upload = bucket.multipart().create(&key, options).await.s3()?;
-        Ok(S3Response::new(CreateMultipartUploadOutput {
-            bucket: Some(input.bucket),
-            key: in_xml(&input.key),
-            upload_id: Some(upload.id.as_str().to_owned()),
-            checksum_algorithm: input.checksum_algorithm,
-            checksum_type: input.checksum_type,
-            ..Default::default()
-        }))
-    }
-
-    pub(super) async fn put_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        refuse_unsupported(&request.headers)?;
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
-        let number = part_number(input.part_number)?;
-        let ingested = ingest(input.body, &request.headers, request.trailing_headers).await?;
-        // S3 requests do not state the offset of a part in its object.
-        let spec = PartSpec::new(number, 0..ingested.body.len());
-        let receipt = bucket.multipart().upload_part(&upload, spec, ingested.body).await.s3()?;
-        let output = UploadPartOutput { e_tag: Some(s3_etag(&receipt.etag)), ..Default::default() };
-        let mut response = S3Response::new(output);
-        echo(&ingested.verified, &mut response.headers);
+        let mut response = protocol::with_document(Xml::document("InitiateMultipartUploadResult", |xml| {
+            xml.text("Bucket", call.bucket());
+            xml.optional("Key", in_xml(&key));
+            xml.text("UploadId", &upload.id);
+        }));
+        for name in ["x-amz-checksum-algorithm", "x-amz-checksum-type"] {
+            insert(&mut response, name, call.header(name)?);
+        }
         Ok(response)
     }
 
-    pub(super) async fn parts(&self, input: ListPartsInput) -> S3Result<S3Response<ListPartsOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
-        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id.clone()));
-        let limit = input.max_parts.unwrap_or(PAGE).clamp(0, PAGE);
-        let after = input.part_number_marker.unwrap_or(0);
-        let count = usize::try_from(limit).unwrap_or_default();
-        let behind = |part: &PartInfo| std::future::ready(i64::from(part.number) > i64::from(after));
-        let listed = bucket.multipart().list_parts(&upload).try_filter(behind);
-        let mut listed: Vec<PartInfo> = listed.take(count + 1).try_collect().await.s3()?;
-        let more = listed.len() > count;
-        listed.truncate(count);
-        let last = listed.last().and_then(|part| i32::try_from(part.number).ok());
-        Ok(S3Response::new(ListPartsOutput {
-            bucket: Some(input.bucket),
-            key: in_xml(&input.key),
-            upload_id: Some(input.upload_id),
-            max_parts: Some(limit),
-            part_number_marker: Some(after),
-            next_part_number_marker: last,
-            is_truncated: Some(more),
-            parts: Some(listed.iter().map(part_of).collect()),
-            ..Default::default()
-        }))
+    pub(super) async fn put_part(&self, call: Call<'_>, payload: Payload) -> S3Result<Response<Body>> {
+        refuse_unsupported(call)?;
+        let bucket = self.bucket(call.bucket())?;
+        let upload = call.upload(bucket.key(call.key()?)?);
+        let number = call.part_number()?;
+        let ingested = payload.ingest(call.headers).await?;
+        // S3 requests do not state the offset of a part in its object.
+        let spec = PartSpec::new(number, 0..ingested.body.len());
+        let receipt = bucket.multipart().upload_part(&upload, spec, ingested.body.clone()).await.s3()?;
+        let mut response = protocol::empty(StatusCode::OK);
+        insert(&mut response, ETAG, Some(quoted(&receipt.etag)));
+        ingested.echo(response.headers_mut());
+        Ok(response)
     }
 
-    pub(super) async fn complete(
-        &self,
-        input: CompleteMultipartUploadInput,
-    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
+    pub(super) async fn parts(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
+        let upload = call.upload(bucket.key(call.key()?)?);
+        let limit = limit(call, "max-parts")?;
+        let after: u32 = call.query.parsed("part-number-marker")?.unwrap_or(0);
+        let behind = |part: &PartInfo| std::future::ready(part.number > after);
+        let listed = bucket.multipart().list_parts(&upload).try_filter(behind);
+        let mut listed: Vec<PartInfo> = listed.take(limit + 1).try_collect().await.s3()?;
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        Ok(protocol::with_document(Xml::document("ListPartsResult", |xml| {
+            xml.text("Bucket", call.bucket());
+            xml.optional("Key", in_xml(&upload.key));
+            xml.text("UploadId", &upload.id);
+            xml.text("PartNumberMarker", after);
+            xml.optional("NextPartNumberMarker", listed.last().map(|part| part.number));
+            xml.text("MaxParts", limit);
+            xml.text("IsTruncated", more);
+            listed.iter().for_each(|part| xml.element("Part", |xml| write_part(part, xml)));
+        })))
+    }
+
+    pub(super) async fn complete(&self, call: Call<'_>, payload: Payload) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
         let (storage, facet) = (&bucket.storage, bucket.multipart());
-        let key = bucket.key(&input.key)?;
-        let upload = Upload::new(key.clone(), UploadId::new(input.upload_id));
-        let wanted = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let key = bucket.key(call.key()?)?;
+        let upload = call.upload(key.clone());
+        let document = payload.document_about_object(call.headers).await?;
+        let wanted = Element::parse(&document, "CompleteMultipartUpload")?;
         let held: BTreeMap<u32, PartInfo> =
             facet.list_parts(&upload).map_ok(|part| (part.number, part)).try_collect().await.s3()?;
         let parts = chosen(&wanted, &held, storage)?;
         let size: u64 = parts.iter().map(|part| part.size).sum();
-        if input.mpu_object_size.is_some_and(|stated| stated != signed(size)) {
+        if call.parsed("x-amz-mp-object-size")?.is_some_and(|stated: u64| stated != size) {
             return Err(s3_error!(InvalidRequest, "the parts have {size} bytes, not what x-amz-mp-object-size says"));
         }
-        check_whole(input.checksum_crc64nvme.as_deref(), &parts)?;
-        let condition = condition::of_write(storage, &key, input.if_match.as_ref(), input.if_none_match.as_ref());
-        let options = CompleteOptions::new().precondition(condition.await?);
+        check_whole(call.header("x-amz-checksum-crc64nvme")?, &parts)?;
+        let condition = condition::of_write(storage, &key, call).await?;
+        let options = CompleteOptions::new().precondition(condition);
         let receipt = facet.complete(&upload, parts, options).await.s3()?;
         let whole = receipt.checksums.iter().find_map(|c| full_checksum(Some(c), ChecksumAlgorithm::Crc64Nvme));
-        let output = CompleteMultipartUploadOutput {
-            key: in_xml(&input.key),
-            bucket: Some(input.bucket),
-            e_tag: receipt.etag.as_ref().map(s3_etag),
-            version_id: receipt.version.map(|version| version.as_str().to_owned()),
-            checksum_type: whole.as_ref().map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
-            checksum_crc64nvme: whole,
-            ..Default::default()
-        };
-        Ok(S3Response::new(output))
+        let mut response = protocol::with_document(Xml::document("CompleteMultipartUploadResult", |xml| {
+            xml.text("Bucket", call.bucket());
+            xml.optional("Key", in_xml(&key));
+            xml.optional("ETag", receipt.etag.as_ref().map(quoted));
+            xml.optional("ChecksumType", whole.as_ref().map(|_| "FULL_OBJECT"));
+            xml.optional("ChecksumCRC64NVME", whole);
+        }));
+        insert(&mut response, "x-amz-version-id", receipt.version.as_ref());
+        Ok(response)
     }
 
-    pub(super) async fn abort(
-        &self,
-        input: AbortMultipartUploadInput,
-    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
+    pub(super) async fn abort(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
         let facet = bucket.multipart();
-        let upload = Upload::new(bucket.key(&input.key)?, UploadId::new(input.upload_id));
+        let upload = call.upload(bucket.key(call.key()?)?);
         // A storage treats an unknown upload as aborted; S3 reports an error.
         facet.list_parts(&upload).next().await.transpose().s3()?;
         facet.abort(&upload).await.s3()?;
-        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+        Ok(protocol::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(super) async fn uploads(
-        &self,
-        input: ListMultipartUploadsInput,
-    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
+    pub(super) async fn uploads(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
         let facet = bucket.multipart();
-        let names = Names::new(input.encoding_type.as_ref())?;
-        if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
+        let names = Names::of(call)?;
+        if call.query.text("delimiter")?.is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(s3_error!(NotImplemented, "this server lists uploads without a delimiter"));
         }
-        let prefix = KeyPrefix::from(input.prefix.as_deref().unwrap_or_default());
+        let text = |name| Ok(call.query.text(name)?.unwrap_or_default());
+        let (prefix, key_marker, id_marker) = (text("prefix")?, text("key-marker")?, text("upload-id-marker")?);
+        let marker = (key_marker.as_bytes(), id_marker.as_str());
+        let within = KeyPrefix::from(prefix.as_str());
         let mut keys = bucket.with_upload_keys(|keys| keys.clone());
         // This also finds an upload that was started before this server.
-        keys.extend(ObjectKey::new(prefix.as_bytes().to_vec()));
-        let marker = (
-            input.key_marker.as_deref().unwrap_or_default().as_bytes(),
-            input.upload_id_marker.as_deref().unwrap_or_default(),
-        );
+        keys.extend(ObjectKey::try_from(prefix.as_str()));
         let mut found: Vec<UploadInfo> = Vec::new();
-        for key in keys.iter().filter(|key| prefix.matches(key) && key.as_bytes() >= marker.0) {
+        for key in keys.iter().filter(|key| within.matches(key) && key.as_bytes() >= marker.0) {
             let mut of_key: Vec<UploadInfo> = facet.list_uploads(key).try_collect().await.s3()?;
             of_key.sort_by(|a, b| a.upload.id.cmp(&b.upload.id));
             found.extend(of_key.into_iter().filter(|info| is_behind(&info.upload, marker)));
         }
-        let limit = input.max_uploads.unwrap_or(PAGE).clamp(0, PAGE);
-        let count = usize::try_from(limit).unwrap_or_default();
-        let more = found.len() > count;
-        found.truncate(count);
-        let last = found.last().filter(|_| more).map(|info| &info.upload);
-        Ok(S3Response::new(ListMultipartUploadsOutput {
-            bucket: Some(input.bucket),
-            prefix: Some(names.text(input.prefix.as_deref().unwrap_or_default())),
-            key_marker: Some(names.text(input.key_marker.as_deref().unwrap_or_default())),
-            upload_id_marker: input.upload_id_marker.clone(),
-            max_uploads: Some(limit),
-            is_truncated: Some(more),
-            next_key_marker: last.map(|upload| names.bytes(upload.key.as_bytes())).transpose()?,
-            next_upload_id_marker: last.map(|upload| upload.id.as_str().to_owned()),
-            uploads: Some(found.into_iter().map(|info| shown(info, &names)).collect::<S3Result<_>>()?),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        }))
+        let limit = limit(call, "max-uploads")?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let found = found.into_iter().map(|info| Ok((names.bytes(info.upload.key.as_bytes())?, info)));
+        let found: Vec<_> = found.collect::<S3Result<_>>()?;
+        Ok(protocol::with_document(Xml::document("ListMultipartUploadsResult", |xml| {
+            xml.text("Bucket", call.bucket());
+            xml.text("Prefix", names.text(&prefix));
+            xml.text("KeyMarker", names.text(&key_marker));
+            xml.text("UploadIdMarker", &id_marker);
+            xml.text("MaxUploads", limit);
+            names.write(xml);
+            xml.text("IsTruncated", more);
+            if let Some((name, last)) = found.last().filter(|_| more) {
+                xml.text("NextKeyMarker", name);
+                xml.text("NextUploadIdMarker", &last.upload.id);
+            }
+            found.iter().for_each(|(name, info)| xml.element("Upload", |xml| write_upload(name, info, xml)));
+        })))
     }
 }
 
 /// A key that a reply only repeats: omitted if XML cannot represent it, so that the reply can
 /// be parsed.
-fn in_xml(key: &str) -> Option<String> {
+fn in_xml(key: &ObjectKey) -> Option<&str> {
     let written = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}');
-    key.chars().all(written).then(|| key.to_owned())
+    key.as_str().filter(|key| key.chars().all(written))
 }
 
-pub(super) fn part_number(number: i32) -> S3Result<u32> {
-    let allowed = u32::try_from(number).ok().filter(|_| (1..=LAST_PART).contains(&number));
-    allowed.ok_or_else(|| s3_error!(InvalidArgument, "a part number is from 1 to {LAST_PART}, not {number}"))
+fn write_part(part: &PartInfo, xml: &mut Xml) {
+    xml.text("PartNumber", part.number);
+    xml.text("ETag", quoted(&part.etag));
+    xml.text("Size", part.size);
+    for (name, algorithm) in [
+        ("ChecksumCRC64NVME", ChecksumAlgorithm::Crc64Nvme),
+        ("ChecksumCRC32C", ChecksumAlgorithm::Crc32c),
+        ("ChecksumCRC32", ChecksumAlgorithm::Crc32),
+        ("ChecksumSHA256", ChecksumAlgorithm::Sha256),
+    ] {
+        xml.optional(name, full_checksum(part.checksum.as_ref(), algorithm));
+    }
 }
 
-fn part_of(part: &PartInfo) -> Part {
-    Part {
-        part_number: i32::try_from(part.number).ok(),
-        size: Some(signed(part.size)),
-        e_tag: Some(s3_etag(&part.etag)),
-        checksum_crc64nvme: full_checksum(part.checksum.as_ref(), ChecksumAlgorithm::Crc64Nvme),
-        checksum_crc32c: full_checksum(part.checksum.as_ref(), ChecksumAlgorithm::Crc32c),
-        checksum_crc32: full_checksum(part.checksum.as_ref(), ChecksumAlgorithm::Crc32),
-        checksum_sha256: full_checksum(part.checksum.as_ref(), ChecksumAlgorithm::Sha256),
-        ..Default::default()
+fn write_upload(name: &str, info: &UploadInfo, xml: &mut Xml) {
+    xml.text("Key", name);
+    xml.text("UploadId", &info.upload.id);
+    if let Some(initiator) = &info.initiator {
+        xml.element("Initiator", |xml| xml.text("ID", initiator));
+    }
+    if let Some(time) = info.initiated {
+        xml.time("Initiated", time);
     }
 }
 
 /// The parts that the client names, as they are stored.
-fn chosen(
-    wanted: &[CompletedPart],
-    held: &BTreeMap<u32, PartInfo>,
-    storage: &SharedStorage,
-) -> S3Result<Vec<PartInfo>> {
+fn chosen(wanted: &Element, held: &BTreeMap<u32, PartInfo>, storage: &SharedStorage) -> S3Result<Vec<PartInfo>> {
     let mut parts: Vec<PartInfo> = Vec::new();
-    for part in wanted {
-        let number = part_number(part.part_number.unwrap_or_default())?;
+    for part in wanted.children("Part") {
+        let number = part.child("PartNumber").and_then(|number| number.trim().parse().ok());
+        let number = part_number(Some(number.ok_or_else(|| s3_error!(MalformedXML, "a part has no number"))?))?;
         if parts.last().is_some_and(|last| last.number >= number) {
             return Err(s3_error!(InvalidPartOrder, "part {number} does not ascend"));
         }
-        let named = |held: &&PartInfo| part.e_tag.as_ref().is_none_or(|etag| etag.value() == held.etag.unquoted());
+        let etag = part.child("ETag").map(|etag| ETag::new(etag.trim()));
+        let named = |held: &&PartInfo| etag.as_ref().is_none_or(|etag| etag.unquoted() == held.etag.unquoted());
         match held.get(&number).filter(named) {
             Some(held) => parts.push(held.clone()),
             None => return Err(s3_error!(InvalidPart, "part {number} is not there or has another ETag")),
@@ -261,15 +241,4 @@ fn check_whole(stated: Option<&str>, parts: &[PartInfo]) -> S3Result<()> {
 fn is_behind(upload: &Upload, (key, id): (&[u8], &str)) -> bool {
     let of = upload.key.as_bytes();
     of > key || (of == key && !id.is_empty() && upload.id.as_str() > id)
-}
-
-fn shown(info: UploadInfo, names: &Names) -> S3Result<MultipartUpload> {
-    let initiator = |name| Initiator { id: Some(name), ..Default::default() };
-    Ok(MultipartUpload {
-        key: Some(names.bytes(info.upload.key.as_bytes())?),
-        upload_id: Some(info.upload.id.as_str().to_owned()),
-        initiated: info.initiated.map(Into::into),
-        initiator: info.initiator.map(initiator),
-        ..Default::default()
-    })
 }

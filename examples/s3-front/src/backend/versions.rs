@@ -1,47 +1,35 @@
 //! ListObjectVersions, GetBucketVersioning.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use lepton_core::{KeyPrefix, ListRequest, ObjectVersion, SharedStorage, VersionId, VersionStream};
-use s3s::dto::{
-    self, BucketVersioningStatus, DeleteMarkerEntry, GetBucketVersioningInput, GetBucketVersioningOutput,
-    ListObjectVersionsInput, ListObjectVersionsOutput,
-};
-use s3s::{S3Response, S3Result, s3_error};
+use http::Response;
+use lepton_core::{ListRequest, ObjectVersion, SharedStorage, VersionId, VersionStream};
 
-use super::attributes::s3_etag;
-use super::error::IntoS3 as _;
-use super::list::Names;
-use super::{Backend, signed};
+use super::Backend;
+use super::list::{Names, limit, write_meta};
+use crate::call::Call;
+use crate::protocol::{self, Body, IntoS3 as _, S3Result, Xml, s3_error};
 
 impl Backend {
-    pub(super) async fn versioning(
-        &self,
-        input: GetBucketVersioningInput,
-    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        let enabled = match self.bucket(&input.bucket)?.storage.versions() {
+    pub(super) async fn versioning(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let enabled = match self.bucket(call.bucket())?.storage.versions() {
             Some(versions) => versions.enabled().await.s3()?,
             None => false,
         };
-        let status = enabled.then(|| BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED));
-        Ok(S3Response::new(GetBucketVersioningOutput { status, ..Default::default() }))
+        Ok(protocol::with_document(Xml::document("VersioningConfiguration", |xml| {
+            xml.optional("Status", enabled.then_some("Enabled"));
+        })))
     }
 
-    /// Old versions and delete markers are in two lists, each in order, as s3s writes them;
-    /// Amazon S3 interleaves the two.
-    pub(super) async fn list_versions(
-        &self,
-        input: ListObjectVersionsInput,
-    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-        let bucket = self.bucket(&input.bucket)?;
-        let names = Names::new(input.encoding_type.as_ref())?;
-        if input.delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty()) {
+    pub(super) async fn list_versions(&self, call: Call<'_>) -> S3Result<Response<Body>> {
+        let bucket = self.bucket(call.bucket())?;
+        let names = Names::of(call)?;
+        if call.query.text("delimiter")?.is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(s3_error!(NotImplemented, "this server lists versions without a delimiter"));
         }
-        let limit = usize::try_from(input.max_keys.unwrap_or(1000).clamp(0, 1000)).unwrap_or_default();
-        let (key_marker, version_marker) =
-            (input.key_marker.clone().unwrap_or_default(), input.version_id_marker.clone().unwrap_or_default());
-        let prefix = KeyPrefix::from(input.prefix.as_deref().unwrap_or_default());
-        let mut request = ListRequest::new().prefix(prefix).page_size(limit + 1);
+        let limit = limit(call, "max-keys")?;
+        let text = |name| Ok(call.query.text(name)?.unwrap_or_default());
+        let (prefix, key_marker, version_marker) = (text("prefix")?, text("key-marker")?, text("version-id-marker")?);
+        let mut request = ListRequest::new().prefix(prefix.as_str().into()).page_size(limit + 1);
         if !key_marker.is_empty() {
             let within = !version_marker.is_empty();
             let after = if within { just_before(key_marker.as_bytes()) } else { key_marker.as_bytes().to_vec() };
@@ -58,25 +46,22 @@ impl Backend {
         }
         let more = found.len() > limit;
         found.truncate(limit);
-        let last = found.last().filter(|_| more);
-        let next_key_marker = last.map(|last| names.bytes(last.meta.key.as_bytes())).transpose()?;
-        let next_version_id_marker = last.map(version_id);
-        let mut output = ListObjectVersionsOutput {
-            prefix: Some(names.text(input.prefix.as_deref().unwrap_or_default())),
-            key_marker: Some(names.text(&key_marker)),
-            version_id_marker: Some(version_marker.clone()),
-            name: Some(input.bucket),
-            max_keys: i32::try_from(limit).ok(),
-            is_truncated: Some(more),
-            next_key_marker,
-            next_version_id_marker,
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        };
-        for version in found {
-            add(version, &names, &mut output)?;
-        }
-        Ok(S3Response::new(output))
+        let found = found.into_iter().map(|version| Ok((names.bytes(version.meta.key.as_bytes())?, version)));
+        let found: Vec<_> = found.collect::<S3Result<_>>()?;
+        Ok(protocol::with_document(Xml::document("ListVersionsResult", |xml| {
+            xml.text("Name", call.bucket());
+            xml.text("Prefix", names.text(&prefix));
+            xml.text("KeyMarker", names.text(&key_marker));
+            xml.text("VersionIdMarker", &version_marker);
+            xml.text("MaxKeys", limit);
+            names.write(xml);
+            xml.text("IsTruncated", more);
+            if let Some((name, last)) = found.last().filter(|_| more) {
+                xml.text("NextKeyMarker", name);
+                xml.text("NextVersionIdMarker", version_id(last));
+            }
+            found.iter().for_each(|(name, version)| write(name, version, xml));
+        })))
     }
 }
 
@@ -95,8 +80,8 @@ fn all_versions(storage: &SharedStorage, request: ListRequest) -> VersionStream 
 }
 
 /// The version named by a request.
-pub(super) fn named(storage: &SharedStorage, id: Option<&str>) -> Option<VersionId> {
-    id.filter(|id| *id != "null" || storage.versions().is_some()).map(VersionId::new)
+pub(super) fn named(storage: &SharedStorage, id: Option<String>) -> Option<VersionId> {
+    id.filter(|id| id != "null" || storage.versions().is_some()).map(VersionId::new)
 }
 
 /// Omits the versions of the last key that the previous page already listed.
@@ -131,26 +116,15 @@ fn just_before(key: &[u8]) -> Vec<u8> {
     before
 }
 
-fn add(version: ObjectVersion, names: &Names, output: &mut ListObjectVersionsOutput) -> S3Result<()> {
-    let version_id = Some(version_id(&version));
-    let key = Some(names.bytes(version.meta.key.as_bytes())?);
-    let last_modified = version.meta.last_modified.map(Into::into);
-    let is_latest = Some(version.is_latest);
-    if version.is_delete_marker {
-        let marker = DeleteMarkerEntry { key, version_id, last_modified, is_latest, ..Default::default() };
-        output.delete_markers.get_or_insert_default().push(marker);
-    } else {
-        let class = version.meta.storage_class.unwrap_or_else(|| "STANDARD".to_owned());
-        output.versions.get_or_insert_default().push(dto::ObjectVersion {
-            key,
-            version_id,
-            last_modified,
-            is_latest,
-            size: Some(signed(version.meta.size)),
-            e_tag: version.meta.etag.as_ref().map(s3_etag),
-            storage_class: Some(class.into()),
-            ..Default::default()
-        });
-    }
-    Ok(())
+fn write(name: &str, version: &ObjectVersion, xml: &mut Xml) {
+    xml.element(if version.is_delete_marker { "DeleteMarker" } else { "Version" }, |xml| {
+        xml.text("Key", name);
+        xml.text("VersionId", version_id(version));
+        xml.text("IsLatest", version.is_latest);
+        match version.meta.last_modified {
+            Some(time) if version.is_delete_marker => xml.time("LastModified", time),
+            _ if version.is_delete_marker => {}
+            _ => write_meta(&version.meta, xml),
+        }
+    });
 }
