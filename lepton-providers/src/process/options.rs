@@ -1,0 +1,22 @@
+//! What the user decides.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The options of a deployment; `None` leaves what the state folder has.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) folder: PathBuf,
+    pub(super) supervisor: Option<(PathBuf, Vec<OsString>)>,
+    pub(super) secrets_folder: Option<PathBuf>,
+    pub(super) restart_delay: Option<Duration>,
+    pub(super) settle: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+}
+
+impl Options {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, supervisor: None, secrets_folder: None, restart_delay: None, settle: None, idle: None }
+    }
+}
