@@ -74,6 +74,15 @@ impl ProcessBuilder {
         self
     }
 
+    /// How many bytes of its output are kept of each replica, on the disk. Beyond that the older
+    /// half is given back, where the file system supports that (ext4, xfs, btrfs, tmpfs). 64 MiB
+    /// by default.
+    #[must_use]
+    pub fn output_limit(mut self, bytes: u64) -> Self {
+        self.options.output_limit = Some(bytes);
+        self
+    }
+
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {

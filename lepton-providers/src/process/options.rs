@@ -13,10 +13,19 @@ pub(super) struct Options {
     pub(super) restart_delay: Option<Duration>,
     pub(super) settle: Option<Duration>,
     pub(super) idle: Option<Duration>,
+    pub(super) output_limit: Option<u64>,
 }
 
 impl Options {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, supervisor: None, secrets_folder: None, restart_delay: None, settle: None, idle: None }
+        Self {
+            folder,
+            supervisor: None,
+            secrets_folder: None,
+            restart_delay: None,
+            settle: None,
+            idle: None,
+            output_limit: None,
+        }
     }
 }

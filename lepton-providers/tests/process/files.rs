@@ -13,7 +13,7 @@ pub(crate) async fn a_damaged_file_is_told_by_name() {
     place.ready(&revision).await;
     let path = place.path("workloads/shop/workload.json");
     let whole = std::fs::read(&path).unwrap();
-    for text in ["", "{}", "[1", "{\"version\":2}"] {
+    for text in ["", "{}", "[1", "{\"version\":1}"] {
         std::fs::write(&path, text).unwrap();
         let error = place.deployment.observe("shop").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");

@@ -3,14 +3,15 @@
 //! `LEPTON_KILL_ROUNDS` is the number of rounds, 20 by default, `LEPTON_KILL_SEED` the seed.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lepton_core::ErrorKind;
-use lepton_core::deployment::{Deployment as _, UpdateStrategy, WorkloadSpec};
+use lepton_core::deployment::{Deployment as _, RevisionId, UpdateStrategy, WorkloadSpec};
 
-use crate::place::{LONG, Place, serve};
+use crate::place::{LONG, OWNER, Place, serve};
 
 /// The largest number of replicas that a round wants, with the surge.
 const MOST: usize = 3 + 1;
@@ -39,6 +40,35 @@ pub(crate) async fn a_killed_supervisor_does_nothing_twice_and_leaves_nothing() 
     let mut numbers = Numbers(seed);
     for round in 0..rounds {
         one(&place, round, &mut numbers).await;
+    }
+}
+
+/// A driver that is killed at any moment, between the effect and the reply at best: what it has
+/// asked for is found by its owner, and asking again with the same key does nothing twice.
+pub(crate) async fn a_killed_driver_is_followed_by_one_that_does_nothing_twice() {
+    let rounds = number("LEPTON_KILL_ROUNDS").unwrap_or(20);
+    let place = Place::new().await;
+    let own = std::env::current_exe().unwrap();
+    let mut spec = serve();
+    spec.replicas = 2;
+    for round in 0..rounds {
+        let mut driver = Command::new(&own).arg("driver").arg(place.folder()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 3 % 40));
+        // It may have ended by itself.
+        let _ = driver.kill();
+        driver.wait().unwrap();
+        let found = place.deployment.find(OWNER).await.unwrap();
+        assert_eq!(found.is_empty(), place.deployment.observe("shop").await.unwrap().is_none());
+        let revision = place.apply(&spec, "1").await.unwrap();
+        assert_eq!(revision, RevisionId::new("1"));
+        assert_eq!(place.deployment.find(OWNER).await.unwrap(), ["shop"]);
+        assert_eq!(place.deployment.revisions("shop").await.unwrap().len(), 1);
+        if round % 4 == 0 {
+            place.ready(&revision).await;
+            assert_eq!(place.processes().len(), 2);
+        }
+        place.deployment.delete("shop").await.unwrap();
+        place.gone().await;
     }
 }
 

@@ -35,7 +35,8 @@ const TESTS: &[Test] = tests! {
     adoption: replicas_outlive_their_driver_and_their_supervisor, a_second_supervisor_is_refused,
         a_start_without_a_record_is_adopted_or_withdrawn, a_number_that_was_given_away_is_not_signalled,
         the_supervisor_leaves_when_nothing_is_left, a_program_that_is_no_supervisor_is_reported;
-    kill: a_killed_supervisor_does_nothing_twice_and_leaves_nothing;
+    kill: a_killed_supervisor_does_nothing_twice_and_leaves_nothing,
+        a_killed_driver_is_followed_by_one_that_does_nothing_twice;
     lifecycle: a_program_that_ignores_the_signal_is_killed, a_program_that_crashes_is_restarted_more_and_more_rarely,
         a_program_that_does_not_exist_is_told, what_a_replica_has_started_ends_with_it,
         traffic_ends_before_the_signal, recreate_never_runs_both, more_replicas_by_a_spec_replace_none,

@@ -102,6 +102,11 @@ impl Place {
         }
     }
 
+    /// Waits until the supervisor has wiped something.
+    pub(crate) async fn until_wiped(&self, wiped: impl Fn() -> bool) {
+        self.until("an older value is wiped", |_| wiped()).await;
+    }
+
     /// Waits until the processes are as they should be.
     pub(crate) async fn until_processes(&self, what: &str, as_wanted: impl Fn(&[Found]) -> bool) -> Vec<Found> {
         let start = Instant::now();

@@ -69,6 +69,7 @@ pub(crate) async fn values_are_in_no_file_and_reach_a_restarted_replica() {
     let changed =
         place.deployment.apply(&spec, &Secrets::new().with("TOKEN", "battery-staple"), &key("2")).await.unwrap();
     place.ready(&changed).await;
+    place.until_wiped(|| holds(kept.path(), VALUE).is_empty()).await;
     place.deployment.delete("shop").await.unwrap();
     place.gone().await;
     assert!(!kept.path().join("secrets").read_dir().is_ok_and(|mut left| left.next().is_some()), "values are left");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use lepton_core::{EnvExt as _, Result};
 
 use super::apply::read;
 use super::shared::{Driver, absent};
-use crate::process::state::{Record, failed, folder_names, is_gone};
+use crate::process::state::{failed, folder_names, is_gone, output_begins, output_file, read_output};
 
 /// How much of a file is read at once; a longer line is cut there.
 const BLOCK: u64 = 256 * 1024;
@@ -80,7 +80,7 @@ impl Reader {
         }
         let above = self.driver.place.replicas(&self.name);
         for replica in folder_names(&above)? {
-            let path = Record::output(&above.join(&replica));
+            let path = output_file(&above.join(&replica));
             match self.read_file(&replica, &path) {
                 // It was removed meanwhile, or has not been started.
                 Err(error) if is_gone(&error) => {}
@@ -94,14 +94,21 @@ impl Reader {
 
     fn read_file(&mut self, replica: &str, path: &Path) -> io::Result<()> {
         let mut file = File::open(path)?;
+        let begin = output_begins(&file)?;
         let from = match self.read.get(replica) {
             Some(from) => *from,
-            None if self.state == State::First => self.begin(&mut file)?,
+            None if self.state == State::First => self.begin(&mut file, begin)?,
             None => 0,
         };
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(BLOCK).read_to_end(&mut bytes)?;
+        let mut bytes = read_output(&mut file, from.max(begin), BLOCK)?;
+        let from = if from < begin {
+            // What was given back ended within a line.
+            let rest = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+            bytes.drain(..rest);
+            begin + rest as u64
+        } else {
+            from
+        };
         let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => end + 1,
             // The rest may come yet, unless nobody waits for it.
@@ -117,25 +124,23 @@ impl Reader {
     }
 
     /// Where the lines that are asked for begin.
-    fn begin(&self, file: &mut File) -> io::Result<u64> {
+    fn begin(&self, file: &mut File, begin: u64) -> io::Result<u64> {
         let found = file.metadata()?;
         if let (Some(since), Ok(written)) = (self.request.since, found.modified())
             && written < since
         {
             return Ok(found.len());
         }
-        self.request.tail.map_or(Ok(0), |lines| last_lines(file, found.len(), lines))
+        self.request.tail.map_or(Ok(0), |lines| last_lines(file, begin, found.len(), lines))
     }
 }
 
-/// Where the last lines of a file begin.
-fn last_lines(file: &mut File, length: u64, lines: usize) -> io::Result<u64> {
+/// Where the last lines of a file begin, which has nothing before `first`.
+fn last_lines(file: &mut File, first: u64, length: u64, lines: usize) -> io::Result<u64> {
     let (mut end, mut left) = (length, lines);
-    while end > 0 {
-        let begin = end.saturating_sub(BLOCK);
-        file.seek(SeekFrom::Start(begin))?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(end - begin).read_to_end(&mut bytes)?;
+    while end > first {
+        let begin = end.saturating_sub(BLOCK).max(first);
+        let bytes = read_output(file, begin, end - begin)?;
         for (place, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             let after = begin + place as u64 + 1;
             // The line break at the end begins no line.
@@ -170,7 +175,7 @@ mod tests {
             (&format!("a\n{long}\nb\n"), 2, &format!("{long}\nb\n")),
         ] {
             std::fs::write(&path, text).unwrap();
-            let at = last_lines(&mut File::open(&path).unwrap(), text.len() as u64, lines).unwrap();
+            let at = last_lines(&mut File::open(&path).unwrap(), 0, text.len() as u64, lines).unwrap();
             assert!(text[usize::try_from(at).unwrap()..] == *expected, "{lines} lines begin at {at}");
         }
     }

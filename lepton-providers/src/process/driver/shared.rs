@@ -37,6 +37,7 @@ impl Driver {
             set(&mut settings.restart_delay_ms, options.restart_delay);
             set(&mut settings.settle_ms, options.settle);
             set(&mut settings.idle_ms, options.idle);
+            settings.output_limit = options.output_limit.unwrap_or(settings.output_limit);
         })?;
         let (program, arguments) = match options.supervisor {
             Some(started) => started,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use lepton_core::{Effect, Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, retry_on_intr};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The version of the files.
 pub(super) const VERSION: u32 = 1;
@@ -29,7 +29,7 @@ pub(in crate::process) fn damaged(path: &Path, why: impl std::fmt::Display) -> E
 }
 
 /// The error for a file of another version of Lepton.
-pub(super) fn other_version(path: &Path, version: u32) -> Error {
+fn other_version(path: &Path, version: u32) -> Error {
     let message = format!("the state file has version {version}; this version of Lepton reads {VERSION}");
     Error::unsupported(message).with_context("path", path.display())
 }
@@ -128,6 +128,22 @@ pub(in crate::process) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, error)),
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(failed("the file cannot be read", path, error)),
+    }
+}
+
+/// Reads a value of this version; `None` if there is no file.
+///
+/// # Errors
+/// `unsupported` for another version, whose fields may be others.
+pub(super) fn read_versioned<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    match read_json::<Versioned>(path)? {
+        Some(found) if found.version != VERSION => Err(other_version(path, found.version)),
+        Some(_) => read_json(path),
+        None => Ok(None),
     }
 }
 

@@ -18,9 +18,10 @@
 //! ```
 //!
 //! `files` writes and locks files; `place` knows the paths; `workload`, `record` and `status`
-//! are the contents; `secrets` keeps the values of secrets, outside of the folder.
+//! are the contents; `output` is what a replica writes; `secrets` keeps the values of secrets, outside of the folder.
 
 mod files;
+mod output;
 mod place;
 mod record;
 mod secrets;
@@ -32,6 +33,7 @@ mod workload;
 pub(super) use files::{
     create_folder, failed, is_gone, link_json, read_json, remove, sync_folder, try_lock, write_json,
 };
+pub(super) use output::{output_begins, output_file, read_output, trim_output};
 pub(super) use place::{Place, Settings, folder_names, is_name};
 pub(super) use record::{Claim, Ended, Failure, Record, Stop};
 pub(super) use secrets::{Values, default_folder, own_folder, read_values, wipe_unused, write_values};

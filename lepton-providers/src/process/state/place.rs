@@ -9,9 +9,7 @@ use std::time::Duration;
 use lepton_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::files::{
-    VERSION, create_folder, damaged, failed, is_gone, lock, other_version, read_json, write, write_json,
-};
+use super::files::{VERSION, create_folder, damaged, failed, is_gone, lock, read_versioned, write, write_json};
 
 /// The folder of a place.
 #[derive(Debug, Clone)]
@@ -40,11 +38,13 @@ pub(in crate::process) struct Settings {
     pub(in crate::process) settle_ms: u64,
     /// How long the supervisor lives on without a workload.
     pub(in crate::process) idle_ms: u64,
+    /// How many bytes of output are kept of each replica.
+    pub(in crate::process) output_limit: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { restart_delay_ms: 10_000, settle_ms: 1_000, idle_ms: 10_000 }
+        Self { restart_delay_ms: 10_000, settle_ms: 1_000, idle_ms: 10_000, output_limit: 64 << 20 }
     }
 }
 
@@ -81,7 +81,7 @@ impl Place {
             write(&key, &bytes, true)?;
         }
         let path = root.join("place.json");
-        let found = read_place(&path)?;
+        let found = read_versioned::<PlaceFile>(&path)?;
         let mut wanted = found.clone().unwrap_or_else(|| PlaceFile {
             version: VERSION,
             id: format!("{random:016x}"),
@@ -99,7 +99,7 @@ impl Place {
         let root = root.canonicalize().map_err(|error| failed("the state folder cannot be opened", root, error))?;
         check_private(&root)?;
         let path = root.join("place.json");
-        let file = read_place(&path)?.ok_or_else(|| {
+        let file = read_versioned::<PlaceFile>(&path)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folder is no state folder: it has no place.json")
                 .with_context("path", root.display())
         })?;
@@ -176,14 +176,6 @@ pub(in crate::process) fn folder_names(folder: &Path) -> Result<Vec<String>> {
     let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
-}
-
-fn read_place(path: &Path) -> Result<Option<PlaceFile>> {
-    let file: Option<PlaceFile> = read_json(path)?;
-    match file {
-        Some(file) if file.version != VERSION => Err(other_version(path, file.version)),
-        file => Ok(file),
-    }
 }
 
 /// Refuses a folder that others could enter or that belongs to somebody else.

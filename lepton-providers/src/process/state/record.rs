@@ -114,9 +114,4 @@ impl Record {
     pub(in crate::process) fn failure(folder: &Path, attempt: u32) -> PathBuf {
         folder.join(format!("failed-{attempt}.json"))
     }
-
-    /// Where the output is.
-    pub(in crate::process) fn output(folder: &Path) -> PathBuf {
-        folder.join("output.log")
-    }
 }

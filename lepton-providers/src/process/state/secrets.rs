@@ -84,7 +84,7 @@ pub(in crate::process) fn read_values(path: &Path) -> Result<Option<Values>> {
 /// new values are written.
 pub(in crate::process) fn wipe_unused<'a>(
     kept: impl Iterator<Item = &'a KeptSecrets>,
-    needed: &[PathBuf],
+    needed: &BTreeSet<PathBuf>,
 ) -> Result<()> {
     let folders: BTreeSet<_> = kept.filter_map(|kept| kept.file.parent()).collect();
     for folder in folders {

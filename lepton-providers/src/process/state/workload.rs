@@ -6,7 +6,7 @@ use lepton_core::deployment::{OperationKey, RevisionId, Secrets, UpdateStrategy,
 use lepton_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::files::{VERSION, damaged, other_version, read_json, write_json};
+use super::files::{VERSION, damaged, read_versioned, write_json};
 use super::place::Place;
 
 /// How many revisions are kept.
@@ -98,7 +98,7 @@ impl Workload {
     /// `invalid_input` for a file that is damaged, `unsupported` for one of another version.
     pub(in crate::process) fn read(place: &Place, name: &str) -> Result<Option<Self>> {
         let path = Self::path(&place.workload(name));
-        let Some(workload) = read_json::<Self>(&path)? else { return Ok(None) };
+        let Some(workload) = read_versioned::<Self>(&path)? else { return Ok(None) };
         workload.check(name, &path)?;
         Ok(Some(workload))
     }
@@ -110,9 +110,6 @@ impl Workload {
     }
 
     fn check(&self, name: &str, path: &Path) -> Result<()> {
-        if self.version != VERSION {
-            return Err(other_version(path, self.version));
-        }
         if self.revisions.is_empty() {
             return Err(damaged(path, "it has no revision"));
         }

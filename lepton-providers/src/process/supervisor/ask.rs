@@ -15,7 +15,8 @@ pub(super) struct Asked {
     /// The port of the probe, if it has one.
     pub(super) port: Option<u16>,
     pub(super) directory: std::path::PathBuf,
-    pub(super) environment: Environment,
+    /// The environment of a program.
+    pub(super) environment: Option<Environment>,
 }
 
 /// The longest first line of an answer that is read.
@@ -83,7 +84,9 @@ impl Drop for Group {
 async fn run(asked: &Asked, line: &[String]) -> Result<(), String> {
     let [program, arguments @ ..] = line else { return Err("it has no program".into()) };
     let mut command = tokio::process::Command::new(program);
-    asked.environment.apply(command.as_std_mut());
+    if let Some(environment) = &asked.environment {
+        environment.apply(command.as_std_mut());
+    }
     command.args(arguments).current_dir(&asked.directory).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("running {program}: {error}"))?;

@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::environment::Environment;
 use crate::process::overlay::Overlay;
-use crate::process::state::{Claim, Failure, Record, failed, link_json, read_json, write_json};
+use crate::process::state::{Claim, Failure, Record, failed, link_json, output_file, read_json, write_json};
 use crate::process::system::Identity;
 
 /// The hidden argument.
@@ -26,7 +26,7 @@ pub(in crate::process) const LAUNCH: &str = "lepton-launch";
 
 /// Starts the process that becomes the replica.
 pub(super) fn start(folder: &Path, record: &Record, environment: &Environment) -> Result<Child> {
-    let path = Record::output(folder);
+    let path = output_file(folder);
     let output = || OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let directory = Overlay::of(&record.applied.spec)?.folder();
     let spawn = || {

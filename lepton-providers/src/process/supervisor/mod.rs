@@ -6,7 +6,8 @@
 //! - `run`: the lock, the loop and the end
 //! - `unit`: one workload: reads what is wanted, decides, steps its replicas, publishes
 //! - `rollout`: which replicas to start and to stop next; pure
-//! - `replica`: the state machine of one replica; `stopping`: its end
+//! - `replica`: the state machine of one replica; `stopping`: its end;
+//!   `telling`: why it is not ready
 //! - `ports`: free ports; `output`: the end of a replica's log
 //! - `probes`: the probes of a replica; `prober`: asks one again and again and counts; `ask`: one question
 //! - `launch`: starts a replica, and becomes it
@@ -23,6 +24,7 @@ mod replica;
 mod rollout;
 mod run;
 mod stopping;
+mod telling;
 mod unit;
 
 pub(super) use environment::INHERITED;

@@ -2,24 +2,20 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use crate::process::state::Record;
+use crate::process::state::{output_begins, output_file, read_output};
 
 /// How much of the output is searched for the last lines.
 const SEARCHED: u64 = 1 << 20;
 
-/// The last lines of a replica's output, and where the output ends.
+/// The last lines of a replica's output.
 pub(super) fn tail(folder: &Path, lines: usize) -> Vec<String> {
     let read = || {
-        let mut file = File::open(Record::output(folder))?;
+        let mut file = File::open(output_file(folder))?;
         let length = file.metadata()?.len();
-        let from = length.saturating_sub(SEARCHED);
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(SEARCHED).read_to_end(&mut bytes)?;
-        std::io::Result::Ok((bytes, from > 0))
+        let from = length.saturating_sub(SEARCHED).max(output_begins(&file)?);
+        std::io::Result::Ok((read_output(&mut file, from, SEARCHED)?, from > 0))
     };
     let Ok((bytes, cut)) = read() else { return Vec::new() };
     let text = String::from_utf8_lossy(&bytes);

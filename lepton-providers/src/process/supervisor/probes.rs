@@ -98,12 +98,12 @@ fn prober(
     well: Option<bool>,
     (adopted, eager): (bool, bool),
 ) -> Result<Prober> {
-    let port = match probe.action()? {
-        ProbeAction::HttpGet(get) => record.ports.get(&get.port).copied(),
-        ProbeAction::TcpSocket(socket) => record.ports.get(&socket.port).copied(),
-        ProbeAction::Exec(_) => None,
+    let port = |name: &str| record.ports.get(name).copied();
+    let (port, environment) = match probe.action()? {
+        ProbeAction::HttpGet(get) => (port(&get.port), None),
+        ProbeAction::TcpSocket(socket) => (port(&socket.port), None),
+        ProbeAction::Exec(_) => (None, Some(Environment::of(&context.place, owner, record)?)),
     };
-    let environment = Environment::of(&context.place, owner, record)?;
     let directory = Overlay::of(&record.applied.spec)?.folder();
     let asked = Asked { probe: probe.clone(), port, directory, environment };
     // An adopted replica has started long ago.

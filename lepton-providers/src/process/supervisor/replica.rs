@@ -8,19 +8,16 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use lepton_core::deployment::ReasonKind;
-use lepton_core::{ErrorKind, Result};
+use lepton_core::Result;
 
 use super::context::{Context, millis};
 use super::environment::Environment;
 use super::launch::{self, Started};
 use super::probes::{Probes, Verdict};
-use super::{output, ports, stopping};
-use crate::process::state::{Applied, Ended, Record, Seen, Told, remove};
+use super::telling::{self, Hindrance};
+use super::{ports, stopping};
+use crate::process::state::{Applied, Ended, Record, Seen, remove, trim_output};
 use crate::process::system::Identity;
-
-/// How many lines of its output a reason quotes.
-const QUOTED: usize = 5;
 
 /// The delay after which a start that could not be tried is tried again.
 const AGAIN_MS: u64 = 1000;
@@ -41,7 +38,7 @@ pub(super) struct Replica {
     /// What an earlier supervisor saw, until the replica is seen to run.
     adopted: Option<bool>,
     /// Why the last start could not be tried.
-    hindrance: Option<(String, bool)>,
+    hindrance: Option<Hindrance>,
 }
 
 /// What a look at the processes has shown.
@@ -137,7 +134,11 @@ impl Replica {
     }
 
     fn save(&mut self, context: &Context) -> Result<()> {
-        self.record.boot.clone_from(&context.boot);
+        if self.record.boot != context.boot {
+            // The time was one of another boot.
+            self.record.not_before_ms = 0;
+            self.record.boot.clone_from(&context.boot);
+        }
         if self.record.attempt == 0 { Ok(()) } else { self.record.write(&self.folder) }
     }
 
@@ -150,7 +151,7 @@ impl Replica {
         let environment = match prepared {
             Ok(environment) => environment,
             Err(error) => {
-                self.hindrance = Some((error.to_string(), error.kind() == ErrorKind::NotFound));
+                self.hindrance = Some(Hindrance::new(&error));
                 self.record.not_before_ms = context.now_ms().saturating_add(AGAIN_MS);
                 return Ok(());
             }
@@ -164,7 +165,7 @@ impl Replica {
         match launch::start(&self.folder, &self.record, &environment) {
             Ok(child) => self.child = Some(child),
             // The next look finds no process, and takes the start back.
-            Err(error) => self.hindrance = Some((error.report(), error.kind() == ErrorKind::NotFound)),
+            Err(error) => self.hindrance = Some(Hindrance::new(&error)),
         }
         Ok(())
     }
@@ -188,7 +189,9 @@ impl Replica {
             }
         }
         let Some(process) = &self.process else {
-            let (what, cannot_start) = self.hindrance.clone().unwrap_or_else(|| ("it was not started".into(), false));
+            let hindrance = self.hindrance.clone();
+            let cannot_start = hindrance.as_ref().is_some_and(|hindrance| hindrance.lasts);
+            let what = hindrance.map_or_else(|| "it was not started".into(), |hindrance| hindrance.why);
             let counted = self.child.is_some() || self.hindrance.is_some();
             let what = exit.map_or(what, |exit| format!("its start ended with {exit}"));
             return Ok(Look::Ended { what: Ended { what, cannot_start }, counted });
@@ -228,6 +231,8 @@ impl Replica {
                 self.ready = settled || self.adopted == Some(true);
             }
         }
+        // Output that cannot be trimmed grows, but the replica is well.
+        let _ = trim_output(&self.folder, context.settings.output_limit);
         Ok(())
     }
 
@@ -259,6 +264,7 @@ impl Replica {
 
     /// The replica as drivers see it.
     pub(super) fn seen(&self) -> Seen {
+        let reason = || telling::reason(&self.record, &self.folder, self.hindrance.as_ref(), self.probes.failure());
         Seen {
             id: self.record.id.clone(),
             revision: self.record.revision.clone(),
@@ -268,38 +274,7 @@ impl Replica {
             terminating: self.is_terminating(),
             restarts: self.record.restarts,
             ports: self.record.ports.clone(),
-            reason: if self.ready || self.is_terminating() { None } else { Some(self.reason()) },
+            reason: (!self.ready && !self.is_terminating()).then(reason),
         }
-    }
-
-    /// Why it is not ready.
-    fn reason(&self) -> Told {
-        let id = &self.record.id;
-        if let Some((why, terminal)) = &self.hindrance {
-            let told = Told::new(ReasonKind::CannotStart, format!("replica {id}: {why}"));
-            return if *terminal { told.terminal() } else { told };
-        }
-        match &self.record.ended {
-            Some(ended) if ended.cannot_start => {
-                Told::new(ReasonKind::CannotStart, format!("replica {id}: {}", ended.what)).terminal()
-            }
-            Some(ended) if self.record.failures > 1 => {
-                Told::new(ReasonKind::CrashLoop, self.crash(&ended.what, &output::tail(&self.folder, QUOTED)))
-            }
-            _ => match self.probes.failure() {
-                Some(failure) => Told::new(ReasonKind::ProbeFailed, format!("replica {id}: {failure}")),
-                None => Told::new(ReasonKind::Progressing, format!("replica {id} is being started")),
-            },
-        }
-    }
-
-    fn crash(&self, what: &str, lines: &[String]) -> String {
-        let (id, restarts) = (&self.record.id, self.record.restarts);
-        let mut text = format!("replica {id}: {what}; it was restarted {restarts} times; the end of its output:");
-        for line in lines {
-            text.push_str("\n    ");
-            text.push_str(line);
-        }
-        text
     }
 }

@@ -34,9 +34,7 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
     let lock = take_lock(&env, &place).await?;
     let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
     write_json(&place.supervisor_file(), &own, false)?;
-    for left in place.leftovers()? {
-        remove(&left)?;
-    }
+    sweep(&place)?;
     let context =
         Context::new(env, place, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
     let mut units = BTreeMap::new();
@@ -53,6 +51,13 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
         context.env.sleep(if found { SETTLED } else { MOVING }).await;
     }
     Ok(())
+}
+
+/// Removes what killed processes have left of workloads that they made or removed. A driver that
+/// is just making one has the lock.
+fn sweep(place: &Place) -> Result<()> {
+    let _state = place.lock()?;
+    place.leftovers()?.iter().try_for_each(|left| remove(left))
 }
 
 async fn take_lock(env: &SharedEnv, place: &Place) -> Result<File> {

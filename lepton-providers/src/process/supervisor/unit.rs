@@ -29,6 +29,8 @@ pub(super) struct Unit {
     next: u64,
     /// The generation of the workload that the replicas have been told of.
     generation: u64,
+    /// The files of secrets that are needed, since the others were wiped.
+    needed: Option<BTreeSet<PathBuf>>,
 }
 
 /// What a step has found.
@@ -45,7 +47,17 @@ pub(super) enum Found {
 impl Unit {
     pub(super) fn new(context: &Context, name: String) -> Self {
         let folder = context.place.workload(&name);
-        Self { name, folder, stamp: None, workload: None, replicas: None, published: None, next: 1, generation: 0 }
+        Self {
+            name,
+            folder,
+            stamp: None,
+            workload: None,
+            replicas: None,
+            published: None,
+            next: 1,
+            generation: 0,
+            needed: None,
+        }
     }
 
     /// The ports of its replicas.
@@ -70,7 +82,7 @@ impl Unit {
     }
 
     fn try_step(&mut self, context: &Context, taken: &BTreeSet<u16>) -> Result<Found> {
-        let read = self.read(context)?;
+        self.read(context)?;
         let Some(workload) = self.workload.clone() else { return Ok(Found::Gone) };
         if self.replicas.is_none() {
             match self.adopt(context) {
@@ -90,23 +102,21 @@ impl Unit {
         if workload.deleted {
             return self.delete(context);
         }
-        if read {
-            self.wipe_unused(context)?;
-        }
+        self.wipe_unused(context)?;
         self.roll_out(context, &workload)
     }
 
     /// Reads what is wanted, if that has changed.
-    fn read(&mut self, context: &Context) -> Result<bool> {
+    fn read(&mut self, context: &Context) -> Result<()> {
         let stamp = fs::metadata(Workload::path(&self.folder))
             .ok()
             .map(|found| (found.ino(), found.mtime(), found.mtime_nsec()));
         if stamp.is_some() && stamp == self.stamp {
-            return Ok(false);
+            return Ok(());
         }
         self.workload = Workload::read(&context.place, &self.name)?;
         self.stamp = stamp;
-        Ok(true)
+        Ok(())
     }
 
     /// Finds the replicas of an earlier supervisor.
@@ -204,7 +214,7 @@ impl Unit {
             return Err(Error::new(ErrorKind::Conflict, "the workload was made again while it was deleted"));
         }
         let revisions = workload.iter().flat_map(|workload| &workload.revisions);
-        wipe_unused(revisions.filter_map(|applied| applied.secrets.as_ref()), &[])?;
+        wipe_unused(revisions.filter_map(|applied| applied.secrets.as_ref()), &BTreeSet::new())?;
         let gone = context.place.workloads().join(format!(".gone-{:016x}", context.env.random()));
         fs::rename(&self.folder, &gone)
             .map_err(|error| crate::process::state::failed("the workload cannot be removed", &self.folder, error))?;
@@ -213,13 +223,23 @@ impl Unit {
     }
 
     /// Wipes the secrets that no replica needs any more.
-    fn wipe_unused(&self, context: &Context) -> Result<()> {
+    fn wipe_unused(&mut self, context: &Context) -> Result<()> {
+        let last = self.workload.iter().filter_map(|workload| workload.revisions.last());
+        let running = self.replicas.iter().flatten().map(|replica| &replica.record.applied);
+        let kept = last.chain(running).filter_map(|applied| applied.secrets.as_ref());
+        let needed: BTreeSet<_> = kept.map(|kept| kept.file.clone()).collect();
+        if self.needed.as_ref() == Some(&needed) {
+            return Ok(());
+        }
         let _lock = context.place.lock()?;
         let Some(workload) = Workload::read(&context.place, &self.name)? else { return Ok(()) };
-        let last = workload.last()?.secrets.iter();
-        let used = self.replicas.iter().flatten().filter_map(|replica| replica.record.applied.secrets.as_ref());
-        let needed: Vec<_> = last.chain(used).map(|kept| kept.file.clone()).collect();
-        wipe_unused(workload.revisions.iter().filter_map(|applied| applied.secrets.as_ref()), &needed)
+        if self.workload.as_ref() != Some(&workload) {
+            // A driver may have written new values; the next step knows them.
+            return Ok(());
+        }
+        wipe_unused(workload.revisions.iter().filter_map(|applied| applied.secrets.as_ref()), &needed)?;
+        self.needed = Some(needed);
+        Ok(())
     }
 }
 
