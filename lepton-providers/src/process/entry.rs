@@ -31,8 +31,8 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
     let done = if first == LAUNCH {
         Err(launch(arguments))
     } else if first == SUPERVISE {
-        let folder = arguments.next()?;
-        supervise(Path::new(&folder))
+        let usage = || Error::invalid_input("the state folder is missing");
+        arguments.next().ok_or_else(usage).and_then(|folder| supervise(Path::new(&folder)))
     } else {
         return None;
     };

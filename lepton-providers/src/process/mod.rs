@@ -25,6 +25,11 @@
 //! a while. When it is killed, the replicas live on, and the next one adopts them; any call that
 //! observes or changes a workload starts the next one.
 //!
+//! A service manager that ends all processes of a service, as systemd does by default, ends the
+//! supervisor and the replicas with the driver. Where workloads are to outlive the service of the
+//! driver, let the supervisor be a service of its own (see [`supervise`]); a driver starts none
+//! where one is alive.
+//!
 //! **Replicas.** A replica is a process in a session of its own, with its output in a file. It
 //! gets an environment made anew: a few variables of the user, those of the spec, `PORT` and
 //! `PORT_<NAME>` with its ports, and markers by which its processes are found. Before a start

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// The options of a deployment; `None` leaves what the state folder has.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there is nothing to open"))]
 pub(super) struct Options {
     pub(super) folder: PathBuf,
     pub(super) supervisor: Option<(PathBuf, Vec<OsString>)>,

@@ -43,7 +43,7 @@ const TESTS: &[Test] = tests! {
         what_cannot_be_honoured_is_refused_by_name;
     probes: each_kind_tells_when_a_replica_is_ready, a_replica_that_is_not_alive_is_restarted,
         a_startup_probe_holds_the_others_back;
-    logs: lines_of_each_replica_are_read_and_followed;
+    logs: lines_of_each_replica_are_read_and_followed, a_replica_that_talks_a_lot_keeps_its_last_lines;
     secrets: values_are_in_no_file_and_reach_a_restarted_replica, values_that_were_lost_are_asked_for;
     files: a_damaged_file_is_told_by_name, a_folder_that_others_can_read_is_refused;
 };

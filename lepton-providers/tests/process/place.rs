@@ -38,11 +38,17 @@ pub(crate) fn program(mode: &str) -> WorkloadSpec {
     spec
 }
 
+/// A probe that is asked every second, and waits long for an answer of a machine that is busy.
+pub(crate) fn patient(mut probe: Probe) -> Probe {
+    probe.timeout_seconds = 30;
+    probe.period_seconds(1)
+}
+
 /// A workload that is ready when it answers.
 pub(crate) fn serve() -> WorkloadSpec {
     let mut spec = program("serve");
     spec.ports = vec![Port { name: "http".into(), container_port: 0 }];
-    spec.readiness_probe = Some(Probe::http("/ready", "http").period_seconds(1));
+    spec.readiness_probe = Some(patient(Probe::http("/ready", "http")));
     spec
 }
 

@@ -2,7 +2,7 @@
 
 use lepton_core::deployment::{Probe, ReasonKind};
 
-use crate::place::{Place, serve};
+use crate::place::{Place, patient, serve};
 
 pub(crate) async fn each_kind_tells_when_a_replica_is_ready() {
     let well = tempfile::tempdir().unwrap();
@@ -18,7 +18,7 @@ pub(crate) async fn each_kind_tells_when_a_replica_is_ready() {
         let _ = std::fs::remove_file(&file);
         let mut spec = serve();
         spec.env.insert("WELL".into(), file.clone());
-        spec.readiness_probe = Some(probe.period_seconds(1).failure_threshold(1));
+        spec.readiness_probe = Some(patient(probe).failure_threshold(1));
         let revision = place.apply(&spec, "1").await.unwrap();
         if waits {
             let failing = |seen: &lepton_core::deployment::Observation| {
@@ -44,8 +44,8 @@ pub(crate) async fn a_replica_that_is_not_alive_is_restarted() {
     let place = Place::new().await;
     let mut spec = serve();
     spec.env.insert("WELL".into(), file.display().to_string());
-    spec.readiness_probe = Some(Probe::tcp("http").period_seconds(1));
-    spec.liveness_probe = Some(Probe::http("/alive", "http").period_seconds(1).failure_threshold(1));
+    spec.readiness_probe = Some(patient(Probe::tcp("http")));
+    spec.liveness_probe = Some(patient(Probe::http("/alive", "http")).failure_threshold(1));
     let revision = place.apply(&spec, "1").await.unwrap();
     place.ready(&revision).await;
     let before = place.processes();
@@ -63,8 +63,8 @@ pub(crate) async fn a_startup_probe_holds_the_others_back() {
     let file = well.path().join("well").display().to_string();
     let place = Place::new().await;
     let mut spec = serve();
-    spec.startup_probe = Some(Probe::exec(["test", "-e", &file]).period_seconds(1).failure_threshold(1000));
-    spec.liveness_probe = Some(Probe::exec(["test", "-e", &file]).period_seconds(1).failure_threshold(1));
+    spec.startup_probe = Some(patient(Probe::exec(["test", "-e", &file])).failure_threshold(1000));
+    spec.liveness_probe = Some(patient(Probe::exec(["test", "-e", &file])).failure_threshold(1));
     let revision = place.apply(&spec, "1").await.unwrap();
     let failing = |seen: &lepton_core::deployment::Observation| format!("{:?}", seen.reasons).contains("startup probe");
     let seen = place.until("the startup probe fails", failing).await;

@@ -1,5 +1,5 @@
 //! What the replicas run: `serve` answers HTTP on `PORT`, `crash` ends at once with code 3,
-//! `sleep` waits, `child` leaves a process behind in its session.
+//! `sleep` waits, `talk` writes 20,000 lines, `child` leaves a process behind in its session.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -16,6 +16,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
             eprintln!("there is no more milk");
             return ExitCode::from(3);
         }
+        "talk" => (0..20_000).for_each(|number| println!("line {number} of a replica that talks a lot")),
         "child" => drop(std::process::Command::new("sleep").arg("1000").spawn().unwrap()),
         _ => {}
     }

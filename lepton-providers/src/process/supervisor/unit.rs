@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use lepton_core::{Error, ErrorKind, Result};
@@ -19,8 +18,8 @@ use crate::process::system::{Members, Scope};
 pub(super) struct Unit {
     name: String,
     folder: PathBuf,
-    /// What identified the file that was read last.
-    stamp: Option<(u64, i64, i64)>,
+    /// The content of the file that was read last. Times and inodes may be those of an older file.
+    content: Option<Vec<u8>>,
     workload: Option<Workload>,
     /// In the order of their start; `None` until they have been adopted.
     replicas: Option<Vec<Replica>>,
@@ -50,7 +49,7 @@ impl Unit {
         Self {
             name,
             folder,
-            stamp: None,
+            content: None,
             workload: None,
             replicas: None,
             published: None,
@@ -108,14 +107,12 @@ impl Unit {
 
     /// Reads what is wanted, if that has changed.
     fn read(&mut self, context: &Context) -> Result<()> {
-        let stamp = fs::metadata(Workload::path(&self.folder))
-            .ok()
-            .map(|found| (found.ino(), found.mtime(), found.mtime_nsec()));
-        if stamp.is_some() && stamp == self.stamp {
+        let content = fs::read(Workload::path(&self.folder)).ok();
+        if content.is_some() && content == self.content {
             return Ok(());
         }
         self.workload = Workload::read(&context.place, &self.name)?;
-        self.stamp = stamp;
+        self.content = content;
         Ok(())
     }
 
