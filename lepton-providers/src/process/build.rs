@@ -95,7 +95,7 @@ impl ProcessBuilder {
     ///
     /// # Errors
     /// `permission_denied` for a folder that others could read; `invalid_input` for one whose
-    /// files are damaged; `unsupported` on a system other than Linux.
+    /// files are damaged; `unsupported` on a system other than Linux 5.3 or later.
     pub async fn open(self) -> Result<ProcessDeployment> {
         ProcessDeployment::open(self.options, self.env.unwrap_or_else(SystemEnv::shared)).await
     }

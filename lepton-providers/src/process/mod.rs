@@ -1,4 +1,4 @@
-//! Child processes of this machine as a place for workloads (Linux).
+//! Child processes of this machine as a place for workloads (Linux 5.3 or later).
 //!
 //! ```no_run
 //! # async fn example() -> lepton_core::Result<()> {
@@ -15,7 +15,8 @@
 //! **State.** All state is in one folder of mode 700. A driver writes what is wanted there and
 //! returns; a small supervisor process brings it about and publishes what it sees. A workload
 //! exists from the moment its file has its name until its folder is gone, and the folder goes
-//! last. `apply` puts revision, owner and key into that file in one step, so a lost reply is
+//! last. Delete workloads, not the folder: whoever removes it by hand leaves the processes to
+//! themselves. `apply` puts revision, owner and key into that file in one step, so a lost reply is
 //! answered by the file.
 //!
 //! **Supervisor.** The driver starts one when it needs one and none is alive: its own program
@@ -48,7 +49,8 @@
 //! values are gone, and a workload with secrets waits to be applied again.
 //!
 //! **Limits.** There are no images, volumes, or limits of processor time and memory; a spec that
-//! asks for them is refused. The overlay `process` has one field, `workingDirectory`. A replica
+//! asks for them is refused. The overlay `process` has one field, `workingDirectory`, an absolute
+//! path (`/` by default). Replicas listen on this machine: an endpoint is `127.0.0.1:<port>`. A replica
 //! without startup and readiness probe is ready once it has run for a second.
 //!
 //! - `options`, `build`: from options to a deployment; `entry`: how a program becomes a supervisor

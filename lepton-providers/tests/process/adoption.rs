@@ -25,7 +25,8 @@ pub(crate) fn driver(arguments: &[String]) -> ExitCode {
 pub(crate) async fn replicas_outlive_their_driver_and_their_supervisor() {
     let place = Place::new().await;
     let own = std::env::current_exe().unwrap();
-    let status = Command::new(own).arg("driver").arg(place.folder()).status().unwrap();
+    let mut driver = Command::new(own);
+    let status = driver.arg("driver").arg(place.folder()).env("CREDENTIAL", "of-the-driver").status().unwrap();
     assert!(!status.success());
     // Nobody observes: the supervisor alone brings up what the driver has asked for.
     place.until_processes("two replicas of a driver that has died", |found| found.len() == 2).await;
@@ -34,6 +35,8 @@ pub(crate) async fn replicas_outlive_their_driver_and_their_supervisor() {
     place.kill_supervisor();
     assert_eq!(place.processes(), before, "the replicas live on without a supervisor");
     for found in &before {
+        let environment = std::fs::read(format!("/proc/{}/environ", found.pid)).unwrap();
+        assert!(!String::from_utf8_lossy(&environment).contains("CREDENTIAL"), "the driver's variables are its own");
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", found.pid)).unwrap();
         let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().to_owned();
         assert_eq!(session, found.pid.to_string(), "each has a session of its own");

@@ -27,6 +27,11 @@ pub(crate) async fn a_damaged_file_is_told_by_name() {
     assert_eq!(place.processes().len(), 1, "the replica runs on");
     std::fs::write(&path, whole).unwrap();
     place.ready(&revision).await;
+    // What is only derived is written again by the next supervisor.
+    place.kill_supervisor();
+    std::fs::write(place.path("supervisor.json"), "{").unwrap();
+    std::fs::write(place.path("workloads/shop/status.json"), "").unwrap();
+    place.ready(&revision).await;
     // A record that cannot be read keeps the next supervisor from working on the workload, but
     // not from deleting it.
     place.kill_supervisor();

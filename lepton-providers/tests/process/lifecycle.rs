@@ -170,3 +170,14 @@ pub(crate) async fn what_cannot_be_honoured_is_refused_by_name() {
     assert!(place.deployment.observe("shop").await.unwrap().is_none());
     assert!(place.deployment.observe("../shop").await.unwrap().is_none());
 }
+
+pub(crate) async fn drivers_that_apply_at_once_make_one_revision() {
+    let place = Place::new().await;
+    let spec = serve();
+    let applied = futures_util::future::join_all((0..8).map(|_| place.apply(&spec, "1"))).await;
+    let revisions: BTreeSet<_> = applied.into_iter().map(Result::unwrap).collect();
+    assert_eq!(revisions.len(), 1);
+    place.ready(revisions.first().unwrap()).await;
+    assert_eq!(place.deployment.revisions("shop").await.unwrap().len(), 1);
+    assert_eq!(place.processes().len(), 1);
+}

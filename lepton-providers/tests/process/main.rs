@@ -40,7 +40,7 @@ const TESTS: &[Test] = tests! {
     lifecycle: a_program_that_ignores_the_signal_is_killed, a_program_that_crashes_is_restarted_more_and_more_rarely,
         a_program_that_does_not_exist_is_told, what_a_replica_has_started_ends_with_it,
         traffic_ends_before_the_signal, recreate_never_runs_both, more_replicas_by_a_spec_replace_none,
-        what_cannot_be_honoured_is_refused_by_name;
+        what_cannot_be_honoured_is_refused_by_name, drivers_that_apply_at_once_make_one_revision;
     probes: each_kind_tells_when_a_replica_is_ready, a_replica_that_is_not_alive_is_restarted,
         a_startup_probe_holds_the_others_back;
     logs: lines_of_each_replica_are_read_and_followed, a_replica_that_talks_a_lot_keeps_its_last_lines;

@@ -17,7 +17,8 @@ pub(super) fn observe(driver: &Driver, name: &str) -> Result<Option<Observation>
     let Some(workload) = read(driver, name)? else { return Ok(None) };
     // Without a supervisor nothing goes on, not even the end of a workload.
     let supervision = driver.summoner.ensure(&driver.place, driver.env.uptime());
-    let status = Status::read(&driver.place.workload(name))?.unwrap_or_default();
+    // It is derived from the rest: one that is damaged tells nothing, until it is written again.
+    let status = Status::read(&driver.place.workload(name)).ok().flatten().unwrap_or_default();
     let last = workload.last()?;
     let mut seen = Observation::new(last.id.clone(), if workload.deleted { 0 } else { workload.desired });
     for replica in &status.replicas {

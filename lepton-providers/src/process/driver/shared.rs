@@ -8,6 +8,7 @@ use super::summon::Summoner;
 use crate::process::options::Options;
 use crate::process::state::{Place, Workload, default_folder};
 use crate::process::supervisor::SUPERVISE;
+use crate::process::system::Identity;
 
 /// The place, and how to reach its supervisor.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub(super) fn absent(name: &str) -> Error {
 
 impl Driver {
     pub(super) fn open(options: Options, env: SharedEnv) -> Result<Self> {
+        if !Identity::is_supported() {
+            let message = "processes cannot be told apart here: this needs Linux 5.3 or later, with pidfds and /proc";
+            return Err(Error::unsupported(message));
+        }
         let place = Place::create(&options.folder, env.random(), |settings| {
             let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let set = |to: &mut u64, time: Option<_>| *to = time.map_or(*to, millis);
@@ -43,6 +48,8 @@ impl Driver {
             Some(started) => started,
             None => {
                 let program = std::env::current_exe().map_err(|error| Error::io("this program is not known", error))?;
+                // A program that was removed or replaced can still be started from memory.
+                let program = if program.exists() { program } else { "/proc/self/exe".into() };
                 (program, vec![SUPERVISE.into(), place.root().into()])
             }
         };

@@ -70,7 +70,9 @@ impl Summoner {
     pub(super) fn ensure(&self, place: &Place, now: Duration) -> Result<Supervision> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let exit = state.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-        let alive = read_json::<Identity>(&place.supervisor_file())?.is_some_and(|process| process.is_alive());
+        // A file that a failure of power has damaged is one of a supervisor that is gone.
+        let file = read_json::<Identity>(&place.supervisor_file()).ok().flatten();
+        let alive = file.is_some_and(|process| process.is_alive());
         if exit.is_some() {
             state.child = None;
         }

@@ -35,7 +35,7 @@ impl Probes {
         let spec = &record.applied.spec;
         let mut probes = Self::default();
         if let Some(probe) = spec.startup_probe.as_ref().filter(|_| adopted != Some(true)) {
-            probes.startup = Some(prober(context, owner, record, probe, None, (adopted.is_some(), true))?);
+            probes.startup = Some(prober(context, owner, record, probe, None, (adopted == Some(true), true))?);
             return Ok(probes);
         }
         probes.start_others(context, owner, record, adopted)?;
@@ -45,7 +45,7 @@ impl Probes {
     fn start_others(&mut self, context: &Context, owner: &str, record: &Record, adopted: Option<bool>) -> Result<()> {
         let spec = &record.applied.spec;
         let start = |probe: &Option<Probe>, well, eager| {
-            let prober = |probe| prober(context, owner, record, probe, well, (adopted.is_some(), eager));
+            let prober = |probe| prober(context, owner, record, probe, well, (adopted == Some(true), eager));
             probe.as_ref().map(prober).transpose()
         };
         self.readiness = start(&spec.readiness_probe, adopted.filter(|ready| *ready), true)?;
@@ -106,7 +106,7 @@ fn prober(
     };
     let directory = Overlay::of(&record.applied.spec)?.folder();
     let asked = Asked { probe: probe.clone(), port, directory, environment };
-    // An adopted replica has started long ago.
+    // A replica that an earlier supervisor saw ready has started long ago.
     let delay = seconds(if adopted { 0 } else { probe.initial_delay_seconds });
     Ok(Prober::start(&context.env, asked, well, Times { delay, eager }))
 }

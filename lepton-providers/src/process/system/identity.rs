@@ -65,6 +65,11 @@ impl Identity {
         self.is_alive().then_some(descriptor)
     }
 
+    /// Whether this system has pidfds and `/proc`, without which no process can be signalled.
+    pub(in crate::process) fn is_supported() -> bool {
+        Self::own().is_ok_and(|own| own.open().is_some())
+    }
+
     /// Sends a signal, if it still runs; says whether it did.
     pub(in crate::process) fn signal(&self, signal: Signal) -> bool {
         self.open().is_some_and(|descriptor| pidfd_send_signal(descriptor, signal).is_ok())
