@@ -4,6 +4,7 @@
 //! - `azure`: Azure Blob Storage (feature `azure`)
 //! - `gcs`: Google Cloud Storage (feature `gcs`)
 //! - `http`: files on a web server, read only (feature `http`)
+//! - `process`: workloads as processes of this machine (feature `process`, Linux)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
 //! - [`layers`] that wrap any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core crate
@@ -24,6 +25,8 @@ pub mod layers;
 #[cfg(feature = "local")]
 pub mod local;
 mod open;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "_web")]

@@ -1,0 +1,103 @@
+//! The contract.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lepton_core::deployment::{
+    Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, Observation, OperationKey,
+    Revision, RevisionId, Secrets, WorkloadSpec,
+};
+use lepton_core::{EnvExt as _, Result, SharedEnv};
+
+use super::apply::Apply;
+use super::shared::Driver;
+use super::{apply, logs, observe, preflight};
+use crate::process::options::Options;
+
+/// Child processes of this machine as a place for workloads.
+///
+/// The replicas run in sessions of their own under a small supervisor process, so that they
+/// live on when the driver ends. See the [module](crate::process) for how it works and what it
+/// needs.
+#[derive(Debug, Clone)]
+pub struct ProcessDeployment {
+    driver: Arc<Driver>,
+}
+
+impl ProcessDeployment {
+    /// Opens the state folder.
+    pub(in crate::process) async fn open(options: Options, env: SharedEnv) -> Result<Self> {
+        let driver = env.run_blocking({
+            let env = env.clone();
+            move || Driver::open(options, env)
+        });
+        let driver = driver.join().await?.map_err(|error| error.with_operation("open"))?;
+        Ok(Self { driver: Arc::new(driver) })
+    }
+
+    /// Runs work that blocks, and names it in its errors.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Driver) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let driver = Arc::clone(&self.driver);
+        let done = self.driver.env.run_blocking(move || work(&driver)).join().await.flatten();
+        done.map_err(|error| error.with_operation(operation))
+    }
+}
+
+#[async_trait]
+impl Deployment for ProcessDeployment {
+    fn capabilities(&self) -> &DeploymentCapabilities {
+        self.driver.capabilities()
+    }
+
+    fn url(&self) -> &str {
+        self.driver.url()
+    }
+
+    async fn preflight(&self, spec: &WorkloadSpec) -> Result<Vec<Finding>> {
+        let spec = spec.clone();
+        self.run("preflight", move |driver| preflight::preflight(driver, &spec)).await
+    }
+
+    async fn plan(&self, spec: &WorkloadSpec, secrets: &Secrets) -> Result<DeploymentPlan> {
+        let (spec, secrets) = (spec.clone(), secrets.clone());
+        self.run("plan", move |driver| apply::plan(driver, &spec, &secrets)).await
+    }
+
+    async fn apply(&self, spec: &WorkloadSpec, secrets: &Secrets, key: &OperationKey) -> Result<RevisionId> {
+        let apply = Apply { spec: spec.clone(), secrets: secrets.clone(), key: key.clone() };
+        self.run("apply", move |driver| apply.run(driver)).await
+    }
+
+    async fn observe(&self, name: &str) -> Result<Option<Observation>> {
+        let name = name.to_owned();
+        self.run("observe", move |driver| observe::observe(driver, &name)).await
+    }
+
+    async fn revisions(&self, name: &str) -> Result<Vec<Revision>> {
+        let name = name.to_owned();
+        self.run("revisions", move |driver| observe::revisions(driver, &name)).await
+    }
+
+    async fn scale(&self, name: &str, replicas: u32) -> Result<()> {
+        let name = name.to_owned();
+        self.run("scale", move |driver| apply::scale(driver, &name, replicas)).await
+    }
+
+    fn logs(&self, name: &str, request: LogRequest) -> LogStream {
+        logs::logs(Arc::clone(&self.driver), name.to_owned(), request)
+    }
+
+    async fn delete(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.run("delete", move |driver| apply::delete(driver, &name)).await
+    }
+
+    async fn find(&self, owner: &str) -> Result<Vec<String>> {
+        let owner = owner.to_owned();
+        self.run("find", move |driver| observe::find(driver, &owner)).await
+    }
+}

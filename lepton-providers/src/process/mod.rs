@@ -1,0 +1,83 @@
+//! Child processes of this machine as a place for workloads (Linux 5.3 or later).
+//!
+//! ```no_run
+//! # async fn example() -> lepton_core::Result<()> {
+//! use lepton_core::deployment::{Deployment as _, OperationKey, Secrets, WorkloadSpec};
+//! use lepton_providers::process::ProcessDeployment;
+//!
+//! let place = ProcessDeployment::builder("/var/lib/lepton/shop").open().await?;
+//! let spec = WorkloadSpec::of_command("shop", ["/usr/bin/shop", "--serve"]);
+//! place.apply(&spec, &Secrets::new(), &OperationKey::new("migration-7", "deploy", "1")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **State.** All state is in one folder of mode 700. A driver writes what is wanted there and
+//! returns; a small supervisor process brings it about and publishes what it sees. A workload
+//! exists from the moment its file has its name until its folder is gone, and the folder goes
+//! last. Delete workloads, not the folder: whoever removes it by hand leaves the processes to
+//! themselves. `apply` puts revision, owner and key into that file in one step, so a lost reply is
+//! answered by the file.
+//!
+//! **Supervisor.** The driver starts one when it needs one and none is alive: its own program
+//! again, with a hidden argument, in a session of its own. Such a program must therefore call
+//! [`supervise_if_asked`] first of all. There is one supervisor for each folder; a second one is
+//! refused by a lock. It lives on when the driver ends, and ends when it has had no workload for
+//! a while. When it is killed, the replicas live on, and the next one adopts them; any call that
+//! observes or changes a workload starts the next one.
+//!
+//! A service manager that ends all processes of a service, as systemd does by default, ends the
+//! supervisor and the replicas with the driver. Where workloads are to outlive the service of the
+//! driver, let the supervisor be a service of its own (see [`supervise`]); a driver starts none
+//! where one is alive.
+//!
+//! **Replicas.** A replica is a process in a session of its own, with its output in a file. It
+//! gets an environment made anew: a few variables of the user, those of the spec, `PORT` and
+//! `PORT_<NAME>` with its ports, and markers by which its processes are found. Before a start
+//! the supervisor writes down its intent; the new process claims it, with its number and start
+//! time, before it executes the program. So a supervisor that comes back either finds the
+//! process or withdraws the intent, and nothing is started twice. Signals go by pidfd to
+//! processes whose start time and boot are those of the record, so a number that was given to
+//! another process is never signalled. Processes that a replica has started are found by its
+//! session and by the markers in their environment; one that leaves the session and clears its
+//! environment is not found.
+//!
+//! **Secrets.** Values are passed in the environment. As the supervisor restarts replicas while
+//! no driver lives, it needs the values: they are in files of mode 600 in a folder in memory
+//! (see [`ProcessBuilder::secrets_folder`]) and are wiped when no replica needs them any more.
+//! The state folder holds only a digest under a random key. After a restart of the machine the
+//! values are gone, and a workload with secrets waits to be applied again.
+//!
+//! **Limits.** There are no images, volumes, or limits of processor time and memory; a spec that
+//! asks for them is refused. The overlay `process` has one field, `workingDirectory`, an absolute
+//! path (`/` by default). Replicas listen on this machine: an endpoint is `127.0.0.1:<port>`. A replica
+//! without startup and readiness probe is ready once it has run for a second.
+//!
+//! - `options`, `build`: from options to a deployment; `entry`: how a program becomes a supervisor
+//! - `driver`: the deployment; `supervisor`: the other process
+//! - `overlay`: what can be run; `state`: the files; `system`: processes and signals
+
+mod build;
+#[cfg(target_os = "linux")]
+mod driver;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod entry;
+mod options;
+#[cfg(target_os = "linux")]
+mod overlay;
+#[cfg(target_os = "linux")]
+mod state;
+#[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(target_os = "linux")]
+mod system;
+
+pub use build::ProcessBuilder;
+#[cfg(target_os = "linux")]
+pub use driver::ProcessDeployment;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{ProcessDeployment, supervise, supervise_if_asked};
+#[cfg(target_os = "linux")]
+pub use entry::{supervise, supervise_if_asked};

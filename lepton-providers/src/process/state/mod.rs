@@ -1,0 +1,41 @@
+//! The state folder of a place.
+//!
+//! ```text
+//! place.json            id of the place, settings of the supervisor
+//! key                   the key of the digests of secrets
+//! state.lock            held for a moment by who changes a workload
+//! supervisor.lock       held by the supervisor as long as it lives
+//! supervisor.json       the process of the supervisor
+//! supervisor.log        its output
+//! workloads/<name>/
+//!     workload.json     what is wanted: owner, number, revisions, keys
+//!     status.json       what the supervisor sees
+//!     replicas/<id>/
+//!         record.json   what the supervisor is about to do or has done
+//!         claim-<n>.json  the process of the n-th start, written by itself
+//!         failed-<n>.json why the n-th start failed
+//!         output.log    standard output and error
+//! ```
+//!
+//! `files` writes and locks files; `place` knows the paths; `workload`, `record` and `status`
+//! are the contents; `output` is what a replica writes; `secrets` keeps the values of secrets, outside of the folder.
+
+mod files;
+mod output;
+mod place;
+mod record;
+mod secrets;
+mod status;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+pub(super) use files::{
+    create_folder, failed, is_gone, link_json, read_json, remove, sync_folder, try_lock, write_json,
+};
+pub(super) use output::{output_begins, output_file, read_output, trim_output};
+pub(super) use place::{Place, Settings, folder_names, is_name};
+pub(super) use record::{Claim, Ended, Failure, Record, Stop};
+pub(super) use secrets::{Values, default_folder, own_folder, read_values, wipe_unused, write_values};
+pub(super) use status::{Seen, Status, Told};
+pub(super) use workload::{Applied, KeptSecrets, UsedKey, Workload};

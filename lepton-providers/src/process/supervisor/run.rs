@@ -1,0 +1,107 @@
+//! The supervisor's loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use rustix::fs::{FlockOperation, flock};
+
+use super::context::Context;
+use super::unit::{Found, Unit};
+use crate::process::state::{Place, remove, try_lock, write_json};
+use crate::process::system::Identity;
+
+/// The hidden argument of a supervisor.
+pub(in crate::process) const SUPERVISE: &str = "lepton-supervise";
+
+/// How long a supervisor that has just ended may hold its lock.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The time between two steps while something is to come.
+const MOVING: Duration = Duration::from_millis(20);
+
+/// The time between two steps while everything is as it should be.
+const SETTLED: Duration = Duration::from_millis(200);
+
+/// Supervises the place in this folder until it has had no workload for a while.
+///
+/// # Errors
+/// `conflict` if another supervisor is at work; errors of the system.
+pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()> {
+    let (place, settings) = Place::open(folder)?;
+    let lock = take_lock(&env, &place).await?;
+    let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
+    write_json(&place.supervisor_file(), &own, false)?;
+    sweep(&place)?;
+    let context =
+        Context::new(env, place, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
+    let mut units = BTreeMap::new();
+    let mut busy = context.env.uptime();
+    while context.place.exists() {
+        let found = step(&context, &mut units);
+        if !units.is_empty() {
+            busy = context.env.uptime();
+        }
+        let idle = context.env.uptime().saturating_sub(busy);
+        if idle >= context.settings.idle() && leave(&context, &lock)? {
+            break;
+        }
+        context.env.sleep(if found { SETTLED } else { MOVING }).await;
+    }
+    Ok(())
+}
+
+/// Removes what killed processes have left of workloads that they made or removed. A driver that
+/// is just making one has the lock.
+fn sweep(place: &Place) -> Result<()> {
+    let _state = place.lock()?;
+    place.leftovers()?.iter().try_for_each(|left| remove(left))
+}
+
+async fn take_lock(env: &SharedEnv, place: &Place) -> Result<File> {
+    let start = env.uptime();
+    loop {
+        if let Some(lock) = try_lock(&place.supervisor_lock())? {
+            return Ok(lock);
+        }
+        if env.uptime().saturating_sub(start) >= PATIENCE {
+            return Err(Error::new(ErrorKind::Conflict, "another supervisor is at work in this folder")
+                .with_context("path", place.root().display()));
+        }
+        env.sleep(MOVING).await;
+    }
+}
+
+/// One step of each workload; says whether everything is as it should be.
+fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
+    let Ok(names) = context.place.names() else { return true };
+    for name in names {
+        units.entry(name.clone()).or_insert_with(|| Unit::new(context, name));
+    }
+    let mut settled = true;
+    for name in units.keys().cloned().collect::<Vec<_>>() {
+        let others = units.iter().filter(|(other, _)| **other != name).flat_map(|(_, unit)| unit.ports());
+        let taken: BTreeSet<u16> = others.collect();
+        let Some(unit) = units.get_mut(&name) else { continue };
+        match unit.step(context, &taken) {
+            Found::Settled => {}
+            Found::Moving => settled = false,
+            Found::Gone => drop(units.remove(&name)),
+        }
+    }
+    settled
+}
+
+/// Gives up the lock, unless a workload has come meanwhile. A driver that makes one afterwards
+/// finds no supervisor, and starts another.
+fn leave(context: &Context, lock: &File) -> Result<bool> {
+    let _state = context.place.lock()?;
+    if !context.place.names()?.is_empty() {
+        return Ok(false);
+    }
+    remove(&context.place.supervisor_file())?;
+    flock(lock, FlockOperation::Unlock).map_err(|errno| Error::io("the lock cannot be given up", errno.into()))?;
+    Ok(true)
+}

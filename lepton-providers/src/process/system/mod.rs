@@ -1,0 +1,10 @@
+//! What the system tells about processes, and the signals to them.
+//!
+//! - `identity`: a process by number, start time and boot, and signals by pidfd
+//! - `members`: the processes that belong to a replica, by session and marker
+
+mod identity;
+mod members;
+
+pub(super) use identity::{Identity, boot_id, uptime};
+pub(super) use members::{Members, Scope};
