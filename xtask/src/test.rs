@@ -131,7 +131,7 @@ fn fmt() -> Result<()> {
 /// on code that only another provider's feature enables.
 fn clippy() -> Result<()> {
     part("each provider alone", || {
-        ["", "local", "s3", "azure", "gcs", "http"].iter().try_for_each(|provider| {
+        ["", "local", "s3", "azure", "gcs", "http", "process", "router"].iter().try_for_each(|provider| {
             let alone = ["-p", "lepton-providers", "--no-default-features", "--features", provider];
             cargo(&[&["clippy"], &alone[..], &["--", "-D", "warnings"]].concat())
         })
