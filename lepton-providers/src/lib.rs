@@ -4,6 +4,7 @@
 //! - `azure`: Azure Blob Storage (feature `azure`)
 //! - `gcs`: Google Cloud Storage (feature `gcs`)
 //! - `http`: files on a web server, read only (feature `http`)
+//! - `router`: the router between the users and the two sides of a migration (feature `router`)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
 //! - [`layers`] that wrap any of them: concurrency limit, trace, retry
 //! - in memory: [`MemoryStorage`](lepton_core::MemoryStorage), from the core crate
@@ -18,6 +19,8 @@ pub mod layers;
 #[cfg(feature = "local")]
 pub mod local;
 mod open;
+#[cfg(feature = "router")]
+pub mod router;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(any(feature = "azure", feature = "gcs"))]
