@@ -15,7 +15,7 @@ use super::bodies::{Progress, Upload};
 use super::exchange::{Answered, Failed, Passed, exchange};
 use super::gate::{Ask, Refusal};
 use super::headers;
-use super::request::{Client, Place, prepare};
+use super::request::{Client, prepare};
 use super::shared::Shared;
 use super::websocket::Tunnel;
 
@@ -47,7 +47,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
     let progress = request.body().progress();
     let passed = Passed { flight: pass.flight, generation: pass.generation, request, again: way.class.again };
     let (tell, told) = oneshot::channel();
-    let upgrade = upgrade.map(|upgrade| (upgrade, client.place));
+    let upgrade = upgrade.map(|upgrade| (upgrade, client));
     shared.start(send(Arc::clone(shared), passed, upgrade, progress, tell));
     told.await.unwrap_or_else(|_| last(text(StatusCode::BAD_GATEWAY, "the router stops")))
 }
@@ -57,7 +57,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
 async fn send(
     shared: Arc<Shared>,
     passed: Passed,
-    upgrade: Option<(OnUpgrade, Place)>,
+    upgrade: Option<(OnUpgrade, Client)>,
     progress: Arc<Progress>,
     tell: oneshot::Sender<Answer>,
 ) {
@@ -101,7 +101,7 @@ async fn send(
 }
 
 /// The answer as the client gets it.
-fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade, Place)>) -> Answer {
+fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade, Client)>) -> Answer {
     let Answered { mut response, mut flight, lease, connection } = answered;
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     headers::strip(response.headers_mut());
@@ -109,12 +109,13 @@ fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade,
     if !switches {
         return response.map(|body| AnswerBody::stream(body, flight, lease, connection, &shared.env));
     }
-    let Some((client, place)) = upgrade else {
+    let Some((upgrade, client)) = upgrade else {
         return text(StatusCode::BAD_GATEWAY, "the replica has changed the protocol without being asked");
     };
     headers::upgrade(response.headers_mut());
     flight.upgraded();
-    let tunnel = Tunnel { client, replica: on(&mut response), flight, lease, place };
+    client.found.stop();
+    let tunnel = Tunnel { client: upgrade, replica: on(&mut response), flight, lease, place: client.place };
     shared.start(tunnel.run(Arc::clone(shared)));
     response.map(|_| AnswerBody::Text(None))
 }

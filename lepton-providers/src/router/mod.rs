@@ -49,6 +49,7 @@ mod forward;
 mod frames;
 mod gate;
 mod headers;
+mod heads;
 mod limits;
 mod pool;
 mod probe;

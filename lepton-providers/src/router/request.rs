@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::classify::{Class, classify};
 use super::config::{RouterConfig, TestRoute};
 use super::headers;
+use super::heads::Found;
 
 /// Bytes of a body that the server reads before somebody asks for them: its buffer, and one
 /// piece that was taken from it.
@@ -28,6 +29,8 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     pub(super) https: bool,
     pub(super) place: Place,
+    /// What was found in the bytes of the connection.
+    pub(super) found: Arc<Found>,
 }
 
 /// A place among the connections that may be open.
@@ -49,6 +52,9 @@ pub(super) type Refused = (StatusCode, &'static str);
 
 /// Checks a request, and changes its head to that which is sent on.
 pub(super) fn prepare(config: &RouterConfig, client: &Client, request: &mut Request<Incoming>) -> Result<Way, Refused> {
+    if client.found.both() {
+        return Err((StatusCode::BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other"));
+    }
     check(request)?;
     let expects = request.headers_mut().remove(header::EXPECT).is_some();
     let test = config.test.as_ref().is_some_and(|test| takes_test_route(test, request));
@@ -67,6 +73,8 @@ pub(super) fn prepare(config: &RouterConfig, client: &Client, request: &mut Requ
     if websocket {
         headers::upgrade(headers);
     }
+    // HTTP/1.0 has requests without it.
+    headers.entry(header::HOST).or_insert(HeaderValue::from_static(""));
     *request.version_mut() = Version::HTTP_11;
     Ok(Way { class, test, websocket, bytes })
 }
@@ -81,9 +89,6 @@ fn check(request: &Request<Incoming>) -> Result<(), Refused> {
         return Err((StatusCode::BAD_REQUEST, "a request has exactly one Host"));
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
-        if headers.contains_key(header::CONTENT_LENGTH) {
-            return Err((StatusCode::BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other"));
-        }
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
         let only = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
         if !only || codings.next().is_some() {

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::forward::answer;
+use super::heads::Watched;
 use super::request::{BUFFER, Client};
 use super::shared::{Phase, Shared};
 use super::timing::{EnvTimer, Idle, unless, within};
@@ -61,7 +62,12 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let limits = &self.shared.config.limits;
         let stream = Paced { inner: stream, idle: Idle::new(Arc::clone(&self.shared.env), limits.idle_time) };
-        let client = Client { address: client.ip(), https: self.certificate.is_some(), place: Arc::new(permit) };
+        let client = Client {
+            address: client.ip(),
+            https: self.certificate.is_some(),
+            place: Arc::new(permit),
+            found: Arc::default(),
+        };
         let Some(certificate) = &self.certificate else { return self.http(stream, client).await };
         match within(&self.shared.env, limits.header_time, certificate.acceptor().accept(stream)).await {
             Some(Ok(stream)) => self.http(stream, client).await,
@@ -72,7 +78,7 @@ impl Server {
 
     async fn http(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, client: Client) {
         let limits = &self.shared.config.limits;
-        let shared = Arc::clone(&self.shared);
+        let (shared, found) = (Arc::clone(&self.shared), Arc::clone(&client.found));
         let service = service_fn(move |request| {
             let shared = Arc::clone(&shared);
             let client = client.clone();
@@ -84,7 +90,7 @@ impl Server {
             .max_header_size(limits.header_bytes)
             .max_headers(limits.headers)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(Watched::new(io, found)), service)
             .with_upgrades();
         let mut served = pin!(served);
         let stopping = pin!(self.shared.reached(Phase::Stopping));

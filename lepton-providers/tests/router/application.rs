@@ -110,7 +110,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let state = Arc::clone(&state);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&state), request));
-            let served = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
+            let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             let _ = served.with_upgrades().await;
         });
     }

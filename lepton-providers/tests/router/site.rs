@@ -16,7 +16,7 @@ use crate::user::eventually;
 pub(crate) struct Site {
     pub(crate) a: Application,
     pub(crate) b: Application,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
     pub(crate) config: RouterConfig,
     router: Option<RunningRouter>,
     pub(crate) traffic: RouterTraffic,
@@ -37,7 +37,7 @@ impl Site {
         change(&mut config);
         let router = Router::builder().config(config.clone()).start().await.unwrap();
         let (traffic, address) = (router.traffic(), router.address());
-        Self { a, b, folder, config, router: Some(router), traffic, address }
+        Self { a, b, _folder: folder, config, router: Some(router), traffic, address }
     }
 
     pub(crate) fn router(&self) -> &RunningRouter {
