@@ -75,7 +75,7 @@ impl RouterBuilder {
         let address = listener.local_addr().map_err(|error| Error::io("the address is not known", error))?;
         let at_start = config.clone();
         let loaded = env.run_blocking(move || Loaded::load(&at_start)).join().await??;
-        let (control, socket) = control::bind(&config.control_path(), loaded.folder.path())?;
+        let (control, socket) = control::bind(&config.control_path(), env.random())?;
         Ok(loaded.run(config, env, listener, address, control, socket))
     }
 }

@@ -63,7 +63,7 @@ impl RouterTraffic {
             error.with_retry(Retry::Now).with_effect(effect).with_operation(operation).with_context("url", &self.url)
         };
         match called {
-            Some(Ok(Answer::Error(error))) => Err(Error::from(error).with_operation(operation)),
+            Some(Ok(Answer::Error(error))) => Err(error.error().with_operation(operation)),
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(lost(error)),
             None => Err(lost(Error::new(ErrorKind::Timeout, "the router has not answered in time"))),

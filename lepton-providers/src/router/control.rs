@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::fence::{Decision, Fence};
 use super::shared::Shared;
 use super::timing::within;
-use super::wire::{Answer, Command, LONGEST, Request, To, VERSION, line, policy};
+use super::wire::{Answer, Command, ErrorText, LONGEST, Request, To, VERSION, line, policy};
 
 /// Drivers that may be connected at a time.
 const CONNECTIONS: usize = 64;
@@ -45,7 +45,7 @@ impl Drop for Socket {
 }
 
 /// Makes the socket. It has mode 0600 from the first moment in which others can see it.
-pub(super) fn bind(path: &Path, folder: &Path) -> Result<(UnixListener, Socket)> {
+pub(super) fn bind(path: &Path, random: u64) -> Result<(UnixListener, Socket)> {
     let wrong = |what: &str, error: io::Error| Error::io(what.to_owned(), error).with_context("path", path.display());
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
@@ -58,12 +58,8 @@ pub(super) fn bind(path: &Path, folder: &Path) -> Result<(UnixListener, Socket)>
         }
         _ => {}
     }
-    let private = folder.join("socket.new");
-    if let Err(error) = fs::remove_dir_all(&private)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(wrong("cannot remove what is left of a control socket", error));
-    }
+    // A private folder beside it, on the same file system.
+    let private = path.with_file_name(format!(".{random:016x}"));
     let failed = |error| wrong("cannot make the control socket", error);
     DirBuilder::new().mode(0o700).create(&private).map_err(failed)?;
     let new = private.join("s");
@@ -112,7 +108,7 @@ async fn converse(shared: Arc<Shared>, fence: Arc<Fence>, stream: UnixStream, pe
             }
             Err(error) => Err(Error::invalid_input("this is no command of a router").with_source(error)),
         };
-        let Ok(line) = line(&answer.unwrap_or_else(|error| Answer::Error(error.into()))) else { return };
+        let Ok(line) = line(&answer.unwrap_or_else(|error| Answer::Error(ErrorText::of(&error)))) else { return };
         if within(&shared.env, LINE_TIME, write.write_all(&line)).await.is_none_or(|written| written.is_err()) {
             return;
         }

@@ -250,7 +250,7 @@ fn reached(signal: &watch::Sender<u64>, number: u64) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if signal.wait_for(|before| *before > number).await.is_err() {
             // The router is gone, and this request with it.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     })
 }

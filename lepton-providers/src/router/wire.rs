@@ -178,8 +178,9 @@ pub(super) struct ErrorText {
     again: bool,
 }
 
-impl From<Error> for ErrorText {
-    fn from(error: Error) -> Self {
+// Not `From`: it would leave the type of other errors of this crate open.
+impl ErrorText {
+    pub(super) fn of(error: &Error) -> Self {
         let effect = match error.effect() {
             Effect::None => "none",
             Effect::Partial => "partial",
@@ -193,19 +194,18 @@ impl From<Error> for ErrorText {
             again: error.retry() != Retry::Never,
         }
     }
-}
 
-impl From<ErrorText> for Error {
-    fn from(text: ErrorText) -> Self {
-        let kind = ErrorKind::ALL.iter().find(|kind| kind.code() == text.kind);
-        let effect = match text.effect.as_str() {
+    pub(super) fn error(self) -> Error {
+        let kind = ErrorKind::ALL.iter().find(|kind| kind.code() == self.kind);
+        let effect = match self.effect.as_str() {
             "none" => Effect::None,
             "partial" => Effect::Partial,
             "applied" => Effect::Applied,
             _ => Effect::Unknown,
         };
-        let retry = if text.again { Retry::Now } else { Retry::Never };
-        Self::new(kind.copied().unwrap_or(ErrorKind::Unexpected), text.message).with_effect(effect).with_retry(retry)
+        let retry = if self.again { Retry::Now } else { Retry::Never };
+        let kind = kind.copied().unwrap_or(ErrorKind::Unexpected);
+        Error::new(kind, self.message).with_effect(effect).with_retry(retry)
     }
 }
 
