@@ -227,3 +227,44 @@ fn test_header() -> String {
 fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<RouterConfig, String> {
+        let config: RouterConfig = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn settings_are_honoured_or_refused_by_name() {
+        let config = parse(
+            r#"{"state": "/s", "hold": "all", "limits": {"header_time": "1m 5s"}, "tls": {"certificate": "c", "key": "k"},
+                "test": {"token": "0123456789abcdef"}, "routes": [{"path": "/", "access": "idempotent"}]}"#,
+        )
+        .unwrap();
+        assert_eq!((config.hold, config.limits.header_time), (HoldScope::All, Duration::from_secs(65)));
+        assert_eq!(config.control_path(), PathBuf::from("/s/control.sock"));
+        assert!(!format!("{config:?}").contains("0123456789abcdef"), "a token is no text for a log");
+        for (text, why) in [
+            ("{}", "state"),
+            (r#"{"state": "/s", "lisen": "x"}"#, "lisen"),
+            (r#"{"state": "/s", "limits": {"header_time": 5}}"#, "string"),
+            (r#"{"state": "/s", "limits": {"header_time": "soon"}}"#, "soon"),
+            (r#"{"state": "/s", "limits": {"header_bytes": 1}}"#, "header_bytes"),
+            (r#"{"state": "/s", "limits": {"connections": 0}}"#, "connections"),
+            (r#"{"state": "/s", "health": {"period": "0s"}}"#, "period"),
+            (r#"{"state": "/s", "health": {"path": "x"}}"#, "health.path"),
+            (r#"{"state": "/s", "test": {"token": "short"}}"#, "token"),
+            (r#"{"state": "/s", "routes": [{"path": "/a/../b", "access": "reads"}]}"#, "/a/../b"),
+            (r#"{"state": "/s", "routes": [{"path": "/a", "method": "A B", "access": "reads"}]}"#, "A B"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -190,7 +190,7 @@ async fn a_release_that_cannot_be_written_lets_nothing_out() {
 async fn a_hold_that_cannot_end_in_the_register_refuses() {
     let site = Site::start().await;
     let mut request = HoldRequest::new(1);
-    request.limits.silence = Duration::from_millis(300);
+    request.limits.silence = Duration::from_millis(1500);
     site.traffic.hold(request).await.unwrap();
     let blocked = site.config.state.join("register.new");
     fs::create_dir(&blocked).unwrap();
