@@ -94,14 +94,31 @@ impl RouterConfig {
         if self.state.as_os_str().is_empty() {
             return Err(Error::invalid_input("state is not set: the folder of the register"));
         }
+        check_backends(&self.a)?;
+        check_backends(&self.b)?;
         for rule in &self.routes {
             rule.check()?;
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.reload.is_zero()) {
+            return Err(Error::invalid_input("tls.reload is not 0"));
         }
         if let Some(test) = &self.test {
             test.check()?;
         }
         self.limits.check()?;
         self.health.check()
+    }
+}
+
+/// Checks that each backend has an address to connect to.
+pub(super) fn check_backends(backends: &[Backend]) -> Result<()> {
+    let usable = |address: &str| {
+        let parts = address.rsplit_once(':');
+        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    match backends.iter().find(|backend| !usable(&backend.address)) {
+        Some(backend) => Err(Error::invalid_input(format!("{:?} is not host:port", backend.address))),
+        None => Ok(()),
     }
 }
 
@@ -253,6 +270,8 @@ mod tests {
         for (text, why) in [
             ("{}", "state"),
             (r#"{"state": "/s", "lisen": "x"}"#, "lisen"),
+            (r#"{"state": "/s", "a": [{"replica": "r", "address": "nowhere"}]}"#, "nowhere"),
+            (r#"{"state": "/s", "tls": {"certificate": "c", "key": "k", "reload": "0s"}}"#, "tls.reload"),
             (r#"{"state": "/s", "limits": {"header_time": 5}}"#, "string"),
             (r#"{"state": "/s", "limits": {"header_time": "soon"}}"#, "soon"),
             (r#"{"state": "/s", "limits": {"header_bytes": 1}}"#, "header_bytes"),

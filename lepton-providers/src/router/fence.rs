@@ -12,7 +12,7 @@ use lepton_core::traffic::{Backend, Hold, HoldId, HoldRequest, InFlight, InFligh
 use lepton_core::{Effect, EnvExt as _, Error, ErrorKind, Result, Retry};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-use super::config::HoldScope;
+use super::config::{HoldScope, check_backends};
 use super::register::{Folder, Stored, StoredHold};
 use super::shared::{Phase, Shared};
 use super::timing::unless;
@@ -73,6 +73,7 @@ impl Fence {
         if register.stored.version != if_version {
             return Err(refused(format!("the route has version {}, not {if_version}", register.stored.version)));
         }
+        check_backends(&backends)?;
         let mut next = register.stored.clone();
         match side {
             Side::A => next.a = backends,

@@ -126,7 +126,8 @@ fn failed(why: &Failed) -> Answer {
         Failed::Client => last(text(StatusCode::REQUEST_TIMEOUT, "the body of the request has not come")),
         Failed::Replica => text(StatusCode::BAD_GATEWAY, "the replica has not answered"),
         Failed::Timeout => text(StatusCode::GATEWAY_TIMEOUT, "the replica has not answered in time"),
-        Failed::Cut => unavailable("the request was cut off"),
+        // No Retry-After: it may have been done.
+        Failed::Cut => last(text(StatusCode::GATEWAY_TIMEOUT, "the request was cut off before its answer")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::time::Duration;
 
 use lepton_core::data_set::Side;
-use lepton_core::traffic::{HoldId, HoldRequest, Release, Traffic as _};
+use lepton_core::traffic::{Backend, HoldId, HoldRequest, Release, RouteChange, Traffic as _};
 use lepton_core::{Effect, ErrorKind, SystemEnv};
 use lepton_providers::router::{Router, RouterTraffic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,6 +103,18 @@ async fn the_path_of_something_else_is_not_taken() {
     let error = Router::builder().config(site.config.clone()).start().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(std::fs::read_to_string(&other).unwrap(), "data");
+}
+
+#[tokio::test]
+async fn a_backend_without_a_port_is_refused() {
+    let site = Site::start().await;
+    let before = site.traffic.get().await.unwrap();
+    for address in ["b", "b:", ":1", "b:0", "b:99999"] {
+        let change = RouteChange::Backends(Side::B, vec![Backend::new("r", address)]);
+        let error = site.traffic.set(change, before.version).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}");
+    }
+    assert_eq!(site.traffic.get().await.unwrap(), before);
 }
 
 #[tokio::test]

@@ -199,3 +199,27 @@ async fn a_hold_that_cannot_end_in_the_register_refuses() {
     fs::remove_dir(&blocked).unwrap();
     eventually("it is open", async || ask(site.address, "POST", "/").await.body == "A").await;
 }
+
+#[tokio::test]
+async fn a_register_whose_state_nobody_knows_refuses_until_the_next_start() {
+    let mut site = Site::start().await;
+    let hold = site.hold(1).await;
+    let register = site.config.state.join("register");
+    let text = fs::read(&register).unwrap();
+    // The new register cannot take the place of a folder, which is found only when it is renamed.
+    fs::remove_file(&register).unwrap();
+    fs::create_dir(&register).unwrap();
+    let error = site.traffic.release(Release::Forward(cleared(Side::B, 1)), &hold.id, 1).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown, "{error:?}");
+    assert_eq!(site.traffic.get().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    for method in ["GET", "POST"] {
+        assert_eq!(ask(site.address, method, "/").await.status, 503);
+    }
+    site.kill();
+    fs::remove_dir(&register).unwrap();
+    fs::write(&register, text).unwrap();
+    site.again().await;
+    let route = site.traffic.get().await.unwrap();
+    assert_eq!((route.owner, route.hold.map(|hold| hold.id)), (Side::A, Some(hold.id)));
+    assert!(site.a.seen().is_empty() && site.b.seen().is_empty());
+}
