@@ -35,8 +35,8 @@
 //!   (feature `conformance`).
 //! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
 //!
-//! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `migrate` (the driver of a whole
-//! migration, unstable), `conformance`, `object-store`
+//! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `process`, `router` and `migrate`
+//! (where workloads run, the route to them, and the driver of a whole migration; unstable), `conformance`, `object-store`
 //! (adapters to and from the stores of that crate: `interop`), `otel-metrics` (exports a run's
 //! metrics through the `opentelemetry` crate).
 

@@ -82,6 +82,15 @@ impl Weights {
         Self { a: 100, b: 0 }
     }
 
+    /// What the register of a route holds whose owner is this side. It describes a register that
+    /// was read, and moves nothing: only a release changes what a register holds.
+    pub fn owned_by(owner: Side) -> Self {
+        match owner {
+            Side::A => Self::initial(),
+            Side::B => Self { a: 0, b: 100 },
+        }
+    }
+
     /// Everything to the side that was cleared.
     pub fn all(clearance: &Clearance) -> Self {
         Self::shared(clearance, 0, 100)

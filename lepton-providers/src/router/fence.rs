@@ -1,0 +1,299 @@
+//! The commands: each reads or changes the register, and then the gate.
+//!
+//! A change is on disk before the gate changes, so that no request that was held goes out before
+//! the decision is durable. All changes go through one lock, also the end of a hold whose driver
+//! is silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lepton_core::data_set::Side;
+use lepton_core::traffic::{Backend, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, Weights};
+use lepton_core::{Effect, EnvExt as _, Error, ErrorKind, Result, Retry};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+use super::config::{HoldScope, check_backends};
+use super::register::{Folder, Stored, StoredHold};
+use super::shared::{Phase, Shared};
+use super::timing::unless;
+
+/// The time between two attempts to end a hold in the register.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The register with its lock, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Fence {
+    shared: Arc<Shared>,
+    register: Mutex<Register>,
+    /// There is a hold to watch, or the driver was heard.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Register {
+    /// `None` once the router is gone.
+    folder: Option<Arc<Folder>>,
+    stored: Stored,
+    /// When the hold began and when its driver was last heard, if there is a hold.
+    heard: Option<Heard>,
+    /// Nobody knows what the next start would read.
+    unsure: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    begun: Duration,
+    last: Duration,
+}
+
+/// How a hold is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Back,
+    /// The side and the epoch of a clearance.
+    Forward(Side, u64),
+}
+
+impl Fence {
+    /// A hold that the register has is watched from now on.
+    pub(super) fn new(shared: Arc<Shared>, folder: Folder, stored: Stored) -> Arc<Self> {
+        let now = shared.env.uptime();
+        let heard = stored.hold.as_ref().map(|_| Heard { begun: now, last: now });
+        let register = Register { folder: Some(Arc::new(folder)), stored, heard, unsure: false };
+        Arc::new(Self { shared, register: Mutex::new(register), changed: Notify::new() })
+    }
+
+    pub(super) async fn get(&self) -> Result<Route> {
+        let register = self.settled().await?;
+        Ok(self.told(&register))
+    }
+
+    pub(super) async fn set(&self, side: Side, backends: Vec<Backend>, if_version: u64) -> Result<Route> {
+        let mut register = self.settled().await?;
+        if register.stored.version != if_version {
+            return Err(refused(format!("the route has version {}, not {if_version}", register.stored.version)));
+        }
+        check_backends(&backends)?;
+        let mut next = register.stored.clone();
+        match side {
+            Side::A => next.a = backends,
+            Side::B => next.b = backends,
+        }
+        self.persist(&mut register, next).await?;
+        self.shared.sides.set(side, register.stored.backends(side));
+        Ok(self.told(&register))
+    }
+
+    pub(super) async fn hold(&self, request: HoldRequest) -> Result<Hold> {
+        let mut register = self.settled().await?;
+        if register.stored.hold.is_some() {
+            return if register.stored.epoch == request.epoch {
+                self.touched(&mut register)
+            } else {
+                let message = format!("the fence of epoch {} holds", register.stored.epoch);
+                Err(Error::new(ErrorKind::Conflict, message))
+            };
+        }
+        if request.epoch <= register.stored.epoch {
+            return Err(refused(format!("epoch {} is not above {}", request.epoch, register.stored.epoch)));
+        }
+        let all = request.all || self.shared.config.hold == HoldScope::All;
+        let id = HoldId::new(format!("{}-{:016x}", request.epoch, self.shared.env.random()));
+        let mut next = register.stored.clone();
+        next.epoch = request.epoch;
+        next.hold = Some(StoredHold { id, all, limits: request.limits.clone() });
+        self.persist(&mut register, next).await?;
+        let now = self.shared.env.uptime();
+        register.heard = Some(Heard { begun: now, last: now });
+        self.shared.gate.hold(all, request.limits);
+        self.touched(&mut register)
+    }
+
+    pub(super) async fn renew(&self, hold: &HoldId) -> Result<Hold> {
+        let mut register = self.settled().await?;
+        register.holding(hold)?;
+        self.touched(&mut register)
+    }
+
+    pub(super) async fn release(&self, decision: Decision, hold: &HoldId, epoch: u64) -> Result<Route> {
+        let mut register = self.settled().await?;
+        register.holding(hold)?;
+        if register.stored.epoch != epoch {
+            let message = format!("the hold {hold} is of epoch {}, not {epoch}", register.stored.epoch);
+            return Err(refused(message));
+        }
+        let old = register.stored.owner;
+        if let Decision::Forward(to, of) = decision {
+            if of != epoch || to == old {
+                return Err(refused(format!("the clearance is for side {to} in epoch {of}")));
+            }
+            self.end(&mut register, to).await?;
+            // The side was proven to write no more, or there would be no clearance.
+            self.shared.flights.proven(old);
+            self.shared.flights.close(old, self.shared.flights.so_far());
+        } else {
+            self.end(&mut register, old).await?;
+        }
+        Ok(self.told(&register))
+    }
+
+    pub(super) fn drain(&self, side: Side, policy: InFlightPolicy) -> InFlight {
+        let (flights, before) = (&self.shared.flights, self.shared.flights.so_far());
+        flights.close(side, before);
+        if let InFlightPolicy::Cut(after) = policy {
+            let (shared, flights) = (Arc::clone(&self.shared), Arc::clone(flights));
+            let cut = async move {
+                let killed = shared.reached(Phase::Killed);
+                if unless(killed, shared.env.sleep(after)).await.is_some() {
+                    flights.cut(side, before);
+                }
+            };
+            self.shared.env.spawn(Box::pin(cut));
+        }
+        flights.open(side)
+    }
+
+    /// Ends holds whose driver is silent or that are too long, as long as the router lives.
+    pub(super) async fn watch(self: Arc<Self>) {
+        loop {
+            let wait = match self.register.lock().await.due() {
+                _ if self.shared.phase.borrow().eq(&Phase::Killed) => return,
+                Some(due) => due.saturating_sub(self.shared.env.uptime()),
+                None => Duration::MAX,
+            };
+            let changed = self.changed.notified();
+            if wait == Duration::MAX {
+                changed.await;
+            } else if !wait.is_zero() {
+                let _ = unless(self.shared.env.sleep(wait), changed).await;
+            } else if let Err(error) = self.settled().await {
+                tracing::error!("the end of a hold is not in the register: {}", error.report());
+                self.shared.env.sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// The router is gone: from now on nothing changes on disk, and the lock is free.
+    pub(super) async fn freeze(&self) {
+        self.register.lock().await.folder = None;
+    }
+
+    /// The same, without waiting for a change that is being made.
+    pub(super) fn try_freeze(&self) {
+        if let Ok(mut register) = self.register.try_lock() {
+            register.folder = None;
+        }
+    }
+
+    /// The register, after a hold that is over was ended in it.
+    async fn settled(&self) -> Result<MutexGuard<'_, Register>> {
+        let mut register = self.register.lock().await;
+        if register.unsure {
+            return Err(unsure());
+        }
+        if register.due().is_some_and(|due| self.shared.env.uptime() >= due) {
+            tracing::warn!(
+                epoch = register.stored.epoch,
+                "a hold has ended by itself: it was too long, or not renewed"
+            );
+            let owner = register.stored.owner;
+            if let Err(error) = self.end(&mut register, owner).await {
+                // What waits has waited long enough.
+                self.shared.gate.close();
+                return Err(error);
+            }
+        }
+        Ok(register)
+    }
+
+    /// Ends the hold in the register, and then opens the gate to the owner.
+    async fn end(&self, register: &mut Register, owner: Side) -> Result<()> {
+        let mut next = register.stored.clone();
+        (next.owner, next.hold) = (owner, None);
+        self.persist(register, next).await?;
+        register.heard = None;
+        self.shared.gate.open(owner);
+        Ok(())
+    }
+
+    /// Makes the next state durable. If that fails so that nobody knows which state is on disk,
+    /// everything is refused until the router has been started again.
+    async fn persist(&self, register: &mut Register, mut next: Stored) -> Result<()> {
+        let gone = || Error::new(ErrorKind::Cancelled, "the router stops");
+        let folder = register.folder.clone().ok_or_else(gone)?;
+        next.version += 1;
+        let copy = next.clone();
+        // It stays so if this future is dropped.
+        register.unsure = true;
+        let written =
+            self.shared.env.run_blocking(move || folder.write(&copy)).join().await.and_then(|written| written);
+        match written {
+            Ok(()) => {
+                (register.stored, register.unsure) = (next, false);
+                Ok(())
+            }
+            Err(error) if error.effect() == Effect::None && error.kind() != ErrorKind::Unexpected => {
+                register.unsure = false;
+                Err(error)
+            }
+            Err(error) => {
+                self.shared.gate.close();
+                Err(error.with_effect(Effect::Unknown))
+            }
+        }
+    }
+
+    /// The hold, whose driver has just been heard.
+    fn touched(&self, register: &mut Register) -> Result<Hold> {
+        let now = self.shared.env.uptime();
+        if let Some(heard) = &mut register.heard {
+            heard.last = now;
+        }
+        self.changed.notify_one();
+        self.hold_of(register).ok_or_else(|| refused("the hold has ended".to_owned()))
+    }
+
+    fn hold_of(&self, register: &Register) -> Option<Hold> {
+        let (hold, heard) = (register.stored.hold.as_ref()?, register.heard?);
+        let mut told = Hold::new(hold.id.clone(), register.stored.epoch);
+        (told.waiting, told.age) = (self.shared.gate.waiting(), self.shared.env.uptime().saturating_sub(heard.begun));
+        Some(told)
+    }
+
+    fn told(&self, register: &Register) -> Route {
+        let stored = &register.stored;
+        let mut route = Route::new();
+        (route.version, route.epoch, route.owner) = (stored.version, stored.epoch, stored.owner);
+        route.weights = Weights::owned_by(stored.owner);
+        (route.a, route.b) = (stored.a.clone(), stored.b.clone());
+        route.hold = self.hold_of(register);
+        route
+    }
+}
+
+impl Register {
+    /// When the hold ends by itself.
+    fn due(&self) -> Option<Duration> {
+        let (hold, heard) = (self.stored.hold.as_ref()?, self.heard?);
+        let (long, silent) =
+            (heard.begun.saturating_add(hold.limits.time), heard.last.saturating_add(hold.limits.silence));
+        Some(long.min(silent))
+    }
+
+    fn holding(&self, id: &HoldId) -> Result<()> {
+        match &self.stored.hold {
+            Some(hold) if hold.id == *id => Ok(()),
+            _ => Err(refused(format!("the hold {id} has ended"))),
+        }
+    }
+}
+
+fn refused(why: String) -> Error {
+    Error::new(ErrorKind::PreconditionFailed, why).with_retry(Retry::Never)
+}
+
+fn unsure() -> Error {
+    let message = "a change of the register has failed, and nobody knows whether it is on disk; \
+                   the router refuses everything until it is started again";
+    Error::new(ErrorKind::Unavailable, message)
+}

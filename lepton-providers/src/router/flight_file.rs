@@ -1,0 +1,104 @@
+//! The file with the number of writes that are open, for the start after a crash.
+//!
+//! It is written in place, without a sync, each time a write begins or ends: what a process has
+//! written outlives that process. A crash of the whole machine can lose the last numbers; the
+//! file therefore names the boot of the machine, and after another boot at least one write of
+//! each side counts as unknown.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use lepton_core::{Error, ErrorKind, Result};
+
+const TITLE: &str = "lepton-router-open-writes 1";
+
+/// The file, open.
+#[derive(Debug)]
+pub(super) struct FlightFile {
+    file: File,
+    path: PathBuf,
+    boot: String,
+}
+
+impl FlightFile {
+    /// Whether the folder has had a router before.
+    pub(super) fn exists(folder: &Path) -> bool {
+        path(folder).exists()
+    }
+
+    /// Opens the file, and returns the writes of side A and side B whose end nobody saw.
+    pub(super) fn open(folder: &Path) -> Result<(Self, [u64; 2])> {
+        let (path, boot) = (path(folder), boot());
+        let mut unknown = [0, 0];
+        if path.exists() {
+            let text = std::fs::read_to_string(&path).map_err(|error| wrong("cannot be read", &path, error))?;
+            unknown = parse(&text, &boot).ok_or_else(|| {
+                let message = "the file of open writes is damaged or of another version";
+                Error::new(ErrorKind::Corrupt, message).with_context("path", path.display())
+            })?;
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| wrong("cannot be opened", &path, error))?;
+        let opened = Self { file, path, boot };
+        opened.write(unknown, false)?;
+        opened.file.sync_all().map_err(|error| wrong("cannot be synced", &opened.path, error))?;
+        Ok((opened, unknown))
+    }
+
+    /// Writes how many are open.
+    pub(super) fn write(&self, open: [u64; 2], stopped: bool) -> Result<()> {
+        let state = if stopped { "stopped" } else { "running" };
+        let text = format!("{TITLE}\n{:36}\n{state}\n{:020}\n{:020}\n", self.boot, open[0], open[1]);
+        self.file.write_all_at(text.as_bytes(), 0).map_err(|error| wrong("cannot be written", &self.path, error))
+    }
+
+    /// Marks the end of a router that stopped in order.
+    pub(super) fn stop(&self, open: [u64; 2]) -> Result<()> {
+        self.write(open, true)?;
+        self.file.sync_all().map_err(|error| wrong("cannot be synced", &self.path, error))
+    }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("open-writes")
+}
+
+fn wrong(what: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::io(format!("the file of open writes {what}"), error).with_context("path", path.display())
+}
+
+fn parse(text: &str, boot: &str) -> Option<[u64; 2]> {
+    let lines: Vec<_> = text.lines().collect();
+    let [TITLE, before, state, a, b] = lines[..] else { return None };
+    let open = [a.parse().ok()?, b.parse().ok()?];
+    let same_boot = !boot.is_empty() && before.trim() == boot;
+    match state {
+        "stopped" => Some(open),
+        "running" if same_boot => Some(open),
+        "running" => Some(open.map(|count: u64| count.max(1))),
+        _ => None,
+    }
+}
+
+/// The id of this boot; empty where the system has none.
+fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().chars().take(36).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_boot_has_lost_numbers_and_a_stop_in_order_has_not() {
+        let text = |state| format!("{TITLE}\nboot\n{state}\n{:020}\n{:020}\n", 3, 0);
+        assert_eq!(parse(&text("running"), "boot"), Some([3, 0]));
+        assert_eq!(parse(&text("running"), "other"), Some([3, 1]));
+        assert_eq!(parse(&text("running"), ""), Some([3, 1]));
+        assert_eq!(parse(&text("stopped"), "other"), Some([3, 0]));
+        assert_eq!(parse(&text("resting"), "boot"), None);
+        assert_eq!(parse("", "boot"), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! The router between the users and the two sides of a migration: HTTP/1.1 in and out.
+//!
+//! It sends every request to the side that owns the writes. A fence holds writes back, and its
+//! release moves them to the other side or lets them go on where they were. The register on disk
+//! decides: a release is there before the first held request goes out.
+//!
+//! - [`Router`] starts one in this process, with [`RouterConfig`]; [`RunningRouter`] is its handle
+//! - [`RouterTraffic`] drives one over its control socket, as
+//!   [`Traffic`](lepton_core::traffic::Traffic)
+//!
+//! What it does with requests:
+//!
+//! - Bodies stream both ways. A request that is held has not been read: the client gets no
+//!   `100 Continue`, and what it sends waits in its own buffers and in at most 128 KiB here.
+//! - A WebSocket may write, unless a route says otherwise: a hold holds it back, and a drain or
+//!   a release to the other side closes it with code 1012.
+//! - A request is sent again only before the first byte of its answer, to a replica of the same
+//!   side, and while no fence has begun or ended since: if nothing of it was sent, or if it has
+//!   no body and is safe or its route is declared idempotent.
+//! - A request that may write is in flight until the end of the replica's answer, also after its
+//!   client has gone or got 504. If the answer never comes, it is unknown until a release to the
+//!   other side.
+//! - A hold with as many requests or bytes as it may have refuses more with 503 and
+//!   `Retry-After`; one that is too long, or whose driver is silent, ends to the owner. If the
+//!   router is started again during a hold, it answers every request with 503 until the hold is
+//!   released or ends by itself; its times start again.
+//! - The counters are those of this process and start at 0 with it.
+//!
+//! The folder of the register has mode 0700 and three files. `register` has two lines:
+//! `{"lepton_router":1,"crc32c":"…"}`, with the checksum of the second line, and the state as
+//! JSON: `version`, `epoch`, `owner` (`A` or `B`), the backends `a` and `b`, and `hold` (`null`,
+//! or `id`, `all` and `limits`). It is replaced as a whole and synced; a router does not start on
+//! one that is damaged, gone or of another version. `open-writes` has the number of writes that
+//! are open at each side. `lock` is locked while a router runs.
+//!
+//! Not built: HTTP/2, TLS to the replicas, and weights other than all and nothing.
+//!
+//! The files, each importing only from those below it: `build` starts and stops; `control` and
+//! `client` are the two ends of the control socket, `wire` what goes over it; `server` accepts
+//! users, `tls` has their certificate; `forward` answers a request, `websocket` a WebSocket, and
+//! `exchange` asks replicas, with retries; `probe` asks whether they work; `fence` has the
+//! commands; `gate`, `sides` and `flight` the state; `register` and `flight_file` the files.
+
+mod answer;
+mod bodies;
+mod build;
+mod classify;
+mod client;
+mod config;
+mod control;
+mod exchange;
+mod fence;
+mod flight;
+mod flight_file;
+mod forward;
+mod frames;
+mod gate;
+mod headers;
+mod heads;
+mod limits;
+mod pool;
+mod probe;
+mod register;
+mod request;
+mod server;
+mod shared;
+mod sides;
+mod timing;
+mod tls;
+mod websocket;
+mod wire;
+
+pub use build::{Router, RouterBuilder, RunningRouter};
+pub use client::RouterTraffic;
+pub use config::{Access, HoldScope, RouteRule, RouterConfig, TestRoute, TlsFiles};
+pub use limits::{Health, Limits};
