@@ -172,7 +172,7 @@ async fn fill(store: &MemoryStorage) -> Result<(u64, u64)> {
         ("video/one-beyond.bin".into(), 8 * MIB + 1),
     ];
     objects.extend((0..6).map(|i| (format!("video/{i}.mp4"), (9 + 3 * i) * MIB + 12_345 * i)));
-    objects.extend((0..2500).map(|i| (format!("photos/{:02}/{i:04}.jpg", i % 37), (i * 7919) % (48 * KIB))));
+    objects.extend((0..1500).map(|i| (format!("photos/{:02}/{i:04}.jpg", i % 37), (i * 7919) % (48 * KIB))));
     let (noise, mut total) = (noise(), 0);
     for (seed, (key, len)) in objects.iter().enumerate() {
         let mut attributes = Attributes::default();
