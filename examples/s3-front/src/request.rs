@@ -1,6 +1,6 @@
 //! The parts of a request that can be read from its request line and headers.
 
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, Method, Uri};
 use lepton_core::ObjectKey;
 use percent_encoding::percent_decode_str;
@@ -25,6 +25,8 @@ pub struct RequestInfo {
     pub part: Option<u32>,
     /// The number of requests of this operation that the server has seen, including this one.
     pub nth: u64,
+    /// The access key that the request claims; its signature is checked later.
+    pub access_key: Option<String>,
     /// The id by which the reply, too, names the request.
     pub(crate) id: String,
 }
@@ -42,9 +44,20 @@ impl RequestInfo {
             upload: query.text("uploadId").ok().flatten(),
             part: query.parsed("partNumber").ok().flatten(),
             nth: 0,
+            access_key: access_key(headers, query),
             id: String::new(),
         }
     }
+}
+
+/// The access key of a header or of a presigned URL.
+fn access_key(headers: &HeaderMap, query: Query<'_>) -> Option<String> {
+    let header = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+    let scope = match header {
+        Some(header) => header.split_once("Credential=")?.1.to_owned(),
+        None => query.text("X-Amz-Credential").ok().flatten()?,
+    };
+    scope.split_once('/').map(|(key, _)| key.to_owned())
 }
 
 /// The bucket and the key that a request names. Keys are not normalised in any way.

@@ -1,0 +1,104 @@
+//! The application: keeps items as objects, and answers with what it reads.
+//!
+//! `GET`, `PUT` and `DELETE /items/NAME`; `GET /ready`. A write is answered when the store has it.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use lepton::core::{ErrorKind, PutOptions};
+use lepton::{Error, Location, ObjectKey, Result, StorageExt as _};
+use tokio::net::TcpListener;
+
+/// The largest item.
+const LARGEST: usize = 64 << 20;
+
+/// Serves until the process gets SIGTERM; requests in flight end first.
+pub(crate) async fn run() -> Result<()> {
+    let variable = |name: &str| {
+        std::env::var(name).map_err(|_| Error::invalid_input(format!("the application needs the variable {name}")))
+    };
+    let store = lepton::open(&variable("STORE")?).await?;
+    let listen = format!("127.0.0.1:{}", variable("PORT")?);
+    let failed = |error| Error::io(format!("cannot listen on {listen}"), error);
+    let listener = TcpListener::bind(&listen).await.map_err(failed)?;
+    println!("serving {} on {listen}", store.storage().url());
+    let graceful = hyper_util::server::graceful::GracefulShutdown::new();
+    let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| Error::io("cannot listen to signals", error))?;
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(_) => continue,
+            },
+            _ = end.recv() => break,
+        };
+        let store = store.clone();
+        let answer = service_fn(move |request| {
+            let store = store.clone();
+            async move { Ok::<_, Infallible>(answer(&store, request).await) }
+        });
+        let connection = graceful.watch(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(connection);
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    Ok(())
+}
+
+async fn answer(store: &Location, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match item(store, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let status = match error.kind() {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                ErrorKind::InvalidInput | ErrorKind::InvalidKey => StatusCode::BAD_REQUEST,
+                ErrorKind::PermissionDenied => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::BAD_GATEWAY,
+            };
+            if status != StatusCode::NOT_FOUND {
+                println!("{error}");
+            }
+            reply(status, error.to_string())
+        }
+    }
+}
+
+async fn item(store: &Location, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if path == "/ready" {
+        return Ok(reply(StatusCode::OK, "ready"));
+    }
+    let Some(name) = path.strip_prefix("/items/").filter(|name| !name.is_empty()) else {
+        return Ok(reply(StatusCode::NOT_FOUND, "there are only items"));
+    };
+    let key = ObjectKey::new([store.folder().as_bytes(), name.as_bytes()].concat())?;
+    let storage = store.storage();
+    match head.method {
+        Method::GET => Ok(reply(StatusCode::OK, storage.read(&key, LARGEST as u64).await?)),
+        Method::PUT => {
+            let body = Limited::new(body, LARGEST).collect().await;
+            let body = body.map_err(|error| Error::invalid_input(format!("the upload broke off: {error}")))?;
+            storage.put(&key, body.to_bytes().into(), PutOptions::new()).await?;
+            Ok(reply(StatusCode::OK, "stored"))
+        }
+        Method::DELETE => {
+            storage.remove(&key).await?;
+            Ok(reply(StatusCode::OK, "deleted"))
+        }
+        _ => Ok(reply(StatusCode::METHOD_NOT_ALLOWED, "GET, PUT or DELETE")),
+    }
+}
+
+fn reply(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+}

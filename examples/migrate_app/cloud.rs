@@ -1,0 +1,69 @@
+//! A cloud: an S3 server in memory, with a policy that can deny the application to write.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lepton::core::data_set::Side;
+use lepton::{Error, MemoryStorage, ObjectKey, Result, StorageExt as _};
+use lepton_s3_front::{Action, Failure, Hooks, RequestInfo, S3Front};
+
+use crate::site::{APP, BUCKET, LEPTON, Site, cloud};
+
+/// Objects that the application has before anybody moves it.
+const OBJECTS: usize = 300;
+
+/// Serves until the process is killed.
+pub(crate) async fn run(site: &Site, side: Side) -> Result<()> {
+    let storage = MemoryStorage::new();
+    if side == Side::A {
+        fill(&storage).await?;
+    }
+    let front = S3Front::builder()
+        .bucket(BUCKET, Arc::new(storage))
+        .credentials(LEPTON.0, LEPTON.1)
+        .credentials(APP.0, APP.1)
+        .hooks(Arc::new(Policy(site.policy(side))))
+        .build()?;
+    let server = front.serve("127.0.0.1:0").await?;
+    site.publish(&cloud(side), &server.address().to_string())?;
+    std::future::pending::<()>().await;
+    server.stop().await;
+    Ok(())
+}
+
+/// What the application has stored so far: photographs, and videos that are uploaded in parts.
+async fn fill(storage: &MemoryStorage) -> Result<()> {
+    for number in 0..OBJECTS {
+        let len = if number % 50 == 7 { 9 << 20 } else { 1_000 + number * 317 };
+        let body = number.to_le_bytes().repeat(len / 8);
+        let key = ObjectKey::try_from(format!("items/photo-{number:04}").as_str())?;
+        storage.write(&key, body.into()).await?;
+    }
+    Ok(())
+}
+
+/// While its file exists, the application's key may only read.
+struct Policy(PathBuf);
+
+impl Hooks for Policy {
+    fn on_request(&self, request: &RequestInfo) -> Action {
+        let reads = matches!(request.method.as_str(), "GET" | "HEAD");
+        if !reads && request.access_key.as_deref() == Some(APP.0) && self.0.exists() {
+            return Action::Fail(Failure::new(403, "AccessDenied"));
+        }
+        Action::Pass
+    }
+}
+
+/// Makes a side deny the application to write, or allow it again.
+pub(crate) fn set_policy(site: &Site, side: Side, deny: bool) -> Result<()> {
+    let path = site.policy(side);
+    let failed = |error| Error::io("cannot change the policy", error);
+    if deny {
+        return std::fs::write(&path, "").map_err(failed);
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,108 @@
+//! Where everything is: one folder, in which the processes find each other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lepton::core::data_set::Side;
+use lepton::core::deployment::{Port, Probe, Secrets, WorkloadSpec};
+use lepton::providers::s3::{Credentials, S3Config, S3Storage};
+use lepton::{Error, Location, Result};
+
+/// The credentials of the migration, which always may write.
+pub(crate) const LEPTON: (&str, &str) = ("lepton", "secret-of-the-migration");
+/// The credentials of the application, which a policy can deny to write.
+pub(crate) const APP: (&str, &str) = ("application", "secret-of-the-application");
+/// The token of the test route.
+pub(crate) const TOKEN: &str = "token-of-the-acceptance-test";
+pub(crate) const BUCKET: &str = "shop";
+pub(crate) const WORKLOAD: &str = "shop";
+
+/// The folder of a demonstration.
+#[derive(Debug, Clone)]
+pub(crate) struct Site(PathBuf);
+
+impl Site {
+    pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The file whose presence denies the application to write at a side.
+    pub(crate) fn policy(&self, side: Side) -> PathBuf {
+        self.at(&format!("cloud-{}.deny", letter(side)))
+    }
+
+    pub(crate) fn address_file(&self, name: &str) -> PathBuf {
+        self.at(&format!("{name}.address"))
+    }
+
+    /// The address that a process has published, once it has.
+    pub(crate) async fn address(&self, name: &str) -> Result<String> {
+        let path = self.address_file(name);
+        for _ in 0..1000 {
+            if let Ok(address) = std::fs::read_to_string(&path) {
+                return Ok(address);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(Error::invalid_input(format!("{name} has not started; its output is in {}", self.0.display())))
+    }
+
+    /// Publishes an address as a whole, so that nobody reads half of it.
+    pub(crate) fn publish(&self, name: &str, address: &str) -> Result<()> {
+        let path = self.address_file(name);
+        let failed = |error| Error::io("cannot publish the address", error);
+        let part = path.with_extension("part");
+        std::fs::write(&part, address).map_err(failed)?;
+        std::fs::rename(&part, &path).map_err(failed)
+    }
+
+    /// The URL of the application's data at a side.
+    pub(crate) async fn url(&self, side: Side) -> Result<String> {
+        let address = self.address(&cloud(side)).await?;
+        Ok(format!("s3://{BUCKET}/items/?endpoint=http://{address}&region=us-east-1&preset=aws"))
+    }
+
+    /// The data at a side, with these credentials.
+    pub(crate) async fn data(&self, side: Side, (key, secret): (&str, &str)) -> Result<Location> {
+        let address = self.address(&cloud(side)).await?;
+        let config = serde_json::json!({
+            "bucket": BUCKET, "endpoint": format!("http://{address}"), "region": "us-east-1", "preset": "aws",
+        });
+        let config: S3Config = serde_json::from_value(config)
+            .map_err(|error| Error::invalid_input("the settings of the cloud are wrong").with_source(error))?;
+        let credentials = Arc::new(Credentials::new(key, secret.to_owned()));
+        let store = S3Storage::builder(config).credentials(credentials).build()?;
+        Ok(Location::new(Arc::new(store), "items/"))
+    }
+
+    /// The application at a side.
+    pub(crate) async fn workload(&self, side: Side) -> Result<(WorkloadSpec, Secrets)> {
+        let program = std::env::current_exe().map_err(|error| Error::io("cannot find this program", error))?;
+        let mut spec = WorkloadSpec::of_command(WORKLOAD, [program.display().to_string(), "app".to_owned()]);
+        spec.ports = vec![Port { name: "http".to_owned(), container_port: 0 }];
+        spec.env.insert("STORE".to_owned(), self.url(side).await?);
+        spec.env.insert("AWS_ACCESS_KEY_ID".to_owned(), APP.0.to_owned());
+        spec.secrets.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "env:APP_SECRET".parse()?);
+        spec.readiness_probe = Some(Probe::http("/ready", "http").period_seconds(1));
+        spec.termination_grace_period_seconds = 5;
+        Ok((spec, Secrets::new().with("AWS_SECRET_ACCESS_KEY", APP.1)))
+    }
+}
+
+pub(crate) fn letter(side: Side) -> &'static str {
+    if side == Side::A { "a" } else { "b" }
+}
+
+/// The name of a cloud's process.
+pub(crate) fn cloud(side: Side) -> String {
+    format!("cloud-{}", letter(side))
+}
