@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::data_set::{CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side, Verdict};
 use lepton_core::{EnvExt as _, Error, ErrorKind, Location, Result, SharedEnv, SystemEnv};
-use lepton_data::{Follower, Round, Transfer, TransferSettings};
+use lepton_data::{Follower, Round, Status, Transfer, TransferSettings};
 
 use super::expected::{Tags, unexpected};
 use super::quiesce::Quiesce;
@@ -167,7 +167,7 @@ impl Inner {
         let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
         lag.0.items = round.copied + round.deleted + round.report.failed();
         lag.0.bytes = round.bytes;
-        if round.is_complete() {
+        if keeps_up(&round) {
             lag.0.rounds += 1;
             lag.1 = Some(began);
         }
@@ -203,6 +203,14 @@ impl Inner {
     }
 }
 
+/// Whether a round has brought everything but what was changed while it ran: the next round
+/// brings that, and only the last delta must find nothing of the kind.
+fn keeps_up(round: &Round) -> bool {
+    let changed = [ErrorKind::SourceChanged, ErrorKind::NotFound].map(ErrorKind::code);
+    let only_changes = round.report.failures_by_kind.keys().all(|kind| changed.contains(&kind.as_str()));
+    round.is_complete() || (round.report.status == Status::Incomplete && only_changes)
+}
+
 #[async_trait]
 impl DataSet for ObjectSet {
     fn name(&self) -> &str {
@@ -211,7 +219,7 @@ impl DataSet for ObjectSet {
 
     async fn copy(&self, from: Side) -> Result<CopySummary> {
         let round = self.0.round(from).await?;
-        if !round.is_complete() {
+        if !keeps_up(&round) {
             return Err(self.0.incomplete(&round));
         }
         Ok(CopySummary::new(round.objects(), round.report.bytes))
@@ -262,6 +270,6 @@ impl DataSet for ObjectSet {
 
     async fn reverse(&self, from: Side, _: u64) -> Result<()> {
         let round = self.0.round(from).await?;
-        if round.is_complete() { Ok(()) } else { Err(self.0.incomplete(&round)) }
+        if keeps_up(&round) { Ok(()) } else { Err(self.0.incomplete(&round)) }
     }
 }
