@@ -19,7 +19,8 @@ const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests`
 
 /// moto handles requests of one client concurrently: the effect of a dropped request depends on
 /// timing.
-const VARIES: [(&str, &str); 2] = [
+const VARIES: [(&str, &str); 3] = [
+    ("versitygw", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted"),
     ("moto", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted"),
     ("moto", "interruptions/a_listing_during_writes_has_all_that_stays"),
 ];
