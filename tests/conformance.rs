@@ -17,8 +17,8 @@ use support::places::{Place, kinds, missing, reading, wrong};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
 const MARK: &str = "<!-- written by `LEPTON_TEST_WRITE=1 cargo xtask test tests` -->\n";
 
-/// moto handles requests of one client concurrently: the effect of a dropped request depends on
-/// timing.
+/// These servers go on with a dropped request while the next one arrives, so that its effect
+/// depends on timing: moto in general, versitygw while it completes an upload.
 const VARIES: [(&str, &str); 3] = [
     ("versitygw", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted"),
     ("moto", "interruptions/an_upload_that_is_dropped_leaves_nothing_unlisted"),
