@@ -44,6 +44,10 @@ pub trait Traffic: Debug + Send + Sync {
 
     /// Begins to hold back new writes. Begun again in the same epoch it returns the same hold.
     ///
+    /// A hold never exceeds one of its [`HoldLimits`](super::HoldLimits): it ends by itself
+    /// instead, the owner keeps the writes and gets the requests that wait. A request for which
+    /// there is no room gets 503 with `Retry-After`, and the hold ends.
+    ///
     /// # Errors
     /// `precondition_failed` for an epoch that is not higher than the last one; `conflict` while
     /// another fence holds.
@@ -105,7 +109,7 @@ pub enum InFlightPolicy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InFlight {
-    /// Requests that the backend has not answered, of whatever method.
+    /// Requests of any method that the backend has not answered.
     pub requests: u64,
     /// Those of them that may write.
     pub writes: u64,
@@ -128,7 +132,7 @@ impl InFlight {
     }
 }
 
-/// What has been sent where since the route was made.
+/// What has been sent where since the process of the route started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
@@ -138,12 +142,12 @@ pub struct Counters {
     pub b: SideCounters,
     /// Requests that were held and then sent.
     pub held: u64,
-    /// Requests that got 503 because a limit of a hold was reached.
+    /// Requests that got 503 because a hold had no room for them.
     pub refused: u64,
 }
 
 impl Counters {
-    /// Nothing has been sent.
+    /// Counters at 0.
     pub fn new() -> Self {
         Self::default()
     }

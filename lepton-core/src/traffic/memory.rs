@@ -32,8 +32,10 @@ struct Held {
     request: HoldRequest,
     id: HoldId,
     begun: Duration,
-    heard: Duration,
+    renewed: Duration,
     waiting: u64,
+    /// Those of them that write.
+    writes: u64,
 }
 
 /// Where a request went.
@@ -61,9 +63,11 @@ impl MemoryTraffic {
         if let Some(held) = state.held.as_mut().filter(|held| writes || held.request.all) {
             if held.waiting >= held.request.limits.requests as u64 {
                 state.counters.refused += 1;
+                state.end();
                 return Sent::Refused;
             }
             held.waiting += 1;
+            held.writes += u64::from(writes);
             return Sent::Held;
         }
         let owner = state.route.owner;
@@ -92,7 +96,7 @@ impl State {
     fn expire(&mut self, now: Duration) {
         let over = self.held.as_ref().is_some_and(|held| {
             let limits = &held.request.limits;
-            now.saturating_sub(held.begun) >= limits.time || now.saturating_sub(held.heard) >= limits.silence
+            now.saturating_sub(held.begun) >= limits.time || now.saturating_sub(held.renewed) >= limits.silence
         });
         if over {
             self.end();
@@ -104,13 +108,13 @@ impl State {
         if let Some(held) = self.held.take() {
             self.route.version += 1;
             self.counters.held += held.waiting;
-            self.count(self.route.owner, held.waiting, held.waiting);
+            self.count(self.route.owner, held.writes, held.waiting);
         }
     }
 
     fn route(&self, now: Duration) -> Route {
         let mut route = self.route.clone();
-        route.hold = self.held.as_ref().map(|held| held.told(now));
+        route.hold = self.held.as_ref().map(|held| held.hold(now));
         route
     }
 
@@ -121,7 +125,7 @@ impl State {
 }
 
 impl Held {
-    fn told(&self, now: Duration) -> Hold {
+    fn hold(&self, now: Duration) -> Hold {
         let mut hold = Hold::new(self.id.clone(), self.request.epoch);
         (hold.waiting, hold.age) = (self.waiting, now.saturating_sub(self.begun));
         hold
@@ -167,12 +171,13 @@ impl Traffic for MemoryTraffic {
 
     async fn hold(&self, request: HoldRequest) -> Result<Hold> {
         let (mut state, now) = (self.state(), self.env.uptime());
-        if let Some(held) = &state.held {
-            return if held.request.epoch == request.epoch {
-                Ok(held.told(now))
-            } else {
-                Err(Error::new(ErrorKind::Conflict, format!("the fence of epoch {} holds", held.request.epoch)))
-            };
+        if let Some(held) = &mut state.held {
+            if held.request.epoch != request.epoch {
+                let message = format!("the fence of epoch {} holds", held.request.epoch);
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            held.renewed = now;
+            return Ok(held.hold(now));
         }
         if request.epoch <= state.route.epoch {
             let message = format!("epoch {} is not above {}", request.epoch, state.route.epoch);
@@ -181,8 +186,8 @@ impl Traffic for MemoryTraffic {
         (state.route.epoch, state.holds) = (request.epoch, state.holds + 1);
         state.route.version += 1;
         let id = HoldId::new(state.holds.to_string());
-        let held = Held { request, id, begun: now, heard: now, waiting: 0 };
-        let hold = held.told(now);
+        let held = Held { request, id, begun: now, renewed: now, waiting: 0, writes: 0 };
+        let hold = held.hold(now);
         state.held = Some(held);
         Ok(hold)
     }
@@ -190,8 +195,8 @@ impl Traffic for MemoryTraffic {
     async fn renew(&self, hold: &HoldId) -> Result<Hold> {
         let (mut state, now) = (self.state(), self.env.uptime());
         let held = state.holding(hold)?;
-        held.heard = now;
-        Ok(held.told(now))
+        held.renewed = now;
+        Ok(held.hold(now))
     }
 
     async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route> {

@@ -159,7 +159,7 @@ impl fmt::Display for HoldId {
 pub struct HoldRequest {
     /// The epoch of the fence, higher than that of any before.
     pub epoch: u64,
-    /// Where it ends by itself.
+    /// The limits at which it ends by itself.
     pub limits: HoldLimits,
     /// Hold every request, and not only writes.
     pub all: bool,
@@ -171,7 +171,7 @@ impl HoldRequest {
         Self { epoch, limits: HoldLimits::default(), all: false }
     }
 
-    /// Where it ends by itself.
+    /// The limits at which it ends by itself.
     #[must_use]
     pub fn limits(mut self, limits: HoldLimits) -> Self {
         self.limits = limits;
@@ -179,14 +179,16 @@ impl HoldRequest {
     }
 }
 
-/// Where a hold ends by itself: everything goes to the owner again, and the fence has failed.
+/// The limits of a hold. A hold that would exceed one of them ends by itself: the owner keeps the
+/// writes and gets the requests that wait, and the fence has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HoldLimits {
-    /// Requests that wait. Those beyond get 503 with `Retry-After`.
+    /// Requests that wait. One more gets 503 with `Retry-After`, and ends the hold.
     pub requests: usize,
-    /// Bytes of their bodies that were already read.
+    /// Bytes of their bodies that may have been read already. A request with more than is left
+    /// gets 503 with `Retry-After`, and ends the hold.
     pub bytes: u64,
     /// The length of the hold.
     pub time: Duration,

@@ -17,6 +17,7 @@ enum Lie {
     IgnoresVersions,
     ReusesEpochs,
     HoldsNothing,
+    HasNoLimit,
     OutlivesItsDriver,
     IgnoresClearances,
     CountsNothing,
@@ -56,6 +57,9 @@ impl Traffic for Lying {
         match self.lie {
             Lie::ReusesEpochs => request.epoch = self.inner.get().await?.epoch + 1,
             Lie::HoldsNothing => request.limits.time = std::time::Duration::ZERO,
+            Lie::HasNoLimit => {
+                (request.limits.requests, request.limits.silence) = (usize::MAX, std::time::Duration::from_millis(200));
+            }
             Lie::OutlivesItsDriver => {
                 let hour = std::time::Duration::from_secs(3600);
                 (request.limits.silence, request.limits.time) = (hour, hour);
@@ -90,6 +94,7 @@ async fn the_reference_passes_and_each_lie_is_found() {
         (Lie::IgnoresVersions, "a_change_needs_the_version"),
         (Lie::ReusesEpochs, "an_epoch_is_used_once"),
         (Lie::HoldsNothing, "writes_wait_and_reads_do_not"),
+        (Lie::HasNoLimit, "a_request_past_the_limit_ends_the_hold"),
         (Lie::OutlivesItsDriver, "a_silent_driver_ends_the_hold"),
         (Lie::IgnoresClearances, "a_clearance_is_of_one_epoch_and_side"),
         (Lie::CountsNothing, "a_side_without_weight_gets_nothing"),

@@ -1,8 +1,8 @@
 //! The commands: each reads or changes the register, and then the gate.
 //!
 //! A change is on disk before the gate changes, so that no request that was held goes out before
-//! the decision is durable. All changes go through one lock, also the end of a hold whose driver
-//! is silent.
+//! the decision is durable. All changes go through one lock, also the end of a hold that would
+//! exceed one of its limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use lepton_core::data_set::Side;
 use lepton_core::traffic::{Backend, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, Weights};
 use lepton_core::{Effect, EnvExt as _, Error, ErrorKind, Result, Retry};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::config::{HoldScope, check_backends};
 use super::register::{Folder, Stored, StoredHold};
@@ -25,8 +25,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Fence {
     shared: Arc<Shared>,
     register: Mutex<Register>,
-    /// There is a hold to watch, or the driver was heard.
-    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -34,16 +32,16 @@ struct Register {
     /// `None` once the router is gone.
     folder: Option<Arc<Folder>>,
     stored: Stored,
-    /// When the hold began and when its driver was last heard, if there is a hold.
-    heard: Option<Heard>,
-    /// Nobody knows what the next start would read.
+    /// The times of the hold, if there is one.
+    times: Option<Times>,
+    /// It is not known what the next start would read.
     unsure: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Heard {
+struct Times {
     begun: Duration,
-    last: Duration,
+    renewed: Duration,
 }
 
 /// How a hold is to end.
@@ -58,14 +56,14 @@ impl Fence {
     /// A hold that the register has is watched from now on.
     pub(super) fn new(shared: Arc<Shared>, folder: Folder, stored: Stored) -> Arc<Self> {
         let now = shared.env.uptime();
-        let heard = stored.hold.as_ref().map(|_| Heard { begun: now, last: now });
-        let register = Register { folder: Some(Arc::new(folder)), stored, heard, unsure: false };
-        Arc::new(Self { shared, register: Mutex::new(register), changed: Notify::new() })
+        let times = stored.hold.as_ref().map(|_| Times { begun: now, renewed: now });
+        let register = Register { folder: Some(Arc::new(folder)), stored, times, unsure: false };
+        Arc::new(Self { shared, register: Mutex::new(register) })
     }
 
     pub(super) async fn get(&self) -> Result<Route> {
         let register = self.settled().await?;
-        Ok(self.told(&register))
+        Ok(self.route(&register))
     }
 
     pub(super) async fn set(&self, side: Side, backends: Vec<Backend>, if_version: u64) -> Result<Route> {
@@ -81,14 +79,14 @@ impl Fence {
         }
         self.persist(&mut register, next).await?;
         self.shared.sides.set(side, register.stored.backends(side));
-        Ok(self.told(&register))
+        Ok(self.route(&register))
     }
 
     pub(super) async fn hold(&self, request: HoldRequest) -> Result<Hold> {
         let mut register = self.settled().await?;
         if register.stored.hold.is_some() {
             return if register.stored.epoch == request.epoch {
-                self.touched(&mut register)
+                self.renewed(&mut register)
             } else {
                 let message = format!("the fence of epoch {} holds", register.stored.epoch);
                 Err(Error::new(ErrorKind::Conflict, message))
@@ -104,15 +102,15 @@ impl Fence {
         next.hold = Some(StoredHold { id, all, limits: request.limits.clone() });
         self.persist(&mut register, next).await?;
         let now = self.shared.env.uptime();
-        register.heard = Some(Heard { begun: now, last: now });
+        register.times = Some(Times { begun: now, renewed: now });
         self.shared.gate.hold(all, request.limits);
-        self.touched(&mut register)
+        self.renewed(&mut register)
     }
 
     pub(super) async fn renew(&self, hold: &HoldId) -> Result<Hold> {
         let mut register = self.settled().await?;
         register.holding(hold)?;
-        self.touched(&mut register)
+        self.renewed(&mut register)
     }
 
     pub(super) async fn release(&self, decision: Decision, hold: &HoldId, epoch: u64) -> Result<Route> {
@@ -134,7 +132,7 @@ impl Fence {
         } else {
             self.end(&mut register, old).await?;
         }
-        Ok(self.told(&register))
+        Ok(self.route(&register))
     }
 
     pub(super) fn drain(&self, side: Side, policy: InFlightPolicy) -> InFlight {
@@ -153,22 +151,24 @@ impl Fence {
         flights.open(side)
     }
 
-    /// Ends holds whose driver is silent or that are too long, as long as the router lives.
+    /// Ends each hold that would exceed one of its limits, as long as the router runs.
     pub(super) async fn watch(self: Arc<Self>) {
         loop {
-            let wait = match self.register.lock().await.due() {
-                _ if self.shared.phase.borrow().eq(&Phase::Killed) => return,
-                Some(due) => due.saturating_sub(self.shared.env.uptime()),
-                None => Duration::MAX,
+            let due = match self.settled().await {
+                Ok(register) => register.due(),
+                Err(error) => {
+                    tracing::error!("no hold can end in the register: {}", error.report());
+                    self.shared.env.sleep(AGAIN).await;
+                    continue;
+                }
             };
-            let changed = self.changed.notified();
-            if wait == Duration::MAX {
-                changed.await;
-            } else if !wait.is_zero() {
-                let _ = unless(self.shared.env.sleep(wait), changed).await;
-            } else if let Err(error) = self.settled().await {
-                tracing::error!("the end of a hold is not in the register: {}", error.report());
-                self.shared.env.sleep(AGAIN).await;
+            let changed = self.shared.gate.holds.notified();
+            match due {
+                Some(due) => {
+                    let wait = due.saturating_sub(self.shared.env.uptime());
+                    let _ = unless(self.shared.env.sleep(wait), changed).await;
+                }
+                None => changed.await,
             }
         }
     }
@@ -185,16 +185,17 @@ impl Fence {
         }
     }
 
-    /// The register, after a hold that is over was ended in it.
+    /// The register, after a hold that would exceed one of its limits was ended in it.
     async fn settled(&self) -> Result<MutexGuard<'_, Register>> {
         let mut register = self.register.lock().await;
         if register.unsure {
             return Err(unsure());
         }
-        if register.due().is_some_and(|due| self.shared.env.uptime() >= due) {
+        let due = register.due();
+        if due.is_some_and(|due| self.shared.env.uptime() >= due || self.shared.gate.exceeded()) {
             tracing::warn!(
                 epoch = register.stored.epoch,
-                "a hold has ended by itself: it was too long, or not renewed"
+                "a hold has ended by itself: it was full, too long, or not renewed"
             );
             let owner = register.stored.owner;
             if let Err(error) = self.end(&mut register, owner).await {
@@ -211,12 +212,12 @@ impl Fence {
         let mut next = register.stored.clone();
         (next.owner, next.hold) = (owner, None);
         self.persist(register, next).await?;
-        register.heard = None;
+        register.times = None;
         self.shared.gate.open(owner);
         Ok(())
     }
 
-    /// Makes the next state durable. If that fails so that nobody knows which state is on disk,
+    /// Makes the next state durable. If that fails and it is not known which state is on disk,
     /// everything is refused until the router has been started again.
     async fn persist(&self, register: &mut Register, mut next: Stored) -> Result<()> {
         let gone = || Error::new(ErrorKind::Cancelled, "the router stops");
@@ -243,24 +244,22 @@ impl Fence {
         }
     }
 
-    /// The hold, whose driver has just been heard.
-    fn touched(&self, register: &mut Register) -> Result<Hold> {
-        let now = self.shared.env.uptime();
-        if let Some(heard) = &mut register.heard {
-            heard.last = now;
+    /// Renews the hold, and returns it.
+    fn renewed(&self, register: &mut Register) -> Result<Hold> {
+        if let Some(times) = &mut register.times {
+            times.renewed = self.shared.env.uptime();
         }
-        self.changed.notify_one();
         self.hold_of(register).ok_or_else(|| refused("the hold has ended".to_owned()))
     }
 
     fn hold_of(&self, register: &Register) -> Option<Hold> {
-        let (hold, heard) = (register.stored.hold.as_ref()?, register.heard?);
-        let mut told = Hold::new(hold.id.clone(), register.stored.epoch);
-        (told.waiting, told.age) = (self.shared.gate.waiting(), self.shared.env.uptime().saturating_sub(heard.begun));
-        Some(told)
+        let (stored, times) = (register.stored.hold.as_ref()?, register.times?);
+        let mut hold = Hold::new(stored.id.clone(), register.stored.epoch);
+        (hold.waiting, hold.age) = (self.shared.gate.waiting(), self.shared.env.uptime().saturating_sub(times.begun));
+        Some(hold)
     }
 
-    fn told(&self, register: &Register) -> Route {
+    fn route(&self, register: &Register) -> Route {
         let stored = &register.stored;
         let mut route = Route::new();
         (route.version, route.epoch, route.owner) = (stored.version, stored.epoch, stored.owner);
@@ -274,10 +273,9 @@ impl Fence {
 impl Register {
     /// When the hold ends by itself.
     fn due(&self) -> Option<Duration> {
-        let (hold, heard) = (self.stored.hold.as_ref()?, self.heard?);
-        let (long, silent) =
-            (heard.begun.saturating_add(hold.limits.time), heard.last.saturating_add(hold.limits.silence));
-        Some(long.min(silent))
+        let (hold, times) = (self.stored.hold.as_ref()?, self.times?);
+        let longest = times.begun.saturating_add(hold.limits.time);
+        Some(longest.min(times.renewed.saturating_add(hold.limits.silence)))
     }
 
     fn holding(&self, id: &HoldId) -> Result<()> {
@@ -293,7 +291,7 @@ fn refused(why: String) -> Error {
 }
 
 fn unsure() -> Error {
-    let message = "a change of the register has failed, and nobody knows whether it is on disk; \
+    let message = "a change of the register has failed, and it is not known whether it is on disk; \
                    the router refuses everything until it is started again";
     Error::new(ErrorKind::Unavailable, message)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lepton_core::data_set::Side;
 use lepton_core::traffic::HoldLimits;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::flight::{Begin, Flight, Flights};
 
@@ -15,6 +15,8 @@ pub(super) struct Gate {
     flights: Arc<Flights>,
     /// The generation: each change of the gate counts it up.
     changed: watch::Sender<u64>,
+    /// Wakes the task that ends holds: one has begun, or has to end.
+    pub(super) holds: Notify,
 }
 
 #[derive(Debug)]
@@ -22,6 +24,8 @@ struct State {
     owner: Side,
     generation: u64,
     mode: Mode,
+    /// A request has not found room in the hold, which therefore has to end.
+    exceeded: bool,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,7 @@ pub(super) struct Pass {
 pub(super) enum Refusal {
     /// The register is not settled.
     Closed,
-    /// The hold has as many requests or bytes as it may.
+    /// The hold has no room for it.
     Full,
 }
 
@@ -76,8 +80,8 @@ impl Gate {
     /// A gate that sends everything to the owner, or is closed.
     pub(super) fn new(owner: Side, closed: bool, flights: Arc<Flights>) -> Arc<Self> {
         let mode = if closed { Mode::Closed } else { Mode::Open };
-        let state = Mutex::new(State { owner, generation: 1, mode });
-        Arc::new(Self { state, flights, changed: watch::Sender::new(1) })
+        let state = Mutex::new(State { owner, generation: 1, mode, exceeded: false });
+        Arc::new(Self { state, flights, changed: watch::Sender::new(1), holds: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,7 +113,9 @@ impl Gate {
             Mode::Closed => Answer::Refuse(Refusal::Closed),
             Mode::Holding(hold) if hold.all || ask.writes => {
                 if hold.waiting >= hold.limits.requests as u64 || hold.bytes + ask.bytes > hold.limits.bytes {
+                    state.exceeded = true;
                     self.flights.refused();
+                    self.holds.notify_one();
                     return Answer::Refuse(Refusal::Full);
                 }
                 hold.waiting += 1;
@@ -142,11 +148,17 @@ impl Gate {
     /// Begins a hold.
     pub(super) fn hold(&self, all: bool, limits: HoldLimits) {
         self.change(|state| state.mode = Mode::Holding(Held { all, limits, waiting: 0, bytes: 0 }));
+        self.holds.notify_one();
+    }
+
+    /// Whether the hold has refused a request, and has to end.
+    pub(super) fn exceeded(&self) -> bool {
+        self.state().exceeded
     }
 
     /// Sends everything to this side, also what waits.
     pub(super) fn open(&self, owner: Side) {
-        self.change(|state| (state.owner, state.mode) = (owner, Mode::Open));
+        self.change(|state| (state.owner, state.mode, state.exceeded) = (owner, Mode::Open, false));
     }
 
     /// Refuses everything, also what waits.

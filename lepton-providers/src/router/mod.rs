@@ -1,7 +1,7 @@
 //! The router between the users and the two sides of a migration: HTTP/1.1 in and out.
 //!
 //! It sends every request to the side that owns the writes. A fence holds writes back, and its
-//! release moves them to the other side or lets them go on where they were. The register on disk
+//! release sends them to the other side or to the same one as before. The register on disk
 //! decides: a release is there before the first held request goes out.
 //!
 //! - [`Router`] starts one in this process, with [`RouterConfig`]; [`RunningRouter`] is its handle
@@ -20,10 +20,12 @@
 //! - A request that may write is in flight until the end of the replica's answer, also after its
 //!   client has gone or got 504. If the answer never comes, it is unknown until a release to the
 //!   other side.
-//! - A hold with as many requests or bytes as it may have refuses more with 503 and
-//!   `Retry-After`; one that is too long, or whose driver is silent, ends to the owner. If the
-//!   router is started again during a hold, it answers every request with 503 until the hold is
-//!   released or ends by itself; its times start again.
+//! - A hold that would exceed one of its limits ends by itself, whether the limit is that of the
+//!   requests, the bytes, the length or the silence of the driver: the owner keeps the writes and
+//!   gets the requests that wait. A request for which the hold has no room gets 503 with
+//!   `Retry-After`, also while the register is being written. If the router is started again
+//!   during a hold, it answers every request with 503 until the hold is released or ends by
+//!   itself; its times start again.
 //! - The counters are those of this process and start at 0 with it.
 //!
 //! The folder of the register has mode 0700 and three files. `register` has two lines:

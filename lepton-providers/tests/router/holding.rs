@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use lepton_core::ErrorKind;
 use lepton_core::data_set::Side;
-use lepton_core::traffic::{HoldRequest, Traffic as _};
+use lepton_core::traffic::{HoldRequest, Release, Traffic as _};
 use lepton_providers::router::{Access, HoldScope, RouteRule};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::site::Site;
+use crate::site::{Site, cleared};
 use crate::user::{LONG, ask, ask_with, eventually, read_until, rest};
 
 #[tokio::test]
@@ -69,9 +70,34 @@ async fn bytes_of_bodies_are_limited_too() {
     let refused = ask_with(site.address, "POST", "/echo", "", "123").await;
     assert_eq!(refused.status, 503);
     assert!(refused.has("retry-after: "), "{refused:?}");
-    assert_eq!(site.counters().await.refused, 1);
-    site.back(&hold).await;
+    // No driver has to do anything: the owner stays, and gets what waits.
     assert_eq!(small.await.unwrap().body, "12345678");
+    assert_eq!(site.a.seen(), ["POST /echo"]);
+    let error = site.traffic.renew(&hold.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
+    let counters = site.counters().await;
+    assert_eq!((counters.refused, counters.held), (1, 1));
+}
+
+#[tokio::test]
+async fn a_hold_without_room_that_cannot_end_in_the_register_refuses_everything() {
+    let site = Site::start().await;
+    let mut request = HoldRequest::new(1);
+    request.limits.requests = 0;
+    let hold = site.traffic.hold(request).await.unwrap();
+    let blocked = site.config.state.join("register.new");
+    std::fs::create_dir(&blocked).unwrap();
+    assert_eq!(ask(site.address, "POST", "/").await.status, 503);
+    eventually("it is closed", async || ask(site.address, "GET", "/").await.status == 503).await;
+    let clearance = cleared(Side::B, 1);
+    let released = site.traffic.release(Release::Forward(clearance), &hold.id, 1).await;
+    assert!(released.is_err(), "{released:?}");
+    assert!(site.a.seen().iter().all(|seen| seen.starts_with("GET")), "{:?}", site.a.seen());
+    std::fs::remove_dir(&blocked).unwrap();
+    eventually("it is open", async || ask(site.address, "POST", "/").await.body == "A").await;
+    let route = site.traffic.get().await.unwrap();
+    assert_eq!((route.owner, route.hold), (Side::A, None));
+    assert!(site.b.seen().is_empty());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fixture::{Case, Subject, refused};
+use super::fixture::{Case, Subject, cleared, refused};
 use crate::ErrorKind;
 use crate::conformance::expect::{Check, ensure, same};
 use crate::data_set::Side;
@@ -10,7 +10,7 @@ use crate::traffic::Release;
 
 pub(super) const CASES: &[Case] = &[
     ("traffic/writes_wait_and_reads_do_not", |s| Box::pin(writes_wait_and_reads_do_not(s))),
-    ("traffic/beyond_the_limit_is_503", |s| Box::pin(beyond_the_limit_is_503(s))),
+    ("traffic/a_request_past_the_limit_ends_the_hold", |s| Box::pin(a_request_past_the_limit_ends_the_hold(s))),
     ("traffic/a_silent_driver_ends_the_hold", |s| Box::pin(a_silent_driver_ends_the_hold(s))),
     ("traffic/a_long_hold_ends", |s| Box::pin(a_long_hold_ends(s))),
 ];
@@ -26,13 +26,18 @@ async fn writes_wait_and_reads_do_not(s: &Subject) -> Check {
     same("requests that were held", s.traffic.verify().await?.held, 1)
 }
 
-async fn beyond_the_limit_is_503(s: &Subject) -> Check {
+async fn a_request_past_the_limit_ends_the_hold(s: &Subject) -> Check {
     let hold = s.hold_for(1, |limits| limits.requests = 1).await?;
     let write = s.held_write(&hold, 1).await?;
-    same("a write beyond the limit", s.user.request(true).await?, None)?;
-    same("requests that were refused", s.traffic.verify().await?.refused, 1)?;
-    s.traffic.release(Release::Back, &hold.id, 1).await?;
-    same("the side of the held write", s.answered(write).await?, Some(Side::A))
+    same("a write past the limit", s.user.request(true).await?, None)?;
+    let released = s.traffic.release(Release::Forward(cleared(Side::B, 1)?), &hold.id, 1).await;
+    refused("the release after the limit", released, ErrorKind::PreconditionFailed)?;
+    let route = s.traffic.get().await?;
+    ensure!(route.hold.is_none() && route.owner == Side::A, "the route afterwards: {route:?}");
+    same("the side of the held write", s.answered(write).await?, Some(Side::A))?;
+    same("the side of the next write", s.user.request(true).await?, Some(Side::A))?;
+    let counters = s.traffic.verify().await?;
+    same("requests that were refused and that were held", (counters.refused, counters.held), (1, 1))
 }
 
 async fn a_silent_driver_ends_the_hold(s: &Subject) -> Check {
