@@ -44,9 +44,10 @@ pub trait Deployment: Debug + Send + Sync {
     /// Makes the workload what `spec` says, and returns its revision at once.
     ///
     /// It is idempotent by `key`: applied again with the same key it returns the revision that
-    /// the first call made, whatever has been applied since. With another key but nothing to
-    /// change it returns the current revision. The labels of the key go into the call that
-    /// creates.
+    /// the first call returned, whatever has been applied since, and whatever values the secrets
+    /// have now: a changed value needs another key. With another key but nothing to change it
+    /// returns the current revision; a workload that was scaled since is a change. The labels of
+    /// the key go into the call that creates.
     ///
     /// # Errors
     /// As [`plan`](Self::plan); `conflict` if the key was used with another spec or if the
@@ -66,7 +67,8 @@ pub trait Deployment: Debug + Send + Sync {
     /// `not_found` if there is no workload of this name.
     async fn revisions(&self, name: &str) -> Result<Vec<Revision>>;
 
-    /// Changes the number of replicas. It makes no revision.
+    /// Changes the number of replicas until the next apply that changes something. It makes no
+    /// revision.
     ///
     /// # Errors
     /// `not_found` if there is no workload of this name.

@@ -15,7 +15,8 @@ use crate::{Error, ErrorKind, Result, SharedEnv};
 
 /// A deployment in memory, for tests and as the reference of the contract. Each call of
 /// [`observe`](Deployment::observe) moves it one step: a replica starts, then it is ready, then
-/// an old one ends. A program named `false` never becomes ready, as the program of this name.
+/// an old one ends. A program named `false`
+/// never becomes ready. A log that is followed ends after the lines that are there.
 #[derive(Debug, Clone)]
 pub struct MemoryDeployment {
     env: SharedEnv,
@@ -27,6 +28,7 @@ pub struct MemoryDeployment {
 struct Workload {
     owner: String,
     revisions: Vec<Applied>,
+    keys: Vec<UsedKey>,
     desired: u32,
     replicas: Vec<Replica>,
     started: u64,
@@ -37,8 +39,15 @@ struct Workload {
 #[derive(Debug)]
 struct Applied {
     revision: Revision,
-    key: OperationKey,
     secrets: String,
+}
+
+/// A key with the spec that it stands for and the revision that it returned.
+#[derive(Debug)]
+struct UsedKey {
+    key: OperationKey,
+    spec: WorkloadSpec,
+    revision: RevisionId,
 }
 
 #[derive(Debug)]
@@ -67,8 +76,45 @@ impl MemoryDeployment {
 }
 
 impl Workload {
+    fn new(owner: &str) -> Self {
+        Self {
+            owner: owner.to_owned(),
+            revisions: Vec::new(),
+            keys: Vec::new(),
+            desired: 0,
+            replicas: Vec::new(),
+            started: 0,
+            log: Vec::new(),
+            deleted: false,
+        }
+    }
+
     fn last(&self) -> Option<&Applied> {
         self.revisions.last()
+    }
+
+    fn plan(&self, spec: &WorkloadSpec, secrets: &str) -> DeploymentPlan {
+        // A scaled workload differs from what was applied.
+        let applied = self.last().map(|last| WorkloadSpec { replicas: self.desired, ..last.revision.spec.clone() });
+        let changed = self.last().is_some_and(|last| last.secrets != secrets);
+        DeploymentPlan::compare(applied.as_ref(), spec, changed)
+    }
+
+    /// The revision that this key has returned before.
+    fn used(&self, spec: &WorkloadSpec, key: &OperationKey) -> Result<Option<RevisionId>> {
+        let conflict = |message| Err(Error::new(ErrorKind::Conflict, message));
+        if self.owner != key.owner {
+            return conflict(format!("the workload {} belongs to {}", spec.name, self.owner));
+        }
+        if self.deleted {
+            return conflict(format!("the workload {} is being deleted", spec.name));
+        }
+        match self.keys.iter().find(|used| used.key == *key) {
+            Some(used) if used.spec != *spec => {
+                conflict(format!("the key {} was used with another spec of {}", key.key, spec.name))
+            }
+            used => Ok(used.map(|used| used.revision.clone())),
+        }
     }
 
     /// One step towards what is wanted.
@@ -163,48 +209,30 @@ impl Deployment for MemoryDeployment {
     async fn plan(&self, spec: &WorkloadSpec, secrets: &Secrets) -> Result<DeploymentPlan> {
         spec.check()?;
         let state = self.state();
-        let last = state.get(&spec.name).filter(|workload| !workload.deleted).and_then(Workload::last);
-        let changed = last.is_some_and(|last| last.secrets != secrets.keyed_digest(SECRETS_KEY));
-        Ok(DeploymentPlan::compare(last.map(|last| &last.revision.spec), spec, changed))
+        let workload = state.get(&spec.name).filter(|workload| !workload.deleted);
+        let secrets = secrets.keyed_digest(SECRETS_KEY);
+        Ok(workload.map_or_else(|| DeploymentPlan::compare(None, spec, false), |found| found.plan(spec, &secrets)))
     }
 
     async fn apply(&self, spec: &WorkloadSpec, secrets: &Secrets, key: &OperationKey) -> Result<RevisionId> {
-        let plan = self.plan(spec, secrets).await?;
-        let mut state = self.state();
-        if let Some(workload) = state.get(&spec.name) {
-            if workload.owner != key.owner {
-                let message = format!("the workload {} belongs to {}", spec.name, workload.owner);
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
-            if workload.deleted {
-                return Err(Error::new(ErrorKind::Conflict, format!("the workload {} is being deleted", spec.name)));
-            }
-            if let Some(applied) = workload.revisions.iter().find(|applied| applied.key == *key) {
-                if applied.revision.spec != *spec {
-                    let message = format!("the key {} was used with another spec of {}", key.key, spec.name);
-                    return Err(Error::new(ErrorKind::Conflict, message));
-                }
-                return Ok(applied.revision.id.clone());
-            }
-            if let (Change::Unchanged, Some(last)) = (plan.change, workload.last()) {
-                return Ok(last.revision.id.clone());
-            }
-        }
-        let workload = state.entry(spec.name.clone()).or_insert_with(|| Workload {
-            owner: key.owner.clone(),
-            revisions: Vec::new(),
-            desired: 0,
-            replicas: Vec::new(),
-            started: 0,
-            log: Vec::new(),
-            deleted: false,
-        });
-        let id = RevisionId::new((workload.revisions.len() + 1).to_string());
-        let revision = Revision::new(id.clone(), spec.clone(), self.env.now());
+        spec.check()?;
         let secrets = secrets.keyed_digest(SECRETS_KEY);
-        workload.revisions.push(Applied { revision, key: key.clone(), secrets });
-        workload.desired = spec.replicas;
-        Ok(id)
+        let mut state = self.state();
+        if let Some(workload) = state.get(&spec.name)
+            && let Some(revision) = workload.used(spec, key)?
+        {
+            return Ok(revision);
+        }
+        let workload = state.entry(spec.name.clone()).or_insert_with(|| Workload::new(&key.owner));
+        if workload.plan(spec, &secrets).change != Change::Unchanged {
+            let id = RevisionId::new((workload.revisions.len() + 1).to_string());
+            let revision = Revision::new(id, spec.clone(), self.env.now());
+            workload.revisions.push(Applied { revision, secrets });
+            workload.desired = spec.replicas;
+        }
+        let revision = workload.last().map(|last| last.revision.id.clone()).ok_or_else(|| absent(&spec.name))?;
+        workload.keys.push(UsedKey { key: key.clone(), spec: spec.clone(), revision: revision.clone() });
+        Ok(revision)
     }
 
     async fn observe(&self, name: &str) -> Result<Option<Observation>> {
@@ -232,15 +260,16 @@ impl Deployment for MemoryDeployment {
     fn logs(&self, name: &str, request: LogRequest) -> LogStream {
         let state = self.state();
         let Some(workload) = state.get(name) else { return stream::iter([Err(absent(name))]).boxed() };
-        let mut lines = Vec::new();
-        for line in &workload.log {
-            let later = workload.log.iter().filter(|other| other.replica == line.replica);
-            let place = workload.log.iter().filter(|other| other.replica == line.replica).position(|l| l == line);
-            let behind = later.count() - place.unwrap_or(0);
-            if request.tail.is_none_or(|tail| behind <= tail) {
-                lines.push(Ok(line.clone()));
-            }
-        }
+        let lines: Vec<_> = workload
+            .log
+            .iter()
+            .enumerate()
+            .filter(|(place, line)| {
+                let later = workload.log[place + 1..].iter().filter(|later| later.replica == line.replica).count();
+                request.tail.is_none_or(|tail| later < tail)
+            })
+            .map(|(_, line)| Ok(line.clone()))
+            .collect();
         stream::iter(lines).boxed()
     }
 

@@ -7,6 +7,7 @@
 //! - [`SecretReference`], [`Secrets`]: values that are never in a spec, a journal, a plan or a log
 
 mod contract;
+mod excerpt;
 mod invalid;
 mod memory;
 mod observation;

@@ -1,5 +1,6 @@
 //! What a provider reports before it changes anything.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::spec::WorkloadSpec;
@@ -132,31 +133,30 @@ fn differences(applied: Option<&WorkloadSpec>, spec: &WorkloadSpec) -> Vec<Diffe
 }
 
 /// The differences between two values, down to their leaves.
-fn collect(
+fn collect<'a>(
     field: String,
-    from: Option<&serde_json::Value>,
-    to: Option<&serde_json::Value>,
+    from: Option<&'a serde_json::Value>,
+    to: Option<&'a serde_json::Value>,
     found: &mut Vec<Difference>,
 ) {
     use serde_json::Value::Object;
     if from == to {
         return;
     }
-    let (Some(Object(_)) | None, Some(Object(_)) | None) = (from, to) else {
+    let names: BTreeSet<&String> = match (from, to) {
+        (Some(Object(from)), Some(Object(to))) => from.keys().chain(to.keys()).collect(),
+        (Some(Object(map)), None) | (None, Some(Object(map))) => map.keys().collect(),
+        _ => BTreeSet::new(),
+    };
+    if names.is_empty() {
         let text = |value: Option<&serde_json::Value>| value.map(ToString::to_string);
         found.push(Difference { field, from: text(from), to: text(to) });
         return;
-    };
-    let names = |value: Option<&serde_json::Value>| -> Vec<String> {
-        value.and_then(|value| value.as_object()).map_or_else(Vec::new, |map| map.keys().cloned().collect())
-    };
-    let mut all = [names(from), names(to)].concat();
-    all.sort();
-    all.dedup();
-    for name in all {
-        let of = |value: Option<&'_ serde_json::Value>| value.and_then(|value| value.get(&name)).cloned();
+    }
+    for name in names {
         let below = if field.is_empty() { name.clone() } else { format!("{field}.{name}") };
-        collect(below, of(from).as_ref(), of(to).as_ref(), found);
+        let of = |value: Option<&'a serde_json::Value>| value.and_then(|value| value.get(name));
+        collect(below, of(from), of(to), found);
     }
 }
 
@@ -178,5 +178,11 @@ mod tests {
                         ~ secrets: (secret) → (secret)";
         assert_eq!(plan.to_string(), expected);
         assert_eq!(DeploymentPlan::compare(Some(&spec), &spec, false).change, Change::Unchanged);
+        let mut overlaid = spec.clone();
+        overlaid.overlay.insert("process".into(), serde_json::json!({}));
+        assert_eq!(
+            DeploymentPlan::compare(Some(&spec), &overlaid, false).to_string(),
+            "update\n  + overlay.process: {}"
+        );
     }
 }

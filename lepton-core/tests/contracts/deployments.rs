@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::conformance::deployment::{Options, run};
 use lepton_core::deployment::{
-    Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, MemoryDeployment, Observation,
-    OperationKey, Revision, RevisionId, Secrets, WorkloadSpec,
+    Change, Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, MemoryDeployment,
+    Observation, OperationKey, Revision, RevisionId, Secrets, WorkloadSpec,
 };
 use lepton_core::{Error, ErrorKind, Result, SystemEnv};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,10 +15,12 @@ enum Lie {
     None,
     MakesWhatItPlans,
     IgnoresKeys,
+    ForgetsKeys,
     TakesFromOthers,
     FindsNothing,
     KeepsNoLog,
     IgnoresScale,
+    KeepsTheScale,
     IgnoresSecrets,
     DeletesTooEarly,
     RefusesAbsent,
@@ -71,6 +73,13 @@ impl Deployment for Lying {
                 key.key = call;
             }
             Lie::TakesFromOthers => key = OperationKey::new("everybody", key.step, key.owner + &key.key),
+            Lie::ForgetsKeys if self.inner.plan(&spec, secrets).await?.change == Change::Unchanged => {
+                key.key = format!("forgotten {}", self.calls.fetch_add(1, Relaxed));
+            }
+            Lie::KeepsTheScale => {
+                let seen = self.inner.observe(&spec.name).await?;
+                spec.replicas = seen.map_or(spec.replicas, |seen| seen.desired);
+            }
             Lie::IgnoresSecrets => secrets = &none,
             Lie::AllAtOnce => self.inner.delete(&spec.name).await?,
             _ => {}
@@ -114,6 +123,8 @@ async fn the_reference_passes_and_each_lie_is_found() {
         (Lie::None, ""),
         (Lie::MakesWhatItPlans, "what_is_asked_is_not_done"),
         (Lie::IgnoresKeys, "the_same_key_has_one_effect"),
+        (Lie::ForgetsKeys, "a_key_that_changed_nothing_is_remembered"),
+        (Lie::KeepsTheScale, "an_apply_restores_the_number_of_replicas"),
         (Lie::TakesFromOthers, "what_another_owns_is_left_alone"),
         (Lie::FindsNothing, "an_owner_finds_what_it_made"),
         (Lie::KeepsNoLog, "logs_are_kept"),
@@ -133,4 +144,18 @@ async fn the_reference_passes_and_each_lie_is_found() {
         let failed = super::failed(&report);
         assert!(if lie == Lie::None { failed.is_empty() } else { failed.contains(&found) }, "{lie:?}: {report}");
     }
+}
+
+#[tokio::test]
+async fn what_a_provider_cannot_do_is_not_applicable() {
+    let env = SystemEnv::shared();
+    let runs = WorkloadSpec::of_command("conformance", ["/usr/bin/sleep", "1000"]);
+    let fails = WorkloadSpec::of_command("conformance", ["/usr/bin/false"]);
+    let reference = MemoryDeployment::new(env.clone());
+    let report = run(&reference, Options::new(env, runs, fails).only("an_update_keeps_enough_replicas")).await;
+    assert_eq!(
+        (report.passed(), report.failures().count()),
+        (0, 0),
+        "a workload without ports shows nothing: {report}"
+    );
 }

@@ -4,6 +4,7 @@
 
 mod deployments;
 mod routes;
+mod waits;
 
 use lepton_core::conformance::Report;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::fixture::{Case, Fixture};
-use crate::conformance::expect::{Check, ensure, same};
+use super::fixture::{Case, Fixture, needs, refused};
+use crate::conformance::expect::{Check, Stop, ensure, same};
 use crate::deployment::{Change, Secrets, Severity, UpdateStrategy};
 
 pub(super) const CASES: &[Case] = &[
@@ -32,7 +32,7 @@ async fn a_wrong_spec_is_a_finding(f: &Fixture<'_>) -> Check {
     let findings = f.deployment.preflight(&spec).await?;
     let error = findings.iter().find(|finding| finding.severity == Severity::Error);
     ensure!(error.is_some_and(|error| error.message.contains("lepton/")), "the label is not named: {findings:?}");
-    super::fixture::refused("applying it", f.apply(&spec, "1").await, crate::ErrorKind::InvalidInput)?;
+    refused("applying it", f.apply(&spec, "1").await, crate::ErrorKind::InvalidInput)?;
     ensure!(f.deployment.observe(f.name()).await?.is_none(), "a refused workload was made");
     Ok(())
 }
@@ -67,6 +67,7 @@ async fn a_change_is_a_revision(f: &Fixture<'_>) -> Check {
 }
 
 async fn an_old_revision_is_applied_again(f: &Fixture<'_>) -> Check {
+    needs(f.deployment.capabilities().revisions > 1, "earlier revision")?;
     let mut spec = f.spec();
     let first = f.apply(&spec, "1").await?;
     spec.env.insert("LEPTON_CONFORMANCE".into(), "2".into());
@@ -74,10 +75,7 @@ async fn an_old_revision_is_applied_again(f: &Fixture<'_>) -> Check {
     f.ready(&second, |_| {}).await?;
     let revisions = f.deployment.revisions(f.name()).await?;
     let old = revisions.iter().find(|revision| revision.id == first);
-    let Some(old) = old.filter(|_| f.deployment.capabilities().revisions > 1) else {
-        ensure!(f.deployment.capabilities().revisions <= 1, "revision {first} is gone: {revisions:?}");
-        return Ok(());
-    };
+    let Some(old) = old else { return Err(Stop::Failed(format!("revision {first} is gone: {revisions:?}"))) };
     same("the old spec", &old.spec, &f.spec())?;
     let back = f.apply(&old.spec, "3").await?;
     f.ready(&back, |_| {}).await?;
@@ -85,10 +83,9 @@ async fn an_old_revision_is_applied_again(f: &Fixture<'_>) -> Check {
 }
 
 async fn an_update_keeps_enough_replicas(f: &Fixture<'_>) -> Check {
-    if !f.deployment.capabilities().rolling_update {
-        return Ok(());
-    }
+    needs(f.deployment.capabilities().rolling_update, "rolling update")?;
     let mut spec = f.spec();
+    needs(!spec.ports.is_empty(), "port, and so no endpoint by which replicas are counted")?;
     (spec.replicas, spec.strategy) = (2, UpdateStrategy::RollingUpdate { max_surge: 1, max_unavailable: 0 });
     let first = f.apply(&spec, "1").await?;
     f.ready(&first, |_| {}).await?;
@@ -105,10 +102,8 @@ async fn an_update_keeps_enough_replicas(f: &Fixture<'_>) -> Check {
         most = most.max(replicas(false) - ending.len());
     })
     .await?;
-    if !spec.ports.is_empty() {
-        ensure!(fewest >= 2, "only {fewest} of 2 replicas were ready during an update with maxUnavailable 0");
-        ensure!(most <= 3, "{most} replicas ran during an update of 2 with maxSurge 1");
-    }
+    ensure!(fewest >= 2, "only {fewest} of 2 replicas were ready during an update with maxUnavailable 0");
+    ensure!(most <= 3, "{most} replicas ran during an update of 2 with maxSurge 1");
     Ok(())
 }
 

@@ -114,3 +114,8 @@ pub(super) fn refused<T>(what: &str, result: Result<T>, kind: ErrorKind) -> Chec
         Ok(_) => Err(Stop::Failed(format!("{what}: expected {kind}, but it was accepted"))),
     }
 }
+
+/// Ends a case that applies only to a provider, or to a workload, with this feature.
+pub(super) fn needs(feature: bool, what: &str) -> Check {
+    if feature { Ok(()) } else { Err(Stop::NotApplicable(format!("there is no {what}"))) }
+}

@@ -5,12 +5,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::fixture::{Case, Fixture, refused};
 use crate::ErrorKind;
 use crate::conformance::expect::{Check, ensure, same};
-use crate::deployment::LogRequest;
+use crate::deployment::{Change, LogRequest, Secrets};
 
 pub(super) const CASES: &[Case] = &[
     ("deployment/what_fails_is_not_waited_for", |f| Box::pin(what_fails_is_not_waited_for(f))),
     ("deployment/logs_are_kept", |f| Box::pin(logs_are_kept(f))),
     ("deployment/the_number_of_replicas_changes", |f| Box::pin(the_number_of_replicas_changes(f))),
+    ("deployment/an_apply_restores_the_number_of_replicas", |f| Box::pin(an_apply_restores_the_number_of_replicas(f))),
     ("deployment/a_workload_of_no_replicas_is_ready", |f| Box::pin(a_workload_of_no_replicas_is_ready(f))),
     ("deployment/an_absent_workload_is_deleted", |f| Box::pin(an_absent_workload_is_deleted(f))),
     ("deployment/a_deleted_workload_can_be_made_again", |f| Box::pin(a_deleted_workload_can_be_made_again(f))),
@@ -54,6 +55,17 @@ async fn the_number_of_replicas_changes(f: &Fixture<'_>) -> Check {
     same("revisions", f.deployment.revisions(f.name()).await?.len(), 1)?;
     refused("an absent workload", f.deployment.scale("conformance-absent", 1).await, ErrorKind::NotFound)?;
     Ok(())
+}
+
+async fn an_apply_restores_the_number_of_replicas(f: &Fixture<'_>) -> Check {
+    let revision = f.apply(&f.spec(), "1").await?;
+    f.deployment.scale(f.name(), 2).await?;
+    f.ready(&revision, |_| {}).await?;
+    let plan = f.deployment.plan(&f.spec(), &Secrets::new()).await?;
+    ensure!(plan.change != Change::Unchanged, "the plan for a scaled workload changes nothing");
+    let revision = f.apply(&f.spec(), "2").await?;
+    let seen = f.ready(&revision, |_| {}).await?;
+    same("replicas", seen.desired, f.spec().replicas)
 }
 
 async fn a_workload_of_no_replicas_is_ready(f: &Fixture<'_>) -> Check {

@@ -37,7 +37,10 @@ fn compare(workload: Option<&Workload>, spec: &WorkloadSpec, key: &[u8], secrets
         Some(kept) => kept.digest != secrets.keyed_digest(key),
         None => last.is_some() && secrets.names().next().is_some(),
     };
-    Ok(DeploymentPlan::compare(last.map(|last| &last.spec), spec, changed))
+    // A scaled workload differs from what was applied.
+    let applied =
+        workload.zip(last).map(|(workload, last)| WorkloadSpec { replicas: workload.desired, ..last.spec.clone() });
+    Ok(DeploymentPlan::compare(applied.as_ref(), spec, changed))
 }
 
 impl Apply {
