@@ -62,7 +62,7 @@ async fn open(site: &Site) -> Result<Migration> {
     let objects = ObjectSet::builder("items", a, b, site.at("items"), quiesce)
         .settings(settings)
         .pause(Duration::from_millis(500))
-        .build();
+        .build()?;
     let (spec, secrets) = site.workload(Side::B).await?;
     let workload =
         Workload { deployment: Arc::new(place(site, Side::B).await?), spec, secrets, route: Some("http".into()) };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lepton_core::{ErrorKind, MemoryStorage, StorageExt as _};
 use lepton_data::{Compare, Depth, Existing, Follower, Round, verify};
-use support::faulty::Faulty;
+use support::faulty::{Fault, Faulty, nth};
 use support::*;
 
 fn follower(from: &MemoryStorage, to: &MemoryStorage, journal: &std::path::Path) -> Follower {
@@ -41,6 +41,8 @@ async fn each_round_copies_the_changes_since_the_last_one() {
     // Somebody writes at the destination: the pair is another one.
     to.write(&key("d"), bytes(2, 7)).await.unwrap();
     assert_eq!(told(&following.round().await.unwrap()), (3, 1, 7, 0));
+    let proofs = std::fs::read_to_string(folder.path().join("proofs.jsonl")).unwrap();
+    assert!(proofs.contains("\"d\"") && !proofs.contains("\"c\""), "a proof ends with its object: {proofs}");
     let manifest = folder.path().join("manifest.jsonl");
     let found = verify(&manifest, &shared(&to).into(), Depth::Full).await.unwrap();
     assert_eq!((found.objects, found.is_proven()), (3, true));
@@ -102,4 +104,101 @@ fn what_cannot_be_followed_is_refused_by_name() {
     assert!(with(|t| t.existing(Existing::Skip)).contains("Skip"));
     let none = transfer(shared(&from), shared(&to)).build().unwrap().follow().unwrap_err();
     assert!(none.to_string().contains("journal"), "{none}");
+}
+
+/// A follower back from `to` to `from`, after a complete round from `from` to `to`.
+async fn back(from: &MemoryStorage, to: &MemoryStorage, folder: &std::path::Path) -> Follower {
+    let there = folder.join("there");
+    follower(from, to, &there).round().await.unwrap();
+    let transfer = transfer(shared(to), shared(from)).journal(folder.join("back")).delete(true).max_delete_percent(100);
+    transfer.build().unwrap().follow_back(there.join("manifest.jsonl")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_begins_with_the_proofs_of_the_way_there() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("b", 3 * MIB), ("c", 5), ("empty", 0), ("odd//../k", 3)]).await;
+    let mut back = back(&from, &to, folder.path()).await;
+    let round = back.round().await.unwrap();
+    assert_eq!((told(&round), round.report.bytes_read), ((5, 0, 0, 0), 0));
+    to.write(&key("a"), bytes(50, 10)).await.unwrap();
+    to.write(&key("new"), bytes(51, 20)).await.unwrap();
+    to.remove(&key("c")).await.unwrap();
+    assert_eq!(told(&back.round().await.unwrap()), (5, 2, 30, 1));
+    to.write(&key("new"), bytes(52, 20)).await.unwrap();
+    assert_eq!(told(&back.round().await.unwrap()), (5, 1, 20, 0));
+    assert!(back.round().await.unwrap().found_no_difference());
+    assert_eq!(from.read(&key("new"), 100).await.unwrap(), bytes(52, 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_writer_has_changed_is_named_and_left() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("b", 10), ("c", 10), ("d", 10)]).await;
+    let mut back = back(&from, &to, folder.path()).await;
+    back.round().await.unwrap();
+    // Changed on both sides, changed there only, new there, and new on both sides.
+    for (name, seed) in [("a", 60), ("new", 61), ("b", 62), ("both", 63)] {
+        from.write(&key(name), bytes(seed, 10)).await.unwrap();
+    }
+    for (name, seed) in [("a", 70), ("both", 71), ("c", 72)] {
+        to.write(&key(name), bytes(seed, 10)).await.unwrap();
+    }
+    to.remove(&key("d")).await.unwrap();
+    for _ in 0..2 {
+        let round = back.round().await.unwrap();
+        let conflicts: Vec<_> = round.conflicts().map(ToString::to_string).collect();
+        assert_eq!(conflicts, ["a", "b", "both", "new"]);
+        assert!(!round.keeps_up() && round.deleted == 0, "nothing is deleted while objects fail");
+    }
+    for (name, seed) in [("a", 60), ("new", 61), ("b", 62), ("both", 63), ("c", 72)] {
+        assert_eq!(from.read(&key(name), 100).await.unwrap(), bytes(seed, 10), "{name}");
+    }
+    // Once somebody has decided, by removing them, the rounds continue.
+    for name in ["a", "new", "b", "both"] {
+        from.remove(&key(name)).await.unwrap();
+    }
+    let round = back.round().await.unwrap();
+    assert_eq!((round.copied, round.deleted, round.keeps_up()), (3, 1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_back_that_is_killed_does_not_take_its_own_writes_for_foreign_ones() {
+    for after in [false, true] {
+        for nth_put in 0..3 {
+            let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+            fill(&from, &[("a", 10), ("b", 10), ("c", 10)]).await;
+            drop(back(&from, &to, folder.path()).await);
+            for (name, seed) in [("a", 80), ("b", 81), ("c", 82)] {
+                to.write(&key(name), bytes(seed, 10)).await.unwrap();
+            }
+            let guarded = |destination| {
+                let transfer = transfer(shared(&to), destination).journal(folder.path().join("back")).delete(true);
+                transfer.build().unwrap().follow_back(folder.path().join("there/manifest.jsonl")).unwrap()
+            };
+            let dying = Arc::new(Faulty::new(&from, nth("put", nth_put, Fault::Die { after })));
+            let mut follower = guarded(dying.clone());
+            tokio::select! {
+                _ = follower.round() => panic!("it did not die"),
+                () = dying.died() => {}
+            }
+            // The dead process holds nothing; here its tasks have to end first.
+            std::mem::forget(follower);
+            let folder_of_the_dead = folder.path().join("back");
+            let copy = folder.path().join("copy");
+            std::fs::create_dir(&copy).unwrap();
+            for file in std::fs::read_dir(&folder_of_the_dead).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+            }
+            let transfer = transfer(shared(&to), shared(&from)).journal(&copy).delete(true);
+            // The object changes once more before the next process starts.
+            to.write(&key("b"), bytes(83, 10)).await.unwrap();
+            let there = folder.path().join("there/manifest.jsonl");
+            let mut again = transfer.build().unwrap().follow_back(there).unwrap();
+            let round = again.round().await.unwrap();
+            assert_eq!(round.conflicts().count(), 0, "{:?}", round.report.failures);
+            assert!(again.round().await.unwrap().found_no_difference());
+        }
+    }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) lister: Arc<Lister>,
     pub(crate) comparer: Comparer,
     pub(crate) log: Log,
+    /// Only objects that the transfer is known to have written are replaced.
+    pub(crate) guards: bool,
     /// The names of the source, if the destination does not distinguish upper and lower case.
     pub(crate) folded: OnceLock<Folded>,
     /// Uploads to our keys that another client started.
@@ -38,7 +40,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(settings: TransferSettings, lister: &Arc<Lister>, log: Log, foreign: BTreeSet<String>) -> Self {
+    pub(crate) fn new(
+        settings: TransferSettings,
+        lister: &Arc<Lister>,
+        log: Log,
+        foreign: BTreeSet<String>,
+        guards: bool,
+    ) -> Self {
         Self {
             comparer: Comparer::new(&settings, &lister.source, &lister.destination),
             settings,
@@ -47,6 +55,7 @@ impl Context {
             scheduler: Arc::clone(&lister.scheduler),
             lister: Arc::clone(lister),
             log,
+            guards,
             folded: OnceLock::new(),
             foreign: Mutex::new(foreign),
             no_server_copies: AtomicBool::new(false),

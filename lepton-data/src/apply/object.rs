@@ -103,7 +103,7 @@ fn existing_outcome(cx: &Context, error: &Error) -> Option<Outcome> {
 
 async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Result<Outcome> {
     let layout = cx.layout(entry.source.size)?;
-    if cx.settings.backup_prefix.is_some() || earlier.proof.is_some() {
+    if cx.settings.backup_prefix.is_some() || earlier.proof.is_some() || cx.guards {
         look(cx, entry).await?;
     }
     if let Some(line) = earlier.proof.take_if(|proof| proofs::holds(proof, &entry.source, &entry.there)) {
@@ -126,6 +126,13 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
             });
         }
     };
+    if let DestinationState::Present(there) = &entry.there
+        && cx.guards
+        && !earlier.maybe_written
+        && !proofs::knows(earlier.proof.as_deref(), there)
+    {
+        return Err(proofs::foreign(there));
+    }
     if let DestinationState::Present(there) = &entry.there
         && cx.settings.backup_prefix.is_some()
         && is_to_be_kept(cx, entry, there, earlier).await?

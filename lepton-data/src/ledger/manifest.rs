@@ -129,6 +129,28 @@ impl ManifestEntry {
         self.source_key.as_ref().unwrap_or(&self.key)
     }
 
+    /// The line of the same pair in a transfer in the other direction.
+    pub(crate) fn reversed(self) -> Self {
+        let source_tag = self.source_etag.or_else(|| self.etag.clone().filter(|_| self.unchanged.is_some()));
+        let (key, other) = match self.source_key {
+            Some(source) => (source, Some(self.key)),
+            None => (self.key, None),
+        };
+        Self {
+            key,
+            source_key: other,
+            source_etag: self.etag,
+            etag: source_tag,
+            source_version: self.version,
+            version: self.source_version,
+            source_check: SourceCheck::default(),
+            check: unchecked(),
+            lost: Vec::new(),
+            superseded: false,
+            ..self
+        }
+    }
+
     /// Whether another object was at the destination before.
     pub(crate) fn replaced(&self) -> bool {
         self.reason.is_some_and(|reason| reason != Reason::New)

@@ -18,7 +18,7 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::manifest::{ManifestEntry, ManifestReader};
 use crate::ledger::note::manifest_line_of;
 use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
@@ -85,11 +85,27 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
             sorter.push(Proof { sort_key: mapping.sort_key(line.source_key()), line: Box::new(line) })?;
         }
     }
-    let mut writer = SealedWriter::create(&path, PROOFS, &Header { lepton_proofs: VERSION, plan })?;
+    write(&path, plan, sorter)
+}
+
+/// Writes the proofs of a transfer in the other direction, which has this manifest, as the
+/// proofs of this one. Blocks.
+pub(crate) fn reverse(journal: &Path, identity: &Identity, manifest: &Path, mapping: &Mapping) -> Result<()> {
+    std::fs::create_dir_all(journal).map_err(|error| Error::io("cannot make the folder of the journal", error))?;
+    let mut sorter = Sorter::new(journal, SORT_MEMORY);
+    for line in ManifestReader::open(manifest)? {
+        let line = line?.reversed();
+        sorter.push(Proof { sort_key: mapping.sort_key(line.source_key()), line: Box::new(line) })?;
+    }
+    write(&path(journal), Sha256::of(&to_json(identity)?), sorter)
+}
+
+/// Writes the file of proofs. Of several proofs for one sort key, the last one pushed counts.
+fn write(path: &Path, plan: Sha256, sorter: Sorter<Proof>) -> Result<()> {
+    let mut writer = SealedWriter::create(path, PROOFS, &Header { lepton_proofs: VERSION, plan })?;
     let mut last: Option<Proof> = None;
     for proof in sorter.finish()? {
         let proof = proof?;
-        // Of several proofs for one sort key, the last one pushed counts.
         if let Some(before) = last.replace(proof)
             && last.as_ref().is_some_and(|last| last.sort_key != before.sort_key)
         {
@@ -191,6 +207,17 @@ fn open(file: &Path) -> Result<SealedReader<BufReader<File>>> {
     let (lines, header): (_, Header) = SealedReader::new(crate::types::file::open(file, PROOFS)?, PROOFS)?;
     sealed_lines::check_version(PROOFS, header.lepton_proofs, VERSION)?;
     Ok(lines)
+}
+
+/// Whether the object at the destination is the one that was proved there.
+pub(crate) fn knows(proof: Option<&ManifestEntry>, there: &ObjectMeta) -> bool {
+    proof.is_some_and(|proof| proof.etag.is_some() && proof.etag == there.etag && proof.size == there.size)
+}
+
+/// The error for an object that somebody else has written at a destination that is guarded.
+pub(crate) fn foreign(there: &ObjectMeta) -> Error {
+    let message = "the destination has an object that this transfer did not write; it is left";
+    Error::new(ErrorKind::Conflict, message).with_context("key", &there.key)
 }
 
 /// Whether an object is still the pair that was proved: the source has the tag that was

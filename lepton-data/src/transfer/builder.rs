@@ -11,7 +11,7 @@ use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
 use crate::settings::table::transfer_settings;
 use crate::settings::transfer::{Existing, Metadata, TransferSettings};
-use crate::transfer::options::{Options, check_settings, check_stores, check_versions};
+use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl TransferBuilder {
                 manifest: self.manifest,
                 plan: self.plan,
                 keys: self.keys,
-                keeps_proofs: false,
+                following: Following::No,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })

@@ -163,7 +163,8 @@ impl Feed {
                 match there {
                     there if taken => Some(self.object(object, there, true)),
                     DestinationState::Present(there) if settings.delete_excluded => {
-                        Some(extra(mapping.sort_key(&object.key), *there))
+                        let sort_key = mapping.sort_key(&object.key);
+                        Some(self.extraneous(sort_key, *there))
                     }
                     _ => None,
                 }
@@ -180,9 +181,21 @@ impl Feed {
                 let by_name = |name: &ObjectKey| run.lister.filter.takes(name.as_bytes(), &there);
                 let taken = settings.delete_excluded || mapping.judged_by(&sort_key).iter().all(by_name);
                 let taken = run.options.plan.is_some() || (settings.delete && taken);
-                (taken && !self.is_settled(&there.key, &sort_key)).then(|| extra(sort_key, there))
+                (taken && !self.is_settled(&there.key, &sort_key)).then(|| self.extraneous(sort_key, there))
             }
         }
+    }
+
+    /// An object that only the destination has.
+    fn extraneous(&mut self, sort_key: ObjectKey, there: ObjectMeta) -> WorkItem {
+        let proof = self.proofs.take(&sort_key);
+        if !self.run.context.guards || proofs::knows(proof.as_deref(), &there) {
+            return extra(sort_key, there);
+        }
+        let outcome = Outcome::Failed(proofs::foreign(&there));
+        let (target, source) = (there.key.clone(), there.clone());
+        let entry = Entry { source, target, there: DestinationState::Present(Box::new(there)), mode: Mode::Listed };
+        WorkItem::Settled { entry: Box::new(entry), outcome, sort_key: Some(sort_key) }
     }
 
     /// Whether an earlier run settled the sort key, up to the watermark or beyond it, and
@@ -195,8 +208,8 @@ impl Feed {
     /// Records in the journal that an object may be written, before it is. This is needed
     /// where it matters whether an object at the destination may be our own.
     async fn announce(&mut self) -> Result<()> {
-        let guards =
-            matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+        let guards = self.run.context.guards
+            || matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
@@ -325,12 +338,13 @@ impl Feed {
     }
 }
 
-/// The sort key of an object of the source; `None` for a history or an extraneous object.
+/// The sort key of an object; `None` for a history.
 fn sort_key_of(found: &Listed, mapping: &Mapping) -> Option<ObjectKey> {
     match found {
         Listed::Source(object, ..) => Some(mapping.sort_key(&object.key)),
         Listed::Named(key) => Some(mapping.sort_key(key)),
-        Listed::History(_) | Listed::Extra(_) => None,
+        Listed::Extra(there) => Some(mapping.sort_key_of_target(&there.key)),
+        Listed::History(_) => None,
     }
 }
 

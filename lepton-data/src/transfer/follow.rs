@@ -1,20 +1,22 @@
 //! Follows a source in rounds: a mirror that goes on.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use futures_util::stream;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result};
 use tokio::sync::oneshot;
 
-use crate::ledger::report::{Report, Status};
+use crate::ledger::report::{Failure, Report, Status};
 use crate::schedule::handle::RunHandle;
 use crate::settings::compare_by::Compare;
 use crate::settings::transfer::Existing;
 use crate::transfer::builder::Transfer;
+use crate::transfer::options::Following;
 
 /// How long the journal of the round before may stay locked.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -69,6 +71,21 @@ impl Round {
         self.is_complete() && self.copied == 0 && self.deleted == 0
     }
 
+    /// The keys of objects that another writer has changed at a destination that is guarded, by
+    /// [`Transfer::follow_back`].
+    pub fn conflicts(&self) -> impl Iterator<Item = &ObjectKey> {
+        let conflicts = |failure: &&Failure| failure.kind == ErrorKind::Conflict.code();
+        self.report.failures.iter().filter(conflicts).map(|failure| &failure.key)
+    }
+
+    /// Whether it did everything except for objects that changed while it ran, which the next
+    /// round follows.
+    pub fn keeps_up(&self) -> bool {
+        let changed = [ErrorKind::SourceChanged, ErrorKind::NotFound].map(ErrorKind::code);
+        let ran = matches!(self.report.status, Status::Complete | Status::Incomplete);
+        ran && self.report.failures_by_kind.keys().all(|kind| changed.contains(&kind.as_str()))
+    }
+
     /// Objects of the source.
     pub fn objects(&self) -> u64 {
         self.report.objects + self.report.unchanged
@@ -84,7 +101,27 @@ impl Transfer {
     /// # Errors
     /// `invalid_input` without a journal, with a list of keys or a saved plan, or with a
     /// comparison that is not by the bytes.
-    pub fn follow(mut self) -> Result<Follower> {
+    pub fn follow(self) -> Result<Follower> {
+        self.following(Following::Yes)
+    }
+
+    /// Follows in the direction opposite to a transfer that is complete: its destination is the
+    /// source now, and its source is brought up to date. `manifest` is the manifest of that
+    /// transfer; its proofs hold in both directions, so an object that has not changed since costs
+    /// no request.
+    ///
+    /// The destination held the original data. An object there that neither that transfer has read
+    /// nor a round has written is never replaced and never deleted: it fails with the kind
+    /// `conflict`, and [`Round::conflicts`] has its key. Only after a round was killed can such an
+    /// object not be told from what that round was writing.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow). A manifest that cannot be read is an error of the first round.
+    pub fn follow_back(self, manifest: impl Into<PathBuf>) -> Result<Follower> {
+        self.following(Following::Back(manifest.into()))
+    }
+
+    fn following(mut self, following: Following) -> Result<Follower> {
         let refused = |why: &str| Err(Error::invalid_input(format!("a source cannot be followed {why}")));
         let options = &mut self.options;
         if options.journal.is_none() {
@@ -102,7 +139,7 @@ impl Transfer {
             Existing::Overwrite | Existing::IfDifferent => options.settings.existing = Existing::IfDifferent,
             other => return refused(&format!("with {other:?} for existing objects: use IfDifferent")),
         }
-        options.keeps_proofs = true;
+        options.following = following;
         Ok(Follower { transfer: self, before: None })
     }
 }

@@ -13,7 +13,7 @@ use crate::ledger::{plan_file, proofs};
 use crate::listing::key_list;
 use crate::names::mapping::Mapping;
 use crate::settings::transfer::Existing;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Following, Options};
 
 /// The parts of the identity that must be equal for open uploads to be of use.
 const PLACES: [&str; 7] =
@@ -31,6 +31,7 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         identity: options.identity(plan, keys)?,
         mapping: Mapping::of(&options.source, &options.destination, &options.settings),
     };
+    opening.seed()?;
     match opening.open() {
         Err(error) if error.kind() == ErrorKind::PlanMismatch => {
             let replay = Replay::of(folder)?;
@@ -50,14 +51,22 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
             Err(error)
         }
         Err(error) => Err(error),
-        Ok(Opened { journal, replay: None, .. }) => Ok((Log::new(journal), Resumed::default())),
+        Ok(Opened { journal, replay: None, .. }) => {
+            let mut resumed = Resumed::default();
+            resumed.proofs = matches!(options.following, Following::Back(_)).then(|| proofs::path(folder));
+            Ok((Log::new(journal), resumed))
+        }
         Ok(Opened { journal, replay: Some(replay), .. }) => {
             let resumed = opening.load(replay.clone())?;
             if !resumed.finished && !opening.compares_anew(&resumed) {
                 return Ok((Log::new(journal), resumed));
             }
-            let keeps = !resumed.finished || options.keeps_proofs;
+            let keeps = !resumed.finished || options.following != Following::No;
             if keeps {
+                if resumed.finished {
+                    // The journal proves every object; older proofs are of objects that are gone.
+                    proofs::discard(folder)?;
+                }
                 proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
             }
             // The code below locks the folder again.
@@ -78,6 +87,17 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn open(&self) -> Result<Opened> {
         Journal::open(Arc::clone(self.env), self.folder, &self.identity)
+    }
+
+    /// Before the first round back, writes the proofs of the transfer whose direction is reversed.
+    fn seed(&self) -> Result<()> {
+        let Following::Back(manifest) = &self.options.following else { return Ok(()) };
+        match Replay::of(self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                proofs::reverse(self.folder, &self.identity, manifest, &self.mapping)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn load(&self, replay: Replay) -> Result<Resumed> {

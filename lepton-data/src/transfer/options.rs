@@ -22,8 +22,21 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) plan: Option<PathBuf>,
     pub(crate) keys: Option<PathBuf>,
-    /// A run after a finished one keeps the proofs of that run.
-    pub(crate) keeps_proofs: bool,
+    /// The transfer is a round of a follower.
+    pub(crate) following: Following,
+}
+
+/// How a round of a follower differs from a single run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// It is a single run: a run after a finished one starts without proofs.
+    #[default]
+    No,
+    /// It keeps the proofs of the rounds before it.
+    Yes,
+    /// It also replaces and deletes only what it is known to have written, or what the transfer
+    /// with this manifest has read: the destination was the source before.
+    Back(PathBuf),
 }
 
 impl Options {
@@ -197,7 +210,7 @@ mod tests {
             let [source, destination] = ["from/", "to/"]
                 .map(|folder| Location::new(std::sync::Arc::new(lepton_core::MemoryStorage::new()), folder));
             let (journal, manifest, plan, keys) = (None, None, None, None);
-            Options { source, destination, settings, journal, manifest, plan, keys, keeps_proofs: false }
+            Options { source, destination, settings, journal, manifest, plan, keys, following: Following::No }
         };
         let default = TransferSettings::default;
         let listed = at(default()).identity(None, None).unwrap();

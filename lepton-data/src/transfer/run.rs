@@ -17,7 +17,7 @@ use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::instrumented::instrumented;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Following, Options};
 use crate::types::side::Side;
 
 /// One run of a transfer.
@@ -53,6 +53,7 @@ impl Run {
         spill_folder: PathBuf,
     ) -> Result<Self> {
         let settings = &options.settings;
+        let guards = matches!(options.following, Following::Back(_));
         let filter = Filter::new(&settings.filters, env.now())?;
         let mapping = Arc::new(Mapping::of(&options.source, &options.destination, settings));
         let counters = Arc::<Counters>::default();
@@ -63,7 +64,7 @@ impl Run {
         let [source, destination] =
             [source, destination].map(|(side, location)| Endpoint::new(side, location, &scheduler));
         let lister = Arc::new(Lister::new(settings, (&source, &destination), (filter, mapping), spill_folder));
-        let context = Arc::new(Context::new(settings.clone(), &lister, log, foreign));
+        let context = Arc::new(Context::new(settings.clone(), &lister, log, foreign, guards));
         Ok(Self {
             options,
             scheduler,

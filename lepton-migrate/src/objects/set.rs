@@ -7,10 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::data_set::{CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side, Verdict};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Location, Result, SharedEnv, SystemEnv};
-use lepton_data::{Follower, Round, Status, Transfer, TransferSettings};
+use lepton_core::{Error, ErrorKind, Location, Result, Retry, SharedEnv, SystemEnv};
+use lepton_data::{Failure, Follower, Round, Transfer, TransferSettings};
 
-use super::expected::{Tags, unexpected};
 use super::quiesce::Quiesce;
 
 /// The objects below a folder of a store at each side.
@@ -74,10 +73,25 @@ impl ObjectSetBuilder {
         self
     }
 
-    /// The data set.
-    pub fn build(mut self) -> ObjectSet {
+    /// Checks the settings and both sides; nothing is sent.
+    ///
+    /// # Errors
+    /// `invalid_input`, naming the setting, for one that gives the two sides different names or
+    /// objects, and for what [`Transfer::follow`] refuses.
+    pub fn build(mut self) -> Result<ObjectSet> {
         self.settings.delete = true;
-        ObjectSet(Arc::new(Inner {
+        let settings = &self.settings;
+        let different = [
+            ("map", !settings.map.is_empty()),
+            ("encode_keys", settings.encode_keys),
+            ("decode_keys", settings.decode_keys),
+            ("backup_prefix", settings.backup_prefix.is_some()),
+        ];
+        if let Some((setting, _)) = different.iter().find(|(_, set)| *set) {
+            let message = format!("the data set {} cannot have the setting {setting}: {REVERSIBLE}", self.name);
+            return Err(Error::invalid_input(message));
+        }
+        let inner = Inner {
             name: self.name,
             places: [self.a, self.b],
             folder: self.folder,
@@ -88,9 +102,16 @@ impl ObjectSetBuilder {
             env: self.env.unwrap_or_else(SystemEnv::shared),
             directions: tokio::sync::Mutex::new([None, None]),
             lag: Mutex::default(),
-        }))
+        };
+        for from in [Side::A, Side::B] {
+            inner.follower(from)?;
+        }
+        Ok(ObjectSet(Arc::new(inner)))
     }
 }
+
+/// Why some settings of a transfer are refused.
+const REVERSIBLE: &str = "both sides must hold the same objects, so that either can follow the other";
 
 impl ObjectSet {
     /// Describes the objects at `a` and `b`, opened with Lepton's own credentials. `folder` is on
@@ -135,81 +156,83 @@ impl Inner {
             .from(self.place(from).clone())
             .to(self.place(from.other()).clone())
             .journal(self.journal(from))
-            .env(Arc::clone(&self.env));
-        transfer.build()?.follow()
-    }
-
-    /// One round. Rounds of one data set do not run at the same time. A round into side A, which
-    /// was the owner, runs to its end even if the future is dropped, so that it is known what of
-    /// side A is ours.
-    async fn round(self: &Arc<Self>, from: Side) -> Result<Round> {
+            .env(Arc::clone(&self.env))
+            .build()?;
         match from {
-            Side::A => self.one_round(from).await,
-            Side::B => {
-                let ours = Arc::clone(self);
-                self.env.spawn_task(async move { ours.one_round(from).await }).join().await?
-            }
+            Side::A => transfer.follow(),
+            // Side A was the owner: only what the rounds are known to have written is replaced.
+            Side::B => transfer.follow_back(self.manifest(Side::A)),
         }
     }
 
-    async fn one_round(&self, from: Side) -> Result<Round> {
+    /// One round; rounds of one data set do not run at the same time.
+    ///
+    /// # Errors
+    /// `conflict` with the keys, if somebody else has written at side A after the fence.
+    async fn round(&self, from: Side) -> Result<Round> {
         let mut directions = self.directions.lock().await;
         let follower = match &mut directions[from as usize] {
             Some(follower) => follower,
             none => none.insert(self.follower(from)?),
         };
-        if from == Side::B {
-            // Side A was the owner: what it has beyond the last round is somebody's data.
-            self.refuse_unexpected().await?;
-        }
         let began = self.env.uptime();
         let round = follower.round().await?;
         let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
         lag.0.items = round.copied + round.deleted + round.report.failed();
         lag.0.bytes = round.bytes;
-        if keeps_up(&round) {
+        if round.keeps_up() {
             lag.0.rounds += 1;
             lag.1 = Some(began);
         }
-        Ok(round)
+        drop(lag);
+        let conflicts: Vec<_> = round.conflicts().map(ToString::to_string).collect();
+        if conflicts.is_empty() {
+            return Ok(round);
+        }
+        let message = format!("side {} was changed after the fence: {}", from.other(), conflicts.join(", "));
+        Err(Error::new(ErrorKind::Conflict, message).with_context("data set", &self.name))
     }
 
-    /// Fails if side A is not as the last round into it, or before the first one the fence, left
-    /// it.
-    async fn refuse_unexpected(&self) -> Result<()> {
-        let journals = [(self.journal(Side::A), Tags::Source), (self.journal(Side::B), Tags::Destination)];
-        let items = unexpected(&self.env, journals, self.place(Side::A), self.place(Side::B)).await?;
-        if items.is_empty() {
-            return Ok(());
-        }
-        let message = format!("side A was changed after the fence: {}", items.join(", "));
-        Err(Error::new(ErrorKind::Conflict, message).with_context("data set", &self.name))
+    /// A round after which the follower misses only what changed meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`round`](Self::round), and with the first key, an object that could not be
+    /// copied. It is not retryable if another round would fail in the same way.
+    async fn keeping_up(&self, from: Side) -> Result<Round> {
+        let round = self.round(from).await?;
+        if round.keeps_up() { Ok(round) } else { Err(self.incomplete(&round)) }
     }
 
     fn lag(&self) -> Lag {
         let lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut told = lag.0;
-        told.age = lag.1.map_or(Duration::MAX, |began| self.env.uptime().saturating_sub(began));
-        told
+        let mut current = lag.0;
+        current.age = lag.1.map_or(Duration::MAX, |began| self.env.uptime().saturating_sub(began));
+        current
     }
 
     fn incomplete(&self, round: &Round) -> Error {
-        let first = round.report.failures.first().map_or_else(String::new, |f| format!(": {}: {}", f.key, f.error));
-        let message =
-            format!("a round ended {:?}, {} objects failed{first}", round.report.status, round.report.failed());
-        Error::new(ErrorKind::Unavailable, message)
-            .with_retry(lepton_core::Retry::Now)
-            .with_context("data set", &self.name)
+        let lasts = |failure: &&Failure| LASTING.iter().any(|kind| kind.code() == failure.kind);
+        let failures = &round.report.failures;
+        let first = failures.iter().find(lasts).or(failures.first());
+        let (failed, status) = (round.report.failed(), round.report.status);
+        let first = first.map_or_else(String::new, |failure| format!(", such as {}: {}", failure.key, failure.error));
+        let message = format!("a round ended {status:?}, and {failed} objects could not be copied{first}");
+        let retry = if failures.iter().any(|failure| lasts(&failure)) { Retry::Never } else { Retry::Now };
+        Error::new(ErrorKind::Unavailable, message).with_retry(retry).with_context("data set", &self.name)
     }
 }
 
-/// Whether a round has brought everything but what was changed while it ran: the next round
-/// brings that, and only the last delta must find nothing of the kind.
-fn keeps_up(round: &Round) -> bool {
-    let changed = [ErrorKind::SourceChanged, ErrorKind::NotFound].map(ErrorKind::code);
-    let only_changes = round.report.failures_by_kind.keys().all(|kind| changed.contains(&kind.as_str()));
-    round.is_complete() || (round.report.status == Status::Incomplete && only_changes)
-}
+/// Failures of an object that another round meets again, until somebody has changed something.
+const LASTING: [ErrorKind; 8] = [
+    ErrorKind::InvalidKey,
+    ErrorKind::TooLarge,
+    ErrorKind::Unsupported,
+    ErrorKind::Archived,
+    ErrorKind::PermissionDenied,
+    ErrorKind::Unauthenticated,
+    ErrorKind::InvalidInput,
+    ErrorKind::ReadOnly,
+];
 
 #[async_trait]
 impl DataSet for ObjectSet {
@@ -218,10 +241,7 @@ impl DataSet for ObjectSet {
     }
 
     async fn copy(&self, from: Side) -> Result<CopySummary> {
-        let round = self.0.round(from).await?;
-        if !keeps_up(&round) {
-            return Err(self.0.incomplete(&round));
-        }
+        let round = self.0.keeping_up(from).await?;
         Ok(CopySummary::new(round.objects(), round.report.bytes))
     }
 
@@ -230,7 +250,7 @@ impl DataSet for ObjectSet {
             if again {
                 inner.env.sleep(inner.pause).await;
             }
-            let lag = inner.round(from).await.map(|_| inner.lag());
+            let lag = inner.keeping_up(from).await.map(|_| inner.lag());
             Some((lag, (inner, true)))
         });
         rounds.boxed()
@@ -269,7 +289,6 @@ impl DataSet for ObjectSet {
     }
 
     async fn reverse(&self, from: Side, _: u64) -> Result<()> {
-        let round = self.0.round(from).await?;
-        if keeps_up(&round) { Ok(()) } else { Err(self.0.incomplete(&round)) }
+        self.0.keeping_up(from).await.map(drop)
     }
 }
