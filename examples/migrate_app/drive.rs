@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lepton::core::SystemEnv;
 use lepton::core::data_set::Side;
-use lepton::core::migration::{Event, State};
+use lepton::core::migration::{Command, State};
 use lepton::core::traffic::{HoldLimits, Traffic as _};
 use lepton::migrate::{AcceptanceTest, Migration, ObjectSet, StoreQuiesce, Workload};
 use lepton::providers::process::ProcessDeployment;
@@ -26,12 +26,12 @@ pub(crate) async fn run(site: &Site) -> Result<()> {
     let mut migration = open(site).await?;
     println!("the driver begins in the state {}", migration.state());
     if *migration.state() == State::Draft {
-        migration.command(Event::Planned { hash: "demonstration".to_owned() }).await?;
-        migration.command(Event::Approved { hash: "demonstration".to_owned() }).await?;
+        migration.command(Command::Plan { hash: "demonstration".to_owned() }).await?;
+        migration.command(Command::Approve { hash: "demonstration".to_owned() }).await?;
     }
     while *migration.state() != State::Holding {
         if *migration.state() == State::Tested {
-            migration.command(Event::CutOver).await?;
+            migration.command(Command::CutOver).await?;
         }
         let rests = |state: &State| matches!(state, State::Tested | State::Holding);
         let from = migration.state().clone();
@@ -64,8 +64,7 @@ async fn open(site: &Site) -> Result<Migration> {
         .pause(Duration::from_millis(500))
         .build()?;
     let (spec, secrets) = site.workload(Side::B).await?;
-    let workload =
-        Workload { deployment: Arc::new(place(site, Side::B).await?), spec, secrets, route: Some("http".into()) };
+    let workload = Workload::new(Arc::new(place(site, Side::B).await?), spec).secrets(secrets).route("http");
     let mut limits = HoldLimits::default();
     (limits.time, limits.silence) = (Duration::from_secs(60), Duration::from_secs(20));
     Migration::builder(WORKLOAD, site.at(JOURNAL), traffic)

@@ -106,6 +106,33 @@ fn what_cannot_be_followed_is_refused_by_name() {
     assert!(none.to_string().contains("journal"), "{none}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_destination_keeps_what_others_wrote_there() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("b", 10), ("same", 10)]).await;
+    let same = from.read(&key("same"), 100).await.unwrap();
+    for (name, content) in [("b", bytes(90, 10)), ("same", same), ("theirs", bytes(91, 10))] {
+        to.write(&key(name), content).await.unwrap();
+    }
+    let transfer = transfer(shared(&from), shared(&to)).journal(folder.path()).delete(true).max_delete_percent(100);
+    let mut guarded = transfer.build().unwrap().follow_guarded().unwrap();
+    let round = guarded.round().await.unwrap();
+    assert_eq!(round.conflicts().map(ToString::to_string).collect::<Vec<_>>(), ["b", "theirs"]);
+    for (name, seed) in [("b", 90), ("theirs", 91)] {
+        assert_eq!(to.read(&key(name), 100).await.unwrap(), bytes(seed, 10), "{name}");
+        to.remove(&key(name)).await.unwrap();
+    }
+    // What the rounds have written is replaced and deleted; what changes since is somebody's.
+    from.write(&key("a"), bytes(92, 10)).await.unwrap();
+    assert!(guarded.round().await.unwrap().keeps_up());
+    from.remove(&key("same")).await.unwrap();
+    assert_eq!(guarded.round().await.unwrap().deleted, 1);
+    to.write(&key("a"), bytes(93, 10)).await.unwrap();
+    let round = guarded.round().await.unwrap();
+    assert_eq!(round.conflicts().map(ToString::to_string).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(to.read(&key("a"), 100).await.unwrap(), bytes(93, 10));
+}
+
 /// A follower back from `to` to `from`, after a complete round from `from` to `to`.
 async fn back(from: &MemoryStorage, to: &MemoryStorage, folder: &std::path::Path) -> Follower {
     let there = folder.join("there");

@@ -12,5 +12,7 @@
 mod driver;
 mod objects;
 
-pub use driver::{AcceptanceTest, Migration, MigrationBuilder, Observed, Workload, read_events};
+pub use driver::{
+    AcceptanceTest, Commander, Entry, Migration, MigrationBuilder, Note, Observed, Workload, read_events, read_journal,
+};
 pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQuiesce};

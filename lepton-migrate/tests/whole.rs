@@ -10,15 +10,17 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use lepton_core::data_set::Side;
-use lepton_core::deployment::{Deployment, MemoryDeployment, Secrets, WorkloadSpec};
+use lepton_core::deployment::{Deployment, MemoryDeployment, WorkloadSpec};
 use lepton_core::layer::{Layer, Operation, layered};
-use lepton_core::migration::{Event, State};
+use lepton_core::migration::{Choice, Command, Event, State};
 use lepton_core::traffic::{HoldLimits, MemoryTraffic, Sent, Traffic as _};
 use lepton_core::{
     Body, EnvExt as _, Error, ErrorKind, MemoryStorage, ObjectKey, PutOptions, Result, SharedEnv, SharedStorage,
     Storage as _, StorageExt as _, SystemEnv,
 };
-use lepton_migrate::{AcceptanceTest, Migration, MigrationBuilder, ObjectSet, StoreQuiesce, Workload, read_events};
+use lepton_migrate::{
+    AcceptanceTest, AssumeRouterOnly, Migration, MigrationBuilder, ObjectSet, StoreQuiesce, Workload, read_events,
+};
 
 /// The policy of a store: the application may write, or not.
 #[derive(Debug, Clone, Default)]
@@ -134,12 +136,8 @@ impl World {
         settings.max_delete_percent = 100;
         let objects = ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.join("objects"), quiesce);
         let objects = objects.pause(Duration::from_millis(20)).settings(settings).build().unwrap();
-        let workload = Workload {
-            deployment: Arc::new(self.deployment.clone()),
-            spec: WorkloadSpec::of_command("shop", ["/usr/bin/shop"]),
-            secrets: Secrets::new(),
-            route: None,
-        };
+        let spec = WorkloadSpec::of_command("shop", ["/usr/bin/shop"]);
+        let workload = Workload::new(Arc::new(self.deployment.clone()), spec);
         let mut limits = HoldLimits::default();
         limits.silence = Duration::from_secs(5);
         Migration::builder("shop", folder.join("migration"), Arc::new(self.traffic.clone()))
@@ -203,8 +201,8 @@ fn rests(state: &State) -> bool {
 }
 
 async fn plan(migration: &mut Migration) {
-    migration.command(Event::Planned { hash: "1".into() }).await.unwrap();
-    migration.command(Event::Approved { hash: "1".into() }).await.unwrap();
+    migration.command(Command::Plan { hash: "1".into() }).await.unwrap();
+    migration.command(Command::Approve { hash: "1".into() }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +214,7 @@ async fn an_application_moves_under_its_users_and_back() {
     migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
     assert_eq!(world.traffic.verify().await.unwrap().b.requests, 0, "side B gets nothing before the switch");
     for (command, end, owner) in
-        [(Event::CutOver, State::Holding, Side::B), (Event::Rollback, State::RolledBack, Side::A)]
+        [(Command::CutOver, State::Holding, Side::B), (Command::Rollback, State::RolledBack, Side::A)]
     {
         migration.command(command).await.unwrap();
         migration.run(|state| *state == end, |_| {}).await.unwrap();
@@ -231,7 +229,12 @@ async fn an_application_moves_under_its_users_and_back() {
     }
     world.check(Side::A).await;
     let events = read_events(&folder.path().join("migration")).unwrap();
-    assert!(events.contains(&Event::Undone) && !format!("{events:?}").contains("policy denies"));
+    assert!(events.contains(&Event::Undone));
+    let failed = |event: &&Event| matches!(event, Event::GivenUp { .. } | Event::Failed { .. });
+    assert_eq!(events.iter().find(failed), None);
+    let proof =
+        |event: &Event| matches!(event, Event::Quiesced { proof: Some(how), .. } if how.contains("policy denies"));
+    assert!(events.iter().any(proof), "the refusal is recorded: {events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,8 +247,8 @@ async fn a_driver_that_dies_after_each_record_is_followed_by_another() {
         let mut migration = world.reopened(folder.path()).await;
         match migration.state() {
             State::Draft => plan(&mut migration).await,
-            State::Tested if end == State::Holding => migration.command(Event::CutOver).await.unwrap(),
-            State::Holding if end == State::RolledBack => migration.command(Event::Rollback).await.unwrap(),
+            State::Tested if end == State::Holding => migration.command(Command::CutOver).await.unwrap(),
+            State::Holding if end == State::RolledBack => migration.command(Command::Rollback).await.unwrap(),
             _ => {}
         }
         // It dies after its next record, or after a moment.
@@ -275,7 +278,7 @@ async fn a_driver_that_dies_after_each_record_is_followed_by_another() {
 async fn a_background_writer_that_ignores_the_fence_is_found() {
     let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
     // Side A's policy cannot be switched: the probe is accepted.
-    let broken = StoreQuiesce::new(|_, _| async { Ok(()) }, world.application(Side::A), world.application(Side::A));
+    let broken = StoreQuiesce::new(|_, _| async { Ok(()) }, world.application(Side::A), world.application(Side::B));
     let store = |side: Side| -> SharedStorage { Arc::new(world.stores[side as usize].clone()) };
     let objects =
         ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.path().join("o"), broken).build().unwrap();
@@ -284,12 +287,12 @@ async fn a_background_writer_that_ignores_the_fence_is_found() {
     let mut migration = builder.open().await.unwrap();
     plan(&mut migration).await;
     migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
-    migration.command(Event::CutOver).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
     let mut seen = Vec::new();
     migration.run(rests, |observed| seen.push(observed.event.clone())).await.unwrap();
     assert_eq!((migration.state(), migration.machine().owner()), (&State::Tested, Side::A));
     let why = format!("{seen:?}");
-    assert!(why.contains("was told to refuse writes and accepted one"), "{why}");
+    assert!(why.contains("accepts writes although it was made to refuse them"), "{why}");
     assert_eq!(world.traffic.get().await.unwrap().hold, None);
     world.check(Side::A).await;
 }
@@ -300,7 +303,7 @@ async fn what_side_a_gets_after_the_fence_is_named_and_kept() {
     let mut migration = world.migration(folder.path()).open().await.unwrap();
     plan(&mut migration).await;
     migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
-    migration.command(Event::CutOver).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
     migration.run(|state| *state == State::Holding, |_| {}).await.unwrap();
     // Somebody writes to side A although it is denied to the application.
     world.stores[0].write(&ObjectKey::try_from("late").unwrap(), "kept".into()).await.unwrap();
@@ -308,6 +311,99 @@ async fn what_side_a_gets_after_the_fence_is_named_and_kept() {
     let State::NeedsDecision { question, .. } = migration.state() else { panic!("{}", migration.state()) };
     assert!(question.evidence.iter().any(|item| item.contains("late")), "{question:?}");
     assert_eq!(world.stores[0].read(&ObjectKey::try_from("late").unwrap(), 10).await.unwrap(), "kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_side_b_gets_before_the_switch_is_named_and_kept() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let mut migration = world.migration(folder.path()).open().await.unwrap();
+    plan(&mut migration).await;
+    migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
+    // Side B's application writes before the switch.
+    let early = ObjectKey::try_from("early").unwrap();
+    world.stores[1].write(&early, "kept".into()).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
+    migration.run(|state| matches!(state, State::NeedsDecision { .. }), |_| {}).await.unwrap();
+    let State::NeedsDecision { question, .. } = migration.state() else { panic!("{}", migration.state()) };
+    assert!(question.evidence.iter().any(|item| item.contains("early")), "{question:?}");
+    assert_eq!(world.stores[1].read(&early, 10).await.unwrap(), "kept");
+    assert_eq!(world.traffic.get().await.unwrap().owner, Side::A);
+    // Somebody removes it, and the migration continues.
+    world.stores[1].remove(&early).await.unwrap();
+    migration.command(Command::Decide { choice: Choice::Retry }).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
+    migration.run(|state| *state == State::Holding, |_| {}).await.unwrap();
+    world.check(Side::B).await;
+}
+
+/// The policy of side A takes a while to change, and the hold ends meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_that_is_late_comes_before_what_follows_it() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let (policies, env) = (world.policies.clone(), world.env.clone());
+    let slow = move |side: Side, deny: bool| {
+        let (policy, env) = (policies[side as usize].clone(), env.clone());
+        async move {
+            if side == Side::A && deny {
+                env.sleep(Duration::from_millis(300)).await;
+            }
+            policy.0.store(deny, SeqCst);
+            Ok(())
+        }
+    };
+    let quiesce = StoreQuiesce::new(slow, world.application(Side::A), world.application(Side::B));
+    let store = |side: Side| -> SharedStorage { Arc::new(world.stores[side as usize].clone()) };
+    let objects = ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.path().join("o"), quiesce);
+    let traffic = Arc::new(world.traffic.clone());
+    let builder = Migration::builder("shop", folder.path().join("m"), traffic).data_set(objects.build().unwrap());
+    let mut migration = builder.open().await.unwrap();
+    plan(&mut migration).await;
+    migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
+    let commander = migration.commander();
+    let rollback = world.env.spawn_task({
+        let env = world.env.clone();
+        async move {
+            env.sleep(Duration::from_millis(150)).await;
+            commander.send(Command::Rollback).await.unwrap();
+        }
+    });
+    migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
+    rollback.join().await.unwrap();
+    world.env.sleep(Duration::from_millis(400)).await;
+    assert!(!world.policies[0].0.load(SeqCst), "side A owns the writes and refuses them");
+    world.write(1, 1).await;
+    world.check(Side::A).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_belongs_to_its_data_sets() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let mut migration = world.migration(folder.path()).open().await.unwrap();
+    plan(&mut migration).await;
+    drop(migration);
+    let store = |side: Side| -> SharedStorage { Arc::new(world.stores[side as usize].clone()) };
+    let more = ObjectSet::builder("more", store(Side::A), store(Side::B), folder.path().join("more"), AssumeRouterOnly);
+    let error = loop {
+        let opened = world.migration(folder.path()).data_set(more.clone().build().unwrap()).open().await;
+        match opened.unwrap_err() {
+            error if error.kind() == ErrorKind::Locked => world.env.sleep(Duration::from_millis(1)).await,
+            error => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::PlanMismatch, "{error}");
+}
+
+#[test]
+fn settings_that_make_the_sides_differ_are_refused_by_name() {
+    let store = || -> SharedStorage { Arc::new(MemoryStorage::new()) };
+    for setting in ["encode_keys", "decode_keys", "backup_prefix"] {
+        let value = if setting == "backup_prefix" { "\"old/\"" } else { "true" };
+        let settings = serde_json::from_str(&format!("{{\"{setting}\": {value}}}")).unwrap();
+        let builder = ObjectSet::builder("objects", store(), store(), "/nowhere", AssumeRouterOnly).settings(settings);
+        let error = builder.build().unwrap_err();
+        assert!(error.to_string().contains(setting), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

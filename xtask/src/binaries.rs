@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::capture;
 use crate::parts::part;
 use crate::process::{exists, program, root, shown};
+use crate::{capture, failures};
 
 /// The environment variables of the tests, with their values.
 pub(crate) type Environment = Vec<(String, OsString)>;
@@ -132,7 +132,10 @@ fn outcome(name: &str, mut command: Command, environment: &Environment, run: Run
     let begin = Instant::now();
     let failure = match run(command.envs(environment.iter().cloned())) {
         Ok(status) if status.success() => None,
-        Ok(status) => Some(format!("{name} ({status})")),
+        Ok(status) => {
+            println!("{name} failed; {}", failures::machine());
+            Some(format!("{name} ({status})"))
+        }
         Err(error) => Some(format!("{name} (cannot be run: {error})")),
     };
     Outcome { name: name.to_owned(), time: begin.elapsed(), failure }

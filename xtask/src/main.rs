@@ -5,6 +5,7 @@ mod binaries;
 mod build_cost;
 mod capture;
 mod checks;
+mod failures;
 mod fuzz;
 mod parts;
 mod process;

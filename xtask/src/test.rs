@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::binaries::Environment;
 use crate::parts::{part, take};
 use crate::process::{exists, output, program, run};
-use crate::{binaries, checks, fuzz, services, tools, transcript};
+use crate::{binaries, checks, failures, fuzz, services, tools, transcript};
 
 struct Suite {
     name: &'static str,
@@ -92,6 +92,11 @@ fn close(results: &[Outcome]) -> Result<()> {
     }
     let total: Duration = results.iter().map(|outcome| outcome.time).sum();
     println!("{:24} {:>8.1}", "all", minutes(&total));
+    for outcome in results.iter().filter(|outcome| !outcome.passed) {
+        for failure in failures::repeated(&transcript::of(outcome.name)) {
+            println!("\n{failure}");
+        }
+    }
     let failed = results.iter().filter(|outcome| !outcome.passed).count();
     println!("suites: {} passed, {failed} failed", results.len() - failed);
     if failed > 0 {

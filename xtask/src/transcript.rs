@@ -32,6 +32,12 @@ pub(crate) fn kept(suite: &str, run: fn() -> Result<()>) -> Result<()> {
     }
 }
 
+/// The saved output of a suite; empty if there is none.
+pub(crate) fn of(suite: &str) -> String {
+    let file = root().join("target/test-output").join(format!("{suite}.log"));
+    String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+}
+
 fn searched(file: &Path, search: &Search) -> Result<()> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let found = search.found(&text);

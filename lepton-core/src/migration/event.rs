@@ -26,7 +26,7 @@ pub enum Event {
         /// Its name.
         data_set: String,
     },
-    /// A follower lost its place: the data set is copied again.
+    /// A follower has lost its place, and the data set must be copied again.
     CopyAgain {
         /// Its name.
         data_set: String,
@@ -46,12 +46,20 @@ pub enum Event {
     CutOver,
     /// New writes are held back.
     Held,
-    /// No write is in flight.
-    Drained,
-    /// A data set's owner refuses writes, or was assumed to.
+    /// No write is known to be in flight.
+    Drained {
+        /// Writes whose end the route could not see, because it was restarted meanwhile. Only a
+        /// proof that the owner refuses writes ends them.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unknown: u64,
+    },
+    /// A data set's owner refuses writes, or is assumed to.
     Quiesced {
         /// Its name.
         data_set: String,
+        /// How a write was refused; `None` if it is an assumption.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
     },
     /// The last delta of a data set has its verdict.
     Verdict(DataVerdict),
@@ -60,16 +68,16 @@ pub enum Event {
         /// Its name.
         data_set: String,
     },
-    /// What the register says. After a crash the driver reads it before anything else.
+    /// The state of the register. After a crash the driver reads it before anything else.
     Register {
-        /// Who owns the writes.
+        /// The side that owns the writes.
         owner: Side,
         /// The epoch of the last fence.
         epoch: u64,
         /// Whether the hold of that epoch is still on.
         holding: bool,
     },
-    /// The fence cannot go on.
+    /// The fence cannot continue.
     GivenUp {
         /// Why.
         why: String,
@@ -86,32 +94,39 @@ pub enum Event {
         /// The items, by name.
         items: Vec<String>,
     },
-    /// Something that must be done cannot be done. Outside of a fence a person is asked.
+    /// An intent cannot be carried out. Outside of a fence this becomes a question to a person.
     Failed {
-        /// What was to be done.
+        /// The name of the intent.
         what: String,
         /// Why it cannot be done.
         why: String,
     },
+    /// The workloads of side B that start after the switch are ready.
+    Started,
     /// The user passes the point of no return.
     Finalize,
+    /// The user requests that what the plan owns at side A is removed.
+    Decommission,
     /// What the plan owned at side A is gone.
     Decommissioned,
-    /// The user asks for the way back.
+    /// The user requests the way back.
     Rollback,
     /// What was made at side B is gone.
     Undone,
-    /// The rollback cannot go on.
-    RollbackFailed {
-        /// Why.
-        why: String,
-    },
-    /// The user pauses it.
+    /// The user pauses the migration.
     Pause,
-    /// The user lets it go on.
+    /// The user resumes the migration.
     Resume,
-    /// The user has decided.
-    Decided(Choice),
+    /// The user has answered a question.
+    Decided {
+        /// The answer.
+        choice: Choice,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Event {
@@ -128,7 +143,7 @@ impl Event {
             Self::TestsFailed { .. } => "tests_failed",
             Self::CutOver => "cut_over",
             Self::Held => "held",
-            Self::Drained => "drained",
+            Self::Drained { .. } => "drained",
             Self::Quiesced { .. } => "quiesced",
             Self::Verdict(_) => "verdict",
             Self::Allowed { .. } => "allowed",
@@ -137,19 +152,20 @@ impl Event {
             Self::Reversed { .. } => "reversed",
             Self::ReverseConflict { .. } => "reverse_conflict",
             Self::Failed { .. } => "failed",
+            Self::Started => "started",
             Self::Finalize => "finalize",
+            Self::Decommission => "decommission",
             Self::Decommissioned => "decommissioned",
             Self::Rollback => "rollback",
             Self::Undone => "undone",
-            Self::RollbackFailed { .. } => "rollback_failed",
             Self::Pause => "pause",
             Self::Resume => "resume",
-            Self::Decided(_) => "decided",
+            Self::Decided { .. } => "decided",
         }
     }
 }
 
-/// What a user can decide.
+/// An answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

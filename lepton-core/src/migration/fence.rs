@@ -1,4 +1,4 @@
-//! The transitions within a fence. They are the same in both directions.
+//! The transitions within a fence, the same in both directions.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::state::{Fence, Stage, State};
 use crate::Result;
 use crate::data_set::{Side, Verdict};
 
-/// What an event makes of a fence.
+/// The state after an event within a fence.
 pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<State> {
     let (State::Fence(fence) | State::RollingBack(fence)) = state else {
         return Err(state.refuses(event.name()));
@@ -21,16 +21,25 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
         (_, Event::GivenUp { why }) => give_up(fence, why),
         (_, Event::Failed { what, why }) => give_up(fence, format!("{what}: {why}")),
         (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
-        (Stage::Drain, Event::Drained) => within(fence.at(Stage::Quiesce)),
-        (Stage::Quiesce, Event::Quiesced { data_set }) => for_each(record, fence, data_set, Stage::LastDelta),
+        (Stage::Drain, Event::Drained { unknown }) => {
+            record.unknown = unknown;
+            within(fence.at(Stage::Quiesce))
+        }
+        (Stage::Quiesce, Event::Quiesced { data_set, proof: None }) if record.unknown > 0 => {
+            let unknown = record.unknown;
+            let why =
+                format!("{unknown} writes may still be in flight, and nothing proves that {data_set} refuses them");
+            give_up(fence, why)
+        }
+        (Stage::Quiesce, Event::Quiesced { data_set, .. }) => for_each(record, fence, data_set, Stage::LastDelta),
         (Stage::LastDelta, Event::Verdict(verdict)) => {
             if verdict.epoch != fence.epoch || verdict.from != fence.to.other() {
                 return Err(State::Fence(fence).refuses("a verdict of another fence"));
             }
-            let (data_set, passed, told) =
-                (verdict.data_set.clone(), verdict.verdict == Verdict::Pass, verdict.to_string());
+            let (data_set, text) = (verdict.data_set.clone(), verdict.to_string());
+            let passed = verdict.verdict == Verdict::Pass;
             record.verdicts.push(verdict);
-            if passed { for_each(record, fence, data_set, Stage::Allow) } else { give_up(fence, told) }
+            if passed { for_each(record, fence, data_set, Stage::Allow) } else { give_up(fence, text) }
         }
         (Stage::Allow, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Switch),
         (Stage::Lift { why, .. }, Event::Allowed { data_set }) => {
@@ -55,18 +64,19 @@ fn for_each(record: &Record, mut fence: Fence, data_set: String, next: Stage) ->
     within(if done { fence.at(next) } else { fence })
 }
 
-/// Gives a fence up: first the owner must accept writes again, then the held ones are sent.
+/// Gives a fence up: first the owner accepts writes again, then the held requests are sent.
 pub(super) fn give_up(fence: Fence, why: String) -> State {
     let deny = matches!(fence.stage, Stage::Allow | Stage::Switch | Stage::Lift { deny: true, .. });
     within(fence.at(Stage::Lift { why, deny }))
 }
 
-/// What the register says decides.
+/// The register decides.
 fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holding: bool) -> State {
     if owner == fence.to {
-        // The register has moved, whatever the driver knew.
+        // The register has moved, even if no driver has recorded that it requested it.
         record.owner = owner;
         record.given_up.clear();
+        record.started = false;
         return match owner {
             Side::B => State::Switched { reversed: BTreeSet::new() },
             Side::A => State::Undoing,
@@ -80,7 +90,7 @@ fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holdin
     }
 }
 
-/// A fence was given up, and nothing waits any longer.
+/// The fence was given up, and no request is held any more.
 fn ended(record: &mut Record, fence: &Fence, why: String) -> State {
     record.given_up.push(why);
     let back = match fence.to {
@@ -98,7 +108,7 @@ fn ended(record: &mut Record, fence: &Fence, why: String) -> State {
     }
 }
 
-/// What is to be done in a fence.
+/// The intents within a fence.
 pub(super) fn intents(fence: &Fence, data_sets: &[String]) -> Vec<Intent> {
     let (to, from, epoch) = (fence.to, fence.to.other(), fence.epoch);
     let open = || data_sets.iter().filter(|name| !fence.done.contains(*name)).cloned();
@@ -114,10 +124,12 @@ pub(super) fn intents(fence: &Fence, data_sets: &[String]) -> Vec<Intent> {
         }
         Stage::Back { .. } => vec![Intent::ReleaseBack { epoch }],
     };
-    if matches!(fence.stage, Stage::Drain | Stage::Quiesce | Stage::LastDelta | Stage::Allow) {
+    let held = Stage::Hold != fence.stage && !matches!(fence.stage, Stage::Switch | Stage::Back { .. });
+    if held {
         intents.push(Intent::KeepHold { epoch });
     }
-    // The follower goes on until the last delta, which works on the same data.
+    intents.push(Intent::KeepBackends);
+    // The follower continues until the last delta, which works on the same data.
     if matches!(fence.stage, Stage::Hold | Stage::Drain | Stage::Quiesce) {
         intents.extend(data_sets.iter().cloned().map(|data_set| Intent::Follow { data_set, from }));
     }

@@ -1,9 +1,9 @@
-//! What is to be done.
+//! The work of a state.
 
 use crate::data_set::Side;
 
-/// Something that is to be done in the current state. Every intent is idempotent: after a crash
-/// it is begun again. Its outcome is an [`Event`](super::Event).
+/// Work of the current state. Every intent is idempotent: after a crash it starts again. Its
+/// outcome is an [`Event`](super::Event).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Intent {
@@ -12,7 +12,7 @@ pub enum Intent {
         /// Its name.
         data_set: String,
     },
-    /// Follow the owner, in the background, as long as this is to be done.
+    /// Follow the owner, in the background, while this intent exists.
     Follow {
         /// The name of the data set.
         data_set: String,
@@ -21,8 +21,17 @@ pub enum Intent {
     },
     /// Watch the lags of all data sets → `CaughtUp`.
     WatchLag,
-    /// Make the workloads of side B, and wait until they are ready → `Deployed`.
+    /// Make side B refuse its application's writes, create its workloads, and wait until they are
+    /// ready → `Deployed`.
     Deploy,
+    /// Keep the route's backends of side B current, in the background: replicas restart at other
+    /// addresses.
+    KeepBackends,
+    /// Start the move to side B without a command, by the policy → `CutOver`.
+    StartCutOver {
+        /// How many fences in a row were given up. Each further one waits longer.
+        given_up: u32,
+    },
     /// Run the acceptance tests at side B → `TestsPassed`, `TestsFailed`.
     Test,
     /// Hold new writes back → `Held`, `GivenUp`.
@@ -30,7 +39,7 @@ pub enum Intent {
         /// The epoch.
         epoch: u64,
     },
-    /// Report to the hold that the driver is alive, in the background; where the hold has ended
+    /// Report to the hold that the driver is alive, in the background; if the hold has ended
     /// → `GivenUp`.
     KeepHold {
         /// The epoch.
@@ -66,7 +75,7 @@ pub enum Intent {
         /// Make the other side refuse them first.
         deny: bool,
     },
-    /// Ask the register to move the ownership → `Register`.
+    /// Move the ownership in the register → `Register`.
     ReleaseForward {
         /// The side that is to own the writes.
         to: Side,
@@ -85,13 +94,21 @@ pub enum Intent {
         /// The new owner.
         from: Side,
     },
+    /// Create the workloads of side B that start after the switch → `Started`.
+    Start,
     /// Remove what was made at side B → `Undone`.
     Undo,
-    /// Remove what the plan owns at side A → `Decommissioned`. Only when the user asks.
+    /// Remove what the plan owns at side A → `Decommissioned`.
     Decommission,
 }
 
 impl Intent {
+    /// Whether it runs until the state changes. It has no effect that must be found again after a
+    /// crash, and it may be aborted.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::Follow { .. } | Self::WatchLag | Self::KeepBackends | Self::KeepHold { .. })
+    }
+
     /// The stable name in reports.
     pub fn name(&self) -> &'static str {
         match self {
@@ -99,6 +116,8 @@ impl Intent {
             Self::Follow { .. } => "follow",
             Self::WatchLag => "watch_lag",
             Self::Deploy => "deploy",
+            Self::KeepBackends => "keep_backends",
+            Self::StartCutOver { .. } => "start_cut_over",
             Self::Test => "test",
             Self::Hold { .. } => "hold",
             Self::KeepHold { .. } => "keep_hold",
@@ -109,6 +128,7 @@ impl Intent {
             Self::ReleaseForward { .. } => "release_forward",
             Self::ReleaseBack { .. } => "release_back",
             Self::Reverse { .. } => "reverse",
+            Self::Start => "start",
             Self::Undo => "undo",
             Self::Decommission => "decommission",
         }

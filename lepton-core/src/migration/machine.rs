@@ -111,28 +111,31 @@ impl Machine {
                 let text = format!("side A of {data_set} was changed after the fence; it is not overwritten");
                 State::asking(text, items, state)
             }
-            (State::Holding, Event::Finalize) => State::Finalized,
-            (State::Finalized, Event::Decommissioned) => State::Decommissioned,
-            (State::Undoing, Event::Undone) => State::RolledBack,
-            (State::Undoing, Event::RollbackFailed { why } | Event::Failed { why, .. }) => {
-                State::RollbackBlocked { why }
+            (state @ (State::Switched { .. } | State::Holding), Event::Started) if !self.record.started => {
+                self.record.started = true;
+                state
             }
+            (State::Holding, Event::Finalize) => State::Finalized,
+            (State::Finalized, Event::Decommission) => State::Decommissioning,
+            (State::Decommissioning, Event::Decommissioned) => State::Decommissioned,
+            (State::Undoing, Event::Undone) => State::RolledBack,
+            (State::Undoing, Event::Failed { what, why }) => State::RollbackBlocked { why: format!("{what}: {why}") },
             (state, Event::Failed { what, why }) if works(&state) => {
-                State::asking(format!("{what} cannot go on"), vec![why], state)
+                State::asking(format!("{what} failed"), vec![why], state)
             }
             (state, event) => self.command(state, event)?,
         };
         Ok(())
     }
 
-    /// What the user asks for.
+    /// A user's command.
     fn command(&mut self, state: State, event: Event) -> Result<State> {
         Ok(match (state, event) {
             (State::Paused(state), Event::Resume) => *state,
             // A fence holds users' requests: it is not paused.
             (state, Event::Pause) if can_pause(&state) => State::Paused(Box::new(state)),
-            (State::NeedsDecision { then, .. }, Event::Decided(Choice::Retry)) => *then,
-            (State::NeedsDecision { then, .. }, Event::Decided(Choice::Rollback) | Event::Rollback) => {
+            (State::NeedsDecision { then, .. }, Event::Decided { choice: Choice::Retry }) => *then,
+            (State::NeedsDecision { then, .. }, Event::Decided { choice: Choice::Rollback } | Event::Rollback) => {
                 self.rollback(*then)?
             }
             (State::Paused(state), Event::Rollback) => self.rollback(*state)?,
@@ -144,10 +147,13 @@ impl Machine {
 
     fn rollback(&mut self, state: State) -> Result<State> {
         match state {
-            State::Fence(fence) => Ok(fence::give_up(fence, "a rollback was asked for".to_owned())),
-            State::Draft | State::Planned | State::Finalized | State::Decommissioned | State::RolledBack => {
-                Err(state.refuses("rollback"))
-            }
+            State::Fence(fence) => Ok(fence::give_up(fence, "a rollback was requested".to_owned())),
+            State::Draft
+            | State::Planned
+            | State::Finalized
+            | State::Decommissioning
+            | State::Decommissioned
+            | State::RolledBack => Err(state.refuses("rollback")),
             _ if self.record.owner == Side::A => Ok(State::Undoing),
             State::RollbackBlocked { .. } | State::Switched { .. } | State::Holding => {
                 Ok(State::RollingBack(self.fence(Side::A)))
@@ -170,56 +176,66 @@ impl Machine {
     fn fence(&mut self, to: Side) -> Fence {
         self.record.epoch += 1;
         self.record.verdicts.clear();
+        self.record.unknown = 0;
         Fence::new(to, self.record.epoch)
     }
 
-    /// What is to be done now.
+    /// The intents of the current state, a function of the events alone.
     pub fn intents(&self) -> Vec<Intent> {
         let each = |make: &dyn Fn(String) -> Intent, done: &BTreeSet<String>| -> Vec<Intent> {
             self.record.data_sets.iter().filter(|name| !done.contains(*name)).cloned().map(make).collect()
         };
         let none = BTreeSet::new();
         let follow = || each(&|data_set| Intent::Follow { data_set, from: self.record.owner }, &none);
-        let with = |mut intents: Vec<Intent>, more: Intent| {
-            intents.push(more);
+        let with = |mut intents: Vec<Intent>, more: &[Intent]| {
+            intents.extend_from_slice(more);
             intents
         };
+        let start: &[Intent] = if self.record.started { &[] } else { &[Intent::Start] };
         match &self.state {
             State::Copying { copied } => {
-                let followed: BTreeSet<_> =
-                    self.record.data_sets.iter().filter(|n| !copied.contains(*n)).cloned().collect();
+                let open: BTreeSet<_> =
+                    self.record.data_sets.iter().filter(|name| !copied.contains(*name)).cloned().collect();
                 let mut intents = each(&|data_set| Intent::Copy { data_set }, copied);
-                intents.extend(each(&|data_set| Intent::Follow { data_set, from: Side::A }, &followed));
+                intents.extend(each(&|data_set| Intent::Follow { data_set, from: Side::A }, &open));
                 intents
             }
-            State::Delta { caught_up: false } => with(follow(), Intent::WatchLag),
-            State::Delta { caught_up: true } => with(follow(), Intent::Deploy),
-            State::Deployed => with(follow(), Intent::Test),
-            State::Tested | State::Holding => follow(),
+            State::Delta { caught_up: false } => with(follow(), &[Intent::WatchLag]),
+            State::Delta { caught_up: true } => with(follow(), &[Intent::Deploy]),
+            State::Deployed => with(follow(), &[Intent::Test, Intent::KeepBackends]),
+            State::Tested if self.record.policy.cuts_over => {
+                let given_up = u32::try_from(self.record.given_up.len()).unwrap_or(u32::MAX);
+                with(follow(), &[Intent::KeepBackends, Intent::StartCutOver { given_up }])
+            }
+            State::Tested => with(follow(), &[Intent::KeepBackends]),
+            State::Holding => with(with(follow(), &[Intent::KeepBackends]), start),
             State::Fence(fence) | State::RollingBack(fence) => fence::intents(fence, &self.record.data_sets),
             State::Switched { reversed } => {
-                each(&|data_set| Intent::Reverse { data_set, from: self.record.owner }, reversed)
+                let reverse = each(&|data_set| Intent::Reverse { data_set, from: self.record.owner }, reversed);
+                with(with(reverse, &[Intent::KeepBackends]), start)
             }
             State::Undoing => vec![Intent::Undo],
-            // The data go on being followed while a person thinks.
-            State::NeedsDecision { then, .. } | State::Paused(then) if follows(then) => follow(),
+            State::Decommissioning => vec![Intent::Decommission],
+            // Side B still follows while a person decides, and serves if it owns the writes.
+            State::NeedsDecision { then, .. } => match &**then {
+                State::Delta { .. } => follow(),
+                State::Deployed | State::Tested => with(follow(), &[Intent::KeepBackends]),
+                State::Switched { .. } | State::Holding => vec![Intent::KeepBackends],
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         }
     }
 }
 
-/// Whether side B, or after the switch side A, follows in this state.
-fn follows(state: &State) -> bool {
-    matches!(state, State::Delta { .. } | State::Deployed | State::Tested)
-}
-
-/// Whether something is being done in this state that can fail.
+/// Whether an intent of this state may fail in a way that a person must decide about.
 fn works(state: &State) -> bool {
-    matches!(state, State::Copying { .. } | State::Switched { .. } | State::Holding) || follows(state)
+    let before = matches!(state, State::Copying { .. } | State::Delta { .. } | State::Deployed | State::Tested);
+    before || matches!(state, State::Switched { .. } | State::Holding | State::Decommissioning)
 }
 
 fn is_command(event: &Event) -> bool {
-    matches!(event, Event::Pause | Event::Resume | Event::Rollback | Event::Decided(_))
+    matches!(event, Event::Pause | Event::Resume | Event::Rollback | Event::Decided { .. })
 }
 
 fn can_pause(state: &State) -> bool {

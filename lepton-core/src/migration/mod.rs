@@ -1,9 +1,9 @@
 //! The state machine of a migration. **Unstable** until a whole migration has used it with two
 //! kinds of providers.
 //!
-//! It is pure: it takes events and returns what is to be done. A driver records each event in a
-//! journal before it acts on it, so that replaying the journal gives the state again, and every
-//! intent is idempotent, so that it can be begun again.
+//! It is pure: it takes events and returns intents. A driver records each event in a journal before
+//! it acts on it, so that replaying the journal gives the state again, and every intent is
+//! idempotent, so that it can start again.
 //!
 //! ```text
 //! Draft → Planned → Copying ⇄ Delta → Deployed → Tested → Fence → Switched → Holding
@@ -12,9 +12,10 @@
 //!             RolledBack ◄── RollingBack ◄── any of these         Finalized → Decommissioned
 //! ```
 //!
-//! - [`Machine`]: the state, what each event makes of it, and what is to be done in it
-//! - [`State`], [`Event`], [`Intent`]; `fence` has the transitions within a fence
+//! - [`Machine`]: the state, its transitions and its intents; `fence` has those within a fence
+//! - [`State`], [`Event`], [`Intent`], and [`Command`], what a user may ask for
 
+mod command;
 mod event;
 mod fence;
 mod intent;
@@ -24,6 +25,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use command::Command;
 pub use event::{Choice, Event};
 pub use intent::Intent;
 pub use machine::Machine;

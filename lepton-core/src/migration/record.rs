@@ -1,4 +1,4 @@
-//! What a migration remembers beside its state.
+//! What a migration remembers in addition to its state.
 
 use std::collections::BTreeSet;
 
@@ -12,36 +12,45 @@ use crate::data_set::{DataVerdict, Side};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Policy {
-    /// How many fences may be given up before a person is asked.
+    /// How many fences in a row may be given up before a person is asked.
     pub fences: u32,
+    /// Whether the move to side B starts without a command.
+    pub cuts_over: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { fences: 3 }
+        Self { fences: 3, cuts_over: false }
     }
 }
 
 impl Policy {
-    /// Three fences.
+    /// Three fences; the move to side B needs a command.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many fences may be given up before a person is asked.
+    /// How many fences in a row may be given up before a person is asked.
     #[must_use]
     pub fn fences(mut self, fences: u32) -> Self {
         self.fences = fences;
         self
     }
+
+    /// Starts the move to side B without a command, as soon as side B has passed its tests.
+    #[must_use]
+    pub fn cuts_over(mut self, cuts_over: bool) -> Self {
+        self.cuts_over = cuts_over;
+        self
+    }
 }
 
-/// What a migration remembers beside its state.
+/// What a migration remembers in addition to its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) data_sets: Vec<String>,
     pub(super) policy: Policy,
-    /// The side that owns the writes, as the register said last.
+    /// The side that owns the writes, as of the last reading of the register.
     pub(super) owner: Side,
     /// The epoch of the last fence.
     pub(super) epoch: u64,
@@ -49,11 +58,24 @@ pub(super) struct Record {
     pub(super) verdicts: Vec<DataVerdict>,
     /// Why fences were given up since the last switch.
     pub(super) given_up: Vec<String>,
+    /// Writes of the current fence whose end the route could not see.
+    pub(super) unknown: u64,
+    /// The workloads that start after the switch are ready.
+    pub(super) started: bool,
 }
 
 impl Record {
     pub(super) fn new(data_sets: Vec<String>, policy: Policy) -> Self {
-        Self { data_sets, policy, owner: Side::A, epoch: 0, verdicts: Vec::new(), given_up: Vec::new() }
+        Self {
+            data_sets,
+            policy,
+            owner: Side::A,
+            epoch: 0,
+            verdicts: Vec::new(),
+            given_up: Vec::new(),
+            unknown: 0,
+            started: false,
+        }
     }
 
     /// `done` once `names` has all data sets, otherwise `open`.

@@ -3,29 +3,29 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::event::Choice;
 use crate::data_set::Side;
 use crate::{Error, ErrorKind, Retry};
 
 /// The state of a migration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {
     /// There is no plan.
     Draft,
-    /// There is a plan that nobody has approved yet.
+    /// There is a plan that is not approved yet.
     Planned,
     /// Data sets are copied for the first time.
     Copying {
         /// Those that have been copied.
         copied: BTreeSet<String>,
     },
-    /// Side B follows; its lag goes down.
+    /// Side B follows, and its lag decreases.
     Delta {
-        /// The lag was small enough: the workloads of side B are made.
+        /// The lag was small enough, and the workloads of side B are being created.
         caught_up: bool,
     },
     /// The workloads of side B are ready and get no traffic.
@@ -34,35 +34,37 @@ pub enum State {
     Tested,
     /// Ownership of the writes moves to side B.
     Fence(Fence),
-    /// Side B owns the writes; side A is made to follow.
+    /// Side B owns the writes, and side A starts to follow.
     Switched {
-        /// The data sets that follow.
+        /// The data sets that already follow.
         reversed: BTreeSet<String>,
     },
     /// Side B owns the writes and side A follows.
     Holding,
-    /// The point of no return is passed: side A follows no longer.
+    /// The point of no return is passed: side A no longer follows.
     Finalized,
+    /// What the plan owns at side A is being removed.
+    Decommissioning,
     /// What the plan owned at side A is gone.
     Decommissioned,
     /// Ownership of the writes moves back to side A.
     RollingBack(Fence),
-    /// Side A owns the writes, it never lost them, and what was made at side B is to be removed.
+    /// Side A owns the writes, and what was made at side B is being removed.
     Undoing,
     /// Side A is as it was, with all writes.
     RolledBack,
-    /// The rollback cannot go on by itself.
+    /// The rollback cannot continue without a person.
     RollbackBlocked {
         /// Why.
         why: String,
     },
     /// The user has paused it.
     Paused(Box<State>),
-    /// It cannot go on without a decision.
+    /// It cannot continue without a decision.
     NeedsDecision {
-        /// What is asked.
+        /// The question.
         question: Question,
-        /// Where it goes on.
+        /// The state in which it continues.
         then: Box<State>,
     },
 }
@@ -81,6 +83,7 @@ impl State {
             Self::Switched { .. } => "switched",
             Self::Holding => "holding",
             Self::Finalized => "finalized",
+            Self::Decommissioning => "decommissioning",
             Self::Decommissioned => "decommissioned",
             Self::RollingBack(_) | Self::Undoing => "rolling_back",
             Self::RolledBack => "rolled_back",
@@ -90,7 +93,7 @@ impl State {
         }
     }
 
-    /// The state that asks a person, with where it goes on.
+    /// The state that asks a person, with the state in which it continues.
     pub(super) fn asking(text: String, evidence: Vec<String>, then: State) -> Self {
         let question = Question { text, choices: vec![Choice::Retry, Choice::Rollback], evidence };
         Self::NeedsDecision { question, then: Box::new(then) }
@@ -116,14 +119,14 @@ impl fmt::Display for State {
 }
 
 /// The move of the ownership of writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Fence {
     /// The side that is to own the writes.
     pub to: Side,
     /// The epoch, higher than that of any fence before.
     pub epoch: u64,
-    /// What is being done.
+    /// The current stage.
     pub stage: Stage,
     /// The data sets for which this stage is done.
     pub done: BTreeSet<String>,
@@ -141,27 +144,27 @@ impl Fence {
 }
 
 /// The stages of a fence, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
     /// New writes are held back.
     Hold,
-    /// The writes in flight end.
+    /// The writes in flight are ending.
     Drain,
-    /// The owner is made to refuse writes, and that is proven.
+    /// The owner is made to refuse writes, with a proof.
     Quiesce,
     /// The last changes are copied, and both sides are compared wholly.
     LastDelta,
     /// The new owner is made to accept writes.
     Allow,
-    /// The register is asked to move the ownership.
+    /// The register moves the ownership.
     Switch,
     /// The fence is given up: the owner is made to accept writes again.
     Lift {
         /// Why.
         why: String,
-        /// The other side may have been made to accept writes: it is made to refuse them first.
+        /// The other side may accept writes already, so it is made to refuse them first.
         deny: bool,
     },
     /// The fence is given up: held writes go to the owner.
@@ -171,14 +174,14 @@ pub enum Stage {
     },
 }
 
-/// Something that only a person can decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A decision that only a person can make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Question {
     /// The question.
     pub text: String,
     /// The choices.
     pub choices: Vec<Choice>,
-    /// What is known, line by line.
+    /// The known facts, one per line.
     pub evidence: Vec<String>,
 }

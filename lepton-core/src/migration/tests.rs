@@ -25,6 +25,11 @@ fn take(machine: &mut Machine, events: impl IntoIterator<Item = Event>) {
     }
 }
 
+/// The intents that end by themselves.
+fn work(machine: &Machine) -> Vec<Intent> {
+    machine.intents().into_iter().filter(|intent| !intent.is_background()).collect()
+}
+
 /// To the state before the fence.
 fn tested() -> Machine {
     let mut machine = machine();
@@ -37,8 +42,8 @@ fn tested() -> Machine {
 
 /// To the question to the register.
 fn fenced(machine: &mut Machine, from: Side, begin: Event) {
-    take(machine, [begin, Event::Held, Event::Drained]);
-    take(machine, each(|data_set| Event::Quiesced { data_set }));
+    take(machine, [begin, Event::Held, Event::Drained { unknown: 0 }]);
+    take(machine, each(|data_set| Event::Quiesced { data_set, proof: Some("denied".into()) }));
     let epoch = machine.epoch();
     take(machine, each(|data_set| verdict(data_set, epoch, from, Verdict::Pass)));
     take(machine, each(|data_set| Event::Allowed { data_set }));
@@ -51,18 +56,25 @@ fn register(owner: Side, epoch: u64, holding: bool) -> Event {
 #[test]
 fn the_whole_way_and_back() {
     let mut machine = tested();
-    assert_eq!(machine.intents().len(), 2, "both follow: {:?}", machine.intents());
+    let follows = machine.intents().into_iter().filter(|intent| matches!(intent, Intent::Follow { .. })).count();
+    assert_eq!(follows, 2, "both follow: {:?}", machine.intents());
     fenced(&mut machine, Side::A, Event::CutOver);
-    assert_eq!(machine.intents(), [Intent::ReleaseForward { to: Side::B, epoch: 1 }]);
+    assert_eq!(work(&machine), [Intent::ReleaseForward { to: Side::B, epoch: 1 }]);
     assert_eq!(machine.clearance(Side::B).unwrap().epoch(), 1);
     take(&mut machine, [register(Side::B, 1, false)]);
     take(&mut machine, each(|data_set| Event::Reversed { data_set }));
     assert_eq!((machine.state(), machine.owner()), (&State::Holding, Side::B));
     let mut back = machine.clone();
+    assert_eq!(work(&machine), [Intent::Start]);
+    take(&mut machine, [Event::Started]);
+    assert!(work(&machine).is_empty() && machine.apply(Event::Decommission).is_err());
     take(&mut machine, [Event::Finalize]);
     assert!(machine.apply(Event::Rollback).is_err(), "the point of no return is passed");
+    take(&mut machine, [Event::Decommission]);
+    assert_eq!(machine.intents(), [Intent::Decommission]);
+    take(&mut machine, [Event::Decommissioned]);
     fenced(&mut back, Side::B, Event::Rollback);
-    assert_eq!(back.intents(), [Intent::ReleaseForward { to: Side::A, epoch: 2 }]);
+    assert_eq!(work(&back), [Intent::ReleaseForward { to: Side::A, epoch: 2 }]);
     take(&mut back, [register(Side::A, 2, false), Event::Undone]);
     assert_eq!((back.state(), back.owner()), (&State::RolledBack, Side::A));
 }
@@ -71,13 +83,13 @@ fn the_whole_way_and_back() {
 fn a_verdict_that_is_no_pass_gives_the_fence_up() {
     for outcome in [Verdict::Fail, Verdict::NoData, Verdict::Error] {
         let mut machine = tested();
-        take(&mut machine, [Event::CutOver, Event::Held, Event::Drained]);
-        take(&mut machine, each(|data_set| Event::Quiesced { data_set }));
+        take(&mut machine, [Event::CutOver, Event::Held, Event::Drained { unknown: 0 }]);
+        take(&mut machine, each(|data_set| Event::Quiesced { data_set, proof: Some("denied".into()) }));
         take(&mut machine, [verdict("objects".into(), 1, Side::A, Verdict::Pass)]);
         take(&mut machine, [verdict("queue".into(), 1, Side::A, outcome)]);
         assert!(machine.clearance(Side::B).is_err());
         take(&mut machine, each(|data_set| Event::Allowed { data_set }));
-        assert_eq!(machine.intents(), [Intent::ReleaseBack { epoch: 1 }], "after the owner accepts writes again");
+        assert_eq!(work(&machine), [Intent::ReleaseBack { epoch: 1 }], "after the owner accepts writes again");
         take(&mut machine, [register(Side::A, 1, false)]);
         assert_eq!(machine.state(), &State::Tested);
     }
@@ -88,14 +100,89 @@ fn a_hold_that_has_ended_gives_the_fence_up_at_every_stage() {
     let mut machine = tested();
     take(&mut machine, [Event::CutOver, Event::Held]);
     let mut switching = machine.clone();
-    take(&mut switching, [Event::Drained]);
-    take(&mut switching, each(|data_set| Event::Quiesced { data_set }));
+    take(&mut switching, [Event::Drained { unknown: 0 }]);
+    take(&mut switching, each(|data_set| Event::Quiesced { data_set, proof: Some("denied".into()) }));
     take(&mut switching, each(|data_set| verdict(data_set, 1, Side::A, Verdict::Pass)));
     take(&mut switching, each(|data_set| Event::Allowed { data_set }));
     for mut machine in [machine, switching] {
         take(&mut machine, [register(Side::A, 1, false)]);
-        assert!(matches!(&machine.intents()[..], [Intent::Allow { side: Side::A, .. }, _]), "{}", machine.state());
+        assert!(matches!(&work(&machine)[..], [Intent::Allow { side: Side::A, .. }, _]), "{}", machine.state());
     }
+}
+
+#[test]
+fn writes_of_unknown_end_need_a_proof() {
+    for (unknown, proof, stage) in [(2, None, "Lift"), (2, Some("denied".to_owned()), "Quiesce"), (0, None, "Quiesce")]
+    {
+        let mut machine = tested();
+        take(&mut machine, [Event::CutOver, Event::Held, Event::Drained { unknown }]);
+        take(&mut machine, [Event::Quiesced { data_set: "objects".into(), proof }]);
+        assert!(machine.state().to_string().contains(stage), "{unknown}: {}", machine.state());
+    }
+}
+
+#[test]
+fn a_policy_starts_the_fence_and_a_pause_stops_everything() {
+    let mut machine = Machine::new(vec!["objects".into()], Policy::new().cuts_over(true)).unwrap();
+    take(&mut machine, [Event::Planned { hash: "1".into() }, Event::Approved { hash: "1".into() }]);
+    take(&mut machine, [Event::Copied { data_set: "objects".into() }]);
+    take(&mut machine, [Event::CopyAgain { data_set: "objects".into() }]);
+    assert_eq!(work(&machine), [Intent::Copy { data_set: "objects".into() }]);
+    take(&mut machine, [Event::Copied { data_set: "objects".into() }]);
+    take(&mut machine, [Event::CaughtUp, Event::Deployed, Event::TestsPassed]);
+    assert_eq!(work(&machine), [Intent::StartCutOver { given_up: 0 }]);
+    take(&mut machine, [Event::Pause]);
+    assert!(machine.intents().is_empty());
+    take(&mut machine, [Event::Resume, Event::CutOver, Event::GivenUp { why: "slow".into() }]);
+    take(&mut machine, [Event::Allowed { data_set: "objects".into() }, register(Side::A, 1, false)]);
+    assert_eq!(work(&machine), [Intent::StartCutOver { given_up: 1 }]);
+}
+
+#[test]
+fn every_event_has_a_form_in_the_journal() {
+    let name = || "objects".to_owned();
+    let events = [
+        Event::Planned { hash: name() },
+        Event::Approved { hash: name() },
+        Event::Copied { data_set: name() },
+        Event::CopyAgain { data_set: name() },
+        Event::CaughtUp,
+        Event::Deployed,
+        Event::TestsPassed,
+        Event::TestsFailed { why: name() },
+        Event::CutOver,
+        Event::Held,
+        Event::Drained { unknown: 0 },
+        Event::Drained { unknown: 7 },
+        Event::Quiesced { data_set: name(), proof: None },
+        Event::Quiesced { data_set: name(), proof: Some(name()) },
+        verdict(name(), 1, Side::A, Verdict::Pass),
+        Event::Allowed { data_set: name() },
+        register(Side::B, 3, true),
+        Event::GivenUp { why: name() },
+        Event::Reversed { data_set: name() },
+        Event::ReverseConflict { data_set: name(), items: vec![name()] },
+        Event::Failed { what: name(), why: name() },
+        Event::Started,
+        Event::Finalize,
+        Event::Decommission,
+        Event::Decommissioned,
+        Event::Rollback,
+        Event::Undone,
+        Event::Pause,
+        Event::Resume,
+        Event::Decided { choice: Choice::Retry },
+        Event::Decided { choice: Choice::Rollback },
+    ];
+    for event in events {
+        let json = serde_json::to_string(&event).unwrap();
+        assert!(json.contains(event.name()), "{json}");
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
+    let command = Command::Decide { choice: Choice::Rollback };
+    let json = serde_json::to_string(&command).unwrap();
+    assert_eq!(json, r#"{"command":"decide","choice":"rollback"}"#);
+    assert_eq!(serde_json::from_str::<Command>(&json).unwrap(), command);
 }
 
 #[test]
@@ -108,7 +195,7 @@ fn after_several_fences_a_person_is_asked() {
     }
     let State::NeedsDecision { question, .. } = machine.state() else { panic!("{:?}", machine.state()) };
     assert_eq!(question.evidence, ["try 1", "try 2", "try 3"]);
-    take(&mut machine, [Event::Decided(Choice::Retry)]);
+    take(&mut machine, [Event::Decided { choice: Choice::Retry }]);
     assert_eq!(machine.state(), &State::Tested);
 }
 
@@ -175,6 +262,9 @@ impl World {
             Intent::KeepHold { .. } => None,
             Intent::WatchLag => Some(Event::CaughtUp),
             Intent::Deploy => Some(Event::Deployed),
+            Intent::KeepBackends => None,
+            Intent::StartCutOver { .. } => Some(Event::CutOver),
+            Intent::Start => Some(Event::Started),
             Intent::Test => Some(Event::TestsPassed),
             Intent::Hold { epoch } if self.holding == Some(epoch) => Some(Event::Held),
             Intent::Hold { epoch } if epoch <= self.epoch => given_up("the epoch is used"),
@@ -183,10 +273,10 @@ impl World {
                 Some(Event::Held)
             }
             Intent::Drain { .. } if self.chance(8) => given_up("a slow upload"),
-            Intent::Drain { .. } => Some(Event::Drained),
+            Intent::Drain { .. } => Some(Event::Drained { unknown: 0 }),
             Intent::Quiesce { data_set, side } => {
                 self.accepts.remove(&side);
-                Some(Event::Quiesced { data_set })
+                Some(Event::Quiesced { data_set, proof: Some("denied".into()) })
             }
             Intent::LastDelta { data_set, from, epoch } => {
                 assert!(!self.accepts.contains(&from), "the last delta runs while its owner accepts writes");
@@ -244,7 +334,7 @@ fn no_world_has_two_writers_or_loses_a_write() {
             let command = match machine.state() {
                 State::Tested => Some(Event::CutOver),
                 State::Holding => Some(if world.chance(3) { Event::Rollback } else { Event::Finalize }),
-                State::NeedsDecision { .. } => Some(Event::Decided(Choice::Retry)),
+                State::NeedsDecision { .. } => Some(Event::Decided { choice: Choice::Retry }),
                 State::RollbackBlocked { .. } => Some(Event::Rollback),
                 State::Fence(_) if world.chance(60) => Some(Event::Rollback),
                 _ => None,

@@ -72,7 +72,7 @@ impl Round {
     }
 
     /// The keys of objects that another writer has changed at a destination that is guarded, by
-    /// [`Transfer::follow_back`].
+    /// [`Transfer::follow_guarded`] or [`Transfer::follow_back`].
     pub fn conflicts(&self) -> impl Iterator<Item = &ObjectKey> {
         let conflicts = |failure: &&Failure| failure.kind == ErrorKind::Conflict.code();
         self.report.failures.iter().filter(conflicts).map(|failure| &failure.key)
@@ -105,15 +105,26 @@ impl Transfer {
         self.following(Following::Yes)
     }
 
+    /// Follows the source in rounds, and guards what others have written at the destination: an
+    /// object there that no round has written, and that differs from the source's or that the
+    /// source does not have, is never replaced and never deleted. It fails with the kind
+    /// `conflict`, and [`Round::conflicts`] has its key. Only after a round was killed can such an
+    /// object not be told from what that round was writing.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow).
+    pub fn follow_guarded(self) -> Result<Follower> {
+        self.following(Following::Guarded)
+    }
+
     /// Follows in the direction opposite to a transfer that is complete: its destination is the
     /// source now, and its source is brought up to date. `manifest` is the manifest of that
     /// transfer; its proofs hold in both directions, so an object that has not changed since costs
     /// no request.
     ///
-    /// The destination held the original data. An object there that neither that transfer has read
-    /// nor a round has written is never replaced and never deleted: it fails with the kind
-    /// `conflict`, and [`Round::conflicts`] has its key. Only after a round was killed can such an
-    /// object not be told from what that round was writing.
+    /// The destination held the original data, so it is guarded as by
+    /// [`follow_guarded`](Self::follow_guarded): only what that transfer has read or a round has
+    /// written is replaced or deleted.
     ///
     /// # Errors
     /// As [`follow`](Self::follow). A manifest that cannot be read is an error of the first round.

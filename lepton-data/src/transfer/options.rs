@@ -34,9 +34,18 @@ pub(crate) enum Following {
     No,
     /// It keeps the proofs of the rounds before it.
     Yes,
-    /// It also replaces and deletes only what it is known to have written, or what the transfer
-    /// with this manifest has read: the destination was the source before.
+    /// It also replaces and deletes only what the rounds are known to have written.
+    Guarded,
+    /// As `Guarded`, and it also knows what the transfer with this manifest has read: the
+    /// destination was the source before.
     Back(PathBuf),
+}
+
+impl Following {
+    /// Whether objects that somebody else has written at the destination are left.
+    pub(crate) fn guards(&self) -> bool {
+        matches!(self, Self::Guarded | Self::Back(_))
+    }
 }
 
 impl Options {

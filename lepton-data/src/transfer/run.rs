@@ -17,7 +17,7 @@ use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::instrumented::instrumented;
-use crate::transfer::options::{Following, Options};
+use crate::transfer::options::Options;
 use crate::types::side::Side;
 
 /// One run of a transfer.
@@ -53,7 +53,7 @@ impl Run {
         spill_folder: PathBuf,
     ) -> Result<Self> {
         let settings = &options.settings;
-        let guards = matches!(options.following, Following::Back(_));
+        let guards = options.following.guards();
         let filter = Filter::new(&settings.filters, env.now())?;
         let mapping = Arc::new(Mapping::of(&options.source, &options.destination, settings));
         let counters = Arc::<Counters>::default();

@@ -1,17 +1,25 @@
 //! The driver: carries out the intents of the state machine and records what happens.
 //!
-//! - `migration`: what takes part; `workload`: what runs at side B and how it is tested
+//! - `builder`, `migration`: the public face; `workload`: what runs at side B and how it is tested
+//! - `drive`: the loop over events; `commander`: commands to it
+//! - `intents`: carries out one intent, with `fencing` for the route and `workloads` for both sides
+//! - `parts`: what takes part, and the order of effects
 //! - `journal`: the record of events
-//! - `intents`: carries out one intent
-//! - `drive`: the loop over events
 
+mod builder;
+mod commander;
 mod drive;
+mod fencing;
 mod intents;
 mod journal;
 mod migration;
+mod parts;
 mod workload;
+mod workloads;
 
+pub use builder::MigrationBuilder;
+pub use commander::Commander;
 pub use drive::Observed;
-pub use journal::read_events;
-pub use migration::{Migration, MigrationBuilder};
+pub use journal::{Entry, Note, read_events, read_journal};
+pub use migration::Migration;
 pub use workload::{AcceptanceTest, Workload};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_core::future::BoxFuture;
 use lepton_core::data_set::{Quiesced, Side};
-use lepton_core::{Body, Error, ErrorKind, Location, ObjectKey, PutOptions, Result, Retry, StorageExt as _};
+use lepton_core::{
+    Body, ETag, Error, ErrorKind, Location, ObjectKey, Precondition, PutOptions, Result, Retry, StorageExt as _,
+};
 
 /// How a side is made to refuse the writes of its application, while Lepton's own credentials
 /// still write.
@@ -54,23 +56,31 @@ impl StoreQuiesce {
         Self { switch: Arc::new(move |side, deny| Box::pin(switch(side, deny))), a: a.into(), b: b.into() }
     }
 
-    /// Writes and deletes an object; returns how the side refused it, if it did.
+    /// Tries a write; returns how the side refused it, or `None` if it would have accepted it.
+    /// Where the store has conditional writes, the write has a condition that does not hold, so
+    /// that nothing is written in either case: stores check the permission first.
     async fn probe(&self, side: Side, epoch: u64) -> Result<Option<String>> {
         let place = match side {
             Side::A => &self.a,
             Side::B => &self.b,
         };
+        let storage = place.storage();
         let key = ObjectKey::new([place.folder().as_bytes(), format!(".lepton-probe-{epoch}").as_bytes()].concat())?;
         let body = Body::from(b"a write that must be refused".to_vec());
-        match place.storage().put(&key, body, PutOptions::new()).await {
+        let mut options = PutOptions::new();
+        if storage.capabilities().put_if_match.is_available() {
+            options = options.precondition(Precondition::IfMatch(ETag::new("\"00000000000000000000000000000000\"")));
+        }
+        match storage.put(&key, body, options).await {
             Ok(_) => {
-                place.storage().remove(&key).await?;
+                storage.remove(&key).await?;
                 Ok(None)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
-                Ok(Some(error.to_string()))
-            }
-            Err(error) => Err(error),
+            Err(error) => match error.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnly => Ok(Some(error.to_string())),
+                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Ok(None),
+                _ => Err(error),
+            },
         }
     }
 }
@@ -90,8 +100,10 @@ impl Quiesce for StoreQuiesce {
         match (refused, deny) {
             (Some(how), true) => Ok(Quiesced::Proven(how)),
             (None, false) => Ok(Quiesced::Lifted),
-            (None, true) => wrong(format!("side {side} was told to refuse writes and accepted one")),
-            (Some(how), false) => wrong(format!("side {side} was told to accept writes and refused one: {how}")),
+            (None, true) => wrong(format!("side {side} accepts writes although it was made to refuse them")),
+            (Some(how), false) => {
+                wrong(format!("side {side} refuses writes although it was made to accept them: {how}"))
+            }
         }
     }
 }

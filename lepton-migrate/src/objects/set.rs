@@ -25,6 +25,7 @@ struct Inner {
     settings: TransferSettings,
     pause: Duration,
     may_be_empty: bool,
+    replaces: bool,
     env: SharedEnv,
     /// One round runs at a time, in whatever direction.
     directions: tokio::sync::Mutex<[Option<Follower>; 2]>,
@@ -43,6 +44,7 @@ pub struct ObjectSetBuilder {
     settings: TransferSettings,
     pause: Duration,
     may_be_empty: bool,
+    replaces: bool,
     env: Option<SharedEnv>,
 }
 
@@ -64,6 +66,14 @@ impl ObjectSetBuilder {
     /// no data, which never passes.
     pub fn may_be_empty(mut self) -> Self {
         self.may_be_empty = true;
+        self
+    }
+
+    /// Lets the first copy replace and delete objects that side B already has, such as those of an
+    /// earlier migration. By default an object at side B that no round has written, and that
+    /// differs from side A's, is kept, and the migration stops with its key.
+    pub fn replace_existing(mut self) -> Self {
+        self.replaces = true;
         self
     }
 
@@ -99,6 +109,7 @@ impl ObjectSetBuilder {
             settings: self.settings,
             pause: self.pause,
             may_be_empty: self.may_be_empty,
+            replaces: self.replaces,
             env: self.env.unwrap_or_else(SystemEnv::shared),
             directions: tokio::sync::Mutex::new([None, None]),
             lag: Mutex::default(),
@@ -132,6 +143,7 @@ impl ObjectSet {
             settings: TransferSettings::default(),
             pause: Duration::from_secs(1),
             may_be_empty: false,
+            replaces: false,
             env: None,
         }
     }
@@ -150,31 +162,47 @@ impl Inner {
         self.journal(from).join("manifest.jsonl")
     }
 
-    fn follower(&self, from: Side) -> Result<Follower> {
+    fn transfer(&self, from: Side) -> Result<Transfer> {
         let transfer = Transfer::builder()
             .settings(self.settings.clone())
             .from(self.place(from).clone())
             .to(self.place(from.other()).clone())
             .journal(self.journal(from))
-            .env(Arc::clone(&self.env))
-            .build()?;
+            .env(Arc::clone(&self.env));
+        transfer.build()
+    }
+
+    /// The follower of a side. It replaces and deletes only what rounds have written or read.
+    fn follower(&self, from: Side) -> Result<Follower> {
         match from {
-            Side::A => transfer.follow(),
-            // Side A was the owner: only what the rounds are known to have written is replaced.
-            Side::B => transfer.follow_back(self.manifest(Side::A)),
+            Side::A => self.transfer(from)?.follow_guarded(),
+            Side::B => self.transfer(from)?.follow_back(self.manifest(Side::A)),
         }
     }
 
     /// One round; rounds of one data set do not run at the same time.
     ///
     /// # Errors
-    /// `conflict` with the keys, if somebody else has written at side A after the fence.
+    /// `conflict` with the keys of objects of the following side that no round has written.
     async fn round(&self, from: Side) -> Result<Round> {
         let mut directions = self.directions.lock().await;
         let follower = match &mut directions[from as usize] {
             Some(follower) => follower,
             none => none.insert(self.follower(from)?),
         };
+        self.finish(from, follower).await
+    }
+
+    /// The first round, which may replace what side B has.
+    async fn replacing_round(&self) -> Result<Round> {
+        let mut directions = self.directions.lock().await;
+        // The journal is free again before the guarded follower opens it.
+        directions[Side::A as usize] = None;
+        let mut follower = self.transfer(Side::A)?.follow()?;
+        self.finish(Side::A, &mut follower).await
+    }
+
+    async fn finish(&self, from: Side, follower: &mut Follower) -> Result<Round> {
         let began = self.env.uptime();
         let round = follower.round().await?;
         let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,17 +217,18 @@ impl Inner {
         if conflicts.is_empty() {
             return Ok(round);
         }
-        let message = format!("side {} was changed after the fence: {}", from.other(), conflicts.join(", "));
+        let keys = conflicts.join(", ");
+        let message = match from {
+            Side::A => format!("side B has objects that this migration did not write; they are kept: {keys}"),
+            Side::B => format!("side A was changed after the fence; its objects are kept: {keys}"),
+        };
         Err(Error::new(ErrorKind::Conflict, message).with_context("data set", &self.name))
     }
 
-    /// A round after which the follower misses only what changed meanwhile.
-    ///
-    /// # Errors
-    /// Those of [`round`](Self::round), and with the first key, an object that could not be
-    /// copied. It is not retryable if another round would fail in the same way.
-    async fn keeping_up(&self, from: Side) -> Result<Round> {
-        let round = self.round(from).await?;
+    /// Fails unless the follower misses only what changed during the round. The error names an
+    /// object that could not be copied; it is not retryable if another round fails in the same way.
+    fn checked(&self, round: Result<Round>) -> Result<Round> {
+        let round = round?;
         if round.keeps_up() { Ok(round) } else { Err(self.incomplete(&round)) }
     }
 
@@ -241,7 +270,10 @@ impl DataSet for ObjectSet {
     }
 
     async fn copy(&self, from: Side) -> Result<CopySummary> {
-        let round = self.0.keeping_up(from).await?;
+        let inner = &self.0;
+        let replaces = inner.replaces && from == Side::A;
+        let round = if replaces { inner.replacing_round().await } else { inner.round(from).await };
+        let round = inner.checked(round)?;
         Ok(CopySummary::new(round.objects(), round.report.bytes))
     }
 
@@ -250,7 +282,7 @@ impl DataSet for ObjectSet {
             if again {
                 inner.env.sleep(inner.pause).await;
             }
-            let lag = inner.keeping_up(from).await.map(|_| inner.lag());
+            let lag = inner.checked(inner.round(from).await).map(|_| inner.lag());
             Some((lag, (inner, true)))
         });
         rounds.boxed()
@@ -289,6 +321,6 @@ impl DataSet for ObjectSet {
     }
 
     async fn reverse(&self, from: Side, _: u64) -> Result<()> {
-        self.0.keeping_up(from).await.map(drop)
+        self.0.checked(self.0.round(from).await).map(drop)
     }
 }

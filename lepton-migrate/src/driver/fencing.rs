@@ -1,0 +1,100 @@
+//! The effects of a fence on the route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lepton_core::data_set::{Quiesced, Side};
+use lepton_core::migration::Event;
+use lepton_core::traffic::{HoldRequest, Release};
+use lepton_core::{ErrorKind, Result};
+
+use super::parts::{LOOK, Parts};
+
+impl Parts {
+    pub(super) async fn hold(&self, epoch: u64) -> Result<Event> {
+        let (traffic, request) =
+            (Arc::clone(&self.traffic.provider), HoldRequest::new(epoch).limits(self.limits.clone()));
+        match self.effect(&self.traffic.lock, async move { traffic.hold(request).await }).await {
+            Ok(_) => Ok(Event::Held),
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
+                Ok(Event::GivenUp { why: format!("a hold was not possible: {error}") })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reports to the hold until it has ended.
+    pub(super) async fn keep_hold(&self, epoch: u64) -> Result<Event> {
+        let ended = || Ok(Event::GivenUp { why: "the hold has ended by itself".to_owned() });
+        let pause = (self.limits.silence / 4).min(Duration::from_secs(1));
+        loop {
+            let renewed = match self.traffic().get().await {
+                Ok(route) => match route.hold.filter(|hold| hold.epoch == epoch) {
+                    Some(hold) => self.traffic().renew(&hold.id).await,
+                    None => return ended(),
+                },
+                Err(error) => Err(error),
+            };
+            match renewed {
+                Ok(_) => self.env.sleep(pause).await,
+                Err(error) if error.kind() == ErrorKind::PreconditionFailed => return ended(),
+                // The timer of the route decides meanwhile.
+                Err(error) => {
+                    tracing::warn!("the hold cannot be renewed: {error}");
+                    self.env.sleep(LOOK).await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn drain(&self, side: Side) -> Result<Event> {
+        loop {
+            let in_flight = self.traffic().drain(side, self.in_flight).await?;
+            if in_flight.no_writes() {
+                return Ok(Event::Drained { unknown: in_flight.unknown });
+            }
+            self.env.sleep(LOOK).await;
+        }
+    }
+
+    pub(super) async fn quiesce(&self, data_set: String, side: Side, epoch: u64) -> Result<Event> {
+        let proof = match self.deny(&data_set, side, true, epoch).await? {
+            Quiesced::Proven(how) => Some(how),
+            _ => None,
+        };
+        Ok(Event::Quiesced { data_set, proof })
+    }
+
+    /// Makes a side accept writes, after the other side refuses them where that is needed.
+    pub(super) async fn allow(&self, data_set: String, side: Side, deny: bool, epoch: u64) -> Result<Event> {
+        if deny {
+            self.deny(&data_set, side.other(), true, epoch).await?;
+        }
+        self.deny(&data_set, side, false, epoch).await?;
+        Ok(Event::Allowed { data_set })
+    }
+
+    /// Makes a side refuse its application's writes, or accept them.
+    pub(super) async fn deny(&self, data_set: &str, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
+        let set = self.data_set(data_set)?;
+        let provider = Arc::clone(&set.provider);
+        self.effect(&set.lock, async move { provider.quiesce(side, deny, epoch).await }).await
+    }
+
+    /// Ends the hold, and returns the state of the register afterwards. A lost reply is answered
+    /// by reading the register.
+    pub(super) async fn release(&self, to: Release, epoch: u64) -> Result<Event> {
+        let traffic = Arc::clone(&self.traffic.provider);
+        let released = async move {
+            if let Some(hold) = traffic.get().await?.hold.filter(|hold| hold.epoch == epoch)
+                && let Err(error) = traffic.release(to, &hold.id, epoch).await
+            {
+                tracing::warn!("the release was not confirmed, the register is read: {error}");
+            }
+            traffic.get().await
+        };
+        let route = self.effect(&self.traffic.lock, released).await?;
+        let holding = route.hold.is_some_and(|hold| hold.epoch == epoch);
+        Ok(Event::Register { owner: route.owner, epoch: route.epoch, holding })
+    }
+}
