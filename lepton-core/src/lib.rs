@@ -32,6 +32,7 @@ mod key_rules;
 pub mod layer;
 pub mod migration;
 mod object;
+pub mod resolver;
 mod storage;
 pub mod traffic;
 

@@ -5,6 +5,7 @@
 //! - `gcs`: Google Cloud Storage (feature `gcs`)
 //! - `http`: files on a web server, read only (feature `http`)
 //! - `process`: workloads as processes of this machine (feature `process`, Linux)
+//! - `resolve`: opens by URL what a migration names (feature `resolver`)
 //! - `router`: the router between the users and the two sides of a migration (feature `router`)
 //! - [`s3`]: Amazon S3 and stores that speak its protocol (feature `s3`)
 //! - [`layers`] that wrap any of them: concurrency limit, trace, retry
@@ -28,6 +29,8 @@ pub mod local;
 mod open;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "resolver")]
+pub mod resolve;
 #[cfg(feature = "router")]
 pub mod router;
 #[cfg(feature = "s3")]

@@ -15,6 +15,7 @@ const PACKAGES: [(&str, Rows); 8] = [
         &[
             &["lib"],
             &["conformance"],
+            &["resolver"],
             &["migration"],
             &["traffic"],
             &["data_set"],
@@ -52,6 +53,7 @@ const PACKAGES: [(&str, Rows); 8] = [
         "lepton-providers",
         &[
             &["lib"],
+            &["resolve"],
             &["open"],
             &["azure", "gcs", "http", "local", "process", "router", "s3"],
             &["layers"],
@@ -60,7 +62,7 @@ const PACKAGES: [(&str, Rows); 8] = [
             &["transport"],
         ],
     ),
-    ("lepton-migrate", &[&["lib"], &["driver"], &["objects"]]),
+    ("lepton-migrate", &[&["lib"], &["control"], &["assemble"], &["plan"], &["driver"], &["objects"], &["spec"]]),
     ("lepton-cloud", &[&["lib"], &["interop"]]),
     ("lepton-object-store", &[&["main"], &["lib"]]),
     (
