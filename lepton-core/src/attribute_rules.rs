@@ -10,9 +10,11 @@ use crate::object::{Attribute, Attributes};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MetadataNames {
-    /// Any name that can be part of a header: lower-case ASCII without spaces.
+    /// Any name.
     #[default]
     Any,
+    /// Names that can be part of a header: lower-case letters, digits and ``!#$%&'*+-.^_`|~``.
+    Headers,
     /// Lower-case letters, digits and `_`, not starting with a digit.
     Identifiers,
 }
@@ -20,14 +22,16 @@ pub enum MetadataNames {
 impl MetadataNames {
     /// Whether every name that `other` allows is allowed here too.
     pub fn include(self, other: Self) -> bool {
-        self == Self::Any || other == self
+        self == Self::Any || other == self || (self, other) == (Self::Headers, Self::Identifiers)
     }
 
     /// Whether this name is allowed.
     pub fn allow(self, name: &str) -> bool {
         let of_identifier = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let of_header = |byte: u8| of_identifier(byte) || b"!#$%&'*+-.^`|~".contains(&byte);
         match self {
             Self::Any => true,
+            Self::Headers => !name.is_empty() && name.bytes().all(of_header),
             Self::Identifiers => {
                 name.bytes().all(of_identifier) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
             }
@@ -94,7 +98,8 @@ impl AttributeRules<'_> {
             return Err(Error::unsupported(format!("the {preset} store keeps no {lost:?}")));
         }
         if let Some(name) = attributes.user_metadata.keys().find(|name| !self.names.allow(name)) {
-            let message = format!("the {preset} store allows no metadata of the name {name:?}, which is no identifier");
+            let message =
+                format!("the {preset} store allows no metadata of the name {name:?}; the names are {:?}", self.names);
             return Err(Error::invalid_input(message));
         }
         let allowed = |text: &String| self.tags.allow(text);
@@ -114,10 +119,19 @@ mod tests {
 
     #[test]
     fn names_and_tags_are_allowed_by_their_rules() {
-        for (name, any, identifier) in
-            [("a", true, true), ("_a1", true, true), ("a-b", true, false), ("1a", true, false), ("", true, false)]
-        {
-            assert_eq!(MetadataNames::Any.allow(name), any, "{name:?}");
+        for (name, header, identifier) in [
+            ("a", true, true),
+            ("_a1", true, true),
+            ("a-b", true, false),
+            ("1a", true, false),
+            ("", false, false),
+            ("A", false, false),
+            ("a b", false, false),
+            ("a:b", false, false),
+            ("ü", false, false),
+        ] {
+            assert!(MetadataNames::Any.allow(name));
+            assert_eq!(MetadataNames::Headers.allow(name), header, "{name:?}");
             assert_eq!(MetadataNames::Identifiers.allow(name), identifier, "{name:?}");
         }
         for (text, words, ascii) in [
@@ -131,12 +145,12 @@ mod tests {
             assert_eq!(TagCharacters::Words.allow(text), words, "{text:?}");
             assert_eq!(TagCharacters::AsciiWords.allow(text), ascii, "{text:?}");
         }
-        let names = [MetadataNames::Any, MetadataNames::Identifiers];
+        let names = [MetadataNames::Any, MetadataNames::Headers, MetadataNames::Identifiers];
         let tags = [TagCharacters::Any, TagCharacters::Words, TagCharacters::AsciiWords];
         for wide in 0..3 {
             for narrow in 0..3 {
                 assert_eq!(tags[wide].include(tags[narrow]), wide <= narrow, "{wide} {narrow}");
-                assert!(wide > 1 || narrow > 1 || names[wide].include(names[narrow]) == (wide <= narrow));
+                assert_eq!(names[wide].include(names[narrow]), wide <= narrow, "{wide} {narrow}");
             }
         }
     }

@@ -41,8 +41,8 @@ pub use body::{Body, BodySource, ByteStream, Hashing, Leaf, LeafStream, Leaves};
 pub use budget::{MemoryBudget, Permit};
 pub use capabilities::{Capabilities, ListOrder, MultipartLimits, Support};
 pub use checksum::{
-    ChecksumAlgorithm, ChecksumScope, Crc, CrcHasher, LEAF_SIZE, Md5Hasher, Sha256, StoredChecksum, TreeDigest,
-    TreeHasher, combine_crc, crc, from_hex, md5, part_root, root_of_parts, to_hex,
+    ChecksumAlgorithm, ChecksumScope, Crc, CrcHasher, HmacSha256, LEAF_SIZE, Md5Hasher, Sha256, StoredChecksum,
+    TreeDigest, TreeHasher, combine_crc, crc, from_hex, md5, part_root, root_of_parts, to_hex,
 };
 pub use env::{Env, EnvExt, SharedEnv, SystemEnv, Task};
 pub use error::{Decision, Effect, Error, ErrorKind, Result, Retry, decide};

@@ -151,3 +151,13 @@ async fn chunks_without_a_signature_are_checked_for_anonymous_clients_too() {
     let got = Request::new("GET", "/plain/k").send(&server).await.unwrap();
     assert_eq!((got.text().as_str(), got.header("content-encoding")), ("hello", None));
 }
+
+#[tokio::test]
+async fn no_value_of_a_repeated_header_is_dropped() {
+    let server = serve().await;
+    let put = "PUT /plain/k HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-amz-meta-a: 1\r\nx-amz-meta-a: 2\r\n\
+               content-length: 0\r\n\r\n";
+    assert_eq!(send(&server, put.as_bytes()).await.unwrap().status, 200);
+    let head = Request::new("HEAD", "/plain/k").send(&server).await.unwrap();
+    assert_eq!(head.header("x-amz-meta-a"), Some("1,2"));
+}

@@ -326,6 +326,9 @@ async fn uploads_are_listed_completed_and_forgotten() {
     assert_eq!(code(&server, lying).await, (400, "InvalidRequest".into()));
     let wrong = complete(&[1, 2], &upload).header("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=");
     assert_eq!(code(&server, wrong).await, (400, "BadDigest".into()));
+    // A checksum that is not compared is not accepted either.
+    let unknown = complete(&[1, 2], &upload).header("x-amz-checksum-crc32c", "AAAAAA==");
+    assert_eq!(code(&server, unknown).await, (501, "NotImplemented".into()));
     ok(&server, complete(&[1, 2, 11, 12], &upload)).await;
     assert_eq!(ok(&server, Request::new("GET", "/plain/k")).await.text(), "part 1;part 2;part 11;345");
     for gone in [

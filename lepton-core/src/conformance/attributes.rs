@@ -85,7 +85,8 @@ async fn each_attribute_is_kept_or_refused(f: Fixture) -> Check {
 async fn names_and_tags_beyond_the_rules_are_refused(f: Fixture) -> Check {
     let rules = f.capabilities();
     let one = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
-    let names = ["two-words", "1a"].into_iter().filter(|name| !rules.metadata_names.allow(name));
+    let names =
+        ["two-words", "1a", "Two-Words", "two words"].into_iter().filter(|name| !rules.metadata_names.allow(name));
     let tags = ["a@b", "a;b"].into_iter().filter(|text| !rules.tag_characters.allow(text));
     let names = names.map(|name| Attributes { user_metadata: one(name, "x"), ..Attributes::default() });
     let tags = tags.map(|text| Attributes { tags: one("x", text), ..Attributes::default() });

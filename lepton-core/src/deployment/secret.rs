@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
-use crate::{Error, Result, to_hex};
+use crate::{Error, HmacSha256, Result, to_hex};
 
 /// Where the value of a secret is found. It is resolved when a workload is applied, never
 /// earlier, and the value is in no spec, journal, plan or log.
@@ -99,15 +97,14 @@ impl Secrets {
     /// A digest by which a provider sees that a value has changed: HMAC-SHA-256 in hexadecimal
     /// digits, so that who lacks the key cannot try values. The provider keeps `key` to itself.
     pub fn keyed_digest(&self, key: &[u8]) -> String {
-        // HMAC takes keys of every length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+        let mut mac = HmacSha256::new(key);
         for (name, value) in self.expose() {
             for part in [name.as_bytes(), value.as_bytes()] {
                 mac.update(&(part.len() as u64).to_le_bytes());
                 mac.update(part);
             }
         }
-        to_hex(&mac.finalize().into_bytes())
+        to_hex(&mac.finish())
     }
 }
 

@@ -108,6 +108,7 @@ fn scripted(answers: impl IntoIterator<Item = Answer>, log: Log) -> Scripted {
     Scripted { capabilities: DeploymentCapabilities::new(), answers: Mutex::new(answers.into_iter().collect()), log }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test that hangs must fail")]
 async fn ready(deployment: &Scripted) -> Result<Observation> {
     let options = WaitOptions::new().deadline(Duration::from_millis(50)).period(Duration::from_millis(5));
     let (env, revision) = (SystemEnv::shared(), RevisionId::new("1"));

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::{Attribute, Error, Location, Result, SharedEnv, SystemEnv};
+use lepton_core::{Attribute, Error, Location, MetadataNames, Result, SharedEnv, SystemEnv};
 
 use crate::settings::compare_by::Compare;
 use crate::settings::filters::Filters;
@@ -27,12 +27,14 @@ impl Transfer {
     }
 
     /// The attributes that objects of the source may have and the destination cannot keep,
-    /// or keeps only under some names or with some characters.
+    /// or keeps only under some names or with some characters. Names of user metadata that no
+    /// header can have are not counted: only files have them, and few do.
     /// Whether an object has one is known when it is read: its manifest line names what was
     /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) the object fails.
     pub fn not_kept(&self) -> Vec<Attribute> {
         let [from, to] = [&self.options.source, &self.options.destination].map(|side| side.storage().capabilities());
         let narrower = |attribute: Attribute| match attribute {
+            Attribute::UserMetadata if to.metadata_names == MetadataNames::Headers => false,
             Attribute::UserMetadata => !to.metadata_names.include(from.metadata_names),
             Attribute::Tags => !to.tag_characters.include(from.tag_characters),
             _ => false,

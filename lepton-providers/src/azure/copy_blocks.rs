@@ -102,7 +102,7 @@ impl Client {
             Auth::Key(key) => {
                 let not_text = || Error::new(ErrorKind::InvalidKey, "only a key of UTF-8 can be signed");
                 let name = source.key.as_str().ok_or_else(not_text)?;
-                let signature = self.signature(key, (container, name, source.version.as_ref()), "r", SIGNED_FOR)?;
+                let signature = self.signature(key, (container, name, source.version.as_ref()), "r", SIGNED_FOR);
                 query.append_encoded(&signature.canonical());
             }
             Auth::Token(cache) => {

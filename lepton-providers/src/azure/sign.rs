@@ -3,12 +3,10 @@
 //! "Authorize with Shared Key" in the REST reference.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderValue};
-use lepton_core::{Error, ErrorKind, Result};
+use lepton_core::{Error, ErrorKind, HmacSha256, Result};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
 
 use crate::wire::encode::Query;
 
@@ -45,11 +43,10 @@ impl AccountKey {
     }
 
     /// HMAC-SHA256 of this text, in Base64.
-    pub(super) fn sign(&self, text: &str) -> Result<String> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
-            .map_err(|_| Error::new(ErrorKind::Unauthenticated, "the account key cannot be used"))?;
+    pub(super) fn sign(&self, text: &str) -> String {
+        let mut mac = HmacSha256::new(&self.0);
         mac.update(text.as_bytes());
-        Ok(BASE64_STANDARD.encode(mac.finalize().into_bytes()))
+        BASE64_STANDARD.encode(mac.finish())
     }
 
     /// The value of `Authorization`.
@@ -61,7 +58,7 @@ impl AccountKey {
         query: &Query,
         headers: &HeaderMap,
     ) -> Result<HeaderValue> {
-        let signature = self.sign(&to_sign(account, method, path, query, headers))?;
+        let signature = self.sign(&to_sign(account, method, path, query, headers));
         let mut value = HeaderValue::from_str(&format!("SharedKey {account}:{signature}"))
             .map_err(|source| Error::invalid_input("the account makes no valid header").with_source(source))?;
         value.set_sensitive(true);

@@ -19,7 +19,7 @@ use super::resource::checksum;
 use super::storage::GcsStorage;
 use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
-use crate::wire::pages::entries;
+use crate::wire::pages::{entries, pages};
 use crate::wire::payload::Payload;
 use crate::wire::request::{check_key, malformed};
 use crate::wire::time::parse_iso8601;
@@ -39,7 +39,7 @@ impl Multipart for GcsStorage {
 
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
         let context = (Arc::clone(&self.client), upload.clone());
-        entries(context, 0, |(client, upload), after| async move { client.parts_page(&upload, after).await })
+        entries(pages(context, 0, |(client, upload), after| async move { client.parts_page(&upload, after).await }))
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
@@ -64,7 +64,7 @@ impl Multipart for GcsStorage {
 
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
         let context = (Arc::clone(&self.client), key.clone());
-        entries(context, None, |(client, key), after| async move { client.uploads_page(&key, after).await })
+        entries(pages(context, None, |(client, key), after| async move { client.uploads_page(&key, after).await }))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The known properties of the service and its emulator, as data.
 
 use lepton_core::{
-    Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
+    Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MetadataNames, MultipartLimits,
+    Support,
 };
 
 use super::config::Preset;
@@ -24,6 +25,7 @@ fn gcs() -> Capabilities {
     let mut capabilities = Capabilities::everything("gcs");
     capabilities.list_order = ListOrder::Bytes;
     capabilities.list_attributes = true;
+    capabilities.metadata_names = MetadataNames::Headers;
     capabilities.max_single_put = 5 * TIB;
     capabilities.max_object = 5 * TIB;
     capabilities.multipart = Some(MultipartLimits::new(5 * MIB, 5 * GIB, 10_000));

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use hmac::Mac as _;
 use lepton_core::{Sha256, to_hex};
 
 use crate::auth::aws::sign::key::EMPTY_SHA256;
@@ -44,7 +43,7 @@ impl ChunkSigner {
             mac.update(b"\n");
             mac.update(piece.as_bytes());
         }
-        *text = to_hex(&mac.finalize().into_bytes());
+        *text = to_hex(&mac.finish());
         text
     }
 }

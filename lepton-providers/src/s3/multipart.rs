@@ -23,7 +23,7 @@ use super::presets;
 use super::storage::S3Storage;
 use crate::wire::attributes::{header, insert, insert_precondition};
 use crate::wire::encode::Query;
-use crate::wire::pages::entries;
+use crate::wire::pages::{entries, pages};
 use crate::wire::refusal::Condition;
 use crate::wire::request::{check_key, malformed, unexpected};
 use crate::wire::secrets::Secrets;
@@ -44,7 +44,11 @@ impl Multipart for S3Storage {
 
     fn list_parts(&self, upload: &Upload) -> BoxStream<'static, Result<PartInfo>> {
         let context = (Arc::clone(&self.client), upload.clone());
-        entries(context, 0, |(client, upload), after| async move { client.list_parts_page(&upload, after).await })
+        entries(pages(
+            context,
+            0,
+            |(client, upload), after| async move { client.list_parts_page(&upload, after).await },
+        ))
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
@@ -66,7 +70,7 @@ impl Multipart for S3Storage {
 
     fn list_uploads(&self, key: &ObjectKey) -> BoxStream<'static, Result<UploadInfo>> {
         let context = (Arc::clone(&self.client), key.clone());
-        entries(context, None, |(client, key), after| async move { client.list_uploads_page(&key, after).await })
+        entries(pages(context, None, |(client, key), after| async move { client.list_uploads_page(&key, after).await }))
     }
 }
 

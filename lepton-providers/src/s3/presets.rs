@@ -1,8 +1,8 @@
 //! The known properties of stores, as data.
 
 use lepton_core::{
-    Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MultipartLimits, Support,
-    TagCharacters,
+    Attribute, Capabilities, ChecksumAlgorithm, KeyHandling, KeyRules, ListOrder, MetadataNames, MultipartLimits,
+    Support, TagCharacters,
 };
 
 use super::config::Preset;
@@ -78,6 +78,7 @@ fn aws() -> Capabilities {
     capabilities.signed_chunks = Support::Native;
     capabilities.trailers = Support::Native;
     capabilities.etag_is_md5 = true;
+    capabilities.metadata_names = MetadataNames::Headers;
     capabilities.tag_characters = TagCharacters::Words;
     capabilities.keys = KeyRules::any(1024);
     capabilities.keys.utf8_only = true;
@@ -166,6 +167,17 @@ fn generic() -> Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_no_headers_are_lost_and_do_not_fail_the_object() {
+        for preset in [Preset::Aws, Preset::Minio, Preset::Generic] {
+            let mut attributes = lepton_core::Attributes::default();
+            // Samba writes the first of these to files.
+            attributes.user_metadata = ["DOSATTRIB", "two words", "kept"].map(|name| (name.into(), "x".into())).into();
+            assert_eq!(capabilities(preset).keep(&mut attributes), [Attribute::UserMetadata]);
+            assert_eq!(attributes.user_metadata.into_keys().collect::<Vec<_>>(), ["kept"]);
+        }
+    }
 
     #[test]
     fn what_is_unknown_of_a_store_is_refused_by_name() {

@@ -3,7 +3,7 @@
 //! rclone writes there; rclone does not read the other.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::time::{iso8601, parse_iso8601};
 
@@ -31,27 +31,8 @@ fn rfc3339(value: &str) -> Option<String> {
 }
 
 fn seconds(value: &str) -> Option<String> {
-    let since = instant(value)?.duration_since(UNIX_EPOCH).ok()?;
+    let since = parse_iso8601(value)?.duration_since(UNIX_EPOCH).ok()?;
     Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
-}
-
-/// Parses a time in any zone: `2026-01-02T03:04:05.5+01:00`.
-fn instant(value: &str) -> Option<SystemTime> {
-    let Some(at) = value.len().checked_sub(6).filter(|_| !value.ends_with('Z')) else { return parse_iso8601(value) };
-    let (local, zone) = value.split_at_checked(at)?;
-    let (east, zone) = match zone.split_at_checked(1)? {
-        ("+", zone) => (true, zone),
-        ("-", zone) => (false, zone),
-        _ => return None,
-    };
-    let (hours, minutes) = zone.split_once(':')?;
-    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(hours) || !digits(minutes) {
-        return None;
-    }
-    let offset = Duration::from_secs(hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60);
-    let local = parse_iso8601(&format!("{local}Z"))?;
-    if east { local.checked_sub(offset) } else { local.checked_add(offset) }
 }
 
 #[cfg(test)]

@@ -27,17 +27,7 @@ where
     .boxed()
 }
 
-/// The entries on such pages.
-pub(crate) fn entries<C, P, T, F>(
-    context: C,
-    first: P,
-    page: impl Fn(C, P) -> F + Send + 'static,
-) -> BoxStream<'static, Result<T>>
-where
-    C: Clone + Send + 'static,
-    P: Send + 'static,
-    T: Send + 'static,
-    F: Future<Output = Result<(Vec<T>, Option<P>)>> + Send + 'static,
-{
-    pages(context, first, page).map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
+/// The entries on these pages.
+pub(crate) fn entries<T: Send + 'static>(pages: BoxStream<'static, Result<Vec<T>>>) -> BoxStream<'static, Result<T>> {
+    pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
 }

@@ -5,11 +5,29 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The last second of the year 9999, in seconds since 1970.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Parses `2009-10-12T17:50:30.000Z`, with or without a fraction.
+/// Parses a time as RFC 3339 writes it: `2009-10-12T17:50:30.000Z`, with or without a fraction,
+/// in any zone, with letters in either case.
 pub(crate) fn parse_iso8601(text: &str) -> Option<SystemTime> {
-    // The parser also takes other zones, and text after the first `Z`.
-    let is_utc = text.find('Z').is_some_and(|at| at + 1 == text.len());
-    is_utc.then(|| humantime::parse_rfc3339(text).ok()).flatten()
+    let text = text.to_ascii_uppercase();
+    let (local, east, offset) = match text.strip_suffix('Z') {
+        Some(utc) => (utc, true, Duration::ZERO),
+        None => split_offset(&text)?,
+    };
+    // The parser also takes text after the first `Z`.
+    let parsed = humantime::parse_rfc3339(&format!("{local}Z")).ok().filter(|_| !local.contains('Z'))?;
+    if east { parsed.checked_sub(offset) } else { parsed.checked_add(offset) }
+}
+
+/// Splits off the offset from UTC, `+01:00`: whether it is to the east, and how far.
+fn split_offset(text: &str) -> Option<(&str, bool, Duration)> {
+    let (local, zone) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let east = zone.starts_with('+');
+    let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_once(':')?;
+    let number = |text: &str, below: u64| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|number| digits && *number < below)
+    };
+    Some((local, east, Duration::from_secs(number(hours, 24)? * 3600 + number(minutes, 60)? * 60)))
 }
 
 /// `2009-10-12T17:50:30Z`. A time that has no such form, before 1970 or after 9999, is
@@ -56,6 +74,15 @@ mod tests {
         let time = at(1_369_353_600);
         assert_eq!(parse_iso8601("2013-05-24T00:00:00.000Z"), Some(time));
         assert_eq!(parse_iso8601("2013-05-24T00:00:00.25Z"), Some(time + Duration::from_millis(250)));
+        for same in [
+            "2013-05-24t00:00:00z",
+            "2013-05-24T00:00:00+00:00",
+            "2013-05-24T00:00:00.0-00:00",
+            "2013-05-24T05:30:00.000000000000+05:30",
+            "2013-05-23T23:00:00-01:00",
+        ] {
+            assert_eq!(parse_iso8601(same), Some(time), "{same}");
+        }
         assert_eq!((BasicDate::new(time).as_str(), BasicDate::new(time).day()), ("20130524T000000Z", "20130524"));
         assert_eq!(BasicDate::new(at(951_827_696)).as_str(), "20000229T123456Z");
         for wrong in [
@@ -65,7 +92,14 @@ mod tests {
             "2013-05-24T00:00:00",
             "2013-05-24T00:00:00.xZ",
             "2013-05-24T00:00:00ZZ",
-            "2013-05-24T00:00:00+00:00",
+            "2013-05-24T00:00:00Z+00:00",
+            "2013-05-24T00:00:00+00:00Z",
+            "2013-05-24T00:00:00+0000",
+            "2013-05-24T00:00:00+24:00",
+            "2013-05-24T00:00:00+00:60",
+            "2013-05-24T00:00:00+-1:00",
+            "2013-05-24 00:00:00Z",
+            "2013-05-24T00:00:00üüü",
         ] {
             assert_eq!(parse_iso8601(wrong), None, "{wrong}");
         }
@@ -87,7 +121,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC*|[0-9TZ:+.-]{19,30}|2013-05-24T00:00:00\\PC{0,9}Z") {
+        fn no_text_panics(text in "\\PC*|[0-9TZtz:+.-]{19,30}|2013-05-24T00:00:00\\PC{0,9}Z") {
             parse_iso8601(&text);
         }
     }

@@ -1,10 +1,11 @@
 //! The canonical form of a request.
 
+use http::HeaderName;
 use http::request::Parts;
 use lepton_core::Sha256;
 use percent_encoding::utf8_percent_encode;
 
-use super::claim::Claim;
+use super::claim::{CONTENT_SHA256, Claim};
 use crate::protocol::{PATH, Query, S3Result, s3_error};
 
 /// The digest of the canonical form. Path and query are taken as they were sent; only what is
@@ -16,6 +17,11 @@ pub(super) fn hash(parts: &Parts, claim: &Claim) -> S3Result<Sha256> {
     let names: Vec<&str> = claim.signed_headers.split(';').collect();
     if !names.contains(&"host") {
         return Err(s3_error!(AccessDenied, "the signature does not cover the host"));
+    }
+    // The signature covers x-amz-content-sha256 in place of the body.
+    let uncovered = |name: &&str| name.starts_with("x-amz-") && *name != CONTENT_SHA256 && !names.contains(name);
+    if let Some(name) = parts.headers.keys().map(HeaderName::as_str).find(uncovered) {
+        return Err(s3_error!(AccessDenied, "the signature does not cover the header {name}"));
     }
     for name in names {
         let mut values = parts.headers.get_all(name).iter();

@@ -8,6 +8,8 @@ use lepton_core::from_hex;
 
 use crate::protocol::{Query, S3Error, S3Result, s3_error};
 
+pub(super) const CONTENT_SHA256: &str = "x-amz-content-sha256";
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// A presigned request is valid for at most a week.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -41,7 +43,7 @@ impl Claim {
         let query = Query(parts.uri.query().unwrap_or_default());
         match header(parts, &AUTHORIZATION)? {
             Some(authorization) => Self::of_headers(parts, authorization).map(Some),
-            None if query.has("X-Amz-Signature") => Self::of_query(query).map(Some),
+            None if query.has("X-Amz-Signature") => Self::of_query(parts, query).map(Some),
             None => Ok(None),
         }
     }
@@ -59,12 +61,12 @@ impl Claim {
             Some(value) => Ok(value.to_owned()),
             None => Err(s3_error!(InvalidRequest, "a signed request needs the header {name}")),
         };
-        let payload = required("x-amz-content-sha256")?;
+        let payload = required(CONTENT_SHA256)?;
         let fields = ["Credential", "SignedHeaders", "Signature"].map(field);
         Self::new(Place::Headers, fields, required("x-amz-date")?, payload, wrong)
     }
 
-    fn of_query(query: Query<'_>) -> S3Result<Self> {
+    fn of_query(parts: &Parts, query: Query<'_>) -> S3Result<Self> {
         let wrong = |what: &str| s3_error!(AuthorizationQueryParametersError, "the query has no valid {what}");
         let field = |name: &str| query.text(name)?.ok_or_else(|| wrong(name));
         if field("X-Amz-Algorithm")? != ALGORITHM {
@@ -72,7 +74,12 @@ impl Claim {
         }
         let expires = field("X-Amz-Expires")?.parse().map(Duration::from_secs);
         let expires = expires.ok().filter(|time| *time <= LONGEST).ok_or_else(|| wrong("X-Amz-Expires"))?;
-        let payload = query.text("X-Amz-Content-Sha256")?.unwrap_or_else(|| "UNSIGNED-PAYLOAD".to_owned());
+        let payload = query.text("X-Amz-Content-Sha256")?.unwrap_or_else(|| UNSIGNED.to_owned());
+        // The body is compared with the header.
+        if payload != UNSIGNED && header(parts, &HeaderName::from_static(CONTENT_SHA256))? != Some(payload.as_str()) {
+            let message = "a presigned request whose signature covers the body needs the same";
+            return Err(s3_error!(InvalidRequest, "{message} {CONTENT_SHA256} as a header"));
+        }
         let fields = ["X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature"].map(field);
         Self::new(Place::Query { expires }, fields, field("X-Amz-Date")?, payload, wrong)
     }

@@ -114,7 +114,9 @@ fn what_differs_from_the_signed_request_is_refused() {
     assert_eq!(header("x-amz-date", "20130524T000001Z"), "SignatureDoesNotMatch");
     assert_eq!(header("x-amz-date", "20130525T000000Z"), "SignatureDoesNotMatch");
     assert_eq!(header("x-amz-date", "2013-05-24"), "AuthorizationHeaderMalformed");
-    assert_eq!(header("x-amz-security-token", "any"), "");
+    assert_eq!(header("x-amz-security-token", "any"), "AccessDenied");
+    assert_eq!(header("x-amz-copy-source", "/other/key"), "AccessDenied");
+    assert_eq!(header("x-other", "any"), "");
     assert_eq!(header("authorization", "AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo"), "InvalidRequest");
     assert_eq!(with(&|parts| drop(parts.headers.remove("range"))), "AccessDenied");
     assert_eq!(with(&|parts| drop(parts.headers.remove("x-amz-date"))), "InvalidRequest");
@@ -154,6 +156,12 @@ fn a_presigned_request_is_valid_until_it_expires() {
         code(authenticator().check(&request, now))
     };
     assert_eq!(check(&query, at(86_400)), "");
+    let of_body = format!("{query}&X-Amz-Content-Sha256={EMPTY}");
+    assert_eq!(check(&of_body, at(0)), "InvalidRequest");
+    let checked = parts("GET", &format!("/test.txt?{of_body}"), &[HOST, ("x-amz-content-sha256", EMPTY)]);
+    assert_eq!(code(authenticator().check(&checked, at(0))), "SignatureDoesNotMatch");
+    let copy = parts("PUT", &format!("/test.txt?{query}"), &[HOST, ("x-amz-copy-source", "/other/key")]);
+    assert_eq!(code(authenticator().check(&copy, at(0))), "AccessDenied");
     assert_eq!(check(&query, at(86_401)), "AccessDenied");
     assert_eq!(check(&query, at(0) - Duration::from_secs(1000)), "RequestTimeTooSkewed");
     assert_eq!(check(&query.replace("86400", "86401"), at(0)), "SignatureDoesNotMatch");

@@ -33,8 +33,11 @@ pub(super) fn requested(call: Call<'_>) -> S3Result<Attributes> {
     attributes.expires = text("expires")?;
     for name in call.headers.keys() {
         if let Some(short) = name.as_str().strip_prefix(METADATA).filter(|short| !short.is_empty()) {
-            let value = call.header(name.as_str())?.map(decode_words).unwrap_or_default();
-            attributes.user_metadata.insert(short.to_owned(), value);
+            // S3 joins the values of a header that is repeated.
+            let values = call.headers.get_all(name).iter().map(|value| std::str::from_utf8(value.as_bytes()));
+            let values = values.map(|value| value.map(decode_words)).collect::<Result<Vec<_>, _>>();
+            let values = values.map_err(|_| s3_error!(InvalidArgument, "the header {name} is not UTF-8"))?;
+            attributes.user_metadata.insert(short.to_owned(), values.join(","));
         }
     }
     attributes.tags = tags(call.header("x-amz-tagging")?.unwrap_or_default())?;

@@ -78,6 +78,7 @@ impl Backend {
     }
 
     pub(super) async fn complete(&self, call: Call<'_>, payload: Payload) -> S3Result<Response<Body>> {
+        refuse_checksums(call)?;
         let bucket = self.bucket(call.bucket())?;
         let (storage, facet) = (&bucket.storage, bucket.multipart());
         let key = bucket.key(call.key()?)?;
@@ -214,6 +215,16 @@ fn chosen(wanted: &Element, held: &BTreeMap<u32, PartInfo>, storage: &SharedStor
             Some(part) => Err(s3_error!(EntityTooSmall, "part {} has {} bytes", part.number, part.size)),
             None => Ok(parts),
         },
+    }
+}
+
+/// Refuses the checksums of a whole object that this server cannot compare.
+fn refuse_checksums(call: Call<'_>) -> S3Result<()> {
+    const ALLOWED: [&str; 3] = ["crc64nvme", "algorithm", "type"];
+    let mut stated = call.headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
+    match stated.find(|name| !ALLOWED.contains(name)) {
+        Some(name) => Err(s3_error!(NotImplemented, "this server compares no {name} of a whole object")),
+        None => Ok(()),
     }
 }
 

@@ -67,20 +67,12 @@ impl ProcessCredentials {
         let expires = match printed.expiration {
             None => None,
             Some(text) => {
-                Some(parse_expiration(&text).ok_or_else(|| self.failed("printed an Expiration that is no date"))?)
+                Some(parse_iso8601(&text).ok_or_else(|| self.failed("printed an Expiration that is no date"))?)
             }
         };
         Ok(Credentials::new(printed.access_key_id, printed.secret_access_key)
             .session_token(printed.session_token)
             .expires(expires))
-    }
-}
-
-/// Parses ISO 8601 in UTC, written with `Z` or as `+00:00`.
-fn parse_expiration(text: &str) -> Option<std::time::SystemTime> {
-    match text.strip_suffix("+00:00") {
-        Some(utc) => parse_iso8601(&format!("{utc}Z")),
-        None => parse_iso8601(text),
     }
 }
 

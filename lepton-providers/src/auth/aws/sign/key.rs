@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
 use http::header::HeaderName;
-use lepton_core::to_hex;
+use lepton_core::{HmacSha256, Sha256, to_hex};
 use secrecy::ExposeSecret as _;
-use sha2::{Digest as _, Sha256};
+use secrecy::zeroize::Zeroizing;
 
 use crate::auth::aws::credentials::Credentials;
 use crate::wire::time::BasicDate;
-
-type HmacSha256 = Hmac<Sha256>;
 
 /// The hash of no bytes.
 pub(crate) const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -49,15 +46,14 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     pub(crate) fn derive(context: &SigningContext<'_>) -> Self {
         let secret = context.credentials.secret_access_key.expose_secret();
-        let start = ["AWS4", secret].concat();
+        let start = HmacSha256::new(Zeroizing::new(["AWS4", secret].concat()).as_bytes());
         let steps = [context.date.day(), context.region, context.service, "aws4_request"];
-        let key = steps.iter().fold(start.into_bytes(), |key, step| {
-            let mut mac = mac(&key);
+        let mac = steps.iter().fold(start, |mut mac, step| {
             mac.update(step.as_bytes());
-            mac.finalize().into_bytes().to_vec()
+            HmacSha256::new(&Zeroizing::new(mac.finish())[..])
         });
         Self {
-            mac: mac(&key),
+            mac,
             credentials: Arc::clone(context.credentials),
             scope: format!("{}/{}/{}/aws4_request", context.date.day(), context.region, context.service),
         }
@@ -78,7 +74,7 @@ impl SigningKey {
         for piece in ["AWS4-HMAC-SHA256\n", context.date.as_str(), "\n", &self.scope, "\n", &hash] {
             mac.update(piece.as_bytes());
         }
-        (to_hex(&mac.finalize().into_bytes()), signed_headers)
+        (to_hex(&mac.finish()), signed_headers)
     }
 }
 
@@ -104,7 +100,7 @@ impl CanonicalRequest<'_> {
         for piece in ["\n", &signed_headers, "\n", self.payload_hash] {
             text.extend_from_slice(piece.as_bytes());
         }
-        (to_hex(&Sha256::digest(&text)), signed_headers)
+        (Sha256::of(&text).to_string(), signed_headers)
     }
 }
 
@@ -116,9 +112,4 @@ pub(super) fn push_canonical(text: &mut Vec<u8>, value: &[u8]) {
         text.push(b' ');
         text.extend_from_slice(word);
     }
-}
-
-#[allow(clippy::expect_used, reason = "HMAC takes keys of every length")]
-fn mac(key: &[u8]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes keys of every length")
 }
