@@ -38,8 +38,11 @@ fn compare(workload: Option<&Workload>, spec: &WorkloadSpec, key: &[u8], secrets
         None => last.is_some() && secrets.names().next().is_some(),
     };
     // A scaled workload differs from what was applied.
-    let applied =
-        workload.zip(last).map(|(workload, last)| WorkloadSpec { replicas: workload.desired, ..last.spec.clone() });
+    let applied = workload.zip(last).map(|(workload, last)| {
+        let mut spec = last.spec.clone();
+        spec.replicas = workload.desired;
+        spec
+    });
     Ok(DeploymentPlan::compare(applied.as_ref(), spec, changed))
 }
 
