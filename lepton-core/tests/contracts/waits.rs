@@ -34,6 +34,7 @@ struct Scripted {
     log: Log,
 }
 
+#[allow(clippy::unimplemented, reason = "the waiter calls none of these methods")]
 #[async_trait]
 impl Deployment for Scripted {
     fn capabilities(&self) -> &DeploymentCapabilities {
@@ -108,7 +109,7 @@ fn scripted(answers: impl IntoIterator<Item = Answer>, log: Log) -> Scripted {
     Scripted { capabilities: DeploymentCapabilities::new(), answers: Mutex::new(answers.into_iter().collect()), log }
 }
 
-#[allow(clippy::disallowed_methods, reason = "a test that hangs must fail")]
+#[allow(clippy::disallowed_methods, reason = "the limit of a test")]
 async fn ready(deployment: &Scripted) -> Result<Observation> {
     let options = WaitOptions::new().deadline(Duration::from_millis(50)).period(Duration::from_millis(5));
     let (env, revision) = (SystemEnv::shared(), RevisionId::new("1"));
