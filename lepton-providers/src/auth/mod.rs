@@ -25,4 +25,4 @@ pub(crate) mod issuer;
 pub(crate) mod oauth;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;
-mod words;
+pub(crate) mod words;

@@ -8,7 +8,7 @@ const SHORTEST: usize = 16;
 
 /// The first line that is not empty. `secrets` are known secrets, in addition to words
 /// that look like one.
-pub(super) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
+pub(crate) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(secrets.printable(&without_secrets(&secrets.hide(line))))

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use crate::auth::messages::first_line;
+use crate::auth::words::first_line;
 use crate::wire::secrets::Secrets;
 
 /// The most of the error output that is kept, in bytes.
@@ -22,15 +22,13 @@ pub(super) async fn run(env: &SharedEnv, program: ProgramRun) -> Result<()> {
     let Some((name, arguments)) = program.command.split_first() else {
         return Err(Error::invalid_input("a program to run has no command"));
     };
-    let failed = |why: &str| {
-        Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(Retry::Now)
-    };
+    let failed =
+        |why: &str| Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(Retry::Now);
     let mut command = Command::new(name);
     command.args(arguments).envs(&program.env).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let spawned = command.process_group(0).kill_on_drop(true).spawn();
-    let mut child = spawned.map_err(|error| {
-        Error::io(format!("the program {name} cannot be started"), error).with_retry(Retry::Never)
-    })?;
+    let mut child = spawned
+        .map_err(|error| Error::io(format!("the program {name} cannot be started"), error).with_retry(Retry::Never))?;
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let mut printed = Vec::new();
     let mut stderr = child.stderr.take();

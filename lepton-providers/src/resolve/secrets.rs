@@ -30,7 +30,8 @@ async fn value(env: &SharedEnv, reference: &SecretReference) -> Result<String> {
         }
         SecretReference::Command(line) => {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let named = |why| refused(format!("the command of a secret {why}: {}", words.first().map_or("", |word| word)));
+            let named =
+                |why| refused(format!("the command of a secret {why}: {}", words.first().map_or("", |word| word)));
             let output = command::output(env, &words).await.map_err(|failure| failure.into_error(named))?;
             let text = std::str::from_utf8(&output);
             let text = text.map_err(|_| refused("the command of a secret prints no text".to_owned()))?;
