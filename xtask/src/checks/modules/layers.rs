@@ -60,7 +60,7 @@ const PACKAGES: [(&str, Rows); 8] = [
             &["transport"],
         ],
     ),
-    ("lepton-migrate", &[&["lib"], &["driver"], &["objects"]]),
+    ("lepton-migrate", &[&["lib"], &["driver"], &["objects"], &["spec"]]),
     ("lepton-cloud", &[&["lib"], &["interop"]]),
     ("lepton-object-store", &[&["main"], &["lib"]]),
     (
