@@ -52,7 +52,7 @@ async fn open(site: &Site) -> Result<Migration> {
     let traffic = Arc::new(RouterTraffic::new(route::config(site).control_path(), env));
     let (a, b) = (site.data(Side::A, LEPTON).await?, site.data(Side::B, LEPTON).await?);
     let policy = site.clone();
-    let switch = move |side, deny| {
+    let switch = move |side, deny, _| {
         let done = set_policy(&policy, side, deny);
         async { done }
     };

@@ -5,20 +5,29 @@
 //! - [`ObjectSet`]: objects as a data set, over the transfer engine
 //! - [`Quiesce`]: how the old owner is made to refuse writes
 //! - [`AcceptanceTest`], [`Workload`]: what runs at side B, and how it is tested
-//! - [`MigrationSpec`]: a whole migration, as a file in TOML, YAML or JSON describes it
+//! - [`MigrationSpec`]: a whole migration, as a file in TOML, YAML or JSON describes it;
+//!   [`MigrationSpec::open`] makes a migration of it
+//! - [`Plan`]: what a migration would do
+//! - [`Control`], [`send_command`]: commands to a driver in another process
 //!
-//! The driver records each event before it acts on it. A driver that is killed at any moment
-//! replays its journal, asks the register of the route who owns the writes, and goes on.
+//! The driver records each event before it acts on it. A driver that was killed at any moment
+//! replays its journal, reads in the register of the route which side owns the writes, and resumes.
 
+mod assemble;
+mod control;
 mod driver;
 mod objects;
+mod plan;
 mod spec;
 
+pub use assemble::journal;
+pub use control::{Control, control_socket, send_command};
 pub use driver::{
     AcceptanceTest, Commander, Entry, Migration, MigrationBuilder, Note, Observed, Workload, read_events, read_journal,
 };
 pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQuiesce};
+pub use plan::{Plan, PlannedData, PlannedWorkload};
 pub use spec::{
-    Binding, CutOver, DataSetSpec, Format, HttpTest, MigrationSpec, PolicySpec, ScaleSpec, Start, TestAction, TestSpec,
-    TestTarget, TrafficSpec, Variable, WorkloadEntry, WritersSpec,
+    Binding, CutOver, DataSetSpec, Format, HttpTest, MigrationSpec, OwnedWorkload, PolicySpec, ScaleSpec, Start,
+    TestAction, TestSpec, TestTarget, TrafficSpec, Variable, WorkloadEntry, WritersSpec,
 };

@@ -126,7 +126,7 @@ impl World {
 
     fn migration(&self, folder: &Path) -> MigrationBuilder {
         let policies = self.policies.clone();
-        let switch = move |side: Side, deny| {
+        let switch = move |side: Side, deny, _| {
             policies[side as usize].0.store(deny, SeqCst);
             async { Ok(()) }
         };
@@ -278,7 +278,7 @@ async fn a_driver_that_dies_after_each_record_is_followed_by_another() {
 async fn a_background_writer_that_ignores_the_fence_is_found() {
     let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
     // Side A's policy cannot be switched: the probe is accepted.
-    let broken = StoreQuiesce::new(|_, _| async { Ok(()) }, world.application(Side::A), world.application(Side::B));
+    let broken = StoreQuiesce::new(|_, _, _| async { Ok(()) }, world.application(Side::A), world.application(Side::B));
     let store = |side: Side| -> SharedStorage { Arc::new(world.stores[side as usize].clone()) };
     let objects =
         ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.path().join("o"), broken).build().unwrap();
@@ -341,7 +341,7 @@ async fn what_side_b_gets_before_the_switch_is_named_and_kept() {
 async fn an_effect_that_is_late_comes_before_what_follows_it() {
     let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
     let (policies, env) = (world.policies.clone(), world.env.clone());
-    let slow = move |side: Side, deny: bool| {
+    let slow = move |side: Side, deny: bool, _| {
         let (policy, env) = (policies[side as usize].clone(), env.clone());
         async move {
             if side == Side::A && deny {

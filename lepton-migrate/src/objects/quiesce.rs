@@ -22,6 +22,13 @@ pub trait Quiesce: fmt::Debug + Send + Sync {
     async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced>;
 }
 
+#[async_trait]
+impl<Q: Quiesce + ?Sized> Quiesce for Arc<Q> {
+    async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
+        (**self).quiesce(side, deny, epoch).await
+    }
+}
+
 /// Only the router sends writes. That is an assumption, which nothing proves: a job that writes
 /// to the old side by itself is not stopped.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +41,7 @@ impl Quiesce for AssumeRouterOnly {
     }
 }
 
-type Switch = Arc<dyn Fn(Side, bool) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+type Switch = Arc<dyn Fn(Side, bool, u64) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// A policy of the store, or a key of the application, that is switched by a function of the
 /// user; the proof is a write with the application's credentials.
@@ -46,14 +53,18 @@ pub struct StoreQuiesce {
 }
 
 impl StoreQuiesce {
-    /// `switch` makes a side refuse writes (`true`) or accept them. `a` and `b` are the data set
-    /// at both sides, opened with the application's credentials.
+    /// `switch` makes a side refuse writes (`true`) or accept them, in the fence of this epoch. `a`
+    /// and `b` are the data set at both sides, opened with the application's credentials.
     pub fn new<F, S>(switch: F, a: impl Into<Location>, b: impl Into<Location>) -> Self
     where
-        F: Fn(Side, bool) -> S + Send + Sync + 'static,
+        F: Fn(Side, bool, u64) -> S + Send + Sync + 'static,
         S: Future<Output = Result<()>> + Send + 'static,
     {
-        Self { switch: Arc::new(move |side, deny| Box::pin(switch(side, deny))), a: a.into(), b: b.into() }
+        Self {
+            switch: Arc::new(move |side, deny, epoch| Box::pin(switch(side, deny, epoch))),
+            a: a.into(),
+            b: b.into(),
+        }
     }
 
     /// Tries a write; returns how the side refused it, or `None` if it would have accepted it.
@@ -94,7 +105,7 @@ impl fmt::Debug for StoreQuiesce {
 #[async_trait]
 impl Quiesce for StoreQuiesce {
     async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
-        (self.switch)(side, deny).await?;
+        (self.switch)(side, deny, epoch).await?;
         let refused = self.probe(side, epoch).await?;
         let wrong = |message: String| Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
         match (refused, deny) {
