@@ -14,11 +14,22 @@ pub(crate) struct Children(Vec<(&'static str, Child)>);
 
 /// Starts this program in a role, with its output in a file.
 pub(crate) fn start(site: &Site, name: &str, arguments: &[&str]) -> Result<Child> {
+    start_with(site, name, arguments, &[])
+}
+
+/// The same, with further variables.
+pub(crate) fn start_with(site: &Site, name: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<Child> {
     let program = std::env::current_exe().map_err(|error| Error::io("cannot find this program", error))?;
     let log = |name: &str| File::options().create(true).append(true).open(site.at(&format!("{name}.log")));
     let log = log(name).and_then(|file| Ok((file.try_clone()?, file)));
     let (out, err) = log.map_err(|error| Error::io("cannot make the log", error))?;
-    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
+    let child = Command::new(program)
+        .args(arguments)
+        .envs(variables.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn();
     child.map_err(|error| Error::io(format!("cannot start {name}"), error))
 }
 

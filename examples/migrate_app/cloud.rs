@@ -67,3 +67,18 @@ pub(crate) fn set_policy(site: &Site, side: Side, deny: bool) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Changes the policy as the variables say that a driver sets for its program.
+pub(crate) fn change_policy(site: &Site) -> Result<()> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let side = match variable("LEPTON_SIDE").as_str() {
+        "a" => Side::A,
+        "b" => Side::B,
+        other => return Err(Error::invalid_input(format!("LEPTON_SIDE is {other:?}"))),
+    };
+    match variable("LEPTON_WRITES").as_str() {
+        "deny" => set_policy(site, side, true),
+        "allow" => set_policy(site, side, false),
+        other => Err(Error::invalid_input(format!("LEPTON_WRITES is {other:?}"))),
+    }
+}

@@ -1,19 +1,27 @@
-//! A whole migration of a running application, on this machine and with nothing to install.
+//! Moves a running application between two clouds. Without arguments it is a demonstration on this
+//! machine, with nothing to install:
 //!
 //! ```text
-//! cargo run --features migration --bin migrate_app
+//! cargo demo
 //! ```
 //!
 //! Two S3 servers stand for cloud A and cloud B. The application runs at A behind a router, and
 //! users read and write all the while. A driver copies the data, follows the changes, starts the
 //! application at B, and moves the writes there through a fence. It is killed with SIGKILL on the
 //! way and started again. In the end every write that a user saw acknowledged is looked for at B.
-//!
 //! Every part is a process of its own: this program, started again in another role.
 //!
-//! - `demo`: starts the others, shows what happens, and checks the result
-//! - `cloud`, `app`, `route`, `load`, `drive`: the roles
-//! - `site`: where everything is
+//! With a specification it is the driver of a real migration:
+//!
+//! ```text
+//! migrate_app plan shop.toml
+//! migrate_app approve shop.toml HASH
+//! migrate_app run shop.toml
+//! ```
+//!
+//! - `commands`: the commands on a specification
+//! - `demo`: starts everything, shows what happens, and checks the result; `site`: where it is
+//! - `cloud`, `app`, `route`, `load`: the other roles; `ledger`, `check`: what the users know
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
@@ -21,8 +29,8 @@ mod app;
 mod check;
 mod children;
 mod cloud;
+mod commands;
 mod demo;
-mod drive;
 mod ledger;
 mod load;
 mod route;
@@ -32,26 +40,50 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::SpecCommand;
 use lepton::core::data_set::Side;
 use lepton::{Error, Result};
 use site::Site;
 
 #[derive(Parser)]
-#[command(about = "Moves a running application between two clouds on this machine, as a demonstration")]
+#[command(
+    about = "Moves a running application between two clouds. Without a command: a demonstration on this machine",
+    after_help = EXIT_CODES
+)]
 struct Arguments {
-    /// How many users write at the same time.
+    /// How many users the demonstration has.
     #[arg(long, default_value_t = 8)]
     users: u64,
     #[command(subcommand)]
-    role: Option<Role>,
+    command: Option<Command>,
 }
 
-/// What this process is; the demonstration starts the others.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    it was done; `run`: the migration has ended
+  1    `plan`: there is an error to correct; `status`: a person has to decide
+  2    the command line is wrong
+  3    it failed; the message has the reason
+  4    the demonstration found that a write was lost, stale or refused
+  130  stopped by Ctrl-C or SIGTERM; the same command resumes";
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Spec(SpecCommand),
+    #[command(flatten)]
+    Role(Role),
+}
+
+/// What this process is in a demonstration, which starts the others.
 #[derive(Subcommand)]
 enum Role {
     /// An S3 server with the application's data.
     #[command(hide = true)]
     Cloud { folder: PathBuf, side: String },
+    /// The policy of both servers, as the driver changes it.
+    #[command(hide = true)]
+    Policy { folder: PathBuf },
     /// The application.
     #[command(hide = true)]
     App,
@@ -61,9 +93,6 @@ enum Role {
     /// The users.
     #[command(hide = true)]
     Load { folder: PathBuf, users: u64 },
-    /// The driver of the migration.
-    #[command(hide = true)]
-    Drive { folder: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -80,8 +109,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(arguments)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(4),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("migrate_app: {}", error.report());
             ExitCode::from(3)
@@ -89,17 +117,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the result is as it should be.
-async fn run(arguments: Arguments) -> Result<bool> {
-    match arguments.role {
-        None => return demo::run(arguments.users).await,
-        Some(Role::Cloud { folder, side }) => cloud::run(&Site::new(folder), named(&side)?).await?,
-        Some(Role::App) => app::run().await?,
-        Some(Role::Route { folder }) => route::run(&Site::new(folder)).await?,
-        Some(Role::Load { folder, users }) => load::run(&Site::new(folder), users).await?,
-        Some(Role::Drive { folder }) => drive::run(&Site::new(folder)).await?,
+/// Returns the exit code.
+async fn run(arguments: Arguments) -> Result<u8> {
+    match arguments.command {
+        None => return demo::run(arguments.users).await.map(|good| if good { 0 } else { 4 }),
+        Some(Command::Spec(command)) => return commands::run(command).await,
+        Some(Command::Role(Role::Cloud { folder, side })) => cloud::run(&Site::new(folder), named(&side)?).await?,
+        Some(Command::Role(Role::Policy { folder })) => cloud::change_policy(&Site::new(folder))?,
+        Some(Command::Role(Role::App)) => app::run().await?,
+        Some(Command::Role(Role::Route { folder })) => route::run(&Site::new(folder)).await?,
+        Some(Command::Role(Role::Load { folder, users })) => load::run(&Site::new(folder), users).await?,
     }
-    Ok(true)
+    Ok(0)
 }
 
 fn named(side: &str) -> Result<Side> {

@@ -1,10 +1,10 @@
 //! The router, with its register in the folder of the demonstration.
 
-use lepton::providers::router::{Router, RouterConfig, TestRoute};
+use lepton::providers::router::{Router, RouterConfig};
 use lepton::{Error, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::site::{Site, TOKEN};
+use crate::site::Site;
 
 /// The folder of the register.
 pub(crate) const STATE: &str = "router";
@@ -12,7 +12,6 @@ pub(crate) const STATE: &str = "router";
 pub(crate) fn config(site: &Site) -> RouterConfig {
     let mut config = RouterConfig::new(site.at(STATE));
     config.listen = "127.0.0.1:0".to_owned();
-    config.test = Some(TestRoute::new(TOKEN.to_owned()));
     config
 }
 

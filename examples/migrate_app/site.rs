@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lepton::core::SystemEnv;
 use lepton::core::data_set::Side;
 use lepton::core::deployment::{Port, Probe, Secrets, WorkloadSpec};
+use lepton::core::traffic::{Route, Traffic as _};
+use lepton::providers::process::ProcessDeployment;
+use lepton::providers::router::RouterTraffic;
 use lepton::providers::s3::{Credentials, S3Config, S3Storage};
 use lepton::{Error, Location, Result};
 
@@ -13,8 +17,6 @@ use lepton::{Error, Location, Result};
 pub(crate) const LEPTON: (&str, &str) = ("lepton", "secret-of-the-migration");
 /// The credentials of the application, which a policy can deny to write.
 pub(crate) const APP: (&str, &str) = ("application", "secret-of-the-application");
-/// The token of the test route.
-pub(crate) const TOKEN: &str = "token-of-the-acceptance-test";
 pub(crate) const BUCKET: &str = "shop";
 pub(crate) const WORKLOAD: &str = "shop";
 
@@ -69,6 +71,78 @@ impl Site {
     pub(crate) async fn url(&self, side: Side) -> Result<String> {
         let address = self.address(&cloud(side)).await?;
         Ok(format!("s3://{BUCKET}/items/?endpoint=http://{address}&region=us-east-1&preset=aws"))
+    }
+
+    /// Writes the credentials of the migration and of the application as profiles of the AWS tools,
+    /// and returns the path of the file.
+    pub(crate) fn profiles(&self) -> Result<PathBuf> {
+        let path = self.at("credentials");
+        let profile = |name: &str, (key, secret): (&str, &str)| {
+            format!("[{name}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        };
+        let text = profile("lepton", LEPTON) + &profile("application", APP);
+        let failed = |error| Error::io("cannot write the credentials", error);
+        let mut file = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+        let mut file = file.write(true).create(true).truncate(true).open(&path).map_err(failed)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+        Ok(path)
+    }
+
+    /// Writes the specification of the migration, and returns its path.
+    pub(crate) async fn specification(&self) -> Result<PathBuf> {
+        let program = std::env::current_exe().map_err(|error| Error::io("cannot find this program", error))?;
+        let (a, b) = (self.url(Side::A).await?, self.url(Side::B).await?);
+        let (workload, _) = self.workload(Side::B).await?;
+        let folder = self.0.display();
+        let spec = serde_json::json!({
+            "name": WORKLOAD,
+            "traffic": {
+                "url": format!("router:{}", crate::route::config(self).control_path().display()),
+                "hold": { "time": "60s", "silence": "20s" },
+            },
+            "data_sets": [{
+                "name": "items",
+                "a": format!("{a}&profile=lepton"),
+                "b": format!("{b}&profile=lepton"),
+                "pause": "500ms",
+                "settings": { "max_delete_percent": 100 },
+                "writers": {
+                    "command": [program, "policy", self.0],
+                    "a": format!("{a}&profile=application"),
+                    "b": format!("{b}&profile=application"),
+                },
+            }],
+            "workloads": [{
+                "deployment": format!("process:{folder}/machine-b"),
+                "route": "http",
+                "bindings": [{ "env": "STORE", "data_set": "items" }],
+                "spec": workload,
+            }],
+            "tests": [{
+                "name": "side B reads a photograph",
+                "workload": WORKLOAD,
+                "http": { "path": "/items/photo-0001" },
+            }],
+            "policy": { "cut_over": "auto" },
+            "decommission": [{ "deployment": format!("process:{folder}/machine-a"), "workload": WORKLOAD }],
+        });
+        let path = self.at("migration.json");
+        let text = serde_json::to_string_pretty(&spec)
+            .map_err(|error| Error::invalid_input("the specification cannot be written").with_source(error))?;
+        std::fs::write(&path, text).map_err(|error| Error::io("cannot write the specification", error))?;
+        Ok(path)
+    }
+
+    /// Where the application of a side runs.
+    pub(crate) async fn machine(&self, side: Side) -> Result<ProcessDeployment> {
+        let folder = self.at(&format!("machine-{}", letter(side)));
+        ProcessDeployment::builder(folder).settle(Duration::from_millis(100)).open().await
+    }
+
+    /// The register of the router.
+    pub(crate) async fn route(&self) -> Result<Route> {
+        RouterTraffic::new(crate::route::config(self).control_path(), SystemEnv::shared()).get().await
     }
 
     /// The data at a side, with these credentials.

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::deployment::{Deployment, Severity, WaitOptions};
-use lepton_core::migration::Policy;
+use lepton_core::migration::{Machine, Policy};
 use lepton_core::resolver::Resolver;
-use lepton_core::{Error, Result};
+use lepton_core::{Error, ErrorKind, Result};
 
 use self::acceptance::SpecTest;
 use self::writers::writers;
-use crate::driver::{Migration, MigrationBuilder, Workload};
+use crate::driver::{Migration, MigrationBuilder, Workload, read_events, replay};
 use crate::objects::{ObjectSet, Quiesce};
 use crate::spec::{CutOver, DataSetSpec, MigrationSpec, Start};
 
@@ -37,12 +37,10 @@ impl MigrationSpec {
             return Err(Error::invalid_input(finding.to_string()));
         }
         let traffic = resolver.traffic(&self.traffic.url).await?;
-        let mut policy = Policy::new().fences(self.policy.fences);
-        policy.cuts_over = self.policy.cut_over == CutOver::Auto;
         let mut migration = Migration::builder(&self.name, journal(folder), traffic)
             .hold(self.traffic.hold.clone())
             .in_flight(self.traffic.in_flight)
-            .policy(policy)
+            .policy(self.machine_policy())
             .lag(self.policy.lag)
             .wait(WaitOptions::new().deadline(self.policy.ready_within));
         for set in &self.data_sets {
@@ -65,6 +63,25 @@ impl MigrationSpec {
             migration = migration.test(SpecTest::new(test, self, &places, resolver)?);
         }
         Ok(migration)
+    }
+
+    /// The state of the migration, read from its folder of state, also while a driver runs. A
+    /// migration that has not started is a draft. Blocks.
+    ///
+    /// # Errors
+    /// `corrupt` if the journal is damaged or belongs to another specification.
+    pub fn state(&self, folder: &Path) -> Result<Machine> {
+        let names = self.data_sets.iter().map(|set| set.name.clone()).collect();
+        let machine = Machine::new(names, self.machine_policy())?;
+        match read_events(&journal(folder)) {
+            Ok(events) => replay(machine, events),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(machine),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn machine_policy(&self) -> Policy {
+        Policy::new().fences(self.policy.fences).cuts_over(self.policy.cut_over == CutOver::Auto)
     }
 }
 

@@ -8,10 +8,10 @@ use lepton_core::data_set::DataSet;
 use lepton_core::deployment::{Deployment, WaitOptions};
 use lepton_core::migration::{Machine, Policy};
 use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv, SystemEnv};
+use lepton_core::{Result, SharedEnv, SystemEnv};
 use tokio::sync::mpsc;
 
-use super::journal::Record;
+use super::journal::{Record, replay};
 use super::migration::Migration;
 use super::parts::{Guarded, Parts};
 use super::workload::{AcceptanceTest, Workload};
@@ -122,14 +122,10 @@ impl MigrationBuilder {
     /// is damaged.
     pub async fn open(self) -> Result<Migration> {
         let names: Vec<String> = self.data_sets.iter().map(|set| set.name().to_owned()).collect();
-        let mut machine = Machine::new(names.clone(), self.policy)?;
+        let machine = Machine::new(names.clone(), self.policy)?;
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         let (record, events) = Record::open(&env, &self.folder, &self.name, &names, self.policy).await?;
-        for event in events {
-            machine.apply(event).map_err(|error| {
-                Error::new(ErrorKind::Corrupt, "the events of the journal do not follow each other").with_source(error)
-            })?;
-        }
+        let machine = replay(machine, events)?;
         let parts = Arc::new(Parts {
             name: self.name,
             data_sets: self.data_sets.into_iter().map(Guarded::new).collect(),

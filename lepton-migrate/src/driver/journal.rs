@@ -7,7 +7,7 @@ use std::path::Path;
 
 use lepton_core::deployment::RevisionId;
 use lepton_core::journal::{FIRST_USER_TYPE, Identity, Journal, Opened, Replay};
-use lepton_core::migration::{Event, Policy};
+use lepton_core::migration::{Event, Machine, Policy};
 use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +132,16 @@ fn entries(replay: Replay) -> Result<Vec<Entry>> {
 fn events(entries: Vec<Entry>) -> Vec<Event> {
     let event = |entry| if let Entry::Event(event) = entry { Some(event) } else { None };
     entries.into_iter().filter_map(event).collect()
+}
+
+/// Applies the events of a journal to a machine that is a draft.
+pub(crate) fn replay(mut machine: Machine, events: Vec<Event>) -> Result<Machine> {
+    for event in events {
+        machine.apply(event).map_err(|error| {
+            Error::new(ErrorKind::Corrupt, "the events of the journal do not follow each other").with_source(error)
+        })?;
+    }
+    Ok(machine)
 }
 
 /// Reads the journal of a migration from its folder, also while a driver runs. Blocks.

@@ -20,6 +20,7 @@ mod workloads;
 pub use builder::MigrationBuilder;
 pub use commander::Commander;
 pub use drive::Observed;
+pub(crate) use journal::replay;
 pub use journal::{Entry, Note, read_events, read_journal};
 pub use migration::Migration;
 pub use workload::{AcceptanceTest, Workload};
