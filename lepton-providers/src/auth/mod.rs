@@ -23,6 +23,6 @@ pub(crate) mod google;
 pub(crate) mod issuer;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod oauth;
+mod redact;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;
-mod words;
