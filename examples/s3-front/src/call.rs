@@ -80,7 +80,7 @@ pub(crate) fn part_number(number: Option<u32>) -> S3Result<u32> {
     allowed.ok_or_else(|| s3_error!(InvalidArgument, "a part number is from 1 to {LAST_PART}"))
 }
 
-/// Whether S3 allows a bucket of this name.
+/// Whether S3 allows a bucket with this name.
 pub(crate) fn is_bucket_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (3..=63).contains(&name.len())

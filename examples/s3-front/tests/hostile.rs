@@ -1,5 +1,5 @@
 //! Requests that no well-meaning client sends: they are refused with the right code, and the
-//! server goes on.
+//! server continues.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod common;

@@ -51,7 +51,7 @@ fn decoded(names: &[String]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn odd_keys_are_kept_byte_for_byte() {
+async fn odd_keys_are_preserved_byte_for_byte() {
     let server = serve().await;
     let mut keys = vec![
         "a//b",

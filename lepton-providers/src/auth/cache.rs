@@ -14,9 +14,9 @@ use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use tokio::sync::watch;
 
 /// How long before expiry the credentials are renewed.
-pub(crate) const EARLY: Duration = Duration::from_secs(300);
+pub(crate) const EXPIRY_WINDOW: Duration = Duration::from_secs(300);
 /// The same for Google, whose metadata server returns the old ones until then.
-pub(crate) const EARLY_AT_GOOGLE: Duration = Duration::from_secs(225);
+pub(crate) const GOOGLE_EXPIRY_WINDOW: Duration = Duration::from_secs(225);
 /// How long valid credentials stay in use after an attempt to renew them, before the next
 /// attempt.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -30,12 +30,12 @@ pub(crate) trait Expires: Send + Sync + 'static {
 type Issue<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T>> + Send + Sync>;
 type Issued<T> = std::result::Result<Arc<T>, Arc<Error>>;
 /// Receives the result of an attempt.
-type Asking<T> = watch::Receiver<Option<Issued<T>>>;
+type Pending<T> = watch::Receiver<Option<Issued<T>>>;
 
 /// The credentials in use.
 pub(crate) struct Cache<T> {
     issue: Issue<T>,
-    early: Duration,
+    expiry_window: Duration,
     shared: Arc<Shared<T>>,
 }
 
@@ -45,39 +45,39 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    held: Option<Held<T>>,
+    cached: Option<Cached<T>>,
     /// The attempt in progress.
-    asking: Option<Asking<T>>,
+    pending: Option<Pending<T>>,
     /// When the last attempt ended.
-    asked: Option<Duration>,
+    last_attempt: Option<Duration>,
 }
 
-struct Held<T> {
+struct Cached<T> {
     value: Arc<T>,
     /// How long before expiry they are renewed, but never in the first half of their
     /// lifetime.
-    early: Duration,
+    expiry_window: Duration,
 }
 
 impl<T: Expires> Cache<T> {
-    /// Caches what `issue` returns; calls to it never overlap. `early`: how long before
+    /// Caches what `issue` returns; calls to it never overlap. `expiry_window`: how long before
     /// expiry it is called.
     pub(crate) fn new(
         issue: impl Fn() -> BoxFuture<'static, Result<T>> + Send + Sync + 'static,
-        early: Duration,
+        expiry_window: Duration,
         env: SharedEnv,
     ) -> Self {
-        let state = Mutex::new(State { held: None, asking: None, asked: None });
-        Self { issue: Box::new(issue), early, shared: Arc::new(Shared { env, state }) }
+        let state = Mutex::new(State { cached: None, pending: None, last_attempt: None });
+        Self { issue: Box::new(issue), expiry_window, shared: Arc::new(Shared { env, state }) }
     }
 
     /// Returns valid credentials. Waits only if none are cached.
     pub(crate) async fn get(&self) -> Result<Arc<T>> {
-        let mut asking = match self.look() {
+        let mut pending = match self.current() {
             (Some(good), _) => return Ok(good),
-            (None, asking) => asking.ok_or_else(lost)?,
+            (None, pending) => pending.ok_or_else(lost)?,
         };
-        let ended = asking.wait_for(Option::is_some).await.map_err(|_| lost())?;
+        let ended = pending.wait_for(Option::is_some).await.map_err(|_| lost())?;
         match ended.as_ref() {
             Some(Ok(fresh)) => Ok(Arc::clone(fresh)),
             Some(Err(error)) => Err(again(error)),
@@ -87,37 +87,37 @@ impl<T: Expires> Cache<T> {
 
     /// The valid credentials and the attempt in progress. Starts an attempt if one is
     /// due.
-    fn look(&self) -> (Option<Arc<T>>, Option<Asking<T>>) {
+    fn current(&self) -> (Option<Arc<T>>, Option<Pending<T>>) {
         let (now, uptime) = (self.shared.env.now(), self.shared.env.uptime());
-        let (good, asking, end) = {
+        let (good, pending, end) = {
             let mut state = self.shared.lock();
-            let good = state.held.as_ref().filter(|held| held.is_good(now, Duration::ZERO));
-            let rested = state.asked.is_none_or(|asked| uptime >= asked + PAUSE);
-            let due = good.is_none_or(|held| rested && !held.is_good(now, held.early));
-            let good = good.map(|held| Arc::clone(&held.value));
-            if state.asking.is_some() || !due {
-                return (good, state.asking.clone());
+            let good = state.cached.as_ref().filter(|cached| cached.is_good(now, Duration::ZERO));
+            let rested = state.last_attempt.is_none_or(|last_attempt| uptime >= last_attempt + PAUSE);
+            let due = good.is_none_or(|cached| rested && !cached.is_good(now, cached.expiry_window));
+            let good = good.map(|cached| Arc::clone(&cached.value));
+            if state.pending.is_some() || !due {
+                return (good, state.pending.clone());
             }
-            let (end, asking) = watch::channel(None);
-            state.asking = Some(asking.clone());
-            (good, asking, end)
+            let (end, pending) = watch::channel(None);
+            state.pending = Some(pending.clone());
+            (good, pending, end)
         };
-        let attempt = Attempt { shared: Arc::downgrade(&self.shared), early: self.early, end };
+        let attempt = Attempt { shared: Arc::downgrade(&self.shared), expiry_window: self.expiry_window, end };
         self.shared.env.spawn(Box::pin(attempt.run((self.issue)())));
-        (good, Some(asking))
+        (good, Some(pending))
     }
 
     /// The server reported these as expired: the next caller gets new ones.
     #[allow(clippy::unused_async, reason = "nothing of it should depend on how the lock is made")]
-    pub(crate) async fn expired(&self, refused: &Arc<T>) {
+    pub(crate) async fn invalidate(&self, refused: &Arc<T>) {
         let mut state = self.shared.lock();
-        if state.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.value, refused)) {
-            state.held = None;
+        if state.cached.as_ref().is_some_and(|cached| Arc::ptr_eq(&cached.value, refused)) {
+            state.cached = None;
         }
     }
 }
 
-impl<T: Expires> Held<T> {
+impl<T: Expires> Cached<T> {
     fn is_good(&self, now: SystemTime, for_another: Duration) -> bool {
         self.value.expires().is_none_or(|end| now + for_another < end)
     }
@@ -132,7 +132,7 @@ impl<T> Shared<T> {
 /// One request to the issuer. However it ends, another may follow.
 struct Attempt<T> {
     shared: Weak<Shared<T>>,
-    early: Duration,
+    expiry_window: Duration,
     end: watch::Sender<Option<Issued<T>>>,
 }
 
@@ -149,9 +149,10 @@ impl<T: Expires> Attempt<T> {
             match &issued {
                 Ok(fresh) => {
                     let life = fresh.expires().and_then(|end| end.duration_since(now).ok()).unwrap_or_default();
-                    state.held = Some(Held { value: Arc::clone(fresh), early: self.early.min(life / 2) });
+                    state.cached =
+                        Some(Cached { value: Arc::clone(fresh), expiry_window: self.expiry_window.min(life / 2) });
                 }
-                Err(error) if state.held.as_ref().is_some_and(|held| held.is_good(now, Duration::ZERO)) => {
+                Err(error) if state.cached.as_ref().is_some_and(|cached| cached.is_good(now, Duration::ZERO)) => {
                     tracing::warn!(error = %error.report(), "credentials were not renewed; the old ones are good still");
                 }
                 Err(_) => {}
@@ -164,7 +165,7 @@ impl<T: Expires> Attempt<T> {
 
 impl<T> State<T> {
     fn end(&mut self, uptime: Duration) {
-        (self.asking, self.asked) = (None, Some(uptime));
+        (self.pending, self.last_attempt) = (None, Some(uptime));
     }
 }
 
@@ -183,7 +184,10 @@ impl<T> Drop for Attempt<T> {
 }
 
 fn lost() -> Error {
-    Error::new(ErrorKind::Unexpected, "credentials were not issued: whoever asked for them panicked or was stopped")
+    Error::new(
+        ErrorKind::Unexpected,
+        "credentials were not issued: the task that requested them panicked or was stopped",
+    )
 }
 
 /// A copy of the error for each of the callers that waited for the same attempt.

@@ -72,9 +72,9 @@ impl Bench {
     fn new(mood: Mood) -> Self {
         let clock = Arc::new(Clock(SystemEnv::shared(), AtomicU64::new(0)));
         let (mood, calls) = (Arc::new(Mutex::new(mood)), Arc::new(AtomicU32::new(0)));
-        let (asked, counted, time) = (Arc::clone(&mood), Arc::clone(&calls), Arc::clone(&clock));
+        let (state, counted, time) = (Arc::clone(&mood), Arc::clone(&calls), Arc::clone(&clock));
         let issue = move || -> BoxFuture<'static, Result<Key>> {
-            let (call, mood, time) = (counted.fetch_add(1, Ordering::Relaxed), *asked.lock().unwrap(), time.clone());
+            let (call, mood, time) = (counted.fetch_add(1, Ordering::Relaxed), *state.lock().unwrap(), time.clone());
             Box::pin(async move {
                 yield_now().await;
                 match mood {
@@ -89,7 +89,7 @@ impl Bench {
                 }
             })
         };
-        let cache = Arc::new(Cache::new(issue, EARLY, clock.clone()));
+        let cache = Arc::new(Cache::new(issue, EXPIRY_WINDOW, clock.clone()));
         Self { cache, clock, mood, calls }
     }
 
@@ -107,7 +107,7 @@ impl Bench {
 
     /// Waits until the attempt in progress has ended.
     async fn settled(&self) {
-        while self.cache.shared.lock().asking.is_some() {
+        while self.cache.shared.lock().pending.is_some() {
             yield_now().await;
         }
     }
@@ -119,20 +119,20 @@ fn waits(future: &mut (impl Future + Unpin)) -> bool {
 }
 
 #[tokio::test]
-async fn asked_once_while_good_and_again_when_refused() {
+async fn issued_once_while_valid_and_again_after_a_refusal() {
     let bench = Bench::new(Mood::Gives(3600));
     let first = bench.cache.get().await.unwrap();
     assert!(Arc::ptr_eq(&first, &bench.cache.get().await.unwrap()));
-    bench.cache.expired(&first).await;
+    bench.cache.invalidate(&first).await;
     let second = bench.cache.get().await.unwrap();
     assert_eq!(second.0, 1);
-    bench.cache.expired(&first).await;
+    bench.cache.invalidate(&first).await;
     assert!(Arc::ptr_eq(&second, &bench.cache.get().await.unwrap()));
     assert_eq!(bench.calls(), 2);
 }
 
 #[tokio::test]
-async fn what_is_good_is_given_at_once_and_renewed_by_one() {
+async fn valid_credentials_are_returned_at_once_and_renewed_by_one_task() {
     let bench = Bench::new(Mood::Gives(3600));
     assert_eq!(bench.number().await, 0);
     bench.clock.pass(3299);
@@ -140,13 +140,13 @@ async fn what_is_good_is_given_at_once_and_renewed_by_one() {
     bench.clock.pass(2);
     let numbers = join_all((0..64).map(|_| bench.number())).await;
     assert!(numbers.iter().all(|number| *number == 0), "{numbers:?}");
-    assert_eq!(bench.calls(), 2, "one of them asked");
+    assert_eq!(bench.calls(), 2, "one of them started an attempt");
     bench.settled().await;
     assert_eq!((bench.number().await, bench.calls()), (1, 2));
 }
 
 #[tokio::test]
-async fn a_hung_renewal_delays_nobody_who_has_good_ones() {
+async fn a_hung_renewal_does_not_delay_callers_with_valid_credentials() {
     let bench = Bench::new(Mood::Gives(3600));
     bench.number().await;
     bench.will(Mood::Hangs);
@@ -211,7 +211,7 @@ async fn many_with_nothing_good_ask_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_matters_when_nothing_good_is_left_and_says_all_to_all() {
+async fn a_refusal_is_returned_to_all_callers_once_nothing_valid_is_cached() {
     let bench = Bench::new(Mood::Gives(3600));
     bench.number().await;
     bench.will(Mood::Refuses);
@@ -234,7 +234,7 @@ async fn a_refusal_matters_when_nothing_good_is_left_and_says_all_to_all() {
 }
 
 #[tokio::test]
-async fn whoever_gives_up_loses_nothing_for_the_others() {
+async fn a_caller_that_gives_up_does_not_cancel_the_renewal() {
     let bench = Bench::new(Mood::Gives(3600));
     let mut first = Box::pin(bench.cache.get());
     assert!(waits(&mut first));
@@ -250,7 +250,7 @@ async fn whoever_gives_up_loses_nothing_for_the_others() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_panics_is_an_error_and_is_asked_again() {
+async fn an_issuer_that_panics_is_an_error_and_is_called_again() {
     let bench = Bench::new(Mood::Panics);
     assert_eq!(bench.cache.get().await.err().unwrap().kind(), ErrorKind::Unexpected);
     bench.will(Mood::Gives(10));
@@ -258,23 +258,23 @@ async fn an_issuer_that_panics_is_an_error_and_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_asks_no_more() {
-    struct Told(Arc<AtomicU32>);
-    impl Drop for Told {
+async fn dropping_the_cache_cancels_the_attempt() {
+    struct CountsDrop(Arc<AtomicU32>);
+    impl Drop for CountsDrop {
         fn drop(&mut self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
     let ended = Arc::new(AtomicU32::new(0));
-    let told = Arc::clone(&ended);
+    let dropped = Arc::clone(&ended);
     let issue = move || -> BoxFuture<'static, Result<Key>> {
-        let told = Told(Arc::clone(&told));
+        let guard = CountsDrop(Arc::clone(&dropped));
         Box::pin(async move {
-            let _told = told;
+            let _guard = guard;
             pending().await
         })
     };
-    let cache = Cache::new(issue, EARLY, SystemEnv::shared());
+    let cache = Cache::new(issue, EXPIRY_WINDOW, SystemEnv::shared());
     let mut waiting = Box::pin(cache.get());
     assert!(waits(&mut waiting));
     yield_now().await;

@@ -16,7 +16,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use super::words::first_line;
+use super::redact::first_line;
 use crate::wire::secrets::Secrets;
 
 /// The most output of a command that is accepted, in bytes.
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_printed_is_given_and_the_most_is_kept_to() {
+    async fn output_is_returned_up_to_the_limit() {
         let env = SystemEnv::shared();
         let printed = output(&env, &shell("printf abc; printf warning >&2; exec 1>&-; sleep 0.01")).await.unwrap();
         assert_eq!(**printed, *b"abc");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_command_leaves_behind_is_not_waited_for() {
+    async fn children_of_a_command_are_not_waited_for() {
         let printed = output(&SystemEnv::shared(), &shell("sleep 1000 & echo $!")).await.unwrap();
         let left = std::str::from_utf8(&printed).unwrap().trim();
         assert!(Path::new("/proc").join(left).exists());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_line_of_what_it_says_is_told() {
+    async fn the_first_line_of_stderr_is_reported() {
         let error = failure("echo; echo 'the session has expired' >&2; echo more >&2; exit 3", TIMEOUT).await;
         assert_eq!(error.message(), "ended with a failure");
         assert_eq!(error.context("stderr"), Some("the session has expired"));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn nothing_is_left_of_a_command_that_nobody_waits_for() {
+    async fn a_cancelled_command_is_killed() {
         for script in ["exec sleep 1000", "exec 1>&-; exec sleep 1000"] {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("pid");

@@ -132,11 +132,11 @@ impl Issuer {
         &self,
         request: Request<RequestBody>,
         secrets: Secrets,
-        patience: Duration,
+        timeout: Duration,
         message: &'static str,
     ) -> Result<Answer> {
-        let asking = Box::pin(self.send(request, secrets));
-        match select(asking, self.env.sleep(patience)).await {
+        let exchange = Box::pin(self.send(request, secrets));
+        match select(exchange, self.env.sleep(timeout)).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)),
         }

@@ -23,6 +23,10 @@ pub(crate) mod google;
 pub(crate) mod issuer;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod oauth;
+pub(crate) mod redact;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;
+<<<<<<< HEAD
 pub(crate) mod words;
+=======
+>>>>>>> fix-front

@@ -34,10 +34,10 @@ fn refused(answer: &Answer) -> Error {
         #[serde(default)]
         error_description: String,
     }
-    let said: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let reply: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
     // The first line has the reason; the others hold ids and times.
-    let error = answer.refusal(said.error_description.lines().next().unwrap_or_default());
-    answer.coded(error, &said.error)
+    let error = answer.refusal(reply.error_description.lines().next().unwrap_or_default());
+    answer.coded(error, &reply.error)
 }
 
 /// The token in a response. Services differ in the field names and in the format of
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_issuers_words() {
+    fn a_refusal_has_the_issuers_message() {
         let body = br#"{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid secret.\r\nTrace: x"}"#;
         let error = refused(&Answer { status: 401, body: body.to_vec().into(), secrets: Secrets::default() });
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));

@@ -67,12 +67,12 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A cache of a provider's tokens, which are renewed this long before they expire.
-pub(crate) fn cached(provider: Arc<dyn TokenProvider>, early: Duration, env: SharedEnv) -> Cache<Token> {
+pub(crate) fn cached(provider: Arc<dyn TokenProvider>, expiry_window: Duration, env: SharedEnv) -> Cache<Token> {
     let issue = move || -> BoxFuture<'static, Result<Token>> {
         let provider = Arc::clone(&provider);
         Box::pin(async move { provider.token().await })
     };
-    Cache::new(issue, early, env)
+    Cache::new(issue, expiry_window, env)
 }
 
 /// A constant token.

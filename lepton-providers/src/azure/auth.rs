@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::config::AzureConfig;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::identity::{self, Around, Origin};
+use super::identity::{self, ConfigSource, Context};
 use super::sign::AccountKey;
-use crate::auth::cache::{Cache, EARLY};
+use crate::auth::cache::{Cache, EXPIRY_WINDOW};
 use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::values::Vars;
 
@@ -28,7 +28,7 @@ pub(super) enum Auth {
 
 impl Auth {
     pub(super) fn token(provider: Arc<dyn TokenProvider>, env: SharedEnv) -> Self {
-        Self::Token(cached(provider, EARLY, env))
+        Self::Token(cached(provider, EXPIRY_WINDOW, env))
     }
 
     fn sas(text: &SecretString) -> Result<Self> {
@@ -51,9 +51,9 @@ impl Auth {
     }
 
     /// The service reported this token as expired: the next request gets another one.
-    pub(super) async fn expired(&self, token: &Arc<Token>) {
+    pub(super) async fn invalidate(&self, token: &Arc<Token>) {
         if let Self::Token(cache) = self {
-            cache.expired(token).await;
+            cache.invalidate(token).await;
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) struct Resolved {
     pub(super) endpoint: Option<String>,
     pub(super) auth: Auth,
     /// The origin of the credentials.
-    origin: Origin,
+    source: ConfigSource,
     /// Whether the environment also names the endpoint that they are sent to.
     environments_endpoint: bool,
 }
@@ -83,12 +83,12 @@ impl Resolved {
         if !endpoint.is_tls() {
             return Err(Error::invalid_input("tokens and shared access signatures are sent to https endpoints only"));
         }
-        let message = match self.origin {
-            Origin::Environment if !self.environments_endpoint => {
+        let message = match self.source {
+            ConfigSource::Environment if !self.environments_endpoint => {
                 "credentials of the environment are sent to Azure's own hosts only, and the endpoint is none of \
                  them; put the credentials for it into the settings"
             }
-            Origin::Named if by_url => {
+            ConfigSource::Named if by_url => {
                 "the URL names an endpoint that is none of Azure's own hosts: credentials of this machine are not \
                  sent there; put the endpoint into the settings, or credentials for it"
             }
@@ -102,13 +102,13 @@ impl Resolved {
 pub(super) fn resolve(
     config: &AzureConfig,
     injected: Option<Arc<dyn TokenProvider>>,
-    around: &Around<'_>,
+    context: &Context<'_>,
 ) -> Result<Resolved> {
-    let var = around.var;
+    let var = context.var;
     let theirs = var("AZURE_STORAGE_ACCOUNT").or_else(|| var("AZURE_STORAGE_ACCOUNT_NAME"));
-    let (text, origin) = match &config.connection_string {
-        Some(text) => (Some(text.clone()), Origin::Settings),
-        None => (secret(var, "AZURE_STORAGE_CONNECTION_STRING"), Origin::Environment),
+    let (text, source) = match &config.connection_string {
+        Some(text) => (Some(text.clone()), ConfigSource::Settings),
+        None => (secret(var, "AZURE_STORAGE_CONNECTION_STRING"), ConfigSource::Environment),
     };
     let connection = text.as_ref().map(Connection::parse).transpose()?.unwrap_or_default();
     let account = config.account.clone().or_else(|| connection.account.clone()).or_else(|| theirs.clone());
@@ -122,31 +122,31 @@ pub(super) fn resolve(
     let same = theirs.is_none_or(|theirs| theirs == account);
     let connection = match &connection.account {
         Some(other) if *other != account => Connection::default(),
-        None if origin == Origin::Environment && !same => Connection::default(),
+        None if source == ConfigSource::Environment && !same => Connection::default(),
         _ => connection,
     };
     let environments = || {
         let endpoint = var("AZURE_STORAGE_BLOB_ENDPOINT").or_else(|| var("AZURE_STORAGE_SERVICE_ENDPOINT"));
-        endpoint.filter(|_| same).map(|endpoint| (endpoint, Origin::Environment))
+        endpoint.filter(|_| same).map(|endpoint| (endpoint, ConfigSource::Environment))
     };
-    let settings = config.endpoint.clone().map(|endpoint| (endpoint, Origin::Settings));
-    let connections = connection.endpoint.clone().map(|endpoint| (endpoint, origin));
+    let settings = config.endpoint.clone().map(|endpoint| (endpoint, ConfigSource::Settings));
+    let connections = connection.endpoint.clone().map(|endpoint| (endpoint, source));
     let (endpoint, whose) = settings.or(connections).or_else(environments).unzip();
     let connection = match &config.endpoint {
         Some(endpoint) => connection.only_at(endpoint, &account),
         None => connection,
     };
-    let found = Found { connection, origin, same };
-    let (auth, origin) = auth(config, injected, found, around)?;
-    let environments_endpoint = whose == Some(Origin::Environment);
-    Ok(Resolved { account, endpoint, auth, origin, environments_endpoint })
+    let found = ResolvedConnection { connection, source, same };
+    let (auth, source) = auth(config, injected, found, context)?;
+    let environments_endpoint = whose == Some(ConfigSource::Environment);
+    Ok(Resolved { account, endpoint, auth, source, environments_endpoint })
 }
 
 /// The intermediate result.
-struct Found {
+struct ResolvedConnection {
     connection: Connection,
     /// The origin of the connection.
-    origin: Origin,
+    source: ConfigSource,
     /// Whether the environment refers to the same account.
     same: bool,
 }
@@ -154,36 +154,36 @@ struct Found {
 fn auth(
     config: &AzureConfig,
     injected: Option<Arc<dyn TokenProvider>>,
-    found: Found,
-    around: &Around<'_>,
-) -> Result<(Auth, Origin)> {
+    found: ResolvedConnection,
+    context: &Context<'_>,
+) -> Result<(Auth, ConfigSource)> {
     if config.anonymous == Some(true) {
-        return Ok((Auth::Anonymous, Origin::Settings));
+        return Ok((Auth::Anonymous, ConfigSource::Settings));
     }
-    let token = |provider| Auth::token(provider, around.env.clone());
+    let token = |provider| Auth::token(provider, context.env.clone());
     if let Some(provider) = injected {
-        return Ok((token(provider), Origin::Settings));
+        return Ok((token(provider), ConfigSource::Settings));
     }
     if config.account_key.is_some() && config.sas_token.is_some() {
         return Err(Error::invalid_input("account_key and sas_token exclude each other"));
     }
     if let Some(auth) = Auth::secret((config.account_key.clone(), config.sas_token.clone()))? {
-        return Ok((auth, Origin::Settings));
+        return Ok((auth, ConfigSource::Settings));
     }
-    let Found { connection, origin, same } = found;
+    let ResolvedConnection { connection, source, same } = found;
     let secrets = (connection.key, connection.sas);
-    let (of_settings, of_environment) = match origin {
-        Origin::Environment => ((None, None), secrets),
+    let (of_settings, of_environment) = match source {
+        ConfigSource::Environment => ((None, None), secrets),
         _ => (secrets, (None, None)),
     };
     if let Some(auth) = Auth::secret(of_settings)? {
-        return Ok((auth, Origin::Settings));
+        return Ok((auth, ConfigSource::Settings));
     }
-    if let Some((provider, origin)) = identity::chosen(config, around)? {
-        return Ok((token(provider), origin));
+    if let Some((provider, source)) = identity::chosen(config, context)? {
+        return Ok((token(provider), source));
     }
     let variables = || {
-        let var = |name| secret(around.var, name).filter(|_| same);
+        let var = |name| secret(context.var, name).filter(|_| same);
         (var("AZURE_STORAGE_KEY").or_else(|| var("AZURE_STORAGE_ACCOUNT_KEY")), var("AZURE_STORAGE_SAS_TOKEN"))
     };
     let auth = match Auth::secret(of_environment)? {
@@ -191,11 +191,11 @@ fn auth(
         found => found,
     };
     let auth = match auth {
-        None => identity::found(config, around)?.map(token),
+        None => identity::found(config, context)?.map(token),
         found => found,
     };
     let auth = auth.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, NONE))?;
-    Ok((auth, Origin::Environment))
+    Ok((auth, ConfigSource::Environment))
 }
 
 const NONE: &str = "no credentials for this account and endpoint were found in the settings, nor in \
@@ -219,7 +219,7 @@ mod tests {
         let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let env = SystemEnv::shared();
         let issuers = |_| Ok(Issuer::plain(&env));
-        resolve(config, None, &Around { var: &var, issuers: &issuers, env: &env })
+        resolve(config, None, &Context { var: &var, issuers: &issuers, env: &env })
     }
 
     /// Whether the resolved credentials may be sent to the resolved endpoint.
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_choose_comes_before_the_environment() {
+    fn settings_precede_the_environment() {
         let bare = || AzureConfig::new("c").account("lepton");
         let vars = [
             ("AZURE_STORAGE_CONNECTION_STRING", CONNECTION),
@@ -269,20 +269,20 @@ mod tests {
             PRINCIPAL[1],
             PRINCIPAL[2],
         ];
-        for (config, origin) in [
-            (bare().use_cli(true), Origin::Named),
-            (bare().use_managed_identity(true), Origin::Named),
-            (bare().client_secret("x"), Origin::Settings),
-            (bare().client_certificate_file("/x"), Origin::Named),
-            (bare().federated_token_file("/x"), Origin::Named),
+        for (config, source) in [
+            (bare().use_cli(true), ConfigSource::Named),
+            (bare().use_managed_identity(true), ConfigSource::Named),
+            (bare().client_secret("x"), ConfigSource::Settings),
+            (bare().client_certificate_file("/x"), ConfigSource::Named),
+            (bare().federated_token_file("/x"), ConfigSource::Named),
         ] {
             let found = resolved(&config, &vars).unwrap();
-            assert!(matches!(found.auth, Auth::Token(_)) && found.origin == origin, "{config:?}: {found:?}");
+            assert!(matches!(found.auth, Auth::Token(_)) && found.source == source, "{config:?}: {found:?}");
         }
         assert!(matches!(resolved(&bare(), &vars).unwrap().auth, Auth::Key(_)));
         assert!(matches!(resolved(&bare(), &vars[2..]).unwrap().auth, Auth::Sas(_)));
         let found = resolved(&bare(), &vars[3..]).unwrap();
-        assert!(matches!(found.auth, Auth::Token(_)) && found.origin == Origin::Environment);
+        assert!(matches!(found.auth, Auth::Token(_)) && found.source == ConfigSource::Environment);
     }
 
     #[test]
@@ -333,22 +333,22 @@ mod tests {
             ("http://lepton.blob.core.windows.net", false),
         ] {
             for vars in [&[SAS][..], &PRINCIPAL] {
-                let said = permitted(&at(endpoint), vars, false);
-                assert_eq!(said.is_ok(), good, "{endpoint}: {said:?}");
-                assert!(said.map_or_else(|error| !error.to_string().contains("sig=x"), |()| true));
+                let outcome = permitted(&at(endpoint), vars, false);
+                assert_eq!(outcome.is_ok(), good, "{endpoint}: {outcome:?}");
+                assert!(outcome.map_or_else(|error| !error.to_string().contains("sig=x"), |()| true));
             }
         }
         let evil = at("https://evil.example");
         permitted(&evil.clone().sas_token("sv=1&sig=x"), &[], true).unwrap();
         permitted(&evil.clone().use_cli(true), &[], false).unwrap();
-        let said = permitted(&evil.use_cli(true), &[], true).unwrap_err();
-        assert!(said.to_string().contains("URL"), "{said}");
+        let outcome = permitted(&evil.use_cli(true), &[], true).unwrap_err();
+        assert!(outcome.to_string().contains("URL"), "{outcome}");
         let plain = at("http://files.example").sas_token("sv=1&sig=x");
         assert!(permitted(&plain, &[], false).unwrap_err().to_string().contains("https"));
     }
 
     #[test]
-    fn what_is_wrong_is_named_without_the_secret() {
+    fn errors_name_the_setting_without_the_secret() {
         let bare = AzureConfig::new("c").account("lepton");
         for (config, says) in [
             (bare.clone(), "AZURE_STORAGE_KEY"),

@@ -14,7 +14,7 @@ use super::auth::resolve;
 use super::client::{Client, RequestOptions};
 use super::config::{AzureConfig, Preset};
 use super::endpoint::Endpoint;
-use super::identity::Around;
+use super::identity::Context;
 use super::presets;
 use super::storage::AzureStorage;
 use crate::auth::issuer::Issuer;
@@ -82,8 +82,8 @@ impl AzureBuilder {
         let env = env.unwrap_or_else(SystemEnv::shared);
         let issuers =
             |proxied| Ok(Issuer::new(config.http_client(config.ca_file.clone(), true, proxied, &env)?, env.clone()));
-        let around = Around { var: &process_vars, issuers: &issuers, env: &env };
-        let resolved = resolve(&config, tokens, &around)?;
+        let context = Context { var: &process_vars, issuers: &issuers, env: &env };
+        let resolved = resolve(&config, tokens, &context)?;
         let endpoint = Endpoint::new(&resolved.account, &config.container, resolved.endpoint.as_deref())?;
         resolved.check_host(&endpoint, by_url)?;
         let capabilities = capabilities(&config, &endpoint)?;

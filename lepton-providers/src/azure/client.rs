@@ -20,7 +20,7 @@ use crate::transport::HttpClient;
 use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, why};
+use crate::wire::refusal::{Condition, read_error_body};
 use crate::wire::request::{self, Reply};
 use crate::wire::secrets::Secrets;
 
@@ -104,7 +104,7 @@ impl Client {
         if matches!(self.capabilities.preset.as_str(), "hierarchical" | "azurite") {
             return Ok(());
         }
-        let asked = self.kind.get_or_try_init(|| async {
+        let hierarchical = self.kind.get_or_try_init(|| async {
             let query = Query::new().with("restype", "account").with("comp", "properties");
             let reply = match self.send_once(Request::new("account", Method::GET, None).query(query)).await {
                 Ok(reply) => reply,
@@ -115,7 +115,7 @@ impl Client {
             reply.drain().await;
             Ok(hierarchical)
         });
-        if !*asked.await? {
+        if !*hierarchical.await? {
             return Ok(());
         }
         let message =
@@ -153,11 +153,11 @@ impl Client {
         if head.status.is_success() {
             return Ok(Reply { status: head.status, headers: head.headers, body, check: (), secrets });
         }
-        let document = why(head.status, body).await?;
+        let document = read_error_body(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         let error = refusal.into_error(writes, token.is_some(), &secrets);
         if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
-            self.auth.expired(&used).await;
+            self.auth.invalidate(&used).await;
         }
         Err(error)
     }

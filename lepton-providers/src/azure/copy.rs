@@ -152,16 +152,16 @@ impl Client {
             let looked = self.send(Request::new("copy", Method::HEAD, Some(key))).await;
             let looked = looked.map_err(|error| error.with_effect(Effect::Unknown))?;
             let (headers, secrets) = (looked.headers, looked.secrets);
-            let said = |name| text(&headers, name);
-            if said("x-ms-copy-id") != id {
+            let header = |name| text(&headers, name);
+            if header("x-ms-copy-id") != id {
                 let message = "another copy or upload came in between";
                 return Err(Error::new(ErrorKind::Conflict, message).with_effect(Effect::Unknown));
             }
-            match said("x-ms-copy-status").as_deref() {
+            match header("x-ms-copy-status").as_deref() {
                 Some("pending") => {}
                 Some("success") => return Ok(receipt(&headers, ServerCheck::None)),
                 Some(ended @ ("failed" | "aborted")) => {
-                    let why = said("x-ms-copy-status-description").unwrap_or_default();
+                    let why = header("x-ms-copy-status-description").unwrap_or_default();
                     let message = format!("the service's copy ended as {ended}: {}", secrets.printable(&why));
                     let effect = self.clear(key, etag(&headers), condition).await;
                     return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now).with_effect(effect));

@@ -8,14 +8,14 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// The content of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    said: Said,
+    response: ErrorResponse,
     /// Details beyond the message; they are never shown, because they quote what was
     /// signed.
     detail: String,
@@ -33,7 +33,7 @@ impl Refusal {
         // The message ends with the id of the request and the time, on separate lines.
         let message = error.and_then(|error| error.text("Message")).and_then(|message| message.lines().next());
         Self {
-            said: Said {
+            response: ErrorResponse {
                 status: status.as_u16(),
                 code: header("x-ms-error-code").or_else(|| field("Code")),
                 message: message.map(str::to_owned),
@@ -49,10 +49,10 @@ impl Refusal {
     /// `token`: whether it was sent with a token, of which there may be a newer one.
     /// `secrets`: those that it was sent with.
     pub(super) fn into_error(mut self, writes: bool, token: bool, secrets: &Secrets) -> Error {
-        let status = self.said.status;
-        let code = self.said.code.as_deref().unwrap_or_default();
+        let status = self.response.status;
+        let code = self.response.code.as_deref().unwrap_or_default();
         if let Some(advice) = advice(code) {
-            self.said.message = Some(advice.to_owned());
+            self.response.message = Some(advice.to_owned());
         }
         let (kind, retry) = match code {
             "CannotVerifyCopySource" => of_source(status),
@@ -68,22 +68,22 @@ impl Refusal {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, self.said, writes, secrets)
+        refusal::error(kind, retry, self.response, writes, secrets)
     }
 
     /// The emulator reports a wrong signature with the code of a missing permission.
     fn is_signature(&self) -> bool {
-        self.said.message.as_deref().is_some_and(|message| message.contains("failed to authenticate the request"))
+        self.response.message.as_deref().is_some_and(|message| message.contains("failed to authenticate the request"))
     }
 
     /// A date that is too old is refused like a wrong signature; only the detail
     /// distinguishes them, or the date of the response if it has no body.
     fn is_clock(&self) -> bool {
-        if self.clock && self.said.code.as_deref() == Some("AuthenticationFailed") {
+        if self.clock && self.response.code.as_deref() == Some("AuthenticationFailed") {
             return true;
         }
         let about = |text: &str| text.contains("date header") || text.contains("Request date header too old");
-        about(&self.detail) || self.said.message.as_deref().is_some_and(about)
+        about(&self.detail) || self.response.message.as_deref().is_some_and(about)
     }
 }
 
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_setting_mends_names_it() {
+    fn errors_that_a_setting_can_fix_name_it() {
         let snapshots = refused(409, "SnapshotsPresent", "", false);
         assert_eq!(snapshots.kind(), ErrorKind::Unsupported);
         assert!(snapshots.message().contains("delete_snapshots"), "{snapshots}");
@@ -272,18 +272,18 @@ mod tests {
                 ("x-ms-error-code".parse().unwrap(), HeaderValue::from_static("AuthenticationFailed")),
             ])
         };
-        for (said, kind) in [
+        for (time, kind) in [
             ("Thu, 01 Jan 1970 00:15:00 GMT", ErrorKind::Unauthenticated),
             ("Thu, 01 Jan 1970 00:15:01 GMT", ErrorKind::ClockSkew),
             ("yesterday", ErrorKind::Unauthenticated),
         ] {
-            let refusal = Refusal::new(StatusCode::FORBIDDEN, &date(said), b"", SystemTime::UNIX_EPOCH);
-            assert_eq!(refusal.into_error(false, false, &Secrets::default()).kind(), kind, "{said}");
+            let refusal = Refusal::new(StatusCode::FORBIDDEN, &date(time), b"", SystemTime::UNIX_EPOCH);
+            assert_eq!(refusal.into_error(false, false, &Secrets::default()).kind(), kind, "{time}");
         }
     }
 
     #[test]
-    fn a_wrong_clock_and_an_old_token_are_told_from_a_wrong_key() {
+    fn a_wrong_clock_and_an_old_token_are_distinguished_from_a_wrong_key() {
         let old = refused(403, "AuthenticationFailed", "Request date header too old: x", false);
         assert_eq!(old.kind(), ErrorKind::ClockSkew);
         let token = refused(401, "InvalidAuthenticationInfo", "Lifetime validation failed", true);

@@ -21,8 +21,8 @@ pub fn documents(document: &[u8]) {
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let said = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
-        assert!(!said.contains('\n'), "{said:?}");
+        let report = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
+        assert!(!report.contains('\n'), "{report:?}");
     }
 }
 

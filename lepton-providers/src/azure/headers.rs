@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_would_not_keep_is_refused_before() {
+    fn attributes_beyond_the_limits_are_refused_before_sending() {
         let refused = |change: &dyn Fn(&mut Attributes)| {
             let mut attributes = Attributes::default();
             change(&mut attributes);

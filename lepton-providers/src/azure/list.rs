@@ -96,7 +96,7 @@ impl Client {
         let request = Request::new(operation, Method::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse(&document).and_then(|(page, next)| match next {
-            Some(next) if next == *marker => Err(unexpected("a page goes on where it began")),
+            Some(next) if next == *marker => Err(unexpected("a page continues where it began")),
             next => Ok((page, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation(operation).with_context("container", &self.container))
@@ -185,7 +185,7 @@ fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
     attributes.content_language = text("Content-Language");
     attributes.cache_control = text("Cache-Control");
     if let Some(metadata) = blob.child("Metadata") {
-        if metadata.says("Encrypted", "true") || metadata.child("x-ms-invalid-name").is_some() {
+        if metadata.has_attribute("Encrypted", "true") || metadata.child("x-ms-invalid-name").is_some() {
             return None;
         }
         for pair in metadata.elements() {
@@ -202,7 +202,7 @@ fn attached(blob: &Element<'_>) -> Option<Arc<Attributes>> {
 fn name(entry: &Element<'_>) -> Result<Bytes> {
     let name = entry.child("Name").ok_or_else(|| unexpected("an entry without a name"))?;
     let bytes = name.content();
-    if !name.says("Encoded", "true") {
+    if !name.has_attribute("Encoded", "true") {
         return Ok(Bytes::copy_from_slice(bytes));
     }
     Ok(Cow::from(percent_decode(bytes)).into_owned().into())
@@ -244,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_attached_is_told_whole_or_not_at_all() {
-        let told = |properties: &str, metadata: &str| {
+    fn attributes_in_a_listing_are_complete_or_absent() {
+        let attributes_of = |properties: &str, metadata: &str| {
             let blob = format!(
                 "<Blob><Name>a</Name><Properties><Content-Length>1</Content-Length>{properties}</Properties>\
                  {metadata}</Blob>"
@@ -253,14 +253,14 @@ mod tests {
             page(&blob, "").unwrap().0.objects.remove(0).attributes
         };
         let metadata = "<Metadata><Origin>=?UTF-8?B?w6Q=?=</Origin><mtime>2020-01-01T00:00:00Z</mtime></Metadata>";
-        let all = told("<Content-Type>text/plain</Content-Type><Content-Encoding />", metadata).unwrap();
+        let all = attributes_of("<Content-Type>text/plain</Content-Type><Content-Encoding />", metadata).unwrap();
         assert_eq!((all.content_type.as_deref(), all.content_encoding.as_deref()), (Some("text/plain"), None));
         assert_eq!(all.user_metadata["origin"], "ä");
         assert_eq!(all.user_metadata["mtime"], "1577836800.000000000");
-        assert_eq!(told("", "").as_deref(), Some(&Attributes::default()));
-        assert!(told("<TagCount>2</TagCount>", "").is_none());
-        assert!(told("", "<Metadata Encrypted=\"true\" />").is_none());
-        assert!(told("", "<Metadata><x-ms-invalid-name>1</x-ms-invalid-name></Metadata>").is_none());
+        assert_eq!(attributes_of("", "").as_deref(), Some(&Attributes::default()));
+        assert!(attributes_of("<TagCount>2</TagCount>", "").is_none());
+        assert!(attributes_of("", "<Metadata Encrypted=\"true\" />").is_none());
+        assert!(attributes_of("", "<Metadata><x-ms-invalid-name>1</x-ms-invalid-name></Metadata>").is_none());
     }
 
     #[test]

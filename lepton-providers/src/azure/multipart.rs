@@ -84,7 +84,7 @@ impl Client {
         if part.number == 0 {
             return Err(Error::invalid_input("parts are numbered from 1"));
         }
-        let payload = Payload::hold(&body, self.options.upload_buffer).await?;
+        let payload = Payload::buffer(&body, self.options.upload_buffer).await?;
         let crc64 = payload.crc(Crc::Crc64Nvme);
         let mut headers = self.options.customer_key.clone();
         headers.extend(self.options.write.clone());

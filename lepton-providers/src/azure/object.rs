@@ -16,7 +16,7 @@ use super::headers::{attributes, etag, insert_attributes, insert_precondition, o
 use crate::wire::attributes::{header, insert, text};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
-use crate::wire::range::{insert_range, served};
+use crate::wire::range::{insert_range, response_range};
 use crate::wire::request::{check_key, malformed};
 use crate::wire::xml::Element;
 
@@ -48,8 +48,8 @@ impl Client {
         }
         let query = Query::new().with("restype", "container");
         match self.send(Request::new("head", Method::GET, None).query(query)).await {
-            Err(told) if told.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::BucketNotFound),
-            Err(told) if told.kind() == ErrorKind::BucketNotFound => told,
+            Err(explained) if explained.kind() == ErrorKind::NotFound => error.with_kind(ErrorKind::BucketNotFound),
+            Err(explained) if explained.kind() == ErrorKind::BucketNotFound => explained,
             _ => error,
         }
     }
@@ -88,7 +88,7 @@ impl Client {
         let request = request.query(version_query(options.version.as_ref())).headers(headers);
         let reply = self.send(request).await?;
         self.check_blob(&reply.headers).map_err(|error| error.with_operation("get").with_context("key", key))?;
-        let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
+        let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served
             .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
         if range.is_empty() && options.range.is_some() && size > 0 {
@@ -112,7 +112,7 @@ impl Client {
         let mut headers = self.write_headers(&options.attributes, options.storage_class.as_deref()).map_err(named)?;
         headers.extend([header("x-ms-blob-type", "BlockBlob")]);
         let condition = insert_precondition(&mut headers, &options.precondition).map_err(named)?;
-        let payload = Payload::hold(&body, self.options.upload_buffer).await.map_err(named)?;
+        let payload = Payload::buffer(&body, self.options.upload_buffer).await.map_err(named)?;
         let check = self.checked(&mut headers, &payload, payload.crc(Crc::Crc64Nvme)).map_err(named)?;
         let request = Request::new("put", Method::PUT, Some(key)).headers(headers).payload(payload);
         let reply = self.send(request.condition(condition)).await?;
@@ -125,7 +125,7 @@ impl Client {
     /// and hold more than a sequence of bytes; a folder of a hierarchical namespace is
     /// not a blob.
     pub(super) fn check_blob(&self, headers: &HeaderMap) -> Result<()> {
-        let is = |name, value: &str| text(headers, name).is_some_and(|said| said.eq_ignore_ascii_case(value));
+        let is = |name, value: &str| text(headers, name).is_some_and(|found| found.eq_ignore_ascii_case(value));
         let marked = self.capabilities.preset == "hierarchical" && is("x-ms-meta-hdi_isfolder", "true");
         if marked || is("x-ms-resource-type", "directory") {
             return Err(Error::new(ErrorKind::NotFound, "there is a folder, and no object"));

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_signed_has_its_form() {
+    fn the_string_to_sign_has_the_documented_form() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("x-ms-version", "2015-02-21"),

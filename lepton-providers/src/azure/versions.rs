@@ -22,7 +22,7 @@ impl Versions for AzureStorage {
     /// Whether versions are kept is a setting of the account, which no request here can
     /// query.
     async fn enabled(&self) -> Result<bool> {
-        let message = "whether the account keeps versions cannot be asked for with a container's permissions";
+        let message = "whether the account keeps versions cannot be queried with a container's permissions";
         Err(Error::unsupported(message).with_operation("versioning"))
     }
 }

@@ -8,8 +8,8 @@ use lepton_core::{Error, Result, SharedEnv};
 
 use super::config::{GcsConfig, Preset};
 use super::credentials::{ambient, of_settings};
-use crate::auth::cache::{Cache, EARLY_AT_GOOGLE};
-use crate::auth::google::{Found, ServiceAccount};
+use crate::auth::cache::{Cache, GOOGLE_EXPIRY_WINDOW};
+use crate::auth::google::{LoadedCredentials, ServiceAccount};
 use crate::auth::issuer::Issuers;
 use crate::auth::token::{Token, TokenProvider, cached};
 use crate::wire::address::Address;
@@ -27,8 +27,8 @@ pub(super) struct Auth {
 }
 
 impl Auth {
-    fn new(found: Found, fixed: bool, env: SharedEnv) -> Self {
-        Self { tokens: Some(cached(found.tokens, EARLY_AT_GOOGLE, env)), fixed, account: found.account }
+    fn new(found: LoadedCredentials, fixed: bool, env: SharedEnv) -> Self {
+        Self { tokens: Some(cached(found.tokens, GOOGLE_EXPIRY_WINDOW, env)), fixed, account: found.account }
     }
 
     /// The token of a request.
@@ -40,9 +40,9 @@ impl Auth {
     }
 
     /// The service reported this token as expired: the next request gets another one.
-    pub(super) async fn expired(&self, token: &Arc<Token>) {
+    pub(super) async fn invalidate(&self, token: &Arc<Token>) {
         if let Some(cache) = &self.tokens {
-            cache.expired(token).await;
+            cache.invalidate(token).await;
         }
     }
 
@@ -72,7 +72,7 @@ pub(super) struct Resolved {
 pub(super) struct Given {
     /// A provider that overrides all others.
     pub(super) tokens: Option<Arc<dyn TokenProvider>>,
-    /// Whether a URL named the credentials file: whoever wrote that URL may also have
+    /// Whether a URL named the credentials file: the author of that URL may also have
     /// named the endpoint.
     pub(super) file_of_url: bool,
 }
@@ -89,9 +89,9 @@ pub(super) fn resolve(
         var("STORAGE_EMULATOR_HOST").map(|host| if host.contains("://") { host } else { format!("http://{host}") });
     let emulated = (config.endpoint.is_none() && emulator.is_some()) || config.preset == Some(Preset::FakeGcs);
     let endpoint = config.endpoint.clone().or(emulator);
-    let place = Place { emulated, foreign: !endpoint.as_deref().is_none_or(is_googles) };
+    let endpoint_kind = EndpointKind { emulated, foreign: !endpoint.as_deref().is_none_or(is_googles) };
     let fixed = given.tokens.is_none() && config.access_token.is_some();
-    let found = found(config, given, place, var, issuers)?;
+    let found = load_credentials(config, given, endpoint_kind, var, issuers)?;
     let quota_project = found.as_ref().and_then(|found| found.quota_project.clone());
     let auth = match found {
         Some(found) => Auth::new(found, fixed, env.clone()),
@@ -117,7 +117,7 @@ pub(super) fn ca_file(config: &GcsConfig, var: Vars<'_>) -> Option<PathBuf> {
 
 /// The endpoint that would receive a token.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct EndpointKind {
     emulated: bool,
     foreign: bool,
 }
@@ -126,22 +126,28 @@ struct Place {
 ///
 /// Ambient credentials are sent only to Google. Another endpoint gets only the
 /// credentials that the settings name, and so does an emulator, which checks none.
-fn found(config: &GcsConfig, given: Given, place: Place, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Option<Found>> {
+fn load_credentials(
+    config: &GcsConfig,
+    given: Given,
+    endpoint_kind: EndpointKind,
+    var: Vars<'_>,
+    issuers: Issuers<'_>,
+) -> Result<Option<LoadedCredentials>> {
     if config.anonymous == Some(true) {
         return Ok(None);
     }
     if let Some(tokens) = given.tokens {
-        return Ok(Some(Found::only(tokens)));
+        return Ok(Some(LoadedCredentials::only(tokens)));
     }
-    let elsewhere = place.emulated || place.foreign;
+    let elsewhere = endpoint_kind.emulated || endpoint_kind.foreign;
     let named = of_settings(config, issuers, !(elsewhere && given.file_of_url))?;
     if named.is_some() {
         return Ok(named);
     }
-    if place.emulated {
+    if endpoint_kind.emulated {
         return Ok(None);
     }
-    if place.foreign {
+    if endpoint_kind.foreign {
         let message = "endpoint is not Google's: name credentials in the settings, or anonymous=true";
         return Err(Error::invalid_input(message));
     }
@@ -178,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lies_about_goes_to_google_only() {
+    async fn ambient_credentials_are_sent_to_google_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("user.json");
         let user = r#"{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",

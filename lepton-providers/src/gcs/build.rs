@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_wrong_is_named_without_the_secret() {
+    async fn errors_name_the_setting_without_the_secret() {
         let bare = || GcsConfig::new("photos").proxy("none");
         for (config, says) in [
             (bare().access_token("s3cr3t").endpoint("http://example.org"), "https"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn limits_are_what_the_buffer_holds() {
+    async fn limits_are_those_of_the_buffer() {
         let storage = GcsBuilder::new(GcsConfig::new("photos").anonymous(true).proxy("none")).build().unwrap();
         let limits = lepton_core::Storage::capabilities(&storage);
         let part = limits.multipart.unwrap().max_part;

@@ -18,7 +18,7 @@ use crate::wire::address::Address;
 use crate::wire::attributes::insert;
 use crate::wire::encode::{Query, encode_query, push_path};
 use crate::wire::payload::Payload;
-use crate::wire::refusal::{Condition, why};
+use crate::wire::refusal::{Condition, read_error_body};
 use crate::wire::request::{self, Reply, malformed};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
@@ -170,11 +170,11 @@ impl Client {
         if head.status.is_success() {
             return Ok(Reply { status: head.status, headers: head.headers, body, check: (), secrets });
         }
-        let document = why(head.status, body).await?;
+        let document = read_error_body(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         let error = refusal.of_bucket(of_bucket).into_error(writes, self.auth.renews(), &secrets);
         if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
-            self.auth.expired(&used).await;
+            self.auth.invalidate(&used).await;
         }
         Err(error)
     }

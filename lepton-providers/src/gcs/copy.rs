@@ -188,7 +188,7 @@ impl Client {
                 (false, _, Some(next)) if so_far > rewritten || token.as_ref() != Some(&next) => {
                     (token, rewritten) = (Some(next), so_far);
                 }
-                _ => return Err(unknown(malformed("a copy is neither done nor goes on"))),
+                _ => return Err(unknown(malformed("a copy is neither complete nor has a token to continue"))),
             }
         }
     }

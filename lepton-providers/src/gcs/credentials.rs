@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::config::GcsConfig;
 use crate::auth::google::exchange::Impersonated;
-use crate::auth::google::file::{Found, read};
+use crate::auth::google::file::{LoadedCredentials, read};
 use crate::auth::google::metadata::MetadataServer;
 use crate::auth::google::scopes::{PLATFORM, SCOPE};
 use crate::auth::issuer::{Issuer, Issuers};
@@ -19,9 +19,9 @@ use crate::wire::encode::encode_query;
 use crate::wire::values::Vars;
 
 /// The credentials that the settings name; `file`: whether a file that they name counts.
-pub(super) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file: bool) -> Result<Option<Found>> {
+pub(super) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file: bool) -> Result<Option<LoadedCredentials>> {
     if let Some(token) = &config.access_token {
-        return Ok(Some(Found::only(Arc::new(Token::new(token.clone())))));
+        return Ok(Some(LoadedCredentials::only(Arc::new(Token::new(token.clone())))));
     }
     if let Some(json) = &config.credentials_json {
         return read(json, SCOPE, issuers).map(Some);
@@ -35,7 +35,7 @@ pub(super) fn of_settings(config: &GcsConfig, issuers: Issuers<'_>, file: bool) 
 }
 
 /// The credentials that environment, files and machine provide.
-pub(super) fn ambient(config: &GcsConfig, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
+pub(super) fn ambient(config: &GcsConfig, var: Vars<'_>, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
     if config.use_metadata_server == Some(true) {
         return metadata(var, issuers);
     }
@@ -50,15 +50,15 @@ pub(super) fn ambient(config: &GcsConfig, var: Vars<'_>, issuers: Issuers<'_>) -
     );
     let delegates = accounts.iter().map(|account| format!("projects/-/serviceAccounts/{account}")).collect();
     let tokens = Impersonated::new(issuers(true)?, &url, delegates, own.tokens)?;
-    Ok(Found { quota_project: own.quota_project, ..Found::only(Arc::new(tokens)) })
+    Ok(LoadedCredentials { quota_project: own.quota_project, ..LoadedCredentials::only(Arc::new(tokens)) })
 }
 
-fn own(scope: &'static str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
+fn own(scope: &'static str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
     if let Some(file) = var("GOOGLE_APPLICATION_CREDENTIALS") {
         return of_file(Path::new(&file), scope, issuers);
     }
     if let Some(file) = var("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE") {
-        return Ok(Found::only(Arc::new(TokenFile { issuer: issuers(false)?, file: file.into() })));
+        return Ok(LoadedCredentials::only(Arc::new(TokenFile { issuer: issuers(false)?, file: file.into() })));
     }
     let default = default_file(var).filter(|file| file.is_file());
     if let Some(file) = var("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE").map(PathBuf::from).or(default) {
@@ -74,11 +74,11 @@ fn own(scope: &'static str, var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found
     ))
 }
 
-fn metadata(var: Vars<'_>, issuers: Issuers<'_>) -> Result<Found> {
-    Ok(Found::only(Arc::new(MetadataServer::new(issuers(false)?, var)?)))
+fn metadata(var: Vars<'_>, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
+    Ok(LoadedCredentials::only(Arc::new(MetadataServer::new(issuers(false)?, var)?)))
 }
 
-fn of_file(file: &Path, scope: &'static str, issuers: Issuers<'_>) -> Result<Found> {
+fn of_file(file: &Path, scope: &'static str, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
     let text = std::fs::read_to_string(file).map(SecretString::from).map_err(|source| {
         Error::io("the file of credentials cannot be read", source).with_kind(ErrorKind::Unauthenticated)
     });
@@ -98,7 +98,7 @@ fn default_file(var: Vars<'_>) -> Option<PathBuf> {
 const GOOGLES: [&str; 6] =
     ["GCE_METADATA_HOST", "GCE_METADATA_IP", "K_SERVICE", "CLOUD_RUN_JOB", "FUNCTION_TARGET", "GAE_SERVICE"];
 
-/// Whether the machine identifies itself as one of Google's; the metadata server is asked
+/// Whether the machine identifies itself as one of Google's; the metadata server is queried
 /// only there.
 fn is_on_google(var: Vars<'_>) -> bool {
     if var("NO_GCE_CHECK").is_some_and(|off| off.eq_ignore_ascii_case("true") || off == "1") {
@@ -134,16 +134,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_whether_it_is_googles() {
+    fn a_machine_of_google_is_detected_by_its_environment() {
         for name in GOOGLES {
-            assert!(is_on_google(&|asked: &str| (asked == name).then(|| "x".to_owned())), "{name}");
+            assert!(is_on_google(&|variable: &str| (variable == name).then(|| "x".to_owned())), "{name}");
         }
-        let off = |asked: &str| ["NO_GCE_CHECK", "K_SERVICE"].contains(&asked).then(|| "true".to_owned());
+        let off = |variable: &str| ["NO_GCE_CHECK", "K_SERVICE"].contains(&variable).then(|| "true".to_owned());
         assert!(!is_on_google(&off));
     }
 
     #[test]
-    fn what_is_wrong_is_named_without_the_secret() {
+    fn errors_name_the_setting_without_the_secret() {
         let issuers = |_| Err(Error::unsupported("no issuer in this test"));
         let config = GcsConfig::new("b").credentials_json("s3cr3t").credentials_file("/nowhere");
         let error = of_settings(&config, &issuers, true).unwrap_err().to_string();

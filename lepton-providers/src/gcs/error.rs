@@ -9,14 +9,14 @@ use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 use serde::Deserialize;
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, by_status, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
 /// The content of a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    said: Said,
+    response: ErrorResponse,
     retry_after: Option<Duration>,
     /// Whether the request concerned the bucket.
     of_bucket: bool,
@@ -51,7 +51,12 @@ impl Refusal {
         let (code, message) = json(body).or_else(|| xml(body)).unwrap_or_default();
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         Self {
-            said: Said { status: status.as_u16(), code, message, request_id: header("x-guploader-uploadid") },
+            response: ErrorResponse {
+                status: status.as_u16(),
+                code,
+                message,
+                request_id: header("x-guploader-uploadid"),
+            },
             retry_after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now)),
             of_bucket: false,
         }
@@ -66,10 +71,10 @@ impl Refusal {
     /// `renews`: whether there may be a newer token than the one that it was sent with.
     /// `secrets`: those that it was sent with.
     pub(super) fn into_error(self, writes: bool, renews: bool, secrets: &Secrets) -> Error {
-        let Self { mut said, retry_after, of_bucket } = self;
-        let status = said.status;
-        let code = said.code.as_deref().unwrap_or_default();
-        let words = said.message.as_deref().unwrap_or_default();
+        let Self { mut response, retry_after, of_bucket } = self;
+        let status = response.status;
+        let code = response.code.as_deref().unwrap_or_default();
+        let words = response.message.as_deref().unwrap_or_default();
         let (kind, retry) =
             by_words(status, code, words).or_else(|| by_code(code)).unwrap_or_else(|| by_status(status));
         let (kind, retry) = match kind {
@@ -81,13 +86,13 @@ impl Refusal {
             _ => (kind, retry),
         };
         if kind == ErrorKind::PermissionDenied && is_about_paying(code, words) {
-            said.message = Some(format!("{words}; set user_project to a project that may pay for these requests"));
+            response.message = Some(format!("{words}; set user_project to a project that may pay for these requests"));
         }
         let retry = match (retry, retry_after) {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, said, writes, secrets)
+        refusal::error(kind, retry, response, writes, secrets)
     }
 }
 
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_to_pay_names_the_setting() {
+    fn requester_pays_names_the_setting() {
         let body = r#"{"error": {"errors": [{"reason": "required"}], "message": "no user project provided"}}"#;
         assert!(refused(400, body).message().contains("user_project"));
         let fixed = Refusal::new(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);

@@ -28,13 +28,13 @@ pub fn documents(document: &[u8]) {
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let said = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
-        assert!(!said.contains('\n'), "{said:?}");
+        let report = refusal.into_error(true, true, &Secrets::default().text("s3cr3t/key")).report();
+        assert!(!report.contains('\n'), "{report:?}");
     }
 }
 
 /// Parses credentials files.
 pub fn text(text: &str) {
-    let nobody = |_| Err(Error::unsupported("nobody is asked"));
-    let _ = file::read(&text.into(), "", &nobody);
+    let no_issuer = |_| Err(Error::unsupported("no issuer in this test"));
+    let _ = file::read(&text.into(), "", &no_issuer);
 }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_says_by_itself_is_left_out() {
+    fn headers_that_the_service_adds_are_left_out() {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=0"));
         headers.insert(HEADER_OF_CUSTOM_TIME, HeaderValue::from_static("2020-01-01T00:00:00Z"));

@@ -44,7 +44,7 @@ impl Client {
         let mut listed = ListPage::default();
         for resource in &page.items {
             let mut meta = self.listed(resource, "list")?;
-            if is_asked_for(request, meta.key.as_bytes()) {
+            if is_requested(request, meta.key.as_bytes()) {
                 meta.attributes = request.attributes.then(|| unless_large(resource.attributes())).flatten();
                 listed.objects.push(meta);
             }
@@ -52,7 +52,7 @@ impl Client {
         let folders = page.prefixes.into_iter().map(String::into_bytes).filter(|folder| {
             // A key below the prefix may come after the start of the listing.
             let around = request.start_after.as_ref().is_some_and(|after| after.starts_with(folder));
-            around && folder.starts_with(request.prefix.as_bytes()) || is_asked_for(request, folder)
+            around && folder.starts_with(request.prefix.as_bytes()) || is_requested(request, folder)
         });
         listed.prefixes = folders.map(KeyPrefix::new).collect();
         Ok((listed, page.next_page_token.map(Some)))
@@ -96,7 +96,7 @@ impl Client {
             .send_for_json(Request::new(operation, Method::GET, None).target(Target::path(self.objects())).query(query))
             .await?;
         if page.next_page_token.is_some() && page.next_page_token == token {
-            let error = malformed("a page goes on where it began").with_operation(operation);
+            let error = malformed("a page continues where it began").with_operation(operation);
             return Err(error.with_context("bucket", &self.bucket));
         }
         Ok(page)
@@ -111,7 +111,7 @@ fn text_of(bytes: &[u8]) -> &[u8] {
 
 /// Whether a key comes after the start of the listing, and is below the prefix. The
 /// service includes the start itself.
-pub(super) fn is_asked_for(request: &ListRequest, key: &[u8]) -> bool {
+pub(super) fn is_requested(request: &ListRequest, key: &[u8]) -> bool {
     request.start_after.as_ref().is_none_or(|after| key > &after[..]) && key.starts_with(request.prefix.as_bytes())
 }
 
@@ -120,11 +120,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_filtered_here() {
+    fn prefixes_that_are_not_text_are_filtered_by_the_client() {
         assert_eq!(text_of("aä".as_bytes()), "aä".as_bytes());
         assert_eq!((text_of(b"a\xc3"), text_of(b"\xff"), text_of(b"")), (&b"a"[..], &b""[..], &b""[..]));
         let request = ListRequest::new().prefix(KeyPrefix::new(&b"a\xc3"[..])).start_after(&b"a\xc3\xa4\xff"[..]);
-        assert!(is_asked_for(&request, "aö".as_bytes()));
-        assert!(!is_asked_for(&request, "aä".as_bytes()) && !is_asked_for(&request, b"b"));
+        assert!(is_requested(&request, "aö".as_bytes()));
+        assert!(!is_requested(&request, "aä".as_bytes()) && !is_requested(&request, b"b"));
     }
 }

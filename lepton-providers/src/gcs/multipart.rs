@@ -100,7 +100,7 @@ impl Client {
             let message = format!("the body has {} bytes and the part {}", body.len(), part.len());
             return Err(Error::invalid_input(message));
         }
-        let payload = Payload::hold(&body, self.options.upload_buffer).await?;
+        let payload = Payload::buffer(&body, self.options.upload_buffer).await?;
         let mut headers = HeaderMap::new();
         let ours = checksum(ChecksumAlgorithm::Crc32c, &crc32c(&payload), 4);
         let hash = format!("crc32c={}", crc32c(&payload));

@@ -15,7 +15,7 @@ use super::resource::{CUSTOM_TIME, NewObject, Resource};
 use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
 use crate::wire::payload::Payload;
-use crate::wire::range::{insert_range, served};
+use crate::wire::range::{insert_range, response_range};
 use crate::wire::request::{check_key, malformed};
 use crate::wire::time::parse_iso8601;
 
@@ -111,7 +111,7 @@ impl Client {
             let message = "the service unpacks this object, so that its bytes as they are stored cannot be had";
             return Err(named(Error::unsupported(message)));
         }
-        let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
+        let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served.map_err(|why| named(malformed(why)).with_retry(Retry::Now))?;
         let info = ObjectInfo::new(object_meta(key, size, &reply.headers), attributes(&reply.headers));
         let (key, bucket) = (key.clone(), self.bucket.clone());
@@ -130,7 +130,7 @@ impl Client {
         if let Some(kms) = &self.options.kms_key_name {
             query.push("kmsKeyName", kms);
         }
-        let payload = Payload::hold(&body, self.options.upload_buffer).await.map_err(named)?;
+        let payload = Payload::buffer(&body, self.options.upload_buffer).await.map_err(named)?;
         let mut object = NewObject::new(key.as_str().unwrap_or_default(), &options.attributes);
         let ours = crc32c(&payload);
         object.crc32c = Some(ours.clone());
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_says_what_was_compared() {
+    fn a_receipt_states_the_compared_checksum() {
         let resource = |crc32c: &str| -> Resource {
             let json = format!(r#"{{"name": "a", "size": "1", "generation": "1"{crc32c}}}"#);
             serde_json::from_str(&json).unwrap()

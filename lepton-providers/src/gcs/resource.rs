@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_object_names_what_it_has() {
+    fn a_new_object_has_only_the_given_attributes() {
         let mut attributes = Attributes::default();
         attributes.cache_control = Some("no-store".into());
         let text = serde_json::to_string(&NewObject::new("a\"b", &attributes)).unwrap();

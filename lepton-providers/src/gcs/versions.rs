@@ -10,7 +10,7 @@ use lepton_core::{ListRequest, ObjectMeta, ObjectVersion, Result, VersionId, Ver
 use serde::Deserialize;
 
 use super::client::{Client, Request, Target};
-use super::list::is_asked_for;
+use super::list::is_requested;
 use super::storage::GcsStorage;
 use crate::wire::encode::Query;
 
@@ -66,7 +66,7 @@ impl Pages {
             self.token = page.next_page_token.map(Some);
             for resource in &page.items {
                 let meta = self.client.listed(resource, "list_versions")?;
-                if is_asked_for(&self.request, meta.key.as_bytes()) {
+                if is_requested(&self.request, meta.key.as_bytes()) {
                     let (made, gone) = resource.life();
                     let number = resource.generation.parse().unwrap_or_default();
                     self.held.push(Generation { meta, number, made, gone });
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_has_a_marker() {
+    fn a_deleted_object_has_a_marker() {
         let mut generations =
             [generation(10, 10, Some(20)), generation(40, 40, Some(50)), generation(20, 20, Some(30))];
         let versions = history(&mut generations);

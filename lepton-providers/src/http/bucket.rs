@@ -58,7 +58,7 @@ impl Client {
         let page = parse_page(&reply.body.read(LONGEST_PAGE).await?);
         let (page, next) = page.map_err(|error| reply.secrets.hidden(error))?;
         if next.is_some() && next == here {
-            return Err(Error::new(ErrorKind::Unexpected, "a page of the listing goes on where it began"));
+            return Err(Error::new(ErrorKind::Unexpected, "a page of the listing continues where it began"));
         }
         Ok((page, next))
     }

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_named_without_the_secret() {
+    fn errors_name_the_setting_without_the_secret() {
         for (config, says) in [
             (HttpConfig::new("https://h/file"), "ends with `/`"),
             (HttpConfig::new("ftp://h/"), "http://"),

@@ -9,7 +9,7 @@ use super::redirect::resolve;
 use crate::transport::{HttpClient, RequestBody, ResponseBody};
 use crate::wire::address::Address;
 use crate::wire::encode::push_path;
-use crate::wire::refusal::{self, Said, by_status, retry_after};
+use crate::wire::refusal::{self, ErrorResponse, by_status, retry_after};
 use crate::wire::secrets::Secrets;
 
 /// The maximum number of redirects per request.
@@ -142,11 +142,17 @@ impl Client {
             StatusCode::GONE => (ErrorKind::NotFound, Retry::Never),
             status => by_status(status.as_u16()),
         };
-        let asked = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, self.env.now()));
-        let retry = match (retry, asked) {
+        let delay = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, self.env.now()));
+        let retry = match (retry, delay) {
             (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
             (retry, _) => retry,
         };
-        refusal::error(kind, retry, Said { status: status.as_u16(), ..Said::default() }, false, secrets)
+        refusal::error(
+            kind,
+            retry,
+            ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() },
+            false,
+            secrets,
+        )
     }
 }

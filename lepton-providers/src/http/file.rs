@@ -38,7 +38,7 @@ pub(super) struct Line {
     /// Its address, if it does not follow from the key. Its query may grant access.
     pub(super) url: Option<Uri>,
     size: u64,
-    /// Its known digests; without any, the server has to be asked.
+    /// Its known digests; without any, they are requested from the server.
     pub(super) checksums: Vec<StoredChecksum>,
 }
 
@@ -228,26 +228,26 @@ mod tests {
         read(file.path(), format)
     }
 
-    fn says(format: Format, text: &str, expected: &str) {
+    fn rejects(format: Format, text: &str, expected: &str) {
         let error = lines(format, text).unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains("s3cr3t"), "{text}: {error}");
     }
 
     #[test]
-    fn urls_have_keys_and_no_secret_is_told() {
+    fn urls_have_keys_and_errors_have_no_secret() {
         let urls = Format::Urls { tls: false };
         let found = lines(urls, "https://b/y%20%2F?sig=1#top\r\n\nhttp://a:8/x/z\nhttp://a:8/x/z\n").unwrap();
         let found: Vec<_> =
             found.iter().map(|line| (line.key.as_str().unwrap(), line.url.as_ref().unwrap().to_string())).collect();
         let expected = [("x/z", "http://a:8/x/z".to_owned()), ("y /", "https://b/y%20%2F?sig=1".to_owned())];
         assert_eq!(found, expected);
-        says(urls, "http://a/x?s3cr3t\nhttp://b/x", "key=x");
-        says(urls, "http://a/x?s3cr3t=1\nhttp://a/x", "key=x");
-        says(urls, "http://a/b\n/x?s3cr3t", "line=2");
-        says(urls, "http://u:s3cr3t@a/x", "user name");
-        says(urls, "ftp://a/x", "https://");
-        says(urls, "http://a/?s3cr3t", "no file");
-        says(Format::Urls { tls: true }, "http://a/x", "http://");
+        rejects(urls, "http://a/x?s3cr3t\nhttp://b/x", "key=x");
+        rejects(urls, "http://a/x?s3cr3t=1\nhttp://a/x", "key=x");
+        rejects(urls, "http://a/b\n/x?s3cr3t", "line=2");
+        rejects(urls, "http://u:s3cr3t@a/x", "user name");
+        rejects(urls, "ftp://a/x", "https://");
+        rejects(urls, "http://a/?s3cr3t", "no file");
+        rejects(Format::Urls { tls: true }, "http://a/x", "http://");
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
             ("a\n".into(), "line=1"),
             ("{\"lepton_manifest\":2}".into(), "version"),
         ] {
-            says(Format::Manifest, &text, expected);
+            rejects(Format::Manifest, &text, expected);
         }
     }
 }

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_compared_by_what_they_mean() {
+    fn links_are_compared_by_their_resolved_address() {
         for (link, expected) in [
             ("/my%20data/x", Some("x")),
             ("/my data/x", Some("x")),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_index_is_no_empty_folder() {
+    fn a_page_that_is_no_index_is_no_empty_folder() {
         for text in [
             "",
             "<h1>Welcome</h1>",

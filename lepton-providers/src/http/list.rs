@@ -106,7 +106,7 @@ impl Client {
         let lines = list.lines(&self.env).await?;
         let mut entries = Vec::new();
         let mut last: Option<KeyPrefix> = None;
-        for line in lines.iter().filter(|line| is_asked_for(line.key.as_bytes(), request)) {
+        for line in lines.iter().filter(|line| is_requested(line.key.as_bytes(), request)) {
             let Some(folder) = rolled_up(&line.key, request) else {
                 entries.push(entry(line));
                 continue;
@@ -124,7 +124,7 @@ fn entry(line: &Line) -> Entry {
     line.known().map_or_else(|| Entry::File(line.key.clone()), Entry::Known)
 }
 
-fn is_asked_for(key: &[u8], request: &ListRequest) -> bool {
+fn is_requested(key: &[u8], request: &ListRequest) -> bool {
     key.starts_with(request.prefix.as_bytes()) && request.start_after.as_ref().is_none_or(|after| key > &after[..])
 }
 

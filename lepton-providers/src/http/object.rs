@@ -14,7 +14,7 @@ use super::client::{Client, Listed, Reply};
 use super::pin;
 use crate::transport::ResponseBody;
 use crate::wire::attributes::{last_modified, standard, text};
-use crate::wire::range::{content_range, insert_range, is_asked_for};
+use crate::wire::range::{content_range, insert_range, is_requested};
 
 impl Client {
     pub(super) async fn head(&self, key: &ObjectKey, options: &HeadOptions) -> Result<ObjectInfo> {
@@ -97,14 +97,14 @@ impl Client {
             let message = format!("the server's answer makes no sense: {why}");
             Error::new(ErrorKind::Unexpected, message).with_retry(Retry::Now)
         };
-        let wanted = wanted.ok_or_else(|| senseless("it gives a range that nobody asked for"))?;
+        let wanted = wanted.ok_or_else(|| senseless("it returns a range that was not requested"))?;
         let (range, size) = content_range(&reply.headers).ok_or_else(|| senseless("no valid Content-Range"))?;
         let size = match size {
             Some(size) => size,
-            None => self.size_beside(key, &reply.headers).await?,
+            None => self.size_from_head(key, &reply.headers).await?,
         };
-        if !is_asked_for(&range, size, &wanted) {
-            return Err(senseless("it gives another range than was asked for"));
+        if !is_requested(&range, size, &wanted) {
+            return Err(senseless("it returns another range than was requested"));
         }
         let body = match reply.body.len() {
             Some(len) if len != range.end - range.start => {
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// The size of a file whose response does not report it.
-    async fn size_beside(&self, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
+    async fn size_from_head(&self, key: &ObjectKey, headers: &HeaderMap) -> Result<u64> {
         let info = self.head(key, &HeadOptions::new()).await?;
         match pin::of(headers) {
             Some(pin) if info.meta.etag.as_ref() != Some(&pin) => Err(changed()),
@@ -251,8 +251,8 @@ fn slice(piece: &Bytes, from: u64, range: &Range<u64>) -> Bytes {
     piece.slice(within(range.start)..within(range.end).max(within(range.start)))
 }
 
-fn no_versions(asked: bool, operation: &'static str, key: &ObjectKey) -> Result<()> {
-    if !asked {
+fn no_versions(requested: bool, operation: &'static str, key: &ObjectKey) -> Result<()> {
+    if !requested {
         return Ok(());
     }
     Err(Error::unsupported("a web server keeps no versions").with_operation(operation).with_context("key", key))

@@ -91,9 +91,9 @@ impl Client {
     async fn is_file(&self, folder: &[u8]) -> bool {
         let Some(Ok(key)) = folder.strip_suffix(b"/").map(|name| ObjectKey::new(name.to_vec())) else { return false };
         let first = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
-        let asked = self.send("list", Method::GET, &key, first).await;
+        let reply = self.send("list", Method::GET, &key, first).await;
         // For a folder, a server redirects to its page.
-        asked.is_ok_and(|reply| !reply.uri.path().ends_with('/'))
+        reply.is_ok_and(|reply| !reply.uri.path().ends_with('/'))
     }
 }
 

@@ -27,24 +27,24 @@ struct Limit {
 
 /// A permit for one request. `None` only if the semaphore were closed, which never
 /// happens.
-type Place = Option<OwnedSemaphorePermit>;
+type Permit = Option<OwnedSemaphorePermit>;
 
 impl Limit {
-    async fn place(&self) -> Place {
+    async fn acquire(&self) -> Permit {
         Arc::clone(&self.semaphore).acquire_owned().await.ok()
     }
 }
 
 impl Layer for Limit {
-    type Held = Place;
+    type Held = Permit;
 
     async fn call<'a, T: Send + 'a>(
         &'a self,
         _: Operation,
         mut request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
-    ) -> Result<(T, Place)> {
-        let place = self.place().await;
-        Ok((request().await?, place))
+    ) -> Result<(T, Permit)> {
+        let permit = self.acquire().await;
+        Ok((request().await?, permit))
     }
 
     fn stream<T: Send + 'static>(
@@ -53,13 +53,13 @@ impl Layer for Limit {
         mut open: impl FnMut() -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
         let this = self.clone();
-        let placed = stream::unfold(open(), move |mut pages| {
+        let limited = stream::unfold(open(), move |mut pages| {
             let this = this.clone();
             async move {
-                let _place = this.place().await;
+                let _permit = this.acquire().await;
                 pages.next().await.map(|page| (page, pages))
             }
         });
-        placed.boxed()
+        limited.boxed()
     }
 }

@@ -29,7 +29,7 @@ struct Flaky {
 impl Flaky {
     fn fails(&self) -> Result<()> {
         let failing = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        let error = || Error::new(ErrorKind::Unavailable, "told to").with_retry(self.retry).with_effect(self.effect);
+        let error = || Error::new(ErrorKind::Unavailable, "injected").with_retry(self.retry).with_effect(self.effect);
         failing.map_or(Ok(()), |_| Err(error()))
     }
 }
@@ -137,7 +137,7 @@ async fn retry_waits_as_long_as_the_store_asks() {
 }
 
 #[tokio::test]
-async fn retry_leaves_alone_what_cannot_be_helped() {
+async fn permanent_errors_are_not_retried() {
     let b = bench(1, Retry::Never, Effect::None);
     write(&b.store, Precondition::None).await.unwrap_err();
     assert_eq!(b.left.load(Ordering::SeqCst), 0);
@@ -218,7 +218,7 @@ async fn limit_counts_a_listing_only_while_a_page_is_fetched() {
     store.head(&key(), HeadOptions::new()).await.unwrap();
     let reply = store.get(&key(), GetOptions::new()).await.unwrap();
     let mut next = store.list(ListRequest::new());
-    assert!(next.next().now_or_never().is_none(), "a page was fetched beside the get");
+    assert!(next.next().now_or_never().is_none(), "a page was fetched during the get");
     drop(reply);
     next.try_next().await.unwrap().unwrap();
 }

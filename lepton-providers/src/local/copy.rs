@@ -59,8 +59,8 @@ impl ServerCopy for LocalStorage {
 
     async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
         let (from, target) = (source.clone(), key.clone());
-        let asked = self.run("copy", Some(key), move |disk| spares(disk, &from, &target)).await;
-        asked.map_err(|error| error.with_context("source", &source.key))
+        let spares = self.run("copy", Some(key), move |disk| spares(disk, &from, &target)).await;
+        spares.map_err(|error| error.with_context("source", &source.key))
     }
 
     /// Dropping the future cancels the copy after some MiB and leaves nothing behind; a

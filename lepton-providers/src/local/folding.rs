@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_asked_by_its_names_and_left_as_it_was() {
+    fn probing_a_folder_leaves_it_unchanged() {
         let env = SystemEnv::shared();
         let folder = tempfile::tempdir().unwrap();
         let dir = opened(folder.path());

@@ -254,17 +254,17 @@ impl Walk {
     }
 
     /// What a name stands for, unless the settings exclude it.
-    fn kind(&self, dir: &OwnedFd, name: &[u8], path: &[u8], told: FileType) -> Result<Option<Kind>> {
-        let told = match told {
+    fn kind(&self, dir: &OwnedFd, name: &[u8], path: &[u8], file_type: FileType) -> Result<Option<Kind>> {
+        let file_type = match file_type {
             FileType::Unknown => match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => FileState::from(stat).kind(),
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failed_at("the file cannot be examined", path, errno)),
             },
-            told => told,
+            known => known,
         };
         let settings = &self.disk.settings;
-        match told {
+        match file_type {
             FileType::RegularFile => Ok(Some(Kind::File)),
             FileType::Directory => Ok(Some(Kind::Directory)),
             FileType::Symlink => match settings.symlinks {

@@ -208,7 +208,7 @@ fn complete(disk: &Arc<Disk>, upload: &Upload, parts: &[PartReceipt], condition:
     let (path, _) = disk.path(&upload.key)?;
     let header = slots::read_header(&files.record)?;
     let size = check_parts(&slots::read_slots(&files.record)?, parts)?;
-    if header.size.is_some_and(|told| told != size) {
+    if header.size.is_some_and(|announced| announced != size) {
         let message = format!("the parts have {size} bytes; the upload was begun for {:?}", header.size);
         return Err(Error::invalid_input(message));
     }

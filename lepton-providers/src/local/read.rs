@@ -134,14 +134,14 @@ impl Pinned {
     }
 
     /// The requested range, cut off at the end of the file.
-    fn range(&self, asked: Option<Range<u64>>) -> Result<Range<u64>> {
+    fn range(&self, requested: Option<Range<u64>>) -> Result<Range<u64>> {
         let size = self.size();
-        let Some(asked) = asked else { return Ok(0..size) };
-        if asked.start >= asked.end.min(size) {
-            let (start, end) = (asked.start, asked.end);
+        let Some(requested) = requested else { return Ok(0..size) };
+        if requested.start >= requested.end.min(size) {
+            let (start, end) = (requested.start, requested.end);
             return Err(Error::invalid_input(format!("bytes {start}..{end} are not in an object of {size} bytes")));
         }
-        Ok(asked.start..asked.end.min(size))
+        Ok(requested.start..requested.end.min(size))
     }
 
     /// Advises the system that a long range will be read sequentially.

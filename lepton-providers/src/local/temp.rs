@@ -152,7 +152,7 @@ pub(super) fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<(
     }
 }
 
-/// Creates a file of this name.
+/// Creates a file with this name.
 pub(super) fn create_new(dir: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o666)))

@@ -137,7 +137,7 @@ impl Sink {
         if written == len {
             return Ok(());
         }
-        let message = format!("the body gave {written} bytes where it said {len}");
+        let message = format!("the body gave {written} bytes where it announced {len}");
         Err(Error::new(ErrorKind::InvalidInput, message))
     }
 }

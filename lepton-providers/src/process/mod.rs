@@ -13,10 +13,10 @@
 //! ```
 //!
 //! **State.** All state is in one folder of mode 700. A driver writes what is wanted there and
-//! returns; a small supervisor process brings it about and publishes what it sees. A workload
+//! returns; a small supervisor process carries it out and publishes what it sees. A workload
 //! exists from the moment its file has its name until its folder is gone, and the folder goes
-//! last. Delete workloads, not the folder: whoever removes it by hand leaves the processes to
-//! themselves. `apply` puts revision, owner and key into that file in one step, so a lost reply is
+//! last. Delete workloads, not the folder: removing it by hand leaves the processes
+//! unsupervised. `apply` puts revision, owner and key into that file in one step, so a lost reply is
 //! answered by the file.
 //!
 //! **Supervisor.** The driver starts one when it needs one and none is alive: its own program

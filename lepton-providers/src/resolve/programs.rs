@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use crate::auth::words::first_line;
+use crate::auth::redact::first_line;
 use crate::wire::secrets::Secrets;
 
 /// The most of the error output that is kept, in bytes.

@@ -96,7 +96,7 @@ impl Loaded {
         let stored = match folder.read()? {
             Some(stored) => stored,
             None if FlightFile::exists(folder.path()) => {
-                let message = "the register is gone, and with it who owns the writes; \
+                let message = "the register is gone, and with it the owner of the writes; \
                                restore it, or use another folder";
                 return Err(Error::new(ErrorKind::Corrupt, message).with_context("path", folder.path().display()));
             }
@@ -121,7 +121,7 @@ impl Loaded {
     ) -> RunningRouter {
         let (phase, phases) = watch::channel(Phase::Running);
         let flights = Flights::new(self.file, self.unknown);
-        // Whoever waited in a hold is gone; until its end nobody knows who is to get the rest.
+        // The requests that waited in a hold are gone; until it ends, the next owner is unknown.
         let gate = Gate::new(self.stored.owner, self.stored.hold.is_some(), Arc::clone(&flights));
         let sides = Sides::new(Arc::clone(&env), config.health.clone());
         for side in [Side::A, Side::B] {

@@ -18,8 +18,8 @@ pub(super) struct Class {
 /// Classifies a request. A write is every method but GET, HEAD and OPTIONS, and every WebSocket,
 /// unless a rule says otherwise.
 ///
-/// A server may read a path otherwise than it is written: `/a/%62` and `/a/./b` as `/a/b`. A
-/// path is therefore looked up as it is written and in its plain form, and the request may write
+/// A server may read a path other than as written: `/a/%62` and `/a/./b` as `/a/b`. A
+/// path is therefore looked up as written and in its plain form, and the request may write
 /// if either says so.
 pub(super) fn classify(
     rules: &[RouteRule],
@@ -61,7 +61,7 @@ fn below(rule: &str, path: &str) -> bool {
     path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
 }
 
-/// The path as the most lenient server reads it; `None` if it cannot be told.
+/// The path as the most lenient server reads it; `None` if that cannot be determined.
 fn plain(path: &str) -> Option<String> {
     let mut path = path.to_owned();
     // Some servers decode more than once.

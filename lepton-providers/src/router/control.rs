@@ -58,7 +58,7 @@ pub(super) fn bind(path: &Path, random: u64) -> Result<(UnixListener, Socket)> {
         }
         _ => {}
     }
-    // A private folder beside it, on the same file system.
+    // A private folder next to it, on the same file system.
     let private = path.with_file_name(format!(".{random:016x}"));
     let failed = |error| wrong("cannot make the control socket", error);
     DirBuilder::new().mode(0o700).create(&private).map_err(failed)?;

@@ -46,10 +46,10 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
     let request = request.map(|body| Upload::new(body, &shared.env, limit));
     let progress = request.body().progress();
     let passed = Passed { flight: pass.flight, generation: pass.generation, request, again: way.class.again };
-    let (tell, told) = oneshot::channel();
+    let (reply, response) = oneshot::channel();
     let upgrade = upgrade.map(|upgrade| (upgrade, client));
-    shared.start(send(Arc::clone(shared), passed, upgrade, progress, tell));
-    told.await.unwrap_or_else(|_| last(text(StatusCode::BAD_GATEWAY, "the router stops")))
+    shared.start(send(Arc::clone(shared), passed, upgrade, progress, reply));
+    response.await.unwrap_or_else(|_| last(text(StatusCode::BAD_GATEWAY, "the router stops")))
 }
 
 /// Sends a request, and tells the client the answer, or that it takes too long. A request that
@@ -110,7 +110,7 @@ fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade,
         return response.map(|body| AnswerBody::stream(body, flight, lease, connection, &shared.env));
     }
     let Some((upgrade, client)) = upgrade else {
-        return text(StatusCode::BAD_GATEWAY, "the replica has changed the protocol without being asked");
+        return text(StatusCode::BAD_GATEWAY, "the replica has changed the protocol without a request to do so");
     };
     headers::upgrade(response.headers_mut());
     flight.upgraded();

@@ -1,7 +1,7 @@
 //! Finds heads with both `Content-Length` and `Transfer-Encoding`.
 //!
 //! The HTTP server follows `Transfer-Encoding` and hides the other header, which is safe for
-//! what is sent on. But whoever sent such a head may have meant another end of its body, so that
+//! what is forwarded. But the sender of such a head may have meant another end of its body, so that
 //! the router refuses it. This reader only follows where heads begin; where it cannot, it gives
 //! up, and the server refuses or is right.
 

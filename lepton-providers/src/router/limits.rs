@@ -73,10 +73,10 @@ impl Limits {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Health {
-    /// The path of the GET that asks each replica; a status from 200 to 399 is a success.
-    /// Without it no replica is asked.
+    /// The path of the GET that checks each replica; a status from 200 to 399 is a success.
+    /// Without it no replica is checked.
     pub path: Option<String>,
-    /// The time between two questions.
+    /// The time between two checks.
     #[serde(with = "time")]
     pub period: Duration,
     /// The time for an answer.

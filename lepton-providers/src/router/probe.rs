@@ -29,7 +29,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 
 async fn ask(shared: &Shared, replica: Arc<Replica>, path: &Uri) {
     let works = within(&shared.env, shared.config.health.timeout, answers(shared, &replica, path)).await;
-    shared.sides.asked(&replica, works == Some(true));
+    shared.sides.record_check(&replica, works == Some(true));
 }
 
 async fn answers(shared: &Shared, replica: &Replica, path: &Uri) -> bool {

@@ -1,4 +1,4 @@
-//! The register on disk: who owns the writes. It is the commit point of a switch.
+//! The register on disk: the owner of the writes. It is the commit point of a switch.
 //!
 //! `register` has two lines: a header with the version of the format and the CRC-32C of the
 //! second line, and the state as JSON. It is replaced as a whole: written to another file,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_register_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::open(folder.path()).unwrap();
         assert_eq!(folder.read().unwrap(), None);

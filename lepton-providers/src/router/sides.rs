@@ -96,8 +96,8 @@ impl Sides {
         (state.failed, state.paused) = (0, None);
     }
 
-    /// The outcome of a question.
-    pub(super) fn asked(&self, replica: &Replica, works: bool) {
+    /// Counts the outcome of a health check.
+    pub(super) fn record_check(&self, replica: &Replica, works: bool) {
         let mut state = replica.state();
         state.row = if works { state.row.max(0) + 1 } else { state.row.min(0) - 1 };
         let was = state.down;
@@ -189,12 +189,12 @@ mod tests {
         sides.failed(one);
         sides.failed(one);
         assert!((0..4).all(|_| chosen(&sides).unwrap() == "two:2"));
-        sides.asked(two, false);
+        sides.record_check(two, false);
         assert!((0..4).all(|_| chosen(&sides).unwrap() == "two:2"), "one failure is not enough");
-        sides.asked(two, false);
-        sides.asked(two, false);
+        sides.record_check(two, false);
+        sides.record_check(two, false);
         assert!((0..4).all(|_| chosen(&sides).unwrap() == "one:1"), "one that pauses before one that is down");
-        sides.asked(two, true);
+        sides.record_check(two, true);
         sides.worked(one);
         assert!((0..8).any(|_| chosen(&sides).unwrap() == "two:2"));
     }

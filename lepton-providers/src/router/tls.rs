@@ -63,7 +63,7 @@ impl Certificate {
         loop {
             env.sleep(self.files.reload).await;
             if let Err(error) = self.reload(&env).await {
-                tracing::warn!("the certificate stays as it is: {}", error.report());
+                tracing::warn!("the certificate is not replaced: {}", error.report());
             }
         }
     }

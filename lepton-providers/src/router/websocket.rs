@@ -41,7 +41,7 @@ type Stop = Signal<futures_core::future::BoxFuture<'static, ()>>;
 /// Why one direction has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Whoever sends has closed the connection, or whoever receives has.
+    /// The sender or the receiver has closed the connection.
     Closed,
     /// It was stopped between two frames.
     Stopped,

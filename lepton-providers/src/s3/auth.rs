@@ -141,7 +141,7 @@ credential_process = printf '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"x
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_named() {
+    async fn errors_name_the_missing_setting() {
         let bare = S3Config::new("b");
         for (setup, config, says) in [
             (setup(&[], "", ""), bare.clone(), "anonymous=true"),

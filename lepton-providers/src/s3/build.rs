@@ -20,7 +20,7 @@ use super::storage::S3Storage;
 use super::sum::Sum;
 use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
 use crate::auth::aws::sign::request::RequestSigner;
-use crate::auth::cache::{Cache, EARLY};
+use crate::auth::cache::{Cache, EXPIRY_WINDOW};
 use crate::auth::issuer::Issuer;
 use crate::wire::attributes::{header, insert};
 use crate::wire::encode::encode_query;
@@ -147,7 +147,7 @@ fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedEnv) -> Cache<Crede
         let provider = Arc::clone(&provider);
         Box::pin(async move { provider.credentials().await })
     };
-    Cache::new(issue, EARLY, env)
+    Cache::new(issue, EXPIRY_WINDOW, env)
 }
 
 /// The canonical URL: the bucket, and the endpoint unless it is Amazon's.

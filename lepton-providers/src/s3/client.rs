@@ -19,7 +19,7 @@ use crate::auth::aws::sign::key::SigningContext;
 use crate::auth::aws::sign::request::RequestSigner;
 use crate::auth::cache::Cache;
 use crate::transport::HttpClient;
-use crate::wire::refusal::why;
+use crate::wire::refusal::read_error_body;
 use crate::wire::request;
 use crate::wire::secrets::Secrets;
 use crate::wire::time::BasicDate;
@@ -120,7 +120,7 @@ impl Client {
             if let (Retry::RefreshCredentials, Some(cache), Some(used)) =
                 (error.retry(), &self.credentials, credentials)
             {
-                cache.expired(&used).await;
+                cache.invalidate(&used).await;
             }
             return Err(error);
         }
@@ -167,7 +167,7 @@ impl Client {
             let reply = Reply { status: head.status, headers: head.headers, body, check, secrets };
             return Ok((credentials, Sent::Accepted(Box::new(reply))));
         }
-        let document = why(head.status, body).await?;
+        let document = read_error_body(head.status, body).await?;
         let mut refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         if chunked && self.bucket_seen.load(Ordering::Relaxed) {
             refusal.blame_the_chunks();

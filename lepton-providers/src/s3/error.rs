@@ -9,7 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use lepton_core::{Error, ErrorKind, Retry};
 
-use crate::wire::refusal::{self, DEFAULT_WAIT, Said, retry_after};
+use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, retry_after};
 use crate::wire::secrets::Secrets;
 use crate::wire::xml::Element;
 
@@ -62,7 +62,7 @@ impl Refusal {
     pub(super) fn into_error(self, writes: bool, secrets: &Secrets) -> Error {
         let (kind, retry) = self.meaning();
         let Self { status, code, message, request_id, .. } = self;
-        refusal::error(kind, retry, Said { status, code, message, request_id }, writes, secrets)
+        refusal::error(kind, retry, ErrorResponse { status, code, message, request_id }, writes, secrets)
     }
 
     fn meaning(&self) -> (ErrorKind, Retry) {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_heard_in_both_forms() {
+    fn retry_after_is_parsed_in_both_forms() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:47 GMT", now), Some(Duration::from_secs(10)));

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_header_is_named() {
+    fn errors_name_attributes_that_cannot_be_headers() {
         let mut attributes = Attributes::default();
         attributes.cache_control = Some("a\nb".into());
         assert!(insert_attributes(&mut HeaderMap::new(), &attributes).is_err());

@@ -18,23 +18,23 @@ use crate::wire::xml::Element;
 /// The pages of a listing.
 pub(super) fn pages(client: Arc<Client>, request: ListRequest) -> PageStream {
     let page =
-        |(client, request): (Arc<Client>, ListRequest), place| async move { client.list_page(&request, place).await };
-    wire::pages::pages((client, request), Place::Start, page)
+        |(client, request): (Arc<Client>, ListRequest), cursor| async move { client.list_page(&request, cursor).await };
+    wire::pages::pages((client, request), Cursor::Start, page)
 }
 
 /// Where a page begins.
 #[derive(PartialEq)]
-pub(super) enum Place {
+pub(super) enum Cursor {
     Start,
     Token(Vec<u8>),
 }
 
 impl Client {
-    async fn list_page(&self, request: &ListRequest, place: Place) -> Result<(ListPage, Option<Place>)> {
+    async fn list_page(&self, request: &ListRequest, cursor: Cursor) -> Result<(ListPage, Option<Cursor>)> {
         let mut query = list_query(request).with("list-type", "2");
-        match &place {
-            Place::Token(token) => query.push("continuation-token", token),
-            Place::Start => {
+        match &cursor {
+            Cursor::Token(token) => query.push("continuation-token", token),
+            Cursor::Start => {
                 if let Some(key) = &request.start_after {
                     query.push("start-after", key);
                 }
@@ -43,7 +43,7 @@ impl Client {
         let request = Request::new("list", Method::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = parse_page(&document).and_then(|(page, next)| match next {
-            Some(next) if next == place => Err(unexpected("a page goes on where it began")),
+            Some(next) if next == cursor => Err(unexpected("a page continues where it began")),
             next => Ok((page, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation("list").with_context("bucket", &self.bucket))
@@ -65,7 +65,7 @@ pub(super) fn list_query(request: &ListRequest) -> Query {
     query
 }
 
-pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
+pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Cursor>)> {
     let root = Element::parse(document)?;
     expect_root(&root, &["ListBucketResult"])?;
     let names = Names::of(&root);
@@ -79,7 +79,7 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Place>)> {
         prefixes.push(KeyPrefix::new(names.bytes(group, "Prefix")));
     }
     let next = match (root.text("IsTruncated"), root.bytes("NextContinuationToken")) {
-        (Some("true"), Some(token)) => Some(Place::Token(token.to_vec())),
+        (Some("true"), Some(token)) => Some(Cursor::Token(token.to_vec())),
         (Some("true"), None) => return Err(unexpected("a page says that there are more but not where")),
         _ => None,
     };
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    fn page(inner: &str) -> Result<(ListPage, Option<Place>)> {
+    fn page(inner: &str) -> Result<(ListPage, Option<Cursor>)> {
         parse_page(format!("<?xml version='1.0'?><ListBucketResult xmlns='x'>{inner}</ListBucketResult>").as_bytes())
     }
 
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!((object.size, object.etag.as_ref().map(ETag::as_str)), (7, Some("\"e\"")));
         assert_eq!(object.storage_class.as_deref(), Some("GLACIER"));
         assert!(object.last_modified.is_some());
-        assert!(matches!(next, Some(Place::Token(token)) if token == b"a&b="));
+        assert!(matches!(next, Some(Cursor::Token(token)) if token == b"a&b="));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::headers::{attributes, checksums, etag, insert_attributes, object_meta
 use super::payload::Payload;
 use crate::wire::attributes::{header, insert, insert_precondition, text};
 use crate::wire::encode::Query;
-use crate::wire::range::{insert_range, served};
+use crate::wire::range::{insert_range, response_range};
 use crate::wire::refusal::Condition;
 use crate::wire::request::{check_key, malformed};
 use crate::wire::xml::Element;
@@ -28,9 +28,9 @@ impl Client {
         let reply = match self.send_head(key, options.version.as_ref()).await {
             Ok(reply) => reply,
             Err(error) => {
-                let told = self.explain(key, options.version.as_ref(), error).await;
+                let explained = self.explain(key, options.version.as_ref(), error).await;
                 if self.target().region == region {
-                    return Err(told);
+                    return Err(explained);
                 }
                 self.send_head(key, options.version.as_ref()).await?
             }
@@ -68,7 +68,7 @@ impl Client {
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
         let request = Request::new("head", Method::GET, Some(key)).query(version_query(version)).headers(headers);
         match self.send(request).await {
-            Err(told) if told.status() == error.status() => told,
+            Err(explained) if explained.status() == error.status() => explained,
             _ => error,
         }
     }
@@ -106,7 +106,7 @@ impl Client {
         let query = version_query(options.version.as_ref());
         let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
         let reply = self.send(request).await?;
-        let served = served(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
+        let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served
             .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
         let key = key.clone();

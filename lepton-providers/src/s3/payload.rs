@@ -2,14 +2,14 @@
 //!
 //! | body | sent as | its checksum | the server checks |
 //! |---|---|---|---|
-//! | at most one leaf | as it is, its SHA-256 in the signature | header | SHA-256 |
+//! | at most one leaf | unchanged, its SHA-256 in the signature | header | SHA-256 |
 //! | larger, https, trailers | chunks | trailer | CRC |
 //! | larger, signed chunks, trailers | chunks, each one's SHA-256 in its signature | signed trailer | SHA-256 |
 //! | larger, signed chunks only | the same | none | SHA-256 |
 //! | larger, neither | buffered and hashed, then like the first | header | SHA-256 |
-//! | anonymous, at most one leaf | as it is | header | CRC |
+//! | anonymous, at most one leaf | unchanged | header | CRC |
 //! | anonymous, larger, trailers | chunks | trailer | CRC |
-//! | anonymous, no checksum known | as it is | none | nothing |
+//! | anonymous, no checksum known | unchanged | none | nothing |
 //!
 //! The checksum is the CRC of [`Sum`], for stores that are known to accept one. Parts
 //! carry it if every part of the upload can, because the upload announces it beforehand.
@@ -137,15 +137,15 @@ impl Framed {
                 return Ok(framed);
             }
             if body.len() > framings.buffer {
-                return Err(too_large_to_hold(body.len(), framings.buffer));
+                return Err(too_large_to_buffer(body.len(), framings.buffer));
             }
         }
-        Self::held(body, sum, framings).await
+        Self::buffered(body, sum, framings).await
     }
 
     /// Reads a body, so that its hash and its checksum can be sent first.
-    async fn held(body: &Body, sum: Option<&'static Sum>, framings: Framings<'_>) -> Result<Self> {
-        let leaves = hold(body).await?;
+    async fn buffered(body: &Body, sum: Option<&'static Sum>, framings: Framings<'_>) -> Result<Self> {
+        let leaves = buffer(body).await?;
         let mut given = Vec::new();
         let hash = if framings.anonymous {
             UNSIGNED_PAYLOAD.to_owned()
@@ -244,7 +244,7 @@ impl Framed {
 }
 
 /// Reads a body into memory.
-async fn hold(body: &Body) -> Result<Vec<Leaf>> {
+async fn buffer(body: &Body) -> Result<Vec<Leaf>> {
     let leaves: Vec<Leaf> = body.open().try_collect().await.map_err(|error: Error| error.with_effect(Effect::None))?;
     let len: u64 = leaves.iter().map(|leaf| leaf.len() as u64).sum();
     if len != body.len() {
@@ -264,7 +264,7 @@ fn hash_of(leaves: &[Leaf]) -> Sha256 {
     hasher.finalize().into()
 }
 
-fn too_large_to_hold(len: u64, buffer: u64) -> Error {
+fn too_large_to_buffer(len: u64, buffer: u64) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         format!(

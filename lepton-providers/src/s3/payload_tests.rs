@@ -140,7 +140,7 @@ fn stores_that_are_not_known_to_take_checksums_get_none() {
 }
 
 #[test]
-fn only_what_the_store_compares_is_said_to_be_checked() {
+fn only_checksums_that_the_store_compares_are_reported_as_checked() {
     let with = |verified| Framings { verified, ..known() };
     for (verified, check) in [(&[][..], ServerCheck::None), (&[ChecksumAlgorithm::Crc64Nvme][..], CRC64)] {
         assert_eq!(put(3, with(verified)).unwrap().check(), check);
@@ -194,7 +194,7 @@ fn trailers_carry_the_checksum_of_the_whole() {
 }
 
 #[test]
-fn the_users_encoding_is_kept_beside_the_framing() {
+fn the_users_encoding_is_preserved_with_the_framing() {
     let framed = put(LEAF_SIZE + 1, Framings { signed_chunks: true, ..unknown() }).unwrap();
     let mut headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
     framed.insert_headers(&mut headers);

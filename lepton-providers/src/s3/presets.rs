@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_of_a_store_is_refused_by_name() {
+    fn unknown_capabilities_are_refused_by_name() {
         let rules = capabilities(Preset::Generic).keys;
         for key in ["/lead", "a//b", "./a", "a/..", "a\u{1}"] {
             let error = rules.check(&key.try_into().unwrap()).unwrap_err();

@@ -62,7 +62,7 @@ impl Client {
         let request = Request::new("list_versions", HttpMethod::GET, None).query(query);
         let (_, document, secrets) = self.send_for_document(request).await?;
         let page = page(&document).and_then(|(versions, next)| match next {
-            Some(next) if next.is_some() && next == after => Err(unexpected("a page goes on where it began")),
+            Some(next) if next.is_some() && next == after => Err(unexpected("a page continues where it began")),
             next => Ok((versions, next)),
         });
         page.map_err(|error| secrets.hidden(error).with_operation("list_versions").with_context("bucket", &self.bucket))

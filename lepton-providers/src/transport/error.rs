@@ -81,7 +81,7 @@ pub(super) fn broken(message: &'static str, source: impl Into<BoxError>) -> Erro
 
 /// Nothing was received for `limit`.
 pub(super) fn idle(limit: Duration) -> Error {
-    let message = format!("nothing was heard from the server for {}", humantime::format_duration(limit));
+    let message = format!("nothing was received from the server for {}", humantime::format_duration(limit));
     Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)
 }
 

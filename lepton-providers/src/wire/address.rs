@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_hold_what_a_host_may_not() {
+    fn a_path_may_hold_characters_that_a_host_may_not() {
         let impersonation = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/\
              backup@lepton-test.iam.gserviceaccount.com:generateAccessToken";
         assert_eq!(Address::parse(impersonation).unwrap().canonical(), impersonation);

@@ -53,7 +53,7 @@ pub(crate) fn insert_standard(headers: &mut HeaderMap, attributes: &Attributes) 
 /// The header of user metadata, after the store's prefix.
 ///
 /// # Errors
-/// `invalid_input` if the name would not be returned as it is.
+/// `invalid_input` if the name would not be returned unchanged.
 pub(crate) fn metadata_header(prefix: &str, name: &str) -> Result<HeaderName> {
     let header = HeaderName::from_bytes([prefix, name].concat().as_bytes()).ok();
     let header = header.filter(|header| header.as_str().strip_prefix(prefix) == Some(name) && !name.is_empty());
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_is_left_out() {
+    fn large_headers_are_left_out() {
         let with = |pairs: usize, len: usize| {
             let mut attributes = Attributes::default();
             attributes.user_metadata = (0..pairs).map(|pair| (format!("n{pair}"), "v".repeat(len))).collect();

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_come_back_stays_as_it_is() {
+    fn values_that_would_not_round_trip_are_unchanged() {
         for value in ["1795313949", "1.5", "-1.000000000", "01.000000000", "999999999999999.000000000", "x", ""] {
             assert_eq!(outward("mtime", value), value);
         }
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_out_comes_back(value in "([0-9]{1,12}\\.[0-9]{9})|\\PC*") {
+        fn written_times_read_back(value in "([0-9]{1,12}\\.[0-9]{9})|\\PC*") {
             if let Cow::Owned(theirs) = outward("mtime", &value) {
                 prop_assert_eq!(inward(("mtime".to_owned(), theirs)).1, value);
             }

@@ -23,7 +23,7 @@ impl Payload {
     ///
     /// # Errors
     /// `too_large`; the error of the body.
-    pub(crate) async fn hold(body: &Body, most: u64) -> Result<Self> {
+    pub(crate) async fn buffer(body: &Body, most: u64) -> Result<Self> {
         if body.len() > most {
             let message = format!(
                 "{} bytes are more than upload_buffer ({most}): a body is held until it is sent, as its checksum goes \

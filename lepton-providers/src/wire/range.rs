@@ -11,7 +11,7 @@ use super::attributes::insert;
 /// Adds the header that requests a range.
 ///
 /// # Errors
-/// `invalid_input` if the range is empty, which no header can say.
+/// `invalid_input` if the range is empty, which no header can express.
 pub(crate) fn insert_range(headers: &mut HeaderMap, range: &Range<u64>) -> Result<()> {
     if range.is_empty() {
         return Err(Error::invalid_input(format!("the range {range:?} has no bytes")));
@@ -20,18 +20,18 @@ pub(crate) fn insert_range(headers: &mut HeaderMap, range: &Range<u64>) -> Resul
 }
 
 /// The range that a response with a body of `len` bytes holds, and the size of the whole
-/// object; or why the response makes no sense.
-pub(crate) fn served(
+/// object; or the reason why the response is invalid.
+pub(crate) fn response_range(
     status: StatusCode,
     headers: &HeaderMap,
     len: Option<u64>,
     wanted: Option<&Range<u64>>,
 ) -> std::result::Result<(Range<u64>, u64), &'static str> {
     let (range, size) = if status == StatusCode::PARTIAL_CONTENT {
-        let wanted = wanted.ok_or("it gives a range that nobody asked for")?;
+        let wanted = wanted.ok_or("it returns a range that was not requested")?;
         let Some((range, Some(size))) = content_range(headers) else { return Err("no valid Content-Range") };
-        if !is_asked_for(&range, size, wanted) {
-            return Err("it gives another range than was asked for");
+        if !is_requested(&range, size, wanted) {
+            return Err("it returns another range than was requested");
         }
         (range, size)
     } else {
@@ -53,7 +53,7 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u
 }
 
 /// Whether a range is the requested one, cut off at the end of the object.
-pub(crate) fn is_asked_for(range: &Range<u64>, size: u64, wanted: &Range<u64>) -> bool {
+pub(crate) fn is_requested(range: &Range<u64>, size: u64, wanted: &Range<u64>) -> bool {
     range.start == wanted.start && range.end == wanted.end.min(size)
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Condition {
 
 /// What a server reported when it refused, unchanged: it may hold secrets.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct ErrorResponse {
     pub(crate) status: u16,
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
@@ -36,21 +36,21 @@ pub(crate) struct Said {
 /// The error to report. `writes`: whether the request could have changed something, so
 /// that a server failure leaves its outcome unknown. `secrets`: those that the request
 /// was sent with, none of which appears in the error.
-pub(crate) fn error(kind: ErrorKind, retry: Retry, said: Said, writes: bool, secrets: &Secrets) -> Error {
-    let failed_inside = said.status >= 500 || (said.status == 200 && retry != Retry::Never);
+pub(crate) fn error(kind: ErrorKind, retry: Retry, response: ErrorResponse, writes: bool, secrets: &Secrets) -> Error {
+    let failed_inside = response.status >= 500 || (response.status == 200 && retry != Retry::Never);
     let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
-    let message = match &said.message {
-        Some(words) => format!("{}: {}", sentence(kind), secrets.printable(words)),
+    let message = match &response.message {
+        Some(message) => format!("{}: {}", sentence(kind), secrets.printable(message)),
         None => sentence(kind).to_owned(),
     };
     let mut error = Error::new(kind, message)
         .with_retry(retry)
         .with_effect(if unknown { Effect::Unknown } else { Effect::None })
-        .with_status(said.status);
-    if let Some(code) = said.code {
+        .with_status(response.status);
+    if let Some(code) = response.code {
         error = error.with_code(secrets.printable(&code));
     }
-    if let Some(id) = said.request_id {
+    if let Some(id) = response.request_id {
         error = error.with_request_id(secrets.printable(&id));
     }
     error
@@ -82,7 +82,7 @@ pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
 /// # Errors
 /// The body's own, if it breaks off and the status is ambiguous: only the code in the
 /// document states what is missing or wrong.
-pub(crate) async fn why(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
+pub(crate) async fn read_error_body(status: StatusCode, body: ResponseBody) -> Result<Bytes> {
     let enough =
         !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
     match body.read(LONGEST_REFUSAL).await {
@@ -105,7 +105,7 @@ fn sentence(kind: ErrorKind) -> &'static str {
         ErrorKind::Archived => "the object is archived and must be restored before it can be read",
         ErrorKind::TooLarge => "the object or part is too large for this store",
         ErrorKind::ChecksumMismatch => "other bytes arrived than were sent",
-        ErrorKind::Throttled => "the store asks for fewer requests",
+        ErrorKind::Throttled => "the store throttles requests",
         ErrorKind::Unavailable => "the store failed",
         ErrorKind::InvalidKey => "the store cannot hold this key",
         ErrorKind::OutOfSpace => "the store has no space left",

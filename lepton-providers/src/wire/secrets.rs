@@ -40,7 +40,7 @@ enum Part {
 }
 
 impl Secrets {
-    /// Adds this text, as it is and percent-decoded.
+    /// Adds this text, unchanged and percent-decoded.
     pub(crate) fn text(mut self, secret: &str) -> Self {
         self.parts.push(Part::Text(secret.trim().to_owned().into()));
         self

@@ -127,16 +127,16 @@ fn an_error_loses_its_secrets_in_every_text() {
         .with_source(cause);
     let hidden = secrets.hidden(error);
     assert_eq!(hidden.kind(), ErrorKind::Tls);
-    let said = format!("{hidden} {hidden:?} {}", hidden.report());
-    assert!(!secrets.are_in(&said) && said.contains("about …"), "{said}");
+    let report = format!("{hidden} {hidden:?} {}", hidden.report());
+    assert!(!secrets.are_in(&report) && report.contains("about …"), "{report}");
 }
 
 proptest! {
     #[test]
     fn no_text_panics(secret in "\\PC{0,20}", text in "\\PC{0,60}") {
         let secrets = Secrets::default().text(&secret);
-        let said = format!("{text}{secret}{text}");
-        let shown = secrets.printable(&said);
+        let report = format!("{text}{secret}{text}");
+        let shown = secrets.printable(&report);
         prop_assert!(secret.trim().len() < 4 || secret.trim().chars().count() < 4 || !shown.contains(secret.trim()));
     }
 }

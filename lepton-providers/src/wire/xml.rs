@@ -35,7 +35,7 @@ impl<'a> Element<'a> {
     }
 
     /// Whether the start tag has `name="value"`.
-    pub(crate) fn says(&self, name: &str, value: &str) -> bool {
+    pub(crate) fn has_attribute(&self, name: &str, value: &str) -> bool {
         let wanted = [format!("{name}=\"{value}\""), format!("{name}='{value}'")];
         let words = self.attributes.split(u8::is_ascii_whitespace);
         words.into_iter().any(|word| wanted.iter().any(|wanted| wanted.as_bytes() == word))
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_cdata_controls_and_raw_bytes_are_kept() {
+    fn references_cdata_controls_and_raw_bytes_are_preserved() {
         let document = b"<?xml version='1.0'?>\n<!-- x --><s3:R xmlns:s3='urn:x'><K>a&amp;&lt;&#x1;&#13;b</K><K/>\
             <K><![CDATA[<&>]]]]><![CDATA[>]]></K><K>\x01\xff\r\n</K><D><Size>12</Size></D></s3:R>";
         let root = Element::parse(document).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_refused() {
+    fn malformed_documents_are_refused() {
         let deep = "<a>".repeat(40);
         for document in
             ["", "text", "<a>", "<a></b>", "<a>&x;</a>", "<!DOCTYPE a><a/>", "<a>&#xd800;</a>", "<", "<>", &deep]

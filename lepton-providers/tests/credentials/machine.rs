@@ -95,7 +95,7 @@ async fn a_container_shows_its_permission() {
     let stranger = Home::new().var("AWS_CONTAINER_AUTHORIZATION_TOKEN", "s3cr3t-of-a-stranger");
     let error = bucket.who(&bucket.open(&in_container(&service, stranger))).await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthenticated, Some(401)));
-    assert!(error.to_string().contains("beside the container"), "{error}");
+    assert!(error.to_string().contains("service of the container"), "{error}");
 }
 
 /// The agent of EKS: the token of the pod is renewed under it.

@@ -1,4 +1,4 @@
-//! Many requests at once: the service beside the container is a fake
+//! Many requests at once: the credentials service of the container is a fake
 //! ([`super::service`]).
 
 use std::sync::Arc;

@@ -80,7 +80,7 @@ async fn a_refusal_in_the_middle_ends_the_run_and_the_journal_goes_on() {
     let once = issuer(&clock, 1).await;
     let error = move_all(&from, destination(&server, &bucket, &clock, &once), journal.path()).await.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthenticated, Some(403)), "{error:?}");
-    assert!(error.to_string().contains("beside the container"), "{error}");
+    assert!(error.to_string().contains("service of the container"), "{error}");
     let clock = Clock::hasty();
     let always = issuer(&clock, u32::MAX).await;
     let report = move_all(&from, destination(&server, &bucket, &clock, &always), journal.path()).await.unwrap();

@@ -16,14 +16,14 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Where the signature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SignatureLocation {
     Headers,
     Query { expires: Duration },
 }
 
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub(super) place: Place,
+    pub(super) location: SignatureLocation,
     pub(super) access_key: String,
     /// Day, region and service, in the form that is signed.
     pub(super) scope: String,
@@ -63,7 +63,7 @@ impl Claim {
         };
         let payload = required(CONTENT_SHA256)?;
         let fields = ["Credential", "SignedHeaders", "Signature"].map(field);
-        Self::new(Place::Headers, fields, required("x-amz-date")?, payload, wrong)
+        Self::new(SignatureLocation::Headers, fields, required("x-amz-date")?, payload, wrong)
     }
 
     fn of_query(parts: &Parts, query: Query<'_>) -> S3Result<Self> {
@@ -81,12 +81,12 @@ impl Claim {
             return Err(s3_error!(InvalidRequest, "{message} {CONTENT_SHA256} as a header"));
         }
         let fields = ["X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature"].map(field);
-        Self::new(Place::Query { expires }, fields, field("X-Amz-Date")?, payload, wrong)
+        Self::new(SignatureLocation::Query { expires }, fields, field("X-Amz-Date")?, payload, wrong)
     }
 
     /// `fields` are the credential, the names of the signed headers, and the signature.
     fn new(
-        place: Place,
+        location: SignatureLocation,
         fields: [S3Result<String>; 3],
         date: String,
         payload: String,
@@ -106,7 +106,7 @@ impl Claim {
             return Err(s3_error!(SignatureDoesNotMatch, "the credential is of another day than the request"));
         }
         Ok(Self {
-            place,
+            location,
             scope: credential.get(access_key.len() + 1..).unwrap_or_default().to_owned(),
             access_key: access_key.to_owned(),
             date,

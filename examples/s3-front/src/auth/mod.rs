@@ -1,4 +1,4 @@
-//! Signature version 4: who sends a request, and whether it is what was signed.
+//! Signature version 4: the sender of a request, and whether the request is the one that was signed.
 //!
 //! - `claim`: what a request states about its signature, in its headers or in its query
 //! - `canonical`: the form of a request that the signature covers
@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use http::request::Parts;
 
 use crate::protocol::{S3Result, s3_error};
-use claim::{Claim, Place};
+use claim::{Claim, SignatureLocation};
 use key::Key;
 
 pub(crate) use key::ChunkSigner;
@@ -52,17 +52,21 @@ impl Authenticator {
         if !key.signed_request(canonical::hash(parts, &claim)?, &claim.signature) {
             return Err(s3_error!(SignatureDoesNotMatch, "the request is not what its signature covers"));
         }
-        Ok((claim.place == Place::Headers).then(|| ChunkSigner::new(key, &claim.signature)))
+        Ok((claim.location == SignatureLocation::Headers).then(|| ChunkSigner::new(key, &claim.signature)))
     }
 }
 
 fn check_time(claim: &Claim, now: SystemTime) -> S3Result<()> {
     let ahead = claim.time.duration_since(now).unwrap_or_default();
     let age = now.duration_since(claim.time).unwrap_or_default();
-    match claim.place {
+    match claim.location {
         _ if ahead > SKEW => Err(s3_error!(RequestTimeTooSkewed, "the request is signed for a later time")),
-        Place::Headers if age > SKEW => Err(s3_error!(RequestTimeTooSkewed, "the request was signed too long ago")),
-        Place::Query { expires } if age > expires => Err(s3_error!(AccessDenied, "the presigned request has expired")),
+        SignatureLocation::Headers if age > SKEW => {
+            Err(s3_error!(RequestTimeTooSkewed, "the request was signed too long ago"))
+        }
+        SignatureLocation::Query { expires } if age > expires => {
+            Err(s3_error!(AccessDenied, "the presigned request has expired"))
+        }
         _ => Ok(()),
     }
 }

@@ -93,7 +93,7 @@ fn the_published_requests_are_accepted() {
 }
 
 #[test]
-fn what_differs_from_the_signed_request_is_refused() {
+fn requests_that_differ_from_the_signed_one_are_refused() {
     let check = |parts: Parts| code(authenticator().check(&parts, at(0)));
     assert_eq!(check(get(GET)), "");
     assert_eq!(check(get(&GET.replace('f', "0"))), "SignatureDoesNotMatch");

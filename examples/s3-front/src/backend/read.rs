@@ -151,9 +151,14 @@ fn add_overrides(call: Call<'_>, headers: &mut HeaderMap) -> S3Result<()> {
 }
 
 /// The number of tags of the object. A storage with tags may report them only on request.
-async fn count_tags(storage: &SharedStorage, key: &ObjectKey, version: Option<VersionId>, told: u32) -> S3Result<u32> {
-    if told > 0 || !storage.capabilities().keeps(Attribute::Tags) {
-        return Ok(told);
+async fn count_tags(
+    storage: &SharedStorage,
+    key: &ObjectKey,
+    version: Option<VersionId>,
+    reported: u32,
+) -> S3Result<u32> {
+    if reported > 0 || !storage.capabilities().keeps(Attribute::Tags) {
+        return Ok(reported);
     }
     match storage.head(key, HeadOptions::new().version(version).tags(true)).await {
         Ok(info) => Ok(u32::try_from(info.attributes.tags.len()).unwrap_or(u32::MAX)),

@@ -107,7 +107,7 @@ fn trailers_are_compared() {
 }
 
 #[test]
-fn what_the_headers_state_is_compared() {
+fn the_headers_are_compared_with_the_body() {
     let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     let check = |body: &[u8], stated: &[(&'static str, &str)]| {
         read(arriving(&[body]), &headers(stated)).err().unwrap_or_default()

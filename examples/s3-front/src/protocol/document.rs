@@ -24,12 +24,12 @@ impl Element {
         }
     }
 
-    /// The children of this name.
+    /// The children with this name.
     pub(crate) fn children(&self, name: &'static str) -> impl Iterator<Item = &Element> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of the child of this name.
+    /// The text of the child with this name.
     pub(crate) fn child(&self, name: &'static str) -> Option<&str> {
         self.children(name).next().map(|child| child.text.as_str())
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_malformed() {
+    fn broken_documents_are_malformed() {
         let deep = "<a>".repeat(40);
         for document in [
             "",
@@ -193,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back(text: String) {
+        fn written_documents_read_back(text: String) {
             let document = Xml::document("a", |xml| xml.text("b", &text)).into_text();
             let root = Element::parse(document.as_bytes(), "a").unwrap();
             prop_assert_eq!(root.child("b"), Some(text.as_str()));

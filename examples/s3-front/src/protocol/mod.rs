@@ -12,8 +12,8 @@ mod document;
 mod error;
 mod query;
 mod reply;
+mod rfc2047;
 mod translate;
-mod words;
 mod xml;
 
 pub(crate) use body::{Body, BoxError};
@@ -21,6 +21,6 @@ pub(crate) use document::Element;
 pub(crate) use error::{Code, S3Error, S3Result, s3_error};
 pub(crate) use query::{PATH, Query};
 pub(crate) use reply::{empty, failed, with_document};
+pub(crate) use rfc2047::{decode_words, encode_words};
 pub(crate) use translate::{IntoS3, s3_error_of};
-pub(crate) use words::{decode_words, encode_words};
 pub(crate) use xml::Xml;

@@ -29,7 +29,7 @@ impl<'a> Query<'a> {
         self.raw(name).is_some()
     }
 
-    /// The value of this name, decoded.
+    /// The value of the parameter with this name, decoded.
     pub(crate) fn text(self, name: &str) -> S3Result<Option<String>> {
         let Some(value) = self.raw(name) else { return Ok(None) };
         let value = value.replace('+', " ");
@@ -39,7 +39,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The value of this name as a number, or as whatever else can be parsed.
+    /// The value of the parameter with this name, parsed.
     pub(crate) fn parsed<T: FromStr>(self, name: &str) -> S3Result<Option<T>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| s3_error!(InvalidArgument, "{name} cannot be {text:?}"))

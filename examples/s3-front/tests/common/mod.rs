@@ -78,7 +78,7 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The text of the first XML element of this name.
+    /// The text of the first XML element with this name.
     pub fn element(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;

@@ -27,7 +27,7 @@ pub(crate) struct Chain<'a> {
     pub(crate) issuers: Issuers<'a>,
     pub(crate) env: &'a SharedEnv,
     pub(crate) region: &'a str,
-    /// Whether this is an Amazon machine; the metadata service is asked only there.
+    /// Whether this is an Amazon machine; the metadata service is queried only there.
     pub(crate) on_ec2: bool,
 }
 
@@ -41,9 +41,9 @@ impl Chain<'_> {
         if let Some(found) = self.profile(profile, &mut Vec::new())? {
             return Ok(found);
         }
-        let beside =
+        let workload =
             if named { None } else { self.container()?.map_or_else(|| self.instance(false), |it| Ok(Some(it)))? };
-        beside.ok_or_else(|| self.none_found())
+        workload.ok_or_else(|| self.none_found())
     }
 
     fn environment(&self) -> Result<Option<Provider>> {
@@ -98,7 +98,7 @@ impl Chain<'_> {
         if let Some(file) = profile.get("web_identity_token_file") {
             return self.web_identity(role, file.into());
         }
-        let as_who = match (profile.get("source_profile"), profile.get("credential_source")) {
+        let base = match (profile.get("source_profile"), profile.get("credential_source")) {
             (Some(source), None) if source == profile.name => {
                 keys(profile).ok_or_else(|| wrong("is its own source_profile and has no keys"))?
             }
@@ -113,7 +113,7 @@ impl Chain<'_> {
             address: sts::address(self.region, (self.var)("AWS_ENDPOINT_URL_STS").as_deref())?,
             region: self.region.to_owned(),
             role,
-            as_who,
+            base,
         }))
     }
 
@@ -186,9 +186,9 @@ impl Chain<'_> {
         Ok(Container::new(issuer, self.var)?.map(|found| Arc::new(found) as Provider))
     }
 
-    /// `asked`: a profile states that the machine has a role.
-    fn instance(&self, asked: bool) -> Result<Option<Provider>> {
-        if !asked && !self.on_ec2 && (self.var)("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_none() {
+    /// `declared`: a profile states that the machine has a role.
+    fn instance(&self, declared: bool) -> Result<Option<Provider>> {
+        if !declared && !self.on_ec2 && (self.var)("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_none() {
             return Ok(None);
         }
         Ok(Instance::new((self.issuers)(false)?, self.var)?.map(|found| Arc::new(found) as Provider))
@@ -197,7 +197,7 @@ impl Chain<'_> {
     fn none_found(&self) -> Error {
         let message = format!(
             "no credentials were found in the settings, in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in {}, nor \
-             beside this process; for a public bucket set anonymous=true",
+             from the container or the machine; for a public bucket set anonymous=true",
             self.files.describe()
         );
         Error::new(ErrorKind::Unauthenticated, message)
@@ -212,15 +212,16 @@ fn keys(profile: &Profile) -> Option<Provider> {
 
 /// Whether the machine identifies itself as an Amazon one.
 pub(crate) fn on_ec2() -> bool {
-    says_ec2(&|file| std::fs::read_to_string(file).ok())
+    is_ec2(&|file| std::fs::read_to_string(file).ok())
 }
 
 /// "Detect whether a host is an EC2 instance": older machines, on Xen, use other files.
-fn says_ec2(read: &dyn Fn(&str) -> Option<String>) -> bool {
-    let says = |file: &str, so: fn(&str) -> bool| read(file).is_some_and(|text| so(&text.trim().to_ascii_lowercase()));
-    says("/sys/devices/virtual/dmi/id/sys_vendor", |vendor| vendor == "amazon ec2")
-        || says("/sys/devices/virtual/dmi/id/bios_version", |version| version.contains("amazon"))
-        || says("/sys/hypervisor/uuid", |id| id.starts_with("ec2"))
+fn is_ec2(read: &dyn Fn(&str) -> Option<String>) -> bool {
+    let dmi_contains =
+        |file: &str, so: fn(&str) -> bool| read(file).is_some_and(|text| so(&text.trim().to_ascii_lowercase()));
+    dmi_contains("/sys/devices/virtual/dmi/id/sys_vendor", |vendor| vendor == "amazon ec2")
+        || dmi_contains("/sys/devices/virtual/dmi/id/bios_version", |version| version.contains("amazon"))
+        || dmi_contains("/sys/hypervisor/uuid", |id| id.starts_with("ec2"))
 }
 
 #[cfg(test)]
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn machines_of_amazon_are_known() {
-        let on = |file: &'static str, text: &'static str| says_ec2(&|asked| (asked == file).then(|| text.to_owned()));
+        let on = |file: &'static str, text: &'static str| is_ec2(&|path| (path == file).then(|| text.to_owned()));
         assert!(on("/sys/devices/virtual/dmi/id/sys_vendor", "Amazon EC2\n"));
         assert!(on("/sys/devices/virtual/dmi/id/bios_version", "4.11.amazon\n"));
         assert!(on("/sys/hypervisor/uuid", "EC2E1916-9099-7CAF-FD21-012345ABCDEF\n"));

@@ -1,4 +1,4 @@
-//! Credentials of a container (ECS, EKS), from the service beside it.
+//! Credentials of a container (ECS, EKS), from the local service that issues them.
 //!
 //! "Container credential provider" in the AWS SDKs and Tools Reference Guide.
 
@@ -20,7 +20,7 @@ use crate::wire::values::Vars;
 
 /// Link-local, never routed.
 const CONTAINER: &str = "http://169.254.170.2";
-/// Hosts that may be asked for credentials in the clear, in addition to this machine
+/// Hosts that may receive requests for credentials over plain http, in addition to this machine
 /// itself: the addresses of ECS and EKS.
 const TRUSTED: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
 
@@ -85,7 +85,7 @@ impl CredentialsProvider for Container {
         }
         let answer = self.issuer.send(request, Secrets::default()).await?;
         if !answer.is_success() {
-            return Err(answer.refusal("the service beside the container refused"));
+            return Err(answer.refusal("the credentials service of the container refused"));
         }
         credentials_of(&answer.body).ok_or_else(|| no_credentials("the container"))
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_container_says_relative_is_at_ecs() {
+    fn a_relative_uri_is_at_ecs() {
         let both = |name: &str| match name {
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" => Some("/v2/credentials/1?a=b".to_owned()),
             "AWS_CONTAINER_CREDENTIALS_FULL_URI" => Some("http://localhost/full".to_owned()),
@@ -115,15 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_asked_only_where_nobody_else_hears_it() {
-        let asked = |url: &str| {
+    fn credentials_are_requested_over_plain_http_from_trusted_hosts_only() {
+        let refusal = |url: &str| {
             let var = |name: &str| (name == "AWS_CONTAINER_CREDENTIALS_FULL_URI").then(|| url.to_owned());
             let none = || Err(Error::new(ErrorKind::Cancelled, "no client in this test"));
             Container::new(none, &var).unwrap_err().kind()
         };
-        assert_eq!(asked("http://example.org/x"), ErrorKind::InvalidInput);
+        assert_eq!(refusal("http://example.org/x"), ErrorKind::InvalidInput);
         for trusted in ["http://169.254.170.23/v1/credentials", "http://localhost:8/x?a=b", "https://example.org/x"] {
-            assert_eq!(asked(trusted), ErrorKind::Cancelled, "{trusted}");
+            assert_eq!(refusal(trusted), ErrorKind::Cancelled, "{trusted}");
         }
     }
 }

@@ -77,15 +77,15 @@ pub(super) fn update(file: &Path, fields: &[(&str, Option<SecretString>)], rando
         }
     }
     let content = Zeroizing::new(serde_json::to_vec(&document)?);
-    let beside = file.with_extension(format!("{random:016x}"));
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).and_then(|mut new| {
+    let temporary = file.with_extension(format!("{random:016x}"));
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut new| {
         new.write_all(&content)?;
         new.sync_all()?;
-        std::fs::rename(&beside, file)
+        std::fs::rename(&temporary, file)
     });
     if written.is_err() {
         // It may not exist.
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(&temporary);
     }
     written
 }

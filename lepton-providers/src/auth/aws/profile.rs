@@ -30,7 +30,7 @@ impl ProfileFiles {
         }
     }
 
-    /// The profile of this name, merged from both files; the credentials file wins.
+    /// The profile with this name, merged from both files; the credentials file wins.
     /// `None` if it is in neither.
     pub(crate) fn profile(&self, name: &str) -> Result<Option<Profile>> {
         let config = read(self.config.as_deref())?;

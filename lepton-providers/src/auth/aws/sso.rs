@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::credentials::{Credentials, CredentialsProvider};
 use super::login::{Login, Renewal, login_of, update};
-use crate::auth::cache::EARLY;
+use crate::auth::cache::EXPIRY_WINDOW;
 use crate::auth::issuer::{Answer, Issuer, get, post};
 use crate::wire::address::Address;
 use crate::wire::encode::Query;
@@ -54,7 +54,7 @@ impl Sso {
     async fn token(&self) -> Result<SecretString> {
         let now = self.issuer.env.now();
         let login = self.login().await?;
-        if login.is_good(now + EARLY) {
+        if login.is_good(now + EXPIRY_WINDOW) {
             return Ok(login.token);
         }
         let renewed = match (&self.renewing, &login.renewal) {
@@ -119,14 +119,14 @@ impl Sso {
             #[serde(default)]
             error: String,
         }
-        let said: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let reply: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
         let refusal = answer.refusal("the login was not renewed");
-        let error = match said.error.as_str() {
+        let error = match reply.error.as_str() {
             "slow_down" => refusal.with_kind(ErrorKind::Throttled).with_retry(Retry::After(DEFAULT_WAIT)),
             _ if refusal.retry() == Retry::Never => self.no_login().with_status(answer.status),
             _ => refusal,
         };
-        answer.coded(error, &said.error)
+        answer.coded(error, &reply.error)
     }
 
     /// Saves the renewed token to the file, for the command line and for the next run.

@@ -67,14 +67,14 @@ pub(crate) struct AssumeRole {
     pub(crate) region: String,
     pub(crate) role: Role,
     /// The credentials that assume the role.
-    pub(crate) as_who: Arc<dyn CredentialsProvider>,
+    pub(crate) base: Arc<dyn CredentialsProvider>,
 }
 
 #[async_trait]
 impl CredentialsProvider for AssumeRole {
     async fn credentials(&self) -> Result<Credentials> {
         let env = &self.issuer.env;
-        let who = Arc::new(self.as_who.credentials().await?);
+        let base = Arc::new(self.base.credentials().await?);
         let form = self.role.form("AssumeRole", env.random());
         let hash = Sha256::of(form.as_bytes()).to_string();
         let mut headers = HeaderMap::new();
@@ -82,12 +82,12 @@ impl CredentialsProvider for AssumeRole {
         let host = HeaderValue::from_str(self.address.authority.as_str());
         headers.insert(HOST, host.map_err(|_| Error::invalid_input("the endpoint of STS has no valid host"))?);
         let date = BasicDate::new(env.now());
-        let context = SigningContext { credentials: &who, region: &self.region, service: "sts", date };
+        let context = SigningContext { credentials: &base, region: &self.region, service: "sts", date };
         let uri = self.address.join("/", "")?;
         RequestSigner::default().sign(&context, "POST", uri.path(), "", &mut headers, &hash);
         let mut request = post(uri, form);
         *request.headers_mut() = headers;
-        let secrets = Secrets::default().text(who.secret_access_key.expose_secret());
+        let secrets = Secrets::default().text(base.secret_access_key.expose_secret());
         credentials_of(&self.issuer.send(request, secrets).await?, &self.role.arn)
     }
 }
@@ -119,12 +119,12 @@ impl CredentialsProvider for WebIdentity {
 fn credentials_of(answer: &Answer, role: &str) -> Result<Credentials> {
     let root = Element::parse(&answer.body).ok();
     if !answer.is_success() {
-        let said = root.as_ref().and_then(|root| root.child("Error"));
-        let why = said.and_then(|error| error.text("Message")).unwrap_or_default();
-        let code = said.and_then(|error| error.text("Code")).unwrap_or_default();
-        return Err(refused(answer.coded(answer.refusal(why), code), code).with_context("role", role));
+        let error = root.as_ref().and_then(|root| root.child("Error"));
+        let message = error.and_then(|error| error.text("Message")).unwrap_or_default();
+        let code = error.and_then(|error| error.text("Code")).unwrap_or_default();
+        return Err(refused(answer.coded(answer.refusal(message), code), code).with_context("role", role));
     }
-    let nonsense = |why: &'static str| Error::new(ErrorKind::Unauthenticated, why).with_context("role", role);
+    let nonsense = |message: &'static str| Error::new(ErrorKind::Unauthenticated, message).with_context("role", role);
     let result = root.as_ref().and_then(|root| root.elements().find_map(|result| result.child("Credentials")));
     let found = result.and_then(|found| {
         let secret = found.text("SecretAccessKey")?.to_owned();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_may_be_tried_again() {
+    fn temporary_errors_are_retried() {
         use ErrorKind as K;
         let after = Retry::After(DEFAULT_WAIT);
         for (code, kind, retry) in [

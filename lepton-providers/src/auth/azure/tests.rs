@@ -93,7 +93,7 @@ async fn a_workloads_token_is_read_each_time() {
 }
 
 #[tokio::test]
-async fn a_certificate_signs_what_it_sends() {
+async fn a_certificate_signs_its_assertion() {
     let (address, seen) = issuer(vec![(200, TOKEN)]).await;
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity.pem"));
     application(&address, Proof::Certificate(file)).token().await.unwrap();
@@ -146,7 +146,7 @@ async fn a_machines_service_may_be_away_for_a_while() {
 }
 
 #[tokio::test]
-async fn an_app_service_is_asked_with_its_secret() {
+async fn a_request_to_an_app_service_has_its_secret() {
     for (names, line, header) in [
         (
             ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],

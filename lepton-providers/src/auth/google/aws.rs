@@ -166,11 +166,11 @@ mod tests {
         let token: serde_json::Value = serde_json::from_str(&token).unwrap();
         assert_eq!((token["url"].as_str(), token["method"].as_str()), (Some(url), Some("POST")));
         let headers = token["headers"].as_array().unwrap();
-        let said = |name: &str| headers.iter().find(|header| header["key"] == name).unwrap()["value"].clone();
-        assert_eq!(said("host"), "sts.us-east-2.amazonaws.com");
-        assert_eq!(said("x-amz-date"), "20200811T034336Z");
-        assert_eq!(said("x-goog-cloud-target-resource"), "//iam/audience");
-        let authorization = said("Authorization").as_str().unwrap().to_owned();
+        let header = |name: &str| headers.iter().find(|header| header["key"] == name).unwrap()["value"].clone();
+        assert_eq!(header("host"), "sts.us-east-2.amazonaws.com");
+        assert_eq!(header("x-amz-date"), "20200811T034336Z");
+        assert_eq!(header("x-goog-cloud-target-resource"), "//iam/audience");
+        let authorization = header("Authorization").as_str().unwrap().to_owned();
         let names = "SignedHeaders=host;x-amz-date;x-amz-security-token;x-goog-cloud-target-resource,";
         assert!(authorization.contains(names) && authorization.contains("/20200811/us-east-2/sts/aws4_request"));
         assert!(
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_machines_own_metadata_service_is_asked() {
+    fn only_the_machines_own_metadata_service_is_queried() {
         assert!(address("http://169.254.169.254/latest/meta-data/placement/availability-zone").is_ok());
         assert!(address("http://example.org/latest").is_err());
     }

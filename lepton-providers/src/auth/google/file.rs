@@ -21,14 +21,14 @@ const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
 /// The result of a file: tokens, and a signing key if it has one.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct LoadedCredentials {
     pub(crate) tokens: Arc<dyn TokenProvider>,
     pub(crate) account: Option<Arc<ServiceAccount>>,
     /// The project that pays, unless settings or environment name one.
     pub(crate) quota_project: Option<String>,
 }
 
-impl Found {
+impl LoadedCredentials {
     /// Tokens only.
     pub(crate) fn only(tokens: Arc<dyn TokenProvider>) -> Self {
         Self { tokens, account: None, quota_project: None }
@@ -77,25 +77,25 @@ enum Kind {
 /// # Errors
 /// `invalid_input` if it is not one; its content does not appear in the error.
 /// `unsupported` for a kind that is not supported or not allowed, which is named.
-pub(crate) fn read(text: &SecretString, scope: &'static str, issuers: Issuers<'_>) -> Result<Found> {
+pub(crate) fn read(text: &SecretString, scope: &'static str, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
     // The parser's message could quote a key, so it is left out.
     let file: File = serde_json::from_str(text.expose_secret()).map_err(|_| {
         let known = "service_account, authorized_user, external_account and impersonated_service_account";
         Error::invalid_input(format!("the credentials are not the JSON of a known type: {known}"))
     })?;
-    Ok(Found { quota_project: file.quota_project_id, ..found(file.kind, scope, issuers)? })
+    Ok(LoadedCredentials { quota_project: file.quota_project_id, ..found(file.kind, scope, issuers)? })
 }
 
-fn found(kind: Kind, scope: &'static str, issuers: Issuers<'_>) -> Result<Found> {
+fn found(kind: Kind, scope: &'static str, issuers: Issuers<'_>) -> Result<LoadedCredentials> {
     match kind {
         Kind::ServiceAccount { client_email, private_key, private_key_id, token_uri } => {
             let token_uri = token_uri.as_deref().unwrap_or(TOKEN_URI);
             let account = Arc::new(ServiceAccount::new(client_email, &private_key, private_key_id, token_uri)?);
             let tokens = Arc::new(AccountTokens { issuer: issuers(true)?, account: Arc::clone(&account), scope });
-            Ok(Found { account: Some(account), ..Found::only(tokens) })
+            Ok(LoadedCredentials { account: Some(account), ..LoadedCredentials::only(tokens) })
         }
         Kind::AuthorizedUser { client_id, client_secret, refresh_token, token_uri } => {
-            Ok(Found::only(Arc::new(User {
+            Ok(LoadedCredentials::only(Arc::new(User {
                 issuer: issuers(true)?,
                 token_uri: secure(token_uri.as_deref().unwrap_or(TOKEN_URI))?,
                 client_id,
@@ -120,10 +120,10 @@ fn found(kind: Kind, scope: &'static str, issuers: Issuers<'_>) -> Result<Found>
                 scope: if service_account_impersonation_url.is_some() { PLATFORM } else { scope },
             });
             match service_account_impersonation_url {
-                None => Ok(Found::only(workload)),
+                None => Ok(LoadedCredentials::only(workload)),
                 Some(url) => {
                     let tokens = Impersonated::new(issuers(true)?, &url, Vec::new(), workload)?;
-                    Ok(Found::only(Arc::new(tokens)))
+                    Ok(LoadedCredentials::only(Arc::new(tokens)))
                 }
             }
         }
@@ -131,7 +131,7 @@ fn found(kind: Kind, scope: &'static str, issuers: Issuers<'_>) -> Result<Found>
             let as_who = found(*source_credentials, PLATFORM, issuers)?.tokens;
             let url = service_account_impersonation_url;
             let tokens = Impersonated::new(issuers(true)?, &url, delegates, as_who)?;
-            Ok(Found::only(Arc::new(tokens)))
+            Ok(LoadedCredentials::only(Arc::new(tokens)))
         }
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_named_without_the_secret() {
+    fn errors_name_the_field_without_the_secret() {
         let none = |_| Err(Error::unsupported("no issuer in this test"));
         for (text, says) in [
             ("s3cr3t", "service_account"),

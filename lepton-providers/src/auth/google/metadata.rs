@@ -55,7 +55,7 @@ mod tests {
 
     /// Uses a fake server, which answers one request.
     #[tokio::test]
-    async fn the_server_that_the_environment_names_is_asked() {
+    async fn the_server_of_the_environment_is_used() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (host, env) = (listener.local_addr().unwrap().to_string(), SystemEnv::shared());
         let serving = env.clone().spawn_task(async move {

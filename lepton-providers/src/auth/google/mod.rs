@@ -18,4 +18,4 @@ mod source;
 mod subject;
 
 pub(crate) use account::ServiceAccount;
-pub(crate) use file::Found;
+pub(crate) use file::LoadedCredentials;

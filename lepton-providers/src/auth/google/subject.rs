@@ -150,10 +150,10 @@ fn printed(output: &[u8]) -> Result<SecretString> {
     // The parser's message could quote the output, so it is left out.
     let printed: Printed = serde_json::from_slice(output).map_err(|_| wrong("prints no JSON of its format".into()))?;
     if !printed.success {
-        let said = [printed.code, printed.message].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let reported = [printed.code, printed.message].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let tokens = printed.id_token.iter().chain(&printed.saml_response);
         let secrets = tokens.fold(Secrets::default(), |secrets, token| secrets.text(token.expose_secret()));
-        return Err(wrong(format!("says: {}", secrets.printable(&said))));
+        return Err(wrong(format!("says: {}", secrets.printable(&reported))));
     }
     printed.id_token.or(printed.saml_response).ok_or_else(|| wrong("prints no token".into()))
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_prints_is_read_and_not_shown() {
+    fn output_of_a_command_is_parsed_and_not_shown() {
         let error = printed(br#"{"version": 1, "success": false, "code": "401", "message": "log in"}"#).unwrap_err();
         assert!(error.message().ends_with("says: 401 log in"), "{error}");
         for wrong in [&b"s3cr3t"[..], br#"{"success": "s3cr3t"}"#, br#"{"success": true}"#] {

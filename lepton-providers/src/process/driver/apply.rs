@@ -19,15 +19,15 @@ pub(super) struct Apply {
     pub(super) key: OperationKey,
 }
 
-/// The workload of this name; `None` for a name that none can have.
+/// The workload with this name; `None` for an invalid name.
 pub(super) fn read(driver: &Driver, name: &str) -> Result<Option<Workload>> {
-    if is_name(name) { Workload::read(&driver.place, name) } else { Ok(None) }
+    if is_name(name) { Workload::read(&driver.state_dir, name) } else { Ok(None) }
 }
 
 pub(super) fn plan(driver: &Driver, spec: &WorkloadSpec, secrets: &Secrets) -> Result<DeploymentPlan> {
     check(spec)?;
     let workload = read(driver, &spec.name)?.filter(|workload| !workload.deleted);
-    compare(workload.as_ref(), spec, &driver.place.key()?, secrets)
+    compare(workload.as_ref(), spec, &driver.state_dir.key()?, secrets)
 }
 
 fn compare(workload: Option<&Workload>, spec: &WorkloadSpec, key: &[u8], secrets: &Secrets) -> Result<DeploymentPlan> {
@@ -74,8 +74,8 @@ impl Apply {
     }
 
     fn write(&self, driver: &Driver) -> Result<RevisionId> {
-        let _lock = driver.place.lock()?;
-        let secret = driver.place.key()?;
+        let _lock = driver.state_dir.lock()?;
+        let secret = driver.state_dir.key()?;
         let found = read(driver, &self.spec.name)?;
         if let Some(workload) = &found
             && let Some(revision) = self.check_owner(workload, &secret)?
@@ -102,7 +102,7 @@ impl Apply {
         };
         workload.note(UsedKey::new(&self.key, &revision, &self.spec, &secret));
         if exists {
-            workload.write(&driver.place.workload(&self.spec.name))?;
+            workload.write(&driver.state_dir.workload(&self.spec.name))?;
         } else {
             self.create(driver, &mut workload)?;
         }
@@ -139,7 +139,7 @@ impl Apply {
         let Some(kept) = self.lost(last, secret).filter(|_| last.id == *revision) else { return Ok(()) };
         self.keep_secrets(driver, kept)?;
         // As a change, so that the supervisor tries again at once.
-        workload.write(&driver.place.workload(&self.spec.name))
+        workload.write(&driver.state_dir.workload(&self.spec.name))
     }
 
     fn applied(&self, driver: &Driver, id: &RevisionId, secret: &[u8]) -> Result<Applied> {
@@ -153,15 +153,15 @@ impl Apply {
                                name a folder with ProcessBuilder::secrets_folder";
                 return Err(Error::unsupported(message));
             };
-            let file = folder.join(&driver.place.id).join(&self.spec.name).join(format!("{id}.json"));
+            let file = folder.join(&driver.state_dir.id).join(&self.spec.name).join(format!("{id}.json"));
             Some(KeptSecrets { digest: self.secrets.keyed_digest(secret), file })
         };
         Ok(Applied { id: id.clone(), applied_ms, spec: self.spec.clone(), secrets })
     }
 
     fn keep_secrets(&self, driver: &Driver, kept: &KeptSecrets) -> Result<()> {
-        let (workload, place) = (kept.file.parent(), kept.file.ancestors().nth(2));
-        for folder in [driver.secrets.as_deref(), place, workload].into_iter().flatten() {
+        let (workload, parent) = (kept.file.parent(), kept.file.ancestors().nth(2));
+        for folder in [driver.secrets.as_deref(), parent, workload].into_iter().flatten() {
             own_folder(folder)?;
         }
         write_values(&kept.file, &self.secrets)
@@ -169,8 +169,8 @@ impl Apply {
 
     /// Makes a workload that appears whole.
     fn create(&self, driver: &Driver, workload: &mut Workload) -> Result<()> {
-        let folder = driver.place.workload(&self.spec.name);
-        let temporary = driver.place.workloads().join(format!(".new-{:016x}", driver.env.random()));
+        let folder = driver.state_dir.workload(&self.spec.name);
+        let temporary = driver.state_dir.workloads().join(format!(".new-{:016x}", driver.env.random()));
         create_folder(&temporary)?;
         workload.write(&temporary)?;
         fs::rename(&temporary, &folder).map_err(|error| failed("the workload cannot be made", &folder, error))?;
@@ -180,7 +180,7 @@ impl Apply {
 
 /// Starts a supervisor if none is alive.
 fn summon(driver: &Driver) -> Result<()> {
-    let summoned = driver.summoner.ensure(&driver.place, driver.env.uptime());
+    let summoned = driver.summoner.ensure(&driver.state_dir, driver.env.uptime());
     summoned.map(drop).map_err(|error| error.with_effect(Effect::Unknown))
 }
 
@@ -198,12 +198,12 @@ pub(super) fn delete(driver: &Driver, name: &str) -> Result<()> {
 
 /// Changes a workload; `None` if there is none.
 fn change(driver: &Driver, name: &str, change: impl FnOnce(&mut Workload)) -> Result<Option<()>> {
-    let _lock = driver.place.lock()?;
+    let _lock = driver.state_dir.lock()?;
     let Some(mut workload) = read(driver, name)? else { return Ok(None) };
     let before = workload.clone();
     change(&mut workload);
     if workload != before {
-        workload.write(&driver.place.workload(name))?;
+        workload.write(&driver.state_dir.workload(name))?;
     }
     Ok(Some(()))
 }

@@ -1,7 +1,7 @@
 //! The output of the replicas.
 //!
 //! A replica writes to its file without a time, so the lines have none. Where only lines since a
-//! moment are asked for, files that were not written since then are left out.
+//! moment are requested, files that were not written since then are left out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -78,7 +78,7 @@ impl Reader {
             self.state = State::Ended;
             return if first { Err(absent(&self.name)) } else { Ok(()) };
         }
-        let above = self.driver.place.replicas(&self.name);
+        let above = self.driver.state_dir.replicas(&self.name);
         for replica in folder_names(&above)? {
             let path = output_file(&above.join(&replica));
             match self.read_file(&replica, &path) {
@@ -123,7 +123,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Where the lines that are asked for begin.
+    /// The offset at which the requested lines begin.
     fn begin(&self, file: &mut File, begin: u64) -> io::Result<u64> {
         let found = file.metadata()?;
         if let (Some(since), Ok(written)) = (self.request.since, found.modified())
@@ -141,8 +141,8 @@ fn last_lines(file: &mut File, first: u64, length: u64, lines: usize) -> io::Res
     while end > first {
         let begin = end.saturating_sub(BLOCK).max(first);
         let bytes = read_output(file, begin, end - begin)?;
-        for (place, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
-            let after = begin + place as u64 + 1;
+        for (index, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let after = begin + index as u64 + 1;
             // The line break at the end begins no line.
             if after == length {
                 continue;

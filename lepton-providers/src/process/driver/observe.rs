@@ -8,17 +8,17 @@ use lepton_core::{Error, Result};
 use super::apply::read;
 use super::shared::{Driver, absent};
 use super::summon::Supervision;
-use crate::process::state::{Seen, Status, Told};
+use crate::process::state::{Seen, Status, StatusReason};
 use crate::process::system::Identity;
 
 /// The state of a workload, from what is wanted, what the supervisor has published, and
 /// whether the processes live.
 pub(super) fn observe(driver: &Driver, name: &str) -> Result<Option<Observation>> {
     let Some(workload) = read(driver, name)? else { return Ok(None) };
-    // Without a supervisor nothing goes on, not even the end of a workload.
-    let supervision = driver.summoner.ensure(&driver.place, driver.env.uptime());
+    // Without a supervisor nothing progresses, not even the end of a workload.
+    let supervision = driver.summoner.ensure(&driver.state_dir, driver.env.uptime());
     // It is derived from the rest: one that is damaged tells nothing, until it is written again.
-    let status = Status::read(&driver.place.workload(name)).ok().flatten().unwrap_or_default();
+    let status = Status::read(&driver.state_dir.workload(name)).ok().flatten().unwrap_or_default();
     let last = workload.last()?;
     let mut seen = Observation::new(last.id.clone(), if workload.deleted { 0 } else { workload.desired });
     for replica in &status.replicas {
@@ -50,7 +50,7 @@ fn add(seen: &mut Observation, replica: &Seen) {
     seen.ready += u32::from(updated && ready);
     if updated {
         seen.restarts = seen.restarts.saturating_add(replica.restarts);
-        seen.reasons.extend(replica.reason.as_ref().map(Told::reason));
+        seen.reasons.extend(replica.reason.as_ref().map(StatusReason::reason));
     }
     for (port, number) in &replica.ports {
         let mut endpoint = Endpoint::new(&replica.id, port, format!("127.0.0.1:{number}"));
@@ -59,7 +59,7 @@ fn add(seen: &mut Observation, replica: &Seen) {
     }
 }
 
-/// What is to be said about the supervisor.
+/// The reason that the supervisor adds.
 fn supervised(supervision: Result<Supervision>) -> Option<Reason> {
     match supervision {
         Ok(Supervision::Runs) => None,
@@ -80,7 +80,7 @@ pub(super) fn revisions(driver: &Driver, name: &str) -> Result<Vec<Revision>> {
 
 pub(super) fn find(driver: &Driver, owner: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for name in driver.place.names()? {
+    for name in driver.state_dir.names()? {
         if read(driver, &name)?.is_some_and(|workload| workload.owner == owner) {
             found.push(name);
         }

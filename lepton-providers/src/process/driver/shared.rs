@@ -6,15 +6,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::summon::Summoner;
 use crate::process::options::Options;
-use crate::process::state::{Place, Workload, default_folder};
+use crate::process::state::{StateDir, Workload, default_folder};
 use crate::process::supervisor::SUPERVISE;
 use crate::process::system::Identity;
 
-/// The place, and how to reach its supervisor.
+/// The state folder, and how to reach its supervisor.
 #[derive(Debug)]
 pub(super) struct Driver {
     pub(super) env: SharedEnv,
-    pub(super) place: Place,
+    pub(super) state_dir: StateDir,
     pub(super) summoner: Summoner,
     /// Where the values of secrets are kept, if there is such a folder.
     pub(super) secrets: Option<std::path::PathBuf>,
@@ -33,10 +33,11 @@ pub(super) fn absent(name: &str) -> Error {
 impl Driver {
     pub(super) fn open(options: Options, env: SharedEnv) -> Result<Self> {
         if !Identity::is_supported() {
-            let message = "processes cannot be told apart here: this needs Linux 5.3 or later, with pidfds and /proc";
+            let message =
+                "processes cannot be distinguished here: this needs Linux 5.3 or later, with pidfds and /proc";
             return Err(Error::unsupported(message));
         }
-        let place = Place::create(&options.folder, env.random(), |settings| {
+        let state_dir = StateDir::create(&options.folder, env.random(), |settings| {
             let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let set = |to: &mut u64, time: Option<_>| *to = time.map_or(*to, millis);
             set(&mut settings.restart_delay_ms, options.restart_delay);
@@ -50,15 +51,16 @@ impl Driver {
                 let program = std::env::current_exe().map_err(|error| Error::io("this program is not known", error))?;
                 // A program that was removed or replaced can still be started from memory.
                 let program = if program.exists() { program } else { "/proc/self/exe".into() };
-                (program, vec![SUPERVISE.into(), place.root().into()])
+                (program, vec![SUPERVISE.into(), state_dir.root().into()])
             }
         };
         let mut capabilities = DeploymentCapabilities::new();
-        (capabilities.commands, capabilities.rolling_update, capabilities.revisions) = (true, true, Workload::kept());
-        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(place.root().as_os_str());
+        (capabilities.commands, capabilities.rolling_update, capabilities.revisions) =
+            (true, true, Workload::max_revisions());
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(state_dir.root().as_os_str());
         let url = format!("process://{}", percent_encode(bytes, NOT_IN_URL));
         let secrets = options.secrets_folder.or_else(default_folder);
-        Ok(Self { env, place, summoner: Summoner::new(program, arguments), secrets, capabilities, url })
+        Ok(Self { env, state_dir, summoner: Summoner::new(program, arguments), secrets, capabilities, url })
     }
 
     pub(super) fn capabilities(&self) -> &DeploymentCapabilities {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lepton_core::{Error, ErrorKind, Result};
 
-use crate::process::state::{Place, failed, read_json};
+use crate::process::state::{StateDir, failed, read_json};
 use crate::process::supervisor::INHERITED;
 use crate::process::system::Identity;
 
@@ -67,11 +67,11 @@ impl Summoner {
     ///
     /// # Errors
     /// Errors of the system, such as `not_found` for a program that does not exist.
-    pub(super) fn ensure(&self, place: &Place, now: Duration) -> Result<Supervision> {
+    pub(super) fn ensure(&self, state_dir: &StateDir, now: Duration) -> Result<Supervision> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let exit = state.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
         // A file that a failure of power has damaged is one of a supervisor that is gone.
-        let file = read_json::<Identity>(&place.supervisor_file()).ok().flatten();
+        let file = read_json::<Identity>(&state_dir.supervisor_file()).ok().flatten();
         let alive = file.is_some_and(|process| process.is_alive());
         if exit.is_some() {
             state.child = None;
@@ -87,25 +87,25 @@ impl Summoner {
         }
         let recent = state.started.is_some_and(|started| now.saturating_sub(started) < PAUSE);
         if state.child.is_none() && !(recent && state.failures > 0) {
-            state.child = Some(self.start(place)?);
+            state.child = Some(self.start(state_dir)?);
             state.started = Some(now);
         }
         match &state.last {
             Some(last) if state.failures >= TOO_MANY => Ok(Supervision::Fails(format!(
                 "{last}; its output is in {}; its main function must call supervise_if_asked first",
-                place.supervisor_log().display()
+                state_dir.supervisor_log().display()
             ))),
             _ => Ok(Supervision::Starting),
         }
     }
 
-    fn start(&self, place: &Place) -> Result<Child> {
+    fn start(&self, state_dir: &StateDir) -> Result<Child> {
         if std::env::var_os(GUARD).is_some() {
             let message = "this program was started as a supervisor, but it uses deployments instead; \
                            its main function must call supervise_if_asked first";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let path = place.supervisor_log();
+        let path = state_dir.supervisor_log();
         let log = || OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         let (output, errors) = log()
             .and_then(|first| Ok((first, log()?)))
@@ -117,7 +117,7 @@ impl Summoner {
                 command.env(name, value);
             }
         }
-        command.env(GUARD, place.root()).stdin(Stdio::null()).stdout(output).stderr(errors);
+        command.env(GUARD, state_dir.root()).stdin(Stdio::null()).stdout(output).stderr(errors);
         command.spawn().map_err(|error| failed("the supervisor cannot be started", &self.program, error))
     }
 }

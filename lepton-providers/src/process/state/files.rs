@@ -72,7 +72,7 @@ pub(in crate::process) fn write_json(path: &Path, value: &impl Serialize, durabl
     write(path, &json(path, value)?, durable)
 }
 
-/// Creates a file that holds a value, unless there is one of this name: then it returns `false`
+/// Creates a file that holds a value, unless one with this name exists: then it returns `false`
 /// and changes nothing. The file that was made is returned to `keep`, before it has its name.
 pub(in crate::process) fn link_json(
     path: &Path,

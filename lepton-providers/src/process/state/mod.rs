@@ -1,9 +1,9 @@
-//! The state folder of a place.
+//! The state folder.
 //!
 //! ```text
-//! place.json            id of the place, settings of the supervisor
+//! place.json            id of the state folder, settings of the supervisor
 //! key                   the key of the digests of secrets
-//! state.lock            held for a moment by who changes a workload
+//! state.lock            held for a moment to change a workload
 //! supervisor.lock       held by the supervisor as long as it lives
 //! supervisor.json       the process of the supervisor
 //! supervisor.log        its output
@@ -17,14 +17,14 @@
 //!         output.log    standard output and error
 //! ```
 //!
-//! `files` writes and locks files; `place` knows the paths; `workload`, `record` and `status`
+//! `files` writes and locks files; `state_dir` knows the paths; `workload`, `record` and `status`
 //! are the contents; `output` is what a replica writes; `secrets` keeps the values of secrets, outside of the folder.
 
 mod files;
 mod output;
-mod place;
 mod record;
 mod secrets;
+mod state_dir;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -34,8 +34,8 @@ pub(super) use files::{
     create_folder, failed, is_gone, link_json, read_json, remove, sync_folder, try_lock, write_json,
 };
 pub(super) use output::{output_begins, output_file, read_output, trim_output};
-pub(super) use place::{Place, Settings, folder_names, is_name};
 pub(super) use record::{Claim, Ended, Failure, Record, Stop};
 pub(super) use secrets::{Values, default_folder, own_folder, read_values, wipe_unused, write_values};
-pub(super) use status::{Seen, Status, Told};
+pub(super) use state_dir::{Settings, StateDir, folder_names, is_name};
+pub(super) use status::{Seen, Status, StatusReason};
 pub(super) use workload::{Applied, KeptSecrets, UsedKey, Workload};

@@ -50,7 +50,7 @@ pub(in crate::process) fn output_begins(file: &File) -> io::Result<u64> {
     }
 }
 
-/// Reads at most so many bytes from a place on; the zeros of a hole are left out.
+/// Reads at most so many bytes from an offset on; the zeros of a hole are left out.
 pub(in crate::process) fn read_output(file: &mut File, from: u64, limit: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();

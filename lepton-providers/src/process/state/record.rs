@@ -70,14 +70,14 @@ pub(in crate::process) struct Ended {
     pub(in crate::process) cannot_start: bool,
 }
 
-/// Whose a start is. The process of the start and a supervisor that found no process both try
-/// to create the file; who succeeds has decided.
+/// The owner of a start. The process of the start and a supervisor that found no process both try
+/// to create the file; the first to succeed decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) enum Claim {
-    /// This process goes on to become the replica.
+    /// This process becomes the replica.
     Started(Identity),
-    /// Nobody may go on.
+    /// No process may become it.
     Revoked {},
 }
 

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroize as _;
 
 use super::files::{create_folder, damaged, failed, is_gone, private_file, remove};
-use super::place::folder_names;
+use super::state_dir::folder_names;
 use super::workload::KeptSecrets;
 
 /// The values by the names of their variables. They do not print.
@@ -80,7 +80,7 @@ pub(in crate::process) fn read_values(path: &Path) -> Result<Option<Values>> {
 }
 
 /// Wipes the values in the folders of these secrets, except for the files that are `needed`, and
-/// removes the folders that are then empty. The caller holds the lock of the place, under which
+/// removes the folders that are then empty. The caller holds the lock of the state folder, under which
 /// new values are written.
 pub(in crate::process) fn wipe_unused<'a>(
     kept: impl Iterator<Item = &'a KeptSecrets>,

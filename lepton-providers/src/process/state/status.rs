@@ -37,13 +37,13 @@ pub(in crate::process) struct Seen {
     pub(in crate::process) restarts: u32,
     pub(in crate::process) ports: BTreeMap<String, u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::process) reason: Option<Told>,
+    pub(in crate::process) reason: Option<StatusReason>,
 }
 
 /// Why a replica is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::process) struct Told {
+pub(in crate::process) struct StatusReason {
     kind: String,
     message: String,
     terminal: bool,
@@ -53,7 +53,7 @@ pub(in crate::process) struct Told {
 const KINDS: [ReasonKind; 4] =
     [ReasonKind::Progressing, ReasonKind::CrashLoop, ReasonKind::CannotStart, ReasonKind::ProbeFailed];
 
-impl Told {
+impl StatusReason {
     pub(in crate::process) fn new(kind: ReasonKind, message: impl Into<String>) -> Self {
         Self { kind: kind.code().to_owned(), message: message.into(), terminal: false }
     }

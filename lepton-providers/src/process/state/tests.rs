@@ -6,22 +6,22 @@ use lepton_core::deployment::{OperationKey, RevisionId, Secrets, WorkloadSpec};
 use proptest::prelude::*;
 
 use super::{
-    Applied, Claim, KeptSecrets, Place, Record, Status, UsedKey, Workload, read_json, read_values, write_values,
+    Applied, Claim, KeptSecrets, Record, StateDir, Status, UsedKey, Workload, read_json, read_values, write_values,
 };
 use crate::process::system::Identity;
 
-/// A place with one workload that has one replica.
-fn place(root: &Path) -> Place {
-    let place = Place::create(&root.join("place"), 1, |_| {}).unwrap();
+/// A state folder with one workload that has one replica.
+fn state_dir(root: &Path) -> StateDir {
+    let state_dir = StateDir::create(&root.join("place"), 1, |_| {}).unwrap();
     let spec = WorkloadSpec::of_command("shop", ["/bin/shop"]);
     let secrets = Some(KeptSecrets { digest: "00".into(), file: root.join("values") });
     let applied = Applied { id: RevisionId::new("1"), applied_ms: 1, spec: spec.clone(), secrets };
     let mut workload = Workload::new("me");
     workload.add(applied.clone());
     workload.note(UsedKey::new(&OperationKey::new("me", "deploy", "1"), &applied.id, &spec, b"key"));
-    let replica = place.replicas("shop").join("1-0");
+    let replica = state_dir.replicas("shop").join("1-0");
     super::create_folder(&replica).unwrap();
-    workload.write(&place.workload("shop")).unwrap();
+    workload.write(&state_dir.workload("shop")).unwrap();
     let record = Record {
         id: "1-0".into(),
         revision: applied.id.clone(),
@@ -40,31 +40,31 @@ fn place(root: &Path) -> Place {
     let claim = Claim::Started(Identity { pid: 1, start: 2, boot: "boot".into() });
     assert!(super::link_json(&Record::claim(&replica, 1), &claim, |_| Ok(())).unwrap());
     assert!(!super::link_json(&Record::claim(&replica, 1), &Claim::Revoked {}, |_| Ok(())).unwrap());
-    Status::default().write(&place.workload("shop")).unwrap();
+    Status::default().write(&state_dir.workload("shop")).unwrap();
     write_values(&root.join("values"), &Secrets::new().with("TOKEN", "hunter2")).unwrap();
-    place
+    state_dir
 }
 
 /// Reads everything; the texts of the errors.
-fn read_all(root: &Path, place: &Place) -> Vec<String> {
-    let replica = place.replicas("shop").join("1-0");
+fn read_all(root: &Path, state_dir: &StateDir) -> Vec<String> {
+    let replica = state_dir.replicas("shop").join("1-0");
     let errors = [
-        Workload::read(place, "shop").map(drop),
+        Workload::read(state_dir, "shop").map(drop),
         Record::read(&replica).map(drop),
         read_json::<Claim>(&Record::claim(&replica, 1)).map(drop),
-        Status::read(&place.workload("shop")).map(drop),
+        Status::read(&state_dir.workload("shop")).map(drop),
         read_values(&root.join("values")).map(drop),
-        Place::open(place.root()).map(drop),
+        StateDir::open(state_dir.root()).map(drop),
     ];
     errors.into_iter().filter_map(|read| read.err().map(|error| error.report())).collect()
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn written_files_read_back() {
     let folder = tempfile::tempdir().unwrap();
-    let place = place(folder.path());
-    assert_eq!(read_all(folder.path(), &place), Vec::<String>::new());
-    assert_eq!(place.names().unwrap(), ["shop"]);
+    let state_dir = state_dir(folder.path());
+    assert_eq!(read_all(folder.path(), &state_dir), Vec::<String>::new());
+    assert_eq!(state_dir.names().unwrap(), ["shop"]);
 }
 
 proptest! {
@@ -74,18 +74,18 @@ proptest! {
         file in 0usize..6, at in 0usize..1000, cut in any::<bool>(), bytes in prop::collection::vec(any::<u8>(), 0..8)
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let place = place(folder.path());
-        let replica = place.replicas("shop").join("1-0");
+        let state_dir = state_dir(folder.path());
+        let replica = state_dir.replicas("shop").join("1-0");
         let files = [
-            place.workload("shop").join("workload.json"), replica.join("record.json"), replica.join("claim-1.json"),
-            place.workload("shop").join("status.json"), folder.path().join("values"), place.root().join("place.json"),
+            state_dir.workload("shop").join("workload.json"), replica.join("record.json"), replica.join("claim-1.json"),
+            state_dir.workload("shop").join("status.json"), folder.path().join("values"), state_dir.root().join("place.json"),
         ];
         let mut content = std::fs::read(&files[file]).unwrap();
         let from = content.len() * at / 1000;
         let to = if cut { content.len() } else { (from + bytes.len()).min(content.len()) };
         content.splice(from..to, bytes);
         std::fs::write(&files[file], content).unwrap();
-        for error in read_all(folder.path(), &place) {
+        for error in read_all(folder.path(), &state_dir) {
             prop_assert!(error.contains(&files[file].display().to_string()), "{}", error);
             prop_assert!(!error.contains("hunter2"), "{}", error);
         }

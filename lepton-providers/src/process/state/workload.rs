@@ -7,15 +7,15 @@ use lepton_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::files::{VERSION, damaged, read_versioned, write_json};
-use super::place::Place;
+use super::state_dir::StateDir;
 
 /// How many revisions are kept.
 const REVISIONS: usize = 10;
 
-/// How many keys are kept. A key is only asked for again by an attempt that got no answer.
+/// How many keys are remembered. Only an attempt that got no answer uses a key again.
 const KEYS: usize = 1000;
 
-/// The file of a workload. Drivers write it, under the lock of the place.
+/// The file of a workload. Drivers write it, under the lock of the state folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Workload {
@@ -92,12 +92,12 @@ impl Workload {
         folder.join("workload.json")
     }
 
-    /// Reads the workload of this name; `None` if there is none.
+    /// Reads the workload with this name; `None` if there is none.
     ///
     /// # Errors
     /// `invalid_input` for a file that is damaged, `unsupported` for one of another version.
-    pub(in crate::process) fn read(place: &Place, name: &str) -> Result<Option<Self>> {
-        let path = Self::path(&place.workload(name));
+    pub(in crate::process) fn read(state_dir: &StateDir, name: &str) -> Result<Option<Self>> {
+        let path = Self::path(&state_dir.workload(name));
         let Some(workload) = read_versioned::<Self>(&path)? else { return Ok(None) };
         workload.check(name, &path)?;
         Ok(Some(workload))
@@ -151,8 +151,8 @@ impl Workload {
         self.keys.drain(..surplus);
     }
 
-    /// How many revisions are kept.
-    pub(in crate::process) fn kept() -> usize {
+    /// The maximum number of revisions that are stored.
+    pub(in crate::process) fn max_revisions() -> usize {
         REVISIONS
     }
 }

@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use lepton_core::SharedEnv;
 
-use crate::process::state::{Place, Settings};
+use crate::process::state::{Settings, StateDir};
 use crate::process::system::{boot_id, uptime};
 
-/// The place, and the moment of a step.
+/// The state folder, and the moment of a step.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
     pub(super) env: SharedEnv,
-    pub(super) place: Arc<Place>,
+    pub(super) state_dir: Arc<StateDir>,
     pub(super) settings: Settings,
     /// This boot of the machine.
     pub(super) boot: String,
 }
 
 impl Context {
-    pub(super) fn new(env: SharedEnv, place: Place, settings: Settings) -> std::io::Result<Self> {
-        Ok(Self { env, place: Arc::new(place), settings, boot: boot_id()? })
+    pub(super) fn new(env: SharedEnv, state_dir: StateDir, settings: Settings) -> std::io::Result<Self> {
+        Ok(Self { env, state_dir: Arc::new(state_dir), settings, boot: boot_id()? })
     }
 
     /// Milliseconds since the boot: a clock that supervisors share.

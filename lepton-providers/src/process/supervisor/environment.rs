@@ -9,7 +9,7 @@ use std::process::Command;
 use lepton_core::{Error, ErrorKind, Result};
 use secrecy::ExposeSecret as _;
 
-use crate::process::state::{Place, Record, Values, read_values};
+use crate::process::state::{Record, StateDir, Values, read_values};
 use crate::process::system::Scope;
 
 /// The variables that a replica inherits from the supervisor.
@@ -27,19 +27,19 @@ impl Environment {
     ///
     /// # Errors
     /// `not_found` if the values of its secrets are gone.
-    pub(super) fn of(place: &Place, owner: &str, record: &Record) -> Result<Self> {
+    pub(super) fn of(state_dir: &StateDir, owner: &str, record: &Record) -> Result<Self> {
         let spec = &record.applied.spec;
         let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
         let mut plain: BTreeMap<_, _> = inherited.collect();
         plain.extend(spec.env.clone());
-        for (place, port) in spec.ports.iter().enumerate() {
+        for (index, port) in spec.ports.iter().enumerate() {
             let number = record.ports.get(&port.name).copied().unwrap_or(port.container_port).to_string();
-            if place == 0 {
+            if index == 0 {
                 plain.insert("PORT".into(), number.clone());
             }
             plain.insert(format!("PORT_{}", variable(&port.name)), number);
         }
-        let scope = Scope { place: &place.id, workload: &spec.name };
+        let scope = Scope { state_id: &state_dir.id, workload: &spec.name };
         plain.extend(scope.markers(owner, &record.id).map(|(name, value)| (name.to_owned(), value)));
         let secret = match &record.applied.secrets {
             None => Values::new(),

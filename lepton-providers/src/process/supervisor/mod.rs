@@ -7,12 +7,12 @@
 //! - `unit`: one workload: reads what is wanted, decides, steps its replicas, publishes
 //! - `rollout`: which replicas to start and to stop next; pure
 //! - `replica`: the state machine of one replica; `stopping`: its end;
-//!   `telling`: why it is not ready
+//!   `reasons`: why it is not ready
 //! - `ports`: free ports; `output`: the end of a replica's log
-//! - `probes`: the probes of a replica; `prober`: asks one again and again and counts; `ask`: one question
+//! - `probes`: the probes of a replica; `prober`: repeats one and counts; `check`: one attempt
 //! - `launch`: starts a replica, and becomes it
 
-mod ask;
+mod check;
 mod context;
 mod environment;
 mod launch;
@@ -20,11 +20,11 @@ mod output;
 mod ports;
 mod prober;
 mod probes;
+mod reasons;
 mod replica;
 mod rollout;
 mod run;
 mod stopping;
-mod telling;
 mod unit;
 
 pub(super) use environment::INHERITED;

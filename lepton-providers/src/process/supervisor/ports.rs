@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use lepton_core::deployment::WorkloadSpec;
 use lepton_core::{Error, Result};
 
-/// How often a free port is asked for, since the system may name one that was given out already.
+/// How many times a free port is requested, because the system may name one that was given out already.
 const ATTEMPTS: usize = 100;
 
 /// The ports of a replica: those of the spec, those that it had if they are free, or free ones.

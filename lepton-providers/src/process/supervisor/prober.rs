@@ -7,22 +7,22 @@ use futures_util::future::{AbortHandle, Either, abortable, select};
 use lepton_core::SharedEnv;
 use lepton_core::deployment::Probe;
 
-use super::ask::{Asked, ask};
+use super::check::{Target, check};
 
-/// A probe that is being asked. Dropping it ends the questions.
+/// A probe that is repeated. Dropping it ends this.
 #[derive(Debug)]
 pub(super) struct Prober {
     seen: Arc<Mutex<Seen>>,
     abort: AbortHandle,
 }
 
-/// When a probe is asked.
+/// The times at which a probe runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// The time to the first question.
+    /// The time to the first attempt.
     pub(super) delay: Duration,
-    /// Whether a replica that has just started is asked more often than the period says, so that
-    /// it is known to be ready as soon as it is; these answers count only if they are good.
+    /// Whether a replica that has just started is probed more often than the period requires, so that
+    /// it is known to be ready as soon as it is; these results count only if they are good.
     pub(super) eager: bool,
 }
 
@@ -64,9 +64,9 @@ impl Seen {
 
 impl Prober {
     /// Begins to ask. `well` is what is taken for granted until the answers tell otherwise.
-    pub(super) fn start(env: &SharedEnv, asked: Asked, well: Option<bool>, times: Times) -> Self {
+    pub(super) fn start(env: &SharedEnv, target: Target, well: Option<bool>, times: Times) -> Self {
         let seen = Arc::new(Mutex::new(Seen { well, ..Seen::default() }));
-        let (task, abort) = abortable(repeat(env.clone(), asked, times, Arc::clone(&seen)));
+        let (task, abort) = abortable(repeat(env.clone(), target, times, Arc::clone(&seen)));
         env.spawn(Box::pin(async move {
             // An aborted task has nothing to say.
             let _ = task.await;
@@ -86,20 +86,20 @@ impl Drop for Prober {
     }
 }
 
-async fn repeat(env: SharedEnv, asked: Asked, times: Times, seen: Arc<Mutex<Seen>>) {
+async fn repeat(env: SharedEnv, target: Target, times: Times, seen: Arc<Mutex<Seen>>) {
     let count = |answer: Result<(), String>| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.count(&asked.probe, answer);
+        seen.count(&target.probe, answer);
         seen.well.is_none()
     };
     env.sleep(times.delay).await;
     loop {
-        let mut waits = count(limited(&env, &asked).await) && times.eager;
-        let (mut left, mut pause) = (seconds(asked.probe.period_seconds), FIRST_PAUSE);
+        let mut waits = count(limited(&env, &target).await) && times.eager;
+        let (mut left, mut pause) = (seconds(target.probe.period_seconds), FIRST_PAUSE);
         while waits && pause < left {
             env.sleep(pause).await;
             (left, pause) = (left.saturating_sub(pause), pause.saturating_mul(2));
-            if let Ok(()) = limited(&env, &asked).await {
+            if let Ok(()) = limited(&env, &target).await {
                 waits = count(Ok(()));
             }
         }
@@ -107,12 +107,12 @@ async fn repeat(env: SharedEnv, asked: Asked, times: Times, seen: Arc<Mutex<Seen
     }
 }
 
-/// Asks once; no answer in time is a failure.
-async fn limited(env: &SharedEnv, asked: &Asked) -> Result<(), String> {
-    let timeout = env.sleep(seconds(asked.probe.timeout_seconds));
-    match select(Box::pin(ask(asked)), timeout).await {
+/// Runs it once; no answer in time is a failure.
+async fn limited(env: &SharedEnv, target: &Target) -> Result<(), String> {
+    let timeout = env.sleep(seconds(target.probe.timeout_seconds));
+    match select(Box::pin(check(target)), timeout).await {
         Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(format!("no answer within {} s", asked.probe.timeout_seconds)),
+        Either::Right(_) => Err(format!("no answer within {} s", target.probe.timeout_seconds)),
     }
 }
 

@@ -3,14 +3,14 @@
 use lepton_core::Result;
 use lepton_core::deployment::{Probe, ProbeAction};
 
-use super::ask::Asked;
+use super::check::Target;
 use super::context::Context;
 use super::environment::Environment;
 use super::prober::{Prober, Seen, Times, seconds};
 use crate::process::overlay::Overlay;
 use crate::process::state::Record;
 
-/// The probes that are being asked.
+/// The probes that are running.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     startup: Option<Prober>,
@@ -102,11 +102,11 @@ fn prober(
     let (port, environment) = match probe.action()? {
         ProbeAction::HttpGet(get) => (port(&get.port), None),
         ProbeAction::TcpSocket(socket) => (port(&socket.port), None),
-        ProbeAction::Exec(_) => (None, Some(Environment::of(&context.place, owner, record)?)),
+        ProbeAction::Exec(_) => (None, Some(Environment::of(&context.state_dir, owner, record)?)),
     };
     let directory = Overlay::of(&record.applied.spec)?.folder();
-    let asked = Asked { probe: probe.clone(), port, directory, environment };
+    let target = Target { probe: probe.clone(), port, directory, environment };
     // A replica that an earlier supervisor saw ready has started long ago.
     let delay = seconds(if adopted { 0 } else { probe.initial_delay_seconds });
-    Ok(Prober::start(&context.env, asked, well, Times { delay, eager }))
+    Ok(Prober::start(&context.env, target, well, Times { delay, eager }))
 }

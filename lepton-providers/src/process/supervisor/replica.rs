@@ -14,7 +14,7 @@ use super::context::{Context, millis};
 use super::environment::Environment;
 use super::launch::{self, Started};
 use super::probes::{Probes, Verdict};
-use super::telling::{self, Hindrance};
+use super::reasons::{self, StartError};
 use super::{ports, stopping};
 use crate::process::state::{Applied, Ended, Record, Seen, remove, trim_output};
 use crate::process::system::Identity;
@@ -38,7 +38,7 @@ pub(super) struct Replica {
     /// What an earlier supervisor saw, until the replica is seen to run.
     adopted: Option<bool>,
     /// Why the last start could not be tried.
-    hindrance: Option<Hindrance>,
+    start_error: Option<StartError>,
 }
 
 /// What a look at the processes has shown.
@@ -79,7 +79,7 @@ impl Replica {
             probes: Probes::default(),
             ready: ready == Some(true),
             adopted: ready,
-            hindrance: None,
+            start_error: None,
         }
     }
 
@@ -127,7 +127,7 @@ impl Replica {
     /// Tries a start that waits at once, since something was changed for it.
     pub(super) fn hurry(&mut self) {
         if !self.record.live {
-            self.hindrance = None;
+            self.start_error = None;
             self.record.not_before_ms = 0;
             self.record.ended.take_if(|ended| ended.cannot_start);
         }
@@ -146,12 +146,12 @@ impl Replica {
         let mut next = self.record.clone();
         let prepared = ports::choose(&next.applied.spec, &next.ports, taken).and_then(|ports| {
             next.ports = ports;
-            Environment::of(&context.place, owner, &next)
+            Environment::of(&context.state_dir, owner, &next)
         });
         let environment = match prepared {
             Ok(environment) => environment,
             Err(error) => {
-                self.hindrance = Some(Hindrance::new(&error));
+                self.start_error = Some(StartError::new(&error));
                 self.record.not_before_ms = context.now_ms().saturating_add(AGAIN_MS);
                 return Ok(());
             }
@@ -161,11 +161,11 @@ impl Replica {
         crate::process::state::create_folder(&self.folder)?;
         next.write(&self.folder)?;
         self.record = next;
-        (self.process, self.executed, self.adopted, self.hindrance) = (None, None, None, None);
+        (self.process, self.executed, self.adopted, self.start_error) = (None, None, None, None);
         match launch::start(&self.folder, &self.record, &environment) {
             Ok(child) => self.child = Some(child),
             // The next look finds no process, and takes the start back.
-            Err(error) => self.hindrance = Some(Hindrance::new(&error)),
+            Err(error) => self.start_error = Some(StartError::new(&error)),
         }
         Ok(())
     }
@@ -189,10 +189,10 @@ impl Replica {
             }
         }
         let Some(process) = &self.process else {
-            let hindrance = self.hindrance.clone();
-            let cannot_start = hindrance.as_ref().is_some_and(|hindrance| hindrance.lasts);
-            let what = hindrance.map_or_else(|| "it was not started".into(), |hindrance| hindrance.why);
-            let counted = self.child.is_some() || self.hindrance.is_some();
+            let start_error = self.start_error.clone();
+            let cannot_start = start_error.as_ref().is_some_and(|start_error| start_error.permanent);
+            let what = start_error.map_or_else(|| "it was not started".into(), |start_error| start_error.message);
+            let counted = self.child.is_some() || self.start_error.is_some();
             let what = exit.map_or(what, |exit| format!("its start ended with {exit}"));
             return Ok(Look::Ended { what: Ended { what, cannot_start }, counted });
         };
@@ -264,7 +264,7 @@ impl Replica {
 
     /// The replica as drivers see it.
     pub(super) fn seen(&self) -> Seen {
-        let reason = || telling::reason(&self.record, &self.folder, self.hindrance.as_ref(), self.probes.failure());
+        let reason = || reasons::reason(&self.record, &self.folder, self.start_error.as_ref(), self.probes.failure());
         Seen {
             id: self.record.id.clone(),
             revision: self.record.revision.clone(),

@@ -19,7 +19,7 @@ pub(super) struct View {
 pub(super) struct Step {
     /// How many replicas of the wanted revision to start.
     pub(super) start: usize,
-    /// Which replicas to stop, by their places in the list.
+    /// Which replicas to stop, by their indices in the list.
     pub(super) stop: Vec<usize>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn next(desired: usize, strategy: &UpdateStrategy, replicas: &[View])
         let chosen = move |view: &View| {
             !view.terminating && view.current == current && ready.is_none_or(|ready| view.ready == ready)
         };
-        replicas.iter().enumerate().filter(move |(_, view)| chosen(view)).map(|(place, _)| place).collect::<Vec<_>>()
+        replicas.iter().enumerate().filter(move |(_, view)| chosen(view)).map(|(index, _)| index).collect::<Vec<_>>()
     };
     let (new, old) = (of(true, None), of(false, None));
     let mut step = Step::default();
@@ -98,9 +98,9 @@ mod tests {
             let ready = replicas.iter().filter(|view| view.ready).count();
             let stopped: std::collections::BTreeSet<_> = step.stop.iter().copied().collect();
             prop_assert_eq!(stopped.len(), step.stop.len());
-            prop_assert!(stopped.iter().all(|place| !replicas[*place].terminating));
+            prop_assert!(stopped.iter().all(|index| !replicas[*index].terminating));
             if let UpdateStrategy::RollingUpdate { max_surge, max_unavailable } = strategy {
-                let left = ready - stopped.iter().filter(|place| replicas[**place].ready).count();
+                let left = ready - stopped.iter().filter(|index| replicas[**index].ready).count();
                 prop_assert!(left >= ready.min(desired.saturating_sub(max_unavailable as usize)));
                 let after = running - stopped.len() + step.start;
                 prop_assert!(step.start == 0 || after <= desired + max_surge as usize);
@@ -115,7 +115,7 @@ mod tests {
         ) {
             for _ in 0..100 {
                 let step = next(desired, &strategy, &replicas);
-                step.stop.iter().for_each(|place| replicas[*place].terminating = true);
+                step.stop.iter().for_each(|index| replicas[*index].terminating = true);
                 replicas.retain(|view| !view.terminating);
                 replicas.iter_mut().filter(|view| view.current).for_each(|view| view.ready = true);
                 let started = View { current: true, ready: false, terminating: false };

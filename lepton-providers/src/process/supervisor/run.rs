@@ -9,8 +9,8 @@ use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
-use super::unit::{Found, Unit};
-use crate::process::state::{Place, remove, try_lock, write_json};
+use super::unit::{Progress, Unit};
+use crate::process::state::{StateDir, remove, try_lock, write_json};
 use crate::process::system::Identity;
 
 /// The hidden argument of a supervisor.
@@ -25,21 +25,21 @@ const MOVING: Duration = Duration::from_millis(20);
 /// The time between two steps while everything is as it should be.
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// Supervises the place in this folder until it has had no workload for a while.
+/// Supervises the workloads of this state folder until it has had no workload for a while.
 ///
 /// # Errors
 /// `conflict` if another supervisor is at work; errors of the system.
 pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()> {
-    let (place, settings) = Place::open(folder)?;
-    let lock = take_lock(&env, &place).await?;
+    let (state_dir, settings) = StateDir::open(folder)?;
+    let lock = take_lock(&env, &state_dir).await?;
     let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
-    write_json(&place.supervisor_file(), &own, false)?;
-    sweep(&place)?;
+    write_json(&state_dir.supervisor_file(), &own, false)?;
+    sweep(&state_dir)?;
     let context =
-        Context::new(env, place, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
+        Context::new(env, state_dir, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
     let mut units = BTreeMap::new();
     let mut busy = context.env.uptime();
-    while context.place.exists() {
+    while context.state_dir.exists() {
         let found = step(&context, &mut units);
         if !units.is_empty() {
             busy = context.env.uptime();
@@ -55,20 +55,20 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
 
 /// Removes what killed processes have left of workloads that they made or removed. A driver that
 /// is just making one has the lock.
-fn sweep(place: &Place) -> Result<()> {
-    let _state = place.lock()?;
-    place.leftovers()?.iter().try_for_each(|left| remove(left))
+fn sweep(state_dir: &StateDir) -> Result<()> {
+    let _state = state_dir.lock()?;
+    state_dir.leftovers()?.iter().try_for_each(|left| remove(left))
 }
 
-async fn take_lock(env: &SharedEnv, place: &Place) -> Result<File> {
+async fn take_lock(env: &SharedEnv, state_dir: &StateDir) -> Result<File> {
     let start = env.uptime();
     loop {
-        if let Some(lock) = try_lock(&place.supervisor_lock())? {
+        if let Some(lock) = try_lock(&state_dir.supervisor_lock())? {
             return Ok(lock);
         }
         if env.uptime().saturating_sub(start) >= PATIENCE {
             return Err(Error::new(ErrorKind::Conflict, "another supervisor is at work in this folder")
-                .with_context("path", place.root().display()));
+                .with_context("path", state_dir.root().display()));
         }
         env.sleep(MOVING).await;
     }
@@ -76,7 +76,7 @@ async fn take_lock(env: &SharedEnv, place: &Place) -> Result<File> {
 
 /// One step of each workload; says whether everything is as it should be.
 fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
-    let Ok(names) = context.place.names() else { return true };
+    let Ok(names) = context.state_dir.names() else { return true };
     for name in names {
         units.entry(name.clone()).or_insert_with(|| Unit::new(context, name));
     }
@@ -86,9 +86,9 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
         let taken: BTreeSet<u16> = others.collect();
         let Some(unit) = units.get_mut(&name) else { continue };
         match unit.step(context, &taken) {
-            Found::Settled => {}
-            Found::Moving => settled = false,
-            Found::Gone => drop(units.remove(&name)),
+            Progress::Settled => {}
+            Progress::Pending => settled = false,
+            Progress::Gone => drop(units.remove(&name)),
         }
     }
     settled
@@ -97,11 +97,11 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
 /// Gives up the lock, unless a workload has come meanwhile. A driver that makes one afterwards
 /// finds no supervisor, and starts another.
 fn leave(context: &Context, lock: &File) -> Result<bool> {
-    let _state = context.place.lock()?;
-    if !context.place.names()?.is_empty() {
+    let _state = context.state_dir.lock()?;
+    if !context.state_dir.names()?.is_empty() {
         return Ok(false);
     }
-    remove(&context.place.supervisor_file())?;
+    remove(&context.state_dir.supervisor_file())?;
     flock(lock, FlockOperation::Unlock).map_err(|errno| Error::io("the lock cannot be given up", errno.into()))?;
     Ok(true)
 }

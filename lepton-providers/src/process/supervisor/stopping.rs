@@ -17,7 +17,7 @@ const LONGEST_DELAY_MS: u64 = 5 * 60 * 1000;
 
 /// The scope of a replica's processes.
 pub(super) fn scope<'a>(context: &'a Context, record: &'a Record) -> Scope<'a> {
-    Scope { place: &context.place.id, workload: &record.applied.spec.name }
+    Scope { state_id: &context.state_dir.id, workload: &record.applied.spec.name }
 }
 
 /// Asks for the end of a replica.

@@ -26,26 +26,26 @@ pub(super) struct Unit {
     published: Option<Status>,
     /// The number of the next replica.
     next: u64,
-    /// The generation of the workload that the replicas have been told of.
+    /// The generation of the workload that the replicas have been sent.
     generation: u64,
     /// The files of secrets that are needed, since the others were wiped.
     needed: Option<BTreeSet<PathBuf>>,
 }
 
-/// What a step has found.
+/// The progress of a workload after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Progress {
     /// Everything is as it should be.
     Settled,
     /// Something is to come.
-    Moving,
+    Pending,
     /// The workload is gone.
     Gone,
 }
 
 impl Unit {
     pub(super) fn new(context: &Context, name: String) -> Self {
-        let folder = context.place.workload(&name);
+        let folder = context.state_dir.workload(&name);
         Self {
             name,
             folder,
@@ -65,10 +65,10 @@ impl Unit {
     }
 
     /// One step. An error is published, and the step is tried again.
-    pub(super) fn step(&mut self, context: &Context, taken: &BTreeSet<u16>) -> Found {
+    pub(super) fn step(&mut self, context: &Context, taken: &BTreeSet<u16>) -> Progress {
         let found = self.try_step(context, taken);
-        if found.as_ref().is_ok_and(|found| *found == Found::Gone) {
-            return Found::Gone;
+        if found.as_ref().is_ok_and(|found| *found == Progress::Gone) {
+            return Progress::Gone;
         }
         let problem = found.as_ref().err().map(Error::report);
         let replicas = self.replicas.iter().flatten().map(Replica::seen).collect();
@@ -77,12 +77,12 @@ impl Unit {
         if self.published.as_ref() != Some(&status) && status.write(&self.folder).is_ok() {
             self.published = Some(status);
         }
-        found.unwrap_or(Found::Moving)
+        found.unwrap_or(Progress::Pending)
     }
 
-    fn try_step(&mut self, context: &Context, taken: &BTreeSet<u16>) -> Result<Found> {
+    fn try_step(&mut self, context: &Context, taken: &BTreeSet<u16>) -> Result<Progress> {
         self.read(context)?;
-        let Some(workload) = self.workload.clone() else { return Ok(Found::Gone) };
+        let Some(workload) = self.workload.clone() else { return Ok(Progress::Gone) };
         if self.replicas.is_none() {
             match self.adopt(context) {
                 Err(_) if workload.deleted => {
@@ -111,14 +111,14 @@ impl Unit {
         if content.is_some() && content == self.content {
             return Ok(());
         }
-        self.workload = Workload::read(&context.place, &self.name)?;
+        self.workload = Workload::read(&context.state_dir, &self.name)?;
         self.content = content;
         Ok(())
     }
 
     /// Finds the replicas of an earlier supervisor.
     fn adopt(&mut self, context: &Context) -> Result<()> {
-        let above = context.place.replicas(&self.name);
+        let above = context.state_dir.replicas(&self.name);
         let before = Status::read(&self.folder).ok().flatten().unwrap_or_default();
         self.generation = before.generation;
         let mut found = Vec::new();
@@ -160,9 +160,9 @@ impl Unit {
     }
 
     /// Starts and stops what is next.
-    fn roll_out(&mut self, context: &Context, workload: &Workload) -> Result<Found> {
+    fn roll_out(&mut self, context: &Context, workload: &Workload) -> Result<Progress> {
         let last = workload.last()?;
-        let Some(replicas) = &mut self.replicas else { return Ok(Found::Moving) };
+        let Some(replicas) = &mut self.replicas else { return Ok(Progress::Pending) };
         for replica in replicas.iter_mut().filter(|replica| replica.record.revision != last.id) {
             if replica.record.applied.runs_as(last) && !replica.is_terminating() {
                 replica.promote(context, last)?;
@@ -175,48 +175,48 @@ impl Unit {
         };
         let views: Vec<_> = replicas.iter().map(view).collect();
         let step = rollout::next(workload.desired as usize, &last.spec.strategy, &views);
-        for place in &step.stop {
-            replicas[*place].stop(context)?;
+        for index in &step.stop {
+            replicas[*index].stop(context)?;
         }
         for _ in 0..step.start {
             let id = format!("{}-{:08x}", self.next, context.env.random() & 0xffff_ffff);
             self.next = self.next.saturating_add(1);
-            let folder = context.place.replicas(&self.name).join(&id);
+            let folder = context.state_dir.replicas(&self.name).join(&id);
             replicas.push(Replica::new(context, folder, id, last));
         }
         let as_wanted = views.iter().all(|view| view.current && view.ready) && step == rollout::Step::default();
-        Ok(if as_wanted { Found::Settled } else { Found::Moving })
+        Ok(if as_wanted { Progress::Settled } else { Progress::Pending })
     }
 
     fn members(&self, context: &Context) -> Members {
-        Members::find(Scope { place: &context.place.id, workload: &self.name }, None, None)
+        Members::find(Scope { state_id: &context.state_dir.id, workload: &self.name }, None, None)
     }
 
     /// Goes on with deleting the workload. Its folder goes last, when no process is left.
-    fn delete(&mut self, context: &Context) -> Result<Found> {
+    fn delete(&mut self, context: &Context) -> Result<Progress> {
         for replica in self.replicas.iter_mut().flatten() {
             replica.stop(context)?;
         }
         if self.replicas.iter().flatten().next().is_some() {
-            return Ok(Found::Moving);
+            return Ok(Progress::Pending);
         }
         let left = self.members(context);
         if !left.is_empty() {
             left.signal(Signal::KILL);
-            return Ok(Found::Moving);
+            return Ok(Progress::Pending);
         }
-        let _lock = context.place.lock()?;
-        let workload = Workload::read(&context.place, &self.name)?;
+        let _lock = context.state_dir.lock()?;
+        let workload = Workload::read(&context.state_dir, &self.name)?;
         if workload.as_ref().is_some_and(|workload| !workload.deleted) {
             return Err(Error::new(ErrorKind::Conflict, "the workload was made again while it was deleted"));
         }
         let revisions = workload.iter().flat_map(|workload| &workload.revisions);
         wipe_unused(revisions.filter_map(|applied| applied.secrets.as_ref()), &BTreeSet::new())?;
-        let gone = context.place.workloads().join(format!(".gone-{:016x}", context.env.random()));
+        let gone = context.state_dir.workloads().join(format!(".gone-{:016x}", context.env.random()));
         fs::rename(&self.folder, &gone)
             .map_err(|error| crate::process::state::failed("the workload cannot be removed", &self.folder, error))?;
         remove(&gone)?;
-        Ok(Found::Gone)
+        Ok(Progress::Gone)
     }
 
     /// Wipes the secrets that no replica needs any more.
@@ -228,8 +228,8 @@ impl Unit {
         if self.needed.as_ref() == Some(&needed) {
             return Ok(());
         }
-        let _lock = context.place.lock()?;
-        let Some(workload) = Workload::read(&context.place, &self.name)? else { return Ok(()) };
+        let _lock = context.state_dir.lock()?;
+        let Some(workload) = Workload::read(&context.state_dir, &self.name)? else { return Ok(()) };
         if self.workload.as_ref() != Some(&workload) {
             // A driver may have written new values; the next step knows them.
             return Ok(());

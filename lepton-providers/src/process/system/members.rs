@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::identity::{Identity, boot_id, stat};
 
-/// The variable that holds the id of the place.
+/// The variable that holds the id of the state folder.
 const PLACE: &str = "LEPTON_PLACE";
 /// The variable that holds the owner of the workload.
 const OWNER: &str = "LEPTON_OWNER";
@@ -22,8 +22,8 @@ const REPLICA: &str = "LEPTON_REPLICA";
 /// Whose processes are meant.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::process) struct Scope<'a> {
-    /// The id of the place.
-    pub(in crate::process) place: &'a str,
+    /// The id of the state folder.
+    pub(in crate::process) state_id: &'a str,
     /// The name of the workload.
     pub(in crate::process) workload: &'a str,
 }
@@ -32,7 +32,7 @@ impl Scope<'_> {
     /// The variables that mark the processes of a replica.
     pub(in crate::process) fn markers(&self, owner: &str, replica: &str) -> [(&'static str, String); 4] {
         [
-            (PLACE, self.place.to_owned()),
+            (PLACE, self.state_id.to_owned()),
             (OWNER, owner.to_owned()),
             (WORKLOAD, self.workload.to_owned()),
             (REPLICA, replica.to_owned()),
@@ -84,5 +84,5 @@ fn is_marked(pid: i32, scope: Scope<'_>, replica: Option<&str>) -> bool {
             entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) == Some(value.as_bytes())
         })
     };
-    has(PLACE, scope.place) && has(WORKLOAD, scope.workload) && replica.is_none_or(|replica| has(REPLICA, replica))
+    has(PLACE, scope.state_id) && has(WORKLOAD, scope.workload) && replica.is_none_or(|replica| has(REPLICA, replica))
 }

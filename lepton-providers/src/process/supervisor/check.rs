@@ -1,4 +1,4 @@
-//! One question of a probe.
+//! One attempt of a probe.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use super::environment::Environment;
 
-/// What a question needs of its replica.
-pub(super) struct Asked {
+/// The probe and what it needs of its replica.
+pub(super) struct Target {
     pub(super) probe: Probe,
     /// The port of the probe, if it has one.
     pub(super) port: Option<u16>,
@@ -22,18 +22,18 @@ pub(super) struct Asked {
 /// The longest first line of an answer that is read.
 const LONGEST_LINE: usize = 1024;
 
-/// Asks once, without a limit of time; the error is why it has failed. A dropped question ends
-/// the program that it runs.
-pub(super) async fn ask(asked: &Asked) -> Result<(), String> {
-    match asked.probe.action().map_err(|error| error.to_string())? {
-        ProbeAction::TcpSocket(_) => connect(asked).await.map(drop),
-        ProbeAction::HttpGet(get) => get_status(asked, &get.path).await,
-        ProbeAction::Exec(exec) => run(asked, &exec.command).await,
+/// Runs the probe once, without a time limit; the error states why it failed. Dropping the
+/// future ends the program that it runs.
+pub(super) async fn check(target: &Target) -> Result<(), String> {
+    match target.probe.action().map_err(|error| error.to_string())? {
+        ProbeAction::TcpSocket(_) => connect(target).await.map(drop),
+        ProbeAction::HttpGet(get) => get_status(target, &get.path).await,
+        ProbeAction::Exec(exec) => run(target, &exec.command).await,
     }
 }
 
-async fn connect(asked: &Asked) -> Result<(TcpStream, SocketAddr), String> {
-    let port = asked.port.ok_or("its port is not known")?;
+async fn connect(target: &Target) -> Result<(TcpStream, SocketAddr), String> {
+    let port = target.port.ok_or("its port is not known")?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match TcpStream::connect(address).await {
         Ok(stream) => Ok((stream, address)),
@@ -41,16 +41,16 @@ async fn connect(asked: &Asked) -> Result<(TcpStream, SocketAddr), String> {
     }
 }
 
-async fn get_status(asked: &Asked, path: &str) -> Result<(), String> {
-    let (mut stream, address) = connect(asked).await?;
-    let told = |error: std::io::Error| format!("GET {path} from {address}: {error}");
+async fn get_status(target: &Target, path: &str) -> Result<(), String> {
+    let (mut stream, address) = connect(target).await?;
+    let failed = |error: std::io::Error| format!("GET {path} from {address}: {error}");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lepton-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(told)?;
+    stream.write_all(request.as_bytes()).await.map_err(failed)?;
     let mut line = Vec::new();
     while !line.contains(&b'\n') && line.len() < LONGEST_LINE {
-        let read = stream.read_buf(&mut line).await.map_err(told)?;
+        let read = stream.read_buf(&mut line).await.map_err(failed)?;
         if read == 0 {
             break;
         }
@@ -81,13 +81,13 @@ impl Drop for Group {
     }
 }
 
-async fn run(asked: &Asked, line: &[String]) -> Result<(), String> {
+async fn run(target: &Target, line: &[String]) -> Result<(), String> {
     let [program, arguments @ ..] = line else { return Err("it has no program".into()) };
     let mut command = tokio::process::Command::new(program);
-    if let Some(environment) = &asked.environment {
+    if let Some(environment) = &target.environment {
         environment.apply(command.as_std_mut());
     }
-    command.args(arguments).current_dir(&asked.directory).process_group(0).kill_on_drop(true);
+    command.args(arguments).current_dir(&target.directory).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("running {program}: {error}"))?;
     let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));

@@ -1,4 +1,4 @@
-//! The paths of a place, and its settings.
+//! The paths of a state folder, and its settings.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{VERSION, create_folder, damaged, failed, is_gone, lock, read_versioned, write, write_json};
 
-/// The folder of a place.
+/// A state folder.
 #[derive(Debug, Clone)]
-pub(in crate::process) struct Place {
+pub(in crate::process) struct StateDir {
     root: PathBuf,
-    /// An id that no other place has.
+    /// An id that no other state folder has.
     pub(in crate::process) id: String,
 }
 
-/// The file of a place.
+/// The file that identifies a state folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PlaceFile {
+struct StateFile {
     version: u32,
     id: String,
     settings: Settings,
@@ -64,8 +64,8 @@ pub(in crate::process) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 63 && name.bytes().all(allowed)
 }
 
-impl Place {
-    /// Opens a place, and makes it if it does not exist. What is `Some` is set for the
+impl StateDir {
+    /// Opens a state folder, and makes it if it does not exist. What is `Some` is set for the
     /// supervisors to come.
     pub(in crate::process) fn create(root: &Path, random: u64, change: impl FnOnce(&mut Settings)) -> Result<Self> {
         create_folder(root)?;
@@ -81,8 +81,8 @@ impl Place {
             write(&key, &bytes, true)?;
         }
         let path = root.join("place.json");
-        let found = read_versioned::<PlaceFile>(&path)?;
-        let mut wanted = found.clone().unwrap_or_else(|| PlaceFile {
+        let found = read_versioned::<StateFile>(&path)?;
+        let mut wanted = found.clone().unwrap_or_else(|| StateFile {
             version: VERSION,
             id: format!("{random:016x}"),
             settings: Settings::default(),
@@ -91,15 +91,15 @@ impl Place {
         if found.as_ref() != Some(&wanted) {
             write_json(&path, &wanted, true)?;
         }
-        Self::open(root).map(|(place, _)| place)
+        Self::open(root).map(|(state_dir, _)| state_dir)
     }
 
-    /// Opens a place that exists.
+    /// Opens a state folder that exists.
     pub(in crate::process) fn open(root: &Path) -> Result<(Self, Settings)> {
         let root = root.canonicalize().map_err(|error| failed("the state folder cannot be opened", root, error))?;
         check_private(&root)?;
         let path = root.join("place.json");
-        let file = read_versioned::<PlaceFile>(&path)?.ok_or_else(|| {
+        let file = read_versioned::<StateFile>(&path)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folder is no state folder: it has no place.json")
                 .with_context("path", root.display())
         })?;

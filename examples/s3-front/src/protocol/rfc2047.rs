@@ -25,7 +25,7 @@ pub(crate) fn encode_words(value: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
-/// The value of a header. What does not consist of encoded words stays as it is.
+/// The value of a header. A value that does not consist of encoded words is returned unchanged.
 pub(crate) fn decode_words(text: &str) -> String {
     let bytes: Option<Vec<_>> = text.split_ascii_whitespace().map(word).collect();
     let decoded = bytes.and_then(|bytes| String::from_utf8(bytes.concat()).ok());

@@ -8,8 +8,13 @@ const SHORTEST: usize = 16;
 
 /// The first line that is not empty. `secrets` are known secrets, in addition to words
 /// that look like one.
+<<<<<<< HEAD:lepton-providers/src/auth/words.rs
 pub(crate) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
     let text = String::from_utf8_lossy(said);
+=======
+pub(crate) fn first_line(output: &[u8], secrets: &Secrets) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+>>>>>>> fix-front:lepton-providers/src/auth/redact.rs
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(secrets.printable(&without_secrets(&secrets.hide(line))))
 }
@@ -35,10 +40,10 @@ fn without_secrets(line: &str) -> String {
             continue;
         }
         let (name, value) = word.split_at(word.find([':', '=']).map_or(word.len(), |at| at + 1));
-        let says_secret = is_secret(name);
-        named = says_secret && value.is_empty();
-        hidden = says_secret && value.is_empty() && (name.ends_with([':', '=']) || name.starts_with('-'));
-        words.push(match (says_secret, value) {
+        let names_secret = is_secret(name);
+        named = names_secret && value.is_empty();
+        hidden = names_secret && value.is_empty() && (name.ends_with([':', '=']) || name.starts_with('-'));
+        words.push(match (names_secret, value) {
             (_, "") | (false, _) => without_keys(word),
             (true, _) => format!("{name}…"),
         });
@@ -87,9 +92,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_a_secret_is_left_out() {
+    fn possible_secrets_are_left_out() {
         let none = Secrets::default();
-        for (said, shown) in [
+        for (output, shown) in [
             ("aws-vault: error: profile 'work' does not exist", "aws-vault: error: profile 'work' does not exist"),
             ("cannot read /etc/tool-1/config.json", "cannot read /etc/tool-1/config.json"),
             ("no answer from sts.us-east-1.amazonaws.com:443", "no answer from sts.us-east-1.amazonaws.com:443"),
@@ -105,7 +110,7 @@ mod tests {
             ("url='https://user:hunter2@host'", "url='https://…@host'"),
             ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "….…."),
         ] {
-            assert_eq!(first_line(said.as_bytes(), &none).as_deref(), Some(shown));
+            assert_eq!(first_line(output.as_bytes(), &none).as_deref(), Some(shown));
         }
         assert_eq!(first_line(b"\n \nfirst\nsecond", &none).as_deref(), Some("first"));
         assert_eq!(first_line(b"\n", &none), None);
