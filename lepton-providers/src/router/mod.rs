@@ -39,7 +39,8 @@
 //!
 //! The files, each importing only from those below it: `build` starts and stops; `control` and
 //! `client` are the two ends of the control socket, `wire` what goes over it; `server` accepts
-//! users, `tls` has their certificate; `forward` answers a request, `websocket` a WebSocket, and
+//! users, `tls` has their certificate, `heads` looks into what they send and `hooks` into the
+//! stream; `forward` answers a request, `websocket` a WebSocket, and
 //! `exchange` asks replicas, with retries; `probe` asks whether they work; `fence` has the
 //! commands; `gate`, `sides` and `flight` the state; `register` and `flight_file` the files.
 
@@ -59,6 +60,7 @@ mod frames;
 mod gate;
 mod headers;
 mod heads;
+mod hooks;
 mod limits;
 mod pool;
 mod probe;
