@@ -33,10 +33,13 @@ impl FlightFile {
         let mut unknown = [0, 0];
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|error| wrong("cannot be read", &path, error))?;
-            unknown = parse(&text, &boot).ok_or_else(|| {
-                let message = "the file of open writes is damaged or of another version";
-                Error::new(ErrorKind::Corrupt, message).with_context("path", path.display())
-            })?;
+            // It is empty if a router was killed before the first line, and so before any request.
+            if !text.is_empty() {
+                unknown = parse(&text, &boot).ok_or_else(|| {
+                    let message = "the file of open writes is damaged or of another version";
+                    Error::new(ErrorKind::Corrupt, message).with_context("path", path.display())
+                })?;
+            }
         }
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| wrong("cannot be opened", &path, error))?;
@@ -90,6 +93,16 @@ fn boot() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_router_that_was_killed_while_it_made_the_file_does_not_stop_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(path(folder.path()), "").unwrap();
+        assert_eq!(FlightFile::open(folder.path()).unwrap().1, [0, 0]);
+        assert_eq!(FlightFile::open(folder.path()).unwrap().1, [0, 0]);
+        std::fs::write(path(folder.path()), TITLE).unwrap();
+        assert_eq!(FlightFile::open(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 
     #[test]
     fn another_boot_has_lost_numbers_and_a_stop_in_order_has_not() {
