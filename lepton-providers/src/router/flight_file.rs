@@ -1,4 +1,5 @@
-//! The file with the number of writes that are open, for the start after a crash.
+//! The file with the number of writes that are open, for the start after a crash. The format is
+//! in `docs/formats/router.md`.
 //!
 //! It is written in place, without a sync, each time a write begins or ends: what a process has
 //! written outlives that process. A crash of the whole machine can lose the last numbers; the
@@ -93,6 +94,18 @@ fn boot() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_of_the_documentation_is_what_is_written() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/router.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let example = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (mut opened, _) = FlightFile::open(folder.path()).unwrap();
+        "4c0b28e4-0f19-4a5e-9d0a-6a6f0c3f4f0e".clone_into(&mut opened.boot);
+        opened.write([3, 0], false).unwrap();
+        assert_eq!(std::fs::read_to_string(path(folder.path())).unwrap(), example);
+    }
 
     #[test]
     fn a_router_that_was_killed_while_it_made_the_file_does_not_stop_the_next_one() {

@@ -28,12 +28,9 @@
 //!   itself; its times start again.
 //! - The counters are those of this process and start at 0 with it.
 //!
-//! The folder of the register has mode 0700 and three files. `register` has two lines:
-//! `{"lepton_router":1,"crc32c":"…"}`, with the checksum of the second line, and the state as
-//! JSON: `version`, `epoch`, `owner` (`A` or `B`), the backends `a` and `b`, and `hold` (`null`,
-//! or `id`, `all` and `limits`). It is replaced as a whole and synced; a router does not start on
-//! one that is damaged, gone or of another version. `open-writes` has the number of writes that
-//! are open at each side. `lock` is locked while a router runs.
+//! The folder of the register has mode 0700; `docs/formats/router.md` describes its files and what
+//! is synced when. A router does not start on a register that is damaged, gone or of another
+//! version.
 //!
 //! Not built: HTTP/2, TLS to the replicas, and weights other than all and nothing.
 //!
