@@ -65,7 +65,7 @@ pub struct Observation {
     pub outdated: u32,
     /// How often replicas of the last revision were restarted.
     pub restarts: u32,
-    /// Why it is not ready, if it is not.
+    /// Why it is not ready, if it is not, and what else keeps the provider from looking after it.
     pub reasons: Vec<Reason>,
     /// Where its replicas listen, of all revisions.
     pub endpoints: Vec<Endpoint>,

@@ -26,7 +26,3 @@ pub(crate) mod oauth;
 pub(crate) mod redact;
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub(crate) mod token;
-<<<<<<< HEAD
-pub(crate) mod words;
-=======
->>>>>>> fix-front

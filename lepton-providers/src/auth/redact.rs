@@ -8,13 +8,8 @@ const SHORTEST: usize = 16;
 
 /// The first line that is not empty. `secrets` are known secrets, in addition to words
 /// that look like one.
-<<<<<<< HEAD:lepton-providers/src/auth/words.rs
-pub(crate) fn first_line(said: &[u8], secrets: &Secrets) -> Option<String> {
-    let text = String::from_utf8_lossy(said);
-=======
 pub(crate) fn first_line(output: &[u8], secrets: &Secrets) -> Option<String> {
     let text = String::from_utf8_lossy(output);
->>>>>>> fix-front:lepton-providers/src/auth/redact.rs
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     Some(secrets.printable(&without_secrets(&secrets.hide(line))))
 }

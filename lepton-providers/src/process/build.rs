@@ -83,6 +83,15 @@ impl ProcessBuilder {
         self
     }
 
+    /// For how long a supervisor may be silent before a call that observes or changes a workload
+    /// reports that and replaces it; see the [module](crate::process). 10 s by default, at least
+    /// 1 s.
+    #[must_use]
+    pub fn silence(mut self, time: Duration) -> Self {
+        self.options.silence = time.max(Duration::from_secs(1));
+        self
+    }
+
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
     pub fn env(mut self, env: SharedEnv) -> Self {

@@ -26,6 +26,13 @@
 //! a while. When it is killed, the replicas live on, and the next one adopts them; any call that
 //! observes or changes a workload starts the next one.
 //!
+//! A supervisor that is stopped or hangs falls silent: it notes the time of a monotonic clock each
+//! time it goes through its loop. When it has been silent for longer than 10 s (see
+//! [`ProcessBuilder::silence`]), any call that observes or changes a workload ends it with SIGKILL
+//! and starts the next one, which waits for its lock, so there are never two at work; an
+//! observation reports it as a reason. A driver that runs in the process of the supervisor only
+//! reports it.
+//!
 //! A service manager that ends all processes of a service, as systemd does by default, ends the
 //! supervisor and the replicas with the driver. Where workloads are to outlive the service of the
 //! driver, let the supervisor be a service of its own (see [`supervise`]); a driver starts none

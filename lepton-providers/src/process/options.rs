@@ -15,6 +15,7 @@ pub(super) struct Options {
     pub(super) settle: Option<Duration>,
     pub(super) idle: Option<Duration>,
     pub(super) output_limit: Option<u64>,
+    pub(super) silence: Duration,
 }
 
 impl Options {
@@ -27,6 +28,7 @@ impl Options {
             settle: None,
             idle: None,
             output_limit: None,
+            silence: Duration::from_secs(10),
         }
     }
 }

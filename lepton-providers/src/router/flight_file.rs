@@ -1,4 +1,5 @@
-//! The file with the number of writes that are open, for the start after a crash.
+//! The file with the number of writes that are open, for the start after a crash. The format is
+//! in `docs/formats/router.md`.
 //!
 //! It is written in place, without a sync, each time a write begins or ends: what a process has
 //! written outlives that process. A crash of the whole machine can lose the last numbers; the
@@ -33,10 +34,13 @@ impl FlightFile {
         let mut unknown = [0, 0];
         if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|error| wrong("cannot be read", &path, error))?;
-            unknown = parse(&text, &boot).ok_or_else(|| {
-                let message = "the file of open writes is damaged or of another version";
-                Error::new(ErrorKind::Corrupt, message).with_context("path", path.display())
-            })?;
+            // It is empty if a router was killed before the first line, and so before any request.
+            if !text.is_empty() {
+                unknown = parse(&text, &boot).ok_or_else(|| {
+                    let message = "the file of open writes is damaged or of another version";
+                    Error::new(ErrorKind::Corrupt, message).with_context("path", path.display())
+                })?;
+            }
         }
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| wrong("cannot be opened", &path, error))?;
@@ -90,6 +94,28 @@ fn boot() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_of_the_documentation_is_what_is_written() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/router.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let example = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (mut opened, _) = FlightFile::open(folder.path()).unwrap();
+        "4c0b28e4-0f19-4a5e-9d0a-6a6f0c3f4f0e".clone_into(&mut opened.boot);
+        opened.write([3, 0], false).unwrap();
+        assert_eq!(std::fs::read_to_string(path(folder.path())).unwrap(), example);
+    }
+
+    #[test]
+    fn a_router_that_was_killed_while_it_made_the_file_does_not_stop_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(path(folder.path()), "").unwrap();
+        assert_eq!(FlightFile::open(folder.path()).unwrap().1, [0, 0]);
+        assert_eq!(FlightFile::open(folder.path()).unwrap().1, [0, 0]);
+        std::fs::write(path(folder.path()), TITLE).unwrap();
+        assert_eq!(FlightFile::open(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 
     #[test]
     fn another_boot_has_lost_numbers_and_a_stop_in_order_has_not() {

@@ -5,13 +5,10 @@
 //! the router refuses it. This reader only follows where heads begin; where it cannot, it gives
 //! up, and the server refuses or is right.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use super::hooks::Hook;
 
 /// Bytes of a line that are kept: enough for the names and the lengths that matter.
 const KEPT: usize = 128;
@@ -136,53 +133,24 @@ fn number(text: &[u8], radix: u32) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(text).ok()?, radix).ok()
 }
 
-/// A stream of which the heads are followed.
-pub(super) struct Watched<S> {
-    inner: S,
+/// Follows the heads in what is read from a client.
+#[derive(Debug)]
+pub(super) struct Watch {
     heads: Heads,
     found: Arc<Found>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(inner: S, found: Arc<Found>) -> Self {
-        Self { inner, heads: Heads::default(), found }
+impl Watch {
+    pub(super) fn new(found: Arc<Found>) -> Self {
+        Self { heads: Heads::default(), found }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if !self.found.off.load(Ordering::Relaxed) && self.heads.follow(&buffer.filled()[before..]) {
+impl Hook for Watch {
+    fn read(&mut self, bytes: &[u8]) {
+        if !self.found.off.load(Ordering::Relaxed) && self.heads.follow(bytes) {
             self.found.both.store(true, Ordering::Relaxed);
         }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }
 

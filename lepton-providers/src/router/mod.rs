@@ -28,18 +28,16 @@
 //!   itself; its times start again.
 //! - The counters are those of this process and start at 0 with it.
 //!
-//! The folder of the register has mode 0700 and three files. `register` has two lines:
-//! `{"lepton_router":1,"crc32c":"…"}`, with the checksum of the second line, and the state as
-//! JSON: `version`, `epoch`, `owner` (`A` or `B`), the backends `a` and `b`, and `hold` (`null`,
-//! or `id`, `all` and `limits`). It is replaced as a whole and synced; a router does not start on
-//! one that is damaged, gone or of another version. `open-writes` has the number of writes that
-//! are open at each side. `lock` is locked while a router runs.
+//! The folder of the register has mode 0700; `docs/formats/router.md` describes its files and what
+//! is synced when. A router does not start on a register that is damaged, gone or of another
+//! version.
 //!
 //! Not built: HTTP/2, TLS to the replicas, and weights other than all and nothing.
 //!
 //! The files, each importing only from those below it: `build` starts and stops; `control` and
 //! `client` are the two ends of the control socket, `wire` what goes over it; `server` accepts
-//! users, `tls` has their certificate; `forward` answers a request, `websocket` a WebSocket, and
+//! users, `tls` has their certificate, `heads` looks into what they send and `hooks` into the
+//! stream; `forward` answers a request, `websocket` a WebSocket, and
 //! `exchange` asks replicas, with retries; `probe` asks whether they work; `fence` has the
 //! commands; `gate`, `sides` and `flight` the state; `register` and `flight_file` the files.
 
@@ -59,6 +57,7 @@ mod frames;
 mod gate;
 mod headers;
 mod heads;
+mod hooks;
 mod limits;
 mod pool;
 mod probe;

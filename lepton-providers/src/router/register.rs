@@ -1,8 +1,7 @@
 //! The register on disk: the owner of the writes. It is the commit point of a switch.
 //!
-//! `register` has two lines: a header with the version of the format and the CRC-32C of the
-//! second line, and the state as JSON. It is replaced as a whole: written to another file,
-//! synced, renamed, and the folder synced. `lock` is locked as long as a router lives.
+//! The format is in `docs/formats/router.md`. The register is replaced as a whole: written to
+//! another file, synced, renamed, and the folder synced.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as Io, Write as _};
@@ -175,6 +174,19 @@ mod tests {
         folder.write(&stored()).unwrap();
         assert_eq!(folder.read().unwrap(), Some(stored()));
         assert_eq!(Folder::open(folder.path()).unwrap_err().kind(), ErrorKind::Locked);
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_what_is_written() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/router.md");
+        let page = fs::read_to_string(page).unwrap();
+        let example = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let backend = |address| vec![Backend::new("shop-1", address)];
+        let hold = StoredHold { id: HoldId::new("4-00f3a2c955d1b07e"), all: false, limits: HoldLimits::default() };
+        let (a, b) = (backend("10.0.0.1:8080"), backend("10.1.0.1:8080"));
+        let stored = Stored { version: 9, epoch: 4, owner: Side::A, a, b, hold: Some(hold) };
+        assert_eq!(String::from_utf8(stored.encode().unwrap()).unwrap(), example);
+        assert_eq!(Stored::decode(example.as_bytes()).unwrap(), stored);
     }
 
     #[test]

@@ -3,21 +3,22 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::forward::answer;
-use super::heads::Watched;
+use super::heads::Watch;
+use super::hooks::{Hook, Hooked};
 use super::request::{BUFFER, Client};
 use super::shared::{Phase, Shared};
 use super::timing::{EnvTimer, Idle, unless, within};
@@ -61,7 +62,7 @@ impl Server {
         // Small answers are sent at once; if this cannot be set they are only later.
         let _ = stream.set_nodelay(true);
         let limits = &self.shared.config.limits;
-        let stream = Paced { inner: stream, idle: Idle::new(Arc::clone(&self.shared.env), limits.idle_time) };
+        let stream = Hooked::new(stream, Idle::new(Arc::clone(&self.shared.env), limits.idle_time));
         let client = Client {
             address: client.ip(),
             https: self.certificate.is_some(),
@@ -90,7 +91,7 @@ impl Server {
             .max_header_size(limits.header_bytes)
             .max_headers(limits.headers)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(Watched::new(io, found)), service)
+            .serve_connection(TokioIo::new(Hooked::new(io, Watch::new(found))), service)
             .with_upgrades();
         let mut served = pin!(served);
         let stopping = pin!(self.shared.reached(Phase::Stopping));
@@ -107,56 +108,14 @@ impl Server {
     }
 }
 
-/// A stream that fails if the other end takes nothing for too long.
-struct Paced {
-    inner: TcpStream,
-    idle: Idle,
-}
-
-impl Paced {
-    fn paced<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_pending() {
-            return if self.idle.poll_over(cx) {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            } else {
-                Poll::Pending
-            };
+/// A stream fails if the other end takes nothing for too long.
+impl Hook for Idle {
+    fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.reset();
+        } else if self.poll_over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.idle.reset();
-        Poll::Ready(ready!(polled))
-    }
-}
-
-impl AsyncRead for Paced {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Paced {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.paced(cx, polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.paced(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        polled
     }
 }

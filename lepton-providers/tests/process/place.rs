@@ -181,8 +181,12 @@ pub(crate) fn builder(folder: PathBuf) -> ProcessBuilder {
 }
 
 pub(crate) fn kill(pid: i32) {
+    send(pid, Signal::KILL);
+}
+
+pub(crate) fn send(pid: i32, signal: Signal) {
     // It may be gone.
-    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
 }
 
 impl Drop for Place {

@@ -29,7 +29,9 @@ pub(super) fn observe(driver: &Driver, name: &str) -> Result<Option<Observation>
         // They may be about what has been changed since.
         seen.reasons.clear();
     }
-    if !seen.is_ready() || workload.deleted {
+    // Nobody looks after a workload whose supervisor is silent, although it may be ready.
+    let silent = matches!(supervision, Ok(Supervision::Silent(_)));
+    if silent || !seen.is_ready() || workload.deleted {
         let progress = format!("{} of {} replicas are ready", seen.ready, seen.desired);
         seen.reasons.extend(supervised(supervision));
         // What keeps it from being worked on may be repaired.
@@ -64,6 +66,7 @@ fn supervised(supervision: Result<Supervision>) -> Option<Reason> {
     match supervision {
         Ok(Supervision::Runs) => None,
         Ok(Supervision::Starting) => Some(Reason::new(ReasonKind::Progressing, "a supervisor is being started")),
+        Ok(Supervision::Silent(why)) => Some(Reason::new(ReasonKind::Progressing, why)),
         Ok(Supervision::Fails(why)) => Some(Reason::new(ReasonKind::CannotStart, why).terminal()),
         Err(error) => Some(Reason::new(ReasonKind::CannotStart, Error::report(&error)).terminal()),
     }

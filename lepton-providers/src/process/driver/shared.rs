@@ -60,7 +60,14 @@ impl Driver {
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(state_dir.root().as_os_str());
         let url = format!("process://{}", percent_encode(bytes, NOT_IN_URL));
         let secrets = options.secrets_folder.or_else(default_folder);
-        Ok(Self { env, state_dir, summoner: Summoner::new(program, arguments), secrets, capabilities, url })
+        Ok(Self {
+            env,
+            state_dir,
+            summoner: Summoner::new(program, arguments, options.silence),
+            secrets,
+            capabilities,
+            url,
+        })
     }
 
     pub(super) fn capabilities(&self) -> &DeploymentCapabilities {

@@ -6,6 +6,7 @@
 //! state.lock            held for a moment to change a workload
 //! supervisor.lock       held by the supervisor as long as it lives
 //! supervisor.json       the process of the supervisor
+//! supervisor.beat       when it last went through its loop
 //! supervisor.log        its output
 //! workloads/<name>/
 //!     workload.json     what is wanted: owner, number, revisions, keys
@@ -18,8 +19,10 @@
 //! ```
 //!
 //! `files` writes and locks files; `state_dir` knows the paths; `workload`, `record` and `status`
-//! are the contents; `output` is what a replica writes; `secrets` keeps the values of secrets, outside of the folder.
+//! are the contents; `beat` is the heartbeat of the supervisor; `output` is what a replica writes;
+//! `secrets` keeps the values of secrets, outside of the folder.
 
+mod beat;
 mod files;
 mod output;
 mod record;
@@ -30,6 +33,7 @@ mod status;
 mod tests;
 mod workload;
 
+pub(super) use beat::{Beat, silence};
 pub(super) use files::{
     create_folder, failed, is_gone, link_json, read_json, remove, sync_folder, try_lock, write_json,
 };

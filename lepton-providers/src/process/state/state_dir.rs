@@ -138,6 +138,10 @@ impl StateDir {
         self.root.join("supervisor.json")
     }
 
+    pub(in crate::process) fn supervisor_beat(&self) -> PathBuf {
+        self.root.join("supervisor.beat")
+    }
+
     pub(in crate::process) fn supervisor_log(&self) -> PathBuf {
         self.root.join("supervisor.log")
     }

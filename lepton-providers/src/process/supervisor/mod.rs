@@ -30,4 +30,4 @@ mod unit;
 pub(super) use environment::INHERITED;
 pub(super) use launch::{LAUNCH, launch};
 pub(super) use ports::is_free;
-pub(super) use run::{SUPERVISE, run};
+pub(super) use run::{PATIENCE, SUPERVISE, run};

@@ -10,14 +10,14 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
 use super::unit::{Progress, Unit};
-use crate::process::state::{StateDir, remove, try_lock, write_json};
+use crate::process::state::{Beat, StateDir, remove, try_lock, write_json};
 use crate::process::system::Identity;
 
 /// The hidden argument of a supervisor.
 pub(in crate::process) const SUPERVISE: &str = "lepton-supervise";
 
 /// How long a supervisor that has just ended may hold its lock.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(in crate::process) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The time between two steps while something is to come.
 const MOVING: Duration = Duration::from_millis(20);
@@ -33,19 +33,30 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
     let (state_dir, settings) = StateDir::open(folder)?;
     let lock = take_lock(&env, &state_dir).await?;
     let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
-    write_json(&state_dir.supervisor_file(), &own, false)?;
-    sweep(&state_dir)?;
     let context =
         Context::new(env, state_dir, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
+    let beat = Beat::first(&context.state_dir)?;
+    let file = context.state_dir.supervisor_file();
+    write_json(&file, &own, false)?;
+    let done = supervise(&context, &lock, beat).await;
+    if done.is_err() {
+        // This process may live on, but it supervises no more.
+        let _ = remove(&file);
+    }
+    done
+}
+
+async fn supervise(context: &Context, lock: &File, mut beat: Beat) -> Result<()> {
+    sweep(&context.state_dir)?;
     let mut units = BTreeMap::new();
     let mut busy = context.env.uptime();
     while context.state_dir.exists() {
-        let found = step(&context, &mut units);
+        let found = step(context, &mut units, &mut beat);
         if !units.is_empty() {
             busy = context.env.uptime();
         }
         let idle = context.env.uptime().saturating_sub(busy);
-        if idle >= context.settings.idle() && leave(&context, &lock)? {
+        if idle >= context.settings.idle() && leave(context, lock)? {
             break;
         }
         context.env.sleep(if found { SETTLED } else { MOVING }).await;
@@ -75,7 +86,8 @@ async fn take_lock(env: &SharedEnv, state_dir: &StateDir) -> Result<File> {
 }
 
 /// One step of each workload; says whether everything is as it should be.
-fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
+fn step(context: &Context, units: &mut BTreeMap<String, Unit>, beat: &mut Beat) -> bool {
+    beat.again();
     let Ok(names) = context.state_dir.names() else { return true };
     for name in names {
         units.entry(name.clone()).or_insert_with(|| Unit::new(context, name));
@@ -85,6 +97,7 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
         let others = units.iter().filter(|(other, _)| **other != name).flat_map(|(_, unit)| unit.ports());
         let taken: BTreeSet<u16> = others.collect();
         let Some(unit) = units.get_mut(&name) else { continue };
+        beat.again();
         match unit.step(context, &taken) {
             Progress::Settled => {}
             Progress::Pending => settled = false,

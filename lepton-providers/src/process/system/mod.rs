@@ -6,5 +6,5 @@
 mod identity;
 mod members;
 
-pub(super) use identity::{Identity, boot_id, uptime};
+pub(super) use identity::{Identity, boot_id, monotonic, uptime};
 pub(super) use members::{Members, Scope};

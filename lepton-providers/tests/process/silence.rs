@@ -1,0 +1,118 @@
+//! Supervisors that are stopped or hang: alive, but silent.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lepton_core::deployment::{Deployment as _, Observation, Secrets};
+use lepton_providers::process::ProcessDeployment;
+use rustix::process::Signal;
+
+use crate::place::{LONG, Place, builder, key, kill, send, serve};
+
+const SILENCE: Duration = Duration::from_secs(1);
+
+async fn ready() -> (Place, i32) {
+    let place = Place::with(|builder| builder.silence(SILENCE)).await;
+    let revision = place.apply(&serve(), "1").await.unwrap();
+    place.ready(&revision).await;
+    let supervisor = place.supervisor().unwrap();
+    (place, supervisor)
+}
+
+async fn another(place: &Place) -> ProcessDeployment {
+    builder(place.folder()).silence(SILENCE).open().await.unwrap()
+}
+
+fn is_silent(seen: &Observation) -> bool {
+    seen.reasons.iter().any(|reason| !reason.terminal && reason.message.contains("has been silent for"))
+}
+
+/// The supervisors of this place that live.
+fn supervisors(place: &Place) -> Vec<i32> {
+    let own = format!("lepton-supervise\0{}\0", place.folder().canonicalize().unwrap().display());
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    // The command line of a process that has ended is empty.
+    let line = |pid: i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pids.filter(|pid| String::from_utf8_lossy(&line(*pid)).contains(&own)).collect()
+}
+
+async fn until_replaced(place: &Place, old: i32) {
+    let start = Instant::now();
+    while place.supervisor().is_none_or(|pid| pid == old) || supervisors(place).len() != 1 {
+        assert!(start.elapsed() < LONG, "{old} is not replaced: {:?}", supervisors(place));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) async fn a_stopped_supervisor_is_reported_and_replaced() {
+    let (place, old) = ready().await;
+    tokio::time::sleep(SILENCE * 2).await;
+    assert!(!is_silent(&place.observe().await), "one that works is not silent");
+    let before = place.processes();
+    send(old, Signal::STOP);
+    // The workload is ready, and yet there is something to report.
+    let seen = place.until("the silence is reported", is_silent).await;
+    assert_eq!((seen.ready, place.processes()), (1, before.clone()), "{seen:?}");
+    until_replaced(&place, old).await;
+    let seen = place.until("it is looked after", |seen| seen.reasons.is_empty()).await;
+    assert_eq!((seen.ready, seen.restarts), (1, 0), "the replica was adopted");
+    assert_eq!(place.processes(), before);
+    // A change by a new driver is enough, too.
+    let old = place.supervisor().unwrap();
+    send(old, Signal::STOP);
+    before.iter().for_each(|found| kill(found.pid));
+    tokio::time::sleep(SILENCE * 2).await;
+    let mut spec = serve();
+    spec.env.insert("CHANGE".into(), "1".into());
+    another(&place).await.apply(&spec, &Secrets::new(), &key("2")).await.unwrap();
+    place.until_processes("the new revision runs", |found| found.len() == 1).await;
+    until_replaced(&place, old).await;
+}
+
+pub(crate) async fn drivers_that_replace_a_supervisor_at_once_leave_one() {
+    let (place, old) = ready().await;
+    let before = place.processes();
+    let drivers = [another(&place).await, another(&place).await, another(&place).await];
+    for _ in 0..3 {
+        let old = place.supervisor().unwrap_or(old);
+        send(old, Signal::STOP);
+        tokio::time::sleep(SILENCE + Duration::from_millis(500)).await;
+        let looks = drivers.iter().map(|driver| async {
+            for _ in 0..20 {
+                driver.observe("shop").await.unwrap().unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        futures_util::future::join_all(looks).await;
+        // Those that came second give up.
+        until_replaced(&place, old).await;
+        assert_eq!(place.processes(), before, "nothing was started twice or ended");
+    }
+}
+
+/// A program may have supervised in the past, and live on.
+pub(crate) async fn a_process_without_the_lock_is_no_supervisor_and_lives_on() {
+    let (place, old) = ready().await;
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    kill(old);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse::<u64>().unwrap();
+    let mut file = place.json("supervisor.json").unwrap();
+    (file["pid"], file["start"]) = (other.id().into(), start.into());
+    std::fs::write(place.path("supervisor.json"), file.to_string()).unwrap();
+    place.until("the silence is reported", is_silent).await;
+    until_replaced(&place, i32::try_from(other.id()).unwrap()).await;
+    let lives = other.try_wait().unwrap().is_none();
+    let _ = other.kill();
+    let _ = other.wait();
+    assert!(lives, "a process that supervises nothing was ended");
+}
+
+pub(crate) async fn a_supervisor_that_does_not_begin_is_replaced() {
+    let sleeps = ["-c", "exec sleep 30"];
+    let place = Place::with(|builder| builder.silence(SILENCE).supervisor("/bin/sh", sleeps)).await;
+    place.apply(&serve(), "1").await.unwrap();
+    let says = |seen: &Observation| seen.reasons.iter().any(|reason| reason.message.contains("has not begun within"));
+    place.until("it is reported", says).await;
+}
