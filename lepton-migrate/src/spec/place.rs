@@ -47,6 +47,13 @@ impl Name {
         let (Self::Host(text) | Self::Bucket(text)) = self;
         text
     }
+
+    /// The host without its port, if this is a host with a port.
+    pub(super) fn host(&self) -> Option<Self> {
+        let Self::Host(address) = self else { return None };
+        let host = host_of(address);
+        (host != address).then(|| Self::Host(host.to_owned()))
+    }
 }
 
 impl Place {
@@ -88,11 +95,9 @@ impl Place {
         }
         names.extend(self.option("account").map(|account| Name::Bucket(account.to_owned())));
         if let Some(address) = self.address() {
-            let host = host_of(&address);
-            if host != address {
-                names.push(Name::Host(host.to_owned()));
-            }
-            names.push(Name::Host(address));
+            let address = Name::Host(address);
+            names.extend(address.host());
+            names.push(address);
         }
         names.retain(|name| !name.text().is_empty());
         names

@@ -1,5 +1,7 @@
 //! What is not shown, because it could be a secret.
 
+use percent_encoding::percent_decode_str;
+
 /// The options of a place's URL whose values are secret, and the same names in a connection
 /// string. The providers refuse them in a URL.
 const OPTIONS: [&str; 14] = [
@@ -36,7 +38,14 @@ pub(super) fn could_be_secret(name: &str) -> bool {
 
 /// A text without the user information of the URLs in it, and without the values of the names
 /// that `hides` names: `https://user:password@host/?key=value` becomes `https://***@host/?key=***`.
+/// Nothing is shown of a text that has such parts behind percent-encoding.
 pub(super) fn redact(text: &str, hides: fn(&str) -> bool) -> String {
+    let shown = plain(text, hides);
+    let decoded = percent_decode_str(&shown).decode_utf8_lossy();
+    if plain(&decoded, hides) == decoded { shown } else { HIDDEN.to_owned() }
+}
+
+fn plain(text: &str, hides: fn(&str) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(begin) = rest.find("://").map(|at| at + 3) {
@@ -86,6 +95,8 @@ mod tests {
             ("AccountKey=abc==;Endpoint=x", "AccountKey=***;Endpoint=x"),
             ("host=h password=x y", "host=h password=*** y"),
             ("://@://@", "://***@://@"),
+            ("s3://b?endpoint=https%3A%2F%2Fu:p%40a.example", HIDDEN),
+            ("100 % of https://a.example/?password=***", "100 % of https://a.example/?password=***"),
             ("mail@example ähm=x", "mail@example ähm=x"),
         ] {
             assert_eq!(redact(text, is_secret), shown);

@@ -109,6 +109,21 @@ fn what_is_left_of_side_a_is_found() {
     for value in ["https://a.example.org", "https://aa.example", "https://a-a.example.b.example", "ba.example"] {
         assert_eq!(findings(&[(url, &with(value))]), [""; 0], "{value}");
     }
+    // Each name is found, and a port distinguishes two servers of one host.
+    let found = findings(&[(url, &with("s3://shop-receipts?endpoint=https://a.example"))]);
+    let names = ["the host a.example of", "the bucket shop-receipts of"];
+    assert!(found.len() == 2 && names.iter().all(|name| found.iter().any(|f| f.contains(name))), "{found:#?}");
+    let local = |value: &str| {
+        let [a, b] = ["http://127.0.0.1:9000", "http://127.0.0.1:9001"];
+        findings(&[(url, &with(value)), ("https://a.example", a), ("https://b.example", b)])
+    };
+    let found = local("s3://shop?endpoint=http://127.0.0.1:9000");
+    assert!(found.len() == 1 && found[0].contains("the host 127.0.0.1:9000 of side A"), "{found:#?}");
+    assert_eq!(local("s3://shop?endpoint=http://127.0.0.1:9001"), [""; 0]);
+    finds(
+        &[(url, &with("http://a.example:9000")), ("https://a.example", "https://a.example:9000")],
+        &["host a.example of"],
+    );
     // The bucket of another data set, the same bucket of both sides, and a bucket as a word.
     finds(
         &[("RECEIPTS_URL = \"s3://receipts?", "RECEIPTS_URL = \"s3://shop-receipts?")],

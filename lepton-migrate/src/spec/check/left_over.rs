@@ -23,10 +23,13 @@ pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
                 // A name of both sides tells nothing. Which data set a variable means is known
                 // only of one that is bound.
                 let is_of_b = |name: &Name| if bound { sides.b.contains(name) } else { all_of_b.contains(name) };
-                // With the port first, which says more.
-                let name = sides.a.iter().rev().find(|name| !is_of_b(name) && is_in(name, &field.text));
-                if let Some(name) = name.filter(|name| named.insert((*name).clone())) {
-                    report(workload, &field, sides.set, name, bound, found);
+                let only_a: BTreeSet<&Name> = sides.a.iter().filter(|name| !is_of_b(name)).collect();
+                // A host is found with each port.
+                let host_is_in = |name: &Name| name.host().is_some_and(|host| only_a.contains(&host));
+                for name in only_a.iter().filter(|name| !host_is_in(name) && is_in(name, &field.text)) {
+                    if named.insert((*name).clone()) {
+                        report(workload, &field, sides.set, name, bound, found);
+                    }
                 }
             }
         }
