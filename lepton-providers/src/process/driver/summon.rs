@@ -153,8 +153,8 @@ impl State {
 
     /// Ends a supervisor that is silent. Where nobody has the lock, this process is no supervisor
     /// any more, and is left alone.
-    fn replace(&mut self, place: &Place, process: &Identity) -> Result<()> {
-        if try_lock(&place.supervisor_lock())?.is_none() {
+    fn replace(&mut self, state_dir: &StateDir, process: &Identity) -> Result<()> {
+        if try_lock(&state_dir.supervisor_lock())?.is_none() {
             process.signal(Signal::KILL);
         }
         self.killed.extend(self.child.take_if(|child| child.id().cast_signed() == process.pid));

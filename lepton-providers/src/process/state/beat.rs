@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lepton_core::Result;
 
-use super::Place;
+use super::StateDir;
 use super::files::{failed, private_file};
 use crate::process::system::monotonic;
 
@@ -26,8 +26,8 @@ pub(in crate::process) struct Beat {
 
 impl Beat {
     /// The first beat of a supervisor, which has the lock.
-    pub(in crate::process) fn first(place: &Place) -> Result<Self> {
-        let path = place.supervisor_beat();
+    pub(in crate::process) fn first(state_dir: &StateDir) -> Result<Self> {
+        let path = state_dir.supervisor_beat();
         let wrong = |error| failed("the heartbeat cannot be written", &path, error);
         let beat = Self { file: private_file(&path).map_err(wrong)?, last: monotonic() };
         beat.write().map_err(wrong)?;
@@ -50,8 +50,8 @@ impl Beat {
 }
 
 /// For how long the supervisor has been silent; `None` if that is not known.
-pub(in crate::process) fn silence(place: &Place) -> Option<Duration> {
-    let text = fs::read_to_string(place.supervisor_beat()).ok()?;
+pub(in crate::process) fn silence(state_dir: &StateDir) -> Option<Duration> {
+    let text = fs::read_to_string(state_dir.supervisor_beat()).ok()?;
     let last = text.strip_suffix('\n').filter(|digits| digits.len() == 20)?.parse().ok()?;
     Some(monotonic().saturating_sub(Duration::from_millis(last)))
 }
