@@ -1,4 +1,4 @@
-//! A supervisor that is killed at any moment.
+//! A supervisor that is killed or stopped at any moment.
 //!
 //! `LEPTON_KILL_ROUNDS` is the number of rounds, 20 by default, `LEPTON_KILL_SEED` the seed.
 
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use lepton_core::ErrorKind;
 use lepton_core::deployment::{Deployment as _, RevisionId, UpdateStrategy, WorkloadSpec};
+use rustix::process::Signal;
 
-use crate::place::{LONG, OWNER, Place, serve};
+use crate::place::{LONG, OWNER, Place, send, serve};
 
 /// The largest number of replicas that a round wants, with the surge.
 const MOST: usize = 3 + 1;
@@ -36,7 +37,7 @@ pub(crate) async fn a_killed_supervisor_does_nothing_twice_and_leaves_nothing() 
     let rounds = number("LEPTON_KILL_ROUNDS").unwrap_or(20);
     let seed = number("LEPTON_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()) * 7919 + 1);
     println!("seed {seed}");
-    let place = Arc::new(Place::new().await);
+    let place = Arc::new(Place::with(|builder| builder.silence(Duration::from_secs(1))).await);
     let mut numbers = Numbers(seed);
     for round in 0..rounds {
         one(&place, round, &mut numbers).await;
@@ -87,7 +88,11 @@ async fn one(place: &Arc<Place>, round: u64, numbers: &mut Numbers) {
                     most = most.max(running(&place));
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                place.kill_supervisor();
+                match place.supervisor() {
+                    // It stays alive, with what it has locked, until a driver replaces it.
+                    Some(pid) if pause() == 1 => send(pid, Signal::STOP),
+                    _ => place.kill_supervisor(),
+                }
             }
             most
         })

@@ -47,7 +47,7 @@ const TESTS: &[Test] = tests! {
     logs: lines_of_each_replica_are_read_and_followed, a_replica_that_talks_a_lot_keeps_its_last_lines;
     secrets: values_are_in_no_file_and_reach_a_restarted_replica, values_that_were_lost_are_asked_for;
     silence: a_stopped_supervisor_is_reported_and_replaced, drivers_that_replace_a_supervisor_at_once_leave_one,
-        a_process_without_the_lock_is_no_supervisor_and_lives_on, a_supervisor_that_does_not_begin_is_replaced;
+        a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock, a_process_without_the_lock_is_no_supervisor_and_lives_on, a_supervisor_that_does_not_begin_is_replaced;
     files: a_damaged_file_is_told_by_name, a_folder_that_others_can_read_is_refused;
 };
 

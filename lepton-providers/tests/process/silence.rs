@@ -91,6 +91,28 @@ pub(crate) async fn drivers_that_replace_a_supervisor_at_once_leave_one() {
     }
 }
 
+/// A supervisor that was stopped while it had the lock of the state. The lock of this test stands
+/// for its own, and ends with it.
+pub(crate) async fn a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock() {
+    let (place, old) = ready().await;
+    send(old, Signal::STOP);
+    let state = std::fs::File::open(place.path("state.lock")).unwrap();
+    state.lock().unwrap();
+    let ends = std::thread::spawn(move || {
+        let start = Instant::now();
+        // It becomes a zombie of this process, or is reaped.
+        while std::fs::read(format!("/proc/{old}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+            assert!(start.elapsed() < LONG, "nobody has ended the supervisor");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(state);
+    });
+    place.deployment.scale("shop", 2).await.unwrap();
+    ends.join().unwrap();
+    place.until("both are ready", |seen| seen.ready == 2).await;
+    until_replaced(&place, old).await;
+}
+
 /// A program may have supervised in the past, and live on.
 pub(crate) async fn a_process_without_the_lock_is_no_supervisor_and_lives_on() {
     let (place, old) = ready().await;

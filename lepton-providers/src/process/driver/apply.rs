@@ -1,6 +1,6 @@
 //! Plan, apply, scale and delete: each changes one file, and returns.
 
-use std::fs;
+use std::fs::{self, File};
 
 use lepton_core::deployment::{Change, DeploymentPlan, OperationKey, RevisionId, Secrets, WorkloadSpec};
 use lepton_core::{Effect, Error, ErrorKind, Result};
@@ -47,10 +47,16 @@ fn compare(workload: Option<&Workload>, spec: &WorkloadSpec, key: &[u8], secrets
 }
 
 impl Apply {
-    pub(super) fn run(self, driver: &Driver) -> Result<RevisionId> {
+    /// Whether this can be applied at all.
+    pub(super) fn check(&self) -> Result<()> {
         check(&self.spec)?;
-        self.check_secrets()?;
+        self.check_secrets()
+    }
+
+    /// Applies it under the lock of the state.
+    pub(super) fn run(self, driver: &Driver, lock: File) -> Result<RevisionId> {
         let revision = self.write(driver)?;
+        drop(lock);
         // The workload is applied; applying it again with the same key tries this again.
         summon(driver)?;
         Ok(revision)
@@ -74,7 +80,6 @@ impl Apply {
     }
 
     fn write(&self, driver: &Driver) -> Result<RevisionId> {
-        let _lock = driver.state_dir.lock()?;
         let secret = driver.state_dir.key()?;
         let found = read(driver, &self.spec.name)?;
         if let Some(workload) = &found
@@ -184,21 +189,21 @@ fn summon(driver: &Driver) -> Result<()> {
     summoned.map(drop).map_err(|error| error.with_effect(Effect::Unknown))
 }
 
-pub(super) fn scale(driver: &Driver, name: &str, replicas: u32) -> Result<()> {
-    change(driver, name, |workload| workload.desired = replicas)?.ok_or_else(|| absent(name))?;
+pub(super) fn scale(driver: &Driver, lock: File, name: &str, replicas: u32) -> Result<()> {
+    change(driver, lock, name, |workload| workload.desired = replicas)?.ok_or_else(|| absent(name))?;
     summon(driver)
 }
 
-pub(super) fn delete(driver: &Driver, name: &str) -> Result<()> {
-    match change(driver, name, |workload| workload.deleted = true)? {
+pub(super) fn delete(driver: &Driver, lock: File, name: &str) -> Result<()> {
+    match change(driver, lock, name, |workload| workload.deleted = true)? {
         Some(()) => summon(driver),
         None => Ok(()),
     }
 }
 
 /// Changes a workload; `None` if there is none.
-fn change(driver: &Driver, name: &str, change: impl FnOnce(&mut Workload)) -> Result<Option<()>> {
-    let _lock = driver.state_dir.lock()?;
+fn change(driver: &Driver, lock: File, name: &str, change: impl FnOnce(&mut Workload)) -> Result<Option<()>> {
+    let _lock = lock;
     let Some(mut workload) = read(driver, name)? else { return Ok(None) };
     let before = workload.clone();
     change(&mut workload);

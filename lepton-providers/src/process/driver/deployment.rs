@@ -1,6 +1,8 @@
 //! The contract.
 
+use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lepton_core::deployment::{
@@ -13,6 +15,9 @@ use super::apply::Apply;
 use super::shared::Driver;
 use super::{apply, logs, observe, preflight};
 use crate::process::options::Options;
+
+/// The time between two attempts to take the lock.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Child processes of this machine as a place for workloads.
 ///
@@ -45,6 +50,24 @@ impl ProcessDeployment {
         let done = self.driver.env.run_blocking(move || work(&driver)).join().await.flatten();
         done.map_err(|error| error.with_operation(operation))
     }
+
+    /// The lock under which workloads are changed. A supervisor that has it and is silent is
+    /// replaced meanwhile.
+    async fn lock(&self, operation: &'static str) -> Result<File> {
+        loop {
+            let lock = self.run(operation, |driver| {
+                let lock = driver.place.try_lock()?;
+                if lock.is_none() {
+                    driver.summoner.ensure(&driver.place, driver.env.uptime())?;
+                }
+                Ok(lock)
+            });
+            if let Some(lock) = lock.await? {
+                return Ok(lock);
+            }
+            self.driver.env.sleep(AGAIN).await;
+        }
+    }
 }
 
 #[async_trait]
@@ -69,7 +92,9 @@ impl Deployment for ProcessDeployment {
 
     async fn apply(&self, spec: &WorkloadSpec, secrets: &Secrets, key: &OperationKey) -> Result<RevisionId> {
         let apply = Apply { spec: spec.clone(), secrets: secrets.clone(), key: key.clone() };
-        self.run("apply", move |driver| apply.run(driver)).await
+        apply.check().map_err(|error| error.with_operation("apply"))?;
+        let lock = self.lock("apply").await?;
+        self.run("apply", move |driver| apply.run(driver, lock)).await
     }
 
     async fn observe(&self, name: &str) -> Result<Option<Observation>> {
@@ -84,7 +109,8 @@ impl Deployment for ProcessDeployment {
 
     async fn scale(&self, name: &str, replicas: u32) -> Result<()> {
         let name = name.to_owned();
-        self.run("scale", move |driver| apply::scale(driver, &name, replicas)).await
+        let lock = self.lock("scale").await?;
+        self.run("scale", move |driver| apply::scale(driver, lock, &name, replicas)).await
     }
 
     fn logs(&self, name: &str, request: LogRequest) -> LogStream {
@@ -93,7 +119,8 @@ impl Deployment for ProcessDeployment {
 
     async fn delete(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
-        self.run("delete", move |driver| apply::delete(driver, &name)).await
+        let lock = self.lock("delete").await?;
+        self.run("delete", move |driver| apply::delete(driver, lock, &name)).await
     }
 
     async fn find(&self, owner: &str) -> Result<Vec<String>> {

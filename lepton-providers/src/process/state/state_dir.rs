@@ -9,7 +9,9 @@ use std::time::Duration;
 use lepton_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::files::{VERSION, create_folder, damaged, failed, is_gone, lock, read_versioned, write, write_json};
+use super::files::{
+    VERSION, create_folder, damaged, failed, is_gone, lock, read_versioned, try_lock, write, write_json,
+};
 
 /// A state folder.
 #[derive(Debug, Clone)]
@@ -128,6 +130,11 @@ impl StateDir {
     /// Waits for the lock under which workloads are changed.
     pub(in crate::process) fn lock(&self) -> Result<File> {
         lock(&self.root.join("state.lock"))
+    }
+
+    /// The same lock, unless somebody has it.
+    pub(in crate::process) fn try_lock(&self) -> Result<Option<File>> {
+        try_lock(&self.root.join("state.lock"))
     }
 
     pub(in crate::process) fn supervisor_lock(&self) -> PathBuf {
