@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,7 +53,7 @@ pub trait Resolver: Debug + Send + Sync {
 }
 
 /// A request of an acceptance test.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpRequest {
     /// The method.
@@ -63,12 +64,27 @@ pub struct HttpRequest {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Bytes,
+    /// After this time without a whole answer it has failed.
+    pub timeout: Duration,
 }
 
 impl HttpRequest {
-    /// A request without headers and body.
+    /// A request without headers and body, with a timeout of 30 seconds.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { method: method.into(), url: url.into(), ..Self::default() }
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: BTreeMap::new(),
+            body: Bytes::new(),
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets the timeout.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Adds headers.
@@ -114,12 +130,12 @@ pub struct ProgramRun {
     /// Variables in addition to those of this process.
     pub env: BTreeMap<String, String>,
     /// After this time it is killed, with everything in its process group.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
 }
 
 impl ProgramRun {
     /// A program without further variables.
-    pub fn new(command: Vec<String>, timeout: std::time::Duration) -> Self {
+    pub fn new(command: Vec<String>, timeout: Duration) -> Self {
         Self { command, env: BTreeMap::new(), timeout }
     }
 

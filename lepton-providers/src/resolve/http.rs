@@ -1,12 +1,14 @@
 //! Sends the requests of acceptance tests.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use lepton_core::resolver::{HttpAnswer, HttpRequest};
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
 use crate::transport::{HttpClient, HttpOptions, RequestBody, proxies};
 
@@ -23,11 +25,19 @@ pub(super) async fn send(env: &SharedEnv, request: HttpRequest) -> Result<HttpAn
         idle_timeout: Duration::from_secs(30),
         max_idle_connections: None,
     };
-    let response = HttpClient::new(options, env.clone())?.send(prepared(request)?).await?;
-    let status = response.status().as_u16();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    Ok(HttpAnswer::new(status, headers, response.into_body().read(LARGEST).await?))
+    let (client, timeout) = (HttpClient::new(options, env.clone())?, request.timeout);
+    let prepared = prepared(request)?;
+    let answered = pin!(async {
+        let response = client.send(prepared).await?;
+        let status = response.status().as_u16();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        Ok(HttpAnswer::new(status, headers, response.into_body().read(LARGEST).await?))
+    });
+    match select(answered, env.sleep(timeout)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Error::new(ErrorKind::Timeout, format!("there is no whole answer after {timeout:?}"))),
+    }
 }
 
 fn prepared(request: HttpRequest) -> Result<Request<RequestBody>> {
@@ -65,7 +75,7 @@ fn prepared(request: HttpRequest) -> Result<Request<RequestBody>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use lepton_core::{ErrorKind, SystemEnv};
+    use lepton_core::SystemEnv;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -91,6 +101,14 @@ mod tests {
         assert!(sent.starts_with("PUT /items/1?a=b HTTP/1.1\r\n") && sent.contains("x-test: yes"), "{sent}");
         let answer = answer.unwrap();
         assert_eq!((answer.status, &answer.headers["x-item"], &answer.body[..]), (201, &"1".to_owned(), &b"ok"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_a_timeout() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let request = HttpRequest::new("GET", url).timeout(Duration::from_millis(100));
+        assert_eq!(send(&SystemEnv::shared(), request).await.unwrap_err().kind(), ErrorKind::Timeout);
     }
 
     #[tokio::test]

@@ -56,9 +56,9 @@ impl ProcessDeployment {
     async fn lock(&self, operation: &'static str) -> Result<File> {
         loop {
             let lock = self.run(operation, |driver| {
-                let lock = driver.place.try_lock()?;
+                let lock = driver.state_dir.try_lock()?;
                 if lock.is_none() {
-                    driver.summoner.ensure(&driver.place, driver.env.uptime())?;
+                    driver.summoner.ensure(&driver.state_dir, driver.env.uptime())?;
                 }
                 Ok(lock)
             });
