@@ -18,7 +18,6 @@ use crate::children::{Children, start, start_with};
 use crate::commands::journal;
 use crate::ledger::Ledger;
 use crate::load::{LEDGER, STOP};
-use crate::route;
 use crate::site::{APP, Site, WORKLOAD, cloud, letter};
 
 /// Runs the demonstration; returns whether every write is where it should be.
@@ -134,7 +133,7 @@ async fn application(site: &Site) -> Result<()> {
     let revision = place.apply(&spec, &secrets, &OperationKey::new("before", "deploy", "1")).await?;
     let seen = wait_until_ready(&place, WORKLOAD, &revision, &WaitOptions::new(), &*env, |_| {}).await?;
     site.address("router").await?;
-    let traffic = RouterTraffic::new(route::config(site).control_path(), env);
+    let traffic = RouterTraffic::new(site.router().control_path(), env);
     let version = traffic.get().await?.version;
     let backends = seen.endpoints.iter().map(|endpoint| Backend::new(&endpoint.replica, &endpoint.address)).collect();
     traffic.set(RouteChange::Backends(Side::A, backends), version).await?;

@@ -8,7 +8,7 @@ use lepton_core::deployment::{Deployment, Endpoint};
 use lepton_core::resolver::{HttpAnswer, HttpRequest, ProgramRun, Resolver};
 use lepton_core::{Error, ErrorKind, Result};
 
-use super::Places;
+use super::places::Places;
 use crate::driver::AcceptanceTest;
 use crate::spec::{HttpTest, MigrationSpec, TestAction, TestSpec, TestTarget};
 

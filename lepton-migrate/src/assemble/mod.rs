@@ -2,20 +2,22 @@
 //!
 //! - `writers`: how the application's writers are made to stop
 //! - `acceptance`: the tests of side B
+//! - `places`: where workloads run
 
 mod acceptance;
+mod places;
 mod writers;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use lepton_core::deployment::{Deployment, Severity, WaitOptions};
+use lepton_core::deployment::{Severity, WaitOptions};
 use lepton_core::migration::{Machine, Policy};
 use lepton_core::resolver::Resolver;
 use lepton_core::{Error, ErrorKind, Result};
 
 use self::acceptance::SpecTest;
+use self::places::Places;
 use self::writers::writers;
 use crate::driver::{Migration, MigrationBuilder, Workload, read_events, replay};
 use crate::objects::{ObjectSet, Quiesce};
@@ -46,9 +48,9 @@ impl MigrationSpec {
         for set in &self.data_sets {
             migration = migration.data_set(open_set(set, folder, resolver).await?);
         }
-        let mut places = BTreeMap::new();
+        let mut places = Places::default();
         for entry in self.order()? {
-            let place = place(&mut places, &entry.deployment, resolver).await?;
+            let place = places.open(&entry.deployment, resolver).await?;
             let secrets = resolver.secrets(&entry.spec.secrets).await?;
             let mut workload = Workload::new(place, entry.spec.clone()).secrets(secrets);
             workload.route.clone_from(&entry.route);
@@ -56,7 +58,7 @@ impl MigrationSpec {
             migration = migration.workload(workload);
         }
         for owned in &self.decommission {
-            let place = place(&mut places, &owned.deployment, resolver).await?;
+            let place = places.open(&owned.deployment, resolver).await?;
             migration = migration.owned_at_a(place, &owned.workload);
         }
         for test in &self.tests {
@@ -88,18 +90,6 @@ impl MigrationSpec {
 /// The folder of the journal of a migration with this folder of state.
 pub fn journal(folder: &Path) -> std::path::PathBuf {
     folder.join(JOURNAL)
-}
-
-/// The places for workloads that are open, by URL.
-type Places = BTreeMap<String, Arc<dyn Deployment>>;
-
-async fn place(places: &mut Places, url: &str, resolver: &Arc<dyn Resolver>) -> Result<Arc<dyn Deployment>> {
-    if let Some(place) = places.get(url) {
-        return Ok(Arc::clone(place));
-    }
-    let place = resolver.deployment(url).await?;
-    places.insert(url.to_owned(), Arc::clone(&place));
-    Ok(place)
 }
 
 async fn open_set(set: &DataSetSpec, folder: &Path, resolver: &Arc<dyn Resolver>) -> Result<ObjectSet> {

@@ -35,11 +35,13 @@ pub struct MigrationBuilder {
     env: Option<SharedEnv>,
 }
 
-impl MigrationBuilder {
-    pub(super) fn new(name: String, folder: PathBuf, traffic: Arc<dyn Traffic>) -> Self {
-        Self {
-            name,
-            folder,
+impl Migration {
+    /// Describes a migration. `folder` is on a local disk and has the journal; `name` is the owner
+    /// of what is created.
+    pub fn builder(name: impl Into<String>, folder: impl Into<PathBuf>, traffic: Arc<dyn Traffic>) -> MigrationBuilder {
+        MigrationBuilder {
+            name: name.into(),
+            folder: folder.into(),
             traffic,
             data_sets: Vec::new(),
             workloads: Vec::new(),
@@ -53,7 +55,9 @@ impl MigrationBuilder {
             env: None,
         }
     }
+}
 
+impl MigrationBuilder {
     /// Adds a data set.
     pub fn data_set(mut self, data_set: impl DataSet + 'static) -> Self {
         self.data_sets.push(Arc::new(data_set));

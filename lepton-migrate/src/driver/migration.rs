@@ -1,14 +1,11 @@
 //! A migration and its driver.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lepton_core::Result;
 use lepton_core::migration::{Command, Event, Machine, State};
-use lepton_core::traffic::Traffic;
 use tokio::sync::mpsc;
 
-use super::builder::MigrationBuilder;
 use super::commander::{Commander, Request};
 use super::journal::Record;
 use super::parts::Parts;
@@ -24,12 +21,6 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Describes a migration. `folder` is on a local disk and has the journal; `name` is the owner
-    /// of what is created.
-    pub fn builder(name: impl Into<String>, folder: impl Into<PathBuf>, traffic: Arc<dyn Traffic>) -> MigrationBuilder {
-        MigrationBuilder::new(name.into(), folder.into(), traffic)
-    }
-
     /// The state.
     pub fn state(&self) -> &State {
         self.machine.state()

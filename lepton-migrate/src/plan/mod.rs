@@ -1,7 +1,8 @@
 //! What a migration would do, before it does anything.
 //!
-//! `text` writes a plan for a person.
+//! `steps`: what happens in which order; `text` writes a plan for a person.
 
+mod steps;
 mod text;
 
 use std::sync::Arc;
@@ -79,8 +80,8 @@ impl Plan {
             findings: spec.check(),
             data_sets: Vec::new(),
             workloads: Vec::new(),
-            steps: text::steps(spec)?,
-            assumptions: text::assumptions(spec),
+            steps: steps::steps(spec)?,
+            assumptions: steps::assumptions(spec),
         };
         plan.look_at_route(spec, resolver).await;
         for set in &spec.data_sets {

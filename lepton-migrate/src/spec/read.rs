@@ -6,7 +6,6 @@ use std::path::Path;
 
 use lepton_core::{Error, ErrorKind, Result};
 use serde::Deserialize as _;
-use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
 
 use super::migration::MigrationSpec;
 
@@ -19,7 +18,7 @@ const LARGEST: u64 = 4 << 20;
 pub enum Format {
     /// TOML: the extension `toml`.
     Toml,
-    /// YAML: the extensions `yaml` and `yml`.
+    /// YAML: the extensions `yaml` and `yml`. It needs the feature `yaml`.
     Yaml,
     /// JSON: the extension `json`.
     Json,
@@ -127,7 +126,16 @@ fn toml(text: &str) -> Result<MigrationSpec, Fault> {
     serde_path_to_error::deserialize(document).map_err(|error| fault(error.path().to_string(), error.inner()))
 }
 
+#[cfg(not(feature = "yaml"))]
+fn yaml(_: &str) -> Result<MigrationSpec, Fault> {
+    let message = "this build reads no YAML; enable the feature `yaml`, or write TOML or JSON".to_owned();
+    Err(Fault { position: None, field: String::new(), message })
+}
+
+#[cfg(feature = "yaml")]
 fn yaml(text: &str) -> Result<MigrationSpec, Fault> {
+    use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
+
     let mut field = String::new();
     let spec = serde_saphyr::with_deserializer_from_str(text, |document| {
         serde_path_to_error::deserialize(document).map_err(|error| {

@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn each_scheme_opens_its_provider_and_others_are_named() {
         let resolver = UrlResolver::new(SystemEnv::shared());
-        assert_eq!(resolver.storage("memory:").await.unwrap().storage().url(), "memory:");
+        assert_eq!(resolver.storage("memory:name").await.unwrap().storage().url(), "memory:name");
         for url in ["process:relative", "router:", "router:relative", "ftp://x/y", ""] {
             let place = resolver.deployment(url).await.map(|_| ()).unwrap_err();
             let route = resolver.traffic(url).await.map(|_| ()).unwrap_err();

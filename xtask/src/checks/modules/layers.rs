@@ -90,6 +90,7 @@ const PACKAGES: [(&str, Rows); 8] = [
             &["bench", "storm", "transcript"],
             &["build_cost", "fuzz", "services"],
             &["binaries", "checks", "tools"],
+            &["failures"],
             &["process"],
             &["capture", "parts"],
         ],
