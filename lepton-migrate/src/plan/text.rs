@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lepton_core::deployment::Severity;
+use lepton_core::deployment::{Change, Severity};
 
 use super::Plan;
 use crate::spec::Start;
@@ -24,8 +24,10 @@ impl fmt::Display for Plan {
         for workload in &self.workloads {
             let when = if workload.start == Start::AfterSwitch { ", after the switch" } else { "" };
             writeln!(f, "\n  workload {} at {}{when}", workload.name, workload.place)?;
-            if let Some(change) = &workload.change {
-                for line in change.to_string().lines() {
+            if let Some(plan) = &workload.change {
+                // Every field of a workload that does not exist yet is new.
+                let lines = if plan.change == Change::Create { 1 } else { usize::MAX };
+                for line in plan.to_string().lines().take(lines) {
                     writeln!(f, "    {line}")?;
                 }
             }
