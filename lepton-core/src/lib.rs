@@ -33,6 +33,7 @@ pub mod layer;
 pub mod migration;
 mod object;
 pub mod resolver;
+pub mod step;
 mod storage;
 pub mod traffic;
 

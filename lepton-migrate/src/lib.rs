@@ -29,5 +29,5 @@ pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQ
 pub use plan::{Plan, PlannedData, PlannedWorkload};
 pub use spec::{
     Binding, CutOver, DataSetSpec, Format, HttpTest, MigrationSpec, OwnedWorkload, PolicySpec, ScaleSpec, Start,
-    TestAction, TestSpec, TestTarget, TrafficSpec, Variable, WorkloadEntry, WritersSpec,
+    StepSpec, TestAction, TestSpec, TestTarget, TrafficSpec, Variable, WorkloadEntry, WritersSpec,
 };

@@ -2,10 +2,11 @@
 //!
 //! - `writers`: how the application's writers are made to stop
 //! - `acceptance`: the tests of side B
-//! - `places`: where workloads run
+//! - `places`: where workloads run; `steps`: programs as steps
 
 mod acceptance;
 mod places;
+mod steps;
 mod writers;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use lepton_core::{Error, ErrorKind, Result};
 
 use self::acceptance::SpecTest;
 use self::places::Places;
+use self::steps::ProgramStep;
 use self::writers::writers;
 use crate::driver::{Migration, MigrationBuilder, Workload, read_events, replay};
 use crate::objects::{ObjectSet, Quiesce};
@@ -47,6 +49,13 @@ impl MigrationSpec {
             .wait(WaitOptions::new().deadline(self.policy.ready_within));
         for set in &self.data_sets {
             migration = migration.data_set(open_set(set, folder, resolver).await?);
+        }
+        for step in &self.steps {
+            let made = Arc::new(ProgramStep::new(step, resolver));
+            migration = match step.start {
+                Start::BeforeSwitch => migration.step(made),
+                Start::AfterSwitch => migration.step_after_switch(made),
+            };
         }
         let mut places = Places::default();
         for entry in self.order()? {

@@ -1,5 +1,6 @@
 //! Describes a migration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,14 @@ use std::time::Duration;
 use lepton_core::data_set::DataSet;
 use lepton_core::deployment::{Deployment, WaitOptions};
 use lepton_core::migration::{Machine, Policy};
+use lepton_core::step::Step;
 use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
-use lepton_core::{Result, SharedEnv, SystemEnv};
+use lepton_core::{Error, Result, SharedEnv, SystemEnv};
 use tokio::sync::mpsc;
 
 use super::journal::{Record, replay};
 use super::migration::Migration;
-use super::parts::{Guarded, Parts};
+use super::parts::{Guarded, Parts, PlacedStep};
 use super::workload::{AcceptanceTest, Workload};
 
 /// Describes a [`Migration`].
@@ -24,6 +26,7 @@ pub struct MigrationBuilder {
     folder: PathBuf,
     traffic: Arc<dyn Traffic>,
     data_sets: Vec<Arc<dyn DataSet>>,
+    steps: Vec<PlacedStep>,
     workloads: Vec<Workload>,
     old: Vec<(Arc<dyn Deployment>, String)>,
     tests: Vec<Arc<dyn AcceptanceTest>>,
@@ -44,6 +47,7 @@ impl Migration {
             folder: folder.into(),
             traffic,
             data_sets: Vec::new(),
+            steps: Vec::new(),
             workloads: Vec::new(),
             old: Vec::new(),
             tests: Vec::new(),
@@ -61,6 +65,19 @@ impl MigrationBuilder {
     /// Adds a data set.
     pub fn data_set(mut self, data_set: impl DataSet + 'static) -> Self {
         self.data_sets.push(Arc::new(data_set));
+        self
+    }
+
+    /// Adds a step that is made before the workloads of side B are created, and taken back by a
+    /// rollback. Steps are made in order, each in effect before the next.
+    pub fn step(mut self, step: Arc<dyn Step>) -> Self {
+        self.steps.push(PlacedStep { step, after_switch: false });
+        self
+    }
+
+    /// Adds a step that is made only when side B owns the writes, such as a change of DNS.
+    pub fn step_after_switch(mut self, step: Arc<dyn Step>) -> Self {
+        self.steps.push(PlacedStep { step, after_switch: true });
         self
     }
 
@@ -121,18 +138,23 @@ impl MigrationBuilder {
     /// Opens the journal and replays it.
     ///
     /// # Errors
-    /// `invalid_input` without data sets, or with two of one name; `locked` while another driver
+    /// `invalid_input` without data sets, or with two data sets or steps of one name; `locked` while another driver
     /// runs; `plan_mismatch` if the folder belongs to another migration; `corrupt` if the journal
     /// is damaged.
     pub async fn open(self) -> Result<Migration> {
         let names: Vec<String> = self.data_sets.iter().map(|set| set.name().to_owned()).collect();
         let machine = Machine::new(names.clone(), self.policy)?;
+        let steps: BTreeSet<&str> = self.steps.iter().map(|placed| placed.step.name()).collect();
+        if steps.len() < self.steps.len() {
+            return Err(Error::invalid_input("two steps of the migration have the same name"));
+        }
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         let (record, events) = Record::open(&env, &self.folder, &self.name, &names, self.policy).await?;
         let machine = replay(machine, events)?;
         let parts = Arc::new(Parts {
             name: self.name,
             data_sets: self.data_sets.into_iter().map(Guarded::new).collect(),
+            steps: self.steps,
             workloads: self.workloads,
             old: self.old,
             tests: self.tests,

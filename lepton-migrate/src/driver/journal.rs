@@ -36,6 +36,18 @@ pub enum Note {
         /// Its details.
         details: String,
     },
+    /// A step is about to be made; its undo takes it back.
+    Step {
+        /// The name of the step.
+        step: String,
+        /// The key of the operation.
+        key: String,
+    },
+    /// A step was taken back.
+    StepUndone {
+        /// The name of the step.
+        step: String,
+    },
     /// A workload is about to be applied; deleting the workload undoes it.
     Apply {
         /// The name of the workload.

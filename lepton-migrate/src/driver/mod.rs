@@ -2,7 +2,8 @@
 //!
 //! - `builder`, `migration`: the public face; `workload`: what runs at side B and how it is tested
 //! - `drive`: the loop over events; `commander`: commands to it
-//! - `intents`: carries out one intent, with `fencing` for the route and `workloads` for both sides
+//! - `intents`: carries out one intent, with `fencing` for the route, `steps`, and
+//!   `workloads` for both sides
 //! - `parts`: what takes part, and the order of effects
 //! - `journal`: the record of events
 
@@ -14,6 +15,7 @@ mod intents;
 mod journal;
 mod migration;
 mod parts;
+mod steps;
 mod workload;
 mod workloads;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lepton_core::data_set::DataSet;
 use lepton_core::deployment::{Deployment, WaitOptions};
+use lepton_core::step::Step;
 use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
 use lepton_core::{EnvExt as _, Error, Result, SharedEnv};
 use tokio::sync::Mutex;
@@ -20,6 +21,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Parts {
     pub(super) name: String,
     pub(super) data_sets: Vec<Guarded<dyn DataSet>>,
+    pub(super) steps: Vec<PlacedStep>,
     pub(super) workloads: Vec<Workload>,
     /// The workloads of side A that the plan owns.
     pub(super) old: Vec<(Arc<dyn Deployment>, String)>,
@@ -33,6 +35,14 @@ pub(super) struct Parts {
     pub(super) wait: WaitOptions,
     pub(super) record: Record,
     pub(super) env: SharedEnv,
+}
+
+/// A step, with when it is made.
+#[derive(Debug, Clone)]
+pub(super) struct PlacedStep {
+    pub(super) step: Arc<dyn Step>,
+    /// Only when side B owns the writes, as a change of DNS must.
+    pub(super) after_switch: bool,
 }
 
 /// A provider with the lock that each effect on it holds.

@@ -27,12 +27,14 @@ impl Parts {
         for set in &self.data_sets {
             self.deny(set.provider.name(), Side::B, true, 0).await?;
         }
+        self.make_steps(false).await?;
         self.create(|workload| !workload.after_switch).await?;
         Ok(Event::Deployed)
     }
 
-    /// Creates the workloads of side B that start after the switch.
+    /// Makes the steps and creates the workloads of side B that come after the switch.
     pub(super) async fn start(&self) -> Result<Event> {
+        self.make_steps(true).await?;
         self.create(|workload| workload.after_switch).await?;
         Ok(Event::Started)
     }
@@ -111,8 +113,9 @@ impl Parts {
         self.effect(&self.traffic.lock, changed).await
     }
 
-    /// Removes what was created at side B, and makes side A accept writes.
+    /// Removes what was created at side B, takes the steps back, and makes side A accept writes.
     pub(super) async fn undo(&self) -> Result<Event> {
+        self.take_steps_back().await?;
         self.set_backends(Vec::new()).await?;
         for workload in self.workloads.iter().rev() {
             self.delete(&workload.deployment, &workload.spec.name).await?;

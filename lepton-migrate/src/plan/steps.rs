@@ -18,6 +18,12 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
         format!("follow the changes until side B is at most {:?} behind", spec.policy.lag),
         "make side B refuse its application's writes".to_owned(),
     ];
+    let programs = |start: Start| {
+        let of_start = spec.steps.iter().filter(move |step| step.start == start);
+        of_start
+            .map(|step| format!("{}: run {}; a rollback runs {}", step.name, step.apply.join(" "), step.undo.join(" ")))
+    };
+    steps.extend(programs(Start::BeforeSwitch));
     let before = named(Start::BeforeSwitch);
     if !before.is_empty() {
         steps.push(format!("create at side B and wait until ready: {}", before.join(", ")));
@@ -50,6 +56,7 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
     }
     steps.push(format!("copy the last changes of {sets} and compare both sides wholly"));
     steps.push("let side B accept writes, and move the ownership; held requests go to side B".to_owned());
+    steps.extend(programs(Start::AfterSwitch));
     let after = named(Start::AfterSwitch);
     if !after.is_empty() {
         steps.push(format!("create at side B: {}", after.join(", ")));

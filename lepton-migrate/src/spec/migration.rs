@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acceptance::TestSpec;
 use super::data_set::DataSetSpec;
+use super::step::StepSpec;
 use super::units;
 use super::workload::WorkloadEntry;
 
@@ -47,6 +48,9 @@ pub struct MigrationSpec {
     pub traffic: TrafficSpec,
     /// The data that move.
     pub data_sets: Vec<DataSetSpec>,
+    /// Programs that change what Lepton has no provider for, such as a DNS record, in order.
+    #[serde(default)]
+    pub steps: Vec<StepSpec>,
     /// What runs at side B.
     #[serde(default)]
     pub workloads: Vec<WorkloadEntry>,

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use lepton_core::data_set::Side;
-use lepton_core::deployment::Deployment as _;
+use lepton_core::deployment::{Deployment as _, OperationKey};
 use lepton_core::migration::{Choice, Command, Event, State};
+use lepton_core::step::{Step, StepState};
 use lepton_core::traffic::Traffic as _;
 use lepton_core::{EnvExt as _, ErrorKind, MemoryStorage, ObjectKey, SharedStorage, StorageExt as _};
 use lepton_migrate::{AssumeRouterOnly, Migration, ObjectSet, StoreQuiesce, read_events};
@@ -56,6 +57,71 @@ async fn an_application_moves_under_its_users_and_back() {
     let proof =
         |event: &Event| matches!(event, Event::Quiesced { proof: Some(how), .. } if how.contains("policy denies"));
     assert!(events.iter().any(proof), "the refusal is recorded: {events:?}");
+}
+
+/// A step that counts, and that is in effect a while after it was made.
+#[derive(Debug, Default)]
+struct Counted {
+    name: &'static str,
+    log: Arc<std::sync::Mutex<Vec<String>>>,
+    looks: std::sync::atomic::AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Step for Counted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    async fn plan(&self) -> lepton_core::Result<Vec<String>> {
+        Ok(vec!["count".to_owned()])
+    }
+
+    async fn apply(&self, key: &OperationKey) -> lepton_core::Result<()> {
+        assert_eq!((key.owner.as_str(), key.step.as_str()), ("shop", self.name));
+        self.log.lock().unwrap().push(format!("apply {}", self.name));
+        Ok(())
+    }
+
+    async fn observe(&self) -> lepton_core::Result<StepState> {
+        match self.looks.fetch_add(1, SeqCst) {
+            0 => Ok(StepState::Pending { reason: "it spreads".to_owned() }),
+            _ => Ok(StepState::Done),
+        }
+    }
+
+    async fn undo(&self, _: &OperationKey) -> lepton_core::Result<()> {
+        self.log.lock().unwrap().push(format!("undo {}", self.name));
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_made_in_order_and_taken_back() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let step = |name| Arc::new(Counted { name, log: Arc::clone(&log), ..Counted::default() });
+    let builder =
+        world.migration(folder.path()).step(step("first")).step(step("second")).step_after_switch(step("dns"));
+    let mut migration = builder.open().await.unwrap();
+    let twice = world.migration(folder.path()).step(step("first")).step(step("first")).open().await.unwrap_err();
+    assert!(twice.to_string().contains("same name"), "{twice}");
+    plan(&mut migration).await;
+    migration.run(|state| *state == State::Tested, |_| {}).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["apply first", "apply second"]);
+    migration.command(Command::CutOver).await.unwrap();
+    let started = AtomicBool::new(false);
+    let done = |state: &State| *state == State::Holding && started.load(SeqCst);
+    let observe = |observed: lepton_migrate::Observed<'_>| {
+        if *observed.event == Event::Started {
+            started.store(true, SeqCst);
+        }
+    };
+    migration.run(done, observe).await.unwrap();
+    assert_eq!(log.lock().unwrap().last().unwrap(), "apply dns");
+    migration.command(Command::Rollback).await.unwrap();
+    migration.run(|state| *state == State::RolledBack, |_| {}).await.unwrap();
+    assert_eq!(log.lock().unwrap()[3..], ["undo dns", "undo second", "undo first"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

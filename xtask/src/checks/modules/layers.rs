@@ -15,7 +15,7 @@ const PACKAGES: [(&str, Rows); 8] = [
         &[
             &["lib"],
             &["conformance"],
-            &["resolver"],
+            &["resolver", "step"],
             &["migration"],
             &["traffic"],
             &["data_set"],
