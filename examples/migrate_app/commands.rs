@@ -34,7 +34,7 @@ pub(crate) enum SpecCommand {
         #[arg(long, value_name = "STATE")]
         until: Option<String>,
     },
-    /// Show the state, also beside a driver that runs.
+    /// Show the state, also while a driver runs.
     Status(Place),
     /// Start the move of the writes to side B.
     CutOver(Place),

@@ -1,4 +1,4 @@
-//! What a migration does beside its data, workloads and route: a DNS record, a hook, a user's own.
+//! Changes that a migration makes in addition to its data, workloads and route, such as a DNS record.
 //! **Unstable.**
 
 use std::fmt::Debug;

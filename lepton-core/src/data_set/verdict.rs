@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::side::Side;
 use crate::{Error, ErrorKind, Result, Retry};
 
-/// The outcome of a comparison. Only a pass lets a migration go on: no data is no pass.
+/// The outcome of a comparison. Only a pass lets a migration continue: no data is no pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

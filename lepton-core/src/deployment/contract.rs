@@ -55,7 +55,7 @@ pub trait Deployment: Debug + Send + Sync {
     /// again with the same key.
     async fn apply(&self, spec: &WorkloadSpec, secrets: &Secrets, key: &OperationKey) -> Result<RevisionId>;
 
-    /// The state of a workload now; `None` if there is none of this name.
+    /// The state of a workload now; `None` if there is none with this name.
     ///
     /// # Errors
     /// Errors of the provider.
@@ -64,14 +64,14 @@ pub trait Deployment: Debug + Send + Sync {
     /// The revisions that can be applied again, the latest first.
     ///
     /// # Errors
-    /// `not_found` if there is no workload of this name.
+    /// `not_found` if there is no workload with this name.
     async fn revisions(&self, name: &str) -> Result<Vec<Revision>>;
 
     /// Changes the number of replicas until the next apply that changes something. It makes no
     /// revision.
     ///
     /// # Errors
-    /// `not_found` if there is no workload of this name.
+    /// `not_found` if there is no workload with this name.
     async fn scale(&self, name: &str, replicas: u32) -> Result<()>;
 
     /// What the replicas have written to their standard output and error.

@@ -86,7 +86,7 @@ pub struct DeploymentPlan {
 }
 
 impl DeploymentPlan {
-    /// Compares what is applied with what is asked for. `secrets_changed` says that the value of
+    /// Compares what is applied with what is requested. `secrets_changed` says that the value of
     /// a secret is another one.
     pub fn compare(applied: Option<&WorkloadSpec>, spec: &WorkloadSpec, secrets_changed: bool) -> Self {
         let Some(applied) = applied else {

@@ -54,7 +54,7 @@ pub struct TcpSocket {
     pub port: String,
 }
 
-/// A program that is run beside the replica, in its environment.
+/// A program that runs next to the replica, in its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
@@ -86,13 +86,13 @@ fn ten() -> u32 {
 }
 
 impl Probe {
-    /// A GET of this path at the port of this name, with the periods and thresholds of
+    /// A GET of this path at the port with this name, with the periods and thresholds of
     /// Kubernetes.
     pub fn http(path: impl Into<String>, port: impl Into<String>) -> Self {
         Self { http_get: Some(HttpGet { path: path.into(), port: port.into() }), ..Self::empty() }
     }
 
-    /// A connection to the port of this name.
+    /// A connection to the port with this name.
     pub fn tcp(port: impl Into<String>) -> Self {
         Self { tcp_socket: Some(TcpSocket { port: port.into() }), ..Self::empty() }
     }

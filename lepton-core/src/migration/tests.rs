@@ -249,7 +249,7 @@ impl World {
         register(self.owner, self.epoch, self.holding.is_some())
     }
 
-    /// Does what an intent asks for; `None` for what goes on in the background.
+    /// Carries out an intent; `None` for one of the background.
     fn run(&mut self, machine: &Machine, intent: Intent) -> Option<Event> {
         let given_up = |why: &str| Some(Event::GivenUp { why: why.to_owned() });
         match intent {

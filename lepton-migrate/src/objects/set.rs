@@ -62,7 +62,7 @@ impl ObjectSetBuilder {
         self
     }
 
-    /// A data set without objects is as it should be. By default its verdict is that there were
+    /// The data set may have no objects. By default its verdict is then that there were
     /// no data, which never passes.
     pub fn may_be_empty(mut self) -> Self {
         self.may_be_empty = true;

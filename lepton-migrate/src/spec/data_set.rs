@@ -25,8 +25,8 @@ pub struct DataSetSpec {
     /// The pause between two rounds.
     #[serde(default = "one_second", with = "units::time")]
     pub pause: Duration,
-    /// A data set without objects is as it should be. Otherwise its verdict is that there were no
-    /// data, which never passes.
+    /// The data set may have no objects. Otherwise its verdict is then that there were no data,
+    /// which never passes.
     #[serde(default)]
     pub may_be_empty: bool,
     /// The first copy may replace and delete objects that side B already has. Otherwise an object

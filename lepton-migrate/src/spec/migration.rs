@@ -57,7 +57,7 @@ pub struct MigrationSpec {
     /// The acceptance tests of side B, in the order in which they run.
     #[serde(default)]
     pub tests: Vec<TestSpec>,
-    /// What the migration does by itself.
+    /// What the migration does without a command.
     #[serde(default)]
     pub policy: PolicySpec,
     /// The workloads of side A that the plan owns. A decommission deletes them, and nothing else.
@@ -95,7 +95,7 @@ fn wait() -> InFlightPolicy {
     InFlightPolicy::Wait
 }
 
-/// What the migration does by itself.
+/// What the migration does without a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
