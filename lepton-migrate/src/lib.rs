@@ -23,7 +23,8 @@ mod spec;
 pub use assemble::journal;
 pub use control::{Control, control_socket, send_command};
 pub use driver::{
-    AcceptanceTest, Commander, Entry, Migration, MigrationBuilder, Note, Observed, Workload, read_events, read_journal,
+    AcceptanceTest, Commander, Entry, Migration, MigrationBuilder, Note, Observed, Recorded, Workload, read_events,
+    read_journal,
 };
 pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQuiesce};
 pub use plan::{Plan, PlannedData, PlannedWorkload};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use lepton_core::data_set::Side;
 use lepton_core::deployment::{Deployment as _, OperationKey};
 use lepton_core::migration::{Choice, Command, Event, State};
@@ -57,6 +58,31 @@ async fn an_application_moves_under_its_users_and_back() {
     let proof =
         |event: &Event| matches!(event, Event::Quiesced { proof: Some(how), .. } if how.contains("policy denies"));
     assert!(events.iter().any(proof), "the refusal is recorded: {events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_are_a_stream_and_commands_reach_its_driver() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let mut migration = world.migration(folder.path()).open().await.unwrap();
+    plan(&mut migration).await;
+    let (commander, mut events) = migration.into_events(|state| *state == State::Holding);
+    let mut names = Vec::new();
+    while let Some(recorded) = events.next().await {
+        let recorded = recorded.unwrap();
+        names.push(recorded.event.name());
+        if recorded.state == State::Tested {
+            let refused = commander.send(Command::Finalize).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PreconditionFailed);
+            assert!(matches!(commander.send(Command::CutOver).await.unwrap(), State::Fence(_)));
+        }
+    }
+    assert_eq!(names.first(), Some(&"copied"));
+    assert!(names.ends_with(&["register", "reversed"]) || names.contains(&"started"), "{names:?}");
+    assert_eq!(commander.send(Command::Pause).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    // A stream that is dropped stops its driver, and another one resumes.
+    let (_, events) = world.reopened(folder.path()).await.into_events(|_| false);
+    drop(events);
+    assert_eq!(world.reopened(folder.path()).await.state(), &State::Holding);
 }
 
 /// A step that counts, and that is in effect a while after it was made.
