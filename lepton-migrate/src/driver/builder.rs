@@ -13,6 +13,7 @@ use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
 use lepton_core::{Error, Result, SharedEnv, SystemEnv};
 use tokio::sync::mpsc;
 
+use super::digest_key::digest_key;
 use super::journal::{Record, replay};
 use super::migration::Migration;
 use super::parts::{Guarded, Parts, PlacedStep};
@@ -151,6 +152,7 @@ impl MigrationBuilder {
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         let (record, events) = Record::open(&env, &self.folder, &self.name, &names, self.policy).await?;
         let machine = replay(machine, events)?;
+        let digest_key = digest_key(&env, &self.folder).await?;
         let parts = Arc::new(Parts {
             name: self.name,
             data_sets: self.data_sets.into_iter().map(Guarded::new).collect(),
@@ -165,6 +167,7 @@ impl MigrationBuilder {
             lag: self.lag,
             wait: self.wait,
             record: record.clone(),
+            digest_key,
             env,
         });
         let (sender, commands) = mpsc::unbounded_channel();

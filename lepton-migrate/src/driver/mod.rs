@@ -5,10 +5,11 @@
 //! - `intents`: carries out one intent, with `fencing` for the route, `steps`, and
 //!   `workloads` for both sides
 //! - `parts`: what takes part, and the order of effects
-//! - `journal`: the record of events
+//! - `journal`: the record of events; `digest_key`: tells changed secrets apart
 
 mod builder;
 mod commander;
+mod digest_key;
 mod drive;
 mod events;
 mod fencing;

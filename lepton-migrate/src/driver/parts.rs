@@ -34,6 +34,8 @@ pub(super) struct Parts {
     pub(super) lag: Duration,
     pub(super) wait: WaitOptions,
     pub(super) record: Record,
+    /// The key under which the values of secrets are digested.
+    pub(super) digest_key: [u8; 32],
     pub(super) env: SharedEnv,
 }
 

@@ -51,7 +51,8 @@ impl Parts {
 
     async fn apply(&self, workload: &Workload) -> Result<RevisionId> {
         let name = workload.spec.name.clone();
-        let key = OperationKey::new(&self.name, "deploy", digest(&workload.spec)?);
+        let secrets = workload.secrets.keyed_digest(&self.digest_key);
+        let key = OperationKey::new(&self.name, "deploy", digest(&workload.spec, &secrets)?);
         let (workload, record) = (workload.clone(), self.record.clone());
         let applied = async move {
             record.note(&Note::Apply { workload: name.clone(), key: key.key.clone() }).await?;
@@ -161,9 +162,9 @@ impl Parts {
     }
 }
 
-/// The key of an apply: another spec is another effect.
-fn digest(spec: &WorkloadSpec) -> Result<String> {
-    let json = serde_json::to_vec(spec);
+/// The key of an apply: another spec, or another value of a secret, is another effect.
+fn digest(spec: &WorkloadSpec, secrets: &str) -> Result<String> {
+    let json = serde_json::to_vec(&(spec, secrets));
     let json = json.map_err(|source| Error::invalid_input(format!("the workload cannot be written: {source}")))?;
     Ok(Sha256::of(&json).to_string())
 }
