@@ -189,6 +189,26 @@ async fn what_another_writer_has_changed_is_named_and_left() {
     assert_eq!((round.copied, round.deleted, round.keeps_up()), (3, 1, true));
 }
 
+/// The journal is replaced at the start of a round: for a moment it has no segment.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proofs_of_the_way_there_are_used_once() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("b", 10)]).await;
+    let mut follower = back(&from, &to, folder.path()).await;
+    to.write(&key("a"), bytes(40, 10)).await.unwrap();
+    assert_eq!(follower.round().await.unwrap().copied, 1);
+    to.write(&key("a"), bytes(41, 10)).await.unwrap();
+    assert_eq!(follower.round().await.unwrap().copied, 1);
+    drop(follower);
+    let journal = folder.path().join("back");
+    std::fs::rename(journal.join("journal-000001.log"), journal.join("journal.next")).unwrap();
+    to.write(&key("a"), bytes(42, 10)).await.unwrap();
+    let transfer = transfer(shared(&to), shared(&from)).journal(&journal).delete(true);
+    let mut again = transfer.build().unwrap().follow_back(folder.path().join("there/manifest.jsonl")).unwrap();
+    let round = again.round().await.unwrap();
+    assert_eq!((round.copied, round.conflicts().count()), (1, 0), "{:?}", round.report.failures);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_back_that_is_killed_does_not_take_its_own_writes_for_foreign_ones() {
     for after in [false, true] {
@@ -219,12 +239,19 @@ async fn a_round_back_that_is_killed_does_not_take_its_own_writes_for_foreign_on
                 std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
             }
             let transfer = transfer(shared(&to), shared(&from)).journal(&copy).delete(true);
-            // The object changes once more before the next process starts.
+            // Before the next process starts, one object changes once more and one is deleted.
             to.write(&key("b"), bytes(83, 10)).await.unwrap();
+            to.remove(&key("c")).await.unwrap();
             let there = folder.path().join("there/manifest.jsonl");
+            let transfer = transfer.max_delete_percent(100);
             let mut again = transfer.build().unwrap().follow_back(there).unwrap();
             let round = again.round().await.unwrap();
             assert_eq!(round.conflicts().count(), 0, "{:?}", round.report.failures);
+            assert_eq!(round.deleted, 1);
+            // What another writer puts there is not taken for what the dead process was writing.
+            from.write(&key("late"), bytes(84, 10)).await.unwrap();
+            assert_eq!(again.round().await.unwrap().conflicts().count(), 1);
+            from.remove(&key("late")).await.unwrap();
             assert!(again.round().await.unwrap().found_no_difference());
         }
     }

@@ -142,6 +142,10 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
         cx.log.note_durably(&Note::Kept { key, etag: etag.clone() }).await?;
         earlier.kept = Some(etag);
     }
+    if cx.guards {
+        let key = cx.lister.mapping.sort_key(&entry.source.key);
+        cx.log.note_durably(&Note::Writing { key }).await?;
+    }
     let mut line = copy_object(cx, entry, layout, reason, &precondition, earlier).await?;
     line.superseded = is_superseded(cx, entry).await;
     cx.log.done(&line)?;

@@ -26,6 +26,9 @@ pub(crate) enum Note {
     /// Objects up to this sort key may have been written. Durable before the first of them
     /// is written.
     Started { through: ObjectKey },
+    /// The object with this sort key is about to be written at a destination that is guarded.
+    /// Durable before it is written.
+    Writing { key: ObjectKey },
     /// Objects up to this sort key are settled: done, skipped or failed.
     Settled { through: ObjectKey },
     /// The object was left as it is, as the settings ask.

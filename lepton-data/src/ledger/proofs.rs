@@ -91,7 +91,6 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
 /// Writes the proofs of a transfer in the other direction, which has this manifest, as the
 /// proofs of this one. Blocks.
 pub(crate) fn reverse(journal: &Path, identity: &Identity, manifest: &Path, mapping: &Mapping) -> Result<()> {
-    std::fs::create_dir_all(journal).map_err(|error| Error::io("cannot make the folder of the journal", error))?;
     let mut sorter = Sorter::new(journal, SORT_MEMORY);
     for line in ManifestReader::open(manifest)? {
         let line = line?.reversed();

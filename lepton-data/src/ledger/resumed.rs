@@ -41,6 +41,9 @@ pub(crate) struct Resumed {
     pub(crate) settled: Option<ObjectKey>,
     /// Sort keys after the first and up to the second may have been written by an earlier run.
     pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// Sort keys that a run was about to write at a guarded destination, without a record that it
+    /// did.
+    pub(crate) writing: BTreeSet<ObjectKey>,
     /// The journal states that sort keys up to here may have been written.
     pub(crate) started: Option<ObjectKey>,
     /// Settled sort keys beyond `settled`.
@@ -127,6 +130,7 @@ impl Resumed {
         self.histories.remove(key);
         self.failed.remove(key);
         self.kept.remove(key);
+        self.writing.remove(&self.mapping.sort_key(key));
         self.settle(key);
     }
 
@@ -143,6 +147,9 @@ impl Resumed {
     fn note(&mut self, note: Note) {
         match note {
             Note::Started { through } => self.started = self.started.take().max(Some(through)),
+            Note::Writing { key: sort_key } => {
+                self.writing.insert(sort_key);
+            }
             Note::Settled { through } => {
                 self.beyond = self.beyond.split_off(&through);
                 self.beyond.remove(&through);
@@ -194,7 +201,8 @@ impl Resumed {
     /// Whether nothing was started that a later run could resume.
     pub(crate) fn is_nothing(&self) -> bool {
         let settled = self.settled.is_some() || !self.beyond.is_empty() || !self.failed.is_empty();
-        let begun = self.started.is_some() || self.maybe_written.is_some() || !self.uploads.is_empty();
+        let maybe_written = self.started.is_some() || self.maybe_written.is_some() || !self.writing.is_empty();
+        let begun = maybe_written || !self.uploads.is_empty();
         let partly = !self.kept.is_empty() || !self.histories.is_empty() || self.objects + self.unchanged > 0;
         !(settled || begun || partly)
     }
@@ -225,6 +233,9 @@ impl Resumed {
             None => self.in_doubt(),
         };
         notes.extend(in_doubt.map(|(after, through)| Note::MaybeWritten { after, through }));
+        // A round that has finished has seen what became of each.
+        let writing = self.writing.iter().filter(|_| !self.finished);
+        notes.extend(writing.map(|sort_key| Note::Writing { key: sort_key.clone() }));
         for (key, open) in &self.uploads {
             let key = || key.clone();
             notes.push(Note::UploadIntent { key: key(), upload: open.plan.clone() });

@@ -57,6 +57,8 @@ pub(crate) struct Feed {
     /// Sort keys after the first and up to the second may have been written by an earlier
     /// run.
     maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// Sort keys that an earlier run was about to write at a guarded destination.
+    writing: BTreeSet<ObjectKey>,
     /// This run may write sort keys up to here: the journal has a record of it.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
@@ -92,6 +94,7 @@ impl Feed {
             proofs: resumed.proofs.map(|file| Proofs::start(&run.scheduler.env, file)).unwrap_or_default(),
             announced: resumed.started,
             maybe_written,
+            writing: resumed.writing,
             uploads: resumed.uploads,
             kept: resumed.kept,
             histories: resumed.histories,
@@ -189,7 +192,8 @@ impl Feed {
     /// An object that only the destination has.
     fn extraneous(&mut self, sort_key: ObjectKey, there: ObjectMeta) -> WorkItem {
         let proof = self.proofs.take(&sort_key);
-        if !self.run.context.guards || proofs::knows(proof.as_deref(), &there) {
+        let known = proofs::knows(proof.as_deref(), &there) || self.writing.contains(&sort_key);
+        if known || !self.run.context.guards {
             return extra(sort_key, there);
         }
         let outcome = Outcome::Failed(proofs::foreign(&there));
@@ -208,8 +212,8 @@ impl Feed {
     /// Records in the journal that an object may be written, before it is. This is needed
     /// where it matters whether an object at the destination may be our own.
     async fn announce(&mut self) -> Result<()> {
-        let guards = self.run.context.guards
-            || matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+        let guards =
+            matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
@@ -273,7 +277,7 @@ impl Feed {
         let in_doubt = |(after, through): &(Option<ObjectKey>, ObjectKey)| {
             after.as_ref().is_none_or(|after| *after < sort_key) && sort_key <= *through
         };
-        let maybe_written = self.maybe_written.as_ref().is_some_and(in_doubt);
+        let maybe_written = self.maybe_written.as_ref().is_some_and(in_doubt) || self.writing.contains(&sort_key);
         let kept = self.kept.remove(&key);
         let recorded = self.histories.remove(&key).unwrap_or_default().versions;
         let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&sort_key));

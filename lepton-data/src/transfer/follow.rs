@@ -108,8 +108,8 @@ impl Transfer {
     /// Follows the source in rounds, and guards what others have written at the destination: an
     /// object there that no round has written, and that differs from the source's or that the
     /// source does not have, is never replaced and never deleted. It fails with the kind
-    /// `conflict`, and [`Round::conflicts`] has its key. Only after a round was killed can such an
-    /// object not be told from what that round was writing.
+    /// `conflict`, and [`Round::conflicts`] has its key. After a round was killed, this does not hold
+    /// for the objects that it was just writing.
     ///
     /// # Errors
     /// As [`follow`](Self::follow).

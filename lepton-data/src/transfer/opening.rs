@@ -31,7 +31,6 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         identity: options.identity(plan, keys)?,
         mapping: Mapping::of(&options.source, &options.destination, &options.settings),
     };
-    opening.seed()?;
     match opening.open() {
         Err(error) if error.kind() == ErrorKind::PlanMismatch => {
             let replay = Replay::of(folder)?;
@@ -53,11 +52,13 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         Err(error) => Err(error),
         Ok(Opened { journal, replay: None, .. }) => {
             let mut resumed = Resumed::default();
+            opening.seed(&resumed)?;
             resumed.proofs = matches!(options.following, Following::Back(_)).then(|| proofs::path(folder));
             Ok((Log::new(journal), resumed))
         }
         Ok(Opened { journal, replay: Some(replay), .. }) => {
             let resumed = opening.load(replay.clone())?;
+            opening.seed(&resumed)?;
             if !resumed.finished && !opening.compares_anew(&resumed) {
                 return Ok((Log::new(journal), resumed));
             }
@@ -90,14 +91,13 @@ impl Opening<'_> {
     }
 
     /// Before the first round back, writes the proofs of the transfer whose direction is reversed.
-    fn seed(&self) -> Result<()> {
+    /// Later rounds have proofs of their own. The journal must be open, and so locked.
+    fn seed(&self, resumed: &Resumed) -> Result<()> {
         let Following::Back(manifest) = &self.options.following else { return Ok(()) };
-        match Replay::of(self.folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                proofs::reverse(self.folder, &self.identity, manifest, &self.mapping)
-            }
-            _ => Ok(()),
+        if !resumed.is_nothing() || resumed.anew || proofs::path(self.folder).exists() {
+            return Ok(());
         }
+        proofs::reverse(self.folder, &self.identity, manifest, &self.mapping)
     }
 
     fn load(&self, replay: Replay) -> Result<Resumed> {
