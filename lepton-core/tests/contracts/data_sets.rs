@@ -64,7 +64,8 @@ impl Lying {
             let (owned, found) = (owner.read(&name), follower.read(&name));
             summary.items += u64::from(owned.is_some());
             summary.bytes += owned.as_ref().map_or(0, |content| content.len() as u64);
-            let lengths = owned.as_ref().map(|content| content.len()) == found.map(|content| content.len());
+            let length = |content: &Option<bytes::Bytes>| content.as_ref().map(bytes::Bytes::len);
+            let lengths = length(&owned) == length(&found);
             match owned {
                 Some(_) if lengths && self.lie == Lie::ComparesLengths => {}
                 Some(content) if content.is_empty() && self.lie == Lie::SkipsEmptyItems => {}
