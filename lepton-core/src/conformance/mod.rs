@@ -20,13 +20,14 @@
 //! `conditions`, `deletes`, `lists`, `keys`, `limits`, `multipart` (what uploads do),
 //! `uploads` (what can go wrong with them), `copies`, `versions`, `interruptions`, `others`
 //! (stores that are misconfigured on purpose). `suite` runs them; each check is a `case`.
-//! [`deployment`] and [`traffic`] are the suites of those contracts.
+//! [`deployment`], [`traffic`] and [`data_set`] are the suites of those contracts.
 
 mod attributes;
 mod bodies;
 mod case;
 mod conditions;
 mod copies;
+pub mod data_set;
 mod deletes;
 pub mod deployment;
 mod expect;

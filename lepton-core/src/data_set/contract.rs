@@ -29,7 +29,7 @@ pub trait DataSet: Debug + Send + Sync {
     /// how far behind the follower is. Deletes are followed too.
     fn follow(&self, from: Side) -> LagStream;
 
-    /// How far behind the follower is.
+    /// How far behind the follower is in this direction.
     ///
     /// # Errors
     /// Errors of both sides.
@@ -69,7 +69,7 @@ pub struct Lag {
     /// Their bytes.
     pub bytes: u64,
     /// The time since the beginning of the last complete round: a change that is older has been
-    /// followed.
+    /// followed. [`Duration::MAX`] before the first one.
     pub age: Duration,
     /// Complete rounds since the follower was started.
     pub rounds: u64,
@@ -86,9 +86,9 @@ pub struct CopySummary {
 }
 
 impl Lag {
-    /// No lag, before the first round.
+    /// The lag before the first round.
     pub fn new() -> Self {
-        Self::default()
+        Self { age: Duration::MAX, ..Self::default() }
     }
 }
 

@@ -2,6 +2,7 @@
 #![cfg(feature = "conformance")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unimplemented, reason = "test")]
 
+mod data_sets;
 mod deployments;
 mod routes;
 mod waits;
