@@ -1,7 +1,7 @@
 //! The conformance suite of [`DataSet`](crate::data_set::DataSet).
 //!
 //! The suite needs a data set whose two sides are empty and accept writes, and somebody who reads
-//! and writes items at both sides: [`User`]. [`memory`] has both for the reference.
+//! and writes items at both sides: [`User`]. [`memory()`] has both for the reference.
 //!
 //! ```
 //! # use lepton_core::{SystemEnv, conformance::data_set::{Options, memory, run}};
