@@ -11,7 +11,9 @@ pub(crate) const STATE: &str = "router";
 
 pub(crate) fn config(site: &Site) -> RouterConfig {
     let mut config = RouterConfig::new(site.at(STATE));
-    config.listen = "127.0.0.1:0".to_owned();
+    // One that was killed and is started again serves at the same address.
+    let before = std::fs::read_to_string(site.address_file("router"));
+    config.listen = before.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
     config
 }
 
