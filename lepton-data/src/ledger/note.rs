@@ -51,6 +51,9 @@ pub(crate) enum Note {
         after: Option<ObjectKey>,
         through: ObjectKey,
     },
+    /// The object with this sort key was in doubt like those of `MaybeWritten`, and the run that
+    /// was to clear that failed for it, or ended before it deleted it. A restarted journal has it.
+    InDoubt { key: ObjectKey },
     /// The object failed.
     Failed { failure: Failure },
     /// An upload is about to be started. Durable before it is started.

@@ -41,6 +41,8 @@ pub(crate) struct Resumed {
     pub(crate) settled: Option<ObjectKey>,
     /// Sort keys after the first and up to the second may have been written by an earlier run.
     pub(crate) maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// Further sort keys that may have been written by an earlier run.
+    pub(crate) doubts: BTreeSet<ObjectKey>,
     /// The journal states that sort keys up to here may have been written.
     pub(crate) started: Option<ObjectKey>,
     /// Settled sort keys beyond `settled`.
@@ -127,6 +129,9 @@ impl Resumed {
         self.histories.remove(key);
         self.failed.remove(key);
         self.kept.remove(key);
+        if !self.doubts.is_empty() {
+            self.doubts.remove(&self.mapping.sort_key(key));
+        }
         self.settle(key);
     }
 
@@ -163,11 +168,14 @@ impl Resumed {
             }
             Note::Anew => self.anew = true,
             Note::MaybeWritten { after, through } => self.maybe_written = Some((after, through)),
+            Note::InDoubt { key: sort_key } => drop(self.doubts.insert(sort_key)),
             Note::Extra { key: sort_key, .. } => {
+                self.stays_in_doubt(&sort_key);
                 self.settle_place(sort_key);
                 self.extras += 1;
             }
             Note::Failed { failure } => {
+                self.stays_in_doubt(&self.mapping.sort_key(&failure.key));
                 self.settle(&failure.key);
                 self.failed.insert(failure.key.clone(), failure);
             }
@@ -191,10 +199,23 @@ impl Resumed {
         }
     }
 
+    /// Whether the journal was restarted with the doubt that an earlier run has written this.
+    pub(crate) fn is_in_doubt(&self, sort_key: &ObjectKey) -> bool {
+        self.maybe_written.as_ref().is_some_and(|range| covers(range, sort_key)) || self.doubts.contains(sort_key)
+    }
+
+    /// Without a manifest line the doubt remains when the listing has passed the sort key.
+    fn stays_in_doubt(&mut self, sort_key: &ObjectKey) {
+        if self.is_in_doubt(sort_key) {
+            self.doubts.insert(sort_key.clone());
+        }
+    }
+
     /// Whether nothing was started that a later run could resume.
     pub(crate) fn is_nothing(&self) -> bool {
         let settled = self.settled.is_some() || !self.beyond.is_empty() || !self.failed.is_empty();
         let begun = self.started.is_some() || self.maybe_written.is_some() || !self.uploads.is_empty();
+        let begun = begun || !self.doubts.is_empty();
         let partly = !self.kept.is_empty() || !self.histories.is_empty() || self.objects + self.unchanged > 0;
         !(settled || begun || partly)
     }
@@ -225,6 +246,9 @@ impl Resumed {
             None => self.in_doubt(),
         };
         notes.extend(in_doubt.map(|(after, through)| Note::MaybeWritten { after, through }));
+        // A run that has finished has done or deleted every object.
+        let doubts = self.doubts.iter().filter(|_| !self.finished);
+        notes.extend(doubts.map(|key| Note::InDoubt { key: key.clone() }));
         for (key, open) in &self.uploads {
             let key = || key.clone();
             notes.push(Note::UploadIntent { key: key(), upload: open.plan.clone() });
@@ -241,6 +265,11 @@ impl Resumed {
             change(upload);
         }
     }
+}
+
+/// Whether a range has a sort key: it is after the first one and not after the second.
+pub(crate) fn covers((after, through): &(Option<ObjectKey>, ObjectKey), sort_key: &ObjectKey) -> bool {
+    after.as_ref().is_none_or(|after| after < sort_key) && sort_key <= through
 }
 
 #[cfg(test)]

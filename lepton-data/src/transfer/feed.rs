@@ -14,7 +14,7 @@ use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::note::Note;
 use crate::ledger::planned::{Planned, PlannedAction};
 use crate::ledger::proofs::Proofs;
-use crate::ledger::resumed::{OpenUpload, Recorded, Resumed};
+use crate::ledger::resumed::{OpenUpload, Recorded, Resumed, covers};
 use crate::ledger::{plan_file, proofs};
 use crate::listing::found::{Listed, VersionedKey};
 use crate::listing::merge::Merge;
@@ -57,6 +57,8 @@ pub(crate) struct Feed {
     /// Sort keys after the first and up to the second may have been written by an earlier
     /// run.
     maybe_written: Option<(Option<ObjectKey>, ObjectKey)>,
+    /// The same for single sort keys.
+    doubts: BTreeSet<ObjectKey>,
     /// This run may write sort keys up to here: the journal has a record of it.
     announced: Option<ObjectKey>,
     uploads: BTreeMap<ObjectKey, OpenUpload>,
@@ -92,6 +94,7 @@ impl Feed {
             proofs: resumed.proofs.map(|file| Proofs::start(&run.scheduler.env, file)).unwrap_or_default(),
             announced: resumed.started,
             maybe_written,
+            doubts: resumed.doubts,
             uploads: resumed.uploads,
             kept: resumed.kept,
             histories: resumed.histories,
@@ -189,7 +192,8 @@ impl Feed {
     /// An object that only the destination has.
     fn extraneous(&mut self, sort_key: ObjectKey, there: ObjectMeta) -> WorkItem {
         let proof = self.proofs.take(&sort_key);
-        if !self.run.context.guards || proofs::knows(proof.as_deref(), &there) {
+        let ours = proofs::knows(proof.as_deref(), &there) || self.is_in_doubt(&sort_key);
+        if ours || !self.run.context.guards {
             return extra(sort_key, there);
         }
         let outcome = Outcome::Failed(proofs::foreign(&there));
@@ -270,10 +274,7 @@ impl Feed {
         if let Err(error) = verdict {
             return WorkItem::Settled { entry, outcome: Outcome::Failed(error), sort_key: listed };
         }
-        let in_doubt = |(after, through): &(Option<ObjectKey>, ObjectKey)| {
-            after.as_ref().is_none_or(|after| *after < sort_key) && sort_key <= *through
-        };
-        let maybe_written = self.maybe_written.as_ref().is_some_and(in_doubt);
+        let maybe_written = self.is_in_doubt(&sort_key);
         let kept = self.kept.remove(&key);
         let recorded = self.histories.remove(&key).unwrap_or_default().versions;
         let (upload, proof) = (self.uploads.remove(&key), self.proofs.take(&sort_key));
@@ -282,6 +283,11 @@ impl Feed {
             Some(outcome) => WorkItem::Settled { entry, outcome, sort_key: listed },
             None => WorkItem::Object { entry, earlier, sort_key: listed },
         }
+    }
+
+    /// Whether an earlier run may have written the object without recording it.
+    fn is_in_doubt(&self, sort_key: &ObjectKey) -> bool {
+        self.maybe_written.as_ref().is_some_and(|range| covers(range, sort_key)) || self.doubts.contains(sort_key)
     }
 
     /// The work that a saved plan asks for.
