@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
 
+mod storm;
+
 use std::process::Command;
 
 /// Runs the demonstration and returns what it has shown.
