@@ -1,8 +1,10 @@
 //! The application: keeps items as objects, and answers with what it reads.
 //!
-//! `GET`, `PUT` and `DELETE /items/NAME`; `GET /ready`. A write is answered when the store has it.
+//! `GET`, `PUT` and `DELETE /items/NAME`; `POST /items/NAME` makes a new object, whose name begins
+//! with this one; `GET /ready`. A write is answered when the store has it.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -79,11 +81,15 @@ async fn item(store: &Location, request: Request<Incoming>) -> Result<Response<F
     let Some(name) = path.strip_prefix("/items/").filter(|name| !name.is_empty()) else {
         return Ok(reply(StatusCode::NOT_FOUND, "there are only items"));
     };
+    let name = match head.method {
+        Method::POST => format!("{name}_{:016x}", RandomState::new().hash_one(name)),
+        _ => name.to_owned(),
+    };
     let key = ObjectKey::new([store.folder().as_bytes(), name.as_bytes()].concat())?;
     let storage = store.storage();
     match head.method {
         Method::GET => Ok(reply(StatusCode::OK, storage.read(&key, LARGEST as u64).await?)),
-        Method::PUT => {
+        Method::PUT | Method::POST => {
             let body = Limited::new(body, LARGEST).collect().await;
             let body = body.map_err(|error| Error::invalid_input(format!("the upload broke off: {error}")))?;
             storage.put(&key, body.to_bytes().into(), PutOptions::new()).await?;
@@ -93,7 +99,7 @@ async fn item(store: &Location, request: Request<Incoming>) -> Result<Response<F
             storage.remove(&key).await?;
             Ok(reply(StatusCode::OK, "deleted"))
         }
-        _ => Ok(reply(StatusCode::METHOD_NOT_ALLOWED, "GET, PUT or DELETE")),
+        _ => Ok(reply(StatusCode::METHOD_NOT_ALLOWED, "GET, PUT, POST or DELETE")),
     }
 }
 

@@ -9,14 +9,11 @@ use lepton_s3_front::{Action, Failure, Hooks, RequestInfo, S3Front};
 
 use crate::site::{APP, BUCKET, LEPTON, Site, cloud};
 
-/// Objects that the application has before anybody moves it.
-const OBJECTS: usize = 300;
-
 /// Serves until the process is killed.
-pub(crate) async fn run(site: &Site, side: Side) -> Result<()> {
+pub(crate) async fn run(site: &Site, side: Side, objects: usize) -> Result<()> {
     let storage = MemoryStorage::new();
     if side == Side::A {
-        fill(&storage).await?;
+        fill(&storage, objects).await?;
     }
     let front = S3Front::builder()
         .bucket(BUCKET, Arc::new(storage))
@@ -32,9 +29,9 @@ pub(crate) async fn run(site: &Site, side: Side) -> Result<()> {
 }
 
 /// What the application has stored so far: photographs, and videos that are uploaded in parts.
-async fn fill(storage: &MemoryStorage) -> Result<()> {
-    for number in 0..OBJECTS {
-        let len = if number % 50 == 7 { 9 << 20 } else { 1_000 + number * 317 };
+async fn fill(storage: &MemoryStorage, objects: usize) -> Result<()> {
+    for number in 0..objects {
+        let len = if number % 100 == 7 { 9 << 20 } else { 1_000 + number * 317 };
         let body = number.to_le_bytes().repeat(len / 8);
         let key = ObjectKey::try_from(format!("items/photo-{number:04}").as_str())?;
         storage.write(&key, body.into()).await?;
@@ -68,14 +65,17 @@ pub(crate) fn set_policy(site: &Site, side: Side, deny: bool) -> Result<()> {
     }
 }
 
-/// Changes the policy as the variables say that a driver sets for its program.
-pub(crate) fn change_policy(site: &Site) -> Result<()> {
+/// Changes the policy as the variables say that a driver sets for its program; `only` at this side.
+pub(crate) fn change_policy(site: &Site, only: Option<Side>) -> Result<()> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let side = match variable("LEPTON_SIDE").as_str() {
         "a" => Side::A,
         "b" => Side::B,
         other => return Err(Error::invalid_input(format!("LEPTON_SIDE is {other:?}"))),
     };
+    if only.is_some_and(|only| only != side) {
+        return Ok(());
+    }
     match variable("LEPTON_WRITES").as_str() {
         "deny" => set_policy(site, side, true),
         "allow" => set_policy(site, side, false),

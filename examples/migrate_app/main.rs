@@ -22,6 +22,7 @@
 //! - `commands`: the commands on a specification
 //! - `demo`: starts everything, shows what happens, and checks the result; `site`: where it is
 //! - `cloud`, `app`, `route`, `load`: the other roles; `ledger`, `check`: what the users know
+//! - `random`: numbers for the moments of the kills
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
@@ -33,6 +34,7 @@ mod commands;
 mod demo;
 mod ledger;
 mod load;
+mod random;
 mod route;
 mod site;
 
@@ -51,9 +53,8 @@ use site::Site;
     after_help = EXIT_CODES
 )]
 struct Arguments {
-    /// How many users the demonstration has.
-    #[arg(long, default_value_t = 8)]
-    users: u64,
+    #[command(flatten)]
+    demo: demo::Options,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -80,10 +81,14 @@ enum Command {
 enum Role {
     /// An S3 server with the application's data.
     #[command(hide = true)]
-    Cloud { folder: PathBuf, side: String },
+    Cloud { folder: PathBuf, side: String, objects: usize },
     /// The policy of both servers, as the driver changes it.
     #[command(hide = true)]
-    Policy { folder: PathBuf },
+    Policy {
+        folder: PathBuf,
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// The application.
     #[command(hide = true)]
     App,
@@ -92,7 +97,11 @@ enum Role {
     Route { folder: PathBuf },
     /// The users.
     #[command(hide = true)]
-    Load { folder: PathBuf, users: u64 },
+    Load {
+        folder: PathBuf,
+        #[command(flatten)]
+        options: load::LoadOptions,
+    },
 }
 
 fn main() -> ExitCode {
@@ -120,13 +129,17 @@ fn main() -> ExitCode {
 /// Returns the exit code.
 async fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
-        None => return demo::run(arguments.users).await.map(|good| if good { 0 } else { 4 }),
+        None => return demo::run(&arguments.demo).await.map(|good| if good { 0 } else { 4 }),
         Some(Command::Spec(command)) => return commands::run(command).await,
-        Some(Command::Role(Role::Cloud { folder, side })) => cloud::run(&Site::new(folder), named(&side)?).await?,
-        Some(Command::Role(Role::Policy { folder })) => cloud::change_policy(&Site::new(folder))?,
+        Some(Command::Role(Role::Cloud { folder, side, objects })) => {
+            cloud::run(&Site::new(folder), named(&side)?, objects).await?;
+        }
+        Some(Command::Role(Role::Policy { folder, only })) => {
+            cloud::change_policy(&Site::new(folder), only.as_deref().map(named).transpose()?)?;
+        }
         Some(Command::Role(Role::App)) => app::run().await?,
         Some(Command::Role(Role::Route { folder })) => route::run(&Site::new(folder)).await?,
-        Some(Command::Role(Role::Load { folder, users })) => load::run(&Site::new(folder), users).await?,
+        Some(Command::Role(Role::Load { folder, options })) => load::run(&Site::new(folder), &options).await?,
     }
     Ok(0)
 }

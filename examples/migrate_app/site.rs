@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use lepton::core::SystemEnv;
 use lepton::core::data_set::Side;
 use lepton::core::deployment::{Port, Probe, Secrets, WorkloadSpec};
@@ -19,6 +20,23 @@ pub(crate) const LEPTON: (&str, &str) = ("lepton", "secret-of-the-migration");
 pub(crate) const APP: (&str, &str) = ("application", "secret-of-the-application");
 pub(crate) const BUCKET: &str = "shop";
 pub(crate) const WORKLOAD: &str = "shop";
+
+/// What can differ in the specification of the migration.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Terms {
+    /// How long the driver may be silent in a fence, in milliseconds.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) silence: u64,
+    /// How many fences in a row may be given up.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) fences: u32,
+    /// The policy of side A is never changed: its job still writes in the fence.
+    #[arg(long)]
+    pub(crate) policy_of_b_only: bool,
+    /// Each fence is started by a command.
+    #[arg(long)]
+    pub(crate) cut_over_by_command: bool,
+}
 
 /// The folder of a demonstration.
 #[derive(Debug, Clone)]
@@ -67,6 +85,31 @@ impl Site {
         std::fs::rename(&part, &path).map_err(failed)
     }
 
+    /// How often the router was killed, and was started again since.
+    pub(crate) fn router_restarts(&self) -> Restarts {
+        let number = |name: &str| {
+            let text = std::fs::read_to_string(self.at(name)).unwrap_or_default();
+            text.parse().unwrap_or_default()
+        };
+        Restarts { killed: number("router.killed"), settled: number("router.settled") }
+    }
+
+    /// Publishes that the router is about to be killed.
+    pub(crate) fn router_is_killed(&self) -> Result<()> {
+        self.count("router.killed", self.router_restarts().killed + 1)
+    }
+
+    /// Publishes that the router serves everything again.
+    pub(crate) fn router_is_settled(&self) -> Result<()> {
+        self.count("router.settled", self.router_restarts().killed)
+    }
+
+    fn count(&self, name: &str, number: u64) -> Result<()> {
+        let (path, part) = (self.at(name), self.at(&format!("{name}.part")));
+        let counted = std::fs::write(&part, number.to_string()).and_then(|()| std::fs::rename(&part, &path));
+        counted.map_err(|error| Error::io("cannot count the restarts of the router", error))
+    }
+
     /// The URL of the application's data at a side.
     pub(crate) async fn url(&self, side: Side) -> Result<String> {
         let address = self.address(&cloud(side)).await?;
@@ -90,16 +133,20 @@ impl Site {
     }
 
     /// Writes the specification of the migration, and returns its path.
-    pub(crate) async fn specification(&self) -> Result<PathBuf> {
+    pub(crate) async fn specification(&self, terms: &Terms) -> Result<PathBuf> {
         let program = std::env::current_exe().map_err(|error| Error::io("cannot find this program", error))?;
         let (a, b) = (self.url(Side::A).await?, self.url(Side::B).await?);
         let (workload, _) = self.workload(Side::B).await?;
         let folder = self.0.display();
+        let mut policy = vec![program.display().to_string(), "policy".to_owned(), folder.to_string()];
+        if terms.policy_of_b_only {
+            policy.extend(["--only".to_owned(), "b".to_owned()]);
+        }
         let spec = serde_json::json!({
             "name": WORKLOAD,
             "traffic": {
                 "url": format!("router:{}", self.router().control_path().display()),
-                "hold": { "time": "60s", "silence": "20s" },
+                "hold": { "time": "60s", "silence": format!("{}ms", terms.silence) },
             },
             "data_sets": [{
                 "name": "items",
@@ -108,7 +155,7 @@ impl Site {
                 "pause": "500ms",
                 "settings": { "max_delete_percent": 100 },
                 "writers": {
-                    "command": [program, "policy", self.0],
+                    "command": policy,
                     "a": format!("{a}&profile=application"),
                     "b": format!("{b}&profile=application"),
                 },
@@ -124,7 +171,10 @@ impl Site {
                 "workload": WORKLOAD,
                 "http": { "path": "/items/photo-0001" },
             }],
-            "policy": { "cut_over": "auto" },
+            "policy": {
+                "cut_over": if terms.cut_over_by_command { "command" } else { "auto" },
+                "fences": terms.fences,
+            },
             "decommission": [{ "deployment": format!("process:{folder}/machine-a"), "workload": WORKLOAD }],
         });
         let path = self.at("migration.json");
@@ -143,7 +193,9 @@ impl Site {
     /// The settings of the router.
     pub(crate) fn router(&self) -> RouterConfig {
         let mut config = RouterConfig::new(self.at("router"));
-        config.listen = "127.0.0.1:0".to_owned();
+        // One that was killed and is started again serves at the same address.
+        let before = std::fs::read_to_string(self.address_file("router"));
+        config.listen = before.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
         config
     }
 
@@ -176,6 +228,20 @@ impl Site {
         spec.readiness_probe = Some(Probe::http("/ready", "http").period_seconds(1));
         spec.termination_grace_period_seconds = 5;
         Ok((spec, Secrets::new().with("AWS_SECRET_ACCESS_KEY", APP.1)))
+    }
+}
+
+/// How often the router was killed, and how many of these kills are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Restarts {
+    pub(crate) killed: u64,
+    settled: u64,
+}
+
+impl Restarts {
+    /// The last kill is over.
+    pub(crate) fn is_calm(self) -> bool {
+        self.killed == self.settled
     }
 }
 

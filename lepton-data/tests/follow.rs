@@ -231,13 +231,7 @@ async fn a_round_back_that_is_killed_does_not_take_its_own_writes_for_foreign_on
             }
             // The dead process holds nothing; here its tasks have to end first.
             std::mem::forget(follower);
-            let folder_of_the_dead = folder.path().join("back");
-            let copy = folder.path().join("copy");
-            std::fs::create_dir(&copy).unwrap();
-            for file in std::fs::read_dir(&folder_of_the_dead).unwrap() {
-                let file = file.unwrap();
-                std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-            }
+            let copy = left_by_the_dead(folder.path(), "back");
             let transfer = transfer(shared(&to), shared(&from)).journal(&copy).delete(true);
             // Before the next process starts, one object changes once more and one is deleted.
             to.write(&key("b"), bytes(83, 10)).await.unwrap();
@@ -254,5 +248,65 @@ async fn a_round_back_that_is_killed_does_not_take_its_own_writes_for_foreign_on
             from.remove(&key("late")).await.unwrap();
             assert!(again.round().await.unwrap().found_no_difference());
         }
+    }
+}
+
+/// A copy of the journal of a process that has died, whose lock no task holds.
+fn left_by_the_dead(folder: &std::path::Path, journal: &str) -> std::path::PathBuf {
+    let copy = folder.join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(folder.join(journal)).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+/// An object that a killed round wrote, without a record of it, is gone at the source, or changes
+/// again, and the round after the kill fails for another object, so that it deletes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_round_wrote_stays_its_own_after_rounds_that_fail() {
+    for nth_put in 0..3 {
+        let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+        fill(&from, &[("a", 10), ("b", 10), ("c", 10), ("z", 10)]).await;
+        let guarded = |source, destination, journal: &std::path::Path| {
+            let transfer = transfer(source, destination).journal(journal).delete(true).max_delete_percent(100);
+            transfer.build().unwrap().follow_guarded().unwrap()
+        };
+        let journal = folder.path().join("there");
+        guarded(shared(&from), shared(&to), &journal).round().await.unwrap();
+        for (name, seed) in [("a", 80), ("b", 81), ("c", 82)] {
+            from.write(&key(name), bytes(seed, 10)).await.unwrap();
+        }
+        let dying = Arc::new(Faulty::new(&to, nth("put", nth_put, Fault::Die { after: true })));
+        let mut follower = guarded(shared(&from), dying.clone(), &journal);
+        tokio::select! {
+            _ = follower.round() => panic!("it did not die"),
+            () = dying.died() => {}
+        }
+        std::mem::forget(follower);
+        let journal = left_by_the_dead(folder.path(), "there");
+        from.remove(&key("a")).await.unwrap();
+        from.remove(&key("b")).await.unwrap();
+        for name in ["c", "z"] {
+            from.write(&key(name), bytes(90, 10)).await.unwrap();
+        }
+        // The source does not give two of the objects for two rounds.
+        let failing = Faulty::new(&from, |operation, key| {
+            let fails = operation == "get" && ["c", "z"].contains(&key.to_string().as_str());
+            fails.then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::Retry::Never))
+        });
+        for _ in 0..2 {
+            let round = guarded(Arc::new(failing.clone()), shared(&to), &journal).round().await.unwrap();
+            assert_eq!((round.conflicts().count(), round.deleted), (0, 0), "{:?}", round.report.failures);
+            assert!(!round.is_complete());
+        }
+        let mut again = guarded(shared(&from), shared(&to), &journal);
+        let round = again.round().await.unwrap();
+        assert!(round.is_complete(), "{nth_put}: {:?}", round.report.failures);
+        assert!(again.round().await.unwrap().found_no_difference());
+        // From now on what somebody else writes there is kept.
+        to.write(&key("a"), bytes(95, 10)).await.unwrap();
+        assert_eq!(again.round().await.unwrap().conflicts().count(), 1);
     }
 }

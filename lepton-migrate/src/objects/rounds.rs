@@ -119,7 +119,17 @@ impl Rounds {
     /// Discards the journal of a direction, which begins with the proofs of the other one then.
     async fn discard(&self, from: Side) -> Result<()> {
         let folder = self.journal(from);
-        let discarding = move || if folder.exists() { Journal::discard(&folder) } else { Ok(()) };
+        let discarding = move || {
+            if !folder.exists() {
+                return Ok(());
+            }
+            match std::fs::remove_file(folder.join("proofs.jsonl")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io("cannot remove the proofs of a direction", error))
+                }
+                _ => Journal::discard(&folder),
+            }
+        };
         self.env.run_blocking(discarding).join().await?
     }
 
