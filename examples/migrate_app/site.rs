@@ -10,7 +10,7 @@ use lepton::core::data_set::Side;
 use lepton::core::deployment::{Port, Probe, Secrets, WorkloadSpec};
 use lepton::core::traffic::{Route, Traffic as _};
 use lepton::providers::process::ProcessDeployment;
-use lepton::providers::router::RouterTraffic;
+use lepton::providers::router::{RouterConfig, RouterTraffic};
 use lepton::providers::s3::{Credentials, S3Config, S3Storage};
 use lepton::{Error, Location, Result};
 
@@ -145,7 +145,7 @@ impl Site {
         let spec = serde_json::json!({
             "name": WORKLOAD,
             "traffic": {
-                "url": format!("router:{}", crate::route::config(self).control_path().display()),
+                "url": format!("router:{}", self.router().control_path().display()),
                 "hold": { "time": "60s", "silence": format!("{}ms", terms.silence) },
             },
             "data_sets": [{
@@ -190,9 +190,18 @@ impl Site {
         ProcessDeployment::builder(folder).settle(Duration::from_millis(100)).open().await
     }
 
+    /// The settings of the router. One that was killed and is started again serves at the same
+    /// address.
+    pub(crate) fn router(&self) -> RouterConfig {
+        let mut config = RouterConfig::new(self.at("router"));
+        let before = std::fs::read_to_string(self.address_file("router"));
+        config.listen = before.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
+        config
+    }
+
     /// The register of the router.
     pub(crate) async fn route(&self) -> Result<Route> {
-        RouterTraffic::new(crate::route::config(self).control_path(), SystemEnv::shared()).get().await
+        RouterTraffic::new(self.router().control_path(), SystemEnv::shared()).get().await
     }
 
     /// The data at a side, with these credentials.
