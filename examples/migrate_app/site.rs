@@ -190,10 +190,10 @@ impl Site {
         ProcessDeployment::builder(folder).settle(Duration::from_millis(100)).open().await
     }
 
-    /// The settings of the router.
+    /// The settings of the router. One that was killed and is started again serves at the same
+    /// address.
     pub(crate) fn router(&self) -> RouterConfig {
         let mut config = RouterConfig::new(self.at("router"));
-        // One that was killed and is started again serves at the same address.
         let before = std::fs::read_to_string(self.address_file("router"));
         config.listen = before.unwrap_or_else(|_| "127.0.0.1:0".to_owned());
         config

@@ -2,7 +2,9 @@
 //!
 //! - `run`: the migration and the way back, watched; `storm`: the moments of the kills
 //! - `process`: the driver and the router as processes; `outcome`: what is shown at the end
+//! - `options`: the command line
 
+mod options;
 mod outcome;
 mod process;
 mod run;
@@ -10,7 +12,6 @@ mod storm;
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use lepton::core::SystemEnv;
 use lepton::core::data_set::Side;
 use lepton::core::deployment::{Deployment as _, OperationKey, WaitOptions, wait_until_absent, wait_until_ready};
@@ -19,65 +20,11 @@ use lepton::migrate::MigrationSpec;
 use lepton::providers::router::RouterTraffic;
 use lepton::{Error, Result};
 
+pub(crate) use self::options::Options;
 use self::process::{RouterProcess, driver};
 use self::run::Run;
 use crate::children::{Children, start};
-use crate::load::LoadOptions;
-use crate::site::{Site, Terms, WORKLOAD, cloud, letter};
-
-/// What the demonstration does.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    #[command(flatten)]
-    load: LoadOptions,
-    #[command(flatten, next_help_heading = "Specification of the demonstration")]
-    terms: Terms,
-    /// Objects that the application has before it is moved.
-    #[arg(long, default_value_t = 200)]
-    objects: usize,
-    /// The driver gets SIGKILL at this many random moments, half of them on the way back if there
-    /// is one. By default it gets one while it copies.
-    #[arg(long)]
-    kills: Option<usize>,
-    /// The router gets SIGKILL at this many random moments.
-    #[arg(long, default_value_t = 0)]
-    router_kills: usize,
-    /// The moments of another run. Default: random.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Give the writes back to side A afterwards.
-    #[arg(long)]
-    back: bool,
-    /// Begin the way back as soon as side B owns the writes.
-    #[arg(long, requires = "back")]
-    at_once: bool,
-    /// About 500 requests a second for two minutes.
-    #[arg(long)]
-    long: bool,
-    /// How long the users read and write, at least.
-    #[arg(long)]
-    seconds: Option<u64>,
-    /// The driver gets SIGSTOP in these stages of fences, for longer than it may be silent.
-    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
-    stops: Vec<String>,
-}
-
-impl Options {
-    fn load(&self) -> LoadOptions {
-        let mut load = self.load.clone();
-        load.rate = load.rate.or(self.long.then_some(500));
-        load
-    }
-
-    fn length(&self) -> Duration {
-        Duration::from_secs(self.seconds.unwrap_or(if self.long { 120 } else { 0 }))
-    }
-
-    /// The side that has to own the writes in the end.
-    fn owner(&self) -> Side {
-        if self.back || self.terms.policy_of_b_only { Side::A } else { Side::B }
-    }
-}
+use crate::site::{Site, WORKLOAD, cloud, letter};
 
 /// Runs the demonstration; returns whether every write is where it should be.
 pub(crate) async fn run(options: &Options) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use lepton::{Error, Result};
 
-use super::Options;
+use super::options::Options;
 use super::run::Counts;
 use crate::check::check;
 use crate::children::Children;

@@ -9,7 +9,7 @@ use lepton::core::migration::{Event, Stage, State};
 use lepton::migrate::{MigrationSpec, read_events};
 use lepton::{Error, Result};
 
-use super::Options;
+use super::options::Options;
 use super::process::{Driver, RouterProcess, driver};
 use super::storm::{Moment, Storm, Target};
 use crate::commands::{Place, journal};

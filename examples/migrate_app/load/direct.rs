@@ -8,7 +8,7 @@ use lepton::core::PutOptions;
 use lepton::core::data_set::Side;
 use lepton::{ErrorKind, Location, ObjectKey, Result, StorageExt as _};
 
-use super::{Items, Shared, lock};
+use super::shared::{Items, Shared, lock};
 use crate::ledger::{Content, Known};
 use crate::site::{APP, Site};
 

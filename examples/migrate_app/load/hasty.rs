@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::lock;
 use super::send::{Sender, at_once, trickle};
+use super::shared::lock;
 use crate::ledger::{Content, Known};
 
 const PAUSE: Duration = Duration::from_millis(150);

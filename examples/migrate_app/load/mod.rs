@@ -3,15 +3,16 @@
 //!
 //! - `user`: a user in a hurry; `slow`: one who uploads slowly; `hasty`: one who hangs up
 //! - `direct`: a job that writes to the store without the router
-//! - `send`: requests, and how they are counted
+//! - `send`: requests, and how they are counted; `shared`: what all of them use
 
 mod direct;
 mod hasty;
 mod send;
+mod shared;
 mod slow;
 mod user;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,7 +20,7 @@ use lepton::Result;
 use tokio::task::JoinSet;
 
 use self::send::Sender;
-use crate::ledger::Ledger;
+use self::shared::{Shared, lock};
 use crate::site::Site;
 
 /// The file that ends the users, and the one with their ledger.
@@ -68,8 +69,6 @@ impl LoadOptions {
     }
 }
 
-type Shared = Arc<Mutex<Ledger>>;
-
 /// Sends requests until the file is there, then saves the ledger.
 pub(crate) async fn run(site: &Site, options: &LoadOptions) -> Result<()> {
     let ledger = Shared::default();
@@ -93,36 +92,4 @@ pub(crate) async fn run(site: &Site, options: &LoadOptions) -> Result<()> {
         lock(&ledger).save(&site.at(LEDGER))?;
     }
     lock(&ledger).save(&site.at(LEDGER))
-}
-
-fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The name of an item that is written again and again. After a write without an answer its place
-/// is taken by another item.
-#[derive(Debug)]
-struct Items {
-    prefix: String,
-    generations: Vec<u64>,
-}
-
-impl Items {
-    fn new(prefix: impl Into<String>, count: usize) -> Self {
-        Self { prefix: prefix.into(), generations: vec![0; count] }
-    }
-
-    fn place(&self, number: u64) -> usize {
-        usize::try_from(number).unwrap_or_default() % self.generations.len()
-    }
-
-    fn name(&self, number: u64) -> String {
-        let place = self.place(number);
-        format!("{}-{place}.{}", self.prefix, self.generations[place])
-    }
-
-    fn leave(&mut self, number: u64) {
-        let place = self.place(number);
-        self.generations[place] += 1;
-    }
 }

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use lepton::{Error, Result};
 
-use super::{Shared, lock};
+use super::shared::{Shared, lock};
 use crate::site::Site;
 
 pub(super) type Upload = UnsyncBoxBody<Bytes, Infallible>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::send::{Sender, trickle};
-use super::{Items, lock};
+use super::shared::{Items, lock};
 use crate::ledger::{Content, Known};
 
 const PARTS: usize = 30;

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use tokio::time::MissedTickBehavior;
 
 use super::send::Sender;
-use super::{Items, lock};
+use super::shared::{Items, lock};
 use crate::ledger::{Content, Known};
 
 /// The items of each user.
