@@ -81,7 +81,7 @@ impl ObjectSetBuilder {
     ///
     /// # Errors
     /// `invalid_input`, naming the setting, for one that gives the two sides different names or
-    /// objects, and for what [`Transfer::follow`] refuses.
+    /// objects, and for what [`Transfer::follow`](lepton_data::Transfer::follow) refuses.
     pub fn build(mut self) -> Result<ObjectSet> {
         self.settings.delete = true;
         let settings = &self.settings;
