@@ -1,16 +1,20 @@
 //! The commands on a specification.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lepton::core::SystemEnv;
-use lepton::core::migration::{Choice, Command, Machine, State};
+use lepton::core::migration::{Choice, Command, Machine, Stage, State};
 use lepton::core::resolver::Resolver;
 use lepton::migrate::{Control, Migration, MigrationSpec, Plan, control_socket, send_command};
 use lepton::providers::resolve::UrlResolver;
 use lepton::{Error, ErrorKind, Result};
 use serde_json::json;
+
+/// The variable by which the demonstration names the stages at which its driver stops itself.
+pub(crate) const STOPS: &str = "MIGRATE_APP_STOPS";
 
 /// The exit code where a person has to decide, or a plan has errors.
 pub(crate) const DECIDE: u8 = 1;
@@ -183,7 +187,16 @@ async fn drive(place: &Place, until: Option<&str>) -> Result<u8> {
         Some(name) => state.name() == name,
         None => matches!(state, State::RolledBack | State::Finalized | State::Decommissioned),
     };
-    let observe = |observed: lepton::migrate::Observed<'_>| show(place, observed.event.name(), observed.state);
+    let stops = std::env::var(STOPS).unwrap_or_default();
+    let mut stops: VecDeque<&str> = stops.split(',').filter(|stage| !stage.is_empty()).collect();
+    let observe = |observed: lepton::migrate::Observed<'_>| {
+        show(place, observed.event.name(), observed.state);
+        if stops.front().is_some_and(|stop| stage(observed.state) == Some(stop)) {
+            stops.pop_front();
+            // The demonstration lets it continue. If the signal cannot be sent, its count shows that.
+            let _ = std::process::Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+        }
+    };
     let ended = tokio::select! {
         ended = migration.run(ends, observe) => Some(ended),
         () = stopped() => None,
@@ -253,4 +266,20 @@ fn status(place: &Place) -> Result<u8> {
 /// The file of the journal's folder, for the demonstration.
 pub(crate) fn journal(spec: &Path) -> PathBuf {
     lepton::migrate::journal(&Place::of(spec).folder())
+}
+
+/// The name of the stage of a fence.
+pub(crate) fn stage(state: &State) -> Option<&'static str> {
+    let (State::Fence(fence) | State::RollingBack(fence)) = state else { return None };
+    Some(match fence.stage {
+        Stage::Hold => "hold",
+        Stage::Drain => "drain",
+        Stage::Quiesce => "quiesce",
+        Stage::LastDelta => "last_delta",
+        Stage::Allow => "allow",
+        Stage::Switch => "switch",
+        Stage::Lift { .. } => "lift",
+        Stage::Back { .. } => "back",
+        _ => return None,
+    })
 }

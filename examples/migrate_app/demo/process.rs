@@ -7,15 +7,24 @@ use std::time::Duration;
 use lepton::{Error, Result};
 
 use crate::children::{start, start_with};
+use crate::commands::STOPS;
 use crate::site::{APP, Site};
 
 /// The driver of the migration as a process, with the credentials of both sides as profiles.
 pub(super) fn driver(site: &Site, arguments: &[&str]) -> Result<Driver> {
+    driver_with(site, arguments, &[])
+}
+
+/// The same; it stops itself with SIGSTOP when a fence reaches these stages, in their order.
+pub(super) fn driver_with(site: &Site, arguments: &[&str], stops: &[String]) -> Result<Driver> {
     let name = arguments.first().copied().unwrap_or_default();
     let log = site.at(&format!("{name}.log"));
     let credentials = site.profiles()?;
-    let variables =
-        [("AWS_SHARED_CREDENTIALS_FILE", credentials.display().to_string()), ("APP_SECRET", APP.1.to_owned())];
+    let variables = [
+        ("AWS_SHARED_CREDENTIALS_FILE", credentials.display().to_string()),
+        ("APP_SECRET", APP.1.to_owned()),
+        (STOPS, stops.join(",")),
+    ];
     Ok(Driver { child: start_with(site, name, arguments, &variables)?, log })
 }
 
@@ -30,18 +39,16 @@ impl Driver {
         killed.map(drop).map_err(|error| Error::io("cannot kill the driver", error))
     }
 
-    /// Stops the process for a time, and lets it continue.
-    pub(super) async fn stop(&mut self, time: Duration) -> Result<()> {
-        self.signal("-STOP")?;
-        tokio::time::sleep(time).await;
-        self.signal("-CONT")
+    /// Whether the process is stopped by SIGSTOP.
+    pub(super) fn is_stopped(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        status.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
     }
 
-    fn signal(&self, signal: &str) -> Result<()> {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        match sent {
+    pub(super) fn resume(&self) -> Result<()> {
+        match Command::new("kill").args(["-CONT", &self.child.id().to_string()]).status() {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Error::invalid_input(format!("kill {signal} of the driver has failed: {status}"))),
+            Ok(status) => Err(Error::invalid_input(format!("the driver cannot be resumed: {status}"))),
             Err(error) => Err(Error::io("cannot send a signal to the driver", error)),
         }
     }

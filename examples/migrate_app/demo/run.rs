@@ -1,18 +1,17 @@
 //! The migration and the way back, watched, with the kills.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lepton::core::data_set::Side;
-use lepton::core::migration::{Event, Stage, State};
+use lepton::core::migration::{Event, State};
 use lepton::migrate::{MigrationSpec, read_events};
 use lepton::{Error, Result};
 
 use super::options::Options;
-use super::process::{Driver, RouterProcess, driver};
+use super::process::{Driver, RouterProcess, driver, driver_with};
 use super::storm::{Moment, Storm, Target};
-use crate::commands::{Place, journal};
+use crate::commands::{Place, journal, stage};
 use crate::ledger::Ledger;
 use crate::load::LEDGER;
 use crate::random::Numbers;
@@ -22,8 +21,6 @@ use crate::site::Site;
 const LONGEST: Duration = Duration::from_secs(300);
 /// The time between two looks at the journal.
 const LOOK: Duration = Duration::from_millis(20);
-/// The same, where the driver is to be stopped right after an event.
-const SHORT: Duration = Duration::from_millis(3);
 
 /// How much longer than its silence may be the driver is stopped.
 const LONGER: Duration = Duration::from_secs(1);
@@ -48,7 +45,6 @@ pub(super) struct Run<'a> {
     router: RouterProcess,
     numbers: Numbers,
     storm: Storm,
-    stops: VecDeque<String>,
     begun: Instant,
     /// The events that were shown, and those of them before this direction.
     seen: usize,
@@ -74,12 +70,11 @@ impl<'a> Run<'a> {
             site,
             options,
             journal: journal(&spec),
-            driver: driver(site, &["run", &spec.display().to_string()])?,
+            driver: driver_with(site, &["run", &spec.display().to_string()], &options.stops)?,
             spec,
             router,
             numbers: Numbers::new(seed),
             storm: Storm::usual(),
-            stops: options.stops.iter().cloned().collect(),
             begun,
             seen: 0,
             before: 0,
@@ -189,10 +184,8 @@ impl<'a> Run<'a> {
             for event in events.iter().skip(self.seen) {
                 self.show(event);
             }
-            if self.seen < events.len() {
-                self.seen = events.len();
-                self.stop().await?;
-            }
+            self.seen = self.seen.max(events.len());
+            self.stop().await?;
             if let Some(moment) = self.storm.due() {
                 self.strike(moment)?;
             }
@@ -212,7 +205,7 @@ impl<'a> Run<'a> {
                 self.command("cut-over", |state| !matches!(state, State::Tested)).await?;
             }
             self.driver.ended()?;
-            tokio::time::sleep(if self.stops.is_empty() { LOOK } else { SHORT }).await;
+            tokio::time::sleep(LOOK).await;
         }
         Err(Error::invalid_input(format!("the migration has taken more than {LONGEST:?}")))
     }
@@ -232,17 +225,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Stops the driver if the fence has reached the stage at which it is to be stopped.
+    /// If the driver has stopped itself at a stage of the fence, lets it continue after a time.
     async fn stop(&mut self) -> Result<()> {
-        let Some(stop) = self.stops.front() else { return Ok(()) };
-        if stage(&self.state()?) != Some(stop) {
+        if !self.driver.is_stopped() {
             return Ok(());
         }
         let time = Duration::from_millis(self.options.terms.silence) + LONGER;
-        println!("       the driver gets SIGSTOP in the stage {stop} for {time:?}");
-        self.stops.pop_front();
+        let stage = stage(&self.state()?).unwrap_or("after it");
+        println!("       the driver gets SIGSTOP in the stage {stage} for {time:?}");
         self.counts.stops += 1;
-        self.driver.stop(time).await
+        tokio::time::sleep(time).await;
+        self.driver.resume()
     }
 
     fn strike(&mut self, moment: Moment) -> Result<()> {
@@ -258,7 +251,7 @@ impl<'a> Run<'a> {
         println!("       the driver gets SIGKILL {when}, and is started again");
         self.counts.kills += 1;
         self.driver.kill()?;
-        self.driver = driver(self.site, &["run", &self.spec.display().to_string()])?;
+        self.driver = driver_with(self.site, &["run", &self.spec.display().to_string()], &self.options.stops)?;
         Ok(())
     }
 
@@ -281,20 +274,4 @@ impl<'a> Run<'a> {
 /// In a fence these events give it up.
 fn ends_fence(event: &Event) -> bool {
     matches!(event, Event::GivenUp { .. } | Event::Failed { .. })
-}
-
-/// The name of the stage of a fence.
-fn stage(state: &State) -> Option<&'static str> {
-    let (State::Fence(fence) | State::RollingBack(fence)) = state else { return None };
-    Some(match fence.stage {
-        Stage::Hold => "hold",
-        Stage::Drain => "drain",
-        Stage::Quiesce => "quiesce",
-        Stage::LastDelta => "last_delta",
-        Stage::Allow => "allow",
-        Stage::Switch => "switch",
-        Stage::Lift { .. } => "lift",
-        Stage::Back { .. } => "back",
-        _ => return None,
-    })
 }
