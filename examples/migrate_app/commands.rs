@@ -16,6 +16,9 @@ use serde_json::json;
 /// The variable by which the demonstration names the stages at which its driver stops itself.
 pub(crate) const STOPS: &str = "MIGRATE_APP_STOPS";
 
+/// The exit code after Ctrl-C or SIGTERM.
+pub(crate) const STOPPED: u8 = 130;
+
 /// The exit code where a person has to decide, or a plan has errors.
 pub(crate) const DECIDE: u8 = 1;
 
@@ -203,13 +206,13 @@ async fn drive(place: &Place, until: Option<&str>) -> Result<u8> {
     };
     let Some(ended) = ended else {
         place.say("stopped; the same command resumes", &json!({"event": "stopped"}));
-        return Ok(130);
+        return Ok(STOPPED);
     };
     ended.map(|()| 0)
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn stopped() {
+pub(crate) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut end) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {

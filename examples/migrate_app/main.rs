@@ -66,7 +66,7 @@ Exit codes:
   2    the command line is wrong
   3    it failed; the message has the reason
   4    the demonstration found that a write was lost, stale or refused
-  130  stopped by Ctrl-C or SIGTERM; the same command resumes";
+  130  stopped by Ctrl-C or SIGTERM; `run`: the same command resumes";
 
 #[derive(Subcommand)]
 enum Command {
@@ -129,7 +129,7 @@ fn main() -> ExitCode {
 /// Returns the exit code.
 async fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
-        None => return demo::run(&arguments.demo).await.map(|good| if good { 0 } else { 4 }),
+        None => return demo::run(&arguments.demo).await,
         Some(Command::Spec(command)) => return commands::run(command).await,
         Some(Command::Role(Role::Cloud { folder, side, objects })) => {
             cloud::run(&Site::new(folder), named(&side)?, objects).await?;

@@ -24,17 +24,21 @@ pub(crate) use self::options::Options;
 use self::process::{RouterProcess, driver};
 use self::run::Run;
 use crate::children::{Children, start};
+use crate::commands::{STOPPED, stopped};
 use crate::site::{Site, WORKLOAD, cloud, letter};
 
-/// Runs the demonstration; returns whether every write is where it should be.
-pub(crate) async fn run(options: &Options) -> Result<bool> {
+/// The exit code if a write was lost, stale or refused.
+const LOST: u8 = 4;
+
+/// Runs the demonstration; returns the exit code.
+pub(crate) async fn run(options: &Options) -> Result<u8> {
     let folder = std::env::temp_dir().join(format!("lepton-migrate-app-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| Error::io("cannot make the demonstration's folder", error))?;
     let site = Site::new(&folder);
     let begun = Instant::now();
     let outcome = tokio::select! {
-        outcome = whole(&site, options, begun) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Error::invalid_input("stopped by Ctrl-C")),
+        outcome = whole(&site, options, begun) => outcome.map(|good| if good { 0 } else { LOST }),
+        () = stopped() => Ok(STOPPED),
     };
     // The application is not a child of this process: its supervisors would keep it running.
     for side in [Side::A, Side::B] {

@@ -8,7 +8,7 @@
 
 mod storm;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Runs the demonstration and returns what it has shown.
 fn demonstration(arguments: &[&str]) -> String {
@@ -34,6 +34,25 @@ fn a_running_application_moves_and_no_write_is_lost() {
     contains(&out, EXACT);
     contains(&out, &["owner of the writes   B", "failures              0", "the driver gets SIGKILL"]);
     assert!(!out.contains("writes by a job       0\n"));
+}
+
+#[test]
+fn a_demonstration_that_is_stopped_ends_what_it_has_started() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_migrate_app"));
+    let folder = tempfile::tempdir().unwrap();
+    let shown = command.args(["--users", "1", "--objects", "10"]).env("TMPDIR", folder.path());
+    let mut child = shown.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let place = folder.path().join(format!("lepton-migrate-app-{}", child.id()));
+    while !place.join("router.address").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let signal = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    for side in ["machine-a", "machine-b"] {
+        let workload = place.join(side).join("workloads/shop");
+        assert!(!workload.exists(), "the application still runs: {}", workload.display());
+    }
 }
 
 /// Users write at side A up to the fence, and at side B from the switch on.

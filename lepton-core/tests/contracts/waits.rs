@@ -34,7 +34,11 @@ struct Scripted {
     log: Log,
 }
 
-#[allow(clippy::unimplemented, reason = "the waiter calls none of these methods")]
+/// What the waiter does not call fails.
+fn uncalled() -> Error {
+    Error::unsupported("the scripted provider can only be observed")
+}
+
 #[async_trait]
 impl Deployment for Scripted {
     fn capabilities(&self) -> &DeploymentCapabilities {
@@ -46,15 +50,15 @@ impl Deployment for Scripted {
     }
 
     async fn preflight(&self, _: &WorkloadSpec) -> Result<Vec<Finding>> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     async fn plan(&self, _: &WorkloadSpec, _: &Secrets) -> Result<DeploymentPlan> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     async fn apply(&self, _: &WorkloadSpec, _: &Secrets, _: &OperationKey) -> Result<RevisionId> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     async fn observe(&self, _: &str) -> Result<Option<Observation>> {
@@ -72,11 +76,11 @@ impl Deployment for Scripted {
     }
 
     async fn revisions(&self, _: &str) -> Result<Vec<Revision>> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     async fn scale(&self, _: &str, _: u32) -> Result<()> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     fn logs(&self, _: &str, _: LogRequest) -> LogStream {
@@ -89,11 +93,11 @@ impl Deployment for Scripted {
     }
 
     async fn delete(&self, _: &str) -> Result<()> {
-        unimplemented!()
+        Err(uncalled())
     }
 
     async fn find(&self, _: &str) -> Result<Vec<String>> {
-        unimplemented!()
+        Err(uncalled())
     }
 }
 
