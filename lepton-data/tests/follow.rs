@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lepton_core::{ErrorKind, MemoryStorage, StorageExt as _};
+use lepton_core::{ErrorKind, MemoryStorage, Retry, StorageExt as _};
 use lepton_data::{Compare, Depth, Existing, Follower, Round, verify};
 use support::faulty::{Fault, Faulty, nth};
 use support::*;
@@ -187,6 +187,49 @@ async fn what_another_writer_has_changed_is_named_and_left() {
     }
     let round = back.round().await.unwrap();
     assert_eq!((round.copied, round.deleted, round.keeps_up()), (3, 1, true));
+}
+
+/// The deletes of a round do not wait for an object that changed while the round ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_are_followed_although_an_object_changes_in_each_round() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("gone", 10), ("z", 10)]).await;
+    follower(&from, &to, folder.path()).round().await.unwrap();
+    from.remove(&key("gone")).await.unwrap();
+    from.write(&key("z"), bytes(30, 10)).await.unwrap();
+    let changing =
+        Faulty::new(&from, |name, _| (name == "get").then_some(Fault::Fail(ErrorKind::SourceChanged, Retry::Never)));
+    let transfer = transfer(Arc::new(changing), shared(&to)).journal(folder.path()).delete(true);
+    let transfer = transfer.max_delete_percent(100).build().unwrap();
+    let round = transfer.follow().unwrap().round().await.unwrap();
+    assert!(round.keeps_up() && round.report.failed() == 1, "{:?}", round.report.failures);
+    assert_eq!(round.deleted, 1);
+}
+
+/// Another writer comes between the listing of a round and its write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_faster_than_the_round_keeps_its_object() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10)]).await;
+    drop(back(&from, &to, folder.path()).await);
+    to.write(&key("a"), bytes(31, 10)).await.unwrap();
+    let raced = Faulty::new(
+        &from,
+        nth(
+            "put",
+            0,
+            Fault::Meddle(|store| {
+                futures_util::FutureExt::now_or_never(store.write(&key("a"), bytes(32, 10))).unwrap().unwrap();
+            }),
+        ),
+    );
+    let transfer = transfer(shared(&to), Arc::new(raced)).journal(folder.path().join("back")).delete(true);
+    let mut back = transfer.build().unwrap().follow_back(folder.path().join("there/manifest.jsonl")).unwrap();
+    for _ in 0..3 {
+        let round = back.round().await.unwrap();
+        assert_eq!(round.conflicts().map(ToString::to_string).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(from.read(&key("a"), 100).await.unwrap(), bytes(32, 10));
+    }
 }
 
 /// The journal is replaced at the start of a round: for a moment it has no segment.

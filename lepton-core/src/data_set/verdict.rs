@@ -91,6 +91,9 @@ impl Clearance {
             let message = format!("side {to} may not own the writes: {why}");
             Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
         };
+        if data_sets.is_empty() {
+            return Err(refused("no data set takes part".to_owned()));
+        }
         for name in data_sets {
             let of_set = |verdict: &&DataVerdict| {
                 verdict.data_set == *name && verdict.epoch == epoch && verdict.from == to.other()
@@ -140,7 +143,8 @@ mod tests {
             let error = clear(&[pass("objects"), second]).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("queue"), "{error}");
         }
+        assert!(Clearance::new(Side::B, 7, &[], &[]).is_err());
         let both = [pass("objects"), pass("queue"), verdict("queue", 7, Side::A, Verdict::Fail)];
-        assert!(clear(&both).is_err(), "a fail beside a pass is a fail");
+        assert!(clear(&both).is_err(), "a fail in addition to a pass is a fail");
     }
 }

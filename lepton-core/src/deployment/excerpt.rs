@@ -41,8 +41,10 @@ pub(super) async fn log_excerpt(deployment: &dyn Deployment, name: &str, lines: 
     quoted.into_iter().collect()
 }
 
-/// The text, cut where it is too long.
+/// The text without control characters, cut where it is too long.
 fn shortened(text: &str) -> String {
     let end = text.floor_char_boundary(LONGEST);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+    let cut = if end < text.len() { "…" } else { "" };
+    let printable = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    text[..end].chars().map(printable).chain(cut.chars()).collect()
 }

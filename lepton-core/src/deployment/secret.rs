@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, HmacSha256, Result, to_hex};
 
+/// The shortest value that is looked for in a text, in bytes.
+const SHORTEST: usize = 4;
+
 /// Where the value of a secret is found. It is resolved when a workload is applied, never
 /// earlier, and the value is in no spec, journal, plan or log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,6 +97,13 @@ impl Secrets {
         self.0.keys().map(String::as_str)
     }
 
+    /// The text without the values, for what a provider or a log prints. Values of less than four
+    /// bytes are left, because they match unrelated words.
+    pub fn redacted(&self, text: &str) -> String {
+        let values = self.0.values().map(secrecy::ExposeSecret::expose_secret).filter(|value| value.len() >= SHORTEST);
+        values.fold(text.to_owned(), |text, value| text.replace(value, "…"))
+    }
+
     /// A digest by which a provider sees that a value has changed: HMAC-SHA-256 in hexadecimal
     /// digits, so that who lacks the key cannot try values. The provider keeps `key` to itself.
     pub fn keyed_digest(&self, key: &[u8]) -> String {
@@ -121,6 +131,12 @@ mod tests {
             let error = text.parse::<SecretReference>().unwrap_err().to_string();
             assert!(error.contains("by reference") && !error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn values_are_left_out_of_a_text() {
+        let secrets = Secrets::new().with("A", "horse staple").with("B", "of");
+        assert_eq!(secrets.redacted("the log of a: horse staple!"), "the log of a: …!");
     }
 
     #[test]

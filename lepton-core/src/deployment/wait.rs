@@ -150,7 +150,9 @@ impl Wait<'_> {
                     last = observed;
                     None
                 }
-                Some(Err(error)) if error.retry() == Retry::Never => return Err(error),
+                Some(Err(error)) if error.retry() == Retry::Never => {
+                    return Err(self.give_up(error.kind(), error.report(), last).await);
+                }
                 Some(Err(error)) => Some(error.report()),
                 None => Some("the provider does not answer".to_owned()),
             };

@@ -26,11 +26,6 @@ pub enum Event {
         /// Its name.
         data_set: String,
     },
-    /// A follower has lost its place, and the data set must be copied again.
-    CopyAgain {
-        /// Its name.
-        data_set: String,
-    },
     /// The lag of every data set is small enough.
     CaughtUp,
     /// The workloads of side B are ready.
@@ -136,7 +131,6 @@ impl Event {
             Self::Planned { .. } => "planned",
             Self::Approved { .. } => "approved",
             Self::Copied { .. } => "copied",
-            Self::CopyAgain { .. } => "copy_again",
             Self::CaughtUp => "caught_up",
             Self::Deployed => "deployed",
             Self::TestsPassed => "tests_passed",

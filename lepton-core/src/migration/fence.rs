@@ -17,7 +17,10 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
     let stage = fence.stage.clone();
     Ok(match (stage, event) {
         (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
-        (Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. } | Event::Failed { .. }) => within(fence),
+        // A release may be in flight: only the register tells what became of it.
+        (Stage::Switch | Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. } | Event::Failed { .. }) => {
+            within(fence)
+        }
         (_, Event::GivenUp { why }) => give_up(fence, why),
         (_, Event::Failed { what, why }) => give_up(fence, format!("{what}: {why}")),
         (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
@@ -34,7 +37,7 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
         (Stage::Quiesce, Event::Quiesced { data_set, .. }) => for_each(record, fence, data_set, Stage::LastDelta),
         (Stage::LastDelta, Event::Verdict(verdict)) => {
             if verdict.epoch != fence.epoch || verdict.from != fence.to.other() {
-                return Err(State::Fence(fence).refuses("a verdict of another fence"));
+                return Err(within(fence).refuses("a verdict of another fence"));
             }
             let (data_set, text) = (verdict.data_set.clone(), verdict.to_string());
             let passed = verdict.verdict == Verdict::Pass;
@@ -45,7 +48,7 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
         (Stage::Lift { why, .. }, Event::Allowed { data_set }) => {
             for_each(record, fence, data_set, Stage::Back { why })
         }
-        (_, event) => return Err(State::Fence(fence).refuses(event.name())),
+        (_, event) => return Err(within(fence).refuses(event.name())),
     })
 }
 
@@ -76,14 +79,18 @@ fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holdin
         // The register has moved, even if no driver has recorded that it requested it.
         record.owner = owner;
         record.given_up.clear();
-        record.started = false;
+        (record.started, record.rolls_back) = (false, false);
         return match owner {
             Side::B => State::Switched { reversed: BTreeSet::new() },
             Side::A => State::Undoing,
         };
     }
     match &fence.stage {
-        Stage::Back { why } if !holding => ended(record, &fence, why.clone()),
+        Stage::Back { why } if !holding => {
+            // An earlier migration may have used higher epochs.
+            record.epoch = record.epoch.max(epoch);
+            ended(record, &fence, why.clone())
+        }
         Stage::Hold | Stage::Back { .. } | Stage::Lift { .. } => within(fence),
         _ if holding && epoch == fence.epoch => within(fence),
         _ => give_up(fence, "the hold has ended by itself".to_owned()),
@@ -92,6 +99,9 @@ fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holdin
 
 /// The fence was given up, and no request is held any more.
 fn ended(record: &mut Record, fence: &Fence, why: String) -> State {
+    if fence.to == Side::B && std::mem::take(&mut record.rolls_back) {
+        return State::Undoing;
+    }
     record.given_up.push(why);
     let back = match fence.to {
         Side::B => State::Tested,

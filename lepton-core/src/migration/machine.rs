@@ -6,7 +6,7 @@ use super::event::{Choice, Event};
 use super::fence;
 use super::intent::Intent;
 use super::record::{Policy, Record};
-use super::state::{Fence, State};
+use super::state::{Fence, Stage, State};
 use crate::data_set::{Clearance, DataVerdict, Side};
 use crate::{Error, ErrorKind, Result, Retry};
 
@@ -88,10 +88,6 @@ impl Machine {
                 copied.insert(data_set);
                 self.record.when_all(copied, |copied| State::Copying { copied }, State::Delta { caught_up: false })
             }
-            (State::Delta { .. }, Event::CopyAgain { data_set }) => {
-                let copied = self.record.data_sets.iter().filter(|name| **name != data_set).cloned().collect();
-                State::Copying { copied }
-            }
             (State::Delta { .. }, Event::CaughtUp) => State::Delta { caught_up: true },
             (State::Delta { caught_up: true }, Event::Deployed) => State::Deployed,
             (State::Deployed, Event::TestsPassed) => State::Tested,
@@ -147,7 +143,12 @@ impl Machine {
 
     fn rollback(&mut self, state: State) -> Result<State> {
         match state {
-            State::Fence(fence) => Ok(fence::give_up(fence, "a rollback was requested".to_owned())),
+            // A release may be in flight.
+            State::Fence(fence) if fence.stage == Stage::Switch => Err(State::Fence(fence).refuses("rollback")),
+            State::Fence(fence) => {
+                self.record.rolls_back = true;
+                Ok(fence::give_up(fence, "a rollback was requested".to_owned()))
+            }
             State::Draft
             | State::Planned
             | State::Finalized
@@ -176,7 +177,7 @@ impl Machine {
     fn fence(&mut self, to: Side) -> Fence {
         self.record.epoch += 1;
         self.record.verdicts.clear();
-        self.record.unknown = 0;
+        (self.record.unknown, self.record.rolls_back) = (0, false);
         Fence::new(to, self.record.epoch)
     }
 
@@ -216,13 +217,15 @@ impl Machine {
             }
             State::Undoing => vec![Intent::Undo],
             State::Decommissioning => vec![Intent::Decommission],
-            // Side B still follows while a person decides, and serves if it owns the writes.
+            // Side B still follows while a person decides. A side that owns the writes serves.
             State::NeedsDecision { then, .. } => match &**then {
                 State::Delta { .. } => follow(),
                 State::Deployed | State::Tested => with(follow(), &[Intent::KeepBackends]),
                 State::Switched { .. } | State::Holding => vec![Intent::KeepBackends],
                 _ => Vec::new(),
             },
+            State::Paused(then) if **then == State::Holding => vec![Intent::KeepBackends],
+            State::RollbackBlocked { .. } if self.record.owner == Side::B => vec![Intent::KeepBackends],
             _ => Vec::new(),
         }
     }

@@ -62,6 +62,8 @@ pub(super) struct Record {
     pub(super) unknown: u64,
     /// The workloads that start after the switch are ready.
     pub(super) started: bool,
+    /// The user requested a rollback while the fence was on.
+    pub(super) rolls_back: bool,
 }
 
 impl Record {
@@ -75,6 +77,7 @@ impl Record {
             given_up: Vec::new(),
             unknown: 0,
             started: false,
+            rolls_back: false,
         }
     }
 

@@ -109,7 +109,7 @@ impl State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fence(fence) | Self::RollingBack(fence) => write!(f, "{} ({:?})", self.name(), fence.stage),
+            Self::Fence(fence) | Self::RollingBack(fence) => write!(f, "{} ({})", self.name(), fence.stage),
             Self::Paused(state) => write!(f, "paused in {state}"),
             Self::NeedsDecision { question, .. } => write!(f, "needs a decision: {}", question.text),
             Self::RollbackBlocked { why } => write!(f, "rollback blocked: {why}"),
@@ -172,6 +172,20 @@ pub enum Stage {
         /// Why.
         why: String,
     },
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold => f.write_str("hold"),
+            Self::Drain => f.write_str("drain"),
+            Self::Quiesce => f.write_str("quiesce"),
+            Self::LastDelta => f.write_str("last delta"),
+            Self::Allow => f.write_str("allow"),
+            Self::Switch => f.write_str("switch"),
+            Self::Lift { why, .. } | Self::Back { why } => write!(f, "given up: {why}"),
+        }
+    }
 }
 
 /// A decision that only a person can make.

@@ -112,7 +112,8 @@ fn a_hold_that_has_ended_gives_the_fence_up_at_every_stage() {
 
 #[test]
 fn writes_of_unknown_end_need_a_proof() {
-    for (unknown, proof, stage) in [(2, None, "Lift"), (2, Some("denied".to_owned()), "Quiesce"), (0, None, "Quiesce")]
+    for (unknown, proof, stage) in
+        [(2, None, "given up"), (2, Some("denied".to_owned()), "quiesce"), (0, None, "quiesce")]
     {
         let mut machine = tested();
         take(&mut machine, [Event::CutOver, Event::Held, Event::Drained { unknown }]);
@@ -125,9 +126,6 @@ fn writes_of_unknown_end_need_a_proof() {
 fn a_policy_starts_the_fence_and_a_pause_stops_everything() {
     let mut machine = Machine::new(vec!["objects".into()], Policy::new().cuts_over(true)).unwrap();
     take(&mut machine, [Event::Planned { hash: "1".into() }, Event::Approved { hash: "1".into() }]);
-    take(&mut machine, [Event::Copied { data_set: "objects".into() }]);
-    take(&mut machine, [Event::CopyAgain { data_set: "objects".into() }]);
-    assert_eq!(work(&machine), [Intent::Copy { data_set: "objects".into() }]);
     take(&mut machine, [Event::Copied { data_set: "objects".into() }]);
     take(&mut machine, [Event::CaughtUp, Event::Deployed, Event::TestsPassed]);
     assert_eq!(work(&machine), [Intent::StartCutOver { given_up: 0 }]);
@@ -145,7 +143,6 @@ fn every_event_has_a_form_in_the_journal() {
         Event::Planned { hash: name() },
         Event::Approved { hash: name() },
         Event::Copied { data_set: name() },
-        Event::CopyAgain { data_set: name() },
         Event::CaughtUp,
         Event::Deployed,
         Event::TestsPassed,
@@ -183,6 +180,47 @@ fn every_event_has_a_form_in_the_journal() {
     let json = serde_json::to_string(&command).unwrap();
     assert_eq!(json, r#"{"command":"decide","choice":"rollback"}"#);
     assert_eq!(serde_json::from_str::<Command>(&json).unwrap(), command);
+}
+
+#[test]
+fn a_release_in_flight_is_ended_by_the_register_alone() {
+    let mut machine = tested();
+    fenced(&mut machine, Side::A, Event::CutOver);
+    let before = machine.clone();
+    take(&mut machine, [Event::Failed { what: "release_forward".into(), why: "no answer".into() }]);
+    take(&mut machine, [Event::GivenUp { why: "late".into() }]);
+    assert_eq!(machine, before);
+    let refused = machine.apply(Event::Rollback).unwrap_err().to_string();
+    assert!(refused.contains("fence (switch)"), "{refused}");
+    take(&mut machine, [register(Side::B, 1, false)]);
+    assert!(matches!(machine.state(), State::Switched { .. }));
+}
+
+#[test]
+fn a_rollback_in_a_fence_is_carried_out_when_the_fence_has_ended() {
+    let mut machine = tested();
+    take(&mut machine, [Event::CutOver, Event::Held, Event::Rollback]);
+    take(&mut machine, each(|data_set| Event::Allowed { data_set }));
+    take(&mut machine, [register(Side::A, 1, false)]);
+    assert_eq!(machine.intents(), [Intent::Undo]);
+}
+
+#[test]
+fn the_owner_serves_while_a_person_decides() {
+    let mut holding = tested();
+    fenced(&mut holding, Side::A, Event::CutOver);
+    take(&mut holding, [register(Side::B, 1, false)]);
+    take(&mut holding, each(|data_set| Event::Reversed { data_set }));
+    let mut blocked = holding.clone();
+    take(&mut holding, [Event::Pause]);
+    assert_eq!(holding.intents(), [Intent::KeepBackends]);
+    for epoch in 2..=4 {
+        take(&mut blocked, [Event::Rollback, Event::GivenUp { why: "slow".into() }]);
+        take(&mut blocked, each(|data_set| Event::Allowed { data_set }));
+        take(&mut blocked, [register(Side::B, epoch, false)]);
+    }
+    assert!(matches!(blocked.state(), State::RollbackBlocked { .. }));
+    assert_eq!(blocked.intents(), [Intent::KeepBackends]);
 }
 
 #[test]
@@ -336,7 +374,7 @@ fn no_world_has_two_writers_or_loses_a_write() {
                 State::Holding => Some(if world.chance(3) { Event::Rollback } else { Event::Finalize }),
                 State::NeedsDecision { .. } => Some(Event::Decided { choice: Choice::Retry }),
                 State::RollbackBlocked { .. } => Some(Event::Rollback),
-                State::Fence(_) if world.chance(60) => Some(Event::Rollback),
+                State::Fence(fence) if fence.stage != Stage::Switch && world.chance(60) => Some(Event::Rollback),
                 _ => None,
             };
             let mut events: Vec<Event> = command.into_iter().collect();

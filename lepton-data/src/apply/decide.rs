@@ -95,18 +95,20 @@ async fn as_planned(cx: &Context, entry: &Entry, layout: Layout, reason: Reason,
         DestinationState::Present(there) => if_unchanged(cx, layout, there),
         _ => if_absent(cx, layout),
     };
-    if precondition == Precondition::None {
-        let same = match (&entry.there, now(cx, entry).await?) {
-            (DestinationState::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
-            (DestinationState::Present(_), None) => false,
-            (_, now) => now.is_none(),
-        };
-        if !same {
-            let message = "the destination is not as the plan saw it, so it was left";
-            return Err(Error::new(ErrorKind::PreconditionFailed, message).with_context("key", &entry.target));
-        }
+    if precondition == Precondition::None && !is_as_seen(cx, entry).await? {
+        let message = "the destination is not as the plan saw it, so it was left";
+        return Err(Error::new(ErrorKind::PreconditionFailed, message).with_context("key", &entry.target));
     }
     Ok(Verdict::Copy { reason, precondition })
+}
+
+/// Whether the destination still is as it was listed, for a store that cannot check that itself.
+pub(crate) async fn is_as_seen(cx: &Context, entry: &Entry) -> Result<bool> {
+    Ok(match (&entry.there, now(cx, entry).await?) {
+        (DestinationState::Present(there), Some(now)) => there.etag == now.etag && there.size == now.size,
+        (DestinationState::Present(_), None) => false,
+        (_, now) => now.is_none(),
+    })
 }
 
 fn exists(entry: &Entry, message: &str) -> Error {

@@ -8,7 +8,7 @@ use lepton_core::{
 
 use crate::apply::context::Context;
 use crate::apply::copied::ServerCopied;
-use crate::apply::decide::{Verdict, decide, is_ours, look};
+use crate::apply::decide::{Verdict, decide, is_as_seen, is_ours, look};
 use crate::apply::manifest_line::manifest_line;
 use crate::apply::outcome::{Earlier, Outcome};
 use crate::apply::reconcile::{Leftover, abort, reconcile};
@@ -143,13 +143,25 @@ async fn once(cx: &Arc<Context>, entry: &mut Entry, earlier: &mut Earlier) -> Re
         earlier.kept = Some(etag);
     }
     if cx.guards {
+        if precondition == Precondition::None && !earlier.maybe_written && !is_as_seen(cx, entry).await? {
+            return Err(Error::new(ErrorKind::Conflict, "the destination was changed since it was listed; it is left")
+                .with_context("key", &entry.target));
+        }
         let key = cx.lister.mapping.sort_key(&entry.source.key);
         cx.log.note_durably(&Note::Writing { key }).await?;
+        earlier.maybe_written = true;
     }
-    let mut line = copy_object(cx, entry, layout, reason, &precondition, earlier).await?;
+    let copied = copy_object(cx, entry, layout, reason, &precondition, earlier).await;
+    let mut line = copied.map_err(|error| if cx.guards { guarded(error) } else { error })?;
     line.superseded = is_superseded(cx, entry).await;
     cx.log.done(&line)?;
     Ok(Outcome::Done(Box::new(line)))
+}
+
+/// At a guarded destination, a condition that did not hold is a conflict: another writer was faster.
+fn guarded(error: Error) -> Error {
+    let refused = matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::AlreadyExists);
+    if refused && Side::of(&error) != Some(Side::Source) { error.with_kind(ErrorKind::Conflict) } else { error }
 }
 
 /// Whether the object at the destination must be backed up: it is not backed up yet, and an

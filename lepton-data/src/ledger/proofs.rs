@@ -93,7 +93,11 @@ pub(crate) fn gather(journal: &Path, identity: &Identity, replay: Replay, mappin
 pub(crate) fn reverse(journal: &Path, identity: &Identity, manifest: &Path, mapping: &Mapping) -> Result<()> {
     let mut sorter = Sorter::new(journal, SORT_MEMORY);
     for line in ManifestReader::open(manifest)? {
-        let line = line?.reversed();
+        let line = line?;
+        if line.history.is_some() {
+            continue;
+        }
+        let line = line.reversed();
         sorter.push(Proof { sort_key: mapping.sort_key(line.source_key()), line: Box::new(line) })?;
     }
     write(&path(journal), Sha256::of(&to_json(identity)?), sorter)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use lepton_core::journal::{Record, Replay};
-use lepton_core::{ETag, Error, ObjectKey, PartReceipt, Result, UploadId};
+use lepton_core::{ETag, Error, ErrorKind, ObjectKey, PartReceipt, Result, UploadId};
 
 use crate::digest::checksum::PartDigest;
 use crate::ledger::manifest::ManifestEntry;
@@ -175,6 +175,10 @@ impl Resumed {
                 self.extras += 1;
             }
             Note::Failed { failure } => {
+                if failure.kind == ErrorKind::Conflict.code() {
+                    // Another writer's object is there.
+                    self.writing.remove(&self.mapping.sort_key(&failure.key));
+                }
                 self.settle(&failure.key);
                 self.failed.insert(failure.key.clone(), failure);
             }

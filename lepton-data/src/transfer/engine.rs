@@ -163,7 +163,7 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();
     if deletes && ended == Ended::WithTheListing {
-        if ledger.failed() {
+        if ledger.keeps_from_deleting() {
             tracing::warn!("nothing is deleted, because objects failed");
         } else {
             mirror::extras(run, journal.to_owned(), ledger).await?;

@@ -197,7 +197,9 @@ impl Feed {
             return extra(sort_key, there);
         }
         let outcome = Outcome::Failed(proofs::foreign(&there));
-        let (target, source) = (there.key.clone(), there.clone());
+        let target = there.key.clone();
+        let mut source = there.clone();
+        source.key = sort_key.clone();
         let entry = Entry { source, target, there: DestinationState::Present(Box::new(there)), mode: Mode::Listed };
         WorkItem::Settled { entry: Box::new(entry), outcome, sort_key: Some(sort_key) }
     }

@@ -1,4 +1,4 @@
-//! Follows a source in rounds: a mirror that goes on.
+//! Follows a source in rounds: a mirror that continues.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::schedule::handle::RunHandle;
 use crate::settings::compare_by::Compare;
 use crate::settings::transfer::Existing;
 use crate::transfer::builder::Transfer;
-use crate::transfer::options::Following;
+use crate::transfer::options::{CHANGED, Following};
 
 /// How long the journal of the round before may stay locked.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const RELEASE: Duration = Duration::from_secs(5);
 /// every other object is compared by its checksums or read, and copied if it differs. Time is no
 /// evidence: an object that is overwritten with the same length within the same second is copied.
 ///
-/// The journal's folder keeps the proofs, so that a follower that was killed goes on with them.
+/// The journal's folder keeps the proofs, so that a follower that was killed resumes with them.
 pub struct Follower {
     transfer: Transfer,
     /// The round before, which ends in the background if its future was dropped.
@@ -81,9 +81,9 @@ impl Round {
     /// Whether it did everything except for objects that changed while it ran, which the next
     /// round follows.
     pub fn keeps_up(&self) -> bool {
-        let changed = [ErrorKind::SourceChanged, ErrorKind::NotFound].map(ErrorKind::code);
         let ran = matches!(self.report.status, Status::Complete | Status::Incomplete);
-        ran && self.report.failures_by_kind.keys().all(|kind| changed.contains(&kind.as_str()))
+        let changed = |kind: &String| CHANGED.iter().any(|changed| changed.code() == kind);
+        ran && self.report.failures_by_kind.keys().all(changed)
     }
 
     /// Objects of the source.
@@ -108,8 +108,10 @@ impl Transfer {
     /// Follows the source in rounds, and guards what others have written at the destination: an
     /// object there that no round has written, and that differs from the source's or that the
     /// source does not have, is never replaced and never deleted. It fails with the kind
-    /// `conflict`, and [`Round::conflicts`] has its key. After a round was killed, this does not hold
-    /// for the objects that it was just writing.
+    /// `conflict`, and [`Round::conflicts`] has its key. After a round was killed or cancelled, this
+    /// does not hold for the objects that it was just writing, and on a store without conditional
+    /// writes another writer may come between the check of an object and its write. An object that
+    /// another writer has deleted is written again.
     ///
     /// # Errors
     /// As [`follow`](Self::follow).
@@ -175,7 +177,7 @@ impl Follower {
             // The receiver may be gone.
             let _ = send.send(until(transfer, dropped).await);
         });
-        // The join fails only if the round has panicked, which its own caller is told.
+        // The join fails only if the round has panicked, which its own caller gets as an error.
         self.before = Some(Box::pin(round.join().map(drop)));
         let ended = || Error::new(ErrorKind::Unexpected, "the round has ended without a report");
         let report = receive.await.map_err(|_| ended())??;

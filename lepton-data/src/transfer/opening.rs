@@ -32,7 +32,8 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         mapping: Mapping::of(&options.source, &options.destination, &options.settings),
     };
     match opening.open() {
-        Err(error) if error.kind() == ErrorKind::PlanMismatch => {
+        // What is known of a guarded destination belongs to the old options.
+        Err(error) if error.kind() == ErrorKind::PlanMismatch && !options.following.guards() => {
             let replay = Replay::of(folder)?;
             let resumed = opening.load(replay.clone())?;
             if resumed.finished || resumed.is_nothing() {

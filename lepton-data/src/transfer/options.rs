@@ -26,6 +26,9 @@ pub(crate) struct Options {
     pub(crate) following: Following,
 }
 
+/// Failures of objects that changed while they were copied.
+pub(crate) const CHANGED: [ErrorKind; 2] = [ErrorKind::SourceChanged, ErrorKind::NotFound];
+
 /// How a round of a follower differs from a single run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Following {

@@ -13,6 +13,7 @@ use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::note::Note;
 use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::ledger::resumed::Resumed;
+use crate::transfer::options::{CHANGED, Following};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
 
@@ -224,6 +225,13 @@ impl Tracker {
 
     pub(crate) fn failed(&self) -> bool {
         !self.failures_by_kind.is_empty()
+    }
+
+    /// Whether objects failed whose failure keeps a mirror from deleting. A follower's next round
+    /// takes up what only changed during this one.
+    pub(crate) fn keeps_from_deleting(&self) -> bool {
+        let follows = self.run.options.following != Following::No;
+        self.failures_by_kind.keys().any(|kind| !follows || !CHANGED.iter().any(|changed| changed.code() == kind))
     }
 
     /// The objects that a mirror is about to delete.

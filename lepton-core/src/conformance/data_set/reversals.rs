@@ -57,11 +57,11 @@ async fn an_item_changed_after_the_fence_is_named_and_kept(s: &Subject) -> Check
 
 async fn an_item_created_after_the_fence_is_named_and_kept(s: &Subject) -> Check {
     let set = s.switched().await?;
-    s.interfere(Side::A, "late", "kept").await?;
-    s.interfere(Side::A, "also late", "").await?;
-    conflict(set.reverse(Side::B, 1).await, &["late", "also late"])?;
-    s.has(Side::A, "late", "kept").await?;
-    s.has(Side::A, "also late", "").await
+    s.interfere(Side::A, "late-1", "kept").await?;
+    s.interfere(Side::A, "late-2", "").await?;
+    conflict(set.reverse(Side::B, 1).await, &["late-1", "late-2"])?;
+    s.has(Side::A, "late-1", "kept").await?;
+    s.has(Side::A, "late-2", "").await
 }
 
 async fn both_changes_of_an_item_are_kept(s: &Subject) -> Check {
