@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lepton::core::SystemEnv;
 use lepton::core::data_set::{Clearance, DataVerdict, Side, Verdict};
-use lepton::core::traffic::{Hold, InFlight, InFlightPolicy, Release, Traffic as _};
+use lepton::core::traffic::{Hold, InFlight, InFlightPolicy, Traffic as _};
 use lepton::providers::router::RouterTraffic;
 
 use crate::replica::Replica;
@@ -81,8 +81,8 @@ impl Program {
     }
 
     pub(crate) async fn release_to_b(&self, hold: &Hold) {
-        let forward = Release::Forward(cleared(Side::B, hold.epoch));
-        let route = self.traffic.release(forward, &hold.id, hold.epoch).await.unwrap();
+        self.traffic.switch(cleared(Side::B, hold.epoch), &hold.id, hold.epoch).await.unwrap();
+        let route = self.traffic.release(&hold.id, hold.epoch).await.unwrap();
         assert_eq!(route.owner, Side::B);
     }
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lepton::core::data_set::Side;
-use lepton::core::traffic::{Hold, HoldRequest, InFlightPolicy, Release, Route, Traffic as _};
+use lepton::core::traffic::{Hold, HoldRequest, InFlightPolicy, Route, Traffic as _};
 use lepton::providers::router::RouterTraffic;
 use lepton::{ErrorKind, Result};
 
@@ -163,18 +163,25 @@ impl Driver {
         settle(&self.sides[usize::from(owner == Side::B)]);
     }
 
-    /// Releases the hold, and finds out what has become of a release without a reply.
+    /// Ends the fence, and finds out what has become of a command without a reply.
     async fn release(&mut self, hold: &Hold, owner: Side, to: Side) {
+        let mut current = owner;
         loop {
-            let release = if to == owner { Release::Back } else { Release::Forward(cleared(to, hold.epoch)) };
-            if self.traffic.release(release, &hold.id, hold.epoch).await.is_ok() {
+            let done = if current == to {
+                self.traffic.release(&hold.id, hold.epoch).await
+            } else {
+                self.traffic.switch(cleared(to, hold.epoch), &hold.id, hold.epoch).await
+            };
+            if done.is_ok() && current == to {
                 break;
             }
             let route = self.route().await;
             match route.hold {
-                Some(still) => assert_eq!((still.id, route.owner), (hold.id.clone(), owner)),
+                Some(still) => assert_eq!(still.id, hold.id),
                 None => break,
             }
+            assert!(route.owner == owner || route.owner == to, "the owner is {}", route.owner);
+            current = route.owner;
         }
         let route = self.route().await;
         assert_eq!((route.owner, route.epoch, route.hold), (to, hold.epoch, None));

@@ -17,10 +17,13 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
     let stage = fence.stage.clone();
     Ok(match (stage, event) {
         (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
-        // A release may be in flight: only the register tells what became of it.
-        (Stage::Switch | Stage::Lift { .. } | Stage::Back { .. }, Event::GivenUp { .. } | Event::Failed { .. }) => {
-            within(fence)
-        }
+        // A person decides whether to try again: the ownership has moved, so no fence is given up.
+        (Stage::Allow, Event::Failed { what, why }) => State::asking(format!("{what} failed"), vec![why], within(fence)),
+        // A switch may be in flight, or the ownership has moved: the register decides.
+        (
+            Stage::Switch | Stage::Allow | Stage::Release | Stage::Lift { .. } | Stage::Back { .. },
+            Event::GivenUp { .. } | Event::Failed { .. },
+        ) => within(fence),
         (_, Event::GivenUp { why }) => give_up(fence, why),
         (_, Event::Failed { what, why }) => give_up(fence, format!("{what}: {why}")),
         (Stage::Hold, Event::Held) => within(fence.at(Stage::Drain)),
@@ -42,12 +45,10 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
             let (data_set, text) = (verdict.data_set.clone(), verdict.to_string());
             let passed = verdict.verdict == Verdict::Pass;
             record.verdicts.push(verdict);
-            if passed { for_each(record, fence, data_set, Stage::Allow) } else { give_up(fence, text) }
+            if passed { for_each(record, fence, data_set, Stage::Switch) } else { give_up(fence, text) }
         }
-        (Stage::Allow, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Switch),
-        (Stage::Lift { why, .. }, Event::Allowed { data_set }) => {
-            for_each(record, fence, data_set, Stage::Back { why })
-        }
+        (Stage::Allow, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Release),
+        (Stage::Lift { why }, Event::Allowed { data_set }) => for_each(record, fence, data_set, Stage::Back { why }),
         (_, event) => return Err(within(fence).refuses(event.name())),
     })
 }
@@ -69,21 +70,13 @@ fn for_each(record: &Record, mut fence: Fence, data_set: String, next: Stage) ->
 
 /// Gives a fence up: first the owner accepts writes again, then the held requests are sent.
 pub(super) fn give_up(fence: Fence, why: String) -> State {
-    let deny = matches!(fence.stage, Stage::Allow | Stage::Switch | Stage::Lift { deny: true, .. });
-    within(fence.at(Stage::Lift { why, deny }))
+    within(fence.at(Stage::Lift { why }))
 }
 
 /// The register decides.
 fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holding: bool) -> State {
     if owner == fence.to {
-        // The register has moved, even if no driver has recorded that it requested it.
-        record.owner = owner;
-        record.given_up.clear();
-        (record.started, record.rolls_back) = (false, false);
-        return match owner {
-            Side::B => State::Switched { reversed: BTreeSet::new() },
-            Side::A => State::Undoing,
-        };
+        return moved(record, fence, epoch, holding);
     }
     match &fence.stage {
         Stage::Back { why } if !holding => {
@@ -91,9 +84,34 @@ fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holdin
             record.epoch = record.epoch.max(epoch);
             ended(record, &fence, why.clone())
         }
+        Stage::Allow | Stage::Release => {
+            let text = format!("the register says that side {owner} owns the writes, although they had moved");
+            State::asking(text, vec![format!("the epoch of the register is {epoch}")], within(fence))
+        }
         Stage::Hold | Stage::Back { .. } | Stage::Lift { .. } => within(fence),
         _ if holding && epoch == fence.epoch => within(fence),
         _ => give_up(fence, "the hold has ended by itself".to_owned()),
+    }
+}
+
+/// The register has moved, even if no driver has recorded that it requested it. The new owner must
+/// accept writes before the held requests are sent to it.
+fn moved(record: &mut Record, fence: Fence, epoch: u64, holding: bool) -> State {
+    record.owner = fence.to;
+    record.given_up.clear();
+    let holds = holding && epoch == fence.epoch;
+    match fence.stage {
+        Stage::Release if holds => within(fence),
+        Stage::Release => {
+            record.started = false;
+            match fence.to {
+                Side::B if std::mem::take(&mut record.rolls_back) => State::RollingBack(record.fence(Side::A)),
+                Side::B => State::Switched { reversed: BTreeSet::new() },
+                Side::A => State::Undoing,
+            }
+        }
+        Stage::Allow => within(fence),
+        _ => within(fence.at(Stage::Allow)),
     }
 }
 
@@ -127,15 +145,12 @@ pub(super) fn intents(fence: &Fence, data_sets: &[String]) -> Vec<Intent> {
         Stage::Drain => vec![Intent::Drain { side: from }],
         Stage::Quiesce => open().map(|data_set| Intent::Quiesce { data_set, side: from }).collect(),
         Stage::LastDelta => open().map(|data_set| Intent::LastDelta { data_set, from, epoch }).collect(),
-        Stage::Allow => open().map(|data_set| Intent::Allow { data_set, side: to, deny: true }).collect(),
-        Stage::Switch => vec![Intent::ReleaseForward { to, epoch }],
-        Stage::Lift { deny, .. } => {
-            open().map(|data_set| Intent::Allow { data_set, side: from, deny: *deny }).collect()
-        }
-        Stage::Back { .. } => vec![Intent::ReleaseBack { epoch }],
+        Stage::Switch => vec![Intent::Switch { to, epoch }],
+        Stage::Allow => open().map(|data_set| Intent::Allow { data_set, side: to }).collect(),
+        Stage::Lift { .. } => open().map(|data_set| Intent::Allow { data_set, side: from }).collect(),
+        Stage::Release | Stage::Back { .. } => vec![Intent::Release { epoch }],
     };
-    let held = Stage::Hold != fence.stage && !matches!(fence.stage, Stage::Switch | Stage::Back { .. });
-    if held {
+    if !matches!(fence.stage, Stage::Hold | Stage::Release | Stage::Back { .. }) {
         intents.push(Intent::KeepHold { epoch });
     }
     intents.push(Intent::KeepBackends);

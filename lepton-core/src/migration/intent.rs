@@ -66,24 +66,23 @@ pub enum Intent {
         /// The epoch.
         epoch: u64,
     },
-    /// Make a side accept its application's writes → `Allowed`.
-    Allow {
-        /// The name of the data set.
-        data_set: String,
-        /// The side.
-        side: Side,
-        /// Make the other side refuse them first.
-        deny: bool,
-    },
-    /// Move the ownership in the register → `Register`.
-    ReleaseForward {
+    /// Move the ownership in the register; the hold stays → `Register`.
+    Switch {
         /// The side that is to own the writes.
         to: Side,
         /// The epoch.
         epoch: u64,
     },
-    /// End the hold for the owner; a hold that has already ended is no error → `Register`.
-    ReleaseBack {
+    /// Make the owner accept its application's writes → `Allowed`.
+    Allow {
+        /// The name of the data set.
+        data_set: String,
+        /// The side.
+        side: Side,
+    },
+    /// End the hold: what waits goes to the owner. A hold that has already ended is no error
+    /// → `Register`.
+    Release {
         /// The epoch.
         epoch: u64,
     },
@@ -124,9 +123,9 @@ impl Intent {
             Self::Drain { .. } => "drain",
             Self::Quiesce { .. } => "quiesce",
             Self::LastDelta { .. } => "last_delta",
+            Self::Switch { .. } => "switch",
             Self::Allow { .. } => "allow",
-            Self::ReleaseForward { .. } => "release_forward",
-            Self::ReleaseBack { .. } => "release_back",
+            Self::Release { .. } => "release",
             Self::Reverse { .. } => "reverse",
             Self::Start => "start",
             Self::Undo => "undo",

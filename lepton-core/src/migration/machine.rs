@@ -6,7 +6,7 @@ use super::event::{Choice, Event};
 use super::fence;
 use super::intent::Intent;
 use super::record::{Policy, Record};
-use super::state::{Fence, Stage, State};
+use super::state::{Stage, State};
 use crate::data_set::{Clearance, DataVerdict, Side};
 use crate::{Error, ErrorKind, Result, Retry};
 
@@ -95,7 +95,7 @@ impl Machine {
                 let text = "an acceptance test failed at side B".to_owned();
                 State::asking(text, vec![why], State::Deployed)
             }
-            (State::Tested, Event::CutOver) => State::Fence(self.fence(Side::B)),
+            (State::Tested, Event::CutOver) => State::Fence(self.record.fence(Side::B)),
             (state @ (State::Fence(_) | State::RollingBack(_)), event) if !is_command(&event) => {
                 fence::step(&mut self.record, state, event)?
             }
@@ -143,8 +143,15 @@ impl Machine {
 
     fn rollback(&mut self, state: State) -> Result<State> {
         match state {
-            // A release may be in flight.
+            // A switch may be in flight.
             State::Fence(fence) if fence.stage == Stage::Switch => Err(State::Fence(fence).refuses("rollback")),
+            // Side B owns the writes: its hold ends, and then the fence back begins.
+            State::Fence(fence) if self.record.owner == Side::B => {
+                self.record.rolls_back = true;
+                Ok(State::Fence(fence.at(Stage::Release)))
+            }
+            // The rollback itself was asked about.
+            State::RollingBack(fence) if self.record.owner == Side::A => Ok(State::RollingBack(fence)),
             State::Fence(fence) => {
                 self.record.rolls_back = true;
                 Ok(fence::give_up(fence, "a rollback was requested".to_owned()))
@@ -157,7 +164,7 @@ impl Machine {
             | State::RolledBack => Err(state.refuses("rollback")),
             _ if self.record.owner == Side::A => Ok(State::Undoing),
             State::RollbackBlocked { .. } | State::Switched { .. } | State::Holding => {
-                Ok(State::RollingBack(self.fence(Side::A)))
+                Ok(State::RollingBack(self.record.fence(Side::A)))
             }
             _ => Err(state.refuses("rollback")),
         }
@@ -172,13 +179,6 @@ impl Machine {
                 Err(Error::new(ErrorKind::PlanMismatch, message).with_retry(Retry::Never))
             }
         }
-    }
-
-    fn fence(&mut self, to: Side) -> Fence {
-        self.record.epoch += 1;
-        self.record.verdicts.clear();
-        (self.record.unknown, self.record.rolls_back) = (0, false);
-        Fence::new(to, self.record.epoch)
     }
 
     /// The intents of the current state, a function of the events alone.
@@ -221,7 +221,9 @@ impl Machine {
             State::NeedsDecision { then, .. } => match &**then {
                 State::Delta { .. } => follow(),
                 State::Deployed | State::Tested => with(follow(), &[Intent::KeepBackends]),
-                State::Switched { .. } | State::Holding => vec![Intent::KeepBackends],
+                State::Switched { .. } | State::Holding | State::Fence(_) | State::RollingBack(_) => {
+                    vec![Intent::KeepBackends]
+                }
                 _ => Vec::new(),
             },
             State::Paused(then) if **then == State::Holding => vec![Intent::KeepBackends],

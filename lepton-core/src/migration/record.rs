@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::State;
+use super::state::{Fence, State};
 use crate::data_set::{DataVerdict, Side};
 
 /// What a migration does without a command.
@@ -79,6 +79,14 @@ impl Record {
             started: false,
             rolls_back: false,
         }
+    }
+
+    /// A fence that begins, in an epoch of its own.
+    pub(super) fn fence(&mut self, to: Side) -> Fence {
+        self.epoch += 1;
+        self.verdicts.clear();
+        (self.unknown, self.rolls_back) = (0, false);
+        Fence::new(to, self.epoch)
     }
 
     /// `done` once `names` has all data sets, otherwise `open`.

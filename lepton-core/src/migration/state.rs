@@ -34,7 +34,7 @@ pub enum State {
     Tested,
     /// Ownership of the writes moves to side B.
     Fence(Fence),
-    /// Side B owns the writes, and side A starts to follow.
+    /// Side B owns the writes and accepts them, and side A starts to follow.
     Switched {
         /// The data sets that already follow.
         reversed: BTreeSet<String>,
@@ -156,16 +156,16 @@ pub enum Stage {
     Quiesce,
     /// The last changes are copied, and both sides are compared wholly.
     LastDelta,
+    /// The register moves the ownership. The hold stays.
+    Switch,
     /// The new owner is made to accept writes.
     Allow,
-    /// The register moves the ownership.
-    Switch,
+    /// Held writes go to the new owner.
+    Release,
     /// The fence is given up: the owner is made to accept writes again.
     Lift {
         /// Why.
         why: String,
-        /// The other side may accept writes already, so it is made to refuse them first.
-        deny: bool,
     },
     /// The fence is given up: held writes go to the owner.
     Back {
@@ -181,9 +181,10 @@ impl fmt::Display for Stage {
             Self::Drain => f.write_str("drain"),
             Self::Quiesce => f.write_str("quiesce"),
             Self::LastDelta => f.write_str("last delta"),
-            Self::Allow => f.write_str("allow"),
             Self::Switch => f.write_str("switch"),
-            Self::Lift { why, .. } | Self::Back { why } => write!(f, "given up: {why}"),
+            Self::Allow => f.write_str("allow"),
+            Self::Release => f.write_str("release"),
+            Self::Lift { why } | Self::Back { why } => write!(f, "given up: {why}"),
         }
     }
 }

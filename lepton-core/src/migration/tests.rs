@@ -46,7 +46,14 @@ fn fenced(machine: &mut Machine, from: Side, begin: Event) {
     take(machine, each(|data_set| Event::Quiesced { data_set, proof: Some("denied".into()) }));
     let epoch = machine.epoch();
     take(machine, each(|data_set| verdict(data_set, epoch, from, Verdict::Pass)));
+}
+
+/// From the question to the register to the end of the hold.
+fn switched(machine: &mut Machine, to: Side, epoch: u64) {
+    take(machine, [register(to, epoch, true)]);
     take(machine, each(|data_set| Event::Allowed { data_set }));
+    assert_eq!(work(machine), [Intent::Release { epoch }]);
+    take(machine, [register(to, epoch, false)]);
 }
 
 fn register(owner: Side, epoch: u64, holding: bool) -> Event {
@@ -59,9 +66,9 @@ fn the_whole_way_and_back() {
     let follows = machine.intents().into_iter().filter(|intent| matches!(intent, Intent::Follow { .. })).count();
     assert_eq!(follows, 2, "both follow: {:?}", machine.intents());
     fenced(&mut machine, Side::A, Event::CutOver);
-    assert_eq!(work(&machine), [Intent::ReleaseForward { to: Side::B, epoch: 1 }]);
+    assert_eq!(work(&machine), [Intent::Switch { to: Side::B, epoch: 1 }]);
     assert_eq!(machine.clearance(Side::B).unwrap().epoch(), 1);
-    take(&mut machine, [register(Side::B, 1, false)]);
+    switched(&mut machine, Side::B, 1);
     take(&mut machine, each(|data_set| Event::Reversed { data_set }));
     assert_eq!((machine.state(), machine.owner()), (&State::Holding, Side::B));
     let mut back = machine.clone();
@@ -74,8 +81,9 @@ fn the_whole_way_and_back() {
     assert_eq!(machine.intents(), [Intent::Decommission]);
     take(&mut machine, [Event::Decommissioned]);
     fenced(&mut back, Side::B, Event::Rollback);
-    assert_eq!(work(&back), [Intent::ReleaseForward { to: Side::A, epoch: 2 }]);
-    take(&mut back, [register(Side::A, 2, false), Event::Undone]);
+    assert_eq!(work(&back), [Intent::Switch { to: Side::A, epoch: 2 }]);
+    switched(&mut back, Side::A, 2);
+    take(&mut back, [Event::Undone]);
     assert_eq!((back.state(), back.owner()), (&State::RolledBack, Side::A));
 }
 
@@ -89,7 +97,7 @@ fn a_verdict_that_is_no_pass_gives_the_fence_up() {
         take(&mut machine, [verdict("queue".into(), 1, Side::A, outcome)]);
         assert!(machine.clearance(Side::B).is_err());
         take(&mut machine, each(|data_set| Event::Allowed { data_set }));
-        assert_eq!(work(&machine), [Intent::ReleaseBack { epoch: 1 }], "after the owner accepts writes again");
+        assert_eq!(work(&machine), [Intent::Release { epoch: 1 }], "after the owner accepts writes again");
         take(&mut machine, [register(Side::A, 1, false)]);
         assert_eq!(machine.state(), &State::Tested);
     }
@@ -103,7 +111,6 @@ fn a_hold_that_has_ended_gives_the_fence_up_at_every_stage() {
     take(&mut switching, [Event::Drained { unknown: 0 }]);
     take(&mut switching, each(|data_set| Event::Quiesced { data_set, proof: Some("denied".into()) }));
     take(&mut switching, each(|data_set| verdict(data_set, 1, Side::A, Verdict::Pass)));
-    take(&mut switching, each(|data_set| Event::Allowed { data_set }));
     for mut machine in [machine, switching] {
         take(&mut machine, [register(Side::A, 1, false)]);
         assert!(matches!(&work(&machine)[..], [Intent::Allow { side: Side::A, .. }, _]), "{}", machine.state());
@@ -183,17 +190,49 @@ fn every_event_has_a_form_in_the_journal() {
 }
 
 #[test]
-fn a_release_in_flight_is_ended_by_the_register_alone() {
+fn a_switch_in_flight_is_ended_by_the_register_alone() {
     let mut machine = tested();
     fenced(&mut machine, Side::A, Event::CutOver);
     let before = machine.clone();
-    take(&mut machine, [Event::Failed { what: "release_forward".into(), why: "no answer".into() }]);
+    take(&mut machine, [Event::Failed { what: "switch".into(), why: "no answer".into() }]);
     take(&mut machine, [Event::GivenUp { why: "late".into() }]);
     assert_eq!(machine, before);
     let refused = machine.apply(Event::Rollback).unwrap_err().to_string();
     assert!(refused.contains("fence (switch)"), "{refused}");
+    // The hold has ended by itself after the switch: side B must accept writes all the same.
+    take(&mut machine, [register(Side::B, 1, false)]);
+    assert_eq!(machine.state().to_string(), "fence (allow)");
+    take(&mut machine, each(|data_set| Event::Allowed { data_set }));
     take(&mut machine, [register(Side::B, 1, false)]);
     assert!(matches!(machine.state(), State::Switched { .. }));
+}
+
+#[test]
+fn an_owner_that_cannot_accept_writes_becomes_a_question() {
+    let mut machine = tested();
+    fenced(&mut machine, Side::A, Event::CutOver);
+    take(&mut machine, [register(Side::B, 1, true), Event::GivenUp { why: "the hold has ended".into() }]);
+    let failed = || Event::Failed { what: "allow".into(), why: "denied".into() };
+    take(&mut machine, [failed()]);
+    assert!(matches!(machine.state(), State::NeedsDecision { .. }), "{}", machine.state());
+    let mut again = machine.clone();
+    take(&mut again, [Event::Decided { choice: Choice::Retry }]);
+    assert_eq!(again.state().to_string(), "fence (allow)");
+    // The rollback is a fence of its own, after the hold has ended.
+    take(&mut machine, [Event::Rollback]);
+    assert_eq!(work(&machine), [Intent::Release { epoch: 1 }]);
+    take(&mut machine, [register(Side::B, 1, true), register(Side::B, 1, false)]);
+    assert_eq!(work(&machine), [Intent::Hold { epoch: 2 }]);
+    // On the way back there is nothing to go back to: both answers try again.
+    let begun = [Event::Held, Event::Drained { unknown: 0 }];
+    take(&mut machine, begun);
+    take(&mut machine, each(|data_set| Event::Quiesced { data_set, proof: None }));
+    take(&mut machine, each(|data_set| verdict(data_set, 2, Side::B, Verdict::Pass)));
+    take(&mut machine, [register(Side::A, 2, true), failed(), Event::Rollback]);
+    assert_eq!(machine.state().to_string(), "rolling_back (allow)");
+    // A register that has gone back by itself is nothing to guess about.
+    take(&mut machine, [register(Side::B, 3, false)]);
+    assert!(matches!(machine.state(), State::NeedsDecision { .. }), "{}", machine.state());
 }
 
 #[test]
@@ -209,7 +248,7 @@ fn a_rollback_in_a_fence_is_carried_out_when_the_fence_has_ended() {
 fn the_owner_serves_while_a_person_decides() {
     let mut holding = tested();
     fenced(&mut holding, Side::A, Event::CutOver);
-    take(&mut holding, [register(Side::B, 1, false)]);
+    switched(&mut holding, Side::B, 1);
     take(&mut holding, each(|data_set| Event::Reversed { data_set }));
     let mut blocked = holding.clone();
     take(&mut holding, [Event::Pause]);
@@ -268,12 +307,16 @@ impl World {
         (self.random >> 33).is_multiple_of(of)
     }
 
-    /// Users write wherever somebody takes it.
+    /// Users write through the route, and a job that ignores it writes at each side that accepts
+    /// writes.
     fn write(&mut self) {
         if self.holding.is_none() && self.accepts.contains(&self.owner) {
             self.written[self.owner as usize] += 1;
         }
-        assert!(self.accepts.len() < 2, "both sides accept writes");
+        for side in self.accepts.clone() {
+            assert_eq!(side, self.owner, "a side accepts writes that it does not own");
+            self.written[side as usize] += 1;
+        }
     }
 
     /// The hold ends by itself.
@@ -322,24 +365,21 @@ impl World {
                 let outcome = if self.chance(8) { Verdict::Fail } else { Verdict::Pass };
                 Some(verdict(data_set, epoch, from, outcome))
             }
-            Intent::Allow { data_set, side, deny } => {
-                if deny {
-                    self.accepts.remove(&side.other());
-                }
+            Intent::Allow { data_set, side } => {
                 self.accepts.insert(side);
                 Some(Event::Allowed { data_set })
             }
-            Intent::ReleaseForward { to, epoch } => {
+            Intent::Switch { to, epoch } => {
                 let clearance = machine.clearance(to).unwrap();
-                if self.holding == Some(epoch) && clearance.epoch() == epoch {
-                    (self.owner, self.holding) = (to, None);
-                    // The new owner has every write that the old one took.
+                if self.holding == Some(epoch) && clearance.epoch() == epoch && self.owner != to {
+                    self.owner = to;
+                    // The new owner has every write that the old one accepted.
                     assert_eq!(self.followed, self.written[to.other() as usize]);
                     self.written[to as usize] = self.followed;
                 }
                 Some(self.register())
             }
-            Intent::ReleaseBack { .. } => {
+            Intent::Release { .. } => {
                 self.holding = None;
                 Some(self.register())
             }

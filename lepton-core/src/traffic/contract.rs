@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::route::{Hold, HoldId, HoldRequest, Release, Route, RouteChange};
+use super::route::{Hold, HoldId, HoldRequest, Route, RouteChange};
 use crate::Result;
-use crate::data_set::Side;
+use crate::data_set::{Clearance, Side};
 
 /// A route between the users and the two sides: our router, or a balancer.
 ///
@@ -45,7 +45,7 @@ pub trait Traffic: Debug + Send + Sync {
     /// Begins to hold back new writes. Begun again in the same epoch it returns the same hold.
     ///
     /// A hold never exceeds one of its [`HoldLimits`](super::HoldLimits): it ends by itself
-    /// instead, the owner keeps the writes and gets the requests that wait. A request for which
+    /// instead, and the owner of that moment gets the requests that wait. A request for which
     /// there is no room gets 503 with `Retry-After`, and the hold ends.
     ///
     /// # Errors
@@ -59,12 +59,22 @@ pub trait Traffic: Debug + Send + Sync {
     /// `precondition_failed` if this hold has ended.
     async fn renew(&self, hold: &HoldId) -> Result<Hold>;
 
-    /// Ends the hold. The decision is on disk before the first held request is sent.
+    /// Moves the ownership of writes, and all of the traffic, to the side that was cleared. The
+    /// hold stays: the writes that wait are sent only after [`release`](Self::release), so that
+    /// the new owner can be made to accept writes in between. Requests that are not held go to
+    /// the new owner at once. The decision is on disk before any of them is sent.
     ///
     /// # Errors
-    /// `precondition_failed` if this hold has ended, if `epoch` is not its epoch, or if the
-    /// clearance is of another epoch.
-    async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route>;
+    /// `precondition_failed` if this hold has ended, if `epoch` is not its epoch, if the clearance
+    /// is of another epoch, or if its side already owns the writes.
+    async fn switch(&self, to: Clearance, hold: &HoldId, epoch: u64) -> Result<Route>;
+
+    /// Ends the hold: the requests that wait go to the owner. That this hold has ended is on disk
+    /// before the first of them is sent.
+    ///
+    /// # Errors
+    /// `precondition_failed` if this hold has ended, or if `epoch` is not its epoch.
+    async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route>;
 
     /// Ends the requests that a side still has, by this policy, and returns how many there are.
     /// A request is in flight until the backend has answered, also when its client is gone.

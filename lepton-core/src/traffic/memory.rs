@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::contract::{Counters, InFlight, InFlightPolicy, Traffic, TrafficCapabilities};
-use super::route::{Hold, HoldId, HoldRequest, Release, Route, RouteChange, Weights};
-use crate::data_set::Side;
+use super::route::{Hold, HoldId, HoldRequest, Route, RouteChange, Weights};
+use crate::data_set::{Clearance, Side};
 use crate::{Error, ErrorKind, Result, Retry, SharedEnv};
 
 /// A route in memory, for tests and as the reference of the contract. Clones share it.
@@ -122,6 +122,13 @@ impl State {
         let ended = || refused(format!("the hold {id} has ended"));
         self.held.as_mut().filter(|held| held.id == *id).ok_or_else(ended)
     }
+
+    fn holding_of(&mut self, id: &HoldId, epoch: u64) -> Result<()> {
+        match self.holding(id)?.request.epoch {
+            its if its == epoch => Ok(()),
+            its => Err(refused(format!("the hold {id} is of epoch {its}, not {epoch}"))),
+        }
+    }
 }
 
 impl Held {
@@ -199,20 +206,21 @@ impl Traffic for MemoryTraffic {
         Ok(held.hold(now))
     }
 
-    async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route> {
+    async fn switch(&self, to: Clearance, hold: &HoldId, epoch: u64) -> Result<Route> {
         let mut state = self.state();
-        let held = state.holding(hold)?;
-        if held.request.epoch != epoch {
-            return Err(refused(format!("the hold {hold} is of epoch {}, not {epoch}", held.request.epoch)));
+        state.holding_of(hold, epoch)?;
+        if to.epoch() != epoch || to.to() == state.route.owner {
+            let (epoch, to) = (to.epoch(), to.to());
+            return Err(refused(format!("the clearance is for side {to} in epoch {epoch}")));
         }
-        if let Release::Forward(clearance) = to {
-            if clearance.epoch() != epoch || clearance.to() == state.route.owner {
-                let (epoch, to) = (clearance.epoch(), clearance.to());
-                return Err(refused(format!("the clearance is for side {to} in epoch {epoch}")));
-            }
-            state.route.owner = clearance.to();
-            state.route.weights = Weights::all(&clearance);
-        }
+        (state.route.owner, state.route.weights) = (to.to(), Weights::all(&to));
+        state.route.version += 1;
+        Ok(state.route(self.env.uptime()))
+    }
+
+    async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route> {
+        let mut state = self.state();
+        state.holding_of(hold, epoch)?;
         state.end();
         Ok(state.route(self.env.uptime()))
     }

@@ -3,7 +3,7 @@
 //!
 //! - [`Traffic`]: the contract; [`MemoryTraffic`] is the reference
 //! - [`Route`]: the register that decides who owns the writes, with the weights and the backends
-//! - [`HoldRequest`], [`Release`]: the two ends of a fence
+//! - [`HoldRequest`]: how long a fence may hold requests, and how many
 
 mod contract;
 mod memory;
@@ -11,4 +11,4 @@ mod route;
 
 pub use contract::{Counters, InFlight, InFlightPolicy, SideCounters, Traffic, TrafficCapabilities};
 pub use memory::{MemoryTraffic, Sent};
-pub use route::{Backend, Hold, HoldId, HoldLimits, HoldRequest, Release, Route, RouteChange, Weights};
+pub use route::{Backend, Hold, HoldId, HoldLimits, HoldRequest, Route, RouteChange, Weights};

@@ -126,7 +126,7 @@ pub enum RouteChange {
     /// The backends of a side.
     Backends(Side, Vec<Backend>),
     /// The weights. Only a balancer without a register of ownership takes them; where there is
-    /// one, [`Traffic::release`](super::Traffic::release) sets them.
+    /// one, [`Traffic::switch`](super::Traffic::switch) sets them.
     Weights(Weights),
 }
 
@@ -179,8 +179,8 @@ impl HoldRequest {
     }
 }
 
-/// The limits of a hold. A hold that would exceed one of them ends by itself: the owner keeps the
-/// writes and gets the requests that wait, and the fence has failed.
+/// The limits of a hold. A hold that would exceed one of them ends by itself: the owner of that
+/// moment gets the requests that wait. If the ownership has not moved, the fence has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -221,14 +221,4 @@ impl Hold {
     pub fn new(id: HoldId, epoch: u64) -> Self {
         Self { id, epoch, waiting: 0, age: Duration::ZERO }
     }
-}
-
-/// How a hold ends.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Release {
-    /// The owner stays the owner.
-    Back,
-    /// The side that was cleared becomes the owner and gets everything.
-    Forward(Clearance),
 }

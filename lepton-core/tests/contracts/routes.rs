@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lepton_core::conformance::traffic::{Options, Subject, memory, run};
-use lepton_core::data_set::Side;
+use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
-    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Release, Route, RouteChange, Traffic,
+    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
     TrafficCapabilities,
 };
 use lepton_core::{Result, SystemEnv};
@@ -22,6 +22,7 @@ enum Lie {
     IgnoresClearances,
     CountsNothing,
     ReleasesAnything,
+    SwitchReleases,
 }
 
 #[derive(Debug)]
@@ -73,12 +74,21 @@ impl Traffic for Lying {
         self.inner.renew(hold).await
     }
 
-    async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route> {
-        let current = self.inner.get().await?.hold;
-        match (self.lie, to, current) {
-            (Lie::IgnoresClearances, Release::Forward(_), _) => self.inner.release(Release::Back, hold, epoch).await,
-            (Lie::ReleasesAnything, to, Some(hold)) => self.inner.release(to, &hold.id, hold.epoch).await,
-            (_, to, _) => self.inner.release(to, hold, epoch).await,
+    async fn switch(&self, to: Clearance, hold: &HoldId, epoch: u64) -> Result<Route> {
+        match self.lie {
+            Lie::IgnoresClearances => self.inner.release(hold, epoch).await,
+            Lie::SwitchReleases => {
+                self.inner.switch(to, hold, epoch).await?;
+                self.inner.release(hold, epoch).await
+            }
+            _ => self.inner.switch(to, hold, epoch).await,
+        }
+    }
+
+    async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route> {
+        match (self.lie, self.inner.get().await?.hold) {
+            (Lie::ReleasesAnything, Some(hold)) => self.inner.release(&hold.id, hold.epoch).await,
+            _ => self.inner.release(hold, epoch).await,
         }
     }
 
@@ -99,6 +109,7 @@ async fn the_reference_passes_and_each_lie_is_found() {
         (Lie::IgnoresClearances, "a_clearance_is_of_one_epoch_and_side"),
         (Lie::CountsNothing, "a_side_without_weight_gets_nothing"),
         (Lie::ReleasesAnything, "a_release_needs_its_hold_and_epoch"),
+        (Lie::SwitchReleases, "a_switch_keeps_the_hold"),
     ] {
         let env = SystemEnv::shared();
         let make = async || {

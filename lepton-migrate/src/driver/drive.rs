@@ -138,7 +138,7 @@ impl Migration {
     fn start(&self, intent: Intent, pause: Option<Duration>) -> impl Future<Output = Result<Event>> + use<> {
         let parts = Arc::clone(&self.parts);
         let clearance = match &intent {
-            Intent::ReleaseForward { to, .. } => self.machine.clearance(*to).map(Some),
+            Intent::Switch { to, .. } => self.machine.clearance(*to).map(Some),
             _ => Ok(None),
         };
         let epoch = self.machine.epoch();

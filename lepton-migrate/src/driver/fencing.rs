@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lepton_core::data_set::{Quiesced, Side};
+use lepton_core::data_set::{Clearance, Quiesced, Side};
 use lepton_core::migration::Event;
-use lepton_core::traffic::{HoldRequest, Release};
+use lepton_core::traffic::HoldRequest;
 use lepton_core::{ErrorKind, Result};
 
 use super::parts::{LOOK, Parts};
@@ -65,11 +65,8 @@ impl Parts {
         Ok(Event::Quiesced { data_set, proof })
     }
 
-    /// Makes a side accept writes, after the other side refuses them where that is needed.
-    pub(super) async fn allow(&self, data_set: String, side: Side, deny: bool, epoch: u64) -> Result<Event> {
-        if deny {
-            self.deny(&data_set, side.other(), true, epoch).await?;
-        }
+    /// Makes a side accept writes.
+    pub(super) async fn allow(&self, data_set: String, side: Side, epoch: u64) -> Result<Event> {
         self.deny(&data_set, side, false, epoch).await?;
         Ok(Event::Allowed { data_set })
     }
@@ -81,19 +78,23 @@ impl Parts {
         self.effect(&set.lock, async move { provider.quiesce(side, deny, epoch).await }).await
     }
 
-    /// Ends the hold, and returns the state of the register afterwards. A lost reply is answered
-    /// by reading the register.
-    pub(super) async fn release(&self, to: Release, epoch: u64) -> Result<Event> {
+    /// Moves the ownership to the side that was cleared, or without a clearance ends the hold;
+    /// returns the state of the register afterwards. A lost reply is answered by reading it.
+    pub(super) async fn register(&self, switch: Option<Clearance>, epoch: u64) -> Result<Event> {
         let traffic = Arc::clone(&self.traffic.provider);
-        let released = async move {
-            if let Some(hold) = traffic.get().await?.hold.filter(|hold| hold.epoch == epoch)
-                && let Err(error) = traffic.release(to, &hold.id, epoch).await
-            {
-                tracing::warn!("the release was not confirmed, the register is read: {error}");
+        let changed = async move {
+            if let Some(hold) = traffic.get().await?.hold.filter(|hold| hold.epoch == epoch) {
+                let changed = match switch {
+                    Some(to) => traffic.switch(to, &hold.id, epoch).await,
+                    None => traffic.release(&hold.id, epoch).await,
+                };
+                if let Err(error) = changed {
+                    tracing::warn!("the change of the route was not confirmed, the register is read: {error}");
+                }
             }
             traffic.get().await
         };
-        let route = self.effect(&self.traffic.lock, released).await?;
+        let route = self.effect(&self.traffic.lock, changed).await?;
         let holding = route.hold.is_some_and(|hold| hold.epoch == epoch);
         Ok(Event::Register { owner: route.owner, epoch: route.epoch, holding })
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lepton_core::data_set::{Clearance, Side};
 use lepton_core::migration::{Event, Intent};
-use lepton_core::traffic::Release;
 use lepton_core::{Error, ErrorKind, Result, Retry};
 
 use super::parts::{LOOK, Parts};
@@ -43,12 +42,12 @@ pub(super) async fn carry_out(
         Intent::LastDelta { data_set, from, epoch } => {
             Ok(Event::Verdict(parts.data_set(&data_set)?.provider.delta(from, epoch).await?))
         }
-        Intent::Allow { data_set, side, deny } => parts.allow(data_set, side, deny, epoch).await,
-        Intent::ReleaseForward { epoch, .. } => match clearance {
-            Some(clearance) => parts.release(Release::Forward(clearance), epoch).await,
+        Intent::Switch { epoch, .. } => match clearance {
+            Some(clearance) => parts.register(Some(clearance), epoch).await,
             None => Err(Error::new(ErrorKind::Unexpected, "a switch without a clearance")),
         },
-        Intent::ReleaseBack { epoch } => parts.release(Release::Back, epoch).await,
+        Intent::Allow { data_set, side } => parts.allow(data_set, side, epoch).await,
+        Intent::Release { epoch } => parts.register(None, epoch).await,
         Intent::Reverse { data_set, from } => match parts.data_set(&data_set)?.provider.reverse(from, epoch).await {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(conflict(data_set, &error)),
             reversed => reversed.map(|()| Event::Reversed { data_set }),

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lepton_core::data_set::{CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side};
+use lepton_core::data_set::{Clearance, CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side};
 use lepton_core::migration::{Command, Policy, State};
 use lepton_core::traffic::{
-    Counters, Hold, HoldId, HoldLimits, HoldRequest, InFlight, InFlightPolicy, Release, Route, RouteChange, Traffic,
+    Counters, Hold, HoldId, HoldLimits, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
     TrafficCapabilities,
 };
 use lepton_core::{Result, SharedEnv};
@@ -34,7 +34,8 @@ struct Stop {
 impl Stop {
     /// A moment before or after a call.
     async fn pass(&self) {
-        assert!(!self.world.both_accept(), "both sides accept the application's writes");
+        let owner = self.world.traffic.get().await.unwrap().owner;
+        assert!(!self.world.accepts(owner.other()), "side {} accepts writes, the owner is {owner}", owner.other());
         if self.calls.load(SeqCst) == 0 {
             return;
         }
@@ -91,8 +92,12 @@ impl<T: Traffic> Traffic for Stopped<T> {
         self.1.around(self.0.renew(hold)).await
     }
 
-    async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route> {
-        self.1.around(self.0.release(to, hold, epoch)).await
+    async fn switch(&self, to: Clearance, hold: &HoldId, epoch: u64) -> Result<Route> {
+        self.1.around(self.0.switch(to, hold, epoch)).await
+    }
+
+    async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route> {
+        self.1.around(self.0.release(hold, epoch)).await
     }
 
     async fn drain(&self, side: Side, policy: InFlightPolicy) -> Result<InFlight> {

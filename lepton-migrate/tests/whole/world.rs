@@ -119,9 +119,9 @@ impl World {
         (stop, tasks)
     }
 
-    /// Whether both sides accept the application's writes.
-    pub(crate) fn both_accept(&self) -> bool {
-        self.policies.iter().all(|policy| !policy.0.load(SeqCst))
+    /// Whether a side accepts the application's writes.
+    pub(crate) fn accepts(&self, side: Side) -> bool {
+        !self.policies[side as usize].0.load(SeqCst)
     }
 
     /// The data set, with its journals in this folder.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lepton_core::data_set::Side;
+use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
-    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Release, Route, RouteChange, Traffic,
+    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
     TrafficCapabilities,
 };
 use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 
 use super::timing::within;
-use super::wire::{Answer, Command, LONGEST, Request, To, VERSION, line};
+use super::wire::{Answer, Command, LONGEST, Request, VERSION, line};
 
 /// A router, as its driver sees it: [`Traffic`] over the control socket. Each call has a
 /// connection of its own.
@@ -150,13 +150,13 @@ impl Traffic for RouterTraffic {
         self.held("renew", Command::Renew { hold: hold.clone() }).await
     }
 
-    async fn release(&self, to: Release, hold: &HoldId, epoch: u64) -> Result<Route> {
-        let to = match to {
-            Release::Back => To::Back,
-            Release::Forward(clearance) => To::Forward { to: clearance.to(), epoch: clearance.epoch() },
-            _ => return Err(Error::unsupported("a router knows no such release")),
-        };
-        self.route("release", Command::Release { to, hold: hold.clone(), epoch }).await
+    async fn switch(&self, to: Clearance, hold: &HoldId, epoch: u64) -> Result<Route> {
+        let (to, cleared) = (to.to(), to.epoch());
+        self.route("switch", Command::Switch { to, cleared, hold: hold.clone(), epoch }).await
+    }
+
+    async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route> {
+        self.route("release", Command::Release { hold: hold.clone(), epoch }).await
     }
 
     async fn drain(&self, side: Side, policy: InFlightPolicy) -> Result<InFlight> {

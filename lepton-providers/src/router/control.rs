@@ -13,10 +13,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::fence::{Decision, Fence};
+use super::fence::Fence;
 use super::shared::Shared;
 use super::timing::within;
-use super::wire::{Answer, Command, ErrorText, LONGEST, Request, To, VERSION, line, policy};
+use super::wire::{Answer, Command, ErrorText, LONGEST, Request, VERSION, line, policy};
 
 /// Drivers that may be connected at a time.
 const CONNECTIONS: usize = 64;
@@ -136,13 +136,10 @@ async fn obey(shared: &Shared, fence: &Fence, command: Command) -> Result<Answer
             Answer::Hold(fence.hold(request).await?.into())
         }
         Command::Renew { hold } => Answer::Hold(fence.renew(&hold).await?.into()),
-        Command::Release { to, hold, epoch } => {
-            let decision = match to {
-                To::Back => Decision::Back,
-                To::Forward { to, epoch } => Decision::Forward(to, epoch),
-            };
-            Answer::Route(fence.release(decision, &hold, epoch).await?.into())
+        Command::Switch { to, cleared, hold, epoch } => {
+            Answer::Route(fence.switch(to, cleared, &hold, epoch).await?.into())
         }
+        Command::Release { hold, epoch } => Answer::Route(fence.release(&hold, epoch).await?.into()),
         Command::Drain { side, cut } => Answer::InFlight(fence.drain(side, policy(cut)).into()),
     })
 }

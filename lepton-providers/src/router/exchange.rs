@@ -42,7 +42,7 @@ pub(super) enum Failed {
 /// A request that has passed the gate.
 pub(super) struct Passed {
     pub(super) flight: Flight,
-    pub(super) generation: u64,
+    pub(super) turn: u64,
     pub(super) request: Request<Upload>,
     /// It may be sent again after a replica may have received it.
     pub(super) again: bool,
@@ -51,7 +51,7 @@ pub(super) struct Passed {
 /// Sends a request, and returns the head of the answer.
 pub(super) async fn exchange(shared: &Shared, mut passed: Passed) -> Result<Answered, Failed> {
     let cut = passed.flight.cut();
-    let attempts = attempts(shared, &mut passed.flight, passed.generation, passed.request, passed.again);
+    let attempts = attempts(shared, &mut passed.flight, passed.turn, passed.request, passed.again);
     let (response, lease, connection) = unless(cut, attempts).await.unwrap_or(Err(Failed::Cut))?;
     Ok(Answered { response, flight: passed.flight, lease, connection })
 }
@@ -61,7 +61,7 @@ type Reply = (Response<Incoming>, Lease, SendRequest<Upload>);
 async fn attempts(
     shared: &Shared,
     flight: &mut Flight,
-    generation: u64,
+    turn: u64,
     mut request: Request<Upload>,
     again: bool,
 ) -> Result<Reply, Failed> {
@@ -70,7 +70,7 @@ async fn attempts(
     let (mut tried, mut last) = (Vec::new(), Failed::NoReplica);
     while tried.len() < ATTEMPTS {
         // Never across the fence, and so never across the sides.
-        if !tried.is_empty() && !shared.gate.same(generation) {
+        if !tried.is_empty() && !shared.gate.same(turn) {
             break;
         }
         let Some(lease) = shared.sides.choose(flight.side(), &tried) else { break };

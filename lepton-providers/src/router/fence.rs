@@ -44,14 +44,6 @@ struct Times {
     renewed: Duration,
 }
 
-/// How a hold is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    Back,
-    /// The side and the epoch of a clearance.
-    Forward(Side, u64),
-}
-
 impl Fence {
     /// A hold that the register has is watched from now on.
     pub(super) fn new(shared: Arc<Shared>, folder: Folder, stored: Stored) -> Arc<Self> {
@@ -109,29 +101,33 @@ impl Fence {
 
     pub(super) async fn renew(&self, hold: &HoldId) -> Result<Hold> {
         let mut register = self.settled().await?;
-        register.holding(hold)?;
+        let epoch = register.stored.epoch;
+        register.holding(hold, epoch)?;
         self.renewed(&mut register)
     }
 
-    pub(super) async fn release(&self, decision: Decision, hold: &HoldId, epoch: u64) -> Result<Route> {
+    /// Moves the ownership; `of` is the epoch of the clearance. The hold stays.
+    pub(super) async fn switch(&self, to: Side, of: u64, hold: &HoldId, epoch: u64) -> Result<Route> {
         let mut register = self.settled().await?;
-        register.holding(hold)?;
-        if register.stored.epoch != epoch {
-            let message = format!("the hold {hold} is of epoch {}, not {epoch}", register.stored.epoch);
-            return Err(refused(message));
-        }
+        register.holding(hold, epoch)?;
         let old = register.stored.owner;
-        if let Decision::Forward(to, of) = decision {
-            if of != epoch || to == old {
-                return Err(refused(format!("the clearance is for side {to} in epoch {of}")));
-            }
-            self.end(&mut register, to).await?;
-            // The side was proven to write no more, or there would be no clearance.
-            self.shared.flights.proven(old);
-            self.shared.flights.close(old, self.shared.flights.so_far());
-        } else {
-            self.end(&mut register, old).await?;
+        if of != epoch || to == old {
+            return Err(refused(format!("the clearance is for side {to} in epoch {of}")));
         }
+        let mut next = register.stored.clone();
+        next.owner = to;
+        self.persist(&mut register, next).await?;
+        self.shared.gate.switch(to);
+        // The side was proven to write no more, or there would be no clearance.
+        self.shared.flights.proven(old);
+        self.shared.flights.close(old, self.shared.flights.so_far());
+        Ok(self.route(&register))
+    }
+
+    pub(super) async fn release(&self, hold: &HoldId, epoch: u64) -> Result<Route> {
+        let mut register = self.settled().await?;
+        register.holding(hold, epoch)?;
+        self.end(&mut register).await?;
         Ok(self.route(&register))
     }
 
@@ -197,8 +193,7 @@ impl Fence {
                 epoch = register.stored.epoch,
                 "a hold has ended by itself: it was full, too long, or not renewed"
             );
-            let owner = register.stored.owner;
-            if let Err(error) = self.end(&mut register, owner).await {
+            if let Err(error) = self.end(&mut register).await {
                 // What waits has waited long enough.
                 self.shared.gate.close();
                 return Err(error);
@@ -208,12 +203,12 @@ impl Fence {
     }
 
     /// Ends the hold in the register, and then opens the gate to the owner.
-    async fn end(&self, register: &mut Register, owner: Side) -> Result<()> {
+    async fn end(&self, register: &mut Register) -> Result<()> {
         let mut next = register.stored.clone();
-        (next.owner, next.hold) = (owner, None);
+        next.hold = None;
         self.persist(register, next).await?;
         register.times = None;
-        self.shared.gate.open(owner);
+        self.shared.gate.open(register.stored.owner);
         Ok(())
     }
 
@@ -278,10 +273,14 @@ impl Register {
         Some(longest.min(times.renewed.saturating_add(hold.limits.silence)))
     }
 
-    fn holding(&self, id: &HoldId) -> Result<()> {
-        match &self.stored.hold {
-            Some(hold) if hold.id == *id => Ok(()),
-            _ => Err(refused(format!("the hold {id} has ended"))),
+    /// Whether this hold is on, and of this epoch.
+    fn holding(&self, id: &HoldId, epoch: u64) -> Result<()> {
+        if self.stored.hold.as_ref().is_none_or(|hold| hold.id != *id) {
+            return Err(refused(format!("the hold {id} has ended")));
+        }
+        match self.stored.epoch {
+            its if its == epoch => Ok(()),
+            its => Err(refused(format!("the hold {id} is of epoch {its}, not {epoch}"))),
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
     let limit = shared.config.limits.idle_time;
     let request = request.map(|body| Upload::new(body, &shared.env, limit));
     let progress = request.body().progress();
-    let passed = Passed { flight: pass.flight, generation: pass.generation, request, again: way.class.again };
+    let passed = Passed { flight: pass.flight, turn: pass.turn, request, again: way.class.again };
     let (reply, response) = oneshot::channel();
     let upgrade = upgrade.map(|upgrade| (upgrade, client));
     shared.start(send(Arc::clone(shared), passed, upgrade, progress, reply));

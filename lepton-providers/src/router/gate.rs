@@ -13,7 +13,7 @@ use super::flight::{Begin, Flight, Flights};
 pub(super) struct Gate {
     state: Mutex<State>,
     flights: Arc<Flights>,
-    /// The generation: each change of the gate counts it up.
+    /// The generation: each change of the mode counts it up, and wakes what waits.
     changed: watch::Sender<u64>,
     /// Wakes the task that ends holds: one has begun, or has to end.
     pub(super) holds: Notify,
@@ -23,6 +23,8 @@ pub(super) struct Gate {
 struct State {
     owner: Side,
     generation: u64,
+    /// Counts every change, also of the owner alone.
+    turn: u64,
     mode: Mode,
     /// A request has not found room in the hold, which therefore has to end.
     exceeded: bool,
@@ -54,11 +56,11 @@ pub(super) struct Ask {
     pub(super) bytes: u64,
 }
 
-/// A request that may be sent, and the generation in which it may.
+/// A request that may be sent, as long as the gate does not change.
 #[derive(Debug)]
 pub(super) struct Pass {
     pub(super) flight: Flight,
-    pub(super) generation: u64,
+    pub(super) turn: u64,
 }
 
 /// Why a request gets 503.
@@ -80,7 +82,7 @@ impl Gate {
     /// A gate that sends everything to the owner, or is closed.
     pub(super) fn new(owner: Side, closed: bool, flights: Arc<Flights>) -> Arc<Self> {
         let mode = if closed { Mode::Closed } else { Mode::Open };
-        let state = Mutex::new(State { owner, generation: 1, mode, exceeded: false });
+        let state = Mutex::new(State { owner, generation: 1, turn: 1, mode, exceeded: false });
         Arc::new(Self { state, flights, changed: watch::Sender::new(1), holds: Notify::new() })
     }
 
@@ -108,7 +110,7 @@ impl Gate {
 
     fn admit(self: &Arc<Self>, ask: Ask, held: bool) -> Answer {
         let mut state = self.state();
-        let (owner, generation) = (state.owner, state.generation);
+        let (owner, generation, turn) = (state.owner, state.generation, state.turn);
         match &mut state.mode {
             Mode::Closed => Answer::Refuse(Refusal::Closed),
             Mode::Holding(hold) if hold.all || ask.writes => {
@@ -124,7 +126,7 @@ impl Gate {
             }
             Mode::Open | Mode::Holding(_) => {
                 let flight = self.flights.begin(Begin { side: owner, writes: ask.writes, test: false, held });
-                Answer::Pass(Pass { flight, generation })
+                Answer::Pass(Pass { flight, turn })
             }
         }
     }
@@ -137,12 +139,12 @@ impl Gate {
         }
         let side = state.owner.other();
         let flight = self.flights.begin(Begin { side, writes, test: true, held: false });
-        Ok(Pass { flight, generation: state.generation })
+        Ok(Pass { flight, turn: state.turn })
     }
 
     /// Whether nothing has changed since: a request may be sent again.
-    pub(super) fn same(&self, generation: u64) -> bool {
-        self.state().generation == generation
+    pub(super) fn same(&self, turn: u64) -> bool {
+        self.state().turn == turn
     }
 
     /// Begins a hold.
@@ -154,6 +156,13 @@ impl Gate {
     /// Whether the hold has refused a request, and has to end.
     pub(super) fn exceeded(&self) -> bool {
         self.state().exceeded
+    }
+
+    /// Makes this side the owner. What waits, waits on.
+    pub(super) fn switch(&self, owner: Side) {
+        let mut state = self.state();
+        state.owner = owner;
+        state.turn += 1;
     }
 
     /// Sends everything to this side, also what waits.
@@ -178,6 +187,7 @@ impl Gate {
         let mut state = self.state();
         change(&mut state);
         state.generation += 1;
+        state.turn += 1;
         self.changed.send_replace(state.generation);
     }
 }

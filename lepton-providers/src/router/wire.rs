@@ -31,20 +31,10 @@ pub(super) enum Command {
     Verify,
     Hold { epoch: u64, limits: HoldLimits, all: bool },
     Renew { hold: HoldId },
-    Release { to: To, hold: HoldId, epoch: u64 },
+    /// `cleared` is the epoch of the clearance.
+    Switch { to: Side, cleared: u64, hold: HoldId, epoch: u64 },
+    Release { hold: HoldId, epoch: u64 },
     Drain { side: Side, cut: Option<Duration> },
-}
-
-/// Where a release goes.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum To {
-    Back,
-    /// What a clearance says.
-    Forward {
-        to: Side,
-        epoch: u64,
-    },
 }
 
 /// The answer to a command.

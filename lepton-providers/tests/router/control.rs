@@ -4,8 +4,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::time::Duration;
 
 use lepton_core::data_set::Side;
-use lepton_core::traffic::{Backend, HoldId, HoldRequest, Release, RouteChange, Traffic as _};
-use lepton_core::{Effect, ErrorKind, SystemEnv};
+use lepton_core::traffic::{Backend, HoldId, HoldRequest, Route, RouteChange, Traffic as _};
+use lepton_core::{Effect, ErrorKind, Result, SystemEnv};
 use lepton_providers::router::{Router, RouterTraffic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -62,7 +62,7 @@ async fn a_lost_answer_is_an_unknown_effect_only_where_something_may_have_change
     let socket = folder.path().join("s");
     let traffic = RouterTraffic::new(&socket, SystemEnv::shared());
     let hold = HoldId::new("1");
-    let error = traffic.release(Release::Back, &hold, 1).await.unwrap_err();
+    let error = traffic.release(&hold, 1).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Network, Effect::None), "nobody listens");
     let listener = UnixListener::bind(&socket).unwrap();
     tokio::spawn(async move {
@@ -72,7 +72,7 @@ async fn a_lost_answer_is_an_unknown_effect_only_where_something_may_have_change
         }
     });
     for (error, effect) in [
-        (traffic.release(Release::Back, &hold, 1).await.unwrap_err(), Effect::Unknown),
+        (traffic.release(&hold, 1).await.unwrap_err(), Effect::Unknown),
         (traffic.hold(HoldRequest::new(1)).await.unwrap_err(), Effect::Unknown),
         (traffic.renew(&hold).await.unwrap_err(), Effect::Unknown),
         (traffic.get().await.unwrap_err(), Effect::None),
@@ -118,13 +118,21 @@ async fn a_backend_without_a_port_is_refused() {
 }
 
 #[tokio::test]
-async fn two_releases_at_once_are_one() {
+async fn two_switches_and_two_releases_at_once_are_one() {
     let site = Site::start().await;
     let hold = site.hold(1).await;
-    let release = || site.traffic.release(Release::Forward(crate::site::cleared(Side::B, 1)), &hold.id, 1);
-    let (one, other) = tokio::join!(release(), release());
-    let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
-    assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].kind(), ErrorKind::PreconditionFailed);
-    assert_eq!(site.traffic.get().await.unwrap().owner, Side::B);
+    let refused = |one: Result<Route>, other: Result<Route>| {
+        let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].kind(), ErrorKind::PreconditionFailed);
+    };
+    let switch = || site.traffic.switch(crate::site::cleared(Side::B, 1), &hold.id, 1);
+    let (one, other) = tokio::join!(switch(), switch());
+    refused(one, other);
+    let route = site.traffic.get().await.unwrap();
+    assert_eq!((route.owner, route.hold.is_some()), (Side::B, true));
+    let (one, other) = tokio::join!(site.traffic.release(&hold.id, 1), site.traffic.release(&hold.id, 1));
+    refused(one, other);
+    let route = site.traffic.get().await.unwrap();
+    assert_eq!((route.owner, route.hold), (Side::B, None));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lepton_core::ErrorKind;
 use lepton_core::data_set::Side;
-use lepton_core::traffic::{HoldRequest, Release, Traffic as _};
+use lepton_core::traffic::{HoldRequest, Traffic as _};
 use lepton_providers::router::{Access, HoldScope, RouteRule};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -90,7 +90,7 @@ async fn a_hold_without_room_that_cannot_end_in_the_register_refuses_everything(
     assert_eq!(ask(site.address, "POST", "/").await.status, 503);
     eventually("it is closed", async || ask(site.address, "GET", "/").await.status == 503).await;
     let clearance = cleared(Side::B, 1);
-    let released = site.traffic.release(Release::Forward(clearance), &hold.id, 1).await;
+    let released = site.traffic.switch(clearance, &hold.id, 1).await;
     assert!(released.is_err(), "{released:?}");
     assert!(site.a.seen().iter().all(|seen| seen.starts_with("GET")), "{:?}", site.a.seen());
     std::fs::remove_dir(&blocked).unwrap();

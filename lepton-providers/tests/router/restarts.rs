@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use lepton_core::data_set::Side;
-use lepton_core::traffic::{Backend, HoldRequest, Release, RouteChange, Traffic as _};
+use lepton_core::traffic::{Backend, HoldRequest, RouteChange, Traffic as _};
 use lepton_core::{Effect, ErrorKind};
 use lepton_providers::router::Router;
 use tokio::io::AsyncWriteExt as _;
@@ -42,7 +42,7 @@ async fn a_restart_during_a_hold_opens_to_the_owner_when_the_driver_is_silent() 
     site.kill();
     site.again().await;
     eventually("it is open again", async || ask(site.address, "POST", "/").await.body == "A").await;
-    let error = site.traffic.release(Release::Forward(cleared(Side::B, 1)), &hold.id, 1).await.unwrap_err();
+    let error = site.traffic.switch(cleared(Side::B, 1), &hold.id, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
     assert_eq!(site.traffic.get().await.unwrap().owner, Side::A);
 }
@@ -177,7 +177,7 @@ async fn a_release_that_cannot_be_written_lets_nothing_out() {
     // The new register cannot be made where a folder is.
     let blocked = site.config.state.join("register.new");
     fs::create_dir(&blocked).unwrap();
-    let error = site.traffic.release(Release::Forward(cleared(Side::B, 1)), &hold.id, 1).await.unwrap_err();
+    let error = site.traffic.switch(cleared(Side::B, 1), &hold.id, 1).await.unwrap_err();
     assert_eq!(error.effect(), Effect::None, "{error:?}");
     assert_eq!(site.traffic.renew(&hold.id).await.unwrap().waiting, 1);
     assert!(site.a.seen().is_empty() && site.b.seen().is_empty());
@@ -209,7 +209,7 @@ async fn a_register_whose_state_nobody_knows_refuses_until_the_next_start() {
     // The new register cannot take the place of a folder, which is found only when it is renamed.
     fs::remove_file(&register).unwrap();
     fs::create_dir(&register).unwrap();
-    let error = site.traffic.release(Release::Forward(cleared(Side::B, 1)), &hold.id, 1).await.unwrap_err();
+    let error = site.traffic.switch(cleared(Side::B, 1), &hold.id, 1).await.unwrap_err();
     assert_eq!(error.effect(), Effect::Unknown, "{error:?}");
     assert_eq!(site.traffic.get().await.unwrap_err().kind(), ErrorKind::Unavailable);
     for method in ["GET", "POST"] {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lepton_core::data_set::{Clearance, DataVerdict, Side, Verdict};
-use lepton_core::traffic::{Counters, Hold, HoldRequest, InFlight, InFlightPolicy, Release, Route, Traffic as _};
+use lepton_core::traffic::{Counters, Hold, HoldRequest, InFlight, InFlightPolicy, Route, Traffic as _};
 use lepton_core::{Error, ErrorKind};
 use lepton_providers::router::{Router, RouterConfig, RouterTraffic, RunningRouter};
 use tempfile::TempDir;
@@ -76,12 +76,13 @@ impl Site {
     }
 
     pub(crate) async fn back(&self, hold: &Hold) -> Route {
-        self.traffic.release(Release::Back, &hold.id, hold.epoch).await.unwrap()
+        self.traffic.release(&hold.id, hold.epoch).await.unwrap()
     }
 
     pub(crate) async fn forward(&self, hold: &Hold, to: Side) -> Route {
         let clearance = cleared(to, hold.epoch);
-        self.traffic.release(Release::Forward(clearance), &hold.id, hold.epoch).await.unwrap()
+        self.traffic.switch(clearance, &hold.id, hold.epoch).await.unwrap();
+        self.traffic.release(&hold.id, hold.epoch).await.unwrap()
     }
 
     pub(crate) async fn counters(&self) -> Counters {

@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 
 use crate::conformance::expect::{Check, Stop};
 use crate::data_set::{Clearance, DataVerdict, Side, Verdict};
-use crate::traffic::{Hold, HoldLimits, HoldRequest, Traffic};
+use crate::traffic::{Hold, HoldLimits, HoldRequest, Route, Traffic};
 use crate::{EnvExt as _, ErrorKind, Result, SharedEnv, Task};
 
 /// Which cases run.
@@ -73,6 +73,12 @@ impl Subject {
         let mut limits = HoldLimits::default();
         change(&mut limits);
         self.traffic.hold(HoldRequest::new(epoch).limits(limits)).await
+    }
+
+    /// Moves the ownership, and ends the hold.
+    pub(super) async fn switch(&self, to: Side, hold: &Hold) -> Result<Route> {
+        self.traffic.switch(cleared(to, hold.epoch)?, &hold.id, hold.epoch).await?;
+        self.traffic.release(&hold.id, hold.epoch).await
     }
 
     /// Sends a write, which will be held, and waits until it is.

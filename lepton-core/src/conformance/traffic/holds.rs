@@ -6,7 +6,6 @@ use super::fixture::{Case, Subject, cleared, refused};
 use crate::ErrorKind;
 use crate::conformance::expect::{Check, ensure, same};
 use crate::data_set::Side;
-use crate::traffic::Release;
 
 pub(super) const CASES: &[Case] = &[
     ("traffic/writes_wait_and_reads_do_not", |s| Box::pin(writes_wait_and_reads_do_not(s))),
@@ -21,7 +20,7 @@ async fn writes_wait_and_reads_do_not(s: &Subject) -> Check {
     same("the side of a read", s.user.request(false).await?, Some(Side::A))?;
     let writes = s.traffic.verify().await?.a.writes;
     same("writes that reached side A during the hold", writes, 0)?;
-    s.traffic.release(Release::Back, &hold.id, 1).await?;
+    s.traffic.release(&hold.id, 1).await?;
     same("the side of the held write", s.answered(write).await?, Some(Side::A))?;
     same("requests that were held", s.traffic.verify().await?.held, 1)
 }
@@ -30,8 +29,8 @@ async fn a_request_past_the_limit_ends_the_hold(s: &Subject) -> Check {
     let hold = s.hold_for(1, |limits| limits.requests = 1).await?;
     let write = s.held_write(&hold, 1).await?;
     same("a write past the limit", s.user.request(true).await?, None)?;
-    let released = s.traffic.release(Release::Forward(cleared(Side::B, 1)?), &hold.id, 1).await;
-    refused("the release after the limit", released, ErrorKind::PreconditionFailed)?;
+    let switched = s.traffic.switch(cleared(Side::B, 1)?, &hold.id, 1).await;
+    refused("the switch after the limit", switched, ErrorKind::PreconditionFailed)?;
     let route = s.traffic.get().await?;
     ensure!(route.hold.is_none() && route.owner == Side::A, "the route afterwards: {route:?}");
     same("the side of the held write", s.answered(write).await?, Some(Side::A))?;
@@ -46,7 +45,7 @@ async fn a_silent_driver_ends_the_hold(s: &Subject) -> Check {
     same("the side of the held write", s.answered(write).await?, Some(Side::A))?;
     let route = s.traffic.get().await?;
     ensure!(route.hold.is_none() && route.owner == Side::A, "the route afterwards: {route:?}");
-    let released = s.traffic.release(Release::Back, &hold.id, 1).await;
+    let released = s.traffic.release(&hold.id, 1).await;
     refused("the release that comes too late", released, ErrorKind::PreconditionFailed)
 }
 

@@ -4,7 +4,7 @@ use super::fixture::{Case, Subject, cleared, refused};
 use crate::ErrorKind;
 use crate::conformance::expect::{Check, ensure, same};
 use crate::data_set::Side;
-use crate::traffic::{Backend, HoldId, Release, RouteChange};
+use crate::traffic::{Backend, HoldId, RouteChange};
 
 pub(super) const CASES: &[Case] = &[
     ("traffic/a_new_route_belongs_to_a", |s| Box::pin(a_new_route_belongs_to_a(s))),
@@ -41,13 +41,13 @@ async fn a_change_needs_the_version(s: &Subject) -> Check {
 
 async fn an_epoch_is_used_once(s: &Subject) -> Check {
     let hold = s.hold(5).await?;
-    s.traffic.release(Release::Back, &hold.id, 5).await?;
+    s.traffic.release(&hold.id, 5).await?;
     for epoch in [5, 4] {
         refused("a fence of an older epoch", s.hold(epoch).await, ErrorKind::PreconditionFailed)?;
     }
     let hold = s.hold(6).await?;
     same("the epoch of the route", s.traffic.get().await?.epoch, 6)?;
-    s.traffic.release(Release::Back, &hold.id, 6).await?;
+    s.traffic.release(&hold.id, 6).await?;
     Ok(())
 }
 
@@ -65,18 +65,21 @@ async fn a_release_needs_its_hold_and_epoch(s: &Subject) -> Check {
     let hold = s.hold(3).await?;
     let other = HoldId::new("another");
     let kind = ErrorKind::PreconditionFailed;
-    refused("another hold", s.traffic.release(Release::Back, &other, 3).await, kind)?;
-    refused("another epoch", s.traffic.release(Release::Back, &hold.id, 2).await, kind)?;
-    s.traffic.release(Release::Back, &hold.id, 3).await?;
-    refused("a hold that has ended", s.traffic.release(Release::Back, &hold.id, 3).await, kind)?;
+    refused("another hold", s.traffic.release(&other, 3).await, kind)?;
+    refused("another epoch", s.traffic.release(&hold.id, 2).await, kind)?;
+    refused("a switch of another hold", s.traffic.switch(cleared(Side::B, 3)?, &other, 3).await, kind)?;
+    refused("a switch of another epoch", s.traffic.switch(cleared(Side::B, 2)?, &hold.id, 2).await, kind)?;
+    s.traffic.release(&hold.id, 3).await?;
+    refused("a hold that has ended", s.traffic.release(&hold.id, 3).await, kind)?;
+    refused("its switch", s.traffic.switch(cleared(Side::B, 3)?, &hold.id, 3).await, kind)?;
     refused("its renewal", s.traffic.renew(&hold.id).await, kind)
 }
 
 async fn a_clearance_is_of_one_epoch_and_side(s: &Subject) -> Check {
     let hold = s.hold(3).await?;
     for clearance in [cleared(Side::B, 2)?, cleared(Side::A, 3)?] {
-        let released = s.traffic.release(Release::Forward(clearance), &hold.id, 3).await;
-        refused("the clearance of another epoch or of the owner", released, ErrorKind::PreconditionFailed)?;
+        let switched = s.traffic.switch(clearance, &hold.id, 3).await;
+        refused("the clearance of another epoch or of the owner", switched, ErrorKind::PreconditionFailed)?;
         let route = s.traffic.get().await?;
         same("the owner and the hold", (route.owner, route.hold.is_some()), (Side::A, true))?;
     }
