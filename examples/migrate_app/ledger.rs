@@ -51,6 +51,8 @@ pub(crate) struct Ledger {
     pub(crate) cut_off: u64,
     /// Requests whose client has hung up.
     pub(crate) hung_up: u64,
+    /// WebSockets that were closed with code 1012.
+    pub(crate) restarted: u64,
     /// Reads that did not give the last acknowledged value.
     pub(crate) stale: u64,
     /// The longest that a request took, in milliseconds, without those that upload slowly.

@@ -20,6 +20,7 @@ pub(super) async fn show(site: &Site, options: &Options, children: &mut Children
     println!("\n  owner of the writes   {owner}");
     println!("  requests              {} of them {} writes", ledger.requests, ledger.writes - ledger.direct);
     println!("  hung up by the client {}", ledger.hung_up);
+    println!("  WebSockets restarted  {}", ledger.restarted);
     println!("  writes by a job       {}", ledger.direct);
     println!("  failures              {}", ledger.failures);
     if options.router_kills > 0 {

@@ -2,6 +2,7 @@
 //! ledger of what was acknowledged.
 //!
 //! - `user`: a user in a hurry; `slow`: one who uploads slowly; `hasty`: one who hangs up
+//! - `socket`: a user who writes over a WebSocket
 //! - `direct`: a job that writes to the store without the router
 //! - `send`: requests, and how they are counted; `shared`: what all of them use
 
@@ -10,6 +11,7 @@ mod hasty;
 mod send;
 mod shared;
 mod slow;
+mod socket;
 mod user;
 
 use std::sync::Arc;
@@ -79,6 +81,7 @@ pub(crate) async fn run(site: &Site, options: &LoadOptions) -> Result<()> {
         tasks.spawn(user::run(number, options.turn(), options.large(), sender.clone(), stop.clone()));
     }
     tasks.spawn(slow::run(sender.clone(), stop.clone()));
+    tasks.spawn(socket::run(site.address("router").await?, sender.clone(), stop.clone()));
     tasks.spawn(hasty::run(sender, stop.clone()));
     if !options.no_job {
         tasks.spawn(direct::run(direct::Sides::open(site).await?, Arc::clone(&ledger), stop));

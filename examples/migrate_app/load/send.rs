@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use lepton::{Error, Result};
 
 use super::shared::{Shared, lock};
-use crate::site::Site;
+use crate::site::{Restarts, Site};
 
 pub(super) type Upload = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -50,22 +50,31 @@ impl Sender {
 
     /// Sends a request and counts it.
     pub(super) async fn send_slowly(&self, method: Method, name: &str, body: Upload) -> Answer {
-        let before = self.site.router_restarts();
+        let before = self.before();
         let what = format!("{method} {name}");
         let answer = self.exchange(method, name, body).await;
+        self.count(before, &what, answer.as_ref().map(drop));
+        answer
+    }
+
+    /// The restarts of the router before a request.
+    pub(super) fn before(&self) -> Restarts {
+        self.site.router_restarts()
+    }
+
+    /// Counts a request. A failure while the router was killed and started is none of its.
+    pub(super) fn count(&self, before: Restarts, what: &str, answer: Result<(), &Error>) {
         let mut ledger = lock(&self.ledger);
         ledger.requests += 1;
-        if let Err(error) = &answer {
-            if before.is_calm() && self.site.router_restarts() == before {
-                ledger.failures += 1;
-                if ledger.failed.len() < 20 {
-                    ledger.failed.push(format!("{what}: {error}"));
-                }
-            } else {
-                ledger.cut_off += 1;
+        let Err(error) = answer else { return };
+        if before.is_calm() && self.site.router_restarts() == before {
+            ledger.failures += 1;
+            if ledger.failed.len() < 20 {
+                ledger.failed.push(format!("{what}: {error}"));
             }
+        } else {
+            ledger.cut_off += 1;
         }
-        answer
     }
 
     async fn exchange(&self, method: Method, name: &str, body: Upload) -> Answer {

@@ -181,6 +181,6 @@ pub struct SideCounters {
     pub writes: u64,
     /// Answers with a status of 500 and above.
     pub errors: u64,
-    /// Requests of the test route.
+    /// Requests of the test route, and copies of users' reads.
     pub tests: u64,
 }

@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::probe;
 use super::register::{Folder, Stored};
 use super::server::Server;
+use super::shadow::Shadows;
 use super::shared::{Phase, Shared};
 use super::sides::Sides;
 use super::timing::within;
@@ -128,7 +129,8 @@ impl Loaded {
             sides.set(side, self.stored.backends(side));
         }
         let most = config.limits.connections;
-        let shared = Arc::new(Shared { env: Arc::clone(&env), config, gate, flights, sides, phase: phases });
+        let shadows = Shadows::new(config.shadow.as_ref());
+        let shared = Arc::new(Shared { env: Arc::clone(&env), config, gate, flights, sides, shadows, phase: phases });
         let fence = Fence::new(Arc::clone(&shared), self.folder, self.stored);
         let connections = Arc::new(Semaphore::new(most));
         let server = Server {

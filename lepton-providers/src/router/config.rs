@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::limits::{Health, Limits, time};
+use super::shadow::Shadow;
 
 /// The settings of a router. A name that is not known is an error.
 ///
@@ -51,6 +52,9 @@ pub struct RouterConfig {
     pub health: Health,
     /// The way to the side that is not in the route.
     pub test: Option<TestRoute>,
+    /// Copies of users' reads for side B before the switch, to see that it can bear them. Without
+    /// it there are none.
+    pub shadow: Option<Shadow>,
     /// Whether `X-Forwarded-*` and `Forwarded` of the clients are believed and extended. Set it
     /// only where every client is a proxy of yours; otherwise they are replaced.
     pub trust_forwarded: bool,
@@ -70,6 +74,7 @@ impl Default for RouterConfig {
             limits: Limits::default(),
             health: Health::default(),
             test: None,
+            shadow: None,
             trust_forwarded: false,
         }
     }
@@ -104,6 +109,9 @@ impl RouterConfig {
         }
         if let Some(test) = &self.test {
             test.check()?;
+        }
+        if let Some(shadow) = &self.shadow {
+            shadow.check()?;
         }
         self.limits.check()?;
         self.health.check()
@@ -279,6 +287,8 @@ mod tests {
             (r#"{"state": "/s", "health": {"period": "0s"}}"#, "period"),
             (r#"{"state": "/s", "health": {"path": "x"}}"#, "health.path"),
             (r#"{"state": "/s", "test": {"token": "short"}}"#, "token"),
+            (r#"{"state": "/s", "shadow": {"percent": 101}}"#, "shadow.percent"),
+            (r#"{"state": "/s", "shadow": {"open": 0}}"#, "shadow.open"),
             (r#"{"state": "/s", "routes": [{"path": "/a/../b", "access": "reads"}]}"#, "/a/../b"),
             (r#"{"state": "/s", "routes": [{"path": "/a", "method": "A B", "access": "reads"}]}"#, "A B"),
         ] {

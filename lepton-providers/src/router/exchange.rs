@@ -100,7 +100,8 @@ async fn attempts(
     Err(last)
 }
 
-fn head_of(request: &Request<Upload>) -> Request<()> {
+/// A copy of the head of a request.
+pub(super) fn head_of<B>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     head.method_mut().clone_from(request.method());
     head.uri_mut().clone_from(request.uri());

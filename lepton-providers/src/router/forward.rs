@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::answer::AnswerBody;
 use super::bodies::{Progress, Upload};
+use super::copy::copy_read;
 use super::exchange::{Answered, Failed, Passed, exchange};
 use super::gate::{Ask, Refusal};
 use super::headers;
@@ -41,6 +42,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
         Err(Refusal::Closed) => return unavailable("the router waits for a decision about the route"),
         Err(Refusal::Full) => return unavailable("too many requests wait for the route"),
     };
+    if !way.test && !way.websocket {
+        copy_read(shared, &request, way.class.writes);
+    }
     let upgrade = way.websocket.then(|| on(&mut request));
     let limit = shared.config.limits.idle_time;
     let request = request.map(|body| Upload::new(body, &shared.env, limit));

@@ -142,6 +142,17 @@ impl Gate {
         Ok(Pass { flight, turn: state.turn })
     }
 
+    /// Lets the copy of a read pass to side B, as long as side A owns the writes and no fence has
+    /// begun.
+    pub(super) fn shadow(&self) -> Option<Pass> {
+        let state = self.state();
+        if !matches!(state.mode, Mode::Open) || state.owner != Side::A {
+            return None;
+        }
+        let flight = self.flights.begin(Begin { side: Side::B, writes: false, test: true, held: false });
+        Some(Pass { flight, turn: state.turn })
+    }
+
     /// Whether nothing has changed since: a request may be sent again.
     pub(super) fn same(&self, turn: u64) -> bool {
         self.state().turn == turn

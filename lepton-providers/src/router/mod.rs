@@ -1,8 +1,8 @@
 //! The router between the users and the two sides of a migration: HTTP/1.1 in and out.
 //!
-//! It sends every request to the side that owns the writes. A fence holds writes back, and its
-//! release sends them to the other side or to the same one as before. The register on disk
-//! decides: a release is there before the first held request goes out.
+//! It sends every request to the side that owns the writes. A fence holds writes back; a switch moves
+//! the ownership, and a release sends what waits to the owner. The register on disk decides: the owner
+//! is there before the first request goes out to it.
 //!
 //! - [`Router`] starts one in this process, with [`RouterConfig`]; [`RunningRouter`] is its handle
 //! - [`RouterTraffic`] drives one over its control socket, as
@@ -13,19 +13,21 @@
 //! - Bodies stream both ways. A request that is held has not been read: the client gets no
 //!   `100 Continue`, and what it sends waits in its own buffers and in at most 128 KiB here.
 //! - A WebSocket may write, unless a route says otherwise: a hold holds it back, and a drain or
-//!   a release to the other side closes it with code 1012.
+//!   a switch closes it with code 1012.
 //! - A request is sent again only before the first byte of its answer, to a replica of the same
 //!   side, and while no fence has begun or ended since: if nothing of it was sent, or if it has
 //!   no body and is safe or its route is declared idempotent.
 //! - A request that may write is in flight until the end of the replica's answer, also after its
-//!   client has gone or got 504. If the answer never comes, it is unknown until a release to the
+//!   client has gone or got 504. If the answer never comes, it is unknown until a switch to the
 //!   other side.
 //! - A hold that would exceed one of its limits ends by itself, whether the limit is that of the
-//!   requests, the bytes, the length or the silence of the driver: the owner keeps the writes and
+//!   requests, the bytes, the length or the silence of the driver: the owner of that moment
 //!   gets the requests that wait. A request for which the hold has no room gets 503 with
 //!   `Retry-After`, also while the register is being written. If the router is started again
 //!   during a hold, it answers every request with 503 until the hold is released or ends by
 //!   itself; its times start again.
+//! - If the settings say so, side B gets copies of users' `GET` requests before the switch, whose
+//!   answers are discarded ([`Shadow`]).
 //! - The counters are those of this process and start at 0 with it.
 //!
 //! The folder of the register has mode 0700; `docs/formats/router.md` describes its files and what
@@ -37,9 +39,10 @@
 //! The files, each importing only from those below it: `build` starts and stops; `control` and
 //! `client` are the two ends of the control socket, `wire` what goes over it; `server` accepts
 //! users, `tls` has their certificate, `heads` looks into what they send and `hooks` into the
-//! stream; `forward` answers a request, `websocket` a WebSocket, and
+//! stream; `forward` answers a request, `websocket` a WebSocket, `copy` copies reads, and
 //! `exchange` asks replicas, with retries; `probe` asks whether they work; `fence` has the
-//! commands; `gate`, `sides` and `flight` the state; `register` and `flight_file` the files.
+//! commands; `gate`, `sides`, `shadow` and `flight` the state; `register` and `flight_file` the
+//! files.
 
 mod answer;
 mod bodies;
@@ -48,6 +51,7 @@ mod classify;
 mod client;
 mod config;
 mod control;
+mod copy;
 mod exchange;
 mod fence;
 mod flight;
@@ -64,6 +68,7 @@ mod probe;
 mod register;
 mod request;
 mod server;
+mod shadow;
 mod shared;
 mod sides;
 mod timing;
@@ -75,3 +80,4 @@ pub use build::{Router, RouterBuilder, RunningRouter};
 pub use client::RouterTraffic;
 pub use config::{Access, HoldScope, RouteRule, RouterConfig, TestRoute, TlsFiles};
 pub use limits::{Health, Limits};
+pub use shadow::Shadow;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::config::RouterConfig;
 use super::flight::Flights;
 use super::gate::Gate;
+use super::shadow::Shadows;
 use super::sides::Sides;
 use super::timing::unless;
 
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) flights: Arc<Flights>,
     pub(super) sides: Sides,
+    pub(super) shadows: Shadows,
     pub(super) phase: watch::Receiver<Phase>,
 }
 

@@ -165,25 +165,28 @@ async fn only_what_is_safe_or_idempotent_is_sent_again() {
 
 #[tokio::test]
 async fn nothing_is_sent_again_across_a_fence() {
-    // A replica that hangs up only after the fence has begun.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let site = Site::with(|config| {
-        config.a = vec![Backend::new("late", address.to_string())];
-    })
-    .await;
-    let router = site.address;
-    let read = tokio::spawn(async move { ask(router, "GET", "/").await.status });
-    let (mut stream, _) = listener.accept().await.unwrap();
-    read_until(&mut stream, b"\r\n\r\n").await;
-    let change = RouteChange::Backends(Side::A, vec![Backend::new("late", address.to_string()), site.a.backend()]);
-    let version = site.traffic.get().await.unwrap().version;
-    site.traffic.set(change, version).await.unwrap();
-    let hold = site.hold(1).await;
-    site.forward(&hold, Side::B).await;
-    drop(stream);
-    assert_eq!(read.await.unwrap(), 502);
-    assert!(site.a.seen().is_empty() && site.b.seen().is_empty());
+    for switched in [false, true] {
+        // A replica that hangs up only after the fence has begun, or after its switch.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let late = || Backend::new("late", address.to_string());
+        let site = Site::with(|config| config.a = vec![late()]).await;
+        let router = site.address;
+        let hold = if switched { Some(site.hold(1).await) } else { None };
+        let read = tokio::spawn(async move { ask(router, "GET", "/").await.status });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_until(&mut stream, b"\r\n\r\n").await;
+        let change = RouteChange::Backends(Side::A, vec![late(), site.a.backend()]);
+        let version = site.traffic.get().await.unwrap().version;
+        site.traffic.set(change, version).await.unwrap();
+        match hold {
+            Some(hold) => drop(site.traffic.switch(cleared(Side::B, 1), &hold.id, 1).await.unwrap()),
+            None => drop(site.hold(1).await),
+        }
+        drop(stream);
+        assert_eq!(read.await.unwrap(), 502, "switched: {switched}");
+        assert!(site.a.seen().is_empty() && site.b.seen().is_empty());
+    }
 }
 
 #[tokio::test]

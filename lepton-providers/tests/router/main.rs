@@ -12,6 +12,7 @@ mod holding;
 mod hostile;
 mod in_flight;
 mod restarts;
+mod shadows;
 mod site;
 mod sockets;
 mod test_route;
