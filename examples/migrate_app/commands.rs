@@ -127,7 +127,7 @@ fn resolver() -> Arc<dyn Resolver> {
 async fn open(place: &Place, spec: &MigrationSpec) -> Result<Migration> {
     let folder = place.folder();
     std::fs::create_dir_all(&folder).map_err(|error| Error::io("cannot create the folder of the state", error))?;
-    spec.open(&folder, &resolver()).await?.open().await
+    spec.open(&folder, &resolver(), &SystemEnv::shared()).await?.open().await
 }
 
 /// Shows the plan, and proposes it unless one was approved.
@@ -147,7 +147,8 @@ pub(crate) async fn plan(place: &Place) -> Result<Plan> {
     }
     match spec.state(&place.folder())?.state() {
         State::Draft | State::Planned => {
-            open(place, &spec).await?.command(Command::Plan { hash: plan.hash.clone() }).await?;
+            let command = Command::Plan { hash: plan.hash.clone() };
+            spec.record(&place.folder(), command, &SystemEnv::shared()).await?;
             let next = format!("approve it with: migrate_app approve {} {}", place.spec.display(), plan.hash);
             if !place.json {
                 println!("{next}");
@@ -165,9 +166,7 @@ async fn tell(place: &Place, command: Command) -> Result<u8> {
     let (state, driven) = match send_command(&control_socket(&place.folder()), &command, &env).await {
         Ok(state) => (state, true),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut migration = open(place, &spec).await?;
-            migration.command(command).await?;
-            (migration.state().to_string(), false)
+            (spec.record(&place.folder(), command, &env).await?.to_string(), false)
         }
         Err(error) => return Err(error),
     };

@@ -8,7 +8,7 @@
 //! - [`MigrationSpec`]: a whole migration, as a file in TOML, YAML or JSON describes it;
 //!   [`MigrationSpec::open`] makes a migration of it
 //! - [`Plan`]: what a migration would do
-//! - [`Control`], [`send_command`]: commands to a driver in another process
+//! - [`Control`], [`send_command`], [`read_lag`]: commands to a driver in another process
 //!
 //! The driver records each event before it acts on it. A driver that was killed at any moment
 //! replays its journal, reads in the register of the route which side owns the writes, and resumes.
@@ -21,10 +21,10 @@ mod plan;
 mod spec;
 
 pub use assemble::journal;
-pub use control::{Control, control_socket, send_command};
+pub use control::{Control, control_socket, read_lag, send_command};
 pub use driver::{
-    AcceptanceTest, Commander, Entry, Migration, MigrationBuilder, Note, Observed, Recorded, Workload, read_events,
-    read_journal,
+    AcceptanceTest, Commander, DataSetLag, Entry, Migration, MigrationBuilder, Note, Observed, Recorded, Workload,
+    read_events, read_journal,
 };
 pub use objects::{AssumeRouterOnly, ObjectSet, ObjectSetBuilder, Quiesce, StoreQuiesce};
 pub use plan::{Plan, PlannedData, PlannedWorkload};

@@ -3,9 +3,11 @@
 //! - `writers`: how the application's writers are made to stop
 //! - `acceptance`: the tests of side B
 //! - `places`: where workloads run; `steps`: programs as steps
+//! - `state`: the state in a folder, and commands where no driver runs
 
 mod acceptance;
 mod places;
+mod state;
 mod steps;
 mod writers;
 
@@ -13,20 +15,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::deployment::{Severity, WaitOptions};
-use lepton_core::migration::{Machine, Policy};
 use lepton_core::resolver::Resolver;
-use lepton_core::{Error, ErrorKind, Result};
+use lepton_core::{Error, Result, SharedEnv};
 
 use self::acceptance::SpecTest;
 use self::places::Places;
+pub use self::state::journal;
 use self::steps::ProgramStep;
 use self::writers::writers;
-use crate::driver::{Migration, MigrationBuilder, Workload, read_events, replay};
+use crate::driver::{Migration, MigrationBuilder, Workload};
 use crate::objects::{ObjectSet, Quiesce};
-use crate::spec::{CutOver, DataSetSpec, MigrationSpec, Start};
-
-/// The folder of the journal of the migration, in its folder of state.
-const JOURNAL: &str = "journal";
+use crate::spec::{DataSetSpec, MigrationSpec, Start};
 
 impl MigrationSpec {
     /// Opens everything that the specification names, and describes the migration. `folder` is on
@@ -36,7 +35,7 @@ impl MigrationSpec {
     ///
     /// # Errors
     /// `invalid_input` if the specification has a finding that is an error; errors of the resolver.
-    pub async fn open(&self, folder: &Path, resolver: &Arc<dyn Resolver>) -> Result<MigrationBuilder> {
+    pub async fn open(&self, folder: &Path, resolver: &Arc<dyn Resolver>, env: &SharedEnv) -> Result<MigrationBuilder> {
         if let Some(finding) = self.check().into_iter().find(|finding| finding.severity == Severity::Error) {
             return Err(Error::invalid_input(finding.to_string()));
         }
@@ -46,12 +45,13 @@ impl MigrationSpec {
             .in_flight(self.traffic.in_flight)
             .policy(self.machine_policy())
             .lag(self.policy.lag)
+            .env(env.clone())
             .wait(WaitOptions::new().deadline(self.policy.ready_within));
         for set in &self.data_sets {
-            migration = migration.data_set(open_set(set, folder, resolver).await?);
+            migration = migration.data_set(open_set(set, folder, resolver, env).await?);
         }
         for step in &self.steps {
-            let made = Arc::new(ProgramStep::new(step, resolver));
+            let made = Arc::new(ProgramStep::new(&self.name, step, resolver));
             migration = match step.start {
                 Start::BeforeSwitch => migration.step(made),
                 Start::AfterSwitch => migration.step_after_switch(made),
@@ -75,39 +75,20 @@ impl MigrationSpec {
         }
         Ok(migration)
     }
-
-    /// The state of the migration, read from its folder of state, also while a driver runs. A
-    /// migration that has not started is a draft. Blocks.
-    ///
-    /// # Errors
-    /// `corrupt` if the journal is damaged or belongs to another specification.
-    pub fn state(&self, folder: &Path) -> Result<Machine> {
-        let names = self.data_sets.iter().map(|set| set.name.clone()).collect();
-        let machine = Machine::new(names, self.machine_policy())?;
-        match read_events(&journal(folder)) {
-            Ok(events) => replay(machine, events),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(machine),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn machine_policy(&self) -> Policy {
-        Policy::new().fences(self.policy.fences).cuts_over(self.policy.cut_over == CutOver::Auto)
-    }
 }
 
-/// The folder of the journal of a migration with this folder of state.
-pub fn journal(folder: &Path) -> std::path::PathBuf {
-    folder.join(JOURNAL)
-}
-
-async fn open_set(set: &DataSetSpec, folder: &Path, resolver: &Arc<dyn Resolver>) -> Result<ObjectSet> {
+async fn open_set(
+    set: &DataSetSpec,
+    folder: &Path,
+    resolver: &Arc<dyn Resolver>,
+    env: &SharedEnv,
+) -> Result<ObjectSet> {
     let named = |error: Error| error.with_context("data set", &set.name);
     let (a, b) = (resolver.storage(&set.a).await.map_err(named)?, resolver.storage(&set.b).await.map_err(named)?);
-    let quiesce: Arc<dyn Quiesce> = writers(&set.writers, resolver).await.map_err(named)?;
+    let quiesce: Arc<dyn Quiesce> = writers(&set.writers, resolver, env).await.map_err(named)?;
     let folder = folder.join("data").join(&set.name);
     let mut objects = ObjectSet::builder(&set.name, a, b, folder, quiesce).settings(set.settings.clone());
-    objects = objects.pause(set.pause);
+    objects = objects.pause(set.pause).env(env.clone());
     if set.may_be_empty {
         objects = objects.may_be_empty();
     }

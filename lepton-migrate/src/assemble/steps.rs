@@ -10,11 +10,13 @@ use lepton_core::resolver::{ProgramRun, Resolver};
 use lepton_core::step::{Step, StepState};
 use lepton_core::{Error, Result, Retry};
 
-use crate::spec::StepSpec;
+use crate::driver::step_key;
+use crate::spec::{StepSpec, command_line};
 
 /// A step made of programs.
 pub(super) struct ProgramStep {
     spec: StepSpec,
+    key: OperationKey,
     resolver: Arc<dyn Resolver>,
     /// Whether this driver has run the program that makes the change.
     applied: AtomicBool,
@@ -27,16 +29,15 @@ impl fmt::Debug for ProgramStep {
 }
 
 impl ProgramStep {
-    pub(super) fn new(spec: &StepSpec, resolver: &Arc<dyn Resolver>) -> Self {
-        Self { spec: spec.clone(), resolver: Arc::clone(resolver), applied: AtomicBool::new(false) }
+    /// A step of this migration.
+    pub(super) fn new(migration: &str, spec: &StepSpec, resolver: &Arc<dyn Resolver>) -> Self {
+        let key = step_key(migration, &spec.name);
+        Self { spec: spec.clone(), key, resolver: Arc::clone(resolver), applied: AtomicBool::new(false) }
     }
 
-    async fn run(&self, command: &[String], key: Option<&OperationKey>) -> Result<()> {
-        let mut variables = vec![("LEPTON_STEP".to_owned(), self.spec.name.clone())];
-        if let Some(key) = key {
-            variables.push(("LEPTON_OWNER".to_owned(), key.owner.clone()));
-            variables.push(("LEPTON_KEY".to_owned(), key.key.clone()));
-        }
+    async fn run(&self, command: &[String], key: &OperationKey) -> Result<()> {
+        let variables = [("LEPTON_STEP", &key.step), ("LEPTON_OWNER", &key.owner), ("LEPTON_KEY", &key.key)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.clone()));
         self.resolver.run(ProgramRun::new(command.to_vec(), self.spec.timeout).env(variables)).await
     }
 
@@ -53,11 +54,11 @@ impl Step for ProgramStep {
     }
 
     async fn plan(&self) -> Result<Vec<String>> {
-        Ok(vec![format!("run {}", self.spec.apply.join(" "))])
+        Ok(vec![format!("run {}", command_line(&self.spec.apply))])
     }
 
     async fn apply(&self, key: &OperationKey) -> Result<()> {
-        self.run(&self.spec.apply, Some(key)).await.map_err(|error| self.lasting(error))?;
+        self.run(&self.spec.apply, key).await.map_err(|error| self.lasting(error))?;
         self.applied.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -67,14 +68,14 @@ impl Step for ProgramStep {
             let applied = self.applied.load(Ordering::SeqCst);
             return Ok(if applied { StepState::Done } else { StepState::Absent });
         }
-        Ok(match self.run(&self.spec.observe, None).await {
+        Ok(match self.run(&self.spec.observe, &self.key).await {
             Ok(()) => StepState::Done,
             Err(error) => StepState::Pending { reason: error.to_string() },
         })
     }
 
     async fn undo(&self, key: &OperationKey) -> Result<()> {
-        self.run(&self.spec.undo, Some(key)).await.map_err(|error| self.lasting(error))?;
+        self.run(&self.spec.undo, key).await.map_err(|error| self.lasting(error))?;
         self.applied.store(false, Ordering::SeqCst);
         Ok(())
     }

@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lepton_core::data_set::{Quiesced, Side};
-use lepton_core::deployment::{Deployment, Observation};
+use lepton_core::deployment::{Deployment, Observation, WaitOptions, wait_until_ready};
 use lepton_core::resolver::{ProgramRun, Resolver};
-use lepton_core::{Error, ErrorKind, Result, Retry, SystemEnv};
+use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
 
 use crate::objects::{AssumeRouterOnly, Quiesce, StoreQuiesce};
 use crate::spec::{ScaleSpec, WritersSpec};
 
 /// The pause between two looks at a workload that is scaled.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a workload may take to end.
+/// How long a workload may take to end, and to become ready again.
 const LONGEST: Duration = Duration::from_secs(120);
 
-pub(super) async fn writers(spec: &WritersSpec, resolver: &Arc<dyn Resolver>) -> Result<Arc<dyn Quiesce>> {
+pub(super) async fn writers(
+    spec: &WritersSpec,
+    resolver: &Arc<dyn Resolver>,
+    env: &SharedEnv,
+) -> Result<Arc<dyn Quiesce>> {
     Ok(match spec {
         WritersSpec::RouterOnly => Arc::new(AssumeRouterOnly),
         WritersSpec::Command { command, timeout, a, b } => {
@@ -38,7 +42,7 @@ pub(super) async fn writers(spec: &WritersSpec, resolver: &Arc<dyn Resolver>) ->
         }
         WritersSpec::Scale { a, b } => {
             let (at_a, at_b) = (resolver.deployment(&a.deployment).await?, resolver.deployment(&b.deployment).await?);
-            Arc::new(ScaleQuiesce { sides: [(at_a, a.clone()), (at_b, b.clone())] })
+            Arc::new(ScaleQuiesce { sides: [(at_a, a.clone()), (at_b, b.clone())], env: env.clone() })
         }
     })
 }
@@ -47,37 +51,87 @@ pub(super) async fn writers(spec: &WritersSpec, resolver: &Arc<dyn Resolver>) ->
 #[derive(Debug)]
 struct ScaleQuiesce {
     sides: [(Arc<dyn Deployment>, ScaleSpec); 2],
+    env: SharedEnv,
 }
 
 #[async_trait]
 impl Quiesce for ScaleQuiesce {
     async fn quiesce(&self, side: Side, deny: bool, _: u64) -> Result<Quiesced> {
         let (place, spec) = &self.sides[side as usize];
-        let replicas = if deny { 0 } else { spec.replicas };
-        match place.scale(&spec.workload, replicas).await {
-            // A workload that does not exist yet writes nothing.
-            Err(error) if error.kind() == ErrorKind::NotFound && (deny || side == Side::B) => {}
+        let name = &spec.workload;
+        match place.scale(name, if deny { 0 } else { spec.replicas }).await {
+            // The writer of side B may start only after the switch. That of side A must exist: a
+            // name that is wrong proves nothing.
+            Err(error) if error.kind() == ErrorKind::NotFound && side == Side::B => {
+                return Ok(match deny {
+                    true => Quiesced::Proven(format!("there is no workload {name}")),
+                    false => Quiesced::Lifted,
+                });
+            }
             scaled => scaled?,
         }
-        if !deny {
-            return Ok(Quiesced::Lifted);
+        if deny {
+            self.wait_until_stopped(&**place, name).await?;
+            return Ok(Quiesced::Proven(format!("the workload {name} has no replica")));
         }
-        let env = SystemEnv::shared();
-        let begun = env.uptime();
-        while let Some(seen) = place.observe(&spec.workload).await? {
-            if no_replica(&seen) {
-                break;
-            }
-            if env.uptime().saturating_sub(begun) > LONGEST {
-                let message = format!("the workload {} still has replicas after {LONGEST:?}", spec.workload);
+        let gone = || Error::new(ErrorKind::NotFound, format!("the workload {name} is gone")).with_retry(Retry::Never);
+        let revision = place.observe(name).await?.ok_or_else(gone)?.revision;
+        let wait = WaitOptions::new().deadline(LONGEST);
+        wait_until_ready(&**place, name, &revision, &wait, &*self.env, |_| {}).await?;
+        Ok(Quiesced::Lifted)
+    }
+}
+
+impl ScaleQuiesce {
+    async fn wait_until_stopped(&self, place: &dyn Deployment, name: &str) -> Result<()> {
+        let begun = self.env.uptime();
+        while place.observe(name).await?.is_some_and(|seen| !no_replica(&seen)) {
+            if self.env.uptime().saturating_sub(begun) > LONGEST {
+                let message = format!("the workload {name} still has replicas after {LONGEST:?}");
                 return Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
             }
-            env.sleep(LOOK).await;
+            self.env.sleep(LOOK).await;
         }
-        Ok(Quiesced::Proven(format!("the workload {} has no replica", spec.workload)))
+        Ok(())
     }
 }
 
 fn no_replica(seen: &Observation) -> bool {
     seen.desired == 0 && seen.updated == 0 && seen.outdated == 0 && seen.endpoints.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use lepton_core::SystemEnv;
+    use lepton_core::deployment::{MemoryDeployment, OperationKey, Secrets, WorkloadSpec};
+
+    use super::*;
+
+    fn scale(workload: &str) -> ScaleSpec {
+        let json = serde_json::json!({ "deployment": "memory:", "workload": workload, "replicas": 2 });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_writer_is_scaled_and_only_that_of_side_b_may_be_absent() {
+        let env = SystemEnv::shared();
+        let place = Arc::new(MemoryDeployment::new(env.clone()));
+        let mut spec = WorkloadSpec::of_command("printer", ["printer"]);
+        spec.replicas = 2;
+        place.apply(&spec, &Secrets::new(), &OperationKey::new("before", "deploy", "1")).await.unwrap();
+        let sides = |a: &str| -> [(Arc<dyn Deployment>, ScaleSpec); 2] {
+            [(place.clone(), scale(a)), (place.clone(), scale("other"))]
+        };
+        let quiesce = ScaleQuiesce { sides: sides("printer"), env: env.clone() };
+        assert!(matches!(quiesce.quiesce(Side::A, true, 1).await.unwrap(), Quiesced::Proven(_)));
+        assert_eq!(quiesce.quiesce(Side::A, false, 1).await.unwrap(), Quiesced::Lifted);
+        let seen = place.observe("printer").await.unwrap().unwrap();
+        assert!(seen.ready == 2 && seen.is_ready(), "{seen:?}");
+        assert!(matches!(quiesce.quiesce(Side::B, true, 1).await.unwrap(), Quiesced::Proven(_)));
+        assert_eq!(quiesce.quiesce(Side::B, false, 1).await.unwrap(), Quiesced::Lifted);
+        let misspelt = ScaleQuiesce { sides: sides("printers"), env };
+        for deny in [true, false] {
+            assert_eq!(misspelt.quiesce(Side::A, deny, 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+        }
+    }
 }

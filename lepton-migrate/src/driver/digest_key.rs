@@ -1,5 +1,6 @@
 //! The key under which the values of secrets are digested.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind as Io, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,15 +12,31 @@ use lepton_core::{EnvExt as _, Error, Result, SharedEnv};
 const NAME: &str = "digest.key";
 const LEN: usize = 32;
 
+/// The key of a migration. Its `Debug` output does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct DigestKey([u8; LEN]);
+
+impl DigestKey {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKey(***)")
+    }
+}
+
 /// Reads the key of a migration, or makes one. With it the key of an operation can depend on the
-/// values of secrets without telling them: a changed value is another operation.
-pub(super) async fn digest_key(env: &SharedEnv, folder: &Path) -> Result<[u8; LEN]> {
+/// values of secrets without revealing them: a changed value is another operation.
+pub(super) async fn digest_key(env: &SharedEnv, folder: &Path) -> Result<DigestKey> {
     let path = folder.join(NAME);
     let fresh: Vec<u8> = (0..LEN / 8).flat_map(|_| env.random().to_le_bytes()).collect();
     env.run_blocking(move || read_or_make(&path, &fresh)).join().await?
 }
 
-fn read_or_make(path: &Path, fresh: &[u8]) -> Result<[u8; LEN]> {
+fn read_or_make(path: &Path, fresh: &[u8]) -> Result<DigestKey> {
     let failed = |error| Error::io(format!("cannot use the key {}", path.display()), error);
     let part = path.with_extension("part");
     if !path.exists() {
@@ -30,7 +47,8 @@ fn read_or_make(path: &Path, fresh: &[u8]) -> Result<[u8; LEN]> {
     }
     let mut key = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(1024).read_to_end(&mut key)).map_err(failed)?;
-    <[u8; LEN]>::try_from(key).map_err(|_| failed(std::io::Error::new(Io::InvalidData, "it does not have 32 bytes")))
+    let key = <[u8; LEN]>::try_from(key).map(DigestKey);
+    key.map_err(|_| failed(std::io::Error::new(Io::InvalidData, "it does not have 32 bytes")))
 }
 
 #[cfg(test)]
@@ -44,6 +62,7 @@ mod tests {
         let (env, folder) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
         let key = digest_key(&env, folder.path()).await.unwrap();
         assert_eq!(digest_key(&env, folder.path()).await.unwrap(), key);
+        assert_eq!(format!("{key:?}"), "DigestKey(***)");
         let file = folder.path().join(NAME);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);

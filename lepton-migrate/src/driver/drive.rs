@@ -110,14 +110,23 @@ impl Migration {
                 tracing::warn!("{} is retried: {error}", intent.name());
                 return Ok(Some(intent));
             }
-            Err(error) => Event::Failed { what: intent.name().to_owned(), why: error.to_string() },
+            Err(error) => {
+                // Some states ignore the event, and the cause must be visible in each of them.
+                tracing::warn!("{} failed: {error}", intent.name());
+                Event::Failed { what: intent.name().to_owned(), why: error.to_string() }
+            }
         };
         // If nothing has changed, it is retried after a pause.
         Ok((!self.record_event(event, observe).await?).then_some(intent))
     }
 
-    /// Takes a command and replies to its sender.
+    /// Takes a command and replies to its sender. A command whose sender no longer waits is not
+    /// executed: the sender may have acted on its failure since.
     async fn requested(&mut self, (command, reply): Request, observe: &mut impl FnMut(Observed<'_>)) -> Result<()> {
+        if reply.is_closed() {
+            tracing::debug!("a command whose sender has left is ignored: {command:?}");
+            return Ok(());
+        }
         let event = Event::from(command);
         let mut next = self.machine.clone();
         let answer = match next.apply(event.clone()) {

@@ -11,7 +11,13 @@ use lepton_core::{ErrorKind, Result};
 use super::parts::{LOOK, Parts};
 
 impl Parts {
+    /// Holds new writes. A fence towards side B is given up before that if nothing at side B could
+    /// answer the held requests.
     pub(super) async fn hold(&self, epoch: u64) -> Result<Event> {
+        let routed = self.workloads.iter().any(|workload| workload.route.is_some() && !workload.after_switch);
+        if routed && self.traffic().get().await?.owner == Side::A && self.replicas().await?.is_empty() {
+            return Ok(Event::GivenUp { why: "no replica of side B is ready".to_owned() });
+        }
         let (traffic, request) =
             (Arc::clone(&self.traffic.provider), HoldRequest::new(epoch).limits(self.limits.clone()));
         match self.effect(&self.traffic.lock, async move { traffic.hold(request).await }).await {
@@ -58,6 +64,8 @@ impl Parts {
     }
 
     pub(super) async fn quiesce(&self, data_set: String, side: Side, epoch: u64) -> Result<Event> {
+        // An apply in flight, of a state before the fence, could start writers afterwards.
+        drop(self.deploying.lock().await);
         let proof = match self.deny(&data_set, side, true, epoch).await? {
             Quiesced::Proven(how) => Some(how),
             _ => None,

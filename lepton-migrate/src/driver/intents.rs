@@ -23,6 +23,8 @@ pub(super) async fn carry_out(
 ) -> Result<Event> {
     match intent {
         Intent::Copy { data_set } => {
+            // What its application writes at side B before the switch would differ from side A.
+            parts.deny(&data_set, Side::B, true, 0).await?;
             parts.data_set(&data_set)?.provider.copy(Side::A).await?;
             Ok(Event::Copied { data_set })
         }

@@ -76,14 +76,14 @@ pub enum Note {
 
 /// An open journal; clones share it and its lock.
 #[derive(Debug, Clone)]
-pub(super) struct Record(Journal);
+pub(crate) struct Record(Journal);
 
 impl Record {
     /// Opens the journal of this migration and returns the events that earlier drivers recorded.
     ///
     /// # Errors
     /// `locked` while another driver has it; `plan_mismatch` if it belongs to another migration.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         env: &SharedEnv,
         folder: &Path,
         name: &str,
@@ -106,7 +106,7 @@ impl Record {
     }
 
     /// Records an event, durably.
-    pub(super) async fn event(&self, event: &Event) -> Result<()> {
+    pub(crate) async fn event(&self, event: &Event) -> Result<()> {
         self.0.append(EVENT, &json(event)?)?;
         self.0.commit().await
     }

@@ -31,9 +31,11 @@ impl Migration {
         &self.machine
     }
 
-    /// A handle through which commands reach the driver while it runs.
+    /// A handle through which commands reach the driver while it runs, and which reads how far its
+    /// followers are behind.
     pub fn commander(&self) -> Commander {
-        Commander::new(self.sender.clone())
+        let data_sets = self.parts.data_sets.iter().map(|set| Arc::clone(&set.provider)).collect();
+        Commander::new(self.sender.clone(), data_sets)
     }
 
     /// Records a user's command.

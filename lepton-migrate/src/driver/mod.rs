@@ -5,7 +5,7 @@
 //! - `intents`: carries out one intent, with `fencing` for the route, `steps`, and
 //!   `workloads` for both sides
 //! - `parts`: what takes part, and the order of effects
-//! - `journal`: the record of events; `digest_key`: tells changed secrets apart
+//! - `journal`: the record of events; `digest_key`: distinguishes changed secrets
 
 mod builder;
 mod commander;
@@ -22,10 +22,11 @@ mod workload;
 mod workloads;
 
 pub use builder::MigrationBuilder;
-pub use commander::Commander;
+pub use commander::{Commander, DataSetLag};
 pub use drive::Observed;
 pub use events::Recorded;
-pub(crate) use journal::replay;
 pub use journal::{Entry, Note, read_events, read_journal};
+pub(crate) use journal::{Record, replay};
 pub use migration::Migration;
+pub(crate) use steps::step_key;
 pub use workload::{AcceptanceTest, Workload};

@@ -10,6 +10,7 @@ use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
 use lepton_core::{EnvExt as _, Error, Result, SharedEnv};
 use tokio::sync::Mutex;
 
+use super::digest_key::DigestKey;
 use super::journal::Record;
 use super::workload::{AcceptanceTest, Workload};
 
@@ -35,7 +36,7 @@ pub(super) struct Parts {
     pub(super) wait: WaitOptions,
     pub(super) record: Record,
     /// The key under which the values of secrets are digested.
-    pub(super) digest_key: [u8; 32],
+    pub(super) digest_key: DigestKey,
     pub(super) env: SharedEnv,
 }
 

@@ -13,6 +13,11 @@ use super::parts::Parts;
 /// The pause between two looks at a step.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The key of a step, the same for every call of one migration.
+pub(crate) fn step_key(migration: &str, step: &str) -> OperationKey {
+    OperationKey::new(migration, step, "1")
+}
+
 impl Parts {
     /// Makes the steps of one part of the migration, and waits until each is in effect.
     pub(super) async fn make_steps(&self, after_switch: bool) -> Result<()> {
@@ -42,7 +47,7 @@ impl Parts {
     }
 
     fn key(&self, step: &dyn Step) -> OperationKey {
-        OperationKey::new(&self.name, step.name(), "1")
+        step_key(&self.name, step.name())
     }
 
     async fn wait_for(&self, step: &dyn Step) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lepton_core::data_set::Side;
 use lepton_core::deployment::{
-    Deployment, Endpoint, OperationKey, RevisionId, WorkloadSpec, wait_until_absent, wait_until_ready,
+    Deployment, Endpoint, OperationKey, RevisionId, Secrets, WorkloadSpec, wait_until_absent, wait_until_ready,
 };
 use lepton_core::migration::Event;
 use lepton_core::traffic::{Backend, RouteChange};
@@ -21,8 +21,8 @@ const REPLICAS: Duration = Duration::from_millis(500);
 const STILL: Duration = Duration::from_secs(2);
 
 impl Parts {
-    /// Creates the workloads of side B that start before the switch. Until then its application
-    /// cannot write.
+    /// Creates the workloads of side B that start before the switch, after its application was
+    /// denied to write once more.
     pub(super) async fn deploy(&self) -> Result<Event> {
         for set in &self.data_sets {
             self.deny(set.provider.name(), Side::B, true, 0).await?;
@@ -41,17 +41,21 @@ impl Parts {
 
     async fn create(&self, which: impl Fn(&Workload) -> bool) -> Result<()> {
         for workload in self.workloads.iter().filter(|workload| which(workload)) {
-            let revision = self.apply(workload).await?;
-            let (deployment, name) = (&*workload.deployment, &workload.spec.name);
-            wait_until_ready(deployment, name, &revision, &self.wait, &*self.env, |_| {}).await?;
+            self.create_one(workload).await.map_err(|error| redacted(error, &workload.secrets))?;
         }
         let backends = self.replicas().await?;
         if backends.is_empty() { Ok(()) } else { self.set_backends(backends).await }
     }
 
+    async fn create_one(&self, workload: &Workload) -> Result<()> {
+        let revision = self.apply(workload).await?;
+        let (deployment, name) = (&*workload.deployment, &workload.spec.name);
+        wait_until_ready(deployment, name, &revision, &self.wait, &*self.env, |_| {}).await.map(drop)
+    }
+
     async fn apply(&self, workload: &Workload) -> Result<RevisionId> {
         let name = workload.spec.name.clone();
-        let secrets = workload.secrets.keyed_digest(&self.digest_key);
+        let secrets = workload.secrets.keyed_digest(self.digest_key.as_bytes());
         let key = OperationKey::new(&self.name, "deploy", digest(&workload.spec, &secrets)?);
         let (workload, record) = (workload.clone(), self.record.clone());
         let applied = async move {
@@ -64,7 +68,7 @@ impl Parts {
     }
 
     /// The replicas of side B that can get users' requests.
-    async fn replicas(&self) -> Result<Vec<Backend>> {
+    pub(super) async fn replicas(&self) -> Result<Vec<Backend>> {
         let mut backends = Vec::new();
         for workload in self.workloads.iter().filter(|workload| workload.route.is_some()) {
             let Some(seen) = workload.deployment.observe(&workload.spec.name).await? else { continue };
@@ -114,12 +118,13 @@ impl Parts {
         self.effect(&self.traffic.lock, changed).await
     }
 
-    /// Removes what was created at side B, takes the steps back, and makes side A accept writes.
+    /// Removes what this migration created at side B, takes the steps back, and makes side A accept
+    /// writes. A workload of another owner is kept.
     pub(super) async fn undo(&self) -> Result<Event> {
         self.take_steps_back().await?;
         self.set_backends(Vec::new()).await?;
         for workload in self.workloads.iter().rev() {
-            self.delete(&workload.deployment, &workload.spec.name).await?;
+            self.delete(&workload.deployment, &workload.spec.name, Whose::Created).await?;
         }
         for set in &self.data_sets {
             self.deny(set.provider.name(), Side::A, false, 0).await?;
@@ -144,22 +149,43 @@ impl Parts {
             return refused(format!("it got {} requests within {STILL:?}", requests.saturating_sub(before)));
         }
         for (deployment, name) in &self.old {
-            self.delete(deployment, name).await?;
+            self.delete(deployment, name, Whose::Anyone).await?;
         }
         Ok(Event::Decommissioned)
     }
 
     /// Deletes a workload and waits until it is gone.
-    async fn delete(&self, deployment: &Arc<dyn Deployment>, name: &str) -> Result<()> {
+    async fn delete(&self, deployment: &Arc<dyn Deployment>, name: &str, whose: Whose) -> Result<()> {
         let (theirs, record, workload) = (Arc::clone(deployment), self.record.clone(), name.to_owned());
+        let owner = self.name.clone();
         let deleted = async move {
+            if whose == Whose::Created && !theirs.find(&owner).await?.contains(&workload) {
+                return Ok(false);
+            }
             record.note(&Note::Delete { workload: workload.clone() }).await?;
-            theirs.delete(&workload).await
+            theirs.delete(&workload).await.map(|()| true)
         };
-        self.effect(&self.deploying, deleted).await?;
+        if !self.effect(&self.deploying, deleted).await? {
+            return Ok(());
+        }
         wait_until_absent(&**deployment, name, &self.wait, &*self.env).await?;
         self.record.note(&Note::Deleted { workload: name.to_owned() }).await
     }
+}
+
+/// Which workloads may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Only what this migration created.
+    Created,
+    /// The workload that the plan names, also of another owner.
+    Anyone,
+}
+
+/// The error without the values of secrets, which a provider or the log of a replica may repeat. It
+/// goes into the journal.
+fn redacted(error: Error, secrets: &Secrets) -> Error {
+    error.with_texts(&|text| Some(secrets.redacted(text)).filter(|redacted| redacted != text))
 }
 
 /// The key of an apply: another spec, or another value of a secret, is another effect.

@@ -41,6 +41,10 @@ impl Quiesce for AssumeRouterOnly {
     }
 }
 
+/// The name of the object that a probe tries to write: always the same one, so that probes whose
+/// driver died do not add up.
+const PROBE: &[u8] = b".lepton-probe";
+
 type Switch = Arc<dyn Fn(Side, bool, u64) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// A policy of the store, or a key of the application, that is switched by a function of the
@@ -70,13 +74,13 @@ impl StoreQuiesce {
     /// Tries a write; returns how the side refused it, or `None` if it would have accepted it.
     /// Where the store has conditional writes, the write has a condition that does not hold, so
     /// that nothing is written in either case: stores check the permission first.
-    async fn probe(&self, side: Side, epoch: u64) -> Result<Option<String>> {
+    async fn probe(&self, side: Side) -> Result<Option<String>> {
         let place = match side {
             Side::A => &self.a,
             Side::B => &self.b,
         };
         let storage = place.storage();
-        let key = ObjectKey::new([place.folder().as_bytes(), format!(".lepton-probe-{epoch}").as_bytes()].concat())?;
+        let key = ObjectKey::new([place.folder().as_bytes(), PROBE].concat())?;
         let body = Body::from(b"a write that must be refused".to_vec());
         let mut options = PutOptions::new();
         if storage.capabilities().put_if_match.is_available() {
@@ -106,7 +110,7 @@ impl fmt::Debug for StoreQuiesce {
 impl Quiesce for StoreQuiesce {
     async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
         (self.switch)(side, deny, epoch).await?;
-        let refused = self.probe(side, epoch).await?;
+        let refused = self.probe(side).await?;
         let wrong = |message: String| Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
         match (refused, deny) {
             (Some(how), true) => Ok(Quiesced::Proven(how)),

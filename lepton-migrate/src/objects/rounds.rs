@@ -21,7 +21,7 @@ pub(super) struct Rounds {
     folder: PathBuf,
     settings: TransferSettings,
     env: SharedEnv,
-    /// One round runs at a time, in whatever direction.
+    /// One round runs at a time, in either direction.
     directions: tokio::sync::Mutex<Directions>,
     lags: Mutex<[(Lag, Option<Duration>); 2]>,
 }
@@ -188,7 +188,7 @@ impl Rounds {
 }
 
 /// Failures of an object that another round meets again, until somebody has changed something.
-const LASTING: [ErrorKind; 8] = [
+const LASTING: [ErrorKind; 9] = [
     ErrorKind::InvalidKey,
     ErrorKind::TooLarge,
     ErrorKind::Unsupported,
@@ -197,4 +197,5 @@ const LASTING: [ErrorKind; 8] = [
     ErrorKind::Unauthenticated,
     ErrorKind::InvalidInput,
     ErrorKind::ReadOnly,
+    ErrorKind::OutOfSpace,
 ];

@@ -12,6 +12,7 @@ use lepton_data::TransferSettings;
 
 use super::quiesce::Quiesce;
 use super::rounds::Rounds;
+use crate::spec::not_followed;
 
 /// The objects below a folder of a store at each side.
 #[derive(Debug, Clone)]
@@ -80,20 +81,12 @@ impl ObjectSetBuilder {
     /// Checks the settings and both sides; nothing is sent.
     ///
     /// # Errors
-    /// `invalid_input`, naming the setting, for one that gives the two sides different names or
-    /// objects, and for what [`Transfer::follow`](lepton_data::Transfer::follow) refuses.
+    /// `invalid_input`, naming the setting, for one with which the two sides would not hold the same
+    /// objects under the same names (those that a specification refuses too), and for what [`Transfer::follow`](lepton_data::Transfer::follow) refuses.
     pub fn build(mut self) -> Result<ObjectSet> {
         self.settings.delete = true;
-        let settings = &self.settings;
-        let different = [
-            ("map", !settings.map.is_empty()),
-            ("encode_keys", settings.encode_keys),
-            ("decode_keys", settings.decode_keys),
-            ("backup_prefix", settings.backup_prefix.is_some()),
-        ];
-        if let Some((setting, _)) = different.iter().find(|(_, set)| *set) {
-            let message = format!("the data set {} cannot have the setting {setting}: {REVERSIBLE}", self.name);
-            return Err(Error::invalid_input(message));
+        if let Some(why) = not_followed(&self.settings) {
+            return Err(Error::invalid_input(why).with_context("data set", &self.name));
         }
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         let rounds = Rounds::new(self.name, [self.a, self.b], self.folder, self.settings, env)?;
@@ -102,9 +95,6 @@ impl ObjectSetBuilder {
         Ok(ObjectSet(Arc::new(inner)))
     }
 }
-
-/// Why some settings of a transfer are refused.
-const REVERSIBLE: &str = "both sides must hold the same objects, so that either can follow the other";
 
 impl ObjectSet {
     /// Describes the objects at `a` and `b`, opened with Lepton's own credentials. `folder` is on

@@ -1,18 +1,19 @@
 //! What a migration would do, before it does anything.
 //!
-//! `steps`: what happens in which order; `text` writes a plan for a person.
+//! `look`: what is found at both sides; `steps`: what happens in which order; `text` writes a plan
+//! for a person.
 
+mod look;
 mod steps;
 mod text;
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
+use lepton_core::Result;
 use lepton_core::deployment::{DeploymentPlan, Finding, Severity};
 use lepton_core::resolver::Resolver;
-use lepton_core::{ListRequest, Result};
 
-use crate::spec::{MigrationSpec, Start, WritersSpec};
+use crate::spec::{MigrationSpec, Start};
 
 /// What a migration would do. Making one changes nothing.
 #[derive(Debug, Clone)]
@@ -84,44 +85,9 @@ impl Plan {
             assumptions: steps::assumptions(spec),
         };
         plan.look_at_route(spec, resolver).await;
-        for set in &spec.data_sets {
-            match count(&set.a, &set.b, resolver).await {
-                Ok(mut data) => {
-                    data.name.clone_from(&set.name);
-                    plan.data_sets.push(data);
-                }
-                Err(error) => plan.cannot(&format!("data set {}", set.name), &error),
-            }
-            if let WritersSpec::Command { a, b, .. } = &set.writers {
-                for url in [a, b] {
-                    if let Err(error) = resolver.storage(url).await {
-                        plan.cannot(&format!("data set {}, the application's credentials", set.name), &error);
-                    }
-                }
-            }
-        }
-        for entry in spec.order()? {
-            let mut workload = PlannedWorkload {
-                name: entry.name().to_owned(),
-                place: entry.deployment.clone(),
-                change: None,
-                start: entry.start,
-            };
-            let looked = async {
-                let place = resolver.deployment(&entry.deployment).await?;
-                let findings = place.preflight(&entry.spec).await?;
-                let secrets = resolver.secrets(&entry.spec.secrets).await?;
-                Ok::<_, lepton_core::Error>((findings, place.plan(&entry.spec, &secrets).await?))
-            };
-            match looked.await {
-                Ok((findings, change)) => {
-                    plan.findings.extend(findings);
-                    workload.change = Some(change);
-                }
-                Err(error) => plan.cannot(&format!("workload {}", entry.name()), &error),
-            }
-            plan.workloads.push(workload);
-        }
+        plan.look_at_data(spec, resolver).await;
+        plan.look_at_side_a(spec, resolver).await;
+        plan.look_at_workloads(&spec.order()?, resolver).await;
         plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(plan)
     }
@@ -130,48 +96,4 @@ impl Plan {
     pub fn is_possible(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
-
-    async fn look_at_route(&mut self, spec: &MigrationSpec, resolver: &Arc<dyn Resolver>) {
-        let traffic = match resolver.traffic(&spec.traffic.url).await {
-            Ok(traffic) => traffic,
-            Err(error) => return self.cannot("route", &error),
-        };
-        if !traffic.capabilities().hold || !traffic.capabilities().owner {
-            let message = "it cannot hold requests back, or has no register of who owns the writes";
-            let remedy = "put the router in front of it";
-            self.findings.push(Finding::new(Severity::Error, "route", message, remedy));
-        }
-        match traffic.get().await {
-            Ok(route) if route.owner == lepton_core::data_set::Side::B => {
-                let message = "side B owns the writes already";
-                self.findings.push(Finding::new(Severity::Error, "route", message, "exchange the sides"));
-            }
-            Ok(route) if route.a.is_empty() => {
-                let message = "side A has no backend in it";
-                let remedy = "add the application's replicas at side A";
-                self.findings.push(Finding::new(Severity::Warning, "route", message, remedy));
-            }
-            Ok(_) => {}
-            Err(error) => self.cannot("route", &error),
-        }
-    }
-
-    fn cannot(&mut self, subject: &str, error: &lepton_core::Error) {
-        let remedy = "correct it, then plan again";
-        self.findings.push(Finding::new(Severity::Error, subject, error.to_string(), remedy));
-    }
-}
-
-/// Counts the objects at side A.
-async fn count(a: &str, b: &str, resolver: &Arc<dyn Resolver>) -> Result<PlannedData> {
-    let (from, to) = (resolver.storage(a).await?, resolver.storage(b).await?);
-    let (mut objects, mut bytes) = (0, 0);
-    let mut pages = from.storage().list(ListRequest::new().prefix(from.folder().clone()));
-    while let Some(page) = pages.try_next().await? {
-        objects += page.objects.len() as u64;
-        bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
-    }
-    let shown = |place: &lepton_core::Location| format!("{} {}", place.storage().url(), place.folder());
-    let (from, to) = (shown(&from).trim_end().to_owned(), shown(&to).trim_end().to_owned());
-    Ok(PlannedData { name: String::new(), from, to, objects, bytes })
 }

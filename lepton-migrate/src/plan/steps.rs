@@ -3,7 +3,7 @@
 use lepton_core::Result;
 use lepton_core::traffic::InFlightPolicy;
 
-use crate::spec::{CutOver, MigrationSpec, Start, WritersSpec};
+use crate::spec::{CutOver, MigrationSpec, Start, WritersSpec, command_line};
 
 /// The steps of the migration, in order.
 pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
@@ -14,14 +14,15 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
         order.iter().filter(|entry| entry.start == start).map(|entry| entry.name()).collect()
     };
     let mut steps = vec![
+        "make side B refuse its application's writes".to_owned(),
         format!("copy {sets} to side B, while users write at side A"),
         format!("follow the changes until side B is at most {:?} behind", spec.policy.lag),
-        "make side B refuse its application's writes".to_owned(),
     ];
     let programs = |start: Start| {
         let of_start = spec.steps.iter().filter(move |step| step.start == start);
-        of_start
-            .map(|step| format!("{}: run {}; a rollback runs {}", step.name, step.apply.join(" "), step.undo.join(" ")))
+        of_start.map(|step| {
+            format!("{}: run {}; a rollback runs {}", step.name, command_line(&step.apply), command_line(&step.undo))
+        })
     };
     steps.extend(programs(Start::BeforeSwitch));
     let before = named(Start::BeforeSwitch);
@@ -47,7 +48,11 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
         steps.push(match &set.writers {
             WritersSpec::RouterOnly => format!("assume that nothing but the route writes to {}", set.name),
             WritersSpec::Command { command, .. } => {
-                format!("make side A refuse writes to {} ({}), and prove it by a write", set.name, command.join(" "))
+                format!(
+                    "make side A refuse writes to {} ({}), and prove it by a write",
+                    set.name,
+                    command_line(command)
+                )
             }
             WritersSpec::Scale { a, .. } => {
                 format!("scale {} at side A to 0, so that nothing writes to {}", a.workload, set.name)

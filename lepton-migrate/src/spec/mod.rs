@@ -24,5 +24,7 @@ pub use acceptance::{HttpTest, TestAction, TestSpec, TestTarget};
 pub use data_set::{DataSetSpec, ScaleSpec, WritersSpec};
 pub use migration::{CutOver, MigrationSpec, OwnedWorkload, PolicySpec, TrafficSpec};
 pub use read::Format;
+pub(crate) use redact::command_line;
+pub(crate) use settings::not_followed;
 pub use step::StepSpec;
 pub use workload::{Binding, Start, Variable, WorkloadEntry};

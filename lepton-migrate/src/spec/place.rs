@@ -21,14 +21,14 @@ pub(super) struct Place {
     has_user: bool,
 }
 
-/// How two places lie to each other.
+/// The relation between two places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
-    /// One of them contains the other, or they are the same.
+    /// They are the same place, or one of them contains the other.
     Overlap,
-    /// So it is if two profiles name the same store.
+    /// They overlap if two profiles name the same store.
     PerhapsOverlap,
-    /// Neither.
+    /// They have nothing in common.
     Apart,
 }
 
@@ -103,12 +103,12 @@ impl Place {
         names
     }
 
-    /// Whether both are the same folder of the same store, with whatever credentials.
+    /// Whether both are the same folder of the same store; the credentials may differ.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.store() == other.store() && self.folder == other.folder
     }
 
-    /// How the two places lie to each other.
+    /// The relation between the two places.
     pub(super) fn relation(&self, other: &Self) -> Relation {
         let inside = self.folder.starts_with(&other.folder) || other.folder.starts_with(&self.folder);
         if self.store() != other.store() || !inside {

@@ -45,6 +45,21 @@ pub(super) fn redact(text: &str, hides: fn(&str) -> bool) -> String {
     if plain(&decoded, hides) == decoded { shown } else { HIDDEN.to_owned() }
 }
 
+/// Whether this argument is the value of an option whose name could be that of a secret.
+pub(super) fn follows_secret_option(arguments: &[String], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| arguments.get(before));
+    before.is_some_and(|option| option.starts_with('-') && !option.contains('=') && could_be_secret(option))
+}
+
+/// A program and its arguments as text, without what could be a secret.
+pub(crate) fn command_line(arguments: &[String]) -> String {
+    let shown = arguments.iter().enumerate().map(|(index, argument)| match follows_secret_option(arguments, index) {
+        true => HIDDEN.to_owned(),
+        false => redact(argument, could_be_secret),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 fn plain(text: &str, hides: fn(&str) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -101,6 +116,9 @@ mod tests {
         ] {
             assert_eq!(redact(text, is_secret), shown);
         }
+        let command = ["dns", "--token", "hunter2", "--password=hunter2", "https://u:hunter2@a.example", "-v"];
+        let shown = command_line(&command.map(str::to_owned));
+        assert_eq!(shown, "dns --token *** --password=*** https://***@a.example -v");
         assert_eq!(redact("?api_key=1&a=2", could_be_secret), "?api_key=***&a=2");
         assert_eq!(redact("?sse_kms_key_id=1", is_secret), "?sse_kms_key_id=1");
     }

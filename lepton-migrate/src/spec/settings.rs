@@ -1,4 +1,4 @@
-//! The transfer settings that a followed data set can have.
+//! The transfer settings that a followed data set can have, whether a file or a program has them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,13 +17,20 @@ pub(super) fn followed() -> TransferSettings {
     settings
 }
 
-/// Why a data set with these settings cannot be followed in both directions; `None` if it can.
+/// Why a data set with these settings cannot be followed in both directions, also by the engine;
+/// `None` if it can.
 pub(super) fn refusal(settings: &TransferSettings) -> Option<String> {
+    not_followed(settings).or_else(|| engine(settings).err().map(|error| error.message().to_owned()))
+}
+
+/// Why both sides could not hold the same objects with these settings, or not follow each other;
+/// `None` if they can.
+pub(crate) fn not_followed(settings: &TransferSettings) -> Option<String> {
     let filters = &settings.filters;
     let sized = filters.min_size.is_some() || filters.max_size.is_some();
     let aged = filters.min_age.is_some() || filters.max_age.is_some();
     let names = "objects have the same names at both sides, so that the way back finds them";
-    let whole = "every object takes part, since the last delta must bring all of them";
+    let whole = "every object takes part, since the last delta must copy all of them";
     let refused = [
         ("map", !settings.map.is_empty(), names),
         ("encode_keys", settings.encode_keys, names),
@@ -49,14 +56,14 @@ pub(super) fn refusal(settings: &TransferSettings) -> Option<String> {
     if !matches!(settings.compare, Compare::Auto | Compare::Checksum | Compare::Content) {
         return Some("`compare` of a followed data set is by the bytes: \"checksum\" or \"content\"".to_owned());
     }
-    engine(settings).err().map(|error| error.message().to_owned())
+    None
 }
 
 fn existing() -> String {
     "`existing` of a followed data set is \"if-different\"".to_owned()
 }
 
-/// What the engine itself says of the settings.
+/// The engine's own check of the settings.
 fn engine(settings: &TransferSettings) -> Result<()> {
     let place = || Arc::new(MemoryStorage::new()) as SharedStorage;
     let mut settings = settings.clone();

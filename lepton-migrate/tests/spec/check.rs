@@ -48,12 +48,27 @@ fn names_are_checked() {
         &["\"item\"", "items, receipts"],
     );
     finds(&[("port = \"http\" }", "port = \"x\" }")], &["workloads[shop].spec: ", "\"x\""]);
-    finds(&[("start = \"after_switch\"\n", "")], &["Warning", "workloads[printer].start"]);
+    // It is also the writer of a data set.
+    let found = findings(&[("start = \"after_switch\"\n", "")]);
+    assert!(found.len() == 2 && found[0].contains("Warning workloads[printer].start"), "{found:#?}");
+    assert!(found[1].contains("Error data_sets[receipts].writers.scale.b: the workload starts before"), "{found:#?}");
     finds(
         &[("workload = \"shop\"", "workload = \"printer\"")],
         &["tests[side B reads an item].workload", "before the switch"],
     );
     finds(&[("fences = 3", "fences = 0")], &["policy.fences"]);
+}
+
+#[test]
+fn what_is_deleted_and_the_limits_are_checked() {
+    let owned = "[[decommission]]\ndeployment = \"process:/srv/shop-a\"\nworkload = \"shop\"";
+    for b in ["process:/srv/shop-b", "process:/srv/shop-b/"] {
+        finds(&[(owned, &owned.replace("process:/srv/shop-a", b))], &["Error decommission[0]", "workload of side B"]);
+    }
+    finds(&[(owned, &owned.replace("\"shop\"", "\"\""))], &["Error decommission[0]", "is empty"]);
+    finds(&[("requests = 1000", "requests = 0")], &["traffic.hold.requests"]);
+    finds(&[("bytes = \"64MiB\"", "bytes = 0")], &["traffic.hold.bytes"]);
+    finds(&[("undo = [\"/usr/local/bin/dns\", ", "undo = [\"\", ")], &["Error steps[0].undo", "is empty"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 mod data_set;
+mod guards;
+mod plan;
 mod stopped;
 mod world;
 

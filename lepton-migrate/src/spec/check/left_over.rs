@@ -9,7 +9,7 @@ use super::findings::Findings;
 use crate::spec::data_set::{DataSetSpec, WritersSpec};
 use crate::spec::migration::MigrationSpec;
 use crate::spec::place::{Name, Place};
-use crate::spec::redact::{HIDDEN, could_be_secret, redact};
+use crate::spec::redact::{HIDDEN, could_be_secret, follows_secret_option, redact};
 use crate::spec::workload::{Variable, WorkloadEntry};
 
 pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
@@ -20,8 +20,8 @@ pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
             let mut named = BTreeSet::new();
             for sides in &sides {
                 let bound = field.bound_to.as_deref() == Some(sides.set.name.as_str());
-                // A name of both sides tells nothing. Which data set a variable means is known
-                // only of one that is bound.
+                // A name that both sides have is no evidence. Only a binding shows to which data set
+                // a variable belongs.
                 let is_of_b = |name: &Name| if bound { sides.b.contains(name) } else { all_of_b.contains(name) };
                 let only_a: BTreeSet<&Name> = sides.a.iter().filter(|name| !is_of_b(name)).collect();
                 // A host is found with each port.
@@ -83,9 +83,8 @@ fn fields(workload: &WorkloadEntry) -> Vec<Field> {
     }
     for (list, texts) in [("command", &spec.command), ("args", &spec.args)] {
         for (index, text) in texts.iter().enumerate() {
-            let after_secret = index > 0 && texts[index - 1].starts_with('-') && could_be_secret(&texts[index - 1]);
-            let name = format!("{list}[{index}]");
-            fields.push(Field { name, text: text.clone(), bound_to: None, hidden: after_secret });
+            let (name, hidden) = (format!("{list}[{index}]"), follows_secret_option(texts, index));
+            fields.push(Field { name, text: text.clone(), bound_to: None, hidden });
         }
     }
     for (provider, value) in &spec.overlay {

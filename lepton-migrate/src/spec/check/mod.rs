@@ -1,13 +1,16 @@
 //! What is wrong with a specification.
 //!
 //! `names` checks names and what refers to them, `places` the data sets, `acceptance` the
-//! acceptance tests, `left_over` what of side A is left in the workloads of side B.
+//! acceptance tests, `steps` the programs, `owners` workloads in two roles that exclude each other,
+//! `left_over` what of side A is left in the workloads of side B.
 
 mod acceptance;
 mod findings;
 mod left_over;
 mod names;
+mod owners;
 mod places;
+mod steps;
 
 use lepton_core::deployment::Finding;
 
@@ -26,10 +29,14 @@ impl MigrationSpec {
         places::check(self, &mut found);
         acceptance::check(self, &mut found);
         left_over::check(self, &mut found);
+        owners::check(self, &mut found);
+        steps::check(self, &mut found);
         let MigrationSpec { traffic, policy, .. } = self;
         let limits = [
             ("traffic.hold.time", traffic.hold.time.is_zero()),
             ("traffic.hold.silence", traffic.hold.silence.is_zero()),
+            ("traffic.hold.requests", traffic.hold.requests == 0),
+            ("traffic.hold.bytes", traffic.hold.bytes == 0),
             ("policy.lag", policy.lag.is_zero()),
             ("policy.ready_within", policy.ready_within.is_zero()),
             ("policy.fences", policy.fences == 0),

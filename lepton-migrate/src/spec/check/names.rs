@@ -33,18 +33,6 @@ pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
         unique(&mut taken, workload.name(), format!("workloads[{index}].spec.name"), found);
         check_workload(spec, workload, found);
     }
-    let mut steps = BTreeSet::new();
-    for (index, step) in spec.steps.iter().enumerate() {
-        if step.name.is_empty() || !steps.insert(&step.name) {
-            let message = format!("{:?} is empty or the name of another step", step.name);
-            found.error(format_args!("steps[{index}].name"), message, "use a name of its own");
-        }
-        for (field, command) in [("apply", &step.apply), ("undo", &step.undo)] {
-            if command.is_empty() {
-                found.error(format_args!("steps[{index}].{field}"), "it is empty", "name a program");
-            }
-        }
-    }
     if let Err(cycle) = order::walk(&spec.workloads) {
         let message = format!("each of these workloads comes after the next one: {}", cycle.join(" → "));
         found.error("workloads", message, "remove one of the names from `after`");

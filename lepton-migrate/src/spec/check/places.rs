@@ -24,6 +24,9 @@ pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
             }
             places.push((&set.name, side, place));
         }
+        if set.pause.is_zero() {
+            found.warning(subject("pause"), "it is 0, with which both sides are listed without a pause", "use \"1s\"");
+        }
         check_writers(set, found);
     }
 }
