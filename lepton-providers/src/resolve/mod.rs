@@ -23,12 +23,13 @@ use lepton_core::{Error, Location, Result, SharedEnv};
 #[derive(Debug)]
 pub struct UrlResolver {
     env: SharedEnv,
+    clients: http::Clients,
 }
 
 impl UrlResolver {
     /// A resolver with this environment.
     pub fn new(env: SharedEnv) -> Self {
-        Self { env }
+        Self { env, clients: http::Clients::default() }
     }
 }
 
@@ -82,7 +83,7 @@ impl Resolver for UrlResolver {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer> {
-        http::send(&self.env, request).await
+        self.clients.send(&self.env, request).await
     }
 
     async fn run(&self, program: ProgramRun) -> Result<()> {
