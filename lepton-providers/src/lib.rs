@@ -21,6 +21,8 @@ mod auth;
 pub mod azure;
 #[cfg(feature = "gcs")]
 pub mod gcs;
+#[cfg(any(feature = "process", feature = "resolver"))]
+mod group;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod layers;

@@ -92,6 +92,36 @@ async fn output_within(env: &SharedEnv, command: &[String], timeout: Duration) -
     Err(Failure { stderr: first_line(&stderr.kept, &printed(&stdout.kept)), ..failure })
 }
 
+/// Splits the words of a command as botocore does, with Python's `shlex.split`: with quotes and backslashes
+/// only. `None` if a quote is not closed. A splitter for shells would also know comments
+/// and escaped dollar signs.
+pub(crate) fn split(command: &str) -> Option<Vec<String>> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    let mut characters = command.chars();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (Some(open), close) if open == close => quote = None,
+            (Some('\''), other) => word.get_or_insert_default().push(other),
+            (Some(_), '\\') => match characters.next()? {
+                escaped @ ('"' | '\\') => word.get_or_insert_default().push(escaped),
+                other => word.get_or_insert_default().extend(['\\', other]),
+            },
+            (Some(_), other) => word.get_or_insert_default().push(other),
+            (None, open @ ('"' | '\'')) => {
+                word.get_or_insert_default();
+                quote = Some(open);
+            }
+            (None, '\\') => word.get_or_insert_default().push(characters.next()?),
+            (None, space) if space.is_whitespace() => words.extend(word.take()),
+            (None, other) => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
 fn start(command: &[String]) -> Result<Child, Failure> {
     let (program, arguments) = command.split_first().ok_or_else(|| Failure::new("is empty"))?;
     let mut command = Command::new(program);
@@ -200,6 +230,7 @@ mod tests {
     use std::path::Path;
 
     use lepton_core::{EnvExt as _, ErrorKind, SystemEnv};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -291,5 +322,18 @@ mod tests {
         assert!(process.exists());
         drop(runtime);
         wait_for_end(&process);
+    }
+
+    #[test]
+    fn words_are_split_as_by_a_shell() {
+        assert_eq!(split(r#"a  "b c" 'd"e' f\ g "h\"i\n" """#).unwrap(), ["a", "b c", "d\"e", "f g", "h\"i\\n", ""]);
+        assert_eq!(split("a 'b"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_panics(command in "\\PC*") {
+            split(&command);
+        }
     }
 }

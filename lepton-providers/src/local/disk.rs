@@ -43,8 +43,8 @@ pub(super) const MOST_PARTS: u32 = 100_000;
 ///
 /// Files in progress have no name at all if the file system supports that (`O_TMPFILE`),
 /// so a killed process leaves nothing behind, except for a `.lepton-0.tmp` if it was just
-/// replacing an object; the next replacement in that folder removes it. On other file
-/// systems, a `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
+/// replacing an object or opening an empty root; the next replacement in that folder
+/// removes it, and so does opening it as a root. On other file systems, a `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
 /// process writes there.
 ///
 /// Copies from another local store are server-side: bytes are shared if the file system
@@ -125,7 +125,7 @@ impl Disk {
             errno => root_error(failed(NO_ROOT, errno)),
         })?;
         let mut capabilities = capabilities(&settings, metadata::has_xattrs(&dir));
-        if folding::folds(&dir, &env) {
+        if folding::folds(&dir) {
             capabilities.keys.case = KeyHandling::Changed;
         }
         let root = Root::new(dir, settings.symlinks == Symlinks::Follow).map_err(|errno| match errno {

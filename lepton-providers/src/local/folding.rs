@@ -2,27 +2,38 @@
 
 use std::os::fd::OwnedFd;
 
-use lepton_core::SharedEnv;
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, statat, unlinkat};
 
+use super::error::failed;
 use super::names::reserved;
+use super::temp::{create_new, locked};
 
 /// Whether names that differ only in case are the same name in this folder. Looks up an
 /// existing name in its other case. Only if there is none, a file is created for the test
 /// and removed; if none can be created, nothing can be overwritten either.
-pub(super) fn folds(dir: &OwnedFd, env: &SharedEnv) -> bool {
-    if let Some(answer) = by_a_name(dir) {
-        return answer;
+///
+/// Removes what a killed process has left in this folder, here or in a replacement: both use
+/// the same name, under the lock of the folder.
+pub(super) fn folds(dir: &OwnedFd) -> bool {
+    let name = reserved("0", "tmp");
+    if statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        // If it remains, its name is never listed.
+        let _ = locked(dir, true, || Ok(unlinkat(dir, &name, AtFlags::empty())));
     }
-    let name = reserved(&format!("{:016x}", env.random()), "tmp");
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    if openat(dir, name.as_str(), flags, Mode::RUSR | Mode::WUSR).is_err() {
-        return false;
-    }
-    let answer = other_case(dir, name.as_bytes());
-    // If it remains, its name is never listed.
-    let _ = unlinkat(dir, name.as_str(), AtFlags::empty());
-    answer.unwrap_or(false)
+    by_a_name(dir).unwrap_or_else(|| by_a_new_file(dir, &name))
+}
+
+/// The answer from a file that exists for this only.
+fn by_a_new_file(dir: &OwnedFd, name: &str) -> bool {
+    let answer = locked(dir, true, || {
+        // Left by a process that was killed since; its absence is the usual case.
+        let _ = unlinkat(dir, name, AtFlags::empty());
+        create_new(dir, name).map_err(|errno| failed("a new file cannot be made", errno))?;
+        let answer = other_case(dir, name.as_bytes());
+        let _ = unlinkat(dir, name, AtFlags::empty());
+        Ok(answer)
+    });
+    answer.ok().flatten().unwrap_or(false)
 }
 
 /// The answer from the first name that contains a letter.
@@ -49,8 +60,6 @@ fn other_case(dir: &OwnedFd, name: &[u8]) -> Option<bool> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test")]
 
-    use lepton_core::SystemEnv;
-
     use super::*;
 
     fn opened(path: &std::path::Path) -> OwnedFd {
@@ -59,10 +68,9 @@ mod tests {
 
     #[test]
     fn probing_a_folder_leaves_it_unchanged() {
-        let env = SystemEnv::shared();
         let folder = tempfile::tempdir().unwrap();
         let dir = opened(folder.path());
-        assert!(!folds(&dir, &env), "this file system tells case");
+        assert!(!folds(&dir), "this file system tells case");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         std::fs::write(folder.path().join("1"), "").unwrap();
         assert_eq!(by_a_name(&dir), None, "no letter in any name");
@@ -70,6 +78,20 @@ mod tests {
         assert_eq!(by_a_name(&dir), Some(false));
         std::fs::write(folder.path().join("Ab"), "").unwrap();
         assert_eq!(by_a_name(&dir), Some(false), "both are there");
+    }
+
+    /// Killed between creating the file and removing it, here or in a replacement.
+    #[test]
+    fn what_a_kill_has_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, left) = (opened(folder.path()), folder.path().join(".lepton-0.tmp"));
+        for name in [None, Some("aB")] {
+            name.map(|name| std::fs::write(folder.path().join(name), "").unwrap());
+            std::fs::write(&left, "left").unwrap();
+            assert!(!folds(&dir) && !left.exists(), "beside {name:?}");
+            std::fs::write(&left, "left").unwrap();
+            assert!(!by_a_new_file(&dir, ".lepton-0.tmp") && !left.exists(), "beside {name:?}");
+        }
     }
 
     /// Looks like a folder that folds case: the other name is the same file.

@@ -4,6 +4,8 @@
 //! - `process:/folder`: workloads as processes of this machine (feature `process`)
 //! - `router:/path/control.sock`: the router (feature `router`)
 //!
+//! `:///` means `:/`. Paths are percent-encoded, at least `%` as `%25`.
+//!
 //! `http` sends the requests of acceptance tests, `programs` runs hooks, `secrets` reads values.
 
 mod http;
@@ -11,6 +13,9 @@ mod programs;
 mod secrets;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,28 +23,43 @@ use lepton_core::deployment::{Deployment, SecretReference, Secrets};
 use lepton_core::resolver::{HttpAnswer, HttpRequest, ProgramRun, Resolver};
 use lepton_core::traffic::Traffic;
 use lepton_core::{Error, Location, Result, SharedEnv};
+use percent_encoding::percent_decode_str;
 
 /// Opens stores, places for workloads and routes with the providers of this crate.
 #[derive(Debug)]
 pub struct UrlResolver {
     env: SharedEnv,
+    clients: http::Clients,
 }
 
 impl UrlResolver {
     /// A resolver with this environment.
     pub fn new(env: SharedEnv) -> Self {
-        Self { env }
+        Self { env, clients: http::Clients::default() }
     }
 }
 
 /// The path of a URL with this scheme; `None` for another scheme.
-fn path<'a>(url: &'a str, scheme: &str) -> Result<Option<&'a str>> {
-    let Some(path) = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')) else { return Ok(None) };
-    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
-    if path.starts_with('/') {
-        return Ok(Some(path));
+fn path(url: &str, scheme: &str) -> Result<Option<PathBuf>> {
+    let Some(rest) = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')) else { return Ok(None) };
+    let wrong = |why: &str| {
+        let message = format!("the URL of scheme {scheme:?} {why}; write it as `{scheme}:/var/lib/shop`");
+        Err(Error::invalid_input(message))
+    };
+    let path = match rest.strip_prefix("//") {
+        Some(path) if path.starts_with('/') => path,
+        // It could hold a password, so it is not shown.
+        Some(host) if !host.is_empty() => return wrong("names a host, but it stands for this machine"),
+        _ => rest,
+    };
+    if !path.starts_with('/') || path == "//" {
+        return wrong("has no absolute path");
     }
-    Err(Error::invalid_input(format!("{url}: it needs an absolute path, as `{scheme}:/var/lib/shop`")))
+    let bytes: Vec<u8> = percent_decode_str(path).collect();
+    if bytes.contains(&0) {
+        return wrong("has a path with a NUL, which no file has");
+    }
+    Ok(Some(OsString::from_vec(bytes).into()))
 }
 
 /// The error for a scheme that no provider of this build has.
@@ -62,7 +82,10 @@ impl Resolver for UrlResolver {
                 return Ok(Arc::new(place));
             }
             #[cfg(not(feature = "process"))]
-            return Err(Error::unsupported(format!("{folder}: this build has no processes (feature `process`)")));
+            return Err(Error::unsupported(format!(
+                "{}: this build has no processes (feature `process`)",
+                folder.display()
+            )));
         }
         Err(unknown(url, "place for workloads (`process`)"))
     }
@@ -72,7 +95,10 @@ impl Resolver for UrlResolver {
             #[cfg(feature = "router")]
             return Ok(Arc::new(crate::router::RouterTraffic::new(socket, self.env.clone())));
             #[cfg(not(feature = "router"))]
-            return Err(Error::unsupported(format!("{socket}: this build has no router (feature `router`)")));
+            return Err(Error::unsupported(format!(
+                "{}: this build has no router (feature `router`)",
+                socket.display()
+            )));
         }
         Err(unknown(url, "route (`router`)"))
     }
@@ -82,7 +108,7 @@ impl Resolver for UrlResolver {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer> {
-        http::send(&self.env, request).await
+        self.clients.send(&self.env, request).await
     }
 
     async fn run(&self, program: ProgramRun) -> Result<()> {
@@ -100,22 +126,44 @@ mod tests {
     async fn each_scheme_opens_its_provider_and_others_are_named() {
         let resolver = UrlResolver::new(SystemEnv::shared());
         assert_eq!(resolver.storage("memory:name").await.unwrap().storage().url(), "memory:name");
-        for url in ["process:relative", "router:", "router:relative", "ftp://x/y", ""] {
+        let wrong =
+            ["process:relative", "process:", "process://", "process:/a%00", "process://host/a", "process://host"];
+        for url in wrong.into_iter().chain(["router:relative", "router://u:s3cr3t@host/a", "router:", "ftp://x/y", ""])
+        {
             let place = resolver.deployment(url).await.map(|_| ()).unwrap_err();
             let route = resolver.traffic(url).await.map(|_| ()).unwrap_err();
             for error in [place, route] {
                 assert_eq!(error.kind(), lepton_core::ErrorKind::InvalidInput, "{url}: {error}");
+                assert!(!error.to_string().contains("s3cr3t"), "{error}");
             }
         }
-        #[cfg(feature = "router")]
-        for url in ["router:/run/shop/control.sock", "router:///run/shop/control.sock"] {
-            assert_eq!(resolver.traffic(url).await.unwrap().url(), "unix:/run/shop/control.sock");
-        }
-        #[cfg(feature = "process")]
+        let host = resolver.deployment("process://host/a").await.map(|_| ()).unwrap_err();
+        assert!(host.to_string().contains("names a host"), "{host}");
+    }
+
+    /// Whatever the name of a file, and however the URL was written.
+    #[cfg(all(feature = "process", feature = "router"))]
+    #[tokio::test]
+    async fn a_url_is_resolved_to_the_same_place_again() {
+        let resolver = UrlResolver::new(SystemEnv::shared());
+        let folder = tempfile::tempdir().unwrap();
+        for (written, name) in
+            [("a", "a"), ("a%20b", "a b"), ("a b", "a b"), ("50%25%3f#%2541", "50%?#%41"), ("ü", "ü")]
         {
-            let folder = tempfile::tempdir().unwrap();
-            let url = format!("process:{}", folder.path().join("place").display());
-            assert!(resolver.deployment(&url).await.unwrap().url().contains("place"));
+            for slashes in ["", "//"] {
+                let end = format!("{slashes}{}/{written}", folder.path().display());
+                let path = folder.path().join(name);
+                let route = resolver.traffic(&format!("router:{end}")).await.unwrap();
+                assert_eq!(self::path(route.url(), "router").unwrap().unwrap(), path, "{}", route.url());
+                assert_eq!(resolver.traffic(route.url()).await.unwrap().url(), route.url());
+                let place = resolver.deployment(&format!("process:{end}")).await.unwrap();
+                assert!(path.is_dir(), "{end}");
+                assert_eq!(resolver.deployment(place.url()).await.unwrap().url(), place.url());
+            }
         }
+        let plain = resolver.traffic("router:///run/shop/control.sock").await.unwrap();
+        assert_eq!(plain.url(), "router:/run/shop/control.sock");
+        let bytes = resolver.traffic("router:/run/%ff").await.unwrap();
+        assert_eq!(resolver.traffic(bytes.url()).await.unwrap().url(), "router:/run/%FF");
     }
 }

@@ -1,89 +1,72 @@
 //! Runs hooks and tests.
 
-use std::future::pending;
-use std::pin::pin;
-use std::process::Stdio;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::process::{ExitStatus, Stdio};
 
 use futures_util::future::{Either, select};
 use lepton_core::resolver::ProgramRun;
 use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use crate::auth::redact::first_line;
+use crate::group::Group;
 use crate::wire::secrets::Secrets;
 
-/// The most of the error output that is kept, in bytes.
+/// The most of the error output that is read, in bytes.
 const MOST: usize = 4 << 10;
 
-/// Runs a program to its end. If it takes too long, or if the future is dropped, it is killed.
+/// Runs a program to its end. If it takes too long, or if the future is dropped, it is killed
+/// with its process group. What it has left in the background when it ends stays.
 pub(super) async fn run(env: &SharedEnv, program: ProgramRun) -> Result<()> {
-    let Some((name, arguments)) = program.command.split_first() else {
+    let Some(name) = program.command.first() else {
         return Err(Error::invalid_input("a program to run has no command"));
     };
-    let failed =
-        |why: &str| Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(Retry::Now);
-    let mut command = Command::new(name);
-    command.args(arguments).envs(&program.env).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let spawned = command.process_group(0).kill_on_drop(true).spawn();
-    let mut child = spawned
-        .map_err(|error| Error::io(format!("the program {name} cannot be started"), error).with_retry(Retry::Never))?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
-    let mut printed = Vec::new();
-    let mut stderr = child.stderr.take();
-    let ended = {
-        let (waiting, draining) = (pin!(child.wait()), pin!(drain(stderr.as_mut(), &mut printed)));
-        match select(select(waiting, draining), env.sleep(program.timeout)).await {
-            Either::Left((Either::Left((status, _)), _)) => Some(status),
-            Either::Left((Either::Right(_), _)) | Either::Right(_) => None,
+    // A file, not a pipe: what stays in the background can go on writing to it.
+    let printed =
+        tempfile::tempfile().map_err(|error| Error::io("there is no room for the error output of a program", error))?;
+    let why = match ended(env, &program, &printed).await {
+        Ok(Some(status)) if status.success() => return Ok(()),
+        Ok(Some(status)) => format!("ended with {status}"),
+        Ok(None) => format!("has not ended after {:?}", program.timeout),
+        Err(error) => {
+            let message = format!("the program {name} cannot be run");
+            return Err(Error::io(message, error).with_retry(Retry::Never));
         }
     };
-    let error = match ended {
-        Some(Ok(status)) if status.success() => {
-            group.leave();
-            return Ok(());
-        }
-        Some(Ok(status)) => failed(&format!("ended with {status}")),
-        Some(Err(error)) => failed("cannot be waited for").with_source(error),
-        None => failed(&format!("has not ended after {:?}", program.timeout)),
-    };
-    Err(match first_line(&printed, &Secrets::default()) {
+    let error = Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(Retry::Now);
+    Err(match first_line(&beginning(&printed), &Secrets::default()) {
         Some(line) => error.with_context("stderr", line),
         None => error,
     })
 }
 
-/// The process group of a program, which is killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// Leaves what the program has started in the background.
-    fn leave(mut self) {
-        self.0 = None;
+/// Starts the program and waits for its end; `None` if it takes too long.
+async fn ended(env: &SharedEnv, program: &ProgramRun, stderr: &File) -> io::Result<Option<ExitStatus>> {
+    let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(name);
+    command.args(arguments).envs(&program.env).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+    let mut child = command.spawn()?;
+    // Dropped before the child, which is reaped afterwards.
+    let group = Group::of(&child);
+    let waited = select(Box::pin(child.wait()), env.sleep(program.timeout)).await;
+    match waited {
+        Either::Left((status, _)) => {
+            group.leave();
+            status.map(Some)
+        }
+        Either::Right(_) => Ok(None),
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may have ended already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-/// Reads the error output, so that the program is not held up, and keeps its beginning. Never
-/// returns, because only the end of the program matters.
-async fn drain(end: Option<&mut (impl AsyncRead + Unpin)>, kept: &mut Vec<u8>) {
-    let mut buffer = [0; 4096];
-    if let Some(end) = end {
-        while let Ok(len @ 1..) = end.read(&mut buffer).await {
-            let room = MOST - kept.len();
-            kept.extend_from_slice(&buffer[..len.min(room)]);
-        }
-    }
-    pending::<()>().await;
+/// The beginning of the error output, empty if it cannot be read.
+fn beginning(printed: &File) -> Vec<u8> {
+    let mut bytes = vec![0; MOST];
+    let len = printed.read_at(&mut bytes, 0).unwrap_or(0);
+    bytes.truncate(len);
+    bytes
 }
 
 #[cfg(test)]
@@ -103,11 +86,36 @@ mod tests {
     async fn a_program_succeeds_or_says_why_not() {
         let env = SystemEnv::shared();
         run(&env, shell("test $LEPTON_SIDE = a")).await.unwrap();
-        let error = run(&env, shell("echo no policy >&2; yes >&2 & sleep 0.1; exit 3")).await.unwrap_err();
-        assert!(error.to_string().contains("exit status: 3"), "{error}");
+        for _ in 0..20 {
+            let error = run(&env, shell("echo no policy >&2; exit 3")).await.unwrap_err();
+            assert!(error.to_string().contains("exit status: 3"), "{error}");
+            assert_eq!(error.context("stderr"), Some("no policy"));
+        }
+        let error = run(&env, shell("head -c 1000000 /dev/zero >&2; exit 4")).await.unwrap_err();
+        assert!(error.to_string().contains("exit status: 4"), "the output holds nothing up: {error}");
         let missing = ProgramRun::new(vec!["/does/not/exist".to_owned()], Duration::from_secs(1));
         assert_eq!(run(&env, missing).await.unwrap_err().retry(), Retry::Never);
         assert!(run(&env, ProgramRun::new(Vec::new(), Duration::ZERO)).await.is_err());
+    }
+
+    /// It keeps the error output of the program, and writes to it after the program has ended.
+    #[tokio::test]
+    async fn what_a_program_leaves_in_the_background_runs_on() {
+        let env = SystemEnv::shared();
+        for (code, succeeds) in [(0, true), (3, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join(name).display().to_string();
+            let (go, part, done) = (path("go"), path("part"), path("done"));
+            let wait = format!("until test -e {go}; do sleep 0.01; done");
+            let write = format!("trap '' PIPE; if echo late >&2; then echo written; else echo refused; fi > {part}");
+            let daemon = shell(&format!("({wait}; {write}; mv {part} {done}) & echo wrong >&2; exit {code}"));
+            assert_eq!(run(&env, daemon).await.is_ok(), succeeds);
+            std::fs::write(&go, "").unwrap();
+            while !folder.path().join("done").exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(std::fs::read_to_string(&done).unwrap(), "written\n");
+        }
     }
 
     #[tokio::test]

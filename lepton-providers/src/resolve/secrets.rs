@@ -8,7 +8,7 @@ use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
 use crate::auth::{command, file};
 
-/// Reads each value. The words of a command are separated by spaces; no shell reads them.
+/// Reads each value. The words of a command may be quoted; no shell reads them.
 pub(super) async fn read(env: &SharedEnv, references: &BTreeMap<String, SecretReference>) -> Result<Secrets> {
     let mut secrets = Secrets::new();
     for (name, reference) in references {
@@ -20,25 +20,32 @@ pub(super) async fn read(env: &SharedEnv, references: &BTreeMap<String, SecretRe
 
 async fn value(env: &SharedEnv, reference: &SecretReference) -> Result<String> {
     let refused = |why: String| Error::new(ErrorKind::Unauthenticated, why);
-    match reference {
+    let (value, source) = match reference {
         SecretReference::Env(name) => {
-            std::env::var(name).map_err(|_| refused(format!("the variable {name} of a secret is not set, or not text")))
+            let source = format!("the variable {name} of a secret");
+            let value = std::env::var(name).map_err(|_| refused(format!("{source} is not set, or not text")))?;
+            (value, source)
         }
         SecretReference::File(path) => {
             let text = file::secret(env, Path::new(path), "file of a secret").await?;
-            Ok(without_line_break(&text).to_owned())
+            (without_line_break(&text).to_owned(), format!("the file {path} of a secret"))
         }
         SecretReference::Command(line) => {
-            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let named =
-                |why| refused(format!("the command of a secret {why}: {}", words.first().map_or("", |word| word)));
-            let output = command::output(env, &words).await.map_err(|failure| failure.into_error(named))?;
-            let text = std::str::from_utf8(&output);
-            let text = text.map_err(|_| refused("the command of a secret prints no text".to_owned()))?;
-            Ok(without_line_break(text).to_owned())
+            let words = command::split(line)
+                .ok_or_else(|| refused("the command of a secret has an open quote, or ends with a backslash".into()))?;
+            // Its arguments are not shown.
+            let source = format!("the command {:?} of a secret", words.first().map_or("", |word| word));
+            let output = command::output(env, &words).await;
+            let output = output.map_err(|failure| failure.into_error(|why| refused(format!("{source} {why}"))))?;
+            let text = std::str::from_utf8(&output).map_err(|_| refused(format!("{source} prints no text")))?;
+            (without_line_break(text).to_owned(), source)
         }
-        other => Err(Error::unsupported(format!("{other}: this version cannot read such a secret"))),
+        other => return Err(Error::unsupported(format!("{other}: this version cannot read such a secret"))),
+    };
+    if value.is_empty() {
+        return Err(refused(format!("{source} gives an empty value")));
     }
+    Ok(value)
 }
 
 fn without_line_break(text: &str) -> &str {
@@ -61,15 +68,29 @@ mod tests {
         let references = BTreeMap::from([
             ("FILE".to_owned(), reference(&format!("file:{}", file.path().display()))),
             ("COMMAND".to_owned(), reference("command:echo of the command")),
+            ("QUOTED".to_owned(), reference(r#"command:sh -c "echo 'two  words'" "#)),
         ]);
         let secrets = read(&env, &references).await.unwrap();
         let values: Vec<_> = secrets.expose().collect();
-        assert_eq!(values, [("COMMAND", "of the command"), ("FILE", "of the file")]);
-        for wrong in ["env:LEPTON_TEST_IS_NOT_SET", "file:/does/not/exist", "command:false"] {
-            let references = BTreeMap::from([("KEY".to_owned(), reference(wrong))]);
+        assert_eq!(values, [("COMMAND", "of the command"), ("FILE", "of the file"), ("QUOTED", "two  words")]);
+        let (empty, blank) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        std::fs::write(blank.path(), "\n").unwrap();
+        let file = |file: &tempfile::NamedTempFile| file.path().display().to_string();
+        for (wrong, named) in [
+            ("env:LEPTON_TEST_IS_NOT_SET".to_owned(), "LEPTON_TEST_IS_NOT_SET of a secret is not set".to_owned()),
+            ("file:/does/not/exist".to_owned(), "/does/not/exist".to_owned()),
+            ("command:false".to_owned(), "false".to_owned()),
+            ("command:echo 'open".to_owned(), "open quote".to_owned()),
+            (format!("file:{}", file(&empty)), format!("{} of a secret gives an empty value", file(&empty))),
+            (format!("file:{}", file(&blank)), format!("{} of a secret gives an empty value", file(&blank))),
+            ("command:echo".to_owned(), "\"echo\" of a secret gives an empty value".to_owned()),
+            ("command:   ".to_owned(), "\"\" of a secret is empty".to_owned()),
+        ] {
+            let references = BTreeMap::from([("KEY".to_owned(), reference(&wrong))]);
             let error = read(&env, &references).await.map(|_| ()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
-            assert!(error.to_string().contains("KEY"), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("KEY") && text.contains(&named), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The driver's end of the control socket.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +12,15 @@ use lepton_core::traffic::{
     TrafficCapabilities,
 };
 use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
 use super::timing::within;
 use super::wire::{Answer, Command, LONGEST, Request, VERSION, line};
+
+/// What is escaped in the path of a URL.
+const NOT_IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A router, as its driver sees it: [`Traffic`] over the control socket. Each call has a
 /// connection of its own.
@@ -37,7 +42,7 @@ impl RouterTraffic {
         let socket = socket.into();
         let mut capabilities = TrafficCapabilities::new();
         (capabilities.hold, capabilities.verify, capabilities.owner) = (true, true, true);
-        let url = format!("unix:{}", socket.display());
+        let url = format!("router:{}", percent_encode(socket.as_os_str().as_bytes(), NOT_IN_URL));
         Self { socket, url, env, timeout: Duration::from_secs(10), capabilities }
     }
 

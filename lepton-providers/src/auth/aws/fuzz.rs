@@ -6,7 +6,7 @@ use super::{process, profile};
 pub(crate) fn profiles(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = profile::parse(&text);
-    let _ = process::split(&text);
+    let _ = crate::auth::command::split(&text);
     if let Ok(process) = process::ProcessCredentials::new("program", lepton_core::SystemEnv::shared()) {
         let _ = process.parse(bytes);
     }

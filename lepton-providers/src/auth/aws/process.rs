@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::credentials::{Credentials, CredentialsProvider};
-use crate::auth::command::output;
+use crate::auth::command::{output, split};
 use crate::wire::time::parse_iso8601;
 
 /// Runs a command that prints credentials.
@@ -76,40 +76,9 @@ impl ProcessCredentials {
     }
 }
 
-/// Splits words as botocore does, with Python's `shlex.split`: with quotes and backslashes
-/// only. `None` if a quote is not closed. A splitter for shells would also know comments
-/// and escaped dollar signs.
-pub(super) fn split(command: &str) -> Option<Vec<String>> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote: Option<char> = None;
-    let mut characters = command.chars();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some(open), close) if open == close => quote = None,
-            (Some('\''), other) => word.get_or_insert_default().push(other),
-            (Some(_), '\\') => match characters.next()? {
-                escaped @ ('"' | '\\') => word.get_or_insert_default().push(escaped),
-                other => word.get_or_insert_default().extend(['\\', other]),
-            },
-            (Some(_), other) => word.get_or_insert_default().push(other),
-            (None, open @ ('"' | '\'')) => {
-                word.get_or_insert_default();
-                quote = Some(open);
-            }
-            (None, '\\') => word.get_or_insert_default().push(characters.next()?),
-            (None, space) if space.is_whitespace() => words.extend(word.take()),
-            (None, other) => word.get_or_insert_default().push(other),
-        }
-    }
-    words.extend(word);
-    quote.is_none().then_some(words)
-}
-
 #[cfg(test)]
 mod tests {
     use lepton_core::SystemEnv;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -148,18 +117,5 @@ mod tests {
         let error = run("sh -c 'echo no such account >&2; exit 3'").await.unwrap_err();
         assert!(error.to_string().contains("no such account"), "{error}");
         assert_eq!(run("sh -c 'open").await.unwrap_err().kind(), ErrorKind::InvalidInput);
-    }
-
-    #[test]
-    fn words_are_split_as_by_a_shell() {
-        assert_eq!(split(r#"a  "b c" 'd"e' f\ g "h\"i\n" """#).unwrap(), ["a", "b c", "d\"e", "f g", "h\"i\\n", ""]);
-        assert_eq!(split("a 'b"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_command_panics(command in "\\PC*") {
-            split(&command);
-        }
     }
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::environment::Environment;
+use crate::group::Group;
 
 /// The probe and what it needs of its replica.
 pub(super) struct Target {
@@ -69,18 +70,6 @@ fn status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Ends the programs of an unfinished question with all that they have started.
-struct Group(Option<rustix::process::Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // The leader is not reaped yet, so its number still means this group.
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-    }
-}
-
 async fn run(target: &Target, line: &[String]) -> Result<(), String> {
     let [program, arguments @ ..] = line else { return Err("it has no program".into()) };
     let mut command = tokio::process::Command::new(program);
@@ -90,11 +79,10 @@ async fn run(target: &Target, line: &[String]) -> Result<(), String> {
     command.args(arguments).current_dir(&target.directory).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("running {program}: {error}"))?;
-    let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
     // Dropped before the child, which is reaped afterwards.
-    let mut group = Group(pid);
+    let group = Group::of(&child);
     let ended = child.wait().await;
-    group.0 = None;
+    group.leave();
     match ended {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),
