@@ -226,8 +226,11 @@ impl Flight {
         state.note();
     }
 
-    /// Resolves when it is to be cut off.
+    /// Resolves when it is to be cut off, which a read never is.
     pub(super) fn cut(&self) -> BoxFuture<'static, ()> {
+        if !self.may_write() {
+            return Box::pin(std::future::pending());
+        }
         reached(&self.flights.cuts[index(self.side)], self.number)
     }
 
