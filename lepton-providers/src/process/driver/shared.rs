@@ -70,6 +70,11 @@ impl Driver {
         })
     }
 
+    /// The folder for the values of a workload with a valid name.
+    pub(super) fn secrets_of(&self, name: &str) -> Option<std::path::PathBuf> {
+        self.secrets.as_ref().map(|folder| folder.join(&self.state_dir.id).join(name))
+    }
+
     pub(super) fn capabilities(&self) -> &DeploymentCapabilities {
         &self.capabilities
     }
