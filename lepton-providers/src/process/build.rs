@@ -99,12 +99,15 @@ impl ProcessBuilder {
         self
     }
 
-    /// Opens the state folder, and creates it with mode 700 if it does not exist. The three
-    /// times are kept in the folder, for the supervisors that start from then on.
+    /// Opens the state folder, and creates it with mode 700 if it does not exist. The restart delay,
+    /// the two times and the limit of the output are stored in the folder, for the supervisors that
+    /// start later.
     ///
     /// # Errors
     /// `permission_denied` for a folder that others could read; `invalid_input` for one whose
-    /// files are damaged; `unsupported` on a system other than Linux 5.3 or later.
+    /// files are damaged; `locked` if something has to be written and another process keeps the lock
+    /// `state.lock` for longer than [`silence`](Self::silence) and 5 s; `unsupported` on a system
+    /// other than Linux 5.3 or later.
     pub async fn open(self) -> Result<ProcessDeployment> {
         ProcessDeployment::open(self.options, self.env.unwrap_or_else(SystemEnv::shared)).await
     }

@@ -47,10 +47,10 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
 }
 
 /// Supervises the replicas in a state folder, until it has had no workload for a while. It
-/// leaves the session of the caller, and may be called within or outside of a runtime. A
-/// service manager that starts `<program> lepton-supervise <folder>` at boot brings the
-/// workloads back after a restart of the machine. If it hangs, a driver ends the whole process
-/// with SIGKILL and starts another supervisor.
+/// leaves the session of the caller, and may be called within or outside of a runtime. The
+/// [module](crate::process) describes how it runs as a service, which also brings the workloads
+/// back after a restart of the machine. If it hangs, a driver ends the whole process with SIGKILL
+/// and starts another supervisor.
 ///
 /// # Errors
 /// `conflict` if another supervisor is at work; `not_found` for a folder that is no state

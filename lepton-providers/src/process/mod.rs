@@ -33,10 +33,48 @@
 //! observation reports it as a reason. A driver that runs in the process of the supervisor only
 //! reports it.
 //!
-//! A service manager that ends all processes of a service, as systemd does by default, ends the
-//! supervisor and the replicas with the driver. Where workloads are to outlive the service of the
-//! driver, let the supervisor be a service of its own (see [`supervise`]); a driver starts none
-//! where one is alive.
+//! Workloads are changed under the lock `state.lock`, which each process needs only for a moment.
+//! A supervisor never waits for it: it postpones the work that needs the lock until the lock is
+//! free. A driver opens the folder without it, unless a setting changes. Where another process
+//! keeps the lock, for example because it was stopped, opening or a change fails with `locked`
+//! after the longest silence of a supervisor and 5 s; the error names the file.
+//!
+//! **The supervisor as a service.** A service manager that ends all processes of a service, as
+//! systemd does by default, ends the supervisor and the replicas with the driver, if the driver has
+//! started the supervisor. Where workloads are to outlive the service of the driver, or to come back
+//! after a restart of the machine, let the supervisor be a service of its own; a driver starts none
+//! while one is alive. For systemd:
+//!
+//! ```ini
+//! [Unit]
+//! Description=Supervisor of the workloads in /var/lib/lepton/shop
+//! StartLimitIntervalSec=0
+//!
+//! [Service]
+//! Type=exec
+//! User=shop
+//! ExecStart=/usr/bin/shop-driver lepton-supervise /var/lib/lepton/shop
+//! KillMode=process
+//! Restart=always
+//! RestartSec=1
+//!
+//! [Install]
+//! WantedBy=multi-user.target
+//! ```
+//!
+//! - The program is one that calls [`supervise_if_asked`], or [`supervise`] with the folder. The
+//!   user is the one who owns the state folder, and the one as whom the driver runs.
+//! - `KillMode=process` ends only the supervisor when the service is stopped or restarted. The
+//!   replicas keep running, and the next supervisor adopts them. To end the replicas, delete the
+//!   workload.
+//! - `Restart=always` and no start limit: a supervisor ends with code 0 after some time without a
+//!   workload (see [`ProcessBuilder::idle`]), with an error while the state folder does not exist
+//!   yet or another supervisor runs, and with SIGKILL when a driver replaces one that is silent.
+//! - Replicas inherit `PATH`, `HOME` and a few other variables of the service (`Environment=`).
+//! - The folder for the values of secrets must be the same for all drivers and must outlive the
+//!   session of a user, which `$XDG_RUNTIME_DIR` does not: name one with
+//!   [`ProcessBuilder::secrets_folder`]. The supervisor finds the values by the paths in its state.
+//! - Without systemd, use any service manager that restarts a command when it ends.
 //!
 //! **Replicas.** A replica is a process in a session of its own, with its output in a file. It
 //! gets an environment made anew: a few variables of the user, those of the spec, `PORT` and

@@ -90,7 +90,9 @@ async fn attempts(
         request = match (failed.unsent, &copy) {
             (Some(unsent), _) => *unsent,
             (None, Some(copy)) => {
-                flight.lost();
+                if !flight.lost() {
+                    break;
+                }
                 copy.clone().map(|()| Upload::empty())
             }
             (None, None) => break,

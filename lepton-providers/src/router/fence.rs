@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::config::{HoldScope, check_backends};
 use super::register::{Folder, Stored, StoredHold};
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use super::timing::unless;
 
 /// The time between two attempts to end a hold in the register.
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Fence {
     shared: Arc<Shared>,
-    register: Mutex<Register>,
+    register: Arc<Mutex<Register>>,
 }
 
 #[derive(Debug)]
@@ -36,6 +36,8 @@ struct Register {
     times: Option<Times>,
     /// It is not known what the next start would read.
     unsure: bool,
+    /// The hold whose drains have started a timer, and for which sides they have.
+    cuts: Option<(HoldId, [bool; 2])>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +51,8 @@ impl Fence {
     pub(super) fn new(shared: Arc<Shared>, folder: Folder, stored: Stored) -> Arc<Self> {
         let now = shared.env.uptime();
         let times = stored.hold.as_ref().map(|_| Times { begun: now, renewed: now });
-        let register = Register { folder: Some(Arc::new(folder)), stored, times, unsure: false };
-        Arc::new(Self { shared, register: Mutex::new(register) })
+        let register = Register { folder: Some(Arc::new(folder)), stored, times, unsure: false, cuts: None };
+        Arc::new(Self { shared, register: Arc::new(Mutex::new(register)) })
     }
 
     pub(super) async fn get(&self) -> Result<Route> {
@@ -132,19 +134,38 @@ impl Fence {
     }
 
     pub(super) fn drain(&self, side: Side, policy: InFlightPolicy) -> InFlight {
-        let (flights, before) = (&self.shared.flights, self.shared.flights.so_far());
+        let flights = &self.shared.flights;
+        let before = flights.so_far();
         flights.close(side, before);
         if let InFlightPolicy::Cut(after) = policy {
-            let (shared, flights) = (Arc::clone(&self.shared), Arc::clone(flights));
-            let cut = async move {
-                let killed = shared.reached(Phase::Killed);
-                if unless(killed, shared.env.sleep(after)).await.is_some() {
-                    flights.cut(side, before);
-                }
-            };
-            self.shared.env.spawn(Box::pin(cut));
+            self.cut(side, before, after);
         }
         flights.open(side)
+    }
+
+    /// Cuts off the writes of a side that began before this number, after this time and only if
+    /// the hold of this moment has not ended by then. Of several drains during one hold, the first
+    /// determines the time.
+    fn cut(&self, side: Side, before: u64, after: Duration) {
+        // The register is locked only while it is being changed, and then the timer waits for it.
+        let begun = self.register.try_lock().ok().map(|mut register| register.begin_cut(side));
+        if matches!(begun, Some(None)) {
+            return;
+        }
+        let (shared, register) = (Arc::clone(&self.shared), Arc::clone(&self.register));
+        self.shared.start(async move {
+            let hold = match begun {
+                Some(hold) => hold,
+                None => register.lock().await.begin_cut(side),
+            };
+            let Some(hold) = hold else { return };
+            shared.env.sleep(after).await;
+            // Held until the writes are cut off: no release comes between.
+            let register = register.lock().await;
+            if register.stored.hold.as_ref().is_some_and(|current| current.id == hold) {
+                shared.flights.cut(side, before);
+            }
+        });
     }
 
     /// Ends each hold that would exceed one of its limits, as long as the router runs.
@@ -271,6 +292,18 @@ impl Register {
         let (hold, times) = (self.stored.hold.as_ref()?, self.times?);
         let longest = times.begun.saturating_add(hold.limits.time);
         Some(longest.min(times.renewed.saturating_add(hold.limits.silence)))
+    }
+
+    /// The hold for which a timer is to be started at this side; `None` if there is no hold, or if
+    /// this hold has one.
+    fn begin_cut(&mut self, side: Side) -> Option<HoldId> {
+        let hold = self.stored.hold.as_ref()?.id.clone();
+        if self.cuts.as_ref().is_none_or(|(of, _)| *of != hold) {
+            self.cuts = Some((hold.clone(), [false; 2]));
+        }
+        let (_, sides) = self.cuts.as_mut()?;
+        let begun = std::mem::replace(&mut sides[usize::from(side == Side::B)], true);
+        (!begun).then_some(hold)
     }
 
     /// Whether this hold is on, and of this epoch.

@@ -60,22 +60,19 @@ impl Flights {
     pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Flight {
         let mut state = self.state();
         state.begun += 1;
-        let counters = state.counted(begin.side);
-        if begin.test {
-            counters.tests += 1;
-        } else {
-            counters.requests += 1;
-            counters.writes += u64::from(begin.writes);
-        }
-        state.counters.held += u64::from(begin.held);
         let number = state.begun;
         let open = &mut state.sides[index(begin.side)];
         open.requests += 1;
+        let mut noted = true;
         if begin.writes {
             open.writes += 1;
-            state.note();
+            noted = state.note();
         }
-        Flight { flights: Arc::clone(self), side: begin.side, kind: Kind::of(begin.writes), sent: false, number }
+        if noted {
+            state.count(begin);
+        }
+        let kind = Kind::of(begin.writes);
+        Flight { flights: Arc::clone(self), side: begin.side, kind, sent: false, noted, number }
     }
 
     /// Counts a request that got 503 because a hold was full.
@@ -146,13 +143,30 @@ impl State {
         [self.sides[0], self.sides[1]].map(|side| side.writes + side.websockets + side.unknown)
     }
 
-    fn note(&self) {
-        if self.frozen {
-            return;
+    /// Counts a request that is sent.
+    fn count(&mut self, begin: Begin) {
+        let counters = self.counted(begin.side);
+        if begin.test {
+            counters.tests += 1;
+        } else {
+            counters.requests += 1;
+            counters.writes += u64::from(begin.writes);
         }
-        if let Err(error) = self.file.write(self.totals(), false) {
+        self.counters.held += u64::from(begin.held);
+    }
+
+    /// Writes the number of open writes; returns whether the file has it. What it has after a
+    /// failure is an earlier number. So no more writes may be open than before, and there are
+    /// none that the file does not count.
+    fn note(&self) -> bool {
+        if self.frozen {
+            return false;
+        }
+        let written = self.file.write(self.totals(), false);
+        if let Err(error) = &written {
             tracing::error!("{}", error.report());
         }
+        written.is_ok()
     }
 }
 
@@ -184,6 +198,7 @@ pub(super) struct Flight {
     side: Side,
     kind: Kind,
     sent: bool,
+    noted: bool,
     number: u64,
 }
 
@@ -197,6 +212,11 @@ impl Flight {
         self.kind != Kind::Read
     }
 
+    /// Whether it may be sent: the file of open writes counts it, if it may write.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted
+    }
+
     /// From now on the backend may have it.
     pub(super) fn sent(&mut self) {
         self.sent = true;
@@ -207,27 +227,34 @@ impl Flight {
         self.sent = false;
     }
 
-    /// What was sent will be sent again: whether the backend still works on it is not known.
-    pub(super) fn lost(&mut self) {
+    /// What was sent is to be sent again: whether the backend still works on it is not known.
+    /// Returns whether it may be sent.
+    pub(super) fn lost(&mut self) -> bool {
         if self.sent && self.may_write() {
             let mut state = self.flights.state();
             state.sides[index(self.side)].unknown += 1;
-            state.note();
+            self.noted = state.note();
         }
         self.sent = false;
+        self.noted
     }
 
-    /// The backend has accepted the WebSocket.
-    pub(super) fn upgraded(&mut self) {
+    /// The backend has accepted the WebSocket. Returns whether it may be used: one that only reads
+    /// is counted by the file of open writes from now on.
+    pub(super) fn upgraded(&mut self) -> bool {
         let mut state = self.flights.state();
+        let counted = self.may_write();
         leave(&mut state.sides[index(self.side)], self.kind);
         self.kind = Kind::WebSocket;
         state.sides[index(self.side)].websockets += 1;
-        state.note();
+        state.note() || counted
     }
 
-    /// Resolves when it is to be cut off.
+    /// Resolves when it is to be cut off, which a read never is.
     pub(super) fn cut(&self) -> BoxFuture<'static, ()> {
+        if !self.may_write() {
+            return Box::pin(std::future::pending());
+        }
         reached(&self.flights.cuts[index(self.side)], self.number)
     }
 
@@ -264,5 +291,35 @@ impl Drop for Flight {
             side.unknown += u64::from(self.sent);
             state.note();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(writes: bool) -> Begin {
+        Begin { side: Side::A, writes, test: false, held: false }
+    }
+
+    #[test]
+    fn a_write_that_cannot_be_noted_may_not_be_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, unknown) = FlightFile::open(folder.path()).unwrap();
+        let flights = Flights::new(file, unknown);
+        let mut earlier = flights.begin(begin(true));
+        assert!(earlier.is_noted());
+        flights.state().file.fail();
+        let refused = flights.begin(begin(true));
+        assert!(!refused.is_noted());
+        drop(refused);
+        let mut read = flights.begin(begin(false));
+        assert!(read.is_noted(), "a read needs no note");
+        earlier.sent();
+        assert!(!earlier.lost(), "it would be open twice");
+        assert!(!read.upgraded(), "a WebSocket is counted by the file");
+        assert_eq!(flights.counters().a.writes, 1, "only what was sent is counted");
+        drop((earlier, read));
+        assert_eq!(flights.open(Side::A).unknown, 1);
     }
 }

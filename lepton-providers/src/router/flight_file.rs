@@ -46,7 +46,10 @@ impl FlightFile {
         let file = file.map_err(|error| wrong("cannot be opened", &path, error))?;
         let opened = Self { file, path, boot };
         opened.write(unknown, false)?;
-        opened.file.sync_all().map_err(|error| wrong("cannot be synced", &opened.path, error))?;
+        opened.sync()?;
+        // Its name, too.
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| wrong("has a folder that cannot be synced", folder, error))?;
         Ok((opened, unknown))
     }
 
@@ -60,7 +63,17 @@ impl FlightFile {
     /// Marks the end of a router that stopped in order.
     pub(super) fn stop(&self, open: [u64; 2]) -> Result<()> {
         self.write(open, true)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(|error| wrong("cannot be synced", &self.path, error))
+    }
+
+    /// From now on it cannot be written.
+    #[cfg(test)]
+    pub(super) fn fail(&mut self) {
+        self.file = File::open(&self.path).unwrap();
     }
 }
 

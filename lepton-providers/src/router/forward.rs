@@ -42,6 +42,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
         Err(Refusal::Closed) => return unavailable("the router waits for a decision about the route"),
         Err(Refusal::Full) => return unavailable("too many requests wait for the route"),
     };
+    if !pass.flight.is_noted() {
+        return unavailable("the router cannot record the request");
+    }
     if !way.test && !way.websocket {
         copy_read(shared, &request, way.class.writes);
     }
@@ -117,7 +120,9 @@ fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade,
         return text(StatusCode::BAD_GATEWAY, "the replica has changed the protocol without a request to do so");
     };
     headers::upgrade(response.headers_mut());
-    flight.upgraded();
+    if !flight.upgraded() {
+        return unavailable("the router cannot record the WebSocket");
+    }
     client.found.stop();
     let tunnel = Tunnel { client: upgrade, replica: on(&mut response), flight, lease, place: client.place };
     shared.start(tunnel.run(Arc::clone(shared)));

@@ -7,7 +7,7 @@ use lepton_core::deployment::Deployment as _;
 
 use crate::place::{Place, builder, serve};
 
-pub(crate) async fn a_damaged_file_is_told_by_name() {
+pub(crate) async fn a_damaged_file_is_reported_by_name() {
     let place = Place::new().await;
     let revision = place.apply(&serve(), "1").await.unwrap();
     place.ready(&revision).await;
@@ -37,7 +37,7 @@ pub(crate) async fn a_damaged_file_is_told_by_name() {
     place.kill_supervisor();
     let replica = place.replicas().pop_first().unwrap();
     std::fs::write(place.path(&format!("workloads/shop/replicas/{replica}/record.json")), "{").unwrap();
-    place.until("it is told", |seen| format!("{:?}", seen.reasons).contains("record.json")).await;
+    place.until("it is reported", |seen| format!("{:?}", seen.reasons).contains("record.json")).await;
     assert_eq!(place.processes().len(), 1, "the replica runs on");
     place.deployment.delete("shop").await.unwrap();
     place.gone().await;

@@ -48,20 +48,20 @@ pub(crate) async fn a_program_that_crashes_is_restarted_more_and_more_rarely() {
     assert!(read()["failures"].as_u64().unwrap() > before);
 }
 
-pub(crate) async fn a_program_that_does_not_exist_is_told() {
+pub(crate) async fn a_program_that_does_not_exist_is_reported() {
     let place = Place::new().await;
     let spec = WorkloadSpec::of_command("shop", ["/no/such/program"]);
     let findings = place.deployment.preflight(&spec).await.unwrap();
     assert!(findings.iter().any(|finding| finding.severity == Severity::Error && finding.message.contains("/no/such")));
     place.apply(&spec, "1").await.unwrap();
-    let seen = place.until("it is told", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
+    let seen = place.until("it is reported", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
     let reason = seen.reasons.iter().find(|reason| reason.terminal).unwrap();
     assert_eq!(reason.kind, ReasonKind::CannotStart);
     assert!(reason.message.contains("/no/such/program"), "{reason}");
     let mut elsewhere = program("sleep");
     elsewhere.overlay.insert("process".into(), serde_json::json!({ "workingDirectory": "/no/such/folder" }));
     place.apply(&elsewhere, "2").await.unwrap();
-    place.until("the folder is told", |seen| format!("{:?}", seen.reasons).contains("/no/such/folder")).await;
+    place.until("the folder is reported", |seen| format!("{:?}", seen.reasons).contains("/no/such/folder")).await;
     place.deployment.delete("shop").await.unwrap();
     place.gone().await;
 }

@@ -39,16 +39,19 @@ const TESTS: &[Test] = tests! {
     kill: a_killed_supervisor_does_nothing_twice_and_leaves_nothing,
         a_killed_driver_is_followed_by_one_that_does_nothing_twice;
     lifecycle: a_program_that_ignores_the_signal_is_killed, a_program_that_crashes_is_restarted_more_and_more_rarely,
-        a_program_that_does_not_exist_is_told, what_a_replica_has_started_ends_with_it,
+        a_program_that_does_not_exist_is_reported, what_a_replica_has_started_ends_with_it,
         traffic_ends_before_the_signal, recreate_never_runs_both, more_replicas_by_a_spec_replace_none,
         what_cannot_be_honoured_is_refused_by_name, drivers_that_apply_at_once_make_one_revision;
-    probes: each_kind_tells_when_a_replica_is_ready, a_replica_that_is_not_alive_is_restarted,
+    probes: each_kind_decides_when_a_replica_is_ready, a_replica_that_is_not_alive_is_restarted,
         a_startup_probe_holds_the_others_back;
     logs: lines_of_each_replica_are_read_and_followed, a_replica_that_talks_a_lot_keeps_its_last_lines;
-    secrets: values_are_in_no_file_and_reach_a_restarted_replica, values_that_were_lost_are_asked_for;
+    secrets: values_are_in_no_file_and_reach_a_restarted_replica, lost_values_are_requested_by_a_reason,
+        values_of_a_workload_that_was_never_made_are_wiped_by_a_delete;
     silence: a_stopped_supervisor_is_reported_and_replaced, drivers_that_replace_a_supervisor_at_once_leave_one,
-        a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock, a_process_without_the_lock_is_no_supervisor_and_lives_on, a_supervisor_that_does_not_begin_is_replaced;
-    files: a_damaged_file_is_told_by_name, a_folder_that_others_can_read_is_refused;
+        a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock, a_process_without_the_lock_is_no_supervisor_and_lives_on, a_supervisor_that_does_not_begin_is_replaced,
+        a_supervisor_works_while_a_stopped_driver_has_the_lock,
+        a_driver_opens_without_the_lock_and_changes_nothing_without_it;
+    files: a_damaged_file_is_reported_by_name, a_folder_that_others_can_read_is_refused;
 };
 
 fn main() -> ExitCode {

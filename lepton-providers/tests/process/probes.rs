@@ -4,7 +4,7 @@ use lepton_core::deployment::{Probe, ReasonKind};
 
 use crate::place::{Place, patient, serve};
 
-pub(crate) async fn each_kind_tells_when_a_replica_is_ready() {
+pub(crate) async fn each_kind_decides_when_a_replica_is_ready() {
     let well = tempfile::tempdir().unwrap();
     let file = well.path().join("well").display().to_string();
     let kinds = [

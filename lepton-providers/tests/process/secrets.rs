@@ -75,7 +75,7 @@ pub(crate) async fn values_are_in_no_file_and_reach_a_restarted_replica() {
     assert!(!kept.path().join("secrets").read_dir().is_ok_and(|mut left| left.next().is_some()), "values are left");
 }
 
-pub(crate) async fn values_that_were_lost_are_asked_for() {
+pub(crate) async fn lost_values_are_requested_by_a_reason() {
     let kept = tempfile::tempdir_in("/dev/shm").unwrap();
     let proof = tempfile::tempdir().unwrap();
     let folder = kept.path().join("secrets");
@@ -87,9 +87,29 @@ pub(crate) async fn values_that_were_lost_are_asked_for() {
     place.kill_supervisor();
     std::fs::remove_dir_all(&folder).unwrap();
     place.processes().iter().for_each(|found| crate::place::kill(found.pid));
-    let seen = place.until("it is told", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
+    let seen = place.until("it is reported", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
     assert!(format!("{:?}", seen.reasons).contains("apply it again"), "{:?}", seen.reasons);
     let again = place.deployment.apply(&spec, &secrets, &key("2")).await.unwrap();
     assert_eq!(again, revision, "the values are the same");
     place.ready(&revision).await;
+}
+
+/// A driver was killed after it had written the values, and before the workload.
+pub(crate) async fn values_of_a_workload_that_was_never_made_are_wiped_by_a_delete() {
+    let kept = tempfile::tempdir_in("/dev/shm").unwrap();
+    let folder = kept.path().join("secrets");
+    let place = Place::with(|builder| builder.secrets_folder(&folder)).await;
+    let secrets = Secrets::new().with("TOKEN", VALUE);
+    let workload = place.path("workloads/shop");
+    // The rename that makes the workload fails.
+    std::fs::create_dir_all(workload.join("other")).unwrap();
+    let applied = place.deployment.apply(&spec(&kept.path().join("proof")), &secrets, &key("1")).await;
+    assert!(applied.is_err(), "{applied:?}");
+    std::fs::remove_dir_all(&workload).unwrap();
+    assert_eq!(holds(kept.path(), VALUE).len(), 1);
+    place.deployment.delete("shop").await.unwrap();
+    assert_eq!(holds(kept.path(), VALUE), Vec::<String>::new());
+    assert!(!folder.read_dir().is_ok_and(|mut left| left.next().is_some()), "folders are left");
+    // Names that are no names of folders are absent, and nothing more.
+    place.deployment.delete("../shop").await.unwrap();
 }

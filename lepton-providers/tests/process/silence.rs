@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lepton_core::deployment::{Deployment as _, Observation, Secrets};
+use lepton_core::{ErrorKind, Retry};
 use lepton_providers::process::ProcessDeployment;
 use rustix::process::Signal;
 
@@ -41,6 +42,14 @@ async fn until_replaced(place: &Place, old: i32) {
     let start = Instant::now();
     while place.supervisor().is_none_or(|pid| pid == old) || supervisors(place).len() != 1 {
         assert!(start.elapsed() < LONG, "{old} is not replaced: {:?}", supervisors(place));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < LONG, "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -111,6 +120,57 @@ pub(crate) async fn a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock
     ends.join().unwrap();
     place.until("both are ready", |seen| seen.ready == 2).await;
     until_replaced(&place, old).await;
+}
+
+/// Another process has the lock and never gives it up.
+pub(crate) async fn a_driver_opens_without_the_lock_and_changes_nothing_without_it() {
+    let (place, _) = ready().await;
+    let state = std::fs::File::open(place.path("state.lock")).unwrap();
+    state.lock().unwrap();
+    let driver = tokio::time::timeout(LONG, another(&place)).await.expect("nothing has to be written");
+    let wait = builder(place.folder()).silence(SILENCE).settle(Duration::from_secs(7)).open();
+    let opened = tokio::time::timeout(LONG, wait).await.expect("it waits for the lock for ever").map(drop);
+    let scaled = tokio::time::timeout(LONG, driver.scale("shop", 2)).await.expect("it waits for the lock for ever");
+    for error in [opened.unwrap_err(), scaled.unwrap_err()] {
+        assert!(error.kind() == ErrorKind::Locked && error.retry() != Retry::Never, "{error:?}");
+        assert!(error.to_string().contains("state.lock"), "{error}");
+    }
+    drop(state);
+    driver.scale("shop", 2).await.unwrap();
+    place.until("both are ready", |seen| seen.ready == 2).await;
+}
+
+/// A driver that was stopped while it had the lock of the state: this test stands for it. The
+/// supervisor can neither wipe, sweep nor remove a folder meanwhile, but everything else.
+pub(crate) async fn a_supervisor_works_while_a_stopped_driver_has_the_lock() {
+    let (place, old) = ready().await;
+    let state = std::fs::File::open(place.path("state.lock")).unwrap();
+    state.lock().unwrap();
+    let leftover = place.path("workloads/.new-0");
+    std::fs::create_dir(&leftover).unwrap();
+    kill(old);
+    place.until("it is replaced", |_| place.supervisor().is_some_and(|pid| pid != old)).await;
+    let new = place.supervisor().unwrap();
+    place.processes().iter().for_each(|found| kill(found.pid));
+    place.until("it is restarted", |seen| seen.restarts == 1 && seen.is_ready()).await;
+    state.unlock().unwrap();
+    until("the leftover is swept", || !leftover.exists()).await;
+    // The supervisor gets to the end of the deletion after this test has the lock.
+    let mut spec = serve();
+    spec.pre_stop_seconds = 2;
+    let revision = place.apply(&spec, "2").await.unwrap();
+    place.ready(&revision).await;
+    place.deployment.delete("shop").await.unwrap();
+    state.lock().unwrap();
+    place.until_processes("the processes end", <[_]>::is_empty).await;
+    let start = Instant::now();
+    while start.elapsed() < SILENCE * 2 {
+        assert!(!is_silent(&place.observe().await), "the supervisor waits for the lock");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(place.supervisor(), Some(new));
+    drop(state);
+    place.gone().await;
 }
 
 /// A program may have supervised in the past, and live on.

@@ -101,7 +101,7 @@ async fn a_hold_without_room_that_cannot_end_in_the_register_refuses_everything(
 }
 
 #[tokio::test]
-async fn routes_say_what_writes() {
+async fn routes_declare_which_requests_write() {
     let rules = vec![
         RouteRule::new("/search", Some("POST"), Access::Reads),
         RouteRule::new("/cron", Some("GET"), Access::Writes),

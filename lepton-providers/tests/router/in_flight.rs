@@ -73,6 +73,29 @@ async fn a_write_that_is_cut_off_is_unknown_until_the_other_side_owns() {
 }
 
 #[tokio::test]
+async fn a_drain_cuts_off_nothing_after_its_hold_and_no_reads() {
+    let site = Site::start().await;
+    let mut stream = open_write(&site).await;
+    let address = site.address;
+    let read = tokio::spawn(async move { ask(address, "GET", "/wait").await.status });
+    eventually("both are at the replica", async || site.a.seen().len() == 2).await;
+    let (cut, hold) = (InFlightPolicy::Cut(Duration::from_millis(100)), site.hold(1).await);
+    assert_eq!(site.traffic.drain(Side::A, cut).await.unwrap().writes, 1);
+    site.back(&hold).await;
+    let later = site.hold(2).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let open = site.drain(Side::A).await;
+    assert_eq!((open.writes, open.unknown), (1, 0), "the hold of this drain has ended");
+    site.traffic.drain(Side::A, cut).await.unwrap();
+    read_until(&mut stream, b"HTTP/1.1 504 ").await;
+    let open = site.drain(Side::A).await;
+    assert_eq!((open.requests, open.writes, open.unknown), (1, 0, 1), "the read is not cut off");
+    site.back(&later).await;
+    site.a.open(true);
+    assert_eq!(read.await.unwrap(), 200);
+}
+
+#[tokio::test]
 async fn an_upload_whose_client_breaks_off_is_unknown() {
     let site = Site::start().await;
     let mut stream = TcpStream::connect(site.address).await.unwrap();

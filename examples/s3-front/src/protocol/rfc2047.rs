@@ -12,7 +12,7 @@ const WORD: usize = 45;
 /// The value as a header can carry it.
 pub(crate) fn encode_words(value: &str) -> Cow<'_, str> {
     let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if plain && value.trim() == value && !value.starts_with("=?") {
+    if plain && value.trim() == value && !contains_word(value) {
         return Cow::Borrowed(value);
     }
     let mut words = Vec::new();
@@ -23,6 +23,18 @@ pub(crate) fn encode_words(value: &str) -> Cow<'_, str> {
         rest = more;
     }
     Cow::Owned(words.join(" "))
+}
+
+/// Whether a reader could take a part of the value for an encoded word, `=?charset?B|Q?text?=`.
+/// Some readers decode words of any length within other text.
+fn contains_word(value: &str) -> bool {
+    value.match_indices("=?").any(|(at, start)| {
+        let mut fields = value[at + start.len()..].splitn(3, '?');
+        let (charset, encoding, rest) = (fields.next(), fields.next(), fields.next());
+        charset.is_some_and(|charset| !charset.is_empty() && !charset.contains(char::is_whitespace))
+            && matches!(encoding, Some("B" | "b" | "Q" | "q"))
+            && rest.is_some_and(|rest| rest.contains("?="))
+    })
 }
 
 /// The value of a header. A value that does not consist of encoded words is returned unchanged.
@@ -55,6 +67,15 @@ mod tests {
     fn known_words() {
         assert_eq!(encode_words("plain value"), "plain value");
         assert_eq!(encode_words("ä"), "=?UTF-8?B?w6Q=?=");
+        for plain in
+            ["=?", "a=?b", "=?UTF-8", "=?UTF-8?B?", "=?UTF-8?B?=", "=?UTF-8?X?w6Q=?=", "=?a b?Q?c?=", "=??Q?c?="]
+        {
+            assert_eq!((&*encode_words(plain), &*decode_words(plain)), (plain, plain));
+        }
+        for word in ["=?UTF-8?B?w6Q=?=", "=?utf-8?q?a?=", "a =?UTF-8?Q?=C3=A4?= b", "=?x=?UTF-8?B?w6Q=?="] {
+            assert_ne!(encode_words(word), word);
+            assert_eq!(decode_words(&encode_words(word)), word);
+        }
         for (text, value) in [
             ("=?utf-8?q?=C3=A4_100%?=", "ä 100%"),
             ("=?UTF-8?B?w6Q=?= =?UTF-8?b?w6Q=?=", "ää"),

@@ -8,7 +8,8 @@ use lepton_core::{Effect, Error, ErrorKind, Result};
 use super::shared::{Driver, absent};
 use crate::process::overlay::check;
 use crate::process::state::{
-    Applied, KeptSecrets, UsedKey, Workload, create_folder, failed, is_name, own_folder, sync_folder, write_values,
+    Applied, KeptSecrets, UsedKey, Workload, create_folder, failed, is_name, own_folder, sync_folder, wipe_all,
+    write_values,
 };
 
 /// What an apply is given.
@@ -153,12 +154,12 @@ impl Apply {
         let secrets = if self.spec.secrets.is_empty() {
             None
         } else {
-            let Some(folder) = &driver.secrets else {
+            let Some(folder) = driver.secrets_of(&self.spec.name) else {
                 let message = "this machine has no folder in memory for the values of secrets; \
                                name a folder with ProcessBuilder::secrets_folder";
                 return Err(Error::unsupported(message));
             };
-            let file = folder.join(&driver.state_dir.id).join(&self.spec.name).join(format!("{id}.json"));
+            let file = folder.join(format!("{id}.json"));
             Some(KeptSecrets { digest: self.secrets.keyed_digest(secret), file })
         };
         Ok(Applied { id: id.clone(), applied_ms, spec: self.spec.clone(), secrets })
@@ -190,20 +191,26 @@ fn summon(driver: &Driver) -> Result<()> {
 }
 
 pub(super) fn scale(driver: &Driver, lock: File, name: &str, replicas: u32) -> Result<()> {
-    change(driver, lock, name, |workload| workload.desired = replicas)?.ok_or_else(|| absent(name))?;
+    change(driver, &lock, name, |workload| workload.desired = replicas)?.ok_or_else(|| absent(name))?;
+    drop(lock);
     summon(driver)
 }
 
 pub(super) fn delete(driver: &Driver, lock: File, name: &str) -> Result<()> {
-    match change(driver, lock, name, |workload| workload.deleted = true)? {
-        Some(()) => summon(driver),
+    if change(driver, &lock, name, |workload| workload.deleted = true)?.is_some() {
+        drop(lock);
+        return summon(driver);
+    }
+    // A driver that was killed may have written values for a workload that it never made. A name
+    // that cannot be one of a folder has none.
+    match driver.secrets_of(name).filter(|_| is_name(name)) {
+        Some(folder) => wipe_all(&folder),
         None => Ok(()),
     }
 }
 
-/// Changes a workload; `None` if there is none.
-fn change(driver: &Driver, lock: File, name: &str, change: impl FnOnce(&mut Workload)) -> Result<Option<()>> {
-    let _lock = lock;
+/// Changes a workload under the lock of the state; `None` if there is none.
+fn change(driver: &Driver, _: &File, name: &str, change: impl FnOnce(&mut Workload)) -> Result<Option<()>> {
     let Some(mut workload) = read(driver, name)? else { return Ok(None) };
     let before = workload.clone();
     change(&mut workload);

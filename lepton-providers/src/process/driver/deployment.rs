@@ -15,9 +15,15 @@ use super::apply::Apply;
 use super::shared::Driver;
 use super::{apply, logs, observe, preflight};
 use crate::process::options::Options;
+use crate::process::state::locked;
 
 /// The time between two attempts to take the lock.
 const AGAIN: Duration = Duration::from_millis(10);
+
+/// How much longer than the longest silence of a supervisor an operation waits for the lock.
+/// Meanwhile a supervisor that has the lock is replaced, and every other process needs it only for
+/// a moment.
+const LOCK_TIME: Duration = Duration::from_secs(5);
 
 /// Child processes of this machine as a place for workloads.
 ///
@@ -32,12 +38,21 @@ pub struct ProcessDeployment {
 impl ProcessDeployment {
     /// Opens the state folder.
     pub(in crate::process) async fn open(options: Options, env: SharedEnv) -> Result<Self> {
-        let driver = env.run_blocking({
-            let env = env.clone();
-            move || Driver::open(options, env)
-        });
-        let driver = driver.join().await?.map_err(|error| error.with_operation("open"))?;
-        Ok(Self { driver: Arc::new(driver) })
+        let limit = options.silence.saturating_add(LOCK_TIME);
+        let begun = env.uptime();
+        loop {
+            let driver = env.run_blocking({
+                let (options, env) = (options.clone(), env.clone());
+                move || Driver::open(options, env)
+            });
+            if let Some(driver) = driver.join().await.flatten().map_err(|error| error.with_operation("open"))? {
+                return Ok(Self { driver: Arc::new(driver) });
+            }
+            if env.uptime().saturating_sub(begun) >= limit {
+                return Err(locked(&options.folder, limit).with_operation("open"));
+            }
+            env.sleep(AGAIN).await;
+        }
     }
 
     /// Runs work that blocks, and names it in its errors.
@@ -53,7 +68,12 @@ impl ProcessDeployment {
 
     /// The lock under which workloads are changed. A supervisor that has it and is silent is
     /// replaced meanwhile.
+    ///
+    /// # Errors
+    /// `locked` if another process keeps it for too long.
     async fn lock(&self, operation: &'static str) -> Result<File> {
+        let (env, limit) = (&self.driver.env, self.driver.summoner.silence().saturating_add(LOCK_TIME));
+        let begun = env.uptime();
         loop {
             let lock = self.run(operation, |driver| {
                 let lock = driver.state_dir.try_lock()?;
@@ -65,7 +85,10 @@ impl ProcessDeployment {
             if let Some(lock) = lock.await? {
                 return Ok(lock);
             }
-            self.driver.env.sleep(AGAIN).await;
+            if env.uptime().saturating_sub(begun) >= limit {
+                return Err(locked(self.driver.state_dir.root(), limit).with_operation(operation));
+            }
+            env.sleep(AGAIN).await;
         }
     }
 }

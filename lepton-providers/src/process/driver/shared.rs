@@ -31,13 +31,14 @@ pub(super) fn absent(name: &str) -> Error {
 }
 
 impl Driver {
-    pub(super) fn open(options: Options, env: SharedEnv) -> Result<Self> {
+    /// Opens the state folder; `None` if it has to be changed and another process has the lock.
+    pub(super) fn open(options: Options, env: SharedEnv) -> Result<Option<Self>> {
         if !Identity::is_supported() {
             let message =
                 "processes cannot be distinguished here: this needs Linux 5.3 or later, with pidfds and /proc";
             return Err(Error::unsupported(message));
         }
-        let state_dir = StateDir::create(&options.folder, env.random(), |settings| {
+        let created = StateDir::create(&options.folder, env.random(), |settings| {
             let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let set = |to: &mut u64, time: Option<_>| *to = time.map_or(*to, millis);
             set(&mut settings.restart_delay_ms, options.restart_delay);
@@ -45,6 +46,7 @@ impl Driver {
             set(&mut settings.idle_ms, options.idle);
             settings.output_limit = options.output_limit.unwrap_or(settings.output_limit);
         })?;
+        let Some(state_dir) = created else { return Ok(None) };
         let (program, arguments) = match options.supervisor {
             Some(started) => started,
             None => {
@@ -60,14 +62,13 @@ impl Driver {
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(state_dir.root().as_os_str());
         let url = format!("process://{}", percent_encode(bytes, NOT_IN_URL));
         let secrets = options.secrets_folder.or_else(default_folder);
-        Ok(Self {
-            env,
-            state_dir,
-            summoner: Summoner::new(program, arguments, options.silence),
-            secrets,
-            capabilities,
-            url,
-        })
+        let summoner = Summoner::new(program, arguments, options.silence);
+        Ok(Some(Self { env, state_dir, summoner, secrets, capabilities, url }))
+    }
+
+    /// The folder for the values of a workload with a valid name.
+    pub(super) fn secrets_of(&self, name: &str) -> Option<std::path::PathBuf> {
+        self.secrets.as_ref().map(|folder| folder.join(&self.state_dir.id).join(name))
     }
 
     pub(super) fn capabilities(&self) -> &DeploymentCapabilities {

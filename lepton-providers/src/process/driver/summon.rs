@@ -65,6 +65,11 @@ impl Summoner {
         Self { program, arguments, silence, state: Mutex::default() }
     }
 
+    /// The longest silence of a supervisor.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
     /// The program.
     pub(super) fn program(&self) -> &std::path::Path {
         &self.program

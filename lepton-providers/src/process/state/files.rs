@@ -160,27 +160,14 @@ pub(in crate::process) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn lock_file(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed("the lock cannot be opened", path, error))
+/// A private file that is not truncated.
+pub(super) fn kept_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
-/// Waits for a lock, which ends with the file.
-pub(in crate::process) fn lock(path: &Path) -> Result<File> {
-    let file = lock_file(path)?;
-    retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
-        .map_err(|errno| failed("the lock cannot be taken", path, errno.into()))?;
-    Ok(file)
-}
-
-/// Takes a lock unless another process has it.
+/// Takes a lock, which ends with the file, unless another process has it.
 pub(in crate::process) fn try_lock(path: &Path) -> Result<Option<File>> {
-    let file = lock_file(path)?;
+    let file = kept_file(path).map_err(|error| failed("the lock cannot be opened", path, error))?;
     match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),

@@ -39,7 +39,7 @@ pub(super) use files::{
 };
 pub(super) use output::{output_begins, output_file, read_output, trim_output};
 pub(super) use record::{Claim, Ended, Failure, Record, Stop};
-pub(super) use secrets::{Values, default_folder, own_folder, read_values, wipe_unused, write_values};
-pub(super) use state_dir::{Settings, StateDir, folder_names, is_name};
+pub(super) use secrets::{Values, default_folder, own_folder, read_values, wipe_all, wipe_unused, write_values};
+pub(super) use state_dir::{Settings, StateDir, folder_names, is_name, locked};
 pub(super) use status::{Seen, Status, StatusReason};
 pub(super) use workload::{Applied, KeptSecrets, UsedKey, Workload};

@@ -86,6 +86,9 @@ pub(in crate::process) enum Claim {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Failure {
     pub(in crate::process) message: String,
+    /// Whether the reason passes by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::process) transient: bool,
 }
 
 impl Record {

@@ -41,12 +41,17 @@ pub(in crate::process) fn default_folder() -> Option<PathBuf> {
 pub(in crate::process) fn own_folder(folder: &Path) -> Result<()> {
     create_folder(folder)?;
     let found = fs::symlink_metadata(folder).map_err(|error| failed("the folder cannot be read", folder, error))?;
-    let private = found.permissions().mode() & 0o077 == 0;
-    if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || !private {
-        let message = "the folder for the values of secrets must belong to this user and have mode 700";
-        return Err(Error::new(ErrorKind::PermissionDenied, message).with_context("path", folder.display()));
+    if is_own(&found) {
+        return Ok(());
     }
-    Ok(())
+    let message = "the folder for the values of secrets must belong to this user and have mode 700";
+    Err(Error::new(ErrorKind::PermissionDenied, message).with_context("path", folder.display()))
+}
+
+/// Whether only this user can enter the folder.
+fn is_own(found: &fs::Metadata) -> bool {
+    let private = found.permissions().mode() & 0o077 == 0;
+    found.is_dir() && found.uid() == rustix::process::getuid().as_raw() && private
 }
 
 /// Writes the values. The folder exists.
@@ -87,17 +92,29 @@ pub(in crate::process) fn wipe_unused<'a>(
     needed: &BTreeSet<PathBuf>,
 ) -> Result<()> {
     let folders: BTreeSet<_> = kept.filter_map(|kept| kept.file.parent()).collect();
-    for folder in folders {
-        for name in folder_names(folder)? {
-            let path = folder.join(name);
-            if !needed.contains(&path) {
-                wipe(&path)?;
-            }
+    folders.into_iter().try_for_each(|folder| wipe_folder(folder, needed))
+}
+
+/// Wipes all values in a folder, which is that of one workload, if there is such a folder and only
+/// this user can enter it. The caller holds the lock of the state folder.
+pub(in crate::process) fn wipe_all(folder: &Path) -> Result<()> {
+    match fs::symlink_metadata(folder) {
+        Ok(found) if is_own(&found) => wipe_folder(folder, &BTreeSet::new()),
+        // Nobody has written values there.
+        _ => Ok(()),
+    }
+}
+
+fn wipe_folder(folder: &Path, needed: &BTreeSet<PathBuf>) -> Result<()> {
+    for name in folder_names(folder)? {
+        let path = folder.join(name);
+        if !needed.contains(&path) {
+            wipe(&path)?;
         }
-        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-            // It stays while it holds something.
-            let _ = fs::remove_dir(folder);
-        }
+    }
+    for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+        // It stays while it holds something.
+        let _ = fs::remove_dir(folder);
     }
     Ok(())
 }

@@ -6,12 +6,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lepton_core::{Error, ErrorKind, Result};
+use lepton_core::{Error, ErrorKind, Result, Retry};
 use serde::{Deserialize, Serialize};
 
-use super::files::{
-    VERSION, create_folder, damaged, failed, is_gone, lock, read_versioned, try_lock, write, write_json,
-};
+use super::files::{VERSION, create_folder, damaged, failed, is_gone, read_versioned, try_lock, write, write_json};
 
 /// A state folder.
 #[derive(Debug, Clone)]
@@ -67,12 +65,27 @@ pub(in crate::process) fn is_name(name: &str) -> bool {
 }
 
 impl StateDir {
-    /// Opens a state folder, and makes it if it does not exist. What is `Some` is set for the
-    /// supervisors to come.
-    pub(in crate::process) fn create(root: &Path, random: u64, change: impl FnOnce(&mut Settings)) -> Result<Self> {
+    /// Opens a state folder, creates it if it does not exist, and changes its settings for the
+    /// supervisors that start later. Returns `None` if something has to be written and another
+    /// process has the lock.
+    pub(in crate::process) fn create(root: &Path, random: u64, change: impl Fn(&mut Settings)) -> Result<Option<Self>> {
         create_folder(root)?;
         check_private(root)?;
-        let _lock = lock(&root.join("state.lock"))?;
+        let (path, key, workloads) = (root.join("place.json"), root.join("key"), root.join("workloads"));
+        let is_complete = |file: &StateFile| {
+            let mut settings = file.settings;
+            change(&mut settings);
+            settings == file.settings && key.exists() && workloads.is_dir()
+        };
+        if !read_versioned(&path)?.is_some_and(|file| is_complete(&file)) {
+            let Some(_lock) = try_lock(&root.join("state.lock"))? else { return Ok(None) };
+            Self::write(root, random, &change)?;
+        }
+        Self::open(root).map(|(state_dir, _)| Some(state_dir))
+    }
+
+    /// Writes what is missing or to be changed. The caller has the lock.
+    fn write(root: &Path, random: u64, change: impl Fn(&mut Settings)) -> Result<()> {
         create_folder(&root.join("workloads"))?;
         let key = root.join("key");
         if !key.exists() {
@@ -90,10 +103,7 @@ impl StateDir {
             settings: Settings::default(),
         });
         change(&mut wanted.settings);
-        if found.as_ref() != Some(&wanted) {
-            write_json(&path, &wanted, true)?;
-        }
-        Self::open(root).map(|(state_dir, _)| state_dir)
+        if found.as_ref() == Some(&wanted) { Ok(()) } else { write_json(&path, &wanted, true) }
     }
 
     /// Opens a state folder that exists.
@@ -127,12 +137,8 @@ impl StateDir {
         if key.len() == 32 { Ok(key) } else { Err(damaged(&path, "it must have 32 bytes")) }
     }
 
-    /// Waits for the lock under which workloads are changed.
-    pub(in crate::process) fn lock(&self) -> Result<File> {
-        lock(&self.root.join("state.lock"))
-    }
-
-    /// The same lock, unless somebody has it.
+    /// Takes the lock under which workloads are changed, unless another process has it. Nobody
+    /// waits for it in a blocking call: a process that was stopped may hold it for any time.
     pub(in crate::process) fn try_lock(&self) -> Result<Option<File>> {
         try_lock(&self.root.join("state.lock"))
     }
@@ -175,6 +181,18 @@ impl StateDir {
         let names = folder_names(&self.workloads())?;
         Ok(names.iter().filter(|name| name.starts_with('.')).map(|name| self.workloads().join(name)).collect())
     }
+}
+
+/// The error for a lock of this state folder that another process has held for this time.
+pub(in crate::process) fn locked(root: &Path, time: Duration) -> Error {
+    let message = format!(
+        "another process has held the lock state.lock for {} s; try again, and if that does not help, continue or \
+         end the process, which `fuser` or `lslocks` names",
+        time.as_secs()
+    );
+    Error::new(ErrorKind::Locked, message)
+        .with_retry(Retry::Now)
+        .with_context("path", root.join("state.lock").display())
 }
 
 /// The names in a folder, in order; none if it is absent.

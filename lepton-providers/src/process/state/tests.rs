@@ -12,7 +12,7 @@ use crate::process::system::Identity;
 
 /// A state folder with one workload that has one replica.
 fn state_dir(root: &Path) -> StateDir {
-    let state_dir = StateDir::create(&root.join("place"), 1, |_| {}).unwrap();
+    let state_dir = StateDir::create(&root.join("place"), 1, |_| {}).unwrap().unwrap();
     let spec = WorkloadSpec::of_command("shop", ["/bin/shop"]);
     let secrets = Some(KeptSecrets { digest: "00".into(), file: root.join("values") });
     let applied = Applied { id: RevisionId::new("1"), applied_ms: 1, spec: spec.clone(), secrets };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lepton_core::SharedEnv;
+use lepton_core::{Error, Result, SharedEnv};
 
-use crate::process::state::{Settings, StateDir};
+use crate::process::state::{Beat, Settings, StateDir};
 use crate::process::system::{boot_id, uptime};
 
 /// The state folder, and the moment of a step.
@@ -16,11 +16,16 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     /// This boot of the machine.
     pub(super) boot: String,
+    /// The heartbeat of this supervisor.
+    pub(super) beat: Arc<Beat>,
 }
 
 impl Context {
-    pub(super) fn new(env: SharedEnv, state_dir: StateDir, settings: Settings) -> std::io::Result<Self> {
-        Ok(Self { env, state_dir: Arc::new(state_dir), settings, boot: boot_id()? })
+    /// The caller has the lock of the supervisor, whose first beat this is.
+    pub(super) fn new(env: SharedEnv, state_dir: StateDir, settings: Settings) -> Result<Self> {
+        let boot = boot_id().map_err(|error| Error::io("the boot cannot be identified", error))?;
+        let beat = Arc::new(Beat::first(&state_dir)?);
+        Ok(Self { env, state_dir: Arc::new(state_dir), settings, boot, beat })
     }
 
     /// Milliseconds since the boot: a clock that supervisors share.

@@ -17,6 +17,7 @@ use lepton_core::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use super::environment::Environment;
+use super::reasons::is_permanent;
 use crate::process::overlay::Overlay;
 use crate::process::state::{Claim, Failure, Record, failed, link_json, output_file, read_json, write_json};
 use crate::process::system::Identity;
@@ -77,9 +78,8 @@ pub(super) fn has_executed(folder: &Path, attempt: u32) -> bool {
 }
 
 /// Why the program of a start could not be executed.
-pub(super) fn failure(folder: &Path, attempt: u32) -> Option<String> {
-    let failure: Option<Failure> = read_json(&Record::failure(folder, attempt)).ok()?;
-    failure.map(|failure| failure.message)
+pub(super) fn failure(folder: &Path, attempt: u32) -> Option<Failure> {
+    read_json(&Record::failure(folder, attempt)).ok()?
 }
 
 /// Becomes the replica; returns only if that fails. The arguments are those that [`start`]
@@ -94,7 +94,7 @@ pub(in crate::process) fn launch(mut arguments: impl Iterator<Item = std::ffi::O
             // The lock on the claim ends when the program is executed.
             let error = Command::new(&program).args(arguments).exec();
             let message = format!("the program {} cannot be executed: {error}", program.display());
-            let failure = Failure { message: message.clone() };
+            let failure = Failure { message: message.clone(), transient: !is_permanent(&error) };
             // The supervisor sees the exit code if this fails.
             let _ = write_json(&Record::failure(&folder, attempt), &failure, false);
             Error::io(message, error)

@@ -1,9 +1,12 @@
 //! Why a replica is not ready.
 
+use std::error::Error as _;
+use std::io;
 use std::path::Path;
 
 use lepton_core::deployment::ReasonKind;
 use lepton_core::{Error, ErrorKind};
+use rustix::io::Errno;
 
 use super::output;
 use crate::process::state::{Record, StatusReason};
@@ -21,7 +24,34 @@ pub(super) struct StartError {
 
 impl StartError {
     pub(super) fn new(error: &Error) -> Self {
-        Self { message: error.report(), permanent: error.kind() == ErrorKind::NotFound }
+        let source = error.source().and_then(|source| source.downcast_ref());
+        let permanent = error.kind() == ErrorKind::NotFound || source.is_some_and(is_permanent);
+        Self { message: error.report(), permanent }
+    }
+}
+
+/// Whether a program that could not be started for this reason cannot be started until somebody
+/// changes something. A lack of memory, processes or open files passes by itself, as does a program
+/// that is just being written.
+pub(super) fn is_permanent(error: &io::Error) -> bool {
+    const PERMANENT: [Errno; 13] = [
+        Errno::NOENT,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::NOEXEC,
+        Errno::NOTDIR,
+        Errno::ISDIR,
+        Errno::LOOP,
+        Errno::NAMETOOLONG,
+        Errno::TOOBIG,
+        Errno::INVAL,
+        Errno::LIBBAD,
+        Errno::NODEV,
+        Errno::NXIO,
+    ];
+    match Errno::from_io_error(error) {
+        Some(errno) => PERMANENT.contains(&errno),
+        None => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
@@ -55,4 +85,23 @@ fn crash(what: &str, restarts: u32, lines: &[String]) -> String {
         text.push_str(line);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_not_permanent() {
+        let errors = |errnos: &[Errno]| errnos.iter().map(|errno| io::Error::from(*errno)).collect::<Vec<_>>();
+        let start = |error| StartError::new(&Error::io("the process cannot be started", error)).permanent;
+        for error in errors(&[Errno::NOENT, Errno::ACCESS, Errno::NOEXEC, Errno::NOTDIR]) {
+            assert!(is_permanent(&error) && start(error));
+        }
+        for error in errors(&[Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY]) {
+            assert!(!is_permanent(&error) && !start(error));
+        }
+        assert!(start(io::Error::new(io::ErrorKind::NotFound, "there is no working directory")));
+        assert!(!start(io::Error::other("something else")));
+    }
 }

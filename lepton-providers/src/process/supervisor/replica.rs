@@ -201,7 +201,7 @@ impl Replica {
             return Ok(Look::Running(process.clone()));
         }
         let ended = match (launch::failure(&self.folder, attempt), exit) {
-            (Some(failure), _) => Ended { what: failure, cannot_start: true },
+            (Some(failure), _) => Ended { what: failure.message, cannot_start: !failure.transient },
             (None, Some(exit)) => Ended { what: format!("it ended with {exit}"), cannot_start: false },
             (None, None) => Ended { what: "it ended while no supervisor ran".into(), cannot_start: false },
         };

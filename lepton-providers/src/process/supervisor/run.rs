@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
 use super::unit::{Progress, Unit};
-use crate::process::state::{Beat, StateDir, remove, try_lock, write_json};
+use crate::process::state::{StateDir, remove, try_lock, write_json};
 use crate::process::system::Identity;
 
 /// The hidden argument of a supervisor.
@@ -33,12 +33,10 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
     let (state_dir, settings) = StateDir::open(folder)?;
     let lock = take_lock(&env, &state_dir).await?;
     let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
-    let context =
-        Context::new(env, state_dir, settings).map_err(|error| Error::io("the boot cannot be identified", error))?;
-    let beat = Beat::first(&context.state_dir)?;
+    let context = Context::new(env, state_dir, settings)?;
     let file = context.state_dir.supervisor_file();
     write_json(&file, &own, false)?;
-    let done = supervise(&context, &lock, beat).await;
+    let done = supervise(&context, &lock).await;
     if done.is_err() {
         // This process may live on, but it supervises no more.
         let _ = remove(&file);
@@ -46,12 +44,12 @@ pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()>
     done
 }
 
-async fn supervise(context: &Context, lock: &File, mut beat: Beat) -> Result<()> {
-    sweep(&context.state_dir)?;
-    let mut units = BTreeMap::new();
+async fn supervise(context: &Context, lock: &File) -> Result<()> {
+    let (mut units, mut swept) = (BTreeMap::new(), false);
     let mut busy = context.env.uptime();
     while context.state_dir.exists() {
-        let found = step(context, &mut units, &mut beat);
+        swept = swept || sweep(&context.state_dir)?;
+        let found = step(context, &mut units);
         if !units.is_empty() {
             busy = context.env.uptime();
         }
@@ -64,11 +62,13 @@ async fn supervise(context: &Context, lock: &File, mut beat: Beat) -> Result<()>
     Ok(())
 }
 
-/// Removes what killed processes have left of workloads that they made or removed. A driver that
-/// is just making one has the lock.
-fn sweep(state_dir: &StateDir) -> Result<()> {
-    let _state = state_dir.lock()?;
-    state_dir.leftovers()?.iter().try_for_each(|left| remove(left))
+/// Removes what killed processes have left of workloads that they made or removed. While another
+/// process has the lock, such as a driver that is making a workload, it returns `false` and is to
+/// be tried again.
+fn sweep(state_dir: &StateDir) -> Result<bool> {
+    let Some(_state) = state_dir.try_lock()? else { return Ok(false) };
+    state_dir.leftovers()?.iter().try_for_each(|left| remove(left))?;
+    Ok(true)
 }
 
 async fn take_lock(env: &SharedEnv, state_dir: &StateDir) -> Result<File> {
@@ -85,9 +85,9 @@ async fn take_lock(env: &SharedEnv, state_dir: &StateDir) -> Result<File> {
     }
 }
 
-/// One step of each workload; says whether everything is as it should be.
-fn step(context: &Context, units: &mut BTreeMap<String, Unit>, beat: &mut Beat) -> bool {
-    beat.again();
+/// One step of each workload; returns whether everything is as it should be.
+fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
+    context.beat.again();
     let Ok(names) = context.state_dir.names() else { return true };
     for name in names {
         units.entry(name.clone()).or_insert_with(|| Unit::new(context, name));
@@ -97,7 +97,7 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>, beat: &mut Beat) 
         let others = units.iter().filter(|(other, _)| **other != name).flat_map(|(_, unit)| unit.ports());
         let taken: BTreeSet<u16> = others.collect();
         let Some(unit) = units.get_mut(&name) else { continue };
-        beat.again();
+        context.beat.again();
         match unit.step(context, &taken) {
             Progress::Settled => {}
             Progress::Pending => settled = false,
@@ -107,10 +107,11 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>, beat: &mut Beat) 
     settled
 }
 
-/// Gives up the lock, unless a workload has come meanwhile. A driver that makes one afterwards
-/// finds no supervisor, and starts another.
+/// Gives up the lock of the supervisor, unless there is a new workload or another process has the
+/// lock of the state, which may be creating one. A driver that creates one afterwards finds no
+/// supervisor, and starts another.
 fn leave(context: &Context, lock: &File) -> Result<bool> {
-    let _state = context.state_dir.lock()?;
+    let Some(_state) = context.state_dir.try_lock()? else { return Ok(false) };
     if !context.state_dir.names()?.is_empty() {
         return Ok(false);
     }

@@ -123,6 +123,7 @@ impl Unit {
         self.generation = before.generation;
         let mut found = Vec::new();
         for id in folder_names(&above)? {
+            context.beat.again();
             let folder = above.join(&id);
             let Some(record) = Record::read(&folder)? else {
                 // Without a record no process was started.
@@ -147,6 +148,7 @@ impl Unit {
             for port in replica.record.ports.values() {
                 used.remove(port);
             }
+            context.beat.again();
             // An error of one replica does not keep the others waiting.
             match replica.step(context, &workload.owner, &used) {
                 Ok(true) => {}
@@ -165,6 +167,7 @@ impl Unit {
         let Some(replicas) = &mut self.replicas else { return Ok(Progress::Pending) };
         for replica in replicas.iter_mut().filter(|replica| replica.record.revision != last.id) {
             if replica.record.applied.runs_as(last) && !replica.is_terminating() {
+                context.beat.again();
                 replica.promote(context, last)?;
             }
         }
@@ -176,6 +179,7 @@ impl Unit {
         let views: Vec<_> = replicas.iter().map(view).collect();
         let step = rollout::next(workload.desired as usize, &last.spec.strategy, &views);
         for index in &step.stop {
+            context.beat.again();
             replicas[*index].stop(context)?;
         }
         for _ in 0..step.start {
@@ -195,6 +199,7 @@ impl Unit {
     /// Goes on with deleting the workload. Its folder goes last, when no process is left.
     fn delete(&mut self, context: &Context) -> Result<Progress> {
         for replica in self.replicas.iter_mut().flatten() {
+            context.beat.again();
             replica.stop(context)?;
         }
         if self.replicas.iter().flatten().next().is_some() {
@@ -205,7 +210,7 @@ impl Unit {
             left.signal(Signal::KILL);
             return Ok(Progress::Pending);
         }
-        let _lock = context.state_dir.lock()?;
+        let Some(_lock) = context.state_dir.try_lock()? else { return Ok(Progress::Pending) };
         let workload = Workload::read(&context.state_dir, &self.name)?;
         if workload.as_ref().is_some_and(|workload| !workload.deleted) {
             return Err(Error::new(ErrorKind::Conflict, "the workload was made again while it was deleted"));
@@ -228,7 +233,8 @@ impl Unit {
         if self.needed.as_ref() == Some(&needed) {
             return Ok(());
         }
-        let _lock = context.state_dir.lock()?;
+        // A later step tries again.
+        let Some(_lock) = context.state_dir.try_lock()? else { return Ok(()) };
         let Some(workload) = Workload::read(&context.state_dir, &self.name)? else { return Ok(()) };
         if self.workload.as_ref() != Some(&workload) {
             // A driver may have written new values; the next step knows them.
