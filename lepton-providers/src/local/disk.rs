@@ -44,8 +44,9 @@ pub(super) const MOST_PARTS: u32 = 100_000;
 /// Files in progress have no name at all if the file system supports that (`O_TMPFILE`),
 /// so a killed process leaves nothing behind, except for a `.lepton-0.tmp` if it was just
 /// replacing an object or opening an empty root; the next replacement in that folder
-/// removes it, and so does opening it as a root. On other file systems, a `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no
-/// process writes there.
+/// removes it, and so does opening it as a root. On other file systems, a
+/// `.lepton-<16 hex digits>.tmp` may be left, which is safe to delete once no process
+/// writes there.
 ///
 /// Copies from another local store are server-side: bytes are shared if the file system
 /// supports it, otherwise moved by the system, otherwise read and written. Holes stay
