@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::application::Application;
-use crate::site::Site;
+use crate::site::{Site, cleared};
 use crate::user::{ask, ask_with, eventually, raw, read_until, rest};
 
 #[tokio::test]
