@@ -60,7 +60,7 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
         });
     }
     steps.push(format!("copy the last changes of {sets} and compare both sides wholly"));
-    steps.push("let side B accept writes, and move the ownership; held requests go to side B".to_owned());
+    steps.push("move the ownership to side B, make it accept writes, and send it the held requests".to_owned());
     steps.extend(programs(Start::AfterSwitch));
     let after = named(Start::AfterSwitch);
     if !after.is_empty() {
