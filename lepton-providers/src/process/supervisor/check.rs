@@ -69,7 +69,7 @@ fn status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Ends the programs of an unfinished question with all that they have started.
+/// Ends the program of an unfinished attempt with all processes that it has started.
 struct Group(Option<rustix::process::Pid>);
 
 impl Drop for Group {
