@@ -60,7 +60,7 @@ impl ProcessBuilder {
     }
 
     /// How long a replica without a startup and a readiness probe must have run before it counts
-    /// as ready, so that a program that ends at once is never taken for ready. 1 s by default.
+    /// as ready, so that a program that ends at once never counts as ready. 1 s by default.
     #[must_use]
     pub fn settle(mut self, time: Duration) -> Self {
         self.options.settle = Some(time);

@@ -39,7 +39,7 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
     Some(match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nobody to tell if the output is closed.
+            // If the output is closed, the error cannot be reported.
             let _ = writeln!(std::io::stderr(), "{}", error.report());
             ExitCode::from(FAILED)
         }

@@ -14,8 +14,8 @@
 //!
 //! **State.** All state is in one folder of mode 700. A driver writes what is wanted there and
 //! returns; a small supervisor process carries it out and publishes what it sees. A workload
-//! exists from the moment its file has its name until its folder is gone, and the folder goes
-//! last. Delete workloads, not the folder: removing it by hand leaves the processes
+//! exists from the moment its file has its name until its folder is removed, which is the last
+//! step. Delete workloads, not the folder: removing it by hand leaves the processes
 //! unsupervised. `apply` puts revision, owner and key into that file in one step, so a lost reply is
 //! answered by the file.
 //!
@@ -69,7 +69,8 @@
 //!   workload.
 //! - `Restart=always` and no start limit: a supervisor ends with code 0 after some time without a
 //!   workload (see [`ProcessBuilder::idle`]), with an error while the state folder does not exist
-//!   yet or another supervisor runs, and with SIGKILL when a driver replaces one that is silent.
+//!   yet or another supervisor runs, and with SIGKILL when a driver replaces one that is silent. While the
+//!   supervisor of a driver runs, the service tries again until that one has ended.
 //! - Replicas inherit `PATH`, `HOME` and a few other variables of the service (`Environment=`).
 //! - The folder for the values of secrets must be the same for all drivers and must outlive the
 //!   session of a user, which `$XDG_RUNTIME_DIR` does not: name one with
@@ -94,7 +95,7 @@
 //! values are gone, and a workload with secrets waits to be applied again.
 //!
 //! **Limits.** There are no images, volumes, or limits of processor time and memory; a spec that
-//! asks for them is refused. The overlay `process` has one field, `workingDirectory`, an absolute
+//! requires them is refused. The overlay `process` has one field, `workingDirectory`, an absolute
 //! path (`/` by default). Replicas listen on this machine: an endpoint is `127.0.0.1:<port>`. A replica
 //! without startup and readiness probe is ready once it has run for a second.
 //!

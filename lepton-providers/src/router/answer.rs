@@ -59,8 +59,8 @@ impl AnswerBody {
 }
 
 impl Streamed {
-    /// Ends the request if nothing more will come. The server may not ask again after the last
-    /// byte, so that this is looked at after each.
+    /// Ends the request if the body has ended. The server may not poll it again after the last
+    /// byte, so this is checked after each frame.
     fn end_if_over(&mut self) {
         if self.open.as_ref().is_some_and(|open| open.body.is_end_stream()) {
             self.end();
@@ -99,8 +99,8 @@ impl Streamed {
 }
 
 impl Drop for Streamed {
-    /// The client is gone. A read is given up; the answer to a write is read to its end, because
-    /// the replica is not done before.
+    /// The client has disconnected. A read is cancelled; the answer to a write is read to its end,
+    /// because the replica may work on it until then.
     fn drop(&mut self) {
         self.end_if_over();
         if let Some(open) = self.open.take().filter(|open| open.flight.may_write()) {

@@ -192,7 +192,7 @@ impl RunningRouter {
         RouterTraffic::new(&self.socket_path, Arc::clone(&self.shared.env))
     }
 
-    /// Loads the certificate again. The library also looks at the files by itself.
+    /// Loads the certificate again. The router also checks by itself whether the files have changed.
     ///
     /// # Errors
     /// `invalid_input` if the files cannot be used; the certificate stays as it was.
@@ -211,7 +211,7 @@ impl RunningRouter {
     /// Errors of the disk, when the number of open writes is noted.
     pub async fn stop(mut self) -> Result<()> {
         self.phase.send_replace(Phase::Stopping);
-        // What waits in a hold is refused: its client may ask the next router.
+        // What waits in a hold is refused: its client may send it again to the next router.
         if self.fence.get().await.is_ok_and(|route| route.hold.is_some()) {
             self.shared.gate.close();
         }

@@ -16,11 +16,11 @@ pub(super) struct Class {
 }
 
 /// Classifies a request. A write is every method but GET, HEAD and OPTIONS, and every WebSocket,
-/// unless a rule says otherwise.
+/// unless a rule decides otherwise.
 ///
 /// A server may read a path other than as written: `/a/%62` and `/a/./b` as `/a/b`. A
 /// path is therefore looked up as written and in its plain form, and the request may write
-/// if either says so.
+/// if the rules for either form decide so.
 pub(super) fn classify(
     rules: &[RouteRule],
     method: &Method,

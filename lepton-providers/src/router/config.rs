@@ -42,7 +42,7 @@ pub struct RouterConfig {
     pub a: Vec<Backend>,
     /// The backends of side B at the first start. Afterwards the register has them.
     pub b: Vec<Backend>,
-    /// What requests do, where their method does not tell. The first rule that matches decides.
+    /// What requests do, where their method does not show it. The first rule that matches decides.
     pub routes: Vec<RouteRule>,
     /// What a hold holds back.
     pub hold: HoldScope,
@@ -218,7 +218,7 @@ pub struct TestRoute {
     /// The token, of at least 16 characters.
     pub token: SecretString,
     /// A path below which the token is a segment: `/test` is for `/test/<token>/page`, which
-    /// asks for `/page`.
+    /// requests `/page`.
     #[serde(default)]
     pub prefix: Option<String>,
 }

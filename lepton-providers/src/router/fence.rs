@@ -1,6 +1,6 @@
 //! The commands: each reads or changes the register, and then the gate.
 //!
-//! A change is on disk before the gate changes, so that no request that was held goes out before
+//! A change is on disk before the gate changes, so that no request that was held is sent before
 //! the decision is durable. All changes go through one lock, also the end of a hold that would
 //! exceed one of its limits.
 
@@ -29,7 +29,7 @@ pub(super) struct Fence {
 
 #[derive(Debug)]
 struct Register {
-    /// `None` once the router is gone.
+    /// `None` once the router has ended.
     folder: Option<Arc<Folder>>,
     stored: Stored,
     /// The times of the hold, if there is one.
@@ -160,7 +160,7 @@ impl Fence {
             };
             let Some(hold) = hold else { return };
             shared.env.sleep(after).await;
-            // Held until the writes are cut off: no release comes between.
+            // The lock is kept until the writes are cut off, so that no release happens in between.
             let register = register.lock().await;
             if register.stored.hold.as_ref().is_some_and(|current| current.id == hold) {
                 shared.flights.cut(side, before);
@@ -190,7 +190,7 @@ impl Fence {
         }
     }
 
-    /// The router is gone: from now on nothing changes on disk, and the lock is free.
+    /// The router has ended: from now on nothing changes on disk, and the lock is free.
     pub(super) async fn freeze(&self) {
         self.register.lock().await.folder = None;
     }

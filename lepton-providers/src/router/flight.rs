@@ -25,7 +25,7 @@ struct State {
     sides: [InFlight; 2],
     counters: Counters,
     file: FlightFile,
-    /// The router is gone: what ends now ends with its process.
+    /// The router has ended: what ends now ends with its process.
     frozen: bool,
     begun: u64,
 }
@@ -75,7 +75,7 @@ impl Flights {
         Flight { flights: Arc::clone(self), side: begin.side, kind, sent: false, noted, number }
     }
 
-    /// Counts a request that got 503 because a hold was full.
+    /// Counts a request that was answered with 503 because a hold was full.
     pub(super) fn refused(&self) {
         self.state().counters.refused += 1;
     }
@@ -155,9 +155,9 @@ impl State {
         self.counters.held += u64::from(begin.held);
     }
 
-    /// Writes the number of open writes; returns whether the file has it. What it has after a
-    /// failure is an earlier number. So no more writes may be open than before, and there are
-    /// none that the file does not count.
+    /// Writes the number of open writes; returns whether the file has it. After a failure it has
+    /// an earlier number, so the caller must not let the number rise: then the file never counts
+    /// too few.
     fn note(&self) -> bool {
         if self.frozen {
             return false;
@@ -276,7 +276,7 @@ fn reached(signal: &watch::Sender<u64>, number: u64) -> BoxFuture<'static, ()> {
     let mut signal = signal.subscribe();
     Box::pin(async move {
         if signal.wait_for(|before| *before > number).await.is_err() {
-            // The router is gone, and this request with it.
+            // The router has ended, and this request with it.
             std::future::pending::<()>().await;
         }
     })

@@ -28,7 +28,7 @@ impl FlightFile {
         path(folder).exists()
     }
 
-    /// Opens the file, and returns the writes of side A and side B whose end nobody saw.
+    /// Opens the file, and returns the writes of side A and side B whose end was not seen.
     pub(super) fn open(folder: &Path) -> Result<(Self, [u64; 2])> {
         let (path, boot) = (path(folder), boot());
         let mut unknown = [0, 0];

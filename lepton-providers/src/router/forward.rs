@@ -20,7 +20,7 @@ use super::request::{Client, prepare};
 use super::shared::Shared;
 use super::websocket::Tunnel;
 
-/// Seconds after which a client that got 503 may come again.
+/// Seconds after which a client may repeat a request that was answered with 503.
 const RETRY_AFTER: &str = "2";
 
 type Answer = Response<AnswerBody>;
@@ -59,7 +59,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, client: Client, mut request: Re
     response.await.unwrap_or_else(|_| last(text(StatusCode::BAD_GATEWAY, "the router stops")))
 }
 
-/// Sends a request, and tells the client the answer, or that it takes too long. A request that
+/// Sends a request, and passes the answer to the client, or 504 if it takes too long. A request that
 /// may write is awaited to its end in any case.
 async fn send(
     shared: Arc<Shared>,
@@ -102,12 +102,12 @@ async fn send(
         }
     };
     if let Some(tell) = tell {
-        // If the client is gone, the answer is dropped, and that of a write is read to its end.
+        // If the client has disconnected, the answer is dropped, and that of a write is read to its end.
         let _ = tell.send(answer);
     }
 }
 
-/// The answer as the client gets it.
+/// The answer as it is sent to the client.
 fn pass_on(shared: &Arc<Shared>, answered: Answered, upgrade: Option<(OnUpgrade, Client)>) -> Answer {
     let Answered { mut response, mut flight, lease, connection } = answered;
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -140,7 +140,7 @@ fn failed(why: &Failed) -> Answer {
     }
 }
 
-/// 503, with the time after which the client may come again.
+/// 503, with the time after which the client may repeat the request.
 fn unavailable(why: &'static str) -> Answer {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, why);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));

@@ -41,7 +41,7 @@ fn names(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     lines.flat_map(|line| line.split(',')).map(|word| word.trim().to_ascii_lowercase()).collect()
 }
 
-/// Whether a request asks for a WebSocket.
+/// Whether a request is the handshake of a WebSocket.
 pub(super) fn wants_websocket(headers: &HeaderMap) -> bool {
     names(headers, &header::CONNECTION).iter().any(|word| word == "upgrade")
         && names(headers, &header::UPGRADE).iter().any(|word| word == "websocket")
@@ -53,7 +53,8 @@ pub(super) fn upgrade(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Says from where a request came. Unless the clients are trusted, what they say is removed.
+/// Sets the headers with the origin of a request. Unless the clients are trusted, the headers that
+/// they have sent are removed.
 pub(super) fn forwarded(headers: &mut HeaderMap, client: IpAddr, https: bool, trusted: bool) {
     const FOR: &str = "x-forwarded-for";
     const PROTO: &str = "x-forwarded-proto";

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub struct Limits {
     /// Connections of users at a time; those beyond wait in the queue of the system.
     pub connections: usize,
-    /// Bytes of the head of a request, at most 64 KiB; larger ones get 431.
+    /// Bytes of the head of a request, at most 64 KiB; larger ones are answered with 431.
     pub header_bytes: usize,
     /// Header lines of a request.
     pub headers: usize,
@@ -26,7 +26,7 @@ pub struct Limits {
     /// The time for a connection to a replica.
     #[serde(with = "time")]
     pub connect_time: Duration,
-    /// The time until a replica begins to answer; then the client gets 504. A request that may
+    /// The time until a replica begins to answer; then the client receives 504. A request that may
     /// write stays in flight until the replica has answered.
     #[serde(with = "time")]
     pub answer_time: Duration,
@@ -34,7 +34,7 @@ pub struct Limits {
     /// than the time after which the replica closes one.
     #[serde(with = "time")]
     pub keep_alive: Duration,
-    /// The time that open requests get when the router stops.
+    /// The time in which open requests may end when the router stops.
     #[serde(with = "time")]
     pub stop_time: Duration,
 }

@@ -10,19 +10,21 @@
 //!
 //! What it does with requests:
 //!
-//! - Bodies stream both ways. A request that is held has not been read: the client gets no
+//! - Bodies stream both ways. A request that is held has not been read: the client receives no
 //!   `100 Continue`, and what it sends waits in its own buffers and in at most 128 KiB here.
-//! - A WebSocket may write, unless a route says otherwise: a hold holds it back, and a drain or
-//!   a switch closes it with code 1012.
+//! - A WebSocket may write, unless a route declares that it reads: a hold holds it back, and a drain
+//!   or a switch closes it with code 1012.
 //! - A request is sent again only before the first byte of its answer, to a replica of the same
 //!   side, and while no fence has begun or ended since: if nothing of it was sent, or if it has
 //!   no body and is safe or its route is declared idempotent.
 //! - A request that may write is in flight until the end of the replica's answer, also after its
-//!   client has gone or got 504. If the answer never comes, it is unknown until a switch to the
-//!   other side.
+//!   client has disconnected or received 504. If there is never an answer, it is unknown until a
+//!   switch to the other side. A write that cannot be recorded on disk is answered with 503.
+//! - A drain may cut off the writes that are still in flight after a time, but only during its hold,
+//!   and never reads.
 //! - A hold that would exceed one of its limits ends by itself, whether the limit is that of the
 //!   requests, the bytes, the length or the silence of the driver: the owner of that moment
-//!   gets the requests that wait. A request for which the hold has no room gets 503 with
+//!   receives the requests that wait. A request for which the hold has no room gets 503 with
 //!   `Retry-After`, also while the register is being written. If the router is started again
 //!   during a hold, it answers every request with 503 until the hold is released or ends by
 //!   itself; its times start again.
@@ -38,9 +40,9 @@
 //!
 //! The files, each importing only from those below it: `build` starts and stops; `control` and
 //! `client` are the two ends of the control socket, `wire` what goes over it; `server` accepts
-//! users, `tls` has their certificate, `heads` looks into what they send and `hooks` into the
+//! users, `tls` has their certificate, `heads` examines what they send and `hooks` the
 //! stream; `forward` answers a request, `websocket` a WebSocket, `copy` copies reads, and
-//! `exchange` asks replicas, with retries; `probe` asks whether they work; `fence` has the
+//! `exchange` sends it to replicas, with retries; `probe` checks their health; `fence` has the
 //! commands; `gate`, `sides`, `shadow` and `flight` the state; `register` and `flight_file` the
 //! files.
 

@@ -1,4 +1,4 @@
-//! What comes in: checks a request, and decides which way it takes.
+//! Incoming requests: checks one, and decides how it is handled.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::config::{RouterConfig, TestRoute};
 use super::headers;
 use super::heads::Found;
 
-/// Bytes of a body that the server reads before somebody asks for them: its buffer, and one
-/// piece that was taken from it.
+/// Bytes of a body that the server reads before they are polled: its buffer, and one piece that
+/// was taken from it.
 pub(super) const READ_AHEAD: u64 = 2 * BUFFER as u64;
 
 /// The buffer of a connection.

@@ -47,7 +47,7 @@ impl Shared {
     pub(super) fn reached(&self, wanted: Phase) -> impl Future<Output = ()> + Send + 'static {
         let mut phase = self.phase.clone();
         async move {
-            // Without its sender the router is gone.
+            // Without its sender the router has ended.
             let _ = phase.wait_for(|phase| *phase >= wanted).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The replicas of both sides: which gets the next request, and which do not work.
+//! The replicas of both sides: which one receives the next request, and which do not work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -33,9 +33,9 @@ pub(super) struct Replica {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the last questions found: above 0 successes, below 0 failures, in a row.
+    /// The results of the last health checks: above 0 successes, below 0 failures, in a row.
     row: i64,
-    /// The questions have found that it does not work.
+    /// The health checks have found that it does not work.
     down: bool,
     /// Failures of users' requests in a row.
     failed: u32,
@@ -72,7 +72,7 @@ impl Sides {
         let up: Vec<_> = list.iter().filter(untried).filter(|replica| !replica.state().down).collect();
         let awake: Vec<_> = up.iter().copied().filter(|replica| !replica.pauses(now)).collect();
         let candidates = if awake.is_empty() { up } else { awake };
-        // Among equals each gets its turn.
+        // Among equals they take turns.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = candidates.len();
         let rotated = (0..count).map(|place| candidates[(turn + place) % count]);

@@ -1,7 +1,7 @@
 //! A WebSocket: bytes both ways, and its end at a fence.
 //!
 //! At a fence no further message of the client is sent on: both directions stop at the end of
-//! the frame in which they are, and both ends get a close frame with code 1012. The WebSocket is
+//! the frame in which they are, and both ends receive a close frame with code 1012. The WebSocket is
 //! in flight until the replica has closed its end.
 
 use std::pin::pin;

@@ -28,7 +28,7 @@ pub(crate) async fn replicas_outlive_their_driver_and_their_supervisor() {
     let mut driver = Command::new(own);
     let status = driver.arg("driver").arg(place.folder()).env("CREDENTIAL", "of-the-driver").status().unwrap();
     assert!(!status.success());
-    // Nobody observes: the supervisor alone brings up what the driver has asked for.
+    // Nobody observes: the supervisor alone starts what the driver has applied.
     place.until_processes("two replicas of a driver that has died", |found| found.len() == 2).await;
     let seen = place.until("both are ready", |seen| seen.ready == 2).await;
     let before = place.processes();
@@ -90,7 +90,7 @@ pub(crate) async fn a_start_without_a_record_is_adopted_or_withdrawn() {
     assert_eq!(seen.restarts, 0, "a start that never was is no restart");
     assert_ne!(place.processes(), before);
     assert_eq!(place.processes().len(), 1);
-    // The process of the withdrawn start, should it come late, gives up.
+    // The process of the withdrawn start exits if it runs late.
     let own = std::env::current_exe().unwrap();
     let revoked = folder.join("claim-1.json");
     std::fs::write(&revoked, r#"{"revoked":{}}"#).unwrap();
@@ -101,13 +101,13 @@ pub(crate) async fn a_start_without_a_record_is_adopted_or_withdrawn() {
     assert!(String::from_utf8_lossy(&late.stderr).contains("withdrawn"), "{late:?}");
 }
 
-pub(crate) async fn a_number_that_was_given_away_is_not_signalled() {
+pub(crate) async fn a_number_that_was_reused_is_not_signalled() {
     let place = Place::new().await;
     let revision = place.apply(&serve(), "1").await.unwrap();
     place.ready(&revision).await;
     place.kill_supervisor();
     place.processes().iter().for_each(|found| kill(found.pid));
-    // Another program has got the number since; its start time is another one.
+    // The number was reused by another program, whose start time differs.
     let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
     let id = std::fs::read_dir(place.path("workloads/shop/replicas")).unwrap().next().unwrap().unwrap().path();
     let path = id.join("claim-1.json");
@@ -141,9 +141,9 @@ pub(crate) async fn the_supervisor_leaves_when_nothing_is_left() {
 pub(crate) async fn a_program_that_is_no_supervisor_is_reported() {
     let place = Place::with(|builder| builder.supervisor("/bin/false", ["x"])).await;
     place.apply(&program("sleep"), "1").await.unwrap();
-    let seen = place.until("it is told", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
-    let told = format!("{:?}", seen.reasons);
-    assert!(told.contains("/bin/false") && told.contains("supervise_if_asked"), "{told}");
+    let seen = place.until("it is reported", |seen| seen.reasons.iter().any(|reason| reason.terminal)).await;
+    let reported = format!("{:?}", seen.reasons);
+    assert!(reported.contains("/bin/false") && reported.contains("supervise_if_asked"), "{reported}");
     assert!(seen.reasons.iter().any(|reason| reason.kind == ReasonKind::CannotStart));
     let absent = ProcessDeployment::builder(place.folder()).supervisor("/no/such", ["x"]).open().await.unwrap();
     let findings = absent.preflight(&program("sleep")).await.unwrap();

@@ -9,7 +9,7 @@ use crate::place::{LONG, Place, program, serve};
 pub(crate) async fn the_suite_passes() {
     let place = Place::with(|builder| builder.restart_delay(Duration::from_millis(5))).await;
     let mut fails = program("crash");
-    // It is never taken for ready, however slow the machine is.
+    // It never counts as ready, however slow the machine is.
     fails.readiness_probe.clone_from(&serve().readiness_probe);
     fails.ports.clone_from(&serve().ports);
     let options = conformance::deployment::Options::new(SystemEnv::shared(), serve(), fails).deadline(LONG);

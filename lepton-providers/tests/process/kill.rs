@@ -44,8 +44,8 @@ pub(crate) async fn a_killed_supervisor_does_nothing_twice_and_leaves_nothing() 
     }
 }
 
-/// A driver that is killed at any moment, between the effect and the reply at best: what it has
-/// asked for is found by its owner, and asking again with the same key does nothing twice.
+/// A driver that is killed at any moment, at best between the effect and the reply: what it has
+/// applied is found by its owner, and applying it again with the same key does nothing twice.
 pub(crate) async fn a_killed_driver_is_followed_by_one_that_does_nothing_twice() {
     let rounds = number("LEPTON_KILL_ROUNDS").unwrap_or(20);
     let place = Place::new().await;

@@ -34,7 +34,7 @@ macro_rules! tests {
 const TESTS: &[Test] = tests! {
     conformance: the_suite_passes;
     adoption: replicas_outlive_their_driver_and_their_supervisor, a_second_supervisor_is_refused,
-        a_start_without_a_record_is_adopted_or_withdrawn, a_number_that_was_given_away_is_not_signalled,
+        a_start_without_a_record_is_adopted_or_withdrawn, a_number_that_was_reused_is_not_signalled,
         the_supervisor_leaves_when_nothing_is_left, a_program_that_is_no_supervisor_is_reported;
     kill: a_killed_supervisor_does_nothing_twice_and_leaves_nothing,
         a_killed_driver_is_followed_by_one_that_does_nothing_twice;

@@ -56,13 +56,13 @@ pub(crate) async fn values_are_in_no_file_and_reach_a_restarted_replica() {
     assert_eq!(std::fs::read_to_string(&proof).unwrap(), first);
     let plan = place.deployment.plan(&spec, &Secrets::new().with("TOKEN", "battery-staple")).await.unwrap();
     assert_eq!(plan.change, Change::Update);
-    let told = format!(
+    let shown = format!(
         "{plan} {plan:?} {missing:?} {surplus:?} {:?} {:?} {:?}",
         place.deployment,
         place.observe().await,
         place.deployment.revisions("shop").await.unwrap()
     );
-    assert!(!told.contains(VALUE) && !told.contains("staple"), "{told}");
+    assert!(!shown.contains(VALUE) && !shown.contains("staple"), "{shown}");
     assert_eq!(holds(&place.folder(), VALUE), Vec::<String>::new());
     assert_eq!(holds(kept.path(), VALUE).len(), 1, "the values are where they are documented to be");
     // An older value goes when no replica needs it, and the last with the workload.

@@ -64,7 +64,7 @@ pub(crate) async fn a_stopped_supervisor_is_reported_and_replaced() {
     let seen = place.until("the silence is reported", is_silent).await;
     assert_eq!((seen.ready, place.processes()), (1, before.clone()), "{seen:?}");
     until_replaced(&place, old).await;
-    let seen = place.until("it is looked after", |seen| seen.reasons.is_empty()).await;
+    let seen = place.until("it is supervised", |seen| seen.reasons.is_empty()).await;
     assert_eq!((seen.ready, seen.restarts), (1, 0), "the replica was adopted");
     assert_eq!(place.processes(), before);
     // A change by a new driver is enough, too.
@@ -100,8 +100,8 @@ pub(crate) async fn drivers_that_replace_a_supervisor_at_once_leave_one() {
     }
 }
 
-/// A supervisor that was stopped while it had the lock of the state. The lock of this test stands
-/// for its own, and ends with it.
+/// A supervisor that was stopped while it had the lock of the state. The lock of this test
+/// takes the place of its own, and ends with it.
 pub(crate) async fn a_change_does_not_hang_on_a_stopped_supervisor_with_the_lock() {
     let (place, old) = ready().await;
     send(old, Signal::STOP);
@@ -140,8 +140,8 @@ pub(crate) async fn a_driver_opens_without_the_lock_and_changes_nothing_without_
     place.until("both are ready", |seen| seen.ready == 2).await;
 }
 
-/// A driver that was stopped while it had the lock of the state: this test stands for it. The
-/// supervisor can neither wipe, sweep nor remove a folder meanwhile, but everything else.
+/// A driver that was stopped while it had the lock of the state: this test takes its place.
+/// Meanwhile the supervisor can neither wipe values nor remove folders, but does everything else.
 pub(crate) async fn a_supervisor_works_while_a_stopped_driver_has_the_lock() {
     let (place, old) = ready().await;
     let state = std::fs::File::open(place.path("state.lock")).unwrap();

@@ -40,7 +40,7 @@ async fn a_held_upload_is_not_read() {
     let head = format!("POST /wait HTTP/1.1\r\nHost: s\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     site.waiting(&hold, 1).await;
-    // What fits into the buffers of the system and of the router goes out; the rest does not.
+    // What fits into the buffers of the system and of the router is sent; the rest is not.
     let (chunk, mut sent) = (vec![7; 1 << 20], 0);
     while let Ok(count) = timeout(Duration::from_secs(1), stream.write(&chunk)).await {
         sent += count.unwrap();
@@ -70,7 +70,7 @@ async fn bytes_of_bodies_are_limited_too() {
     let refused = ask_with(site.address, "POST", "/echo", "", "123").await;
     assert_eq!(refused.status, 503);
     assert!(refused.has("retry-after: "), "{refused:?}");
-    // No driver has to do anything: the owner stays, and gets what waits.
+    // No driver has to do anything: the owner stays, and receives what waits.
     assert_eq!(small.await.unwrap().body, "12345678");
     assert_eq!(site.a.seen(), ["POST /echo"]);
     let error = site.traffic.renew(&hold.id).await.unwrap_err();

@@ -17,7 +17,7 @@ pub(super) fn observe(driver: &Driver, name: &str) -> Result<Option<Observation>
     let Some(workload) = read(driver, name)? else { return Ok(None) };
     // Without a supervisor nothing progresses, not even the end of a workload.
     let supervision = driver.summoner.ensure(&driver.state_dir, driver.env.uptime());
-    // It is derived from the rest: one that is damaged tells nothing, until it is written again.
+    // It is derived from the rest: a damaged one is ignored until it is written again.
     let status = Status::read(&driver.state_dir.workload(name)).ok().flatten().unwrap_or_default();
     let last = workload.last()?;
     let mut seen = Observation::new(last.id.clone(), if workload.deleted { 0 } else { workload.desired });
@@ -29,7 +29,7 @@ pub(super) fn observe(driver: &Driver, name: &str) -> Result<Option<Observation>
         // They may be about what has been changed since.
         seen.reasons.clear();
     }
-    // Nobody looks after a workload whose supervisor is silent, although it may be ready.
+    // A workload whose supervisor is silent is not supervised, although it may be ready.
     let silent = matches!(supervision, Ok(Supervision::Silent(_)));
     if silent || !seen.is_ready() || workload.deleted {
         let progress = format!("{} of {} replicas are ready", seen.ready, seen.desired);

@@ -83,7 +83,7 @@ impl Summoner {
     pub(super) fn ensure(&self, state_dir: &StateDir, now: Duration) -> Result<Supervision> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let exit = state.reap();
-        // A file that a failure of power has damaged is one of a supervisor that is gone.
+        // A file that was damaged by a power failure belongs to a supervisor that no longer runs.
         let file = read_json::<Identity>(&state_dir.supervisor_file()).ok().flatten();
         let mut silent = None;
         if let Some(process) = file.filter(Identity::is_alive) {
@@ -100,7 +100,7 @@ impl Summoner {
         } else {
             state.end_late(now, self.silence + PATIENCE);
         }
-        // One that was killed says nothing about its program.
+        // A supervisor that was killed does not show that its program is wrong.
         if let Some(exit) = exit.filter(|exit| exit.code().is_some()) {
             state.failures = state.failures.saturating_add(1);
             state.last = Some(format!("the supervisor {} ended with {exit}", self.program.display()));

@@ -34,7 +34,7 @@ fn other_version(path: &Path, version: u32) -> Error {
     Error::unsupported(message).with_context("path", path.display())
 }
 
-/// Whether the error says that something is absent.
+/// Whether the error means that something does not exist.
 pub(in crate::process) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }

@@ -11,8 +11,8 @@ use super::files::{damaged, read_json, write_json};
 use super::workload::Applied;
 use crate::process::system::Identity;
 
-/// The record of a replica. It is written before each effect, so that another supervisor can go
-/// on.
+/// The record of a replica. It is written before each effect, so that another supervisor can
+/// continue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Record {
@@ -48,14 +48,14 @@ pub(in crate::process) struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Stop {
-    /// Whether it does not come again.
+    /// Whether it is not started again.
     pub(in crate::process) remove: bool,
     /// Why, if it is restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::process) why: Option<String>,
     /// Since when, in milliseconds since the boot.
     pub(in crate::process) since_ms: u64,
-    /// When it got the termination signal.
+    /// When the termination signal was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::process) signalled_ms: Option<u64>,
 }
@@ -64,9 +64,9 @@ pub(in crate::process) struct Stop {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Ended {
-    /// In words.
+    /// The description for users.
     pub(in crate::process) what: String,
-    /// Whether it was never running, for a reason that does not pass by itself.
+    /// Whether it was never running, for a reason that is permanent.
     pub(in crate::process) cannot_start: bool,
 }
 
@@ -86,7 +86,7 @@ pub(in crate::process) enum Claim {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct Failure {
     pub(in crate::process) message: String,
-    /// Whether the reason passes by itself.
+    /// Whether the same start may succeed later without a change by anybody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::process) transient: bool,
 }
@@ -113,7 +113,7 @@ impl Record {
         folder.join(format!("claim-{attempt}.json"))
     }
 
-    /// Where a failed start says why.
+    /// The file with the reason of a failed start.
     pub(in crate::process) fn failure(folder: &Path, attempt: u32) -> PathBuf {
         folder.join(format!("failed-{attempt}.json"))
     }

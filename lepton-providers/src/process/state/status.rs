@@ -58,7 +58,7 @@ impl StatusReason {
         Self { kind: kind.code().to_owned(), message: message.into(), terminal: false }
     }
 
-    /// The same reason, which does not pass by itself.
+    /// The same reason as a permanent one.
     pub(in crate::process) fn terminal(mut self) -> Self {
         self.terminal = true;
         self

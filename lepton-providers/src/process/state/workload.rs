@@ -12,7 +12,7 @@ use super::state_dir::StateDir;
 /// How many revisions are kept.
 const REVISIONS: usize = 10;
 
-/// How many keys are remembered. Only an attempt that got no answer uses a key again.
+/// How many keys are remembered. Only an attempt that received no reply uses a key again.
 const KEYS: usize = 1000;
 
 /// The file of a workload. Drivers write it, under the lock of the state folder.
@@ -61,7 +61,7 @@ pub(in crate::process) struct KeptSecrets {
     pub(in crate::process) file: PathBuf,
 }
 
-/// A key that was used, with what it stood for.
+/// A key that was used, with the revision and the spec for which it was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::process) struct UsedKey {
@@ -135,7 +135,7 @@ impl Workload {
         RevisionId::new(self.next.to_string())
     }
 
-    /// Adds a revision, with the number of replicas that it asks for.
+    /// Adds a revision, and sets the number of replicas to that of its spec.
     pub(in crate::process) fn add(&mut self, applied: Applied) {
         self.next = self.next.saturating_add(1);
         self.desired = applied.spec.replicas;
@@ -144,7 +144,7 @@ impl Workload {
         self.revisions.drain(..surplus);
     }
 
-    /// Notes what a key stood for.
+    /// Records the use of a key.
     pub(in crate::process) fn note(&mut self, used: UsedKey) {
         self.keys.push(used);
         let surplus = self.keys.len().saturating_sub(KEYS);

@@ -4,7 +4,7 @@
 //! replica. It first leaves the session of the supervisor and claims the start by creating the
 //! claim file, with its own number and start time, which the replica keeps; only then does it
 //! execute the program. So there is never a replica of which there is no record. A supervisor
-//! that comes back and finds no claim creates the file itself, and the late process gives up.
+//! that takes over and finds no claim creates the file itself, and the late process exits.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -49,7 +49,7 @@ pub(super) fn start(folder: &Path, record: &Record, environment: &Environment) -
 pub(super) enum Started {
     /// No process has claimed it.
     Unclaimed,
-    /// Nobody will.
+    /// No process can claim it any more.
     Revoked,
     /// This process, which may have ended since.
     By(Identity),
@@ -70,7 +70,7 @@ pub(super) fn revoke(folder: &Path, attempt: u32) -> Result<Started> {
     claimed(folder, attempt)
 }
 
-/// Whether the process that claimed the start has gone on to execute the program, or has ended:
+/// Whether the process that claimed the start has executed the program, or has ended:
 /// until then it holds a lock on its claim.
 pub(super) fn has_executed(folder: &Path, attempt: u32) -> bool {
     File::open(Record::claim(folder, attempt))

@@ -1,4 +1,4 @@
-//! Asks a probe again and again, and counts its answers.
+//! Repeats a probe and counts its results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,14 +26,14 @@ pub(super) struct Times {
     pub(super) eager: bool,
 }
 
-/// The first pause between questions to a replica that has just started; each is twice as long
-/// as the one before.
+/// The first pause between attempts at a replica that has just started; each is twice as long as
+/// the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the answers amount to.
+/// The result of the attempts so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Whether it is well; `None` until that is known.
+    /// Whether the probe counts as passed; `None` until that is known.
     pub(super) well: Option<bool>,
     /// The last failure.
     pub(super) failure: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Counts an answer, by the thresholds of the probe.
+    /// Counts a result, by the thresholds of the probe.
     fn count(&mut self, probe: &Probe, answer: Result<(), String>) {
         match answer {
             Ok(()) => {
@@ -63,12 +63,12 @@ impl Seen {
 }
 
 impl Prober {
-    /// Begins to ask. `well` is what is taken for granted until the answers tell otherwise.
+    /// Starts it. `well` is assumed until the results decide.
     pub(super) fn start(env: &SharedEnv, target: Target, well: Option<bool>, times: Times) -> Self {
         let seen = Arc::new(Mutex::new(Seen { well, ..Seen::default() }));
         let (task, abort) = abortable(repeat(env.clone(), target, times, Arc::clone(&seen)));
         env.spawn(Box::pin(async move {
-            // An aborted task has nothing to say.
+            // An aborted task has no result.
             let _ = task.await;
         }));
         Self { seen, abort }

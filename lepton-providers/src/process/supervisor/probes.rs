@@ -18,18 +18,18 @@ pub(super) struct Probes {
     liveness: Option<Prober>,
 }
 
-/// What the probes say.
+/// The result of the probes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It should get traffic, as far as the probes know; without a probe that would tell,
-    /// `None`.
+    /// It should get traffic, as far as the probes know; `None` without a probe that decides
+    /// this.
     Ready(Option<bool>),
     /// It must be restarted, for this reason.
     Restart(String),
 }
 
 impl Probes {
-    /// Begins to ask. `adopted` is whether an earlier supervisor saw the replica ready, where
+    /// Starts the probes. `adopted` is whether an earlier supervisor saw the replica ready, where
     /// there was one.
     pub(super) fn start(context: &Context, owner: &str, record: &Record, adopted: Option<bool>) -> Result<Self> {
         let spec = &record.applied.spec;
@@ -53,7 +53,7 @@ impl Probes {
         Ok(())
     }
 
-    /// What they say now.
+    /// Their result at this moment.
     pub(super) fn verdict(&mut self, context: &Context, owner: &str, record: &Record) -> Result<Verdict> {
         if let Some(startup) = &self.startup {
             let seen = startup.seen();

@@ -18,7 +18,7 @@ const QUOTED: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StartError {
     pub(super) message: String,
-    /// Whether it does not pass by itself.
+    /// Whether only a change can end it.
     pub(super) permanent: bool,
 }
 

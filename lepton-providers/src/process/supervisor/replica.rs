@@ -108,7 +108,7 @@ impl Replica {
         Ok(true)
     }
 
-    /// Asks for its end. It does not come again.
+    /// Requests its end. It is not started again.
     pub(super) fn stop(&mut self, context: &Context) -> Result<()> {
         if self.is_terminating() {
             return Ok(());
@@ -208,7 +208,7 @@ impl Replica {
         Ok(Look::Ended { what: ended, counted: true })
     }
 
-    /// Looks after a replica that runs.
+    /// Checks a replica that runs.
     fn watch(&mut self, context: &Context, owner: &str) -> Result<()> {
         let now = context.env.uptime();
         let executed = match self.executed {
@@ -231,7 +231,7 @@ impl Replica {
                 self.ready = settled || self.adopted == Some(true);
             }
         }
-        // Output that cannot be trimmed grows, but the replica is well.
+        // Output that cannot be trimmed grows, but that does not affect the replica.
         let _ = trim_output(&self.folder, context.settings.output_limit);
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(in crate::process) const SUPERVISE: &str = "lepton-supervise";
 /// How long a supervisor that has just ended may hold its lock.
 pub(in crate::process) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The time between two steps while something is to come.
+/// The time between two steps while something remains to be done.
 const MOVING: Duration = Duration::from_millis(20);
 
 /// The time between two steps while everything is as it should be.
@@ -107,7 +107,7 @@ fn step(context: &Context, units: &mut BTreeMap<String, Unit>) -> bool {
     settled
 }
 
-/// Gives up the lock of the supervisor, unless there is a new workload or another process has the
+/// Releases the lock of the supervisor, unless there is a new workload or another process has the
 /// lock of the state, which may be creating one. A driver that creates one afterwards finds no
 /// supervisor, and starts another.
 fn leave(context: &Context, lock: &File) -> Result<bool> {
@@ -116,6 +116,6 @@ fn leave(context: &Context, lock: &File) -> Result<bool> {
         return Ok(false);
     }
     remove(&context.state_dir.supervisor_file())?;
-    flock(lock, FlockOperation::Unlock).map_err(|errno| Error::io("the lock cannot be given up", errno.into()))?;
+    flock(lock, FlockOperation::Unlock).map_err(|errno| Error::io("the lock cannot be released", errno.into()))?;
     Ok(true)
 }

@@ -20,7 +20,7 @@ pub(super) fn scope<'a>(context: &'a Context, record: &'a Record) -> Scope<'a> {
     Scope { state_id: &context.state_dir.id, workload: &record.applied.spec.name }
 }
 
-/// Asks for the end of a replica.
+/// Requests the end of a replica.
 pub(super) fn request(context: &Context, record: &mut Record, remove: bool, why: Option<String>) {
     let since_ms = context.now_ms();
     match &mut record.stop {
@@ -29,7 +29,7 @@ pub(super) fn request(context: &Context, record: &mut Record, remove: bool, why:
     }
 }
 
-/// Goes on with the end of a replica whose process lives.
+/// Takes the next step towards the end of a replica whose process is alive.
 pub(super) fn advance(context: &Context, folder: &Path, record: &mut Record, process: &Identity) -> Result<()> {
     let (now, spec) = (context.now_ms(), &record.applied.spec);
     let grace = u64::from(spec.termination_grace_period_seconds) * 1000;
@@ -54,7 +54,7 @@ pub(super) fn advance(context: &Context, folder: &Path, record: &mut Record, pro
     }
 }
 
-/// Ends what the first process of a replica has left behind; says whether nothing is left.
+/// Ends what the first process of a replica has left behind; returns whether nothing is left.
 pub(super) fn sweep(context: &Context, record: &Record) -> bool {
     let left = Members::find(scope(context, record), Some(&record.id), None);
     left.signal(Signal::KILL);

@@ -37,9 +37,9 @@ pub(super) struct Unit {
 pub(super) enum Progress {
     /// Everything is as it should be.
     Settled,
-    /// Something is to come.
+    /// Something remains to be done.
     Pending,
-    /// The workload is gone.
+    /// The workload no longer exists.
     Gone,
 }
 
@@ -86,7 +86,7 @@ impl Unit {
         if self.replicas.is_none() {
             match self.adopt(context) {
                 Err(_) if workload.deleted => {
-                    // Its records cannot be read; the markers tell which processes are its own.
+                    // Its records cannot be read; the markers identify its processes.
                     self.members(context).signal(Signal::KILL);
                     self.replicas = Some(Vec::new());
                 }
@@ -196,7 +196,8 @@ impl Unit {
         Members::find(Scope { state_id: &context.state_dir.id, workload: &self.name }, None, None)
     }
 
-    /// Goes on with deleting the workload. Its folder goes last, when no process is left.
+    /// Takes the next step of deleting the workload. Its folder is removed last, when no process is
+    /// left.
     fn delete(&mut self, context: &Context) -> Result<Progress> {
         for replica in self.replicas.iter_mut().flatten() {
             context.beat.again();

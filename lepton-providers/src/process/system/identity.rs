@@ -61,8 +61,8 @@ impl Identity {
     /// A descriptor of it, if it still runs.
     fn open(&self) -> Option<OwnedFd> {
         let descriptor = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
-        // After the descriptor is open: had the number been given away before, the start would
-        // be another one.
+        // After the descriptor is open: if the number had been reused before, the start time would
+        // differ.
         self.is_alive().then_some(descriptor)
     }
 
@@ -71,7 +71,7 @@ impl Identity {
         Self::own().is_ok_and(|own| own.open().is_some())
     }
 
-    /// Sends a signal, if it still runs; says whether it did.
+    /// Sends a signal, if it still runs; returns whether it did.
     pub(in crate::process) fn signal(&self, signal: Signal) -> bool {
         self.open().is_some_and(|descriptor| pidfd_send_signal(descriptor, signal).is_ok())
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_was_given_away_is_another_process() {
+    fn a_number_that_was_reused_is_another_process() {
         let own = Identity::own().unwrap();
         assert!(own.is_alive());
         let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();

@@ -1,4 +1,4 @@
-//! What the system tells about processes, and the signals to them.
+//! Information of the system about processes, and signals to them.
 //!
 //! - `identity`: a process by number, start time and boot, and signals by pidfd
 //! - `members`: the processes that belong to a replica, by session and marker
