@@ -130,12 +130,12 @@ impl Rounds {
                 _ => Journal::discard(&folder),
             }
         };
-        self.env.run_blocking(discarding).join().await?
+        self.env.run_blocking(discarding).join().await?.map_err(released_soon)
     }
 
     async fn finish(&self, from: Side, follower: &mut Follower) -> Result<Round> {
         let began = self.env.uptime();
-        let round = follower.round().await?;
+        let round = follower.round().await.map_err(released_soon)?;
         self.record(from, &round, began);
         let conflicts: Vec<_> = round.conflicts().map(ToString::to_string).collect();
         if conflicts.is_empty() {
@@ -185,6 +185,13 @@ impl Rounds {
         let retry = if failures.iter().any(|failure| lasts(&failure)) { Retry::Never } else { Retry::Now };
         Error::new(ErrorKind::Unavailable, message).with_retry(retry).with_context("data set", &self.name)
     }
+}
+
+/// A round of this data set that was dropped ends in the background, and its journal is free again
+/// after that. Nobody else has these journals: the lock of the migration's journal keeps other
+/// drivers away.
+fn released_soon(error: Error) -> Error {
+    if error.kind() == ErrorKind::Locked { error.with_retry(Retry::Now) } else { error }
 }
 
 /// Failures of an object that another round meets again, until somebody has changed something.

@@ -1,16 +1,19 @@
 //! What a driver does not do: delete what is not its own, hold requests that nothing could answer,
 //! repeat a secret, or execute a command whose sender has left.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lepton_core::EnvExt as _;
 use lepton_core::data_set::Side;
 use lepton_core::deployment::{Deployment as _, OperationKey, Secrets, WorkloadSpec};
 use lepton_core::migration::{Choice, Command, Event, State};
+use lepton_core::step::{Step, StepState};
 use lepton_core::traffic::Traffic as _;
-use lepton_migrate::{Control, Migration, MigrationBuilder, Workload, control_socket, send_command};
+use lepton_core::{EnvExt as _, Result, SharedStorage};
+use lepton_migrate::{
+    Control, Migration, MigrationBuilder, ObjectSet, StoreQuiesce, Workload, control_socket, send_command,
+};
 
 use crate::plan;
 use crate::world::World;
@@ -112,4 +115,78 @@ async fn a_command_whose_sender_has_left_is_not_executed() {
     assert_eq!(seen, [Event::Pause]);
     assert!(pause.join().await.unwrap().unwrap().contains("paused"));
     drop(control);
+}
+
+/// A step that takes a while to be made.
+#[derive(Debug)]
+struct Slow {
+    world: World,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait::async_trait]
+impl Step for Slow {
+    fn name(&self) -> &'static str {
+        "jobs"
+    }
+
+    async fn plan(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn apply(&self, _: &OperationKey) -> Result<()> {
+        self.log.lock().unwrap().push("begun".to_owned());
+        self.world.env.sleep(Duration::from_millis(500)).await;
+        self.log.lock().unwrap().push("made".to_owned());
+        Ok(())
+    }
+
+    async fn observe(&self) -> Result<StepState> {
+        Ok(StepState::Done)
+    }
+
+    async fn undo(&self, _: &OperationKey) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The rollback begins while a change after the switch is being made, which could start writers.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_denied_after_a_change_in_flight_has_ended() {
+    let (world, folder) = (World::new().await, tempfile::tempdir().unwrap());
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (policies, denials) = (world.policies.clone(), Arc::clone(&log));
+    let switch = move |side: Side, deny: bool, _| {
+        policies[side as usize].0.store(deny, SeqCst);
+        if side == Side::B && deny {
+            denials.lock().unwrap().push("denied".to_owned());
+        }
+        async { Ok(()) }
+    };
+    let quiesce = StoreQuiesce::new(switch, world.application(Side::A), world.application(Side::B));
+    let store = |side: Side| -> SharedStorage { Arc::new(world.stores[side as usize].clone()) };
+    let objects = ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.path().join("o"), quiesce);
+    let step = Arc::new(Slow { world: world.clone(), log: Arc::clone(&log) });
+    let traffic = Arc::new(world.traffic.clone());
+    let builder = Migration::builder("shop", folder.path().join("m"), traffic).step_after_switch(step);
+    let mut migration = builder.data_set(objects.build().unwrap()).open().await.unwrap();
+    plan(&mut migration).await;
+    migration.run(rests, |_| {}).await.unwrap();
+    migration.command(Command::CutOver).await.unwrap();
+    let (commander, env, begun) = (migration.commander(), world.env.clone(), Arc::clone(&log));
+    let rollback = world.env.spawn_task(async move {
+        while !begun.lock().unwrap().iter().any(|entry| entry == "begun") {
+            env.sleep(Duration::from_millis(2)).await;
+        }
+        commander.send(Command::Rollback).await.unwrap();
+    });
+    migration.run(|state| *state == State::RolledBack, |_| {}).await.unwrap();
+    rollback.join().await.unwrap();
+    let log = log.lock().unwrap();
+    let made = log.iter().position(|entry| entry == "made").unwrap();
+    assert!(log[made..].contains(&"denied".to_owned()) && log.ends_with(&["denied".to_owned()]), "{log:?}");
+    assert!(
+        !log[log.iter().position(|entry| entry == "begun").unwrap()..made].contains(&"denied".to_owned()),
+        "{log:?}"
+    );
 }
