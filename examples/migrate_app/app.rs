@@ -17,6 +17,8 @@ use lepton::core::{ErrorKind, PutOptions};
 use lepton::{Error, Location, ObjectKey, Result, StorageExt as _};
 use tokio::net::TcpListener;
 
+use crate::say::say;
+
 /// The largest item.
 const LARGEST: usize = 64 << 20;
 
@@ -29,7 +31,7 @@ pub(crate) async fn run() -> Result<()> {
     let listen = format!("127.0.0.1:{}", variable("PORT")?);
     let failed = |error| Error::io(format!("cannot listen on {listen}"), error);
     let listener = TcpListener::bind(&listen).await.map_err(failed)?;
-    println!("serving {} on {listen}", store.storage().url());
+    say!("serving {} on {listen}", store.storage().url());
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Error::io("cannot listen to signals", error))?;
@@ -65,7 +67,7 @@ async fn answer(store: &Location, request: Request<Incoming>) -> Response<Full<B
                 _ => StatusCode::BAD_GATEWAY,
             };
             if status != StatusCode::NOT_FOUND {
-                println!("{error}");
+                say!("{error}");
             }
             reply(status, error.to_string())
         }
