@@ -4,6 +4,7 @@ pub(crate) mod asked;
 pub(crate) mod choose;
 mod job;
 mod limits;
+mod log;
 pub(crate) mod options;
 pub(crate) mod policy;
 pub(crate) mod running;
@@ -19,10 +20,7 @@ use futures_util::TryStreamExt as _;
 use lepton::data::PlanSummary;
 use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, verify};
 use say::complain;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use asked::Asked;
 pub(crate) use job::Job;
@@ -47,14 +45,9 @@ Exit codes:
   5    the run came to --max-transfer or --max-duration; the same command resumes
   130  stopped by Ctrl-C, SIGTERM or SIGHUP; the same command resumes";
 
-/// Logs to standard error as `RUST_LOG` specifies (`info`, `error,lepton_data=debug`); only
-/// errors by default. The target filter does not use regular expressions, which would be a
-/// large part of the first build.
+/// Logs errors, or what `RUST_LOG` specifies.
 pub(crate) fn log() {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
-    let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    log::log(LevelFilter::ERROR);
 }
 
 /// Shows what would be done, object by object and in total.

@@ -26,6 +26,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
+use crate::say::say;
+
 /// The largest item.
 const LARGEST: usize = 64 << 20;
 
@@ -38,7 +40,7 @@ pub(crate) async fn run() -> Result<()> {
     let listen = format!("127.0.0.1:{}", variable("PORT")?);
     let failed = |error| Error::io(format!("cannot listen on {listen}"), error);
     let listener = TcpListener::bind(&listen).await.map_err(failed)?;
-    println!("serving {} on {listen}", store.storage().url());
+    say!("serving {} on {listen}", store.storage().url());
     let (ends, mut connections) = (watch::Sender::new(()), JoinSet::new());
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Error::io("cannot listen to signals", error))?;
@@ -91,7 +93,7 @@ async fn answer(store: &Location, request: Request<Incoming>) -> Response<Full<B
                 _ => StatusCode::BAD_GATEWAY,
             };
             if status != StatusCode::NOT_FOUND {
-                println!("{error}");
+                say!("{error}");
             }
             reply(status, error.to_string())
         }
@@ -142,7 +144,7 @@ fn socket(store: &Location, mut request: Request<Incoming>) -> Result<Response<F
         if let Ok(stream) = upgrade.await {
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, None).await;
             if let Err(error) = messages(&store, socket).await {
-                println!("{error}");
+                say!("{error}");
             }
         }
     });

@@ -19,12 +19,10 @@
 //! migrate_app run shop.toml
 //! ```
 //!
-//! - `commands`: the commands on a specification
+//! - `commands`: the commands on a specification; `drive`: the driver; `show`: what it shows
 //! - `demo`: starts everything, shows what happens, and checks the result; `site`: where it is
 //! - `cloud`, `app`, `route`, `load`: the other roles; `ledger`, `check`: what the users know
 //! - `random`: numbers for the moments of the kills
-
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
 mod app;
 mod check;
@@ -32,10 +30,18 @@ mod children;
 mod cloud;
 mod commands;
 mod demo;
+mod drive;
 mod ledger;
 mod load;
+#[path = "../common/log.rs"]
+mod log;
 mod random;
 mod route;
+#[path = "../common/say.rs"]
+mod say;
+mod show;
+#[path = "../common/signals.rs"]
+mod signals;
 mod site;
 
 use std::path::PathBuf;
@@ -45,7 +51,9 @@ use clap::{Parser, Subcommand};
 use commands::SpecCommand;
 use lepton::core::data_set::Side;
 use lepton::{Error, Result};
+use say::complain;
 use site::Site;
+use tracing_subscriber::filter::LevelFilter;
 
 #[derive(Parser)]
 #[command(
@@ -66,7 +74,7 @@ Exit codes:
   2    the command line is wrong
   3    it failed; the message has the reason
   4    the demonstration found that a write was lost, stale or refused
-  130  stopped by Ctrl-C or SIGTERM; `run`: the same command resumes";
+  130  stopped by Ctrl-C, SIGTERM or SIGHUP; `run`: the same command resumes";
 
 #[derive(Subcommand)]
 enum Command {
@@ -110,17 +118,18 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments = Arguments::parse();
+    log::log(LevelFilter::WARN);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("migrate_app: cannot start: {error}");
+            complain!("migrate_app: cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(run(arguments)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("migrate_app: {}", error.report());
+            complain!("migrate_app: {}", error.report());
             ExitCode::from(3)
         }
     }

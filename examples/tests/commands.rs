@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +14,8 @@ use serde_json::Value;
 struct Scene {
     folder: tempfile::TempDir,
     router: Child,
+    /// What the router has said when it started, with its address.
+    started: String,
 }
 
 impl Drop for Scene {
@@ -25,6 +28,11 @@ impl Drop for Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with_backend("127.0.0.1:9")
+    }
+
+    /// Its application at side A has this address.
+    fn with_backend(backend: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (side, files) in [("a", 20), ("b", 0)] {
             std::fs::create_dir(folder.path().join(side)).unwrap();
@@ -33,11 +41,11 @@ impl Scene {
             }
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_router"));
-        command.args(["--listen", "127.0.0.1:0", "--a", "127.0.0.1:9", "--state"]).arg(folder.path().join("router"));
+        command.args(["--listen", "127.0.0.1:0", "--a", backend, "--state"]).arg(folder.path().join("router"));
         let mut router = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(router.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let scene = Self { folder, router };
+        let scene = Self { folder, router, started: line };
         scene.describe("");
         scene
     }
@@ -99,12 +107,37 @@ impl Scene {
     }
 
     fn start(&self) -> Driver {
-        Driver(self.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        let mut child = self.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Driver(child, out)
+    }
+
+    /// Plans and approves.
+    fn approved(&self) {
+        let plan: Value = serde_json::from_str(self.succeeds(&["plan", "--json"]).lines().next().unwrap()).unwrap();
+        self.succeeds(&["approve", plan["hash"].as_str().unwrap()]);
     }
 }
 
 /// A driver that runs.
-struct Driver(Child);
+struct Driver(Child, BufReader<ChildStdout>);
+
+impl Driver {
+    fn signal(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it shows this.
+    fn shows(&mut self, text: &str) {
+        let mut lines = (&mut self.1).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(text)), "it does not show {text:?}");
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -171,8 +204,12 @@ fn a_migration_is_planned_approved_driven_and_taken_back() {
 #[test]
 fn a_changed_specification_is_not_driven() {
     let scene = Scene::new();
-    let plan: Value = serde_json::from_str(scene.succeeds(&["plan", "--json"]).lines().next().unwrap()).unwrap();
-    scene.succeeds(&["approve", plan["hash"].as_str().unwrap()]);
+    // A plan that was not approved is replaced, also by one of other data sets.
+    let text = std::fs::read_to_string(scene.spec()).unwrap();
+    std::fs::write(scene.spec(), text.replace("\"items\"", "\"goods\"")).unwrap();
+    scene.succeeds(&["plan"]);
+    std::fs::write(scene.spec(), text).unwrap();
+    scene.approved();
     let text = std::fs::read_to_string(scene.spec()).unwrap();
     std::fs::write(scene.spec(), text.replace("100ms", "200ms")).unwrap();
     scene.refused(&["run"], "not the one that was approved");
@@ -193,4 +230,92 @@ fn wrong_specifications_are_named_with_their_position() {
     let (code, out, err) = scene.run(&["plan"]);
     assert!(code == 1 && out.contains("error: data set items"), "{code}: {out}{err}");
     assert_eq!(scene.state(), "draft");
+}
+
+/// A write that is in flight at side A keeps a fence from ending.
+struct WriteInFlight {
+    accepted: TcpStream,
+    _user: TcpStream,
+}
+
+impl WriteInFlight {
+    fn new(scene: &Scene, side_a: &TcpListener) -> Self {
+        let address = scene.started.strip_prefix("serving on ").and_then(|line| line.split(',').next()).unwrap();
+        let mut user = TcpStream::connect(address).unwrap();
+        user.write_all(b"POST /items HTTP/1.1\r\nhost: shop\r\ncontent-length: 1\r\n\r\nx").unwrap();
+        // The router may connect for other reasons.
+        let accepted = loop {
+            let (mut accepted, _) = side_a.accept().unwrap();
+            let (mut request, mut byte) = (Vec::new(), [0]);
+            while !request.ends_with(b"\r\n\r\nx") && accepted.read(&mut byte).is_ok_and(|len| len == 1) {
+                request.push(byte[0]);
+            }
+            if request.starts_with(b"POST") {
+                break accepted;
+            }
+        };
+        Self { accepted, _user: user }
+    }
+
+    fn end(mut self) {
+        self.accepted.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    }
+}
+
+#[test]
+fn a_signal_within_a_fence_stops_the_driver_after_it_and_a_second_one_at_once() {
+    let side_a = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scene = Scene::with_backend(&side_a.local_addr().unwrap().to_string());
+    let text = std::fs::read_to_string(scene.spec()).unwrap();
+    let limits = "[traffic]\nhold = { time = \"5m\", silence = \"5m\" }\n";
+    std::fs::write(scene.spec(), text.replace("[traffic]\n", limits)).unwrap();
+    scene.approved();
+    let mut driver = scene.start();
+    scene.reaches("tested");
+    let write = WriteInFlight::new(&scene, &side_a);
+    scene.succeeds(&["cut-over"]);
+    scene.reaches("fence");
+    driver.signal();
+    driver.shows("another signal stops at once");
+    assert_eq!(scene.state(), "fence");
+    driver.signal();
+    assert_eq!((driver.code(), scene.state().as_str()), (Some(130), "fence"));
+    // Another driver continues the fence, and stops after it.
+    let mut driver = scene.start();
+    driver.shows("resumed");
+    driver.signal();
+    driver.shows("another signal stops at once");
+    write.end();
+    assert_eq!(driver.code(), Some(130));
+    let state = scene.state();
+    assert!(state == "switched" || state == "holding", "{state}");
+}
+
+#[test]
+fn status_shows_the_question_and_the_lag() {
+    let scene = Scene::new();
+    scene.approved();
+    let mut driver = scene.start();
+    scene.reaches("tested");
+    let status = scene.succeeds(&["status"]);
+    assert!(status.contains("lag                  items: "), "{status}");
+    std::fs::write(scene.at("b/early"), "kept").unwrap();
+    driver.shows("needs a decision");
+    driver.shows("early");
+    let (code, out, err) = scene.run(&["status"]);
+    assert!(code == 1 && out.contains("early") && out.contains("answer with `decide`"), "{code}: {out}{err}");
+    drop(driver);
+    let (_, out, _) = scene.run(&["status"]);
+    assert!(out.contains("no driver runs"), "{out}");
+}
+
+#[test]
+fn a_closed_pipe_and_a_wrong_state_end_without_a_panic() {
+    let scene = Scene::new();
+    let mut child = scene.command(&["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+    let (code, _, err) = scene.run(&["run", "--until", "finished"]);
+    assert!(code == 2 && err.contains("holding"), "{code}: {err}");
 }

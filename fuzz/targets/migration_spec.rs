@@ -4,7 +4,6 @@
 #![no_main]
 
 use lepton_migrate::{Format, MigrationSpec};
-use serde_json::Value;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     for format in [Format::Toml, Format::Yaml, Format::Json] {
@@ -12,11 +11,6 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         let _ = (spec.check(), spec.order());
         let written = serde_json::to_string(&spec).expect("a specification is JSON");
         let again = MigrationSpec::parse(&written, Format::Json).expect("what was written is read");
-        // The reader of JSON may miss the last digit of a number with a fraction. Only an overlay
-        // holds such numbers.
-        let exact = serde_json::from_str::<Value>(&written).ok() == serde_json::to_value(&spec).ok();
-        if exact {
-            assert_eq!(again.digest(), spec.digest());
-        }
+        assert_eq!(again.digest(), spec.digest());
     }
 });

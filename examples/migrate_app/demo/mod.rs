@@ -24,7 +24,9 @@ pub(crate) use self::options::Options;
 use self::process::{RouterProcess, driver};
 use self::run::Run;
 use crate::children::{Children, start};
-use crate::commands::{STOPPED, stopped};
+use crate::commands::STOPPED;
+use crate::say::{complain, say};
+use crate::signals::Signals;
 use crate::site::{Site, WORKLOAD, cloud, letter};
 
 /// The exit code if a write was lost, stale or refused.
@@ -34,19 +36,20 @@ const LOST: u8 = 4;
 pub(crate) async fn run(options: &Options) -> Result<u8> {
     let folder = std::env::temp_dir().join(format!("lepton-migrate-app-{}", std::process::id()));
     std::fs::create_dir_all(&folder).map_err(|error| Error::io("cannot make the demonstration's folder", error))?;
+    let mut signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
     let site = Site::new(&folder);
     let begun = Instant::now();
     let outcome = tokio::select! {
         outcome = whole(&site, options, begun) => outcome.map(|good| if good { 0 } else { LOST }),
-        () = stopped() => Ok(STOPPED),
+        () = signals.next() => Ok(STOPPED),
     };
     // The application is not a child of this process: its supervisors would keep it running.
     for side in [Side::A, Side::B] {
         if let Err(error) = end_application(&site, side).await {
-            eprintln!("the application at side {side} may still run: {error}");
+            complain!("the application at side {side} may still run: {error}");
         }
     }
-    println!("\n{:.0} s; journals, logs and manifests are in {}", begun.elapsed().as_secs_f64(), folder.display());
+    say!("\n{:.0} s; journals, logs and manifests are in {}", begun.elapsed().as_secs_f64(), folder.display());
     outcome
 }
 
@@ -65,14 +68,14 @@ async fn whole(site: &Site, options: &Options, begun: Instant) -> Result<bool> {
     }
     let router = RouterProcess::start(site)?;
     application(site).await?;
-    println!("cloud A and cloud B: {} and {}", site.url(Side::A).await?, site.url(Side::B).await?);
-    println!("the application runs at A, behind the router at http://{}", site.address("router").await?);
+    say!("cloud A and cloud B: {} and {}", site.url(Side::A).await?, site.url(Side::B).await?);
+    say!("the application runs at A, behind the router at http://{}", site.address("router").await?);
     let load = options.load();
     let arguments = load.arguments();
     let arguments: Vec<&str> = ["load", &folder].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     children.add("load", start(site, "load", &arguments)?);
     let loaded = Instant::now();
-    println!("{} users read and write\n", load.users());
+    say!("{} users read and write\n", load.users());
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     let spec = site.specification(&options.terms).await?;
@@ -80,7 +83,7 @@ async fn whole(site: &Site, options: &Options, begun: Instant) -> Result<bool> {
     driver(site, &["plan", &shown])?.end().await?;
     let plan = std::fs::read_to_string(site.at("plan.log")).unwrap_or_default();
     let hash = MigrationSpec::load(&spec)?.digest();
-    println!("{}", plan.lines().filter(|line| !line.starts_with("approve")).collect::<Vec<_>>().join("\n"));
+    say!("{}", plan.lines().filter(|line| !line.starts_with("approve")).collect::<Vec<_>>().join("\n"));
     driver(site, &["approve", &shown, &hash])?.end().await?;
     let mut run = Run::start(site, options, spec, router, begun)?;
     run.there().await?;

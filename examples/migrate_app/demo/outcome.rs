@@ -8,6 +8,7 @@ use crate::check::check;
 use crate::children::Children;
 use crate::ledger::Ledger;
 use crate::load::{LEDGER, STOP};
+use crate::say::say;
 use crate::site::Site;
 
 /// Ends the users and compares their ledger with the owner's data; returns whether all is well.
@@ -17,32 +18,32 @@ pub(super) async fn show(site: &Site, options: &Options, children: &mut Children
     let owner = site.route().await?.owner;
     let ledger = Ledger::load(&site.at(LEDGER))?;
     let wrong = check(site, owner, &ledger).await?;
-    println!("\n  owner of the writes   {owner}");
-    println!("  requests              {} of them {} writes", ledger.requests, ledger.writes - ledger.direct);
-    println!("  hung up by the client {}", ledger.hung_up);
-    println!("  WebSockets restarted  {}", ledger.restarted);
-    println!("  writes by a job       {}", ledger.direct);
-    println!("  failures              {}", ledger.failures);
+    say!("\n  owner of the writes   {owner}");
+    say!("  requests              {} of them {} writes", ledger.requests, ledger.writes - ledger.direct);
+    say!("  hung up by the client {}", ledger.hung_up);
+    say!("  WebSockets restarted  {}", ledger.restarted);
+    say!("  writes by a job       {}", ledger.direct);
+    say!("  failures              {}", ledger.failures);
     if options.router_kills > 0 {
-        println!("  cut off by a kill     {}", ledger.cut_off);
+        say!("  cut off by a kill     {}", ledger.cut_off);
     }
-    println!("  stale reads           {}", ledger.stale);
-    println!("  longest request       {} ms", ledger.longest);
+    say!("  stale reads           {}", ledger.stale);
+    say!("  longest request       {} ms", ledger.longest);
     if counts.stops == 0 {
-        println!("  longest hold          {} ms", counts.hold.as_millis());
+        say!("  longest hold          {} ms", counts.hold.as_millis());
     }
-    println!("  fences given up       {}", counts.given_up);
-    println!("  kills                 {} of the driver, {} of the router", counts.kills, counts.router_kills);
+    say!("  fences given up       {}", counts.given_up);
+    say!("  kills                 {} of the driver, {} of the router", counts.kills, counts.router_kills);
     if counts.stops > 0 {
-        println!("  stops of the driver   {}", counts.stops);
+        say!("  stops of the driver   {}", counts.stops);
     }
     let entries = ledger.items.len() + ledger.posts.len();
-    println!("  items in the ledger   {entries}, {} of them not as acknowledged", wrong.len());
+    say!("  items in the ledger   {entries}, {} of them not as acknowledged", wrong.len());
     for item in wrong.iter().take(10) {
-        println!("    WRONG {item}");
+        say!("    WRONG {item}");
     }
     for failure in ledger.failed.iter().take(3) {
-        println!("    FAILED {failure}");
+        say!("    FAILED {failure}");
     }
     // A driver that stands still after the quiesce leaves the owner without writes.
     let served = ledger.failures == 0 || counts.stops > 0;

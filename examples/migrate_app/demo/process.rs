@@ -8,6 +8,7 @@ use lepton::{Error, Result};
 
 use crate::children::{start, start_with};
 use crate::commands::STOPS;
+use crate::say::complain;
 use crate::site::{APP, Site};
 
 /// The driver of the migration as a process, with the credentials of both sides as profiles.
@@ -108,7 +109,7 @@ impl RouterProcess {
             if site.router_restarts() == restarts
                 && let Err(error) = site.router_is_settled()
             {
-                eprintln!("{error}");
+                complain!("{error}");
             }
         });
         Ok(())

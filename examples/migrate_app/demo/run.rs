@@ -11,10 +11,12 @@ use lepton::{Error, Result};
 use super::options::Options;
 use super::process::{Driver, RouterProcess, driver, driver_with};
 use super::storm::{Moment, Storm, Target};
-use crate::commands::{Place, journal, stage};
+use crate::commands::{Place, journal};
 use crate::ledger::Ledger;
 use crate::load::LEDGER;
 use crate::random::Numbers;
+use crate::say::{complain, say};
+use crate::show::{behind, lag, reason, stage};
 use crate::site::Site;
 
 /// The longest that a direction may take.
@@ -64,7 +66,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let seed = options.seed.unwrap_or_else(|| u64::from(std::process::id()) * 7919 + 1);
         if options.kills.is_some() || options.router_kills > 0 {
-            println!("seed {seed}");
+            say!("seed {seed}");
         }
         Ok(Self {
             site,
@@ -152,7 +154,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             if let Err(error) = sent {
-                eprintln!("{error}");
+                complain!("{error}");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -211,8 +213,8 @@ impl<'a> Run<'a> {
     }
 
     fn show(&mut self, event: &Event) {
-        let why = if let Event::GivenUp { why } | Event::Failed { why, .. } = event { why.as_str() } else { "" };
-        println!("{:5.1} s {} {why}", self.begun.elapsed().as_secs_f64(), event.name());
+        let why = reason(event);
+        say!("{:5.1} s {} {why}", self.begun.elapsed().as_secs_f64(), event.name());
         self.storm.saw(event.name());
         match event {
             Event::Held => self.held = Some(Instant::now()),
@@ -232,7 +234,7 @@ impl<'a> Run<'a> {
         }
         let time = Duration::from_millis(self.options.terms.silence) + LONGER;
         let stage = stage(&self.state()?).unwrap_or("after it");
-        println!("       the driver gets SIGSTOP in the stage {stage} for {time:?}");
+        say!("       the driver gets SIGSTOP in the stage {stage} for {time:?}");
         self.counts.stops += 1;
         tokio::time::sleep(time).await;
         self.driver.resume()
@@ -244,11 +246,11 @@ impl<'a> Run<'a> {
             event => format!("after the event {event}"),
         };
         if moment.target == Target::Router {
-            println!("       the router gets SIGKILL {when}, and is started again");
+            say!("       the router gets SIGKILL {when}, and is started again");
             self.counts.router_kills += 1;
             return self.router.kill_and_start();
         }
-        println!("       the driver gets SIGKILL {when}, and is started again");
+        say!("       the driver gets SIGKILL {when}, and is started again");
         self.counts.kills += 1;
         self.driver.kill()?;
         self.driver = driver_with(self.site, &["run", &self.spec.display().to_string()], &self.options.stops)?;
@@ -262,8 +264,11 @@ impl<'a> Run<'a> {
         let rate = (ledger.requests - self.last.0) as f64 / since;
         self.last.0 = ledger.requests;
         let held = route.hold.map_or_else(String::new, |hold| format!(", {} held", hold.waiting));
-        println!(
-            "{:5.1} s   {}, {rate:.0} requests a second, {} failures{held}",
+        // While the driver is killed or stopped, nobody knows it.
+        let lags = lag(&Place::of(&self.spec), route.owner).await;
+        let lag = lags.map_or_else(|_| String::new(), |lags| format!("; {}", behind(&lags)));
+        say!(
+            "{:5.1} s   {}, {rate:.0} requests a second, {} failures{held}{lag}",
             self.begun.elapsed().as_secs_f64(),
             route.weights,
             ledger.failures

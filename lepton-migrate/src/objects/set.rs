@@ -81,8 +81,9 @@ impl ObjectSetBuilder {
     /// Checks the settings and both sides; nothing is sent.
     ///
     /// # Errors
-    /// `invalid_input`, naming the setting, for one with which the two sides would not hold the same
-    /// objects under the same names (those that a specification refuses too), and for what [`Transfer::follow`](lepton_data::Transfer::follow) refuses.
+    /// `invalid_input`, naming the setting, for one with which the two sides would not hold the
+    /// same objects under the same names; a specification refuses the same ones. Also for what
+    /// [`Transfer::follow`](lepton_data::Transfer::follow) refuses.
     pub fn build(mut self) -> Result<ObjectSet> {
         self.settings.delete = true;
         if let Some(why) = not_followed(&self.settings) {

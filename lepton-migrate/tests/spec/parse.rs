@@ -43,6 +43,18 @@ fn the_formats_give_the_same_specification() {
     assert_eq!(MigrationSpec::parse(&written, Format::Json).unwrap(), spec);
 }
 
+/// Readers of JSON are often wrong in the last digit of a fraction.
+#[test]
+fn a_fraction_is_read_as_it_was_written() {
+    let command = "command = [\"/usr/bin/printer\"]";
+    for fraction in ["0.30000000000000004", "1.7976931348623157e308", "31.245270191439438", "122.416294033786585"] {
+        let overlay = format!("{command}\noverlay = {{ process = {{ share = {fraction} }} }}");
+        let spec = read(&example().replace(command, &overlay));
+        let again = MigrationSpec::parse(&serde_json::to_string(&spec).unwrap(), Format::Json).unwrap();
+        assert_eq!(again.digest(), spec.digest(), "{fraction}");
+    }
+}
+
 #[test]
 fn errors_have_their_position_in_toml() {
     let at = |text: &str, expected: &str| assert_eq!(refused(text, Format::Toml), expected);
