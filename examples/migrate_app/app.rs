@@ -137,7 +137,8 @@ fn socket(store: &Location, mut request: Request<Incoming>) -> Result<Response<F
     let key = request.headers().get(SEC_WEBSOCKET_KEY);
     let key = key.ok_or_else(|| Error::invalid_input("this is no request for a WebSocket"))?;
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
-    let accept = accept.map_err(|error| Error::invalid_input("the key of the WebSocket is wrong").with_source(error))?;
+    let accept =
+        accept.map_err(|error| Error::invalid_input("the key of the WebSocket is wrong").with_source(error))?;
     let upgrade = hyper::upgrade::on(&mut request);
     let store = store.clone();
     tokio::spawn(async move {

@@ -79,6 +79,30 @@ async fn a_round_that_is_dropped_ends_before_the_next_one_begins() {
     assert!(following.round().await.unwrap().found_no_difference());
 }
 
+/// Somebody else follows by then, perhaps in the other direction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_is_dropped_while_another_follower_runs_never_begins() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10)]).await;
+    let mut following = follower(&from, &to, folder.path());
+    following.round().await.unwrap();
+    from.write(&key("b"), bytes(1, 7)).await.unwrap();
+    let lock = std::fs::File::open(folder.path().join("journal.lock")).unwrap();
+    while lock.try_lock().is_err() {
+        pause(1).await;
+    }
+    tokio::select! {
+        round = following.round() => panic!("the journal is locked: {round:?}"),
+        () = pause(100) => {}
+    }
+    let journal = || std::fs::read(folder.path().join("journal-000001.log")).unwrap();
+    let before = journal();
+    lock.unlock().unwrap();
+    pause(300).await;
+    assert!(journal() == before, "a round began");
+    assert_eq!(told(&following.round().await.unwrap()), (2, 1, 7, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rounds_go_on_until_they_are_dropped() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());

@@ -18,7 +18,9 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
     Ok(match (stage, event) {
         (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
         // A person decides whether to try again: the ownership has moved, so no fence is given up.
-        (Stage::Allow, Event::Failed { what, why }) => State::asking(format!("{what} failed"), vec![why], within(fence)),
+        (Stage::Allow, Event::Failed { what, why }) => {
+            State::asking(format!("{what} failed"), vec![why], within(fence))
+        }
         // A switch may be in flight, or the ownership has moved: the register decides.
         (
             Stage::Switch | Stage::Allow | Stage::Release | Stage::Lift { .. } | Stage::Back { .. },

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use lepton_core::conformance::traffic::{Options, Subject, memory, run};
 use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
-    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
-    TrafficCapabilities,
+    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic, TrafficCapabilities,
 };
 use lepton_core::{Result, SystemEnv};
 

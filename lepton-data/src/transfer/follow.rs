@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream;
 use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::ledger::report::{Failure, Report, Status};
 use crate::schedule::handle::RunHandle;
@@ -214,7 +215,7 @@ impl Follower {
 
 /// Runs a transfer to its end, or cancels it when the sender is dropped.
 async fn until(transfer: Transfer, mut dropped: oneshot::Receiver<()>) -> Result<Report> {
-    let handle = start(&transfer).await?;
+    let handle = start(&transfer, &mut dropped).await?;
     let steering = handle.steering();
     let run = handle.wait();
     tokio::pin!(run);
@@ -227,11 +228,16 @@ async fn until(transfer: Transfer, mut dropped: oneshot::Receiver<()>) -> Result
     }
 }
 
-/// Starts a round. The journal of the round before is released a moment after its end, when the
-/// last write to it has returned.
-async fn start(transfer: &Transfer) -> Result<RunHandle<Report>> {
+/// Starts a round, unless the sender is dropped. The journal of the round before is released a
+/// moment after its end, when the last write to it has returned.
+async fn start(transfer: &Transfer, dropped: &mut oneshot::Receiver<()>) -> Result<RunHandle<Report>> {
     let begun = transfer.env.uptime();
     loop {
+        // The journal may belong to another follower by now, which a round that nobody waits for
+        // must not come after.
+        if !matches!(dropped.try_recv(), Err(TryRecvError::Empty)) {
+            return Err(Error::new(ErrorKind::Cancelled, "the round was dropped before it began"));
+        }
         let round = Transfer { options: transfer.options.clone(), env: transfer.env.clone() };
         match round.start().await {
             Err(error)

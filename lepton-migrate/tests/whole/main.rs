@@ -167,6 +167,9 @@ async fn a_driver_that_dies_after_each_record_is_followed_by_another() {
             State::Holding if end == State::RolledBack => migration.command(Command::Rollback).await.unwrap(),
             _ => {}
         }
+        if let State::NeedsDecision { question, .. } = migration.state() {
+            panic!("{}: {:?}", question.text, question.evidence);
+        }
         // It dies after its next record, or after a moment.
         let died = AtomicBool::new(false);
         let moment = Duration::from_micros(world.env.random() % 30_000);

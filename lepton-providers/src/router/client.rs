@@ -8,8 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
-    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
-    TrafficCapabilities,
+    Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic, TrafficCapabilities,
 };
 use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};

@@ -27,14 +27,35 @@ pub(super) struct Request {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Command {
     Get,
-    Set { side: Side, backends: Vec<Backend>, if_version: u64 },
+    Set {
+        side: Side,
+        backends: Vec<Backend>,
+        if_version: u64,
+    },
     Verify,
-    Hold { epoch: u64, limits: HoldLimits, all: bool },
-    Renew { hold: HoldId },
+    Hold {
+        epoch: u64,
+        limits: HoldLimits,
+        all: bool,
+    },
+    Renew {
+        hold: HoldId,
+    },
     /// `cleared` is the epoch of the clearance.
-    Switch { to: Side, cleared: u64, hold: HoldId, epoch: u64 },
-    Release { hold: HoldId, epoch: u64 },
-    Drain { side: Side, cut: Option<Duration> },
+    Switch {
+        to: Side,
+        cleared: u64,
+        hold: HoldId,
+        epoch: u64,
+    },
+    Release {
+        hold: HoldId,
+        epoch: u64,
+    },
+    Drain {
+        side: Side,
+        cut: Option<Duration>,
+    },
 }
 
 /// The answer to a command.
