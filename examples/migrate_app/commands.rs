@@ -1,26 +1,16 @@
 //! The commands on a specification.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 use lepton::core::SystemEnv;
 use lepton::core::migration::{Choice, Command, State};
-use lepton::core::resolver::Resolver;
 use lepton::migrate::{MigrationSpec, Plan, control_socket, send_command};
-use lepton::providers::resolve::UrlResolver;
 use lepton::{ErrorKind, Result};
 use serde_json::json;
 
 use crate::drive::drive;
+use crate::place::{DECIDE, Place, resolver};
 use crate::say::say;
 use crate::show::status;
-
-/// The variable by which the demonstration names the stages at which its driver stops itself.
-pub(crate) const STOPS: &str = "MIGRATE_APP_STOPS";
-
-/// The exit code after a signal.
-pub(crate) const STOPPED: u8 = 130;
 
 /// The states that `--until` takes.
 const STATES: [&str; 17] = [
@@ -42,9 +32,6 @@ const STATES: [&str; 17] = [
     "paused",
     "needs_decision",
 ];
-
-/// The exit code where a person has to decide, or a plan has errors.
-pub(crate) const DECIDE: u8 = 1;
 
 #[derive(Subcommand)]
 pub(crate) enum SpecCommand {
@@ -94,42 +81,10 @@ pub(crate) enum SpecCommand {
     Decommission(Place),
 }
 
-/// Which migration.
-#[derive(Args, Clone)]
-pub(crate) struct Place {
-    /// The specification: a file in TOML, YAML or JSON.
-    spec: PathBuf,
-    /// The folder of the state; by default next to the specification, with its name and `.state`.
-    #[arg(long, value_name = "FOLDER")]
-    state: Option<PathBuf>,
-    /// Write one JSON object for each line.
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Answer {
     Retry,
     Rollback,
-}
-
-impl Place {
-    pub(crate) fn of(spec: impl Into<PathBuf>) -> Self {
-        Self { spec: spec.into(), state: None, json: false }
-    }
-
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.state.clone().unwrap_or_else(|| self.spec.with_extension("state"))
-    }
-
-    pub(crate) fn spec(&self) -> &Path {
-        &self.spec
-    }
-
-    /// Shows a line, or in its place one JSON object.
-    pub(crate) fn say(&self, line: &str, fields: &serde_json::Value) {
-        if self.json { say!("{fields}") } else { say!("{line}") }
-    }
 }
 
 /// Runs a command; returns the exit code.
@@ -155,13 +110,9 @@ pub(crate) async fn run(command: SpecCommand) -> Result<u8> {
     }
 }
 
-pub(crate) fn resolver() -> Arc<dyn Resolver> {
-    Arc::new(UrlResolver::new(SystemEnv::shared()))
-}
-
 /// Shows the plan, and proposes it unless one was approved.
 pub(crate) async fn plan(place: &Place) -> Result<Plan> {
-    let spec = MigrationSpec::load(&place.spec)?;
+    let spec = MigrationSpec::load(place.spec())?;
     let plan = Plan::of(&spec, &resolver()).await?;
     let findings: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
     let fields = json!({
@@ -178,8 +129,8 @@ pub(crate) async fn plan(place: &Place) -> Result<Plan> {
         State::Draft | State::Planned => {
             let command = Command::Plan { hash: plan.hash.clone() };
             spec.record(&place.folder(), command, &SystemEnv::shared()).await?;
-            let next = format!("approve it with: migrate_app approve {} {}", place.spec.display(), plan.hash);
-            if !place.json {
+            let next = format!("approve it with: migrate_app approve {} {}", place.spec().display(), plan.hash);
+            if !place.is_json() {
                 say!("{next}");
             }
         }
@@ -190,7 +141,7 @@ pub(crate) async fn plan(place: &Place) -> Result<Plan> {
 
 /// Sends a command to the driver, or records it where none runs.
 async fn tell(place: &Place, command: Command) -> Result<u8> {
-    let spec = MigrationSpec::load(&place.spec)?;
+    let spec = MigrationSpec::load(place.spec())?;
     let env = SystemEnv::shared();
     let (state, driven) = match send_command(&control_socket(&place.folder()), &command, &env).await {
         Ok(state) => (state, true),
@@ -205,9 +156,4 @@ async fn tell(place: &Place, command: Command) -> Result<u8> {
         &json!({"event": "command", "state": state, "driven": driven}),
     );
     Ok(0)
-}
-
-/// The file of the journal's folder, for the demonstration.
-pub(crate) fn journal(spec: &Path) -> PathBuf {
-    lepton::migrate::journal(&Place::of(spec).folder())
 }

@@ -11,7 +11,7 @@ use lepton::migrate::{Commander, Control, Migration, MigrationSpec, Observed, co
 use lepton::{Error, ErrorKind, Result};
 use serde_json::json;
 
-use crate::commands::{Place, STOPPED, STOPS, resolver};
+use crate::place::{Place, STOPPED, STOPS, resolver};
 use crate::say::complain;
 use crate::show::{behind, lag_fields, show, stage};
 use crate::signals::Signals;

@@ -19,7 +19,8 @@
 //! migrate_app run shop.toml
 //! ```
 //!
-//! - `commands`: the commands on a specification; `drive`: the driver; `show`: what it shows
+//! - `commands`: the commands on a specification; `drive`: the driver; `show`: what it shows;
+//!   `place`: which migration they are for
 //! - `demo`: starts everything, shows what happens, and checks the result; `site`: where it is
 //! - `cloud`, `app`, `route`, `load`: the other roles; `ledger`, `check`: what the users know
 //! - `random`: numbers for the moments of the kills
@@ -35,6 +36,7 @@ mod ledger;
 mod load;
 #[path = "../common/log.rs"]
 mod log;
+mod place;
 mod random;
 mod route;
 #[path = "../common/say.rs"]

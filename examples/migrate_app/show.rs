@@ -9,7 +9,7 @@ use lepton::migrate::{DataSetLag, MigrationSpec, control_socket, read_lag};
 use lepton::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
-use crate::commands::{DECIDE, Place};
+use crate::place::{DECIDE, Place};
 
 /// How long a driver may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);

@@ -24,7 +24,7 @@ pub(crate) use self::options::Options;
 use self::process::{RouterProcess, driver};
 use self::run::Run;
 use crate::children::{Children, start};
-use crate::commands::STOPPED;
+use crate::place::STOPPED;
 use crate::say::{complain, say};
 use crate::signals::Signals;
 use crate::site::{Site, WORKLOAD, cloud, letter};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lepton::{Error, Result};
 
 use crate::children::{start, start_with};
-use crate::commands::STOPS;
+use crate::place::STOPS;
 use crate::say::complain;
 use crate::site::{APP, Site};
 

@@ -11,9 +11,9 @@ use lepton::{Error, Result};
 use super::options::Options;
 use super::process::{Driver, RouterProcess, driver, driver_with};
 use super::storm::{Moment, Storm, Target};
-use crate::commands::{Place, journal};
 use crate::ledger::Ledger;
 use crate::load::LEDGER;
+use crate::place::Place;
 use crate::random::Numbers;
 use crate::say::{complain, say};
 use crate::show::{behind, lag, reason, stage};
@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             site,
             options,
-            journal: journal(&spec),
+            journal: Place::of(&spec).journal(),
             driver: driver_with(site, &["run", &spec.display().to_string()], &options.stops)?,
             spec,
             router,

@@ -11,9 +11,10 @@ use super::config::Symlinks;
 use super::contain::split;
 use super::disk::{Disk, named};
 use super::error::failed_at;
+use super::folder::locked;
 use super::metadata::FileState;
 use super::read::{not_opened, root_removed};
-use super::temp::{current, is_removed, locked, not_matching};
+use super::temp::{current, is_removed, not_matching};
 
 /// Deletes objects one by one, then flushes each folder once. An entry that is not an
 /// object (a folder that is not empty, a link that is not followed) is left alone.

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, statat, unlinkat};
 
 use super::error::failed;
+use super::folder::{create_new, locked};
 use super::names::reserved;
-use super::temp::{create_new, locked};
 
 /// Whether names that differ only in case are the same name in this folder. Looks up an
 /// existing name in its other case. Only if there is none, a file is created for the test
@@ -86,7 +86,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (dir, left) = (opened(folder.path()), folder.path().join(".lepton-0.tmp"));
         for name in [None, Some("aB")] {
-            name.map(|name| std::fs::write(folder.path().join(name), "").unwrap());
+            if let Some(name) = name {
+                std::fs::write(folder.path().join(name), "").unwrap();
+            }
             std::fs::write(&left, "left").unwrap();
             assert!(!folds(&dir) && !left.exists(), "beside {name:?}");
             std::fs::write(&left, "left").unwrap();

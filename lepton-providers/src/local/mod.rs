@@ -13,7 +13,7 @@
 //!   way that the system supports
 //! - `temp`: files that are not visible yet, and how they become visible
 //! - `metadata`: times, modes and extended attributes
-//! - `folding`: whether names are case-sensitive
+//! - `folder`: its lock, and new files in it; `folding`: whether its names are case-sensitive
 //! - `error`: maps the system's error numbers
 
 mod build;
@@ -24,6 +24,7 @@ mod delete;
 mod disk;
 mod error;
 mod extents;
+mod folder;
 mod folding;
 mod list;
 mod metadata;

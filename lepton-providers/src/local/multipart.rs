@@ -23,12 +23,13 @@ use rustix::io::{Errno, retry_on_intr};
 use super::contain::split;
 use super::disk::{Disk, LocalStorage, MOST_PARTS, named};
 use super::error::failed_at;
+use super::folder::{create_new, locked};
 use super::metadata;
 use super::names::{is_id, reserved};
 use super::read::not_opened;
 use super::slots::{self, Header, Slot};
 use super::space::reserve;
-use super::temp::{create_folder, create_new, locked, refuse_folder, rename, settled};
+use super::temp::{create_folder, refuse_folder, rename, settled};
 use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt};
 
 /// The number of digits of the key's digest in an upload's id, and of the whole id.

@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use lepton_core::{Effect, Error, ErrorKind, Precondition, Result, Retry};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -19,6 +18,7 @@ use super::config::Symlinks;
 use super::contain::{ATTEMPTS, READ, split};
 use super::disk::Disk;
 use super::error::{failed, failed_at, in_the_way};
+use super::folder::{create_new, locked};
 use super::metadata::FileState;
 use super::names::reserved;
 
@@ -152,12 +152,6 @@ pub(super) fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<(
     }
 }
 
-/// Creates a file with this name.
-pub(super) fn create_new(dir: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    retry_on_intr(|| openat(dir, name, flags, Mode::from_raw_mode(0o666)))
-}
-
 /// Renames a file in progress to the last name of `path`, if the condition holds. The
 /// caller holds the lock of the folder.
 pub(super) fn rename(disk: &Disk, dir: &OwnedFd, from: &str, path: &[u8], precondition: &Precondition) -> Result<()> {
@@ -191,20 +185,6 @@ pub(super) fn settled(disk: &Disk, dir: &OwnedFd, path: &[u8], file: &File) -> R
     let applied = |error: Error| error.with_effect(Effect::Applied);
     disk.sync_names(dir, split(path).0).map_err(applied)?;
     FileState::of(file).map_err(|errno| applied(failed_at("the new file cannot be examined", path, errno)))
-}
-
-/// Runs `work` under the lock of a folder. File systems without locks (some network file
-/// systems) run it unlocked, unless a lock is `needed`.
-pub(super) fn locked<T>(dir: &OwnedFd, needed: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if let Err(errno) = retry_on_intr(|| flock(dir, FlockOperation::LockExclusive))
-        && needed
-    {
-        return Err(failed("the folder cannot be locked, which conditions need", errno));
-    }
-    let done = work();
-    // Closing the directory unlocks it too.
-    let _ = flock(dir, FlockOperation::Unlock);
-    done
 }
 
 /// The object does not have the expected tag.

@@ -15,9 +15,10 @@ use rustix::io::{Errno, pwritev, retry_on_intr};
 use super::contain::{DIRECTORY, split};
 use super::disk::{Disk, LARGEST_FILE, LocalStorage, named};
 use super::error::{failed, failed_at, in_the_way};
+use super::folder::locked;
 use super::metadata::{self, FileState};
 use super::space::reserve;
-use super::temp::{Temp, create_folder, current, locked, not_matching, settled};
+use super::temp::{Temp, create_folder, current, not_matching, settled};
 
 /// The maximum number of pieces in one system call (`IOV_MAX`).
 const MOST_PIECES: usize = 1024;

@@ -59,7 +59,7 @@ const PACKAGES: [(&str, Rows); 8] = [
             &["layers"],
             &["auth"],
             &["wire"],
-            &["transport"],
+            &["group", "transport"],
         ],
     ),
     ("lepton-migrate", &[&["lib"], &["control"], &["assemble"], &["plan"], &["driver"], &["objects"], &["spec"]]),
