@@ -115,6 +115,7 @@ pub(crate) fn stage(state: &State) -> Option<&'static str> {
         Stage::LastDelta => "last_delta",
         Stage::Allow => "allow",
         Stage::Switch => "switch",
+        Stage::Release => "release",
         Stage::Lift { .. } => "lift",
         Stage::Back { .. } => "back",
         _ => return None,
