@@ -24,13 +24,13 @@ pub(super) async fn carry_out(
     match intent {
         Intent::Copy { data_set } => {
             // What its application writes at side B before the switch would differ from side A.
-            parts.deny(&data_set, Side::B, true, 0).await?;
+            parts.deny(&data_set, Side::B, true, epoch).await?;
             parts.data_set(&data_set)?.provider.copy(Side::A).await?;
             Ok(Event::Copied { data_set })
         }
         Intent::Follow { data_set, from } => follow(&parts, data_set, from).await,
         Intent::WatchLag => parts.watch_lag().await,
-        Intent::Deploy => parts.deploy().await,
+        Intent::Deploy => parts.deploy(epoch).await,
         Intent::KeepBackends => parts.keep_backends().await,
         Intent::Test => Ok(parts.test().await),
         Intent::StartCutOver { given_up } => {
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(
             reversed => reversed.map(|()| Event::Reversed { data_set }),
         },
         Intent::Start => parts.start().await,
-        Intent::Undo => parts.undo().await,
+        Intent::Undo => parts.undo(epoch).await,
         Intent::Decommission => parts.decommission().await,
         other => Err(Error::unsupported(format!("this driver does not know the intent {}", other.name()))),
     }

@@ -23,9 +23,9 @@ const STILL: Duration = Duration::from_secs(2);
 impl Parts {
     /// Creates the workloads of side B that start before the switch, after its application was
     /// denied to write once more.
-    pub(super) async fn deploy(&self) -> Result<Event> {
+    pub(super) async fn deploy(&self, epoch: u64) -> Result<Event> {
         for set in &self.data_sets {
-            self.deny(set.provider.name(), Side::B, true, 0).await?;
+            self.deny(set.provider.name(), Side::B, true, epoch).await?;
         }
         self.make_steps(false).await?;
         self.create(|workload| !workload.after_switch).await?;
@@ -120,14 +120,14 @@ impl Parts {
 
     /// Removes what this migration created at side B, takes the steps back, and makes side A accept
     /// writes. A workload of another owner is kept.
-    pub(super) async fn undo(&self) -> Result<Event> {
+    pub(super) async fn undo(&self, epoch: u64) -> Result<Event> {
         self.take_steps_back().await?;
         self.set_backends(Vec::new()).await?;
         for workload in self.workloads.iter().rev() {
             self.delete(&workload.deployment, &workload.spec.name, Whose::Created).await?;
         }
         for set in &self.data_sets {
-            self.deny(set.provider.name(), Side::A, false, 0).await?;
+            self.deny(set.provider.name(), Side::A, false, epoch).await?;
         }
         Ok(Event::Undone)
     }

@@ -57,8 +57,8 @@ pub enum WritersSpec {
     /// state it.
     RouterOnly,
     /// A program changes a policy or a key of the store. It is run with the variables
-    /// `LEPTON_SIDE` (`a` or `b`), `LEPTON_WRITES` (`deny` or `allow`) and `LEPTON_EPOCH`. The
-    /// proof is a write with the application's credentials.
+    /// `LEPTON_SIDE` (`a` or `b`), `LEPTON_WRITES` (`deny` or `allow`) and `LEPTON_EPOCH`, the number
+    /// of the last fence. The proof is a write with the application's credentials.
     Command {
         /// The program and its arguments; no shell reads them.
         command: Vec<String>,
