@@ -53,18 +53,46 @@ impl Watch {
 pub(crate) async fn drive(place: &Place, until: Option<&str>) -> Result<u8> {
     let mut signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
     let spec = MigrationSpec::load(place.spec())?;
-    let mut migration = open(place, &spec).await?;
+    let opened = tokio::select! {
+        opened = open(place, &spec) => opened,
+        () = signals.next() => return Ok(stopped(place)),
+    };
+    let mut migration = opened?;
     check_approval(&spec, migration.machine())?;
+    let end = run(place, until, &mut migration, &mut signals).await?;
+    drop(migration);
+    match end {
+        End::Reached => return Ok(0),
+        End::Stopped => changes_end(place, &mut signals).await,
+        End::StoppedAtOnce => {}
+    }
+    Ok(stopped(place))
+}
+
+/// Why a driver has ended.
+enum End {
+    /// The migration has ended, or reached the state that was asked for.
+    Reached,
+    Stopped,
+    StoppedAtOnce,
+}
+
+fn stopped(place: &Place) -> u8 {
+    place.say("stopped; the same command resumes", &json!({"event": "stopped"}));
+    STOPPED
+}
+
+async fn run(place: &Place, until: Option<&str>, migration: &mut Migration, signals: &mut Signals) -> Result<End> {
     let commander = migration.commander();
     let _control = Control::serve(control_socket(&place.folder()), commander.clone(), &SystemEnv::shared())?;
     show(place, None, migration.state());
-    let watch = Watch::new(migration.machine());
+    let (watch, reached) = (Watch::new(migration.machine()), Cell::new(false));
     let ends = |state: &State| {
-        let reached = match until {
+        reached.set(match until {
             Some(name) => state.name() == name,
             None => matches!(state, State::RolledBack | State::Finalized | State::Decommissioned),
-        };
-        reached || (watch.stopping.get() && !is_fence(state))
+        });
+        reached.get() || (watch.stopping.get() && !is_fence(state))
     };
     let mut stops = Stops::of_variable();
     let observe = |observed: Observed<'_>| {
@@ -80,14 +108,15 @@ pub(crate) async fn drive(place: &Place, until: Option<&str>) -> Result<u8> {
         tokio::select! {
             ended = &mut driven => {
                 ended?;
-                if !watch.stopping.get() {
-                    return Ok(0);
-                }
-                break;
+                let stopped = watch.stopping.get() && !reached.get();
+                return Ok(if stopped { End::Stopped } else { End::Reached });
             }
             () = signals.next() => {
-                if !watch.in_fence.get() || watch.stopping.replace(true) {
-                    break;
+                if !watch.in_fence.get() {
+                    return Ok(End::Stopped);
+                }
+                if watch.stopping.replace(true) {
+                    return Ok(End::StoppedAtOnce);
                 }
                 let line = "stopping at the end of the fence, which holds requests; another signal stops at once";
                 place.say(line, &json!({"event": "stopping"}));
@@ -95,8 +124,26 @@ pub(crate) async fn drive(place: &Place, until: Option<&str>) -> Result<u8> {
             _ = looks.tick() => show_lag(place, &commander, watch.followed.get()).await,
         }
     }
-    place.say("stopped; the same command resumes", &json!({"event": "stopped"}));
-    Ok(STOPPED)
+}
+
+/// Waits until a change that was begun, such as the program of a step, has ended: until then the
+/// journal is locked. Another signal ends the wait.
+async fn changes_end(place: &Place, signals: &mut Signals) {
+    let lock = place.journal().join("journal.lock");
+    let ended = async {
+        let mut said = false;
+        while std::fs::File::open(&lock).is_ok_and(|lock| lock.try_lock().is_err()) {
+            if !std::mem::replace(&mut said, true) {
+                let line = "waiting for the end of a change that was begun; another signal stops at once";
+                place.say(line, &json!({"event": "stopping"}));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = signals.next() => {}
+    }
 }
 
 async fn open(place: &Place, spec: &MigrationSpec) -> Result<Migration> {

@@ -51,6 +51,8 @@ pub(crate) struct Ledger {
     pub(crate) cut_off: u64,
     /// Requests whose client has hung up.
     pub(crate) hung_up: u64,
+    /// Writes over a WebSocket that were acknowledged.
+    pub(crate) over_socket: u64,
     /// WebSockets that were closed with code 1012.
     pub(crate) restarted: u64,
     /// Reads that did not give the last acknowledged value.

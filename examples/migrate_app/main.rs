@@ -48,6 +48,7 @@ mod site;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use commands::SpecCommand;
@@ -128,7 +129,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(arguments)) {
+    let ended = runtime.block_on(run(arguments));
+    // What still blocks, on a disk that hangs or at a name server, must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             complain!("migrate_app: {}", error.report());

@@ -21,7 +21,7 @@ pub(super) async fn show(site: &Site, options: &Options, children: &mut Children
     say!("\n  owner of the writes   {owner}");
     say!("  requests              {} of them {} writes", ledger.requests, ledger.writes - ledger.direct);
     say!("  hung up by the client {}", ledger.hung_up);
-    say!("  WebSockets restarted  {}", ledger.restarted);
+    say!("  over a WebSocket      {} writes, {} times restarted", ledger.over_socket, ledger.restarted);
     say!("  writes by a job       {}", ledger.direct);
     say!("  failures              {}", ledger.failures);
     if options.router_kills > 0 {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use lepton::Result;
+use lepton::{Error, Result};
 use tokio::task::JoinSet;
 
 use self::send::Sender;
@@ -88,7 +88,11 @@ pub(crate) async fn run(site: &Site, options: &LoadOptions) -> Result<()> {
     }
     loop {
         tokio::select! {
-            joined = tasks.join_next() => if joined.is_none() { break },
+            joined = tasks.join_next() => match joined {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(Error::invalid_input(format!("a user has ended by itself: {error}"))),
+            },
             () = tokio::time::sleep(Duration::from_millis(300)) => {}
         }
         // The demonstration shows the counters meanwhile.

@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The pause before another WebSocket is opened.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// The longest that an answer may take.
+const LONGEST: Duration = Duration::from_secs(60);
+
 type Socket = WebSocketStream<TcpStream>;
 
 /// What a write has come to.
@@ -40,7 +43,8 @@ pub(super) async fn run(address: String, sender: Sender, stop: PathBuf) {
         };
         let outcome = match outcome {
             Ok(mut open) => {
-                let outcome = write(&mut open, &name, content).await;
+                let outcome = tokio::time::timeout(LONGEST, write(&mut open, &name, content)).await;
+                let outcome = outcome.unwrap_or_else(|_| Err(broken(&"there is no answer")));
                 if matches!(outcome, Ok(Outcome::Stored)) {
                     socket = Some(open);
                 }
@@ -54,8 +58,10 @@ pub(super) async fn run(address: String, sender: Sender, stop: PathBuf) {
             items.leave(value);
             tokio::time::sleep(AGAIN).await;
         }
-        if matches!(outcome, Ok(Outcome::Restart)) {
-            lock(&sender.ledger).restarted += 1;
+        match outcome {
+            Ok(Outcome::Stored) => lock(&sender.ledger).over_socket += 1,
+            Ok(Outcome::Restart) => lock(&sender.ledger).restarted += 1,
+            Err(_) => {}
         }
         sender.count(before, &format!("a message with {name}"), outcome.as_ref().map(drop));
         tokio::time::sleep(PAUSE).await;

@@ -17,8 +17,9 @@ pub(super) fn step(record: &mut Record, state: State, event: Event) -> Result<St
     let stage = fence.stage.clone();
     Ok(match (stage, event) {
         (_, Event::Register { owner, epoch, holding }) => registered(record, fence, owner, epoch, holding),
-        // A person decides whether to try again: the ownership has moved, so no fence is given up.
-        (Stage::Allow, Event::Failed { what, why }) => {
+        // The owner cannot be made to accept writes, and there is no fence to give up: it has been
+        // given up, or the ownership has moved. A person decides whether to try again.
+        (Stage::Allow | Stage::Lift { .. }, Event::Failed { what, why }) => {
             State::asking(format!("{what} failed"), vec![why], within(fence))
         }
         // A switch may be in flight, or the ownership has moved: the register decides.
@@ -86,9 +87,15 @@ fn registered(record: &mut Record, fence: Fence, owner: Side, epoch: u64, holdin
             record.epoch = record.epoch.max(epoch);
             ended(record, &fence, why.clone())
         }
+        // An older register was restored. Whichever side accepts writes now, a person knows better.
         Stage::Allow | Stage::Release => {
-            let text = format!("the register says that side {owner} owns the writes, although they had moved");
-            State::asking(text, vec![format!("the epoch of the register is {epoch}")], within(fence))
+            record.owner = owner;
+            let why = format!(
+                "the register says in epoch {epoch} that side {owner} owns the writes, although they had moved to \
+                 side {}",
+                fence.to
+            );
+            State::RollbackBlocked { why }
         }
         Stage::Hold | Stage::Back { .. } | Stage::Lift { .. } => within(fence),
         _ if holding && epoch == fence.epoch => within(fence),

@@ -132,7 +132,11 @@ impl Machine {
             (state, Event::Pause) if can_pause(&state) => State::Paused(Box::new(state)),
             (State::NeedsDecision { then, .. }, Event::Decided { choice: Choice::Retry }) => *then,
             (State::NeedsDecision { then, .. }, Event::Decided { choice: Choice::Rollback } | Event::Rollback) => {
-                self.rollback(*then)?
+                match *then {
+                    // The question is about the rollback itself.
+                    State::RollingBack(fence) => State::RollingBack(fence),
+                    then => self.rollback(then)?,
+                }
             }
             (State::Paused(state), Event::Rollback) => self.rollback(*state)?,
             (State::RollbackBlocked { .. }, Event::Rollback) if self.record.owner == Side::A => State::Undoing,
@@ -150,8 +154,6 @@ impl Machine {
                 self.record.rolls_back = true;
                 Ok(State::Fence(fence.at(Stage::Release)))
             }
-            // The rollback itself was asked about.
-            State::RollingBack(fence) if self.record.owner == Side::A => Ok(State::RollingBack(fence)),
             State::Fence(fence) => {
                 self.record.rolls_back = true;
                 Ok(fence::give_up(fence, "a rollback was requested".to_owned()))
@@ -161,6 +163,7 @@ impl Machine {
             | State::Finalized
             | State::Decommissioning
             | State::Decommissioned
+            | State::RollingBack(_)
             | State::RolledBack => Err(state.refuses("rollback")),
             _ if self.record.owner == Side::A => Ok(State::Undoing),
             State::RollbackBlocked { .. } | State::Switched { .. } | State::Holding => {

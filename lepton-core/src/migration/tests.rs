@@ -230,9 +230,30 @@ fn an_owner_that_cannot_accept_writes_becomes_a_question() {
     take(&mut machine, each(|data_set| verdict(data_set, 2, Side::B, Verdict::Pass)));
     take(&mut machine, [register(Side::A, 2, true), failed(), Event::Rollback]);
     assert_eq!(machine.state().to_string(), "rolling_back (allow)");
-    // A register that has gone back by itself is nothing to guess about.
+    assert!(machine.apply(Event::Rollback).is_err(), "it is on its way");
+    // Somebody has restored an older register: nothing is guessed, and the way back is open.
     take(&mut machine, [register(Side::B, 3, false)]);
-    assert!(matches!(machine.state(), State::NeedsDecision { .. }), "{}", machine.state());
+    assert!(matches!(machine.state(), State::RollbackBlocked { .. }), "{}", machine.state());
+    assert_eq!((machine.owner(), machine.intents()), (Side::B, vec![Intent::KeepBackends]));
+    take(&mut machine, [Event::Rollback]);
+    assert_eq!(work(&machine), [Intent::Hold { epoch: 3 }]);
+}
+
+#[test]
+fn an_owner_that_cannot_accept_writes_again_becomes_a_question() {
+    let mut machine = tested();
+    take(&mut machine, [Event::CutOver, Event::Held, Event::GivenUp { why: "slow".into() }]);
+    take(&mut machine, [Event::Failed { what: "allow".into(), why: "denied".into() }]);
+    let mut back = machine.clone();
+    take(&mut machine, [Event::Decided { choice: Choice::Retry }]);
+    take(&mut machine, each(|data_set| Event::Allowed { data_set }));
+    take(&mut machine, [register(Side::A, 1, false)]);
+    assert_eq!(machine.state(), &State::Tested);
+    // A rollback needs side A to accept writes, too.
+    take(&mut back, [Event::Rollback]);
+    take(&mut back, each(|data_set| Event::Allowed { data_set }));
+    take(&mut back, [register(Side::A, 1, false)]);
+    assert_eq!(back.intents(), [Intent::Undo]);
 }
 
 #[test]
@@ -365,6 +386,9 @@ impl World {
                 let outcome = if self.chance(8) { Verdict::Fail } else { Verdict::Pass };
                 Some(verdict(data_set, epoch, from, outcome))
             }
+            Intent::Allow { .. } if self.chance(12) => {
+                Some(Event::Failed { what: "allow".into(), why: "the policy program ended with 1".into() })
+            }
             Intent::Allow { data_set, side } => {
                 self.accepts.insert(side);
                 Some(Event::Allowed { data_set })
@@ -412,7 +436,10 @@ fn no_world_has_two_writers_or_loses_a_write() {
             let command = match machine.state() {
                 State::Tested => Some(Event::CutOver),
                 State::Holding => Some(if world.chance(3) { Event::Rollback } else { Event::Finalize }),
-                State::NeedsDecision { .. } => Some(Event::Decided { choice: Choice::Retry }),
+                State::NeedsDecision { .. } => {
+                    let choice = if world.chance(3) { Choice::Rollback } else { Choice::Retry };
+                    Some(Event::Decided { choice })
+                }
                 State::RollbackBlocked { .. } => Some(Event::Rollback),
                 State::Fence(fence) if fence.stage != Stage::Switch && world.chance(60) => Some(Event::Rollback),
                 _ => None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lepton_core::data_set::{Clearance, Quiesced, Side};
 use lepton_core::migration::Event;
 use lepton_core::traffic::HoldRequest;
-use lepton_core::{ErrorKind, Result};
+use lepton_core::{ErrorKind, Result, Retry};
 
 use super::parts::{LOOK, Parts};
 
@@ -73,10 +73,20 @@ impl Parts {
         Ok(Event::Quiesced { data_set, proof })
     }
 
-    /// Makes a side accept writes.
+    /// Makes a side accept writes. A policy may take a moment to be in effect; what fails for as
+    /// long as a hold may last is for a person to decide.
     pub(super) async fn allow(&self, data_set: String, side: Side, epoch: u64) -> Result<Event> {
-        self.deny(&data_set, side, false, epoch).await?;
-        Ok(Event::Allowed { data_set })
+        let begun = self.env.uptime();
+        loop {
+            let Err(error) = self.deny(&data_set, side, false, epoch).await else {
+                return Ok(Event::Allowed { data_set });
+            };
+            if self.env.uptime().saturating_sub(begun) >= self.limits.time {
+                return Err(error.with_retry(Retry::Never));
+            }
+            tracing::warn!(data_set, "side {side} does not accept writes yet: {error}");
+            self.env.sleep(LOOK).await;
+        }
     }
 
     /// Makes a side refuse its application's writes, or accept them.

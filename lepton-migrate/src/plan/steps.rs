@@ -35,7 +35,7 @@ pub(super) fn steps(spec: &MigrationSpec) -> Result<Vec<String>> {
     }
     let limits = &spec.traffic.hold;
     steps.push(format!(
-        "hold new writes, for at most {:?}, {} requests and {} MiB; past a limit side A keeps the writes",
+        "hold new writes, for at most {:?}, {} requests and {} MiB; past a limit they go to the owner",
         limits.time,
         limits.requests,
         limits.bytes >> 20

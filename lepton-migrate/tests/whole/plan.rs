@@ -67,12 +67,13 @@ async fn a_plan_finds_what_is_missing_and_shows_no_secret() {
         "it holds requests back already",
         "side A has no objects",
         "data set items, the workload writer that writes: process:a has no workload",
+        "data set items, the workload writer that writes: process:b has no workload",
         "decommission, the workload shop: process:a has no workload",
         "run dns --token ***; a rollback runs dns --token=***",
     ] {
         assert!(shown.contains(text), "{text:?} is missing in {shown}");
     }
-    assert!(!shown.contains("hunter2") && !shown.contains("process:b has no workload"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
     assert!(!plan.is_possible());
 }
 

@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, statat, unlinkat};
 
-use super::error::failed;
-use super::folder::{create_new, locked};
+use super::folder::{create_new, if_unlocked};
 use super::names::reserved;
 
 /// Whether names that differ only in case are the same name in this folder. Looks up an
@@ -13,27 +12,31 @@ use super::names::reserved;
 /// and removed; if none can be created, nothing can be overwritten either.
 ///
 /// Removes what a killed process has left in this folder, here or in a replacement: both use
-/// the same name, under the lock of the folder.
+/// the same name, under the lock of the folder. It waits for no lock.
 pub(super) fn folds(dir: &OwnedFd) -> bool {
     let name = reserved("0", "tmp");
     if statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         // If it remains, its name is never listed.
-        let _ = locked(dir, true, || Ok(unlinkat(dir, &name, AtFlags::empty())));
+        let _ = if_unlocked(dir, || unlinkat(dir, &name, AtFlags::empty()));
     }
-    by_a_name(dir).unwrap_or_else(|| by_a_new_file(dir, &name))
+    by_a_name(dir).unwrap_or_else(|| by_a_new_file(dir))
 }
 
 /// The answer from a file that exists for this only.
-fn by_a_new_file(dir: &OwnedFd, name: &str) -> bool {
-    let answer = locked(dir, true, || {
+fn by_a_new_file(dir: &OwnedFd) -> bool {
+    let probe = |name: &str| {
+        let answer = create_new(dir, name).ok().and_then(|_| other_case(dir, name.as_bytes()));
+        let _ = unlinkat(dir, name, AtFlags::empty());
+        answer.unwrap_or(false)
+    };
+    let common = if_unlocked(dir, || {
+        let name = reserved("0", "tmp");
         // Left by a process that was killed since; its absence is the usual case.
-        let _ = unlinkat(dir, name, AtFlags::empty());
-        create_new(dir, name).map_err(|errno| failed("a new file cannot be made", errno))?;
-        let answer = other_case(dir, name.as_bytes());
-        let _ = unlinkat(dir, name, AtFlags::empty());
-        Ok(answer)
+        let _ = unlinkat(dir, &name, AtFlags::empty());
+        probe(&name)
     });
-    answer.ok().flatten().unwrap_or(false)
+    // Somebody has the lock, or there are none: a name of this process.
+    common.unwrap_or_else(|| probe(&reserved(&format!("{:x}", std::process::id()), "tmp")))
 }
 
 /// The answer from the first name that contains a letter.
@@ -92,7 +95,7 @@ mod tests {
             std::fs::write(&left, "left").unwrap();
             assert!(!folds(&dir) && !left.exists(), "beside {name:?}");
             std::fs::write(&left, "left").unwrap();
-            assert!(!by_a_new_file(&dir, ".lepton-0.tmp") && !left.exists(), "beside {name:?}");
+            assert!(!by_a_new_file(&dir) && !left.exists(), "beside {name:?}");
         }
     }
 

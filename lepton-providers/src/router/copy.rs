@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, Request};
 use http_body::Body as _;
@@ -11,11 +12,12 @@ use lepton_core::data_set::Side;
 use super::bodies::Upload;
 use super::exchange::{Answered, Failed, Passed, exchange, head_of};
 use super::gate::Pass;
+use super::headers::SHADOW;
 use super::shared::Shared;
 use super::timing::within;
 
-/// The header by which the application can tell a copy.
-const HEADER: &str = "x-lepton-shadow";
+/// The longest time for the body of an answer.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Sends a copy of a read of side A to side B, if one is due and there is a place for it. The user
 /// does not wait for it.
@@ -24,31 +26,32 @@ pub(super) fn copy_read<B: http_body::Body>(shared: &Arc<Shared>, request: &Requ
     let Some(place) = reads.then(|| shared.shadows.place()).flatten() else { return };
     let Some(pass) = shared.gate.shadow() else { return };
     let mut request = head_of(request).map(|()| Upload::empty());
-    request.headers_mut().insert(HEADER, HeaderValue::from_static("1"));
+    request.headers_mut().insert(SHADOW, HeaderValue::from_static("1"));
     let this = Arc::clone(shared);
     shared.start(async move {
         let _place = place;
-        if within(&this.env, this.config.limits.answer_time, send(&this, pass, request)).await != Some(true) {
-            this.flights.error(Side::B);
-        }
+        send(&this, pass, request).await;
     });
 }
 
-/// Sends the copy, and reads the answer to its end; returns whether it is below 500.
-async fn send(shared: &Shared, pass: Pass, request: Request<Upload>) -> bool {
+/// Sends the copy, counts an answer that fails, and reads the rest of it for a limited time.
+async fn send(shared: &Shared, pass: Pass, request: Request<Upload>) {
+    let (env, limit) = (&shared.env, shared.config.limits.answer_time);
     let passed = Passed { flight: pass.flight, turn: pass.turn, request, again: false };
-    match exchange(shared, passed).await {
-        Ok(Answered { response, mut flight, lease, connection }) => {
-            let works = !response.status().is_server_error();
-            if !read(response.into_body()).await {
-                return false;
-            }
-            flight.answered();
-            Arc::clone(&lease.0).give_back(connection, &shared.env);
-            works
-        }
+    let answered = match within(env, limit, exchange(shared, passed)).await {
+        Some(Ok(answered)) => answered,
         // Side B has no replica yet: nothing was sent, and nothing has failed.
-        Err(why) => matches!(why, Failed::NoReplica),
+        Some(Err(Failed::NoReplica)) => return,
+        _ => return shared.flights.error(Side::B),
+    };
+    let Answered { response, mut flight, lease, connection } = answered;
+    if response.status().is_server_error() {
+        shared.flights.error(Side::B);
+    }
+    // An answer may be a stream without an end.
+    if within(env, limit.min(LONGEST), read(response.into_body())).await == Some(true) {
+        flight.answered();
+        Arc::clone(&lease.0).give_back(connection, env);
     }
 }
 

@@ -17,6 +17,9 @@ const OF_CONNECTION: [HeaderName; 6] = [
 /// Headers that stay although `Connection` names them: without them a request would be another.
 const KEPT: [HeaderName; 4] = [header::HOST, header::CONTENT_LENGTH, header::AUTHORIZATION, header::COOKIE];
 
+/// Marks the copy of a read for the application. What a client sends under this name is removed.
+pub(super) const SHADOW: HeaderName = HeaderName::from_static("x-lepton-shadow");
+
 /// Removes what concerns only the connection on which the headers came.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let trailers = names(headers, &header::TE).iter().any(|word| word == "trailers");

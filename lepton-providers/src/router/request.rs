@@ -69,6 +69,7 @@ pub(super) fn prepare(config: &RouterConfig, client: &Client, request: &mut Requ
     origin_form(request)?;
     let headers = request.headers_mut();
     headers::strip(headers);
+    headers.remove(headers::SHADOW);
     headers::forwarded(headers, client.address, client.https, config.trust_forwarded);
     if websocket {
         headers::upgrade(headers);

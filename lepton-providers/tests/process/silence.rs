@@ -12,8 +12,15 @@ use crate::place::{LONG, Place, builder, key, kill, send, serve};
 
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// Longer than a busy disk takes for a few syncs.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 async fn ready() -> (Place, i32) {
-    let place = Place::with(|builder| builder.silence(SILENCE)).await;
+    ready_with(SILENCE).await
+}
+
+async fn ready_with(silence: Duration) -> (Place, i32) {
+    let place = Place::with(|builder| builder.silence(silence)).await;
     let revision = place.apply(&serve(), "1").await.unwrap();
     place.ready(&revision).await;
     let supervisor = place.supervisor().unwrap();
@@ -143,7 +150,7 @@ pub(crate) async fn a_driver_opens_without_the_lock_and_changes_nothing_without_
 /// A driver that was stopped while it had the lock of the state: this test takes its place.
 /// Meanwhile the supervisor can neither wipe values nor remove folders, but does everything else.
 pub(crate) async fn a_supervisor_works_while_a_stopped_driver_has_the_lock() {
-    let (place, old) = ready().await;
+    let (place, old) = ready_with(PATIENCE).await;
     let state = std::fs::File::open(place.path("state.lock")).unwrap();
     state.lock().unwrap();
     let leftover = place.path("workloads/.new-0");
@@ -157,14 +164,14 @@ pub(crate) async fn a_supervisor_works_while_a_stopped_driver_has_the_lock() {
     until("the leftover is swept", || !leftover.exists()).await;
     // The supervisor gets to the end of the deletion after this test has the lock.
     let mut spec = serve();
-    spec.pre_stop_seconds = 2;
+    spec.pre_stop_seconds = 5;
     let revision = place.apply(&spec, "2").await.unwrap();
     place.ready(&revision).await;
     place.deployment.delete("shop").await.unwrap();
     state.lock().unwrap();
     place.until_processes("the processes end", <[_]>::is_empty).await;
     let start = Instant::now();
-    while start.elapsed() < SILENCE * 2 {
+    while start.elapsed() < PATIENCE + SILENCE {
         assert!(!is_silent(&place.observe().await), "the supervisor waits for the lock");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
