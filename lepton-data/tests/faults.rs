@@ -36,6 +36,44 @@ async fn every_lost_reply_is_settled_without_a_failure_or_an_orphan() {
     }
 }
 
+/// As versitygw does, if it is killed within the first request.
+#[test]
+fn a_repeated_completion_that_is_confirmed_without_an_object_is_found() {
+    for (before, killed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+        let run = |target: &Faulty| {
+            let target = Arc::new(target.clone());
+            transfer(shared(&from), target).journal(folder.path()).build().unwrap().run()
+        };
+        let mut faults = vec![Fault::Confirm, Fault::LoseRequest];
+        // A runtime that is dropped ends the tasks of a run, as the end of a process does.
+        in_own_runtime(async {
+            fill(&from, &[("large", 3 * MIB + 1)]).await;
+            if before {
+                to.write(&key("large"), bytes(9, 3 * MIB + 1)).await.unwrap();
+            }
+            if killed {
+                let dying = Faulty::new(&to, nth("complete", 0, Fault::Die { after: false }));
+                tokio::select! {
+                    ended = run(&dying) => panic!("it has not died: {ended:?}"),
+                    () = dying.died() => drop(faults.pop()),
+                }
+            }
+        });
+        in_own_runtime(async {
+            let target = Faulty::new(&to, move |call, _| faults.pop_if(|_| call == "complete"));
+            let report = run(&target).await.unwrap();
+            assert_eq!(report.status, Status::Complete, "{before} {killed}: {:?}", report.failures);
+            assert_same(&from, &to).await;
+            no_uploads(&to, "large").await;
+        });
+    }
+}
+
+fn in_own_runtime(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn passing_failures_are_tried_again_on_both_sides() {
     for operation in ["list", "get", "head", "put", "create", "upload_part", "complete"] {

@@ -9,7 +9,7 @@ use lepton_core::{
 use crate::apply::context::Context;
 use crate::digest::checksum::{PieceDigest, agrees};
 use crate::listing::key_versions;
-use crate::types::entry::Entry;
+use crate::types::entry::{DestinationState, Entry};
 use crate::types::side::Side;
 
 /// What is stored at the destination, compared with what should be.
@@ -30,7 +30,10 @@ pub(crate) fn may_be_ours(error: &Error) -> bool {
     error.effect() == Effect::Unknown || (refused && Side::of(error) != Some(Side::Source))
 }
 
-/// Completes an upload of these parts. If the response is lost, the object is read back.
+/// Completes an upload of these parts. If the response is lost, the object is read back. It is read
+/// back, too, if an earlier request may have arrived and this one is confirmed: some stores that were
+/// killed within the first confirm the second and do not have the object. `earlier` is whether an
+/// earlier run has sent one.
 pub(crate) async fn complete(
     cx: &Context,
     entry: &Entry,
@@ -38,6 +41,7 @@ pub(crate) async fn complete(
     receipts: &[PartReceipt],
     digest: &PieceDigest,
     precondition: &Precondition,
+    earlier: bool,
 ) -> Result<PutReceipt> {
     let multipart = cx.destination.multipart()?;
     let etag = composite_etag(receipts);
@@ -46,6 +50,10 @@ pub(crate) async fn complete(
         let options = CompleteOptions::new().precondition(precondition.clone());
         let again = || multipart.complete(upload, receipts.to_vec(), options.clone());
         let error = match cx.destination.retry(false, again).await {
+            Ok(receipt) if earlier || asked_before => {
+                let found = read_back(cx, entry, digest, etag.as_deref()).await?;
+                return if is_lost(entry, &found) { Err(lost(upload)) } else { Ok(receipt) };
+            }
             Ok(receipt) => return Ok(receipt),
             Err(error) => error,
         };
@@ -71,6 +79,22 @@ pub(crate) async fn complete(
     Err(Error::new(ErrorKind::Unavailable, "the destination never said whether the upload is complete")
         .with_effect(Effect::Unknown)
         .with_context("key", &upload.key))
+}
+
+/// Whether a confirmed object has not become visible. Another object than the one before was written
+/// after it.
+fn is_lost(entry: &Entry, found: &ReadBack) -> bool {
+    match (found, &entry.there) {
+        (ReadBack::Same(_), _) | (ReadBack::Other(_), DestinationState::Absent) => false,
+        (ReadBack::Other(now), DestinationState::Present(before)) => now.etag == before.etag,
+        (ReadBack::Absent, _) | (ReadBack::Other(_), DestinationState::Unknown) => true,
+    }
+}
+
+/// The error with which the object starts again.
+fn lost(upload: &Upload) -> Error {
+    let message = "the destination has confirmed an upload and does not have the object";
+    Error::new(ErrorKind::UploadNotFound, message).with_context("key", &upload.key)
 }
 
 /// The object at the destination; in a history, the version that was added since.

@@ -259,15 +259,16 @@ async fn in_parts(
     let info = source.head().await?;
     let extra = extra_crc(&info.meta);
     let (attributes, lost) = write::attributes(cx, &source, info.attributes, info.tag_count).await?;
+    let completing = left.as_ref().is_some_and(|open| open.completing);
     let left = match left {
         Some(open) => reconcile(cx, entry, &source, layout, extra, open).await?,
         None => Leftover::Nothing,
     };
-    let (upload, held) = match left {
-        Leftover::Held(upload, parts) => (upload, parts),
-        Leftover::MaybeComplete(upload, parts) => (upload, parts),
+    let (upload, held, earlier) = match left {
+        Leftover::Held(upload, parts) | Leftover::MaybeComplete(upload, parts) => (upload, parts, completing),
         Leftover::Nothing => {
-            (begin(cx, entry, layout, CreateUploadOptions::new().attributes(attributes)).await?, Parts::new())
+            let upload = begin(cx, entry, layout, CreateUploadOptions::new().attributes(attributes)).await?;
+            (upload, Parts::new(), false)
         }
     };
     let resumed = !held.is_empty();
@@ -284,7 +285,7 @@ async fn in_parts(
     };
     cx.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
-    match commit::complete(cx, entry, &upload, &receipts, &digest, precondition).await {
+    match commit::complete(cx, entry, &upload, &receipts, &digest, precondition, earlier).await {
         Ok(receipt) => Ok((Uploaded { digest, receipt, source_check, lost }, parts)),
         // A part whose request was interrupted may be listed and still be incomplete.
         Err(error) if resumed && error.kind() == ErrorKind::InvalidInput => {

@@ -11,7 +11,7 @@ use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
     ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListRequest, MemoryStorage, Multipart,
     ObjectInfo, ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
-    PutReceipt, Result, Retry, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
+    PutReceipt, Result, Retry, ServerCheck, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 use tokio::sync::Notify;
 
@@ -24,6 +24,8 @@ pub enum Fault {
     LoseReply,
     /// It never arrives, and nobody can tell.
     LoseRequest,
+    /// It is confirmed, and nothing is done: only for the completion of an upload.
+    Confirm,
     /// It takes so many milliseconds longer.
     Slow(u64),
     /// Something is done to the store just before it.
@@ -132,7 +134,7 @@ impl Faulty {
     fn fault(&self, operation: &'static str, key: &ObjectKey) -> Option<Fault> {
         self.calls.lock().unwrap().push(operation.to_owned());
         let fault = (self.script.lock().unwrap())(operation, key);
-        if !matches!(fault, Some(Fault::Fail(..) | Fault::LoseRequest | Fault::Die { after: false })) {
+        if !matches!(fault, Some(Fault::Fail(..) | Fault::LoseRequest | Fault::Confirm | Fault::Die { after: false })) {
             self.effects.lock().unwrap().push(operation.to_owned());
         }
         fault
@@ -164,7 +166,7 @@ impl Faulty {
                 meddle(&self.inner);
                 call.await
             }
-            Some(Fault::Cut) => call.await,
+            Some(Fault::Cut | Fault::Confirm) => call.await,
             Some(Fault::Die { after }) => {
                 if after {
                     drop(call.await);
@@ -359,7 +361,11 @@ impl Multipart for Faulty {
     }
 
     async fn complete(&self, upload: &Upload, parts: Vec<PartReceipt>, options: CompleteOptions) -> Result<PutReceipt> {
-        self.under("complete", &upload.key, self.parts().complete(upload, parts, options)).await
+        let fault = self.fault("complete", &upload.key);
+        if matches!(fault, Some(Fault::Confirm)) {
+            return Ok(PutReceipt::new(ServerCheck::None));
+        }
+        self.suffer(fault, "complete", &upload.key, self.parts().complete(upload, parts, options)).await
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {

@@ -75,7 +75,7 @@ impl Plan {
             self.look_for(&subject, &a.deployment, &a.workload, resolver).await;
             // That of side B may be created by the migration, after the switch.
             let subject = format!("data set {}, the workload {} that writes", set.name, b.workload);
-            if !spec.workloads.iter().any(|entry| entry.name() == b.workload) {
+            if !spec.workloads.iter().any(|entry| entry.is(&b.deployment, &b.workload)) {
                 self.look_for(&subject, &b.deployment, &b.workload, resolver).await;
             } else if let Err(error) = observed(&b.deployment, &b.workload, resolver).await {
                 self.cannot(&subject, &error);

@@ -32,6 +32,16 @@ impl WorkloadEntry {
     pub fn name(&self) -> &str {
         &self.spec.name
     }
+
+    /// Whether it is the workload of this name at this place.
+    pub(crate) fn is(&self, deployment: &str, workload: &str) -> bool {
+        is_same((&self.deployment, self.name()), (deployment, workload))
+    }
+}
+
+/// Whether two pairs of place and name are the same workload.
+pub(crate) fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
+    (one.0.trim_end_matches('/'), one.1) == (other.0.trim_end_matches('/'), other.1)
 }
 
 /// When a workload of side B starts.

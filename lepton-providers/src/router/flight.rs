@@ -309,7 +309,7 @@ mod tests {
         let flights = Flights::new(file, unknown);
         let mut earlier = flights.begin(begin(true));
         assert!(earlier.is_noted());
-        flights.state().file.fail();
+        flights.state().file.fail().unwrap();
         let refused = flights.begin(begin(true));
         assert!(!refused.is_noted());
         drop(refused);

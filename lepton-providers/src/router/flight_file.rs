@@ -72,8 +72,9 @@ impl FlightFile {
 
     /// From now on it cannot be written.
     #[cfg(test)]
-    pub(super) fn fail(&mut self) {
-        self.file = File::open(&self.path).unwrap();
+    pub(super) fn fail(&mut self) -> std::io::Result<()> {
+        self.file = File::open(&self.path)?;
+        Ok(())
     }
 }
 

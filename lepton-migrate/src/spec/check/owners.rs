@@ -3,15 +3,14 @@
 use super::findings::Findings;
 use crate::spec::data_set::{ScaleSpec, WritersSpec};
 use crate::spec::migration::{MigrationSpec, OwnedWorkload};
-use crate::spec::workload::{Start, WorkloadEntry};
+use crate::spec::workload::{Start, is_same};
 
 pub(super) fn check(spec: &MigrationSpec, found: &mut Findings) {
     for (index, owned) in spec.decommission.iter().enumerate() {
         check_decommission(spec, owned, &format!("decommission[{index}]"), found);
     }
     for (set, b) in writers_at_b(spec) {
-        let is_it = |entry: &&WorkloadEntry| is(&entry.deployment, entry.name(), &b.deployment, &b.workload);
-        let created = spec.workloads.iter().find(is_it);
+        let created = spec.workloads.iter().find(|entry| entry.is(&b.deployment, &b.workload));
         if created.is_some_and(|entry| entry.start == Start::BeforeSwitch) {
             found.error(
                 format_args!("data_sets[{set}].writers.scale.b"),
@@ -29,8 +28,8 @@ fn check_decommission(spec: &MigrationSpec, owned: &OwnedWorkload, subject: &str
         found.error(subject, "`deployment` or `workload` is empty", "name the workload of side A");
         return;
     }
-    let created = spec.workloads.iter().any(|entry| is(&entry.deployment, entry.name(), deployment, workload));
-    let writes = writers_at_b(spec).any(|(_, b)| is(&b.deployment, &b.workload, deployment, workload));
+    let created = spec.workloads.iter().any(|entry| entry.is(deployment, workload));
+    let writes = writers_at_b(spec).any(|(_, b)| is_same((&b.deployment, &b.workload), (deployment, workload)));
     if created || writes {
         let message = format!("{workload} at {deployment} is a workload of side B");
         found.error(subject, message, "name a workload of side A");
@@ -43,8 +42,4 @@ fn writers_at_b(spec: &MigrationSpec) -> impl Iterator<Item = (&str, &ScaleSpec)
         WritersSpec::Scale { b, .. } => Some((set.name.as_str(), b)),
         _ => None,
     })
-}
-
-fn is(deployment: &str, workload: &str, other_deployment: &str, other_workload: &str) -> bool {
-    (deployment.trim_end_matches('/'), workload) == (other_deployment.trim_end_matches('/'), other_workload)
 }
