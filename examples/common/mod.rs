@@ -58,7 +58,7 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
         summary.add(&object);
         show.planned(&object);
     }
-    show.plan_end(&summary, &transfer.not_kept());
+    show.plan_end(&summary, transfer);
     Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
-use lepton::core::Attribute;
 use lepton::data::{PlanSummary, Planned, PlannedAction};
-use lepton::{Error, Progress, Report, Status, TransferSettings, Verification};
+use lepton::{Error, Progress, Report, Status, Transfer, TransferSettings, Verification};
 use serde_json::json;
 
 use super::options::Output;
@@ -143,6 +142,13 @@ impl Show {
         if report.metadata_lost > 0 {
             say!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }
+        if report.source_unchecked > 0 {
+            let count = report.source_unchecked;
+            say!("{count} objects were read without TLS from a store that states no checksum of them");
+        }
+        for change in &report.unprotected {
+            say!("the destination does not protect against this: {change}");
+        }
         if report.superseded > 0 {
             say!("{} objects got a newer version at the source meanwhile; the manifest names them", report.superseded);
         }
@@ -178,11 +184,12 @@ impl Show {
         say!("{} → {} ({}): {what}", planned.source_key, planned.key, HumanBytes(planned.size));
     }
 
-    /// `not_kept`: attributes that the destination cannot store.
-    pub(crate) fn plan_end(&self, summary: &PlanSummary, not_kept: &[Attribute]) {
+    pub(crate) fn plan_end(&self, summary: &PlanSummary, transfer: &Transfer) {
+        let (not_kept, changes) = (transfer.not_kept(), transfer.unprotected());
         if self.json {
             let mut event = json!(summary);
             event["not_kept"] = json!(not_kept);
+            event["unprotected"] = json!(changes);
             return Self::event("plan", event);
         }
         if !self.quiet {
@@ -195,6 +202,9 @@ impl Show {
             if !not_kept.is_empty() {
                 let names: Vec<String> = not_kept.iter().map(|attribute| word(&json!(attribute))).collect();
                 complain!("of objects that have them, the destination cannot keep: {}", names.join(", "));
+            }
+            for change in &changes {
+                complain!("the destination does not protect against this: {change}");
             }
         }
     }

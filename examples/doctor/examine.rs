@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
-use lepton::core::{Effect, HeadOptions, ListPage, ListRequest};
+use lepton::core::{Capabilities, Effect, HeadOptions, ListPage, ListRequest};
+use lepton::data::Unprotected;
 use lepton::{Error, ErrorKind, Location, ObjectKey, Result, SharedStorage, StorageExt as _};
 
 use crate::advice::{SPEAKS_TLS, advice, culprit, may_speak_tls, speaks_tls};
@@ -22,11 +23,19 @@ const BEFORE: [&str; 4] = ["resolve", "connect", "tls", "credentials"];
 
 impl Doctor {
     pub(crate) async fn examine(&mut self, place: &Place, args: &Args) {
-        let Some(location) = self.step("settings", place.open().await) else { return };
+        let (opened, not_reached) = match place.open().await {
+            // The settings are right; the store could not be asked which server it is.
+            Err(error) if error.operation() == Some("identify") => (place.unknown().await, Some(error)),
+            opened => (opened, None),
+        };
+        let Some(location) = self.step("settings", opened) else { return };
         let store = location.storage();
         let capabilities = store.capabilities();
         self.about = place.about(store.as_ref());
         self.tell("store", "ok", &format!("{} (preset {})", store.url(), capabilities.preset));
+        if let Some(error) = not_reached {
+            return self.not_reached(place, store, &error).await;
+        }
         let listed = match first_page(&location).await {
             Ok(page) => page,
             Err(error) => return self.not_reached(place, store, &error).await,
@@ -34,6 +43,7 @@ impl Doctor {
         self.before(BEFORE.len(), store);
         self.about.reached = true;
         self.ok("list");
+        self.protection(capabilities);
         if args.read_only || capabilities.max_object == 0 {
             if !args.read_only {
                 self.note("write", "this is a place that can only be read from: no probe is written");
@@ -46,6 +56,17 @@ impl Doctor {
             if args.keys && !self.wrong && !self.is_stopped() {
                 self.keys(place, &location, &probe).await;
             }
+        }
+    }
+
+    /// What the store does not protect, as far as that is known of it.
+    fn protection(&self, capabilities: &Capabilities) {
+        if capabilities.preset == "generic" {
+            self.note("store", "the server is not a known one: name a preset, or add probe=true to find out by trial");
+        }
+        if capabilities.max_object > 0 {
+            let changes = Unprotected::of(capabilities, true, true);
+            changes.iter().for_each(|change| self.note("protection", &format!("missing: {change}")));
         }
     }
 

@@ -42,6 +42,11 @@ impl Place {
         self.open_at(&self.url).await
     }
 
+    /// The same place as a store of which nothing is found out: opening it sends nothing.
+    pub(crate) async fn unknown(&self) -> Result<Location> {
+        self.open_at(&self.with_option("preset", "generic")).await
+    }
+
     async fn open_at(&self, url: &str) -> Result<Location> {
         match &self.settings {
             None => open(url).await,
@@ -68,7 +73,11 @@ impl Place {
     pub(crate) async fn over_tls(&self, store: &dyn Storage) -> Option<Result<Location>> {
         let endpoint = endpoint(store)?.strip_prefix("http://")?.to_owned();
         if WITH_OPTIONS.contains(&self.scheme()) {
-            return Some(self.open_at(&self.with_option("endpoint", &format!("https://{endpoint}"))).await);
+            let over_tls = Self {
+                url: self.with_option("endpoint", &format!("https://{endpoint}")),
+                settings: self.settings.clone(),
+            };
+            return Some(over_tls.unknown().await);
         }
         Some(self.open_at(&format!("https://{}", self.url.strip_prefix("http://")?)).await)
     }

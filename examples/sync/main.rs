@@ -140,6 +140,6 @@ async fn act(command: &Command, settings: TransferSettings, show: &Show) -> Resu
     let transfer = job.builder.build()?;
     let Command::Plan { out: Some(file), .. } = command else { return common::dry_run(&transfer, show).await };
     let summary = transfer.save_plan(file).await?;
-    show.plan_end(&summary, &transfer.not_kept());
+    show.plan_end(&summary, &transfer);
     Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }

@@ -34,6 +34,7 @@ pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Pro
 pub use transfer::builder::{Transfer, TransferBuilder};
 pub use transfer::follow::{Follower, Round};
 pub use types::reason::{Basis, Reason};
+pub use types::unprotected::Unprotected;
 pub use verify::report::{Depth, Problem, Verification};
 pub use verify::verifier::{Verifier, verify};
 

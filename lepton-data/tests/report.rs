@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use lepton_core::{ErrorKind, PutOptions, Retry, StorageExt as _};
-use lepton_data::Status;
+use lepton_core::{ErrorKind, PutOptions, Retry, Storage as _, StorageExt as _};
+use lepton_data::{Existing, Status, Unprotected};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -90,4 +90,33 @@ async fn no_more_than_ten_of_this_run_are_named_the_slowest_first() {
         assert!(number >= 5 && slow.size == 100 + number, "{slow:?}");
     }
     assert!(second.objects_per_second > 0.0 && second.bytes_per_second > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_whose_source_could_not_be_checked_are_counted() {
+    for (silent, expected) in [(true, 2), (false, 0)] {
+        let (from, to) = stores();
+        fill(&from, &[("a", 1), ("b", 3 * MIB), ("empty", 0)]).await;
+        let source = Faulty::new(&from, |_: &str, _: &lepton_core::ObjectKey| None);
+        let source = Arc::new(if silent { source.silent() } else { source });
+        let report = transfer(source, shared(&to)).build().unwrap().run().await.unwrap();
+        assert_eq!((report.status, report.source_unchecked), (Status::Complete, expected), "{silent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_destination_does_not_protect_is_named() {
+    let from = stores().0;
+    let mut capabilities = from.capabilities().clone();
+    capabilities.put_if_match = lepton_core::Support::Unknown;
+    capabilities.conditional_delete = lepton_core::Support::Unsupported;
+    let to = lepton_core::MemoryStorage::builder().capabilities(capabilities).build();
+    let mirror = || transfer(shared(&from), shared(&to)).existing(Existing::IfDifferent).delete(true);
+    let both = [Unprotected::Replacement, Unprotected::Deletion];
+    assert_eq!(mirror().build().unwrap().unprotected(), both);
+    assert_eq!(mirror().build().unwrap().run().await.unwrap().unprotected, both);
+    let copy = mirror().delete(false).build().unwrap();
+    assert_eq!(copy.unprotected(), both[..1]);
+    let all_held = transfer(shared(&from), shared(&stores().0)).existing(Existing::IfDifferent).delete(true);
+    assert_eq!(all_held.build().unwrap().unprotected(), []);
 }

@@ -321,6 +321,7 @@ impl Mover<'_> {
         } else {
             counters.done_objects.add(1);
             counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
+            counters.source_unchecked.add(u64::from(line.is_source_unchecked()));
             counters.metrics.ended("copied");
         }
         self.cx.log.done(line)?;

@@ -124,6 +124,11 @@ impl ManifestEntry {
         Self { history: Some(history), delete_marker, ..self }
     }
 
+    /// Whether its bytes were read and nothing but the network's own checksums covered them.
+    pub(crate) fn is_source_unchecked(&self) -> bool {
+        self.sha256_tree.is_some() && self.size > 0 && self.source_check.is_none()
+    }
+
     /// Its key at the source.
     pub fn source_key(&self) -> &ObjectKey {
         self.source_key.as_ref().unwrap_or(&self.key)

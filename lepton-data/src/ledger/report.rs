@@ -7,6 +7,8 @@ use std::time::Duration;
 use lepton_core::{Error, ObjectKey};
 use serde::{Deserialize, Serialize};
 
+use crate::types::unprotected::Unprotected;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,6 +136,12 @@ pub struct Report {
     pub throttled: u64,
     /// Objects that lost part of their metadata; the manifest states what was lost.
     pub metadata_lost: u64,
+    /// Objects whose bytes were read over a network without TLS from a store that states no
+    /// checksum of them: what was read may differ from what is stored. A source on this
+    /// machine is not counted.
+    pub source_unchecked: u64,
+    /// What the destination does not protect the objects of this run against.
+    pub unprotected: Vec<Unprotected>,
     /// Objects that were copied in the listed version while another version replaced
     /// it at the source. The manifest names them; another run on a new journal copies
     /// the current version.

@@ -67,6 +67,7 @@ pub(crate) struct Resumed {
     /// Objects that only the destination had.
     pub(crate) extras: u64,
     pub(crate) metadata_lost: u64,
+    pub(crate) source_unchecked: u64,
     pub(crate) superseded: u64,
     /// The journal was restarted, with the proofs of earlier runs in a file next to it.
     pub(crate) anew: bool,
@@ -113,6 +114,7 @@ impl Resumed {
         self.replaced += u64::from(entry.replaced());
         self.server_copies += u64::from(entry.server_copy.is_some());
         self.metadata_lost += u64::from(!entry.lost.is_empty());
+        self.source_unchecked += u64::from(entry.is_source_unchecked());
         self.superseded += u64::from(entry.superseded);
     }
 

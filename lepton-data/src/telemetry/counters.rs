@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) retries: Counter,
     /// Objects whose metadata could not be kept completely.
     pub(crate) metadata_lost: Counter,
+    /// Objects whose source could not be checked.
+    pub(crate) source_unchecked: Counter,
     listing_done: AtomicBool,
     pub(crate) metrics: Metrics,
 }

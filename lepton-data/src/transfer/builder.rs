@@ -12,6 +12,7 @@ use crate::settings::prefix_map::PrefixMap;
 use crate::settings::table::transfer_settings;
 use crate::settings::transfer::{Existing, Metadata, TransferSettings};
 use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
+use crate::types::unprotected::Unprotected;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ impl Transfer {
         };
         let lost = |attribute: &Attribute| !to.keeps(*attribute) || narrower(*attribute);
         from.attributes.iter().copied().filter(lost).collect()
+    }
+
+    /// The changes by other clients that the destination does not protect in such a run;
+    /// [`Report::unprotected`](crate::Report::unprotected) names the same.
+    pub fn unprotected(&self) -> Vec<Unprotected> {
+        self.options.unprotected()
     }
 }
 

@@ -12,6 +12,8 @@ use crate::settings::transfer::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
+use crate::types::unprotected::Unprotected;
+
 /// Checked settings, as the engine reads them.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -94,6 +96,13 @@ impl Options {
     pub(crate) fn compares_listings(&self) -> bool {
         let settings = &self.settings;
         settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
+    }
+
+    /// What the destination does not protect the objects of such a run against.
+    pub(crate) fn unprotected(&self) -> Vec<Unprotected> {
+        let planned = self.plan.is_some();
+        let compares = self.settings.existing != Existing::Overwrite || planned;
+        Unprotected::of(self.destination.storage().capabilities(), compares, self.settings.delete || planned)
     }
 
     /// Whether the run writes the source's objects at the destination and nothing else:

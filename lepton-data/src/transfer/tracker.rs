@@ -68,6 +68,7 @@ impl Tracker {
         counters.server_copies.add(resumed.server_copies);
         counters.skipped_objects.add(resumed.skipped);
         counters.metadata_lost.add(resumed.metadata_lost);
+        counters.source_unchecked.add(resumed.source_unchecked);
         Self {
             run: Arc::clone(run),
             window: VecDeque::new(),
@@ -115,6 +116,7 @@ impl Tracker {
                 }
                 self.run.scheduler.counters.done_objects.add(1);
                 self.run.scheduler.counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
+                self.run.scheduler.counters.source_unchecked.add(u64::from(line.is_source_unchecked()));
                 self.superseded += u64::from(line.superseded);
                 self.replaced += u64::from(line.replaced());
             }
@@ -171,6 +173,7 @@ impl Tracker {
             counters.resumed_bytes.add(line.size);
             counters.server_copies.add(u64::from(line.server_copy.is_some()));
             counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
+            counters.source_unchecked.add(u64::from(line.is_source_unchecked()));
             self.superseded += u64::from(line.superseded);
             // It is at the destination, whether or not another object was there before.
             self.replaced += 1;
@@ -256,6 +259,7 @@ impl Tracker {
     pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
         let progress = self.run.scheduler.progress();
         let counters = &self.run.scheduler.counters;
+        let here = self.run.context.source.capabilities().copies_here;
         let brought = progress.objects.saturating_sub(counters.resumed_objects.load());
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
         let objects_per_second = brought as f64 / progress.elapsed.as_secs_f64().max(1e-3);
@@ -279,6 +283,8 @@ impl Tracker {
             retries: progress.retries,
             throttled: progress.lanes.throttled(),
             metadata_lost: counters.metadata_lost.load(),
+            source_unchecked: if here { 0 } else { counters.source_unchecked.load() },
+            unprotected: self.run.options.unprotected(),
             superseded: self.superseded,
             foreign_uploads: self.run.context.foreign_uploads(),
             elapsed: progress.elapsed,

@@ -5,3 +5,4 @@ pub(crate) mod file;
 pub(crate) mod layout;
 pub(crate) mod reason;
 pub(crate) mod side;
+pub(crate) mod unprotected;

@@ -25,5 +25,7 @@ mod tests;
 mod trace;
 
 pub use limit::limit;
+#[cfg(feature = "s3")]
+pub(crate) use retry::retried;
 pub use retry::{RetryOptions, retry};
 pub use trace::trace;

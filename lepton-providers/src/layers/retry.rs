@@ -79,10 +79,38 @@ struct Again {
     env: SharedEnv,
 }
 
+/// Sends a request that changes nothing as [`retry`] does.
+#[cfg(feature = "s3")]
+pub(crate) async fn retried<T, F: Future<Output = Result<T>>>(
+    options: RetryOptions,
+    env: &SharedEnv,
+    operation: &'static str,
+    request: impl FnMut() -> F,
+) -> Result<T> {
+    Again { options, env: env.clone() }.repeat((operation, true), request).await
+}
+
 impl Again {
+    /// Sends a request of this name until it succeeds; the second value is whether it is
+    /// idempotent.
+    async fn repeat<T, F: Future<Output = Result<T>>>(
+        &self,
+        operation: (&'static str, bool),
+        mut request: impl FnMut() -> F,
+    ) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            match request().await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => self.wait(operation, attempt, error).await?,
+            }
+            attempt += 1;
+        }
+    }
+
     /// Waits before the next attempt, or returns the error if there is none.
-    async fn wait(&self, operation: &Operation, attempt: u32, error: Error) -> Result<()> {
-        let least = match decide(&error, operation.idempotent) {
+    async fn wait(&self, (operation, idempotent): (&'static str, bool), attempt: u32, error: Error) -> Result<()> {
+        let least = match decide(&error, idempotent) {
             Decision::Again(least) => least,
             Decision::Refresh => Duration::ZERO,
             _ => return Err(error),
@@ -91,7 +119,7 @@ impl Again {
             return Err(error.with_context("attempts", attempt));
         }
         let wait = self.jitter(attempt).max(least);
-        tracing::debug!(operation = operation.name, attempt, ?wait, error = %error.report(), "trying again");
+        tracing::debug!(operation, attempt, ?wait, error = %error.report(), "trying again");
         self.env.sleep(wait).await;
         Ok(())
     }
@@ -111,16 +139,9 @@ impl Layer for Again {
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,
-        mut request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
+        request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
     ) -> Result<(T, ())> {
-        let mut attempt = 1;
-        loop {
-            match request().await {
-                Ok(reply) => return Ok((reply, ())),
-                Err(error) => self.wait(&operation, attempt, error).await?,
-            }
-            attempt += 1;
-        }
+        Ok((self.repeat((operation.name, operation.idempotent), request).await?, ()))
     }
 
     fn stream<T: Send + 'static>(
@@ -137,7 +158,7 @@ impl Layer for Again {
                     Some(Ok(page)) => return stream::iter([Ok(page)]).chain(pages).boxed(),
                     None => return stream::empty().boxed(),
                     Some(Err(error)) => {
-                        if let Err(error) = this.wait(&operation, attempt, error).await {
+                        if let Err(error) = this.wait((operation.name, operation.idempotent), attempt, error).await {
                             return stream::iter([Err(error)]).boxed();
                         }
                     }

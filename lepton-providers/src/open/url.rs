@@ -23,7 +23,8 @@ use crate::gcs::{GcsConfig, GcsStorage};
 #[cfg(feature = "s3")]
 use crate::s3::{S3Config, S3Storage};
 
-/// Opens a location by its URL. For S3, no request is sent yet.
+/// Opens a location by its URL. For an S3 server that is not Amazon's and has no `preset`,
+/// one request finds out which server it is; for other stores no request is sent yet.
 ///
 /// | URL | location |
 /// |---|---|
@@ -57,7 +58,7 @@ pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
 
 async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
     match scheme(url) {
-        Some(("s3", rest)) => open_s3(rest, settings),
+        Some(("s3", rest)) => open_s3(rest, settings).await,
         Some(("az" | "azure", rest)) => open_azure(rest, settings),
         Some(("gs" | "gcs", rest)) => open_gcs(rest, settings),
         Some(("http" | "https", _)) => open_http(url, settings),
@@ -106,14 +107,15 @@ fn open_memory(rest: &str, settings: Option<&Settings>) -> Result<Location> {
 }
 
 #[cfg(feature = "s3")]
-fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
+async fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
     let base = match settings {
         None => None,
         Some(Settings::S3(config)) => Some(*config),
         Some(_) => return Err(other_backend("s3")),
     };
     let (config, path) = s3_config(rest, base)?;
-    Ok(Location::new(Arc::new(S3Storage::new(config)?), path))
+    let storage = S3Storage::builder(config).probe_prefix(path.clone()).connect().await?;
+    Ok(Location::new(Arc::new(storage), path))
 }
 
 /// The settings and the path that follow `s3:`.
@@ -272,10 +274,11 @@ mod tests {
     #[cfg(feature = "s3")]
     #[tokio::test]
     async fn buckets_prefixes_and_options() {
-        let place = open("s3://photos/a%2Fb//c%FF%3F?endpoint=http://h:9&region=r&anonymous").await.unwrap();
+        let place =
+            open("s3://photos/a%2Fb//c%FF%3F?endpoint=http://h:9&region=r&anonymous&preset=generic").await.unwrap();
         assert_eq!(place.path(), b"a/b//c\xff?");
         assert_eq!(place.storage().url(), "s3://photos?endpoint=http%3A%2F%2Fh%3A9");
-        let place = open("s3://photos//lead?endpoint=HTTP://H:80/&no_sign_request=true").await.unwrap();
+        let place = open("s3://photos//lead?endpoint=HTTP://H:80/&no_sign_request=true&preset=minio").await.unwrap();
         assert_eq!((place.path(), place.storage().url()), (&b"/lead"[..], "s3://photos?endpoint=http%3A%2F%2Fh"));
         let place = open(r#"s3://b?anonymous=true&preset=minio&capabilities={"delete_batch":7}&idle_timeout=5s"#)
             .await

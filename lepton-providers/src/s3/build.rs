@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lepton_core::{Error, Result, SharedEnv, SystemEnv, md5};
+use lepton_core::{Capabilities, Error, KeyRules, Result, SharedEnv, SystemEnv, md5};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -16,8 +16,8 @@ use super::client::{Client, RequestOptions};
 use super::config::{AddressingStyle, Preset, S3Config, ServerSideEncryption};
 use super::endpoint::Endpoint;
 use super::presets;
+use super::probe::probe;
 use super::storage::S3Storage;
-use super::sum::Sum;
 use crate::auth::aws::credentials::{Credentials, CredentialsProvider};
 use crate::auth::aws::sign::request::RequestSigner;
 use crate::auth::cache::{Cache, EXPIRY_WINDOW};
@@ -35,15 +35,27 @@ pub struct S3Builder {
     env: Option<SharedEnv>,
     credentials: Option<Arc<dyn CredentialsProvider>>,
     var: Variables,
+    probe_prefix: Vec<u8>,
 }
 
 impl S3Storage {
-    /// Makes a store from these settings. Sends nothing.
+    /// Makes a store from these settings. Sends nothing, so that a server that is not
+    /// Amazon's counts as unknown unless `preset` names it; [`connect`](Self::connect) finds
+    /// out.
     ///
     /// # Errors
     /// The same as [`S3Builder::build`].
     pub fn new(config: S3Config) -> Result<Self> {
         Self::builder(config).build()
+    }
+
+    /// Makes a store from these settings, and finds out which server it is, unless
+    /// `preset` names it.
+    ///
+    /// # Errors
+    /// The same as [`S3Builder::connect`].
+    pub async fn connect(config: S3Config) -> Result<Self> {
+        Self::builder(config).connect().await
     }
 
     /// A builder with these settings, to replace parts of the system's.
@@ -54,7 +66,7 @@ impl S3Storage {
 
 impl S3Builder {
     fn new(config: S3Config) -> Self {
-        Self { config, env: None, credentials: None, var: Box::new(process_vars) }
+        Self { config, env: None, credentials: None, var: Box::new(process_vars), probe_prefix: Vec::new() }
     }
 
     /// Replaces the variables of the process; for tests, not part of the API.
@@ -80,14 +92,50 @@ impl S3Builder {
         self
     }
 
-    /// Makes the store. Sends nothing.
+    /// Writes the objects of the setting `probe` below this prefix, instead of at the root of
+    /// the bucket.
+    #[must_use]
+    pub fn probe_prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
+        self.probe_prefix = prefix.into();
+        self
+    }
+
+    /// Makes the store. Sends nothing, so that a server that is not Amazon's counts as
+    /// unknown (`generic`) unless `preset` names it.
     ///
     /// # Errors
     /// `invalid_input` for an invalid setting, which is named; `unauthenticated` if no
     /// credentials were found; `unsupported` for a profile whose method of getting them
     /// is not supported.
     pub fn build(self) -> Result<S3Storage> {
-        let Self { config, env, credentials, var } = self;
+        Ok(self.make()?.0)
+    }
+
+    /// Makes the store. Unless `preset` is set or the host is Amazon's, one request finds
+    /// out which server it is, by the name in its response; the request is retried. With
+    /// the setting `probe`, a server that is still unknown is tried: objects that are written
+    /// and deleted show which conditions, checksums and framings it supports.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build); the error of the request if no server responded; the
+    /// error of a probe that was refused.
+    pub async fn connect(mut self) -> Result<S3Storage> {
+        let prefix = std::mem::take(&mut self.probe_prefix);
+        let (mut storage, config) = self.make()?;
+        if storage.client.capabilities.preset != "generic" || config.preset.unwrap_or_default() != Preset::Auto {
+            return Ok(storage);
+        }
+        if let Some(preset) = storage.client.identify().await? {
+            set_capabilities(&mut storage, &config, presets::capabilities(preset))?;
+        } else if config.probe == Some(true) {
+            let found = probe(&mut storage, &prefix).await?;
+            set_capabilities(&mut storage, &config, found)?;
+        }
+        Ok(storage)
+    }
+
+    fn make(self) -> Result<(S3Storage, S3Config)> {
+        let Self { config, env, credentials, var, probe_prefix: _ } = self;
         let env = env.unwrap_or_else(SystemEnv::shared);
         let connect = |proxied: bool, ca_file: Option<&Path>| {
             Ok(Issuer::new(config.http_client(ca_file.map(Path::to_owned), true, proxied, &env)?, env.clone()))
@@ -105,35 +153,44 @@ impl S3Builder {
             Preset::Auto if endpoint.is_aws() => Preset::Aws,
             preset => preset,
         };
-        let mut capabilities = config.adjusted(presets::capabilities(preset))?;
-        capabilities.tls = endpoint.is_tls();
-        let keyed = matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse));
-        if keyed || config.sse_customer_key.is_some() {
-            // Their tags are not MD5s of the content ("Common response headers").
-            capabilities.etag_is_md5 = false;
-        }
-        let (chunks, trailers) = (capabilities.signed_chunks.is_available(), capabilities.trailers.is_available());
-        capabilities.holds_uploads = match resolved.credentials {
-            Some(_) => !(chunks || (capabilities.tls && trailers)),
-            None => Sum::of(&capabilities).is_some() && !trailers,
-        };
-        let client = Client {
+        let capabilities = capabilities(&config, presets::capabilities(preset))?;
+        let mut client = Client {
             options: request_options(&config, endpoint.is_tls())?,
             http: config.http_client(resolved.ca_file, endpoint.is_tls(), true, &env)?,
             credentials: resolved.credentials.map(|provider| cached(provider, env.clone())),
             signer: RequestSigner::default(),
             target: RwLock::new(target),
             bucket_seen: false.into(),
-            bucket: config.bucket,
-            reading: presets::reading(&capabilities.keys),
-            deleting: presets::deleting(&capabilities.keys),
-            capabilities,
+            server: OnceLock::new(),
+            bucket: config.bucket.clone(),
+            reading: KeyRules::any(0),
+            deleting: KeyRules::any(0),
+            capabilities: capabilities.clone(),
             endpoint,
             env,
         };
+        client.set_capabilities(capabilities);
         let url = url(&client);
-        Ok(S3Storage::of(client, url))
+        Ok((S3Storage::of(client, url), config))
     }
+}
+
+/// Sets what was found out about a store that nobody else uses yet.
+fn set_capabilities(storage: &mut S3Storage, config: &S3Config, found: Capabilities) -> Result<()> {
+    let capabilities = capabilities(config, found)?;
+    storage.client_mut()?.set_capabilities(capabilities);
+    Ok(())
+}
+
+/// The capabilities of a preset with the changes that the settings ask for.
+fn capabilities(config: &S3Config, preset: Capabilities) -> Result<Capabilities> {
+    let mut capabilities = config.adjusted(preset)?;
+    let keyed = matches!(config.sse, Some(ServerSideEncryption::Kms | ServerSideEncryption::KmsDsse));
+    if keyed || config.sse_customer_key.is_some() {
+        // Their tags are not MD5s of the content ("Common response headers").
+        capabilities.etag_is_md5 = false;
+    }
+    Ok(capabilities)
 }
 
 impl fmt::Debug for S3Builder {

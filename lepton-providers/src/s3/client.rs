@@ -1,9 +1,9 @@
 //! Signs and sends requests, and distinguishes responses from refusals.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, SERVER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
 use lepton_core::{Capabilities, Error, ErrorKind, KeyRules, Result, Retry, ServerCheck, SharedEnv};
 use secrecy::ExposeSecret as _;
@@ -13,6 +13,7 @@ use super::config::ServerSideEncryption;
 use super::endpoint::{Endpoint, Target};
 use super::error::Refusal;
 use super::payload::{Framed, Framings, Payload};
+use super::presets;
 use super::sum::Sum;
 use crate::auth::aws::credentials::Credentials;
 use crate::auth::aws::sign::key::SigningContext;
@@ -51,6 +52,8 @@ pub(super) struct Client {
     /// Whether the bucket has responded; if so, a missing object does not mean a missing
     /// bucket.
     pub(super) bucket_seen: AtomicBool,
+    /// What the server calls itself, since the first response that says so.
+    pub(super) server: OnceLock<String>,
 }
 
 /// Settings that affect requests.
@@ -74,6 +77,19 @@ pub(super) type Request<'a> = request::Request<'a, Payload, Option<Arc<Target>>>
 pub(super) type Reply = request::Reply<ServerCheck>;
 
 impl Client {
+    /// Sets the capabilities, and what depends on them.
+    pub(super) fn set_capabilities(&mut self, mut capabilities: Capabilities) {
+        capabilities.tls = self.endpoint.is_tls();
+        let (chunks, trailers) = (capabilities.signed_chunks.is_available(), capabilities.trailers.is_available());
+        capabilities.holds_uploads = match self.credentials {
+            Some(_) => !(chunks || (capabilities.tls && trailers)),
+            None => Sum::of(&capabilities).is_some() && !trailers,
+        };
+        self.reading = presets::reading(&capabilities.keys);
+        self.deleting = presets::deleting(&capabilities.keys);
+        self.capabilities = capabilities;
+    }
+
     /// Sends a request. Errors name the operation and the key, and have the effect `None`
     /// if the request only reads.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Reply> {
@@ -163,6 +179,9 @@ impl Client {
         *http.uri_mut() = uri;
         *http.headers_mut() = headers;
         let (head, body) = self.http.send(http).await.map_err(|error| secrets.hidden(error))?.into_parts();
+        if let Some(Ok(server)) = head.headers.get(SERVER).map(HeaderValue::to_str) {
+            self.server.get_or_init(|| server.to_owned());
+        }
         if head.status.is_success() {
             let reply = Reply { status: head.status, headers: head.headers, body, check, secrets };
             return Ok((credentials, Sent::Accepted(Box::new(reply))));

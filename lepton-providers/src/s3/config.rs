@@ -26,7 +26,8 @@ pub enum AddressingStyle {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Preset {
-    /// `aws` for hosts of Amazon, else `generic`.
+    /// `aws` for hosts of Amazon; `minio` or `versitygw` if the server's first response says
+    /// so; else `generic`.
     #[default]
     Auto,
     /// Amazon S3.
@@ -108,8 +109,12 @@ settings! {
     /// PEM file of the certificates to trust instead of the system's. Default:
     /// `AWS_CA_BUNDLE`, the profile's `ca_bundle`.
     ca_file: PathBuf,
-    /// The kind of store.
+    /// The kind of store. By default it is found out: see [`S3Builder::connect`](super::S3Builder::connect).
     preset: Preset,
+    /// Finds out what an unknown server supports by writing objects whose names begin with
+    /// `.lepton-probe-`, and deleting them.
+    #[serde(deserialize_with = "flag")]
+    probe: bool,
     /// Maximum number of bytes that are buffered to be hashed before they are sent (32
     /// MiB), for stores that support uploads neither in signed chunks nor with trailers.
     /// A larger body is refused.

@@ -6,7 +6,8 @@
 //!
 //! - `config`: the user's settings; `auth`: what environment and profiles add; `build`:
 //!   makes a store from both
-//! - `presets`: the known properties of stores
+//! - `presets`: the known properties of stores; `identify`: which of them a server is;
+//!   `probe`: what an unknown server does
 //! - `endpoint`, `headers`: the protocol's formats
 //! - `error`: the meaning of refusals
 
@@ -24,11 +25,13 @@ mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod headers;
+mod identify;
 mod list;
 mod multipart;
 mod object;
 mod payload;
 mod presets;
+mod probe;
 mod storage;
 mod sum;
 mod versions;

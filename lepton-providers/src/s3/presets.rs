@@ -110,7 +110,6 @@ fn versitygw() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "versitygw".into();
     capabilities.storage_class = Support::Unsupported;
-    capabilities.conditional_delete = Support::Unsupported;
     capabilities.keys.max_segment_bytes = 255;
     capabilities.keys.forbidden_bytes = vec![0];
     capabilities.keys.control_characters = KeyHandling::Changed;
@@ -127,10 +126,9 @@ fn versitygw() -> Capabilities {
 fn moto() -> Capabilities {
     let mut capabilities = aws();
     capabilities.preset = "moto".into();
-    capabilities.trailers = Support::Unsupported;
     capabilities.keys.forbidden_bytes = vec![b'\n'];
+    // It compares nothing with the ETag of an object that exists.
     capabilities.conditional_complete = Support::Unsupported;
-    capabilities.conditional_delete = Support::Unsupported;
     capabilities.verified_checksums = Vec::new();
     capabilities
 }

@@ -1,6 +1,8 @@
 //! The store itself: every call is implemented in the file named after it.
 
-use lepton_core::{KeyPrefix, PhysicalLocation};
+use std::sync::Arc;
+
+use lepton_core::{Error, ErrorKind, KeyPrefix, PhysicalLocation, Result};
 
 use super::client::Client;
 use super::list::pages;
@@ -19,6 +21,13 @@ storage! {
     /// # }
     /// ```
     S3Storage of Client, pages
+}
+
+impl S3Storage {
+    /// The client, while nobody else uses the store.
+    pub(super) fn client_mut(&mut self) -> Result<&mut Client> {
+        Arc::get_mut(&mut self.client).ok_or_else(|| Error::new(ErrorKind::Unexpected, "the store is in use already"))
+    }
 }
 
 impl Client {

@@ -44,6 +44,11 @@ static SUMS: [Sum; 3] = [
 ];
 
 impl Sum {
+    /// All of them, the preferred one first.
+    pub(super) fn all() -> &'static [Self] {
+        &SUMS
+    }
+
     /// The checksum that a store accepts; `None` if it is not known to accept one.
     pub(super) fn of(capabilities: &Capabilities) -> Option<&'static Self> {
         let verified = |sum: &&Self| capabilities.verified_checksums.contains(&sum.algorithm);

@@ -12,6 +12,7 @@
 mod checksums;
 mod conformance;
 mod faults;
+mod identify;
 mod multipart;
 mod objects;
 mod proof;

@@ -51,9 +51,14 @@ fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
         let url = match place {
             Place::Folder(folder) => folder.display().to_string(),
             Place::Bucket { endpoint, server, .. } if Protocol::of(server) == Protocol::S3 => {
-                // The sink's server answers as Amazon S3 does.
-                let preset = if *server == "sink" { "aws" } else { server };
-                format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1&preset={preset}")
+                // The sink answers as Amazon S3 does, moto is a mock; real servers are found out, as
+                // for a user who names no preset.
+                let preset = match *server {
+                    "sink" => "&preset=aws",
+                    "moto" => "&preset=moto",
+                    _ => "",
+                };
+                format!("s3://{BUCKET}?endpoint={endpoint}&region=us-east-1{preset}")
             }
             Place::Bucket { endpoint, server, .. } => clouds::lepton_url(server, endpoint, &mut command),
         };
