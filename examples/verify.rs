@@ -75,13 +75,13 @@ async fn run(args: &Args) -> Result<Verification> {
         .attempts(args.limits.attempts);
     let bar = (!args.json && std::io::stderr().is_terminal()).then(bar);
     let running = verifier.start().await?;
-    let steering = running.steering();
+    let control = running.control();
     let watched = running.watch(Duration::from_millis(200), |progress| show(bar.as_ref(), &progress));
     tokio::pin!(watched);
     let found = tokio::select! {
         found = &mut watched => found,
         () = signals.next() => {
-            steering.cancel();
+            control.cancel();
             (&mut watched).await
         }
     };

@@ -71,11 +71,11 @@ async fn a_server_in_trouble_is_asked_again() {
     ] {
         for operation in operations {
             for trouble in troubles() {
-                completes_despite(at_source, Rule::on(operation), trouble).await;
+                let _ = completes_despite(at_source, Rule::on(operation), trouble).await;
             }
         }
     }
-    completes_despite(false, Rule::on("CompleteMultipartUpload"), Action::FailInside("InternalError")).await;
+    let _ = completes_despite(false, Rule::on("CompleteMultipartUpload"), Action::FailInside("InternalError")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,10 +91,10 @@ async fn a_server_that_says_when_is_not_asked_sooner() {
 async fn a_lost_connection_before_or_after_the_effect_is_made_good() {
     for moment in [Moment::BeforeReading, Moment::BeforeEffect, Moment::AfterEffect] {
         for operation in ["ListObjectsV2", "GetObject", "HeadObject"] {
-            completes_despite(true, Rule::on(operation), Action::Reset(moment)).await;
+            let _ = completes_despite(true, Rule::on(operation), Action::Reset(moment)).await;
         }
         for operation in ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"] {
-            completes_despite(false, Rule::on(operation), Action::Reset(moment)).await;
+            let _ = completes_despite(false, Rule::on(operation), Action::Reset(moment)).await;
         }
     }
 }
@@ -102,11 +102,11 @@ async fn a_lost_connection_before_or_after_the_effect_is_made_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_server_is_given_up_and_asked_again() {
     for operation in ["ListObjectsV2", "GetObject"] {
-        completes_despite(true, Rule::on(operation), Action::Stall).await;
-        completes_despite(true, Rule::on(operation), Action::StallAfter(100)).await;
+        let _ = completes_despite(true, Rule::on(operation), Action::Stall).await;
+        let _ = completes_despite(true, Rule::on(operation), Action::StallAfter(100)).await;
     }
     for operation in ["PutObject", "UploadPart", "CompleteMultipartUpload"] {
-        completes_despite(false, Rule::on(operation), Action::Stall).await;
+        let _ = completes_despite(false, Rule::on(operation), Action::Stall).await;
     }
     // Slow is not stalled: the request is not repeated.
     let trickle = Action::Trickle(20_000, Duration::from_millis(200));

@@ -131,10 +131,10 @@ async fn what_is_delivered_twice_is_one_object() {
     for (name, preset, endpoint) in strict() {
         let between = Between::new(preset, &endpoint).await;
         for operation in READS.into_iter().chain(WRITES).filter(|operation| *operation != "CreateMultipartUpload") {
-            between.despite(name, Rule::on(operation), Action::Twice).await;
+            let _ = between.despite(name, Rule::on(operation), Action::Twice).await;
         }
         let rule = Rule::on("CompleteMultipartUpload");
-        between.despite(name, rule, Action::FailInside("InternalError")).await;
+        let _ = between.despite(name, rule, Action::FailInside("InternalError")).await;
     }
 }
 
@@ -149,7 +149,7 @@ async fn wrong_bytes_are_seen_in_either_direction() {
                 assert!(report.retries > 0, "{name}: {object}: {action:?} went unseen");
             }
             let slow = Action::Trickle(200_000, Duration::from_millis(2));
-            between.despite(name, rule.clone(), slow).await;
+            let _ = between.despite(name, rule.clone(), slow).await;
         }
         let report = between.despite(name, Rule::on("GetObject").key("large"), Action::Shift(1)).await;
         assert!(report.retries > 0, "{name}: another range went unseen");

@@ -77,7 +77,7 @@ async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Repor
         // Nothing is in flight yet.
         () = stop.signals.next() => exit_at_once(),
     };
-    let steering = handle.steering();
+    let control = handle.control();
     let ended = handle.watch(Duration::from_millis(show.every_ms()), |progress| show.progress(&progress));
     tokio::pin!(ended);
     loop {
@@ -92,7 +92,7 @@ async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Repor
         complain!(
             "stopping: what is in flight still ends; press Ctrl-C again, or send another signal, to stop at once"
         );
-        steering.cancel();
+        control.cancel();
     }
 }
 

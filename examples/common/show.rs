@@ -216,6 +216,10 @@ impl Show {
         for problem in found.problems.iter().take(SHOWN) {
             complain!("not proven: {}: {}", problem.key, problem.what);
         }
+        if found.not_copied > 0 {
+            let count = found.not_copied;
+            complain!("not proven: {count} objects failed in the run that wrote the manifest, and have no entry in it");
+        }
         if !self.quiet {
             say!("verified {} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
         }

@@ -28,6 +28,14 @@ macro_rules! kinds {
             pub fn code(self) -> &'static str {
                 match self { $(ErrorKind::$name => $code,)* }
             }
+
+            /// The kind with this code; `None` for an unknown one.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some(ErrorKind::$name),)*
+                    _ => None,
+                }
+            }
         }
     };
 }

@@ -109,7 +109,7 @@ async fn recorded_digests_tell_what_stores_do_not() {
     }
     // The copy of the copy carries it along: both sides state the same.
     let copy = MemoryStorage::new();
-    transfer(shared(&to), shared(&copy)).build().unwrap().run().await.unwrap();
+    let _ = transfer(shared(&to), shared(&copy)).build().unwrap().run().await.unwrap();
     let compare = transfer(shared(&to), shared(&copy)).existing(Existing::IfDifferent).compare(Compare::Checksum);
     let planned: Vec<_> = compare.build().unwrap().plan().try_collect().await.unwrap();
     let unchanged = PlannedAction::Unchanged { by: Basis::Checksum };

@@ -152,7 +152,7 @@ async fn small_objects_do_not_wait_for_large_parts() {
         // A part takes a minute.
         let (target, times) = slow(&to, |operation| if operation == "upload_part" { 60_000 } else { 10 });
         let builder = transfer(shared(&from), Arc::new(target)).concurrency(places(16)).adaptive(adaptive);
-        run(builder.memory(memory as u64)).await;
+        let _ = run(builder.memory(memory as u64)).await;
         assert_same(&from, &to).await;
         let times = times.lock().unwrap();
         assert_eq!((times["put"].len(), times["upload_part"].len()), (200, 80));
@@ -171,7 +171,7 @@ async fn parts_do_not_starve_behind_small_objects() {
         let all = small.iter().map(|name| (&**name, 1000)).chain([("b-large", 8 * MIB)]);
         fill(&from, &all.collect::<Vec<_>>()).await;
         let (target, times) = slow(&to, |operation| if operation == "put" { 1000 } else { 10 });
-        run(transfer(shared(&from), Arc::new(target)).concurrency(places(8)).adaptive(adaptive)).await;
+        let _ = run(transfer(shared(&from), Arc::new(target)).concurrency(places(8)).adaptive(adaptive)).await;
         assert_same(&from, &to).await;
         let times = times.lock().unwrap();
         let (complete, last) = (times["complete"][0], times["put"].iter().max().unwrap());

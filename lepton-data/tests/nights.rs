@@ -111,13 +111,13 @@ async fn what_somebody_changed_at_the_destination_is_mended_the_next_night() {
     let (from, to) = stores();
     fill(&from, &[("a", 10), ("b", 10), ("bad", 10)]).await;
     let builder = || nightly(&from, &to, folder.path()).from(archived(&from, "bad"));
-    run(builder()).await;
+    let _ = run(builder()).await;
     write(&to, "a", "vandalised").await;
     to.remove(&key("b")).await.unwrap();
     let report = run(builder()).await;
     assert_eq!((report.objects, report.unchanged, report.bytes_read), (2, 0, 20));
     from.remove(&key("bad")).await.unwrap();
-    run(builder()).await;
+    let _ = run(builder()).await;
     assert_same(&from, &to).await;
 }
 

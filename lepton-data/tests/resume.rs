@@ -127,7 +127,7 @@ async fn another_plan_and_a_second_run_are_refused() {
     let second = build().build().unwrap().start().await;
     let ended = running.wait().await;
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Locked);
-    ended.unwrap();
+    let _ = ended.unwrap();
     fill(&from, &[("b", 1)]).await;
     let report = build().build().unwrap().run().await.unwrap();
     assert_eq!((report.objects, report.resumed_objects), (2, 0), "a finished journal makes way for a new run");

@@ -91,16 +91,16 @@ async fn a_verification_can_be_paused_and_cancelled() {
     let (from, to) = stores();
     fill(&from, &[("a", 1000), ("b", 1000)]).await;
     let manifest = folder.path().join("manifest");
-    transfer(shared(&from), shared(&to)).manifest(&manifest).build().unwrap().run().await.unwrap();
+    let _ = transfer(shared(&from), shared(&to)).manifest(&manifest).build().unwrap().run().await.unwrap();
     let place = Location::from(shared(&to));
     let running = Verifier::new(&manifest, place.clone()).bandwidth(Some(100)).start().await.unwrap();
     running.pause();
-    let steering = running.steering();
+    let control = running.control();
     let waiting = running.wait();
     tokio::pin!(waiting);
     tokio::select! {
         found = &mut waiting => panic!("it is paused, and gave {found:?}"),
-        () = support::pause(50) => steering.cancel(),
+        () = support::pause(50) => control.cancel(),
     }
     assert_eq!(waiting.await.unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(verify(&manifest, &place, lepton_data::Depth::Quick).await.unwrap().is_proven());
@@ -114,14 +114,14 @@ async fn a_cancelled_verification_waits_for_no_slow_read() {
     let (from, to) = stores();
     fill(&from, &[("large", 3 * MIB), ("empty", 0)]).await;
     let manifest = folder.path().join("manifest");
-    transfer(shared(&from), shared(&to)).manifest(&manifest).build().unwrap().run().await.unwrap();
+    let _ = transfer(shared(&from), shared(&to)).manifest(&manifest).build().unwrap().run().await.unwrap();
     let running = Verifier::new(&manifest, Location::from(shared(&to))).bandwidth(Some(1000)).start().await.unwrap();
-    let steering = running.steering();
+    let control = running.control();
     let waiting = running.wait();
     tokio::pin!(waiting);
     tokio::select! {
         found = &mut waiting => panic!("it reads 3 MiB at 1000 bytes a second, and gave {found:?}"),
-        () = support::pause(100) => steering.cancel(),
+        () = support::pause(100) => control.cancel(),
     }
     // At this rate the reads in flight would take an hour.
     tokio::select! {

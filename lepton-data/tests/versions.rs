@@ -15,7 +15,7 @@ use lepton_core::{
     PutOptions, Retry, SharedStorage, Storage as _, StorageExt as _, Support,
 };
 use lepton_data::{
-    Compare, Depth, Existing, Filters, ManifestEntry, ManifestReader, PrefixMap, Report, Status, Steering,
+    Compare, Depth, Existing, Filters, ManifestEntry, ManifestReader, PrefixMap, Report, RunControl, Status,
     TransferBuilder, verify,
 };
 use support::faulty::{Fault, Faulty};
@@ -232,8 +232,8 @@ async fn cancelled_between_two_versions_it_goes_on_with_the_next() {
     let (from, to, folder) = (versioned(), versioned(), tempfile::tempdir().unwrap());
     write(&from, "a", &[10, 10, 0, 20, 30]).await;
     let build = |target: Faulty| moving(shared(&from), Arc::new(target), folder.path()).build().unwrap();
-    let steering: Arc<OnceLock<Steering>> = Arc::default();
-    let cancel = Arc::clone(&steering);
+    let control: Arc<OnceLock<RunControl>> = Arc::default();
+    let cancel = Arc::clone(&control);
     let mut puts = 0;
     let target = Faulty::new(&to, move |call, _| {
         puts += usize::from(call == "put");
@@ -243,7 +243,7 @@ async fn cancelled_between_two_versions_it_goes_on_with_the_next() {
         None
     });
     let handle = build(target).start().await.unwrap();
-    steering.set(handle.steering()).unwrap();
+    control.set(handle.control()).unwrap();
     let report = handle.wait().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Cancelled, 2));
     let report = build(Faulty::new(&to, |_, _| None)).run().await.unwrap();
@@ -407,7 +407,7 @@ async fn what_does_not_go_with_versions_is_refused_by_name() {
     refused(build().saved_plan("plan"), "a saved plan");
     for existing in [Existing::Overwrite, Existing::IfDifferent] {
         for compare in [Compare::Auto, Compare::Etag, Compare::Checksum, Compare::Content] {
-            build().existing(existing).compare(compare).build().unwrap();
+            let _ = build().existing(existing).compare(compare).build().unwrap();
         }
     }
     let planned = build().build().unwrap().plan().try_collect::<Vec<_>>().await.unwrap_err();
@@ -444,7 +444,7 @@ async fn histories_are_compared_by_what_compare_says() {
                 let target = if silent { target.silent() } else { target };
                 moving(shared(&from), Arc::new(target), folder.path()).compare(compare).build().unwrap()
             };
-            build().run().await.unwrap();
+            let _ = build().run().await.unwrap();
             let report = build().run().await.unwrap();
             assert_eq!((report.objects, report.unchanged), (0, 2), "{what}: {:?}", report.failures);
             // Of the same size, and other bytes.

@@ -89,7 +89,7 @@ async fn once(cx: &Context, batch: Vec<Extraneous>) -> (Vec<(Extraneous, Option<
         _ => Vec::new(),
     });
     let requests: Vec<DeleteRequest> = requests.collect();
-    cx.scheduler.requests.take(1).await;
+    cx.scheduler.take_request().await;
     let begun = cx.scheduler.env.uptime();
     let (mut answers, failed) = match requests.is_empty() {
         true => (Vec::new().into_iter(), None),

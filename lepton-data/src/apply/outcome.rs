@@ -4,6 +4,7 @@ use lepton_core::{ETag, Error, ErrorKind};
 
 use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::resumed::OpenUpload;
+use crate::telemetry::observer::ObjectEnd;
 
 /// The state that an earlier run left of an object.
 #[derive(Debug, Default)]
@@ -42,6 +43,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// The event for an observer, if there is one. A cancelled object has not ended.
+    pub(crate) fn end(&self) -> Option<ObjectEnd> {
+        match self {
+            Self::Done(_) | Self::History { .. } => Some(ObjectEnd::Copied),
+            Self::Unchanged(_) | Self::Proven(_) => Some(ObjectEnd::Unchanged),
+            Self::Skipped | Self::LeftOut => Some(ObjectEnd::Skipped),
+            Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
+            Self::Failed(error) => Some(ObjectEnd::Failed(error.report())),
+        }
+    }
+
     /// The name in metrics, if they count it.
     pub(crate) fn name(&self) -> Option<&'static str> {
         match self {

@@ -155,7 +155,9 @@ pub(crate) async fn parts(
             Ok(slot) if failed.is_none() => {
                 let job =
                     Job { cx: Arc::clone(cx), source: source.clone(), upload: upload.clone(), layout, number, extra };
-                running.push(cx.scheduler.env.spawn_task(along(job.send(slot))).join());
+                let control = cx.scheduler.control.clone();
+                let sent = along(async move { control.unless_aborted(job.send(slot)).await.flatten() });
+                running.push(cx.scheduler.env.spawn_task(sent).join());
             }
             Ok(_) => break,
             Err(error) => {

@@ -215,7 +215,7 @@ impl BodySource for Piece {
             let scheduler = Arc::clone(&scheduler);
             async move {
                 if let Ok(leaf) = &leaf {
-                    scheduler.bandwidth.take(leaf.len() as u64).await;
+                    scheduler.take_bandwidth(leaf.len() as u64).await;
                 }
                 leaf
             }

@@ -14,6 +14,7 @@ use lepton_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::digest::checksum::SourceCheck;
+use crate::ledger::report::Status;
 use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
 use crate::types::reason::{Basis, Reason};
@@ -222,9 +223,10 @@ impl ManifestWriter {
         self.0.add(line, size)
     }
 
-    /// Seals the manifest and renames it to its path.
-    pub(crate) fn finish(self) -> Result<()> {
-        self.0.finish()
+    /// Seals the manifest of a run that ended so, with so many failed objects, and renames it
+    /// to its path.
+    pub(crate) fn finish(self, status: Status, failed: u64) -> Result<()> {
+        self.0.finish_run(Some((status, failed)))
     }
 }
 
@@ -269,6 +271,12 @@ impl<R: BufRead> ManifestReader<R> {
     /// The URL of the destination.
     pub fn destination(&self) -> &str {
         &self.header.destination
+    }
+
+    /// How many objects failed in the run, which therefore have no entry; 0 before the last
+    /// entry was read.
+    pub fn failed(&self) -> u64 {
+        self.lines.failed()
     }
 
     fn entry(&mut self) -> Result<Option<ManifestEntry>> {
@@ -332,7 +340,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("m");
             let writer = ManifestWriter::create(&path, "memory:a", "memory:b").unwrap();
-            writer.finish().unwrap();
+            writer.finish(Status::Complete, 0).unwrap();
             let whole = std::fs::read(&path).unwrap();
             prop_assert!(read(&whole).unwrap().is_empty());
             let cut = [&whole[..from.min(whole.len())], &bytes, &whole[to.min(whole.len())..]].concat();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::{Error, ObjectKey};
+use lepton_core::{Error, ErrorKind, ObjectKey, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::types::unprotected::Unprotected;
@@ -26,6 +26,13 @@ pub enum Status {
     Cancelled,
 }
 
+impl Status {
+    /// Whether every object was tried.
+    pub(crate) fn tried_all(self) -> bool {
+        matches!(self, Self::Complete | Self::Incomplete)
+    }
+}
+
 /// An object that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -43,6 +50,9 @@ impl Failure {
         Self { key, kind: error.kind().code().to_owned(), error: error.report() }
     }
 }
+
+/// How many failures an error names.
+const NAMED: usize = 3;
 
 /// An object that took long.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,6 +100,7 @@ impl Slowest {
 /// The report of a run, including earlier runs on the same journal. In JSON no field is
 /// ever omitted; `docs/formats/report.md` describes them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[must_use = "a run can end without an error and be incomplete: see `status`, or call `into_result`"]
 #[non_exhaustive]
 pub struct Report {
     /// How it ended.
@@ -164,6 +175,39 @@ impl Report {
     /// The number of objects that failed.
     pub fn failed(&self) -> u64 {
         self.failures_by_kind.values().sum()
+    }
+
+    /// This report, if the run is complete.
+    ///
+    /// ```no_run
+    /// # async fn example(transfer: lepton_data::Transfer) -> lepton_core::Result<()> {
+    /// let report = transfer.run().await?.into_result()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// For an incomplete run, the kind of its failures if all have the same, else
+    /// `too_many_failures`; the message names the first of them. `cancelled` for a run that was cancelled or
+    /// reached its limit. The same transfer on the same journal resumes all of these.
+    pub fn into_result(self) -> Result<Self> {
+        match self.status {
+            Status::Complete => Ok(self),
+            Status::Cancelled => Err(Error::new(ErrorKind::Cancelled, "the run was cancelled; run it again to resume")),
+            Status::Limited => {
+                Err(Error::new(ErrorKind::Cancelled, "the run reached its limit; run it again to resume"))
+            }
+            Status::Incomplete => Err(self.incomplete()),
+        }
+    }
+
+    fn incomplete(&self) -> Error {
+        let named = self.failures.iter().take(NAMED).map(|failure| format!("{}: {}", failure.key, failure.error));
+        let named = named.collect::<Vec<_>>().join("; ");
+        let message = format!("{} objects failed, the first of them: {named}", self.failed());
+        let mut kinds = self.failures_by_kind.keys().map(|code| ErrorKind::from_code(code));
+        let kind = kinds.next().flatten().filter(|_| self.failures_by_kind.len() == 1);
+        Error::new(kind.unwrap_or(ErrorKind::TooManyFailures), message)
     }
 }
 

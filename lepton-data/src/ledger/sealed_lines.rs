@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::types::file::{failed, to_json};
+use crate::ledger::report::Status;
+use crate::types::file::{failed, temporary, to_json};
 
 /// The longest line that a reader accepts: an object of 10,000 parts needs
 /// under 1 MiB.
@@ -29,6 +30,12 @@ struct Totals {
     objects: u64,
     bytes: u64,
     sha256: Sha256,
+    /// How the run ended that wrote the file, if a run wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    /// Objects that failed in it, which are not in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<u64>,
 }
 
 /// Writes a sealed file to a temporary file, then renames it.
@@ -45,9 +52,7 @@ pub(crate) struct SealedWriter {
 
 impl SealedWriter {
     pub(crate) fn create(path: &Path, what: &'static str, header: &impl Serialize) -> Result<Self> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
+        let temporary = temporary(path);
         let file = File::create(&temporary).map_err(|e| failed("cannot create the file", what, &temporary, e))?;
         let mut writer = Self {
             what,
@@ -80,9 +85,16 @@ impl SealedWriter {
     }
 
     /// Seals the file and renames it to its path.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
+        self.finish_run(None)
+    }
+
+    /// The same, with the end of the run in the last line: its status, and how many objects
+    /// failed.
+    pub(crate) fn finish_run(mut self, run: Option<(Status, u64)>) -> Result<()> {
         let sha256 = Sha256(self.hasher.clone().finalize().into());
-        let end = Totals { objects: self.objects, bytes: self.bytes, sha256 };
+        let (status, count) = run.unzip();
+        let end = Totals { objects: self.objects, bytes: self.bytes, sha256, status, failed: count };
         self.line(&to_json(&Trailer { end })?)?;
         let what = self.what;
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
@@ -113,12 +125,13 @@ pub(crate) struct SealedReader<R> {
     line: u64,
     objects: u64,
     bytes: u64,
+    failed: u64,
 }
 
 impl<R: BufRead> SealedReader<R> {
     /// Starts reading, with the header.
     pub(crate) fn new<H: DeserializeOwned>(input: R, what: &'static str) -> Result<(Self, H)> {
-        let mut reader = Self { what, input, hasher: sha2::Sha256::new(), line: 0, objects: 0, bytes: 0 };
+        let mut reader = Self { what, input, hasher: sha2::Sha256::new(), line: 0, objects: 0, bytes: 0, failed: 0 };
         let line = reader.read_line()?.ok_or_else(|| reader.corrupt("the file is empty"))?;
         let header = serde_json::from_slice(&line).map_err(|e| reader.corrupt(&format!("not a {what}: {e}")))?;
         reader.hasher.update(&line);
@@ -145,6 +158,11 @@ impl<R: BufRead> SealedReader<R> {
         Ok(Some(value))
     }
 
+    /// How many objects failed in the run that wrote the file, once its end was read.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed
+    }
+
     /// The digest of the lines read so far. The digest of a complete file identifies it.
     pub(crate) fn digest(&self) -> Sha256 {
         Sha256(self.hasher.clone().finalize().into())
@@ -162,7 +180,9 @@ impl<R: BufRead> SealedReader<R> {
         if self.read_line()?.is_some() {
             return Err(self.corrupt("something follows the last line"));
         }
-        let found = Totals { objects: self.objects, bytes: self.bytes, sha256: self.digest() };
+        let Totals { status, failed, .. } = end;
+        self.failed = failed.unwrap_or(0);
+        let found = Totals { objects: self.objects, bytes: self.bytes, sha256: self.digest(), status, failed };
         if found != end {
             let message = format!(
                 "the {} was changed: it ends with {} objects, {} bytes and digest {}, but holds {}, {} and {}",

@@ -74,7 +74,6 @@ impl Lister {
     /// Subtracts an object from the totals of the listing, because it is already counted or
     /// will be counted elsewhere.
     pub(crate) fn uncount(&self, object: &ObjectMeta) {
-        self.scheduler.counters.listed_objects.sub(1);
-        self.scheduler.counters.listed_bytes.sub(object.size);
+        self.scheduler.counters.uncount(object.size);
     }
 }

@@ -1,4 +1,4 @@
-//! Pause and cancel.
+//! Pause, cancel and abort.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ pub(crate) enum RunState {
     Run,
     Pause,
     Cancel,
+    Abort,
 }
 
 /// The requested state, shared by the run and its handle.
@@ -22,10 +23,14 @@ impl Control {
         Self(Arc::new(watch::Sender::new(RunState::Run)))
     }
 
-    /// Requests a state. A cancelled run stays cancelled.
+    /// Requests a state. A cancelled run stays cancelled, or is aborted.
     pub(crate) fn set(&self, requested: RunState) {
         self.0.send_if_modified(|now| {
-            let change = *now != RunState::Cancel && *now != requested;
+            let change = match *now {
+                RunState::Abort => false,
+                RunState::Cancel => requested == RunState::Abort,
+                now => now != requested,
+            };
             if change {
                 *now = requested;
             }
@@ -41,7 +46,12 @@ impl Control {
         let mut changes = self.0.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
         let state = changes.wait_for(|state| *state != RunState::Pause).await.map_or(RunState::Cancel, |state| *state);
-        if state == RunState::Cancel { Err(cancelled()) } else { Ok(()) }
+        if state == RunState::Run { Ok(()) } else { Err(cancelled()) }
+    }
+
+    /// Whether the run is paused now.
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.0.borrow() == RunState::Pause
     }
 
     /// Waits until the run is paused or cancelled.
@@ -50,10 +60,24 @@ impl Control {
         let _ = self.0.subscribe().wait_for(|state| *state != RunState::Run).await;
     }
 
-    /// Waits until the run is cancelled.
+    /// Waits until the run is cancelled or aborted.
     pub(crate) async fn cancelled(&self) {
         // As above.
-        let _ = self.0.subscribe().wait_for(|state| *state == RunState::Cancel).await;
+        let _ = self.0.subscribe().wait_for(|state| matches!(state, RunState::Cancel | RunState::Abort)).await;
+    }
+
+    /// Does this work, unless the run is aborted: then the work is dropped where it is.
+    ///
+    /// # Errors
+    /// `cancelled`.
+    pub(crate) async fn unless_aborted<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let mut changes = self.0.subscribe();
+        tokio::select! {
+            biased;
+            // As above.
+            _ = changes.wait_for(|state| *state == RunState::Abort) => Err(cancelled()),
+            done = work => Ok(done),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Endpoint {
     /// The next page of a listing, which is one request; `None` at its end. It is not retried:
     /// the caller resumes the listing from its last key.
     pub(crate) async fn next_page<T>(&self, pages: &mut BoxStream<'static, Result<T>>) -> Result<Option<T>> {
-        self.scheduler.requests.take(1).await;
+        self.scheduler.take_request().await;
         let asked = self.scheduler.env.uptime();
         pages.next().await.transpose().map_err(|error| {
             self.scheduler.throttled(Lane::Listing(self.side), self.side, asked, &error);

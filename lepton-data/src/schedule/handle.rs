@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lepton_core::{Error, Result, Task};
 
+use crate::schedule::run_control::RunControl;
 use crate::schedule::scheduler::Scheduler;
-use crate::schedule::steering::Steering;
 use crate::telemetry::metrics::log_progress;
 use crate::telemetry::progress::Progress;
 
@@ -35,17 +35,17 @@ impl<T> RunHandle<T> {
 
     /// Lets requests in flight end and starts nothing new until [`resume`](Self::resume).
     pub fn pause(&self) {
-        self.steering().pause();
+        self.control().pause();
     }
 
     /// Resumes after a pause.
     pub fn resume(&self) {
-        self.steering().resume();
+        self.control().resume();
     }
 
-    /// Sets how many bytes per second may be read from now on; `None` is no limit.
+    /// Sets how many bytes per second may be read from now on; `None` and 0 are no limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
-        self.steering().set_bandwidth(bytes_per_second);
+        self.control().set_bandwidth(bytes_per_second);
     }
 
     /// Ends the run. A transfer lets the parts in flight end, writes the journal and ends with
@@ -53,15 +53,21 @@ impl<T> RunHandle<T> {
     /// resumes it. A verification writes nothing: it ends at once, and waiting for it fails with
     /// `cancelled`.
     pub fn cancel(&self) {
-        self.steering().cancel();
+        self.control().cancel();
     }
 
-    /// A handle for steering the run that can be passed on.
-    pub fn steering(&self) -> Steering {
-        self.scheduler.steering()
+    /// Ends the run at once; see [`RunControl::abort`].
+    pub fn abort(&self) {
+        self.control().abort();
     }
 
-    /// Waits for the end of the run and reports progress to `watch` once per `every`.
+    /// A handle with the same methods that can be cloned and passed on.
+    pub fn control(&self) -> RunControl {
+        RunControl::new(&self.scheduler)
+    }
+
+    /// Waits for the end of the run and reports progress to `watch`: at the start, once per
+    /// `every`, and at the end, also if the run fails.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -70,14 +76,16 @@ impl<T> RunHandle<T> {
         let end = task.join();
         tokio::pin!(end);
         loop {
+            let progress = self.scheduler.progress();
+            log_progress(&progress);
+            watch(progress);
             tokio::select! {
                 biased;
-                outcome = &mut end => return outcome?,
-                () = self.scheduler.env.sleep(every) => {
-                    let progress = self.scheduler.progress();
-                    log_progress(&progress);
-                    watch(progress);
+                outcome = &mut end => {
+                    watch(self.scheduler.progress());
+                    return outcome?;
                 }
+                () = self.scheduler.env.sleep(every) => {}
             }
         }
     }
@@ -97,6 +105,6 @@ impl<T> RunHandle<T> {
 impl<T> Drop for RunHandle<T> {
     fn drop(&mut self) {
         // This has no effect on a run that has ended.
-        self.steering().cancel();
+        self.control().cancel();
     }
 }

@@ -8,5 +8,5 @@ pub(crate) mod handle;
 pub(crate) mod lanes;
 pub(crate) mod rate_limit;
 pub(crate) mod retry;
+pub(crate) mod run_control;
 pub(crate) mod scheduler;
-pub(crate) mod steering;

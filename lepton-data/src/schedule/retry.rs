@@ -52,7 +52,7 @@ impl Scheduler {
     {
         let lane = slot.map_or(Lane::Small, Slot::lane);
         for attempt in 1.. {
-            self.requests.take(1).await;
+            self.take_request().await;
             let asked = self.env.uptime();
             let error = match request().await {
                 Ok(value) => return Ok(value),

@@ -8,7 +8,6 @@ use lepton_core::{LEAF_SIZE, Result, SharedEnv};
 use crate::schedule::control::{Control, cancelled};
 use crate::schedule::lanes::{Lane, Lanes, Slot};
 use crate::schedule::rate_limit::RateLimiter;
-use crate::schedule::steering::Steering;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Progress;
@@ -25,9 +24,9 @@ pub(crate) struct Scheduler {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) counters: Arc<Counters>,
     /// Requests per second, to both sides.
-    pub(crate) requests: RateLimiter,
+    requests: RateLimiter,
     /// Bytes read per second.
-    pub(crate) bandwidth: Arc<RateLimiter>,
+    pub(crate) bandwidth: RateLimiter,
     /// How often a request is tried, in total.
     pub(crate) attempts: u32,
     /// Whether the destination holds each whole upload in memory.
@@ -52,7 +51,7 @@ impl Scheduler {
             lanes,
             counters,
             requests: RateLimiter::new(Arc::clone(&env), settings.requests_per_second),
-            bandwidth: Arc::new(RateLimiter::new(Arc::clone(&env), settings.bandwidth)),
+            bandwidth: RateLimiter::new(Arc::clone(&env), settings.bandwidth),
             attempts: settings.attempts.get(),
             begun: env.uptime(),
             env,
@@ -78,13 +77,32 @@ impl Scheduler {
         Ok(slot)
     }
 
-    /// A handle that pauses, slows and cancels the run.
-    pub(crate) fn steering(&self) -> Steering {
-        Steering { control: self.control.clone(), bandwidth: Arc::clone(&self.bandwidth) }
+    /// Waits until this many bytes may be read, or until the run is cancelled: what is in
+    /// flight then ends without a limit.
+    pub(crate) async fn take_bandwidth(&self, bytes: u64) {
+        if self.bandwidth.is_set() {
+            self.take(&self.bandwidth, bytes).await;
+        }
+    }
+
+    /// Waits until a request may be sent, or until the run is cancelled.
+    pub(crate) async fn take_request(&self) {
+        if self.requests.is_set() {
+            self.take(&self.requests, 1).await;
+        }
+    }
+
+    async fn take(&self, limit: &RateLimiter, units: u64) {
+        tokio::select! {
+            biased;
+            () = self.control.cancelled() => {}
+            () = limit.take(units) => {}
+        }
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        self.counters.snapshot(self.env.uptime().saturating_sub(self.begun), self.lanes.progress())
+        let elapsed = self.env.uptime().saturating_sub(self.begun);
+        self.counters.snapshot(elapsed, self.control.is_paused(), self.lanes.progress())
     }
 
     /// Logs the measurements of the run.

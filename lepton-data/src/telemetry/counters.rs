@@ -1,13 +1,15 @@
 //! The counters of a run.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lepton_core::ErrorKind;
 
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::progress::{LanesProgress, Progress};
+use crate::telemetry::progress::{LanesProgress, Phase, Progress};
+use crate::telemetry::recent_rate::RecentRate;
 use crate::telemetry::retry_count;
 
 /// A number that many tasks add to.
@@ -36,11 +38,14 @@ pub(crate) struct Counters {
     pub(crate) done_objects: Counter,
     pub(crate) done_bytes: Counter,
     pub(crate) skipped_objects: Counter,
+    pub(crate) skipped_bytes: Counter,
     pub(crate) unchanged_objects: Counter,
     pub(crate) unchanged_bytes: Counter,
     pub(crate) deleted_objects: Counter,
+    pub(crate) extras: Counter,
     pub(crate) server_copies: Counter,
     pub(crate) failed_objects: Counter,
+    pub(crate) failed_bytes: Counter,
     pub(crate) resumed_objects: Counter,
     pub(crate) resumed_bytes: Counter,
     pub(crate) read_bytes: Counter,
@@ -51,6 +56,8 @@ pub(crate) struct Counters {
     /// Objects whose source could not be checked.
     pub(crate) source_unchecked: Counter,
     listing_done: AtomicBool,
+    phase: AtomicU8,
+    recent: Mutex<RecentRate>,
     pub(crate) metrics: Metrics,
 }
 
@@ -65,6 +72,21 @@ impl Counters {
         self.listing_done.store(true, Relaxed);
     }
 
+    /// Subtracts an object from the totals of the listing.
+    pub(crate) fn uncount(&self, bytes: u64) {
+        self.listed_objects.sub(1);
+        self.listed_bytes.sub(bytes);
+    }
+
+    /// Records what the run does from now on.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::ALL.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or_default()
+    }
+
     /// Counts a retry caused by an error of this kind.
     pub(crate) fn retried(&self, kind: ErrorKind) {
         retry_count::retried();
@@ -72,30 +94,41 @@ impl Counters {
         self.metrics.retried(kind);
     }
 
-    pub(crate) fn snapshot(&self, elapsed: Duration, lanes: LanesProgress) -> Progress {
-        let (done, resumed, total) = (self.done_bytes.load(), self.resumed_bytes.load(), self.listed_bytes.load());
+    pub(crate) fn snapshot(&self, elapsed: Duration, paused: bool, lanes: LanesProgress) -> Progress {
+        let (done, resumed) = (self.done_bytes.load(), self.resumed_bytes.load());
+        let brought = done.saturating_sub(resumed);
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = (done - resumed.min(done)) as f64 / elapsed.as_secs_f64().max(1e-3);
-        let listing_done = self.listing_done.load(Relaxed);
-        #[allow(clippy::cast_precision_loss, reason = "an estimate for people")]
-        let left = (listing_done && rate >= 1.0)
-            .then(|| total.saturating_sub(done + self.unchanged_bytes.load()) as f64 / rate);
-        Progress {
+        let rate = brought as f64 / elapsed.as_secs_f64().max(1e-3);
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner).at(elapsed, brought);
+        let mut progress = Progress {
             objects: self.done_objects.load(),
             bytes: done,
             skipped: self.skipped_objects.load(),
+            skipped_bytes: self.skipped_bytes.load(),
             unchanged: self.unchanged_objects.load(),
+            unchanged_bytes: self.unchanged_bytes.load(),
             deleted: self.deleted_objects.load(),
+            total_deletes: self.extras.load(),
             failed: self.failed_objects.load(),
+            failed_bytes: self.failed_bytes.load(),
             total_objects: self.listed_objects.load(),
-            total_bytes: total,
-            listing_done,
+            total_bytes: self.listed_bytes.load(),
+            listing_done: self.listing_done.load(Relaxed),
             parts: self.parts.load(),
             retries: self.retries.load(),
             lanes,
             bytes_per_second: rate,
+            recent_bytes_per_second: recent,
+            phase: self.phase(),
+            paused,
             elapsed,
-            remaining: left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            remaining: None,
+        };
+        if progress.listing_done && !paused && recent >= 1.0 {
+            #[allow(clippy::cast_precision_loss, reason = "an estimate for people")]
+            let seconds = progress.left() as f64 / recent;
+            progress.remaining = Duration::try_from_secs_f64(seconds).ok();
         }
+        progress
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A snapshot of a run's progress.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,12 +14,20 @@ pub struct Progress {
     pub bytes: u64,
     /// Objects that were skipped.
     pub skipped: u64,
+    /// Their bytes. Those that earlier runs skipped are not counted.
+    pub skipped_bytes: u64,
     /// Objects that were found to be the same on both sides.
     pub unchanged: u64,
+    /// Their bytes.
+    pub unchanged_bytes: u64,
     /// Objects that were deleted at the destination.
     pub deleted: u64,
+    /// Objects that were to be deleted there, found so far.
+    pub total_deletes: u64,
     /// Objects that failed.
     pub failed: u64,
+    /// Their bytes, including parts that are also in `bytes`.
+    pub failed_bytes: u64,
     /// Objects found so far.
     pub total_objects: u64,
     /// Bytes found so far.
@@ -34,12 +42,85 @@ pub struct Progress {
     pub lanes: LanesProgress,
     /// Bytes per second, averaged over this run.
     pub bytes_per_second: f64,
+    /// Bytes per second over about the last ten seconds; for a caller that asks more rarely,
+    /// since it asked before.
+    pub recent_bytes_per_second: f64,
+    /// What the run does now.
+    pub phase: Phase,
+    /// Whether the run is paused.
+    pub paused: bool,
     /// How long this run has taken; `elapsed_seconds` in JSON.
     #[serde(rename = "elapsed_seconds", with = "crate::settings::serde_seconds")]
     pub elapsed: Duration,
-    /// The estimated remaining time, if there is an estimate; `remaining_seconds` in JSON.
+    /// The estimated time to the end of the copies, by the recent rate; `remaining_seconds` in
+    /// JSON. `None` until the listing is complete, during a pause, and while nothing moves.
     #[serde(rename = "remaining_seconds", with = "crate::settings::serde_seconds::optional")]
     pub remaining: Option<Duration>,
+}
+
+impl Progress {
+    /// How much of the copying is done, from 0 to 1, and 1 when the run has ended: every byte
+    /// that was found counts as copied, unchanged, skipped or failed. `None` until the listing
+    /// is complete, because the total is not known before.
+    pub fn fraction(&self) -> Option<f64> {
+        if self.phase == Phase::Ended {
+            return Some(1.0);
+        }
+        if !self.listing_done {
+            return None;
+        }
+        let objects = self.objects + self.unchanged + self.skipped + self.failed;
+        // Objects without bytes count, too: else a run of empty objects would have no end.
+        let (done, total) = (self.settled() + objects, self.total_bytes + self.total_objects);
+        #[allow(clippy::cast_precision_loss, reason = "a share for people")]
+        let fraction = if total == 0 { 1.0 } else { done as f64 / total as f64 };
+        Some(fraction.min(1.0))
+    }
+
+    /// The bytes about which nothing is left to do.
+    fn settled(&self) -> u64 {
+        self.bytes + self.unchanged_bytes + self.skipped_bytes + self.failed_bytes
+    }
+
+    /// The bytes that are left to move.
+    pub(crate) fn left(&self) -> u64 {
+        self.total_bytes.saturating_sub(self.settled())
+    }
+}
+
+/// What a run does. The phases follow each other in this order; a run may leave some out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Phase {
+    /// Checks both sides, and the names if the destination folds case.
+    #[default]
+    Starting,
+    /// Lists, compares and copies.
+    Copying,
+    /// Deletes what only the destination has.
+    Deleting,
+    /// Writes the manifest.
+    WritingManifest,
+    /// Compares the destination with a manifest.
+    Verifying,
+    /// Everything was tried: the run has ended, complete or with failures.
+    Ended,
+    /// The run was cancelled, reached its limit, or ended with an error.
+    Stopped,
+}
+
+impl Phase {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Copying,
+        Self::Deleting,
+        Self::WritingManifest,
+        Self::Verifying,
+        Self::Ended,
+        Self::Stopped,
+    ];
 }
 
 /// The lanes of a run. Each kind of work has one lane with its own limits.

@@ -11,11 +11,13 @@ use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
 use crate::settings::table::transfer_settings;
 use crate::settings::transfer::{Existing, Metadata, TransferSettings};
+use crate::telemetry::observer::{ObjectEvent, Observer};
 use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
 use crate::types::unprotected::Unprotected;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
+#[must_use = "it does nothing until it is planned or run"]
 pub struct Transfer {
     pub(crate) options: Options,
     pub(crate) env: SharedEnv,
@@ -63,6 +65,7 @@ pub struct TransferBuilder {
     plan: Option<PathBuf>,
     keys: Option<PathBuf>,
     env: Option<SharedEnv>,
+    observer: Observer,
 }
 
 macro_rules! setters {
@@ -144,6 +147,14 @@ impl TransferBuilder {
         self
     }
 
+    /// Calls `observer` for each object that starts and ends, for example to list what is in
+    /// flight. It is called by the run itself, so it must not block, and not panic: the run
+    /// waits for it.
+    pub fn on_object(mut self, observer: impl Fn(&ObjectEvent) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observer);
+        self
+    }
+
     /// Checks the description and builds the transfer.
     ///
     /// # Errors
@@ -172,6 +183,7 @@ impl TransferBuilder {
                 plan: self.plan,
                 keys: self.keys,
                 following: Following::No,
+                observer: self.observer,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })

@@ -25,6 +25,7 @@ use crate::ledger::resumed::Resumed;
 use crate::schedule::control::RunState;
 use crate::schedule::handle::RunHandle;
 use crate::settings::transfer::Existing;
+use crate::telemetry::progress::Phase;
 use crate::telemetry::retry_count::counted;
 use crate::transfer::builder::Transfer;
 use crate::transfer::feed::{Feed, WorkItem};
@@ -34,6 +35,7 @@ use crate::transfer::run::Run;
 use crate::transfer::tracker::Tracker;
 use crate::transfer::{mirror, opening, overlap};
 use crate::types::entry::Entry;
+use crate::types::file;
 
 impl Transfer {
     /// Runs the transfer to its end.
@@ -59,6 +61,7 @@ impl Transfer {
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());
+        check_manifest(&self.env, &self.options).await?;
         let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
         let env = Arc::clone(&self.env);
         let again = matches!(self.options.settings.existing, Existing::Overwrite | Existing::Fail);
@@ -71,6 +74,8 @@ impl Transfer {
             let run = Arc::clone(&run);
             async move {
                 let outcome = drive(&run, resumed, journal).await;
+                let tried_all = outcome.as_ref().is_ok_and(|report| report.status.tried_all());
+                run.scheduler.counters.enter(if tried_all { Phase::Ended } else { Phase::Stopped });
                 run.scheduler.log_metrics();
                 run.context.log.close();
                 if folder.is_none() {
@@ -81,6 +86,13 @@ impl Transfer {
         });
         Ok(RunHandle::new(&run.scheduler, task))
     }
+}
+
+/// Refuses a path at which no manifest can be written. The journal's own folder is made with the
+/// journal.
+async fn check_manifest(env: &SharedEnv, options: &Options) -> Result<()> {
+    let Some(path) = options.manifest.clone() else { return Ok(()) };
+    env.run_blocking(move || file::check_writable(&path, "manifest")).join().await?
 }
 
 /// Opens the journal and reads what earlier runs left.
@@ -111,17 +123,30 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
         Ok(Ended::WithTheListing) => Status::Complete,
         Err(error) if error.kind() == ErrorKind::Cancelled => Status::Cancelled,
         // If the journal failed, other errors that end the run are its consequences.
-        Err(error) => return Err(committed.err().unwrap_or(error)),
+        Err(error) => return Err(with_counts(committed.err().unwrap_or(error), run)),
     };
     committed?;
-    let manifest =
-        if matches!(status, Status::Cancelled | Status::Limited) { None } else { write_manifest(run, journal).await? };
+    let manifest = if matches!(status, Status::Cancelled | Status::Limited) {
+        None
+    } else {
+        write_manifest(run, journal, (status, ledger.failures())).await?
+    };
     match status {
         Status::Complete => run.context.log.note_durably(&Note::Finished).await?,
         Status::Incomplete => run.context.log.note_durably(&Note::Ended).await?,
         _ => {}
     }
     Ok(ledger.report(status, manifest))
+}
+
+/// What was done before a run ended early, which has no report.
+fn with_counts(error: Error, run: &Run) -> Error {
+    let progress = run.scheduler.progress();
+    let counts = [("copied", progress.objects), ("unchanged", progress.unchanged), ("failed", progress.failed)];
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .fold(error, |error, (what, count)| error.with_context(what, count))
 }
 
 /// Refuses locations that overlap. Then sends one cheap request to the destination before
@@ -160,12 +185,14 @@ enum Ended {
 /// Moves every object, then deletes what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
     run.look_at_names().await?;
+    run.scheduler.counters.enter(Phase::Copying);
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();
     if deletes && ended == Ended::WithTheListing {
         if ledger.keeps_from_deleting() {
             tracing::warn!("nothing is deleted, because objects failed");
         } else {
+            run.scheduler.counters.enter(Phase::Deleting);
             mirror::extras(run, journal.to_owned(), ledger).await?;
         }
     }
@@ -186,15 +213,16 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
             && !limit.is_reached(run)
             && let Some((ready, open)) = waiting.next(&run.scheduler)
         {
-            let (key, number) = (ready.entry.source.key.clone(), ready.number);
+            let (object, number) = ((ready.entry.source.key.clone(), ready.entry.source.size), ready.number);
             limit.taken += ready.entry.source.size;
+            run.options.observer.started(&object.0, object.1);
             let begun = run.scheduler.env.uptime();
             let task =
                 run.scheduler.env.spawn_task(counted(apply(Arc::clone(&run.context), *ready.entry, ready.earlier)));
             running.push(async move {
                 let (outcome, retries) = task.join().await.unwrap_or_else(|error| (Outcome::Failed(error), 0));
                 drop(open);
-                (key, number, outcome, Timing { elapsed: run.scheduler.env.uptime().saturating_sub(begun), retries })
+                (object, number, outcome, Timing { elapsed: run.scheduler.env.uptime().saturating_sub(begun), retries })
             });
         }
         more = more && !limit.is_reached(run);
@@ -205,8 +233,8 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
         let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
-            Some((key, number, outcome, took)) = running.next(), if !running.is_empty() => {
-                ledger.settle(key, number, outcome, Some(took))
+            Some((object, number, outcome, took)) = running.next(), if !running.is_empty() => {
+                ledger.settle(object, number, outcome, Some(took))
             }
             next = next, if room => match next {
                 Ok(Some(WorkItem::Object { entry, earlier, sort_key })) => {
@@ -217,7 +245,7 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
                 }
                 Ok(Some(WorkItem::Settled { entry, outcome, sort_key })) => {
                     let number = sort_key.map(|sort_key| ledger.open(sort_key));
-                    ledger.settle(entry.source.key, number, outcome, None)
+                    ledger.settle((entry.source.key, entry.source.size), number, outcome, None)
                 }
                 Ok(Some(WorkItem::Extraneous { sort_key, there })) => ledger.extraneous(sort_key, *there),
                 Ok(None) => {
@@ -246,10 +274,14 @@ async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Resu
 
 /// Moves one object, or all versions of one key.
 async fn apply(cx: Arc<Context>, entry: Entry, earlier: Earlier) -> Outcome {
-    if cx.settings.versions {
-        return version_history::history(&cx, &entry, earlier).await;
-    }
-    object(cx, entry, earlier).await
+    let control = cx.scheduler.control.clone();
+    let applied = control.unless_aborted(async {
+        if cx.settings.versions {
+            return version_history::history(&cx, &entry, earlier).await;
+        }
+        object(cx, entry, earlier).await
+    });
+    applied.await.unwrap_or_else(Outcome::Failed)
 }
 
 /// How many bytes a run may start, and for how long it may start objects.
@@ -276,8 +308,9 @@ impl Limit {
 
 /// Writes the manifest from the journal's lines. Memory use does not depend on their
 /// number.
-async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathBuf>> {
+async fn write_manifest(run: &Arc<Run>, journal: PathBuf, (status, failed): (Status, u64)) -> Result<Option<PathBuf>> {
     let Some(path) = run.options.manifest_path() else { return Ok(None) };
+    run.scheduler.counters.enter(Phase::WritingManifest);
     let (source, destination) =
         (run.context.source.storage().url().to_owned(), run.context.destination.storage().url().to_owned());
     let file = path.clone();
@@ -289,7 +322,7 @@ async fn write_manifest(run: &Arc<Run>, journal: PathBuf) -> Result<Option<PathB
                 manifest.add(&record.payload)?;
             }
         }
-        manifest.finish()
+        manifest.finish(status, failed)
     });
     work.join().await??;
     Ok(Some(path))

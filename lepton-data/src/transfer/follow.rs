@@ -216,13 +216,13 @@ impl Follower {
 /// Runs a transfer to its end, or cancels it when the sender is dropped.
 async fn until(transfer: Transfer, mut dropped: oneshot::Receiver<()>) -> Result<Report> {
     let handle = start(&transfer, &mut dropped).await?;
-    let steering = handle.steering();
+    let control = handle.control();
     let run = handle.wait();
     tokio::pin!(run);
     tokio::select! {
         report = &mut run => report,
         _ = &mut dropped => {
-            steering.cancel();
+            control.cancel();
             run.await
         }
     }

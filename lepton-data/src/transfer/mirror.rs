@@ -4,6 +4,7 @@
 //! its receipt. Nothing is deleted if it is more than allowed. An object that changed
 //! since it was listed is not deleted.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::apply::delete;
 use crate::apply::delete::Extraneous;
 use crate::ledger::note::extraneous_of;
 use crate::settings::transfer::TransferSettings;
+use crate::telemetry::observer::ObjectEnd;
 use crate::transfer::run::Run;
 use crate::transfer::tracker::{Extras, Tracker};
 use crate::types::side::ends_the_run;
@@ -35,6 +37,10 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
             return Ok(());
         }
         run.scheduler.control.go().await?;
+        let sizes: HashMap<_, _> = batch.iter().map(|(_, there)| (there.key.clone(), there.size)).collect();
+        let ended = |key: &ObjectKey, end| {
+            run.options.observer.ended(key, sizes.get(key).copied().unwrap_or_default(), end);
+        };
         let earlier = |index| index < extras.earlier;
         let extra =
             |(index, (sort_key, there))| Extraneous { sort_key, there, earlier: earlier(index), maybe_gone: false };
@@ -45,6 +51,7 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
                 Ok(true) => {
                     run.scheduler.counters.deleted_objects.add(1);
                     run.scheduler.counters.metrics.ended("deleted");
+                    ended(&key, ObjectEnd::Deleted);
                 }
                 Ok(false) => {}
                 Err(error)
@@ -52,7 +59,10 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
                 {
                     return Err(error);
                 }
-                Err(error) => ledger.not_deleted(key, &error),
+                Err(error) => {
+                    ended(&key, ObjectEnd::Failed(error.report()));
+                    ledger.not_deleted(key, &error);
+                }
             }
         }
     }

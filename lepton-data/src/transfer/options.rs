@@ -12,6 +12,7 @@ use crate::settings::transfer::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
+use crate::telemetry::observer::Observer;
 use crate::types::unprotected::Unprotected;
 
 /// Checked settings, as the engine reads them.
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) keys: Option<PathBuf>,
     /// The transfer is a round of a follower.
     pub(crate) following: Following,
+    pub(crate) observer: Observer,
 }
 
 /// Failures of objects that changed while they were copied.
@@ -126,6 +128,9 @@ fn only_adds(settings: &TransferSettings) -> bool {
     !settings.delete && settings.backup_prefix.is_none()
 }
 
+/// The most units in flight. A process has fewer sockets.
+const MAX_CONCURRENCY: usize = 65_536;
+
 /// Refuses impossible settings, by name. A saved plan may delete without `delete`.
 pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
     let part = settings.part_size;
@@ -133,6 +138,15 @@ pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Resu
         return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
     }
     settings.check_memory()?;
+    for (name, rate) in [("bandwidth", settings.bandwidth), ("requests_per_second", settings.requests_per_second)] {
+        if rate == Some(0) {
+            return Err(Error::invalid_input(format!("{name} is 0, at which nothing would ever end; leave it out")));
+        }
+    }
+    if settings.concurrency.get() > MAX_CONCURRENCY {
+        let message = format!("concurrency is {}; it must be at most {MAX_CONCURRENCY}", settings.concurrency);
+        return Err(Error::invalid_input(message));
+    }
     if settings.max_delete_percent > 100 {
         let percent = settings.max_delete_percent;
         return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));
@@ -231,7 +245,17 @@ mod tests {
             let [source, destination] = ["from/", "to/"]
                 .map(|folder| Location::new(std::sync::Arc::new(lepton_core::MemoryStorage::new()), folder));
             let (journal, manifest, plan, keys) = (None, None, None, None);
-            Options { source, destination, settings, journal, manifest, plan, keys, following: Following::No }
+            Options {
+                source,
+                destination,
+                settings,
+                journal,
+                manifest,
+                plan,
+                keys,
+                following: Following::No,
+                observer: Observer::default(),
+            }
         };
         let default = TransferSettings::default;
         let listed = at(default()).identity(None, None).unwrap();

@@ -68,6 +68,7 @@ impl Tracker {
         counters.server_copies.add(resumed.server_copies);
         counters.skipped_objects.add(resumed.skipped);
         counters.metadata_lost.add(resumed.metadata_lost);
+        counters.extras.add(resumed.extras);
         counters.source_unchecked.add(resumed.source_unchecked);
         Self {
             run: Arc::clone(run),
@@ -100,13 +101,16 @@ impl Tracker {
     /// run.
     pub(crate) fn settle(
         &mut self,
-        key: ObjectKey,
+        (key, size): (ObjectKey, u64),
         number: Option<u64>,
         outcome: Outcome,
         took: Option<Timing>,
     ) -> Result<()> {
         if let Some(name) = outcome.name() {
             self.run.scheduler.counters.metrics.ended(name);
+        }
+        if let Some(end) = outcome.end() {
+            self.run.options.observer.ended(&key, size, end);
         }
         match outcome {
             Outcome::Done(line) => {
@@ -131,9 +135,13 @@ impl Tracker {
                 self.run.context.log.done(&line)?;
             }
             Outcome::Proven(line) => self.proven(&line)?,
-            Outcome::LeftOut => self.run.context.log.note(&Note::LeftOut { key })?,
+            Outcome::LeftOut => {
+                self.run.scheduler.counters.uncount(size);
+                self.run.context.log.note(&Note::LeftOut { key })?;
+            }
             Outcome::Skipped => {
                 self.run.scheduler.counters.skipped_objects.add(1);
+                self.run.scheduler.counters.skipped_bytes.add(size);
                 self.run.context.log.note(&Note::Skipped { key })?;
             }
             Outcome::Failed(error)
@@ -143,7 +151,10 @@ impl Tracker {
             {
                 return Err(error);
             }
-            Outcome::Failed(error) => self.fail(key, error)?,
+            Outcome::Failed(error) => {
+                self.run.scheduler.counters.failed_bytes.add(size);
+                self.fail(key, error)?;
+            }
         }
         if let Some(number) = number {
             self.advance(number)?;
@@ -155,6 +166,7 @@ impl Tracker {
     pub(crate) fn extraneous(&mut self, sort_key: ObjectKey, there: ObjectMeta) -> Result<()> {
         let number = self.open(sort_key.clone());
         self.extras += 1;
+        self.run.scheduler.counters.extras.add(1);
         self.run.context.log.note(&Note::Extra { key: sort_key, there: bare(there) })?;
         self.advance(number)
     }
@@ -224,6 +236,11 @@ impl Tracker {
             Some(through) => self.run.context.log.note(&Note::Settled { through }),
             None => Ok(()),
         }
+    }
+
+    /// How many objects failed.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures_by_kind.values().sum()
     }
 
     pub(crate) fn failed(&self) -> bool {

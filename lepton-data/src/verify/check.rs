@@ -117,7 +117,7 @@ impl Checker {
             }
             let hasher = reply.body.try_fold(TreeHasher::new(), |mut hasher, bytes| async move {
                 scheduler.counters.read(bytes.len() as u64);
-                scheduler.bandwidth.take(bytes.len() as u64).await;
+                scheduler.take_bandwidth(bytes.len() as u64).await;
                 hasher.update(&bytes);
                 Ok(hasher)
             });

@@ -31,6 +31,7 @@ pub struct Problem {
 
 /// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "problems are no error: see `is_proven`"]
 #[non_exhaustive]
 pub struct Verification {
     /// Entries of the manifest.
@@ -41,6 +42,8 @@ pub struct Verification {
     pub failed: u64,
     /// The problems, at most 10,000 of them.
     pub problems: Vec<Problem>,
+    /// Objects that failed in the run that wrote the manifest, which has no entries of them.
+    pub not_copied: u64,
     /// Objects of which a quick check could compare only the size.
     pub size_only: u64,
     /// Objects that the transfer found unchanged or that the server copied by itself. The
@@ -57,8 +60,9 @@ impl Verification {
         }
     }
 
-    /// Whether every object matches the manifest.
+    /// Whether every object of the transfer matches the manifest. The manifest of an incomplete
+    /// run proves nothing of the objects that failed.
     pub fn is_proven(&self) -> bool {
-        self.failed == 0
+        self.failed == 0 && self.not_copied == 0
     }
 }

@@ -14,6 +14,7 @@ use crate::schedule::handle::RunHandle;
 use crate::schedule::scheduler::Scheduler;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::instrumented::instrumented;
+use crate::telemetry::progress::Phase;
 use crate::types::side::Side;
 use crate::verify::check::{Checker, Unit, Verdict};
 use crate::verify::report::{Depth, Verification};
@@ -130,7 +131,13 @@ impl Verifier {
         let destination = Endpoint::new(Side::Destination, location, &scheduler);
         let checker = Arc::new(Checker { destination, depth: self.depth });
         let most = self.settings.concurrency.get().saturating_mul(UNITS_PER_SLOT);
-        let task = env.spawn_task(check_all(checker, reader, most));
+        scheduler.counters.enter(Phase::Verifying);
+        let counters = Arc::clone(&scheduler.counters);
+        let task = env.spawn_task(async move {
+            let found = check_all(checker, reader, most).await;
+            counters.enter(if found.is_ok() { Phase::Ended } else { Phase::Stopped });
+            found
+        });
         Ok(RunHandle::new(&scheduler, task))
     }
 }
@@ -166,11 +173,14 @@ async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usiz
                     take(&scheduler, &mut found, running.next().await)?;
                 }
                 let checker = Arc::clone(&checker);
-                running.push(scheduler.env.spawn_task(async move { checker.check(unit).await }).join());
+                let control = scheduler.control.clone();
+                let checked = async move { control.unless_aborted(checker.check(unit)).await.flatten() };
+                running.push(scheduler.env.spawn_task(checked).join());
             }
         }
     }
     scheduler.counters.listing_is_done();
+    found.not_copied = reader.failed();
     while let Some(verdict) = running.next().await {
         take(&scheduler, &mut found, Some(verdict))?;
     }
