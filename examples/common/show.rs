@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use lepton::core::PassedOver;
 use lepton::data::{PlanSummary, Planned, PlannedAction};
 use lepton::{Error, Progress, Report, Status, Transfer, TransferSettings, Verification};
 use serde_json::json;
@@ -141,6 +142,13 @@ impl Show {
         }
         if report.metadata_lost > 0 {
             say!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
+        }
+        if report.passed_over.total() > 0 {
+            let PassedOver { symlinks, special_files, empty_folders, .. } = report.passed_over;
+            say!(
+                "passed over at the source: {symlinks} symbolic links, {special_files} special files, {empty_folders} \
+                 empty folders; a mirror deletes their copies"
+            );
         }
         if report.source_unchecked > 0 {
             let count = report.source_unchecked;

@@ -53,7 +53,7 @@ pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionI
 pub use storage::{
     CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,
     ListPage, ListRequest, Location, MemoryStorage, MemoryStorageBuilder, Method, Multipart, ObjectInfo, ObjectVersion,
-    Overlap, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions, PutReceipt, ServerCheck,
-    ServerCopy, SharedStorage, SignedUrl, Signer, Storage, StorageExt, Upload, UploadId, UploadInfo, VersionStream,
-    Versions,
+    Overlap, PageStream, PartInfo, PartReceipt, PartSpec, PassedOver, PhysicalLocation, PutOptions, PutReceipt,
+    ServerCheck, ServerCopy, SharedStorage, SignedUrl, Signer, Storage, StorageExt, Unlisted, UnwantedFolders, Upload,
+    UploadId, UploadInfo, VersionStream, Versions,
 };

@@ -27,7 +27,9 @@ pub use memory::{MemoryStorage, MemoryStorageBuilder};
 pub use multipart::{
     CompleteOptions, CreateUploadOptions, Multipart, PartInfo, PartReceipt, PartSpec, Upload, UploadId, UploadInfo,
 };
-pub use options::{DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt, ServerCheck};
+pub use options::{
+    DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt, ServerCheck, UnwantedFolders,
+};
 pub use physical::{Overlap, PhysicalLocation};
-pub use replies::{GetReply, ListPage, ObjectInfo};
+pub use replies::{GetReply, ListPage, ObjectInfo, PassedOver, Unlisted};
 pub use versions::{Method, ObjectVersion, SignedUrl, Signer, VersionStream, Versions};

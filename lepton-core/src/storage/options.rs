@@ -1,7 +1,9 @@
 //! Options of requests, and receipts. These types can gain fields without a breaking
 //! change: callers construct them with `new` or `Default` and change them by methods.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -26,12 +28,67 @@ pub struct ListRequest {
     /// ([`Capabilities::list_attributes`](crate::Capabilities::list_attributes)). This may
     /// make the replies longer but never takes more requests.
     pub attributes: bool,
+    /// Entries that cannot be listed do not end the listing: they are in
+    /// [`ListPage::unlisted`](super::ListPage::unlisted). Otherwise the first of them is the
+    /// error with which the listing ends. A store whose listings are whole or fail, as those of
+    /// object stores do, needs nothing for this.
+    pub tolerant: bool,
+    /// Folders of which no key is wanted. The store may leave them unread; it may also list
+    /// their keys.
+    pub unwanted: Option<UnwantedFolders>,
 }
+
+/// Tells which folders a listing need not read. It gets their keys, which end in `/`.
+#[derive(Clone)]
+pub struct UnwantedFolders(Arc<Predicate>);
+
+type Predicate = dyn Fn(&[u8]) -> bool + Send + Sync;
+
+impl UnwantedFolders {
+    /// Folders for which this returns true are unwanted.
+    pub fn new(is_unwanted: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_unwanted))
+    }
+
+    /// Whether the folder with this key is unwanted.
+    pub fn include(&self, folder: &[u8]) -> bool {
+        (self.0)(folder)
+    }
+}
+
+impl fmt::Debug for UnwantedFolders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnwantedFolders")
+    }
+}
+
+impl PartialEq for UnwantedFolders {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for UnwantedFolders {}
 
 impl ListRequest {
     /// Lists everything.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets whether entries that cannot be listed are in the pages, instead of ending the
+    /// listing.
+    #[must_use]
+    pub fn tolerant(mut self, tolerant: bool) -> Self {
+        self.tolerant = tolerant;
+        self
+    }
+
+    /// Lets the store leave these folders unread.
+    #[must_use]
+    pub fn unwanted(mut self, folders: Option<UnwantedFolders>) -> Self {
+        self.unwanted = folders;
+        self
     }
 
     /// Only keys that begin with `prefix`.

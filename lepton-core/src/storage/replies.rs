@@ -2,24 +2,75 @@
 
 use std::fmt::Debug;
 
+use serde::{Deserialize, Serialize};
+
 use crate::body::ByteStream;
-use crate::key::KeyPrefix;
+use crate::error::Error;
+use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::{Attributes, ObjectMeta};
 
 /// One page of a listing. Objects and prefixes are each in ascending order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ListPage {
     /// The objects.
     pub objects: Vec<ObjectMeta>,
     /// With a delimiter: the prefixes, each of which stands for all keys below it.
     pub prefixes: Vec<KeyPrefix>,
+    /// For a request that is [tolerant](super::ListRequest::tolerant): what could not be listed.
+    pub unlisted: Vec<Unlisted>,
+    /// What the store passed over since the page before, because of its settings.
+    pub passed_over: PassedOver,
 }
 
 impl ListPage {
     /// A page of these objects and prefixes.
     pub fn new(objects: Vec<ObjectMeta>, prefixes: Vec<KeyPrefix>) -> Self {
-        Self { objects, prefixes }
+        Self { objects, prefixes, ..Self::default() }
+    }
+}
+
+/// An entry that could not be listed: a file that cannot be examined, or a folder that cannot be
+/// read, with everything below it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Unlisted {
+    /// The key; that of a folder ends in `/`.
+    pub key: ObjectKey,
+    /// Why.
+    pub error: Error,
+}
+
+impl Unlisted {
+    /// An entry that could not be listed.
+    pub fn new(key: ObjectKey, error: Error) -> Self {
+        Self { key, error }
+    }
+}
+
+/// What a listing passed over, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Devices, sockets and named pipes.
+    pub special_files: u64,
+    /// Folders without anything in them.
+    pub empty_folders: u64,
+}
+
+impl PassedOver {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.symlinks + self.special_files + self.empty_folders
+    }
+
+    /// Adds what another page passed over.
+    pub fn add(&mut self, other: Self) {
+        self.symlinks += other.symlinks;
+        self.special_files += other.special_files;
+        self.empty_folders += other.empty_folders;
     }
 }
 

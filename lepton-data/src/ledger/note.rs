@@ -56,6 +56,8 @@ pub(crate) enum Note {
     },
     /// The object failed.
     Failed { failure: Failure },
+    /// An entry could not be listed; the next run lists both sides again.
+    Unlisted { failure: Failure },
     /// An upload is about to be started. Durable before it is started.
     UploadIntent { key: ObjectKey, upload: UploadPlan },
     /// The store's ID of that upload. Durable before its first part is sent.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::{Error, ErrorKind, ObjectKey, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, PassedOver, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::types::unprotected::Unprotected;
@@ -153,6 +153,8 @@ pub struct Report {
     pub source_unchecked: u64,
     /// What the destination does not protect the objects of this run against.
     pub unprotected: Vec<Unprotected>,
+    /// What this run's listing of the source passed over, because of the store's settings.
+    pub passed_over: PassedOver,
     /// Objects that were copied in the listed version while another version replaced
     /// it at the source. The manifest names them; another run on a new journal copies
     /// the current version.

@@ -73,6 +73,8 @@ pub(crate) struct Resumed {
     pub(crate) anew: bool,
     /// The file of the proofs of earlier runs, if the listings are compared again.
     pub(crate) proofs: Option<PathBuf>,
+    /// Something could not be listed.
+    pub(crate) unlisted: bool,
     /// The listings reached their end, and objects failed.
     pub(crate) ended: bool,
     pub(crate) finished: bool,
@@ -199,6 +201,7 @@ impl Resumed {
             Note::ForeignUpload { key, id } => {
                 self.foreign.insert(foreign_upload(&key, &id));
             }
+            Note::Unlisted { .. } => self.unlisted = true,
             Note::Ended => self.ended = true,
             Note::Finished => self.finished = true,
         }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton_core::{
-    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ListRequest, ObjectKey, ObjectMeta, Result,
-    Support,
+    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ObjectKey, ObjectMeta, Result, Support,
 };
 use tokio::sync::mpsc;
 
@@ -81,7 +80,7 @@ impl Listing {
 
     /// Sends pages until the listing ends, and keeps the last key seen in `after`.
     async fn pages(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
-        let mut request = ListRequest::new().prefix(folder.clone()).attributes(true);
+        let mut request = self.lister.request(self.side).prefix(folder.clone());
         if let Some(key) = after {
             request = request.start_after(key.to_bytes());
         }
@@ -94,7 +93,8 @@ impl Listing {
         let (mut seen, mut idle, mut waited) = (0, 0, Duration::ZERO);
         loop {
             let asked = env.uptime();
-            let Some(page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            let Some(mut page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            self.lister.heed(self.side, &mut page);
             waited += env.uptime().saturating_sub(asked);
             idle += u32::from(self.send.capacity() == AHEAD);
             if !self.hand_on(folder, page.objects, after, found).await? {
@@ -129,8 +129,9 @@ impl Listing {
     async fn sorted(&self, folder: &KeyPrefix, after: &mut Option<ObjectKey>, found: &mut bool) -> Result<()> {
         let (endpoint, env) = (self.endpoint(), &self.lister.scheduler.env);
         let mut sorter = self.lister.sorter();
-        let mut pages = endpoint.storage().list(ListRequest::new().prefix(folder.clone()).attributes(true));
-        while let Some(page) = endpoint.next_page(&mut pages).await? {
+        let mut pages = endpoint.storage().list(self.lister.request(self.side).prefix(folder.clone()));
+        while let Some(mut page) = endpoint.next_page(&mut pages).await? {
+            self.lister.heed(self.side, &mut page);
             let (mut objects, start) = (page.objects, after.clone());
             objects.retain(|object| start.as_ref().is_none_or(|start| *start < object.key));
             let pushed = env

@@ -2,9 +2,9 @@
 //! data that does not fit into memory.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lepton_core::{ObjectKey, ObjectMeta};
+use lepton_core::{ListPage, ListRequest, ObjectKey, ObjectMeta, Unlisted, UnwantedFolders};
 
 use crate::listing::external_sort::{Keyed, Sorter};
 use crate::names::filter::Filter;
@@ -20,7 +20,7 @@ pub(crate) struct Lister {
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
     pub(crate) scheduler: Arc<Scheduler>,
-    pub(crate) filter: Filter,
+    pub(crate) filter: Arc<Filter>,
     pub(crate) mapping: Arc<Mapping>,
     /// The folder for data that does not fit into memory.
     pub(crate) spill_folder: PathBuf,
@@ -29,13 +29,15 @@ pub(crate) struct Lister {
     /// Whether an empty source folder may be the key of one object. Not for a mirror, which
     /// deletes everything at the destination if its source is empty.
     pub(crate) source_may_be_one: bool,
+    /// What could not be listed and was not taken yet.
+    unlisted: Mutex<Vec<Unlisted>>,
 }
 
 impl Lister {
     pub(crate) fn new(
         settings: &TransferSettings,
         (source, destination): (&Endpoint, &Endpoint),
-        (filter, mapping): (Filter, Arc<Mapping>),
+        (filter, mapping): (Arc<Filter>, Arc<Mapping>),
         spill_folder: PathBuf,
     ) -> Self {
         Self {
@@ -47,7 +49,42 @@ impl Lister {
             spill_folder,
             sort_memory: usize::try_from(settings.memory / 8).unwrap_or(usize::MAX),
             source_may_be_one: !settings.delete,
+            unlisted: Mutex::default(),
         }
+    }
+
+    /// A request for a listing of a side. What cannot be listed does not end it, and folders
+    /// that the filters exclude are left unread.
+    pub(crate) fn request(&self, side: Side) -> ListRequest {
+        let request = ListRequest::new().attributes(true).tolerant(true);
+        if side == Side::Destination || !self.mapping.is_empty() {
+            return request;
+        }
+        let (filter, folder) = (Arc::clone(&self.filter), self.source.folder());
+        request.unwanted(Some(UnwantedFolders::new(move |key| {
+            key.strip_prefix(folder.as_bytes()).is_some_and(|name| filter.excludes_below(name))
+        })))
+    }
+
+    /// Records what a page could not list or passed over, before its objects are handed on.
+    pub(crate) fn heed(&self, side: Side, page: &mut ListPage) {
+        if side == Side::Source {
+            self.scheduler.counters.pass_over(page.passed_over);
+        }
+        let unlisted = page.unlisted.drain(..).map(|one| Unlisted::new(one.key, side.mark(one.error)));
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner).extend(unlisted);
+    }
+
+    /// Forgets what a listing found that only looked at the names.
+    pub(crate) fn forget(&self) {
+        self.scheduler.counters.forget_passed_over();
+        self.take_unlisted();
+    }
+
+    /// Takes what could not be listed since the last call. Everything before an object that was
+    /// handed on is in it, or was.
+    pub(crate) fn take_unlisted(&self) -> Vec<Unlisted> {
+        std::mem::take(&mut self.unlisted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn endpoint(&self, side: Side) -> &Endpoint {

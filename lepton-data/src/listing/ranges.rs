@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lepton_core::{EnvExt as _, Error, KeyPrefix, ListRequest, ObjectMeta, Result, SharedEnv};
+use lepton_core::{EnvExt as _, Error, KeyPrefix, ObjectMeta, Result, SharedEnv};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::listing::lister::Lister;
@@ -98,12 +98,13 @@ impl Range {
     }
 
     async fn pages(&self, after: &mut Vec<u8>) -> Result<()> {
-        let request = ListRequest::new().prefix(self.folder.clone()).start_after(after.clone()).attributes(true);
+        let request = self.lister.request(self.side).prefix(self.folder.clone()).start_after(after.clone());
         let endpoint = self.lister.endpoint(self.side);
         let mut pages = endpoint.storage().list(request);
         loop {
             let slot = self.lister.scheduler.lanes.enter(Lane::Listing(self.side), 0).await;
-            let Some(page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            let Some(mut page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
+            self.lister.heed(self.side, &mut page);
             let mut objects = page.objects;
             if let Some(slot) = slot {
                 slot.done(0);

@@ -31,6 +31,7 @@ async fn at_folders(storage: &SharedStorage, folder: &KeyPrefix, after: &[u8]) -
     let mut inside = folder.clone();
     for _ in 0..DEEPEST {
         let request = ListRequest::new().prefix(inside.clone()).delimiter(b'/').start_after(after.to_vec());
+        let request = request.tolerant(true);
         let mut pages = storage.list(request).take(PAGES);
         let mut found = Vec::new();
         let mut objects = 0;
@@ -83,6 +84,7 @@ fn next_of(key: &[u8], at: usize) -> Option<Vec<u8>> {
 /// The first key after a name.
 async fn first(storage: &SharedStorage, folder: &KeyPrefix, name: &[u8]) -> Result<Option<Vec<u8>>> {
     let request = ListRequest::new().prefix(folder.clone()).start_after(name.to_vec()).page_size(1);
+    let request = request.tolerant(true);
     let page = storage.list(request).next().await.transpose()?;
     Ok(page.and_then(|page| Some(page.objects.first()?.key.as_bytes().to_vec())))
 }

@@ -15,6 +15,8 @@ pub(crate) struct Filter {
     globs: GlobSet,
     /// Whether the rule of each glob includes.
     includes: Vec<bool>,
+    /// Whether each glob matches everything below what it matches.
+    below: Vec<bool>,
     unmatched: bool,
     sizes: (u64, u64),
     /// The earliest and the latest time of writing.
@@ -28,7 +30,7 @@ impl Filter {
     /// `invalid_input`, naming the pattern or the limits that are invalid.
     pub(crate) fn new(filters: &Filters, now: SystemTime) -> Result<Self> {
         let mut globs = GlobSetBuilder::new();
-        let mut includes = Vec::new();
+        let (mut includes, mut below) = (Vec::new(), Vec::new());
         for rule in &filters.rules {
             let (include, pattern) = match rule {
                 FilterRule::Include(pattern) => (true, pattern),
@@ -37,6 +39,7 @@ impl Filter {
             let refuse =
                 |why: &dyn std::fmt::Display| Error::invalid_input(format!("the pattern {pattern:?} is wrong: {why}"));
             for glob in expand(pattern).ok_or_else(|| refuse(&"it names nothing"))? {
+                below.push(glob.ends_with("/**"));
                 let glob = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
                 globs.add(glob.map_err(|error| refuse(error.kind()))?);
                 includes.push(include);
@@ -58,6 +61,7 @@ impl Filter {
                 .map_err(|error| Error::invalid_input(format!("the patterns are too many: {error}")))?,
             unmatched: !matches!(filters.rules.first(), Some(FilterRule::Include(_))),
             includes,
+            below,
             sizes,
             written: (ago(filters.max_age), ago(filters.min_age)),
         })
@@ -70,6 +74,14 @@ impl Filter {
         }
         let matches = self.globs.matches_candidate(&Candidate::new(OsStr::from_bytes(name)));
         matches.last().map_or(self.unmatched, |last| self.includes[*last])
+    }
+
+    /// Whether the rules exclude everything below a folder, whose name ends in `/`: a rule
+    /// excludes all of it, and no later rule includes anything.
+    pub(crate) fn excludes_below(&self, folder: &[u8]) -> bool {
+        let matches = self.globs.matches_candidate(&Candidate::new(OsStr::from_bytes(folder)));
+        let excluded = matches.into_iter().rfind(|index| self.below[*index] && !self.includes[*index]);
+        excluded.is_some_and(|index| !self.includes[index..].contains(&true))
     }
 
     /// Whether this object is included under this name. An object of unknown age is not
@@ -112,6 +124,29 @@ mod tests {
 
     fn filter(filters: &Filters) -> Filter {
         Filter::new(filters, SystemTime::UNIX_EPOCH + Duration::from_secs(1000)).unwrap()
+    }
+
+    #[test]
+    fn a_folder_is_unwanted_only_if_nothing_below_it_can_be_wanted() {
+        let rules = Filters::new().exclude("/locked/").exclude("tmp").include("*.jpg").exclude("*.d/").exclude("a*");
+        let filter = filter(&rules);
+        for (folder, expected) in [
+            // A later rule includes pictures everywhere.
+            ("locked/", false),
+            ("tmp/", false),
+            ("x/y.d/", true),
+            ("y.d/z/", true),
+            ("abc/", true),
+            ("b/", false),
+            ("", false),
+        ] {
+            assert_eq!(filter.excludes_below(folder.as_bytes()), expected, "{folder}");
+        }
+        assert!(
+            super::Filter::new(&Filters::new().exclude("/locked/"), SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .excludes_below(b"locked/")
+        );
     }
 
     /// The table in the documentation of [`FilterRule`].

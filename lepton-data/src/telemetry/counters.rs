@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lepton_core::ErrorKind;
+use lepton_core::{ErrorKind, PassedOver};
 
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::progress::{LanesProgress, Phase, Progress};
@@ -55,6 +55,7 @@ pub(crate) struct Counters {
     pub(crate) metadata_lost: Counter,
     /// Objects whose source could not be checked.
     pub(crate) source_unchecked: Counter,
+    passed_over: Mutex<PassedOver>,
     listing_done: AtomicBool,
     phase: AtomicU8,
     recent: Mutex<RecentRate>,
@@ -76,6 +77,21 @@ impl Counters {
     pub(crate) fn uncount(&self, bytes: u64) {
         self.listed_objects.sub(1);
         self.listed_bytes.sub(bytes);
+    }
+
+    /// Adds what a page of the source's listing passed over.
+    pub(crate) fn pass_over(&self, passed_over: PassedOver) {
+        if passed_over.total() > 0 {
+            self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).add(passed_over);
+        }
+    }
+
+    pub(crate) fn forget_passed_over(&self) {
+        *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner) = PassedOver::default();
+    }
+
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records what the run does from now on.

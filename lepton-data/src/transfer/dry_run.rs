@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use lepton_core::{EnvExt as _, Error, Result};
+use lepton_core::{EnvExt as _, Error, Result, Unlisted};
 use tokio::sync::mpsc;
 
 use crate::apply::context::Context;
@@ -28,11 +28,17 @@ impl Transfer {
     /// Streams what the transfer would do, in the order of keys at the destination. Reads
     /// the listings of both sides; where these do not suffice, requests single objects as
     /// the run would. Writes nothing and opens no journal. The limits on deletes are not
-    /// checked.
+    /// checked. Entries that could not be listed come last, as refused.
     ///
     /// # Errors
-    /// The stream ends with the first error of a listing or of the destination.
+    /// The stream ends with the first error of a listing or of the destination. If the
+    /// transfer deletes, an entry that could not be listed is such an error.
     pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
+        self.planned(self.options.settings.delete)
+    }
+
+    /// The same; `whole` is whether an entry that could not be listed is an error.
+    fn planned(&self, whole: bool) -> BoxStream<'static, Result<Planned>> {
         if self.options.settings.versions {
             let message = "versions does not go with a plan or a dry run: leave one of the two out";
             return stream::once(future::err(Error::invalid_input(message))).boxed();
@@ -59,12 +65,29 @@ impl Transfer {
                 }
             }
         });
+        let unlisted = stream::once(future::lazy({
+            let run = Arc::clone(&run);
+            move |_| unlisted(&run, whole)
+        }));
         let planned = next.map_ok(move |next| {
             let run = Arc::clone(&run);
             async move { planned(&run, next).await }
         });
-        planned.try_buffered(at_once).boxed()
+        planned.try_buffered(at_once).chain(unlisted.flat_map(stream::iter)).boxed()
     }
+}
+
+/// What the listings could not list.
+fn unlisted(run: &Run, whole: bool) -> Vec<Result<Planned>> {
+    let refused = |Unlisted { key, error, .. }: Unlisted| {
+        if whole {
+            let message = "what cannot be listed cannot be planned; make it readable, or exclude it";
+            return Err(Error::new(error.kind(), message).with_context("key", &key).with_source(error));
+        }
+        let (source_key, action) = (key.clone(), refuse(&error));
+        Ok(Planned { source_key, key, size: 0, action, source: None, destination: None })
+    };
+    run.lister.take_unlisted().into_iter().map(refused).collect()
 }
 
 pub(crate) async fn planned(run: &Run, next: WorkItem) -> Result<Planned> {
@@ -136,7 +159,7 @@ impl Transfer {
             if complete { writer.finish() } else { writer.discard() }
         });
         let mut summary = PlanSummary::default();
-        let mut batches = self.plan().try_chunks(BATCH);
+        let mut batches = self.planned(true).try_chunks(BATCH);
         // If the writer stops receiving, its own error is the one to return.
         while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
             batch.iter().for_each(|planned| summary.add(planned));

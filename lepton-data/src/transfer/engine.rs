@@ -153,7 +153,7 @@ fn with_counts(error: Error, run: &Run) -> Error {
 /// anything is read, so that a wrong address or wrong credentials are found early.
 async fn preflight(run: &Arc<Run>, journal: &Path) -> Result<()> {
     overlap::check(run, Some(journal)).await?;
-    let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1);
+    let request = ListRequest::new().prefix(run.options.destination.folder()).page_size(1).tolerant(true);
     match run.context.destination.first_page(&request).await {
         // Credentials that may only write may not list; the first write will show.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
@@ -185,6 +185,7 @@ enum Ended {
 /// Moves every object, then deletes what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
     run.look_at_names().await?;
+    run.lister.forget();
     run.scheduler.counters.enter(Phase::Copying);
     let ended = objects(run, resumed, ledger).await?;
     let deletes = run.options.settings.delete || run.options.plan.is_some();

@@ -111,7 +111,7 @@ impl Opening<'_> {
     /// saved plan, and a run of histories, whose versions are proven one after the other.
     fn compares_anew(&self, resumed: &Resumed) -> bool {
         let listed = self.options.plan.is_none() && !self.options.settings.versions;
-        listed && (self.options.compares_listings() || resumed.anew || resumed.ended)
+        listed && (self.options.compares_listings() || resumed.anew || resumed.ended || resumed.unlisted)
     }
 
     /// Opens a new journal, with nothing of the old one.

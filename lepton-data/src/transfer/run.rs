@@ -54,7 +54,7 @@ impl Run {
     ) -> Result<Self> {
         let settings = &options.settings;
         let guards = options.following.guards();
-        let filter = Filter::new(&settings.filters, env.now())?;
+        let filter = Arc::new(Filter::new(&settings.filters, env.now())?);
         let mapping = Arc::new(Mapping::of(&options.source, &options.destination, settings));
         let counters = Arc::<Counters>::default();
         let [source, destination] = [(Side::Source, &options.source), (Side::Destination, &options.destination)]

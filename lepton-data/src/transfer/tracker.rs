@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result, Unlisted};
 
 use crate::apply::outcome::Outcome;
 use crate::digest::reader::bare;
@@ -13,6 +13,7 @@ use crate::ledger::manifest::ManifestEntry;
 use crate::ledger::note::Note;
 use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::ledger::resumed::Resumed;
+use crate::telemetry::observer::ObjectEnd;
 use crate::transfer::options::{CHANGED, Following};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
@@ -48,6 +49,8 @@ pub(crate) struct Tracker {
     failures_by_kind: BTreeMap<String, u64>,
     slowest: Slowest,
     superseded: u64,
+    /// Something could not be listed, so that nothing may be deleted.
+    unlisted: bool,
     replaced: u64,
     extras: u64,
     /// The extraneous objects that an earlier run found.
@@ -80,6 +83,7 @@ impl Tracker {
             failures_by_kind: BTreeMap::new(),
             slowest: Slowest::default(),
             superseded: resumed.superseded,
+            unlisted: false,
             replaced: resumed.replaced,
             extras: resumed.extras,
             earlier_extras: resumed.extras,
@@ -196,8 +200,14 @@ impl Tracker {
     fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {
         tracing::warn!(%key, error = %error.report(), "an object failed");
         let failure = Failure::new(key.clone(), &error);
-        self.run.context.log.note(&Note::Failed { failure: failure.clone() })?;
-        self.count_failure(&failure);
+        self.run.context.log.note(&Note::Failed { failure })?;
+        self.count_failure(key, error)
+    }
+
+    /// Counts a failure, which ends the run if it is one too many.
+    fn count_failure(&mut self, key: ObjectKey, error: Error) -> Result<()> {
+        let failure = Failure::new(key.clone(), &error);
+        self.count_kind(&failure);
         self.failures.insert(key, failure);
         let most = self.run.options.settings.max_failures;
         if self.run.options.settings.fail_fast {
@@ -210,7 +220,7 @@ impl Tracker {
         Ok(())
     }
 
-    fn count_failure(&mut self, failure: &Failure) {
+    fn count_kind(&mut self, failure: &Failure) {
         self.run.scheduler.counters.failed_objects.add(1);
         *self.failures_by_kind.entry(failure.kind.clone()).or_default() += 1;
     }
@@ -229,8 +239,24 @@ impl Tracker {
         if self.unnoted >= NOTE_EVERY { self.flush() } else { Ok(()) }
     }
 
-    /// Records the watermark.
+    /// Records as failures what could not be listed.
+    fn unlisted(&mut self) -> Result<()> {
+        for Unlisted { key, error, .. } in self.run.lister.take_unlisted() {
+            if self.failures.contains_key(&key) {
+                continue;
+            }
+            tracing::warn!(%key, error = %error.report(), "an entry could not be listed");
+            self.run.options.observer.ended(&key, 0, ObjectEnd::Failed(error.report()));
+            self.run.context.log.note(&Note::Unlisted { failure: Failure::new(key.clone(), &error) })?;
+            self.unlisted = true;
+            self.count_failure(key, error)?;
+        }
+        Ok(())
+    }
+
+    /// Records the watermark, after what could not be listed before it.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.unlisted()?;
         self.unnoted = 0;
         match self.settled.take() {
             Some(through) => self.run.context.log.note(&Note::Settled { through }),
@@ -251,7 +277,11 @@ impl Tracker {
     /// takes up what only changed during this one.
     pub(crate) fn keeps_from_deleting(&self) -> bool {
         let follows = self.run.options.following != Following::No;
-        self.failures_by_kind.keys().any(|kind| !follows || !CHANGED.iter().any(|changed| changed.code() == kind))
+        self.unlisted
+            || self
+                .failures_by_kind
+                .keys()
+                .any(|kind| !follows || !CHANGED.iter().any(|changed| changed.code() == kind))
     }
 
     /// The objects that a mirror is about to delete.
@@ -266,7 +296,7 @@ impl Tracker {
     pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
         tracing::warn!(%key, error = %error.report(), "an object was not deleted");
         let failure = Failure::new(key.clone(), error);
-        self.count_failure(&failure);
+        self.count_kind(&failure);
         self.run.scheduler.counters.metrics.ended("failed");
         if self.failures.len() < self.run.options.settings.max_failures {
             self.failures.insert(key, failure);
@@ -302,6 +332,7 @@ impl Tracker {
             metadata_lost: counters.metadata_lost.load(),
             source_unchecked: if here { 0 } else { counters.source_unchecked.load() },
             unprotected: self.run.options.unprotected(),
+            passed_over: counters.passed_over(),
             superseded: self.superseded,
             foreign_uploads: self.run.context.foreign_uploads(),
             elapsed: progress.elapsed,

@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use lepton_core::{Error, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, Result};
+use lepton_core::{
+    Error, KeyPrefix, ListPage, ListRequest, ObjectKey, ObjectMeta, PageStream, PassedOver, Result, Unlisted,
+    UnwantedFolders,
+};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 use rustix::io::Errno;
 
@@ -37,7 +40,8 @@ pub(super) fn pages(store: LocalStorage, request: ListRequest) -> PageStream {
             let turn = store.run("list", None, move |_| walk.page().map(|page| (page, walk)));
             let (page, walk) = turn.await?;
             let more = !walk.ended();
-            let empty = page.objects.is_empty() && page.prefixes.is_empty();
+            let empty = page.objects.is_empty() && page.prefixes.is_empty() && page.unlisted.is_empty();
+            let empty = empty && page.passed_over.total() == 0;
             Ok((more || !empty).then(|| (page, more.then_some(walk))))
         }
     };
@@ -49,6 +53,7 @@ pub(super) fn pages(store: LocalStorage, request: ListRequest) -> PageStream {
 struct Filter {
     prefix: KeyPrefix,
     after: Option<Bytes>,
+    unwanted: Option<UnwantedFolders>,
 }
 
 impl Filter {
@@ -61,7 +66,8 @@ impl Filter {
     fn wants_below(&self, folder: &[u8]) -> bool {
         let prefix = self.prefix.as_bytes();
         let begins = folder.starts_with(prefix) || prefix.starts_with(folder);
-        begins && self.after.as_ref().is_none_or(|after| folder > &after[..] || after.starts_with(folder))
+        let after = self.after.as_ref().is_none_or(|after| folder > &after[..] || after.starts_with(folder));
+        begins && after && !self.unwanted.as_ref().is_some_and(|unwanted| unwanted.include(folder))
     }
 }
 
@@ -76,6 +82,29 @@ struct Walk {
     /// The key of the current entry; folders end in `/`.
     path: Vec<u8>,
     levels: Vec<Level>,
+    seen: Seen,
+}
+
+/// What a walk has come across, besides objects, since its last page.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether entries that cannot be listed are recorded, instead of ending the walk.
+    tolerant: bool,
+    unlisted: Vec<Unlisted>,
+    passed_over: PassedOver,
+}
+
+impl Seen {
+    /// Records an entry that cannot be listed, unless this ends the walk.
+    fn tolerate(&mut self, path: &[u8], error: Error) -> Result<()> {
+        match ObjectKey::new(path.to_vec()) {
+            Ok(key) if self.tolerant => {
+                self.unlisted.push(Unlisted::new(key, error));
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
 }
 
 /// A folder on the path to the current position.
@@ -94,12 +123,13 @@ impl Walk {
     fn new(disk: Arc<Disk>, request: ListRequest) -> Self {
         Self {
             disk,
-            filter: Filter { prefix: request.prefix, after: request.start_after },
+            filter: Filter { prefix: request.prefix, after: request.start_after, unwanted: request.unwanted },
             delimiter: request.delimiter,
             page_size: request.page_size.unwrap_or(PAGE).clamp(1, PAGE),
             started: false,
             path: Vec::new(),
             levels: Vec::new(),
+            seen: Seen { tolerant: request.tolerant, ..Seen::default() },
         }
     }
 
@@ -123,16 +153,23 @@ impl Walk {
             self.path.truncate(level.path_len);
             self.path.extend_from_slice(name);
             if kind != Kind::Directory {
-                page.objects.extend(self.describe(kind)?);
+                match self.describe(kind) {
+                    Ok(object) => page.objects.extend(object),
+                    Err(error) => self.seen.tolerate(&self.path, error)?,
+                }
                 continue;
             }
             self.path.push(b'/');
-            if self.delimiter.is_none() {
-                self.enter(&mut page)?;
-            } else if self.holds_wanted(&mut self.path.clone())? {
-                page.prefixes.push(KeyPrefix::new(self.path.clone()));
+            if self.delimiter.is_some() {
+                if self.holds_wanted(&mut self.path.clone())? {
+                    page.prefixes.push(KeyPrefix::new(self.path.clone()));
+                }
+            } else if let Err(error) = self.enter(&mut page) {
+                self.seen.tolerate(&self.path, error)?;
             }
         }
+        page.unlisted = std::mem::take(&mut self.seen.unlisted);
+        page.passed_over = std::mem::take(&mut self.seen.passed_over);
         Ok(page)
     }
 
@@ -165,10 +202,17 @@ impl Walk {
             return Err(refused_link(shown, Errno::LOOP));
         }
         let mut names = Names::default();
-        let holds_something = self
-            .scan(&dir, &mut self.path.clone(), |name, kind| names.push(name, kind).map(ControlFlow::<()>::Continue))?;
-        if !holds_something && self.disk.markers() && self.filter.wants(&self.path) {
-            page.objects.push(state.meta(ObjectKey::new(self.path.clone())?));
+        let mut seen = std::mem::take(&mut self.seen);
+        let scanned = self.scan(&dir, &mut self.path.clone(), &mut seen, |name, kind| {
+            names.push(name, kind).map(ControlFlow::<()>::Continue)
+        });
+        self.seen = seen;
+        if !scanned? && !self.path.is_empty() && self.filter.wants(&self.path) {
+            if self.disk.markers() {
+                page.objects.push(state.meta(ObjectKey::new(self.path.clone())?));
+            } else {
+                self.seen.passed_over.empty_folders += 1;
+            }
         }
         names.sort();
         if let Some(above) = self.levels.last_mut() {
@@ -219,6 +263,7 @@ impl Walk {
         &self,
         dir: &OwnedFd,
         path: &mut Vec<u8>,
+        seen: &mut Seen,
         mut take: impl FnMut(&[u8], Kind) -> Result<ControlFlow<()>>,
     ) -> Result<bool> {
         let base = path.len();
@@ -244,7 +289,14 @@ impl Walk {
             if !wanted && !wanted_below {
                 continue;
             }
-            let Some(kind) = self.kind(dir, name, path, entry.file_type())? else { continue };
+            let kind = match self.kind(dir, name, path, entry.file_type(), &mut seen.passed_over) {
+                Ok(kind) => kind,
+                Err(error) => {
+                    seen.tolerate(path, error)?;
+                    None
+                }
+            };
+            let Some(kind) = kind else { continue };
             if (if kind == Kind::Directory { wanted_below } else { wanted }) && take(name, kind)?.is_break() {
                 break;
             }
@@ -254,7 +306,14 @@ impl Walk {
     }
 
     /// What a name stands for, unless the settings exclude it.
-    fn kind(&self, dir: &OwnedFd, name: &[u8], path: &[u8], file_type: FileType) -> Result<Option<Kind>> {
+    fn kind(
+        &self,
+        dir: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+        file_type: FileType,
+        passed_over: &mut PassedOver,
+    ) -> Result<Option<Kind>> {
         let file_type = match file_type {
             FileType::Unknown => match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => FileState::from(stat).kind(),
@@ -268,21 +327,30 @@ impl Walk {
             FileType::RegularFile => Ok(Some(Kind::File)),
             FileType::Directory => Ok(Some(Kind::Directory)),
             FileType::Symlink => match settings.symlinks {
-                Symlinks::Skip => Ok(None),
+                Symlinks::Skip => {
+                    passed_over.symlinks += 1;
+                    Ok(None)
+                }
                 Symlinks::Error => Err(refused_link(path, Errno::LOOP)),
-                Symlinks::Follow => self.followed(path),
+                Symlinks::Follow => self.followed(path, passed_over),
             },
-            _ if settings.special_files == SpecialFiles::Skip => Ok(None),
+            _ if settings.special_files == SpecialFiles::Skip => {
+                passed_over.special_files += 1;
+                Ok(None)
+            }
             _ => Err(special(&self.disk, path)),
         }
     }
 
-    fn followed(&self, path: &[u8]) -> Result<Option<Kind>> {
+    fn followed(&self, path: &[u8], passed_over: &mut PassedOver) -> Result<Option<Kind>> {
         let state = self.disk.root.open(path, READ).and_then(FileState::of);
         match state.map(|state| state.kind()) {
             Ok(FileType::RegularFile) => Ok(Some(Kind::Link)),
             Ok(FileType::Directory) => Ok(Some(Kind::Directory)),
-            Ok(_) | Err(Errno::NXIO) if self.disk.settings.special_files == SpecialFiles::Skip => Ok(None),
+            Ok(_) | Err(Errno::NXIO) if self.disk.settings.special_files == SpecialFiles::Skip => {
+                passed_over.special_files += 1;
+                Ok(None)
+            }
             Ok(_) | Err(Errno::NXIO) => Err(special(&self.disk, path)),
             Err(errno @ (Errno::XDEV | Errno::NOENT | Errno::LOOP)) => Err(refused_link(path, errno)),
             Err(errno) => Err(failed_at("the file cannot be examined", path, errno)),
@@ -293,7 +361,9 @@ impl Walk {
     fn holds_wanted(&self, path: &mut Vec<u8>) -> Result<bool> {
         let Some(dir) = open_folder(&self.disk, path)? else { return Ok(false) };
         let (mut file, mut folders) = (false, Names::default());
-        let something = self.scan(&dir, path, |name, kind| {
+        // What is passed over is counted where the folder itself is listed.
+        let mut seen = Seen { tolerant: self.seen.tolerant, ..Seen::default() };
+        let something = self.scan(&dir, path, &mut seen, |name, kind| {
             if kind == Kind::Directory {
                 return folders.push(name, kind).map(ControlFlow::Continue);
             }
