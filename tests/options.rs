@@ -54,6 +54,7 @@ fn rows() -> Vec<Row> {
         ("--max-age 2m", "", looks, set("/filters/max_age", json!(120.0))),
         ("--from-list list", "", looks, None),
         ("--delete", "", looks, set("/delete", json!(true))),
+        ("--allow-empty", "", looks, set("/allow_empty", json!(true))),
         ("--delete-excluded", "--delete", looks, set("/delete_excluded", json!(true))),
         // A plan is executed with the names with which it was made.
         ("--map g=h", "", all, set("/map/0/to", json!("h"))),

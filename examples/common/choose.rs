@@ -45,6 +45,9 @@ pub(crate) struct Choose {
     /// reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
     pub(crate) from_list: Option<PathBuf>,
+    /// Take a source folder without any object for an empty one, instead of a mistake.
+    #[arg(long)]
+    allow_empty: bool,
     /// Delete extraneous objects at the destination, after everything else.
     #[arg(long, group = "deletes")]
     delete: bool,
@@ -63,6 +66,7 @@ impl Choose {
         settings.map.clone_from(&self.map);
         settings.encode_keys = self.encode_keys;
         settings.decode_keys = self.decode_keys;
+        settings.allow_empty = self.allow_empty;
         settings.delete = self.delete;
         settings.delete_excluded = self.delete_excluded;
         settings.backup_prefix.clone_from(&self.backup_prefix);

@@ -143,6 +143,10 @@ impl Show {
         if report.metadata_lost > 0 {
             say!("metadata of {} objects could not be kept whole; the manifest says what", report.metadata_lost);
         }
+        let found = report.objects + report.unchanged + report.skipped + report.failed();
+        if report.status == Status::Complete && found == 0 {
+            say!("the source is empty, or the filters leave nothing of it");
+        }
         if report.passed_over.total() > 0 {
             let PassedOver { symlinks, special_files, empty_folders, .. } = report.passed_over;
             say!(

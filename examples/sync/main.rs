@@ -28,7 +28,7 @@ struct CommandLine {
 
 /// Options that a saved plan has already decided: they would have no effect on it. The options
 /// for names must be the same as when the plan was made, and all others take effect.
-const DECIDED: [&str; 18] = [
+const DECIDED: [&str; 19] = [
     "existing",
     "sync",
     "update",
@@ -46,6 +46,7 @@ const DECIDED: [&str; 18] = [
     "from_list",
     "delete",
     "delete_excluded",
+    "allow_empty",
     "versions",
 ];
 

@@ -64,18 +64,31 @@ impl Listing {
             let Err(error) = listed else { break };
             self.lister.scheduler.resume(&mut failures, after != before, error).await?;
         }
-        let may_be_one = self.side == Side::Source && self.lister.source_may_be_one;
-        if !found
-            && nothing_before
-            && may_be_one
-            && let Some(object) = self.single(&folder).await?
-        {
-            // The receiver is gone when the run has ended.
-            let objects = vec![object];
-            self.count(&folder, &objects);
-            let _ = self.send.send(Ok(Page::Objects(objects))).await;
+        if found || !nothing_before || self.side == Side::Destination {
+            return Ok(());
         }
-        Ok(())
+        let single = if self.lister.source_may_be_one { self.single(&folder).await? } else { None };
+        match single {
+            Some(object) => {
+                let objects = vec![object];
+                self.count(&folder, &objects);
+                // The receiver is gone when the run has ended.
+                let _ = self.send.send(Ok(Page::Objects(objects))).await;
+                Ok(())
+            }
+            None => self.is_empty(&folder),
+        }
+    }
+
+    /// Refuses a source that has neither an object of its name nor any object below it. Whether a
+    /// bucket exists, or a folder that is a place of its own, its listing has shown.
+    fn is_empty(&self, folder: &KeyPrefix) -> Result<()> {
+        if folder.is_empty() || self.lister.source_may_be_empty || self.lister.has_unlisted() {
+            return Ok(());
+        }
+        let message = "the source does not exist: there is neither an object of this name nor any object below it; \
+                       allow_empty takes it for an empty folder";
+        Err(Error::new(ErrorKind::NotFound, message).with_operation("list").with_context("key", folder))
     }
 
     /// Sends pages until the listing ends, and keeps the last key seen in `after`.

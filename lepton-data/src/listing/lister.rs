@@ -29,6 +29,8 @@ pub(crate) struct Lister {
     /// Whether an empty source folder may be the key of one object. Not for a mirror, which
     /// deletes everything at the destination if its source is empty.
     pub(crate) source_may_be_one: bool,
+    /// Whether a folder of the source may have nothing in it.
+    pub(crate) source_may_be_empty: bool,
     /// What could not be listed and was not taken yet.
     unlisted: Mutex<Vec<Unlisted>>,
 }
@@ -49,6 +51,7 @@ impl Lister {
             spill_folder,
             sort_memory: usize::try_from(settings.memory / 8).unwrap_or(usize::MAX),
             source_may_be_one: !settings.delete,
+            source_may_be_empty: settings.allow_empty,
             unlisted: Mutex::default(),
         }
     }
@@ -73,6 +76,11 @@ impl Lister {
         }
         let unlisted = page.unlisted.drain(..).map(|one| Unlisted::new(one.key, side.mark(one.error)));
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner).extend(unlisted);
+    }
+
+    /// Whether something could not be listed.
+    pub(crate) fn has_unlisted(&self) -> bool {
+        !self.unlisted.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Forgets what a listing found that only looked at the names.

@@ -54,6 +54,10 @@ macro_rules! transfer_settings {
             time_window: Duration = Duration::from_secs(2), listing;
             /// Selects the objects that are transferred.
             filters: Filters = Filters::default(), listing;
+            /// Take a source without any object for an empty one. Otherwise a folder of the
+            /// source with nothing in it does not exist, and the run ends with `not_found`; a
+            /// whole bucket and a folder on a disk may be empty in any case.
+            allow_empty: bool = false, never;
             /// Rules that rename objects. The first rule whose `from` is a prefix of the name,
             /// relative to the source's folder, replaces that prefix by its `to`. If no rule
             /// applies, the object keeps its name. Filters match the names at the source.

@@ -17,7 +17,7 @@ use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::instrumented::instrumented;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Following, Options};
 use crate::types::side::Side;
 
 /// One run of a transfer.
@@ -63,7 +63,10 @@ impl Run {
         let scheduler = Arc::new(Scheduler::new(env, settings, holds_uploads, counters));
         let [source, destination] =
             [source, destination].map(|(side, location)| Endpoint::new(side, location, &scheduler));
-        let lister = Arc::new(Lister::new(settings, (&source, &destination), (filter, mapping), spill_folder));
+        let mut lister = Lister::new(settings, (&source, &destination), (filter, mapping), spill_folder);
+        // The objects that a follower copies may all be deleted.
+        lister.source_may_be_empty |= options.following != Following::No;
+        let lister = Arc::new(lister);
         let context = Arc::new(Context::new(settings.clone(), &lister, log, foreign, guards));
         Ok(Self {
             options,
