@@ -112,7 +112,8 @@ impl S3Builder {
     }
 
     /// Makes the store. Unless `preset` is set or the host is Amazon's, one request finds
-    /// out which server it is, by the name in its response; the request is retried. With
+    /// out which server it is, by the name in its response; the request is retried. Before its
+    /// first write, the store proves that the server is as new as the preset assumes. With
     /// the setting `probe`, a server that is still unknown is tried: objects that are written
     /// and deleted show which conditions, checksums and framings it supports.
     ///
@@ -126,7 +127,8 @@ impl S3Builder {
             return Ok(storage);
         }
         if let Some(preset) = storage.client.identify().await? {
-            set_capabilities(&mut storage, &config, presets::capabilities(preset))?;
+            set_capabilities(&mut storage, &config, presets::found_by_name(preset))?;
+            storage.client_mut()?.by_name = true;
         } else if config.probe == Some(true) {
             let found = probe(&mut storage, &prefix).await?;
             set_capabilities(&mut storage, &config, found)?;
@@ -162,6 +164,8 @@ impl S3Builder {
             target: RwLock::new(target),
             bucket_seen: false.into(),
             server: OnceLock::new(),
+            by_name: false,
+            proven: tokio::sync::OnceCell::new(),
             bucket: config.bucket.clone(),
             reading: KeyRules::any(0),
             deleting: KeyRules::any(0),

@@ -54,6 +54,9 @@ pub(super) struct Client {
     pub(super) bucket_seen: AtomicBool,
     /// What the server calls itself, since the first response that says so.
     pub(super) server: OnceLock<String>,
+    /// Whether the preset was found by that name alone, so that the first write has to prove it.
+    pub(super) by_name: bool,
+    pub(super) proven: tokio::sync::OnceCell<()>,
 }
 
 /// Settings that affect requests.

@@ -76,6 +76,7 @@ impl S3Storage {
 impl Client {
     async fn copy(&self, source: &CopySource, key: &ObjectKey, options: &CopyOptions) -> Result<PutReceipt> {
         check_key(&self.capabilities.keys, key, "copy")?;
+        self.prove(key).await?;
         if options.precondition != Precondition::None && !presets::copies_conditionally(&self.capabilities) {
             let message = format!("the {} store copies under no condition", self.capabilities.preset);
             return Err(Error::unsupported(message).with_operation("copy").with_context("key", key));

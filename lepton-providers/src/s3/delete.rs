@@ -49,7 +49,7 @@ impl Client {
         Ok(results.into_iter().map(|result| result.unwrap_or_else(|| Err(unmentioned()))).collect())
     }
 
-    async fn delete_one(&self, request: &DeleteRequest) -> Result<()> {
+    pub(super) async fn delete_one(&self, request: &DeleteRequest) -> Result<()> {
         let mut headers = HeaderMap::new();
         if let Some(etag) = &request.if_match {
             let required = self.require(self.capabilities.conditional_delete, "conditional deletes", "delete");

@@ -1,21 +1,70 @@
 //! Finds out which server a store is, by what it says in a response.
 
-use http::Method;
-use lepton_core::{Error, Result};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use lepton_core::{DeleteRequest, Error, ErrorKind, ObjectKey, Result};
 
 use super::client::{Client, Request};
 use super::config::Preset;
+use super::headers::version;
+use super::payload::Payload;
 use crate::layers::{RetryOptions, retried};
+use crate::wire::attributes::header;
 
 impl Client {
     /// The preset of the server, `None` if it is not a known one. Any response will do, also
     /// a refusal; a server that does not respond is asked again.
     pub(super) async fn identify(&self) -> Result<Option<Preset>> {
         retried(RetryOptions::default(), &self.env, "identify", || self.ask()).await?;
-        let server = self.server.get();
-        let preset = server.and_then(|server| known(server));
-        tracing::debug!(bucket = self.bucket, server, ?preset, "the server has responded");
+        let preset = self.server.get().and_then(|server| known(server));
+        tracing::debug!(bucket = self.bucket, ?preset, "the server has responded");
         Ok(preset)
+    }
+
+    /// Proves, before the first write, that a server which is known by its name is as new as its
+    /// preset assumes. MinIO compares CRC-64/NVME since 2025, and honours all conditions since
+    /// 2024: a server that refuses a wrong checksum has both, and nothing is written there.
+    ///
+    /// # Errors
+    /// `unsupported` if the server takes the wrong checksum; the object is deleted.
+    pub(super) async fn prove(&self, key: &ObjectKey) -> Result<()> {
+        if self.by_name {
+            self.proven.get_or_try_init(|| self.send_wrong_checksum(key)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_wrong_checksum(&self, key: &ObjectKey) -> Result<()> {
+        // Next to the object, where the caller may write.
+        let folder = key.as_bytes().iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let name = format!(".lepton-probe-{:016x}", self.env.random());
+        let probe = ObjectKey::new([&key.as_bytes()[..folder], name.as_bytes()].concat())?;
+        // The checksum of no bytes, with one.
+        let wrong = HeaderMap::from_iter([header("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")]);
+        let body = Payload::Document(Bytes::from_static(b"x"));
+        let request = || Request::new("prove", Method::PUT, Some(&probe)).headers(wrong.clone()).payload(body.clone());
+        match retried(RetryOptions::default(), &self.env, "prove", || self.send(request())).await {
+            Err(error) if error.status() == Some(400) => Ok(()),
+            // Where nothing may be written, there is nothing to prove.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+            Err(error) => Err(error),
+            Ok(reply) => {
+                let written = DeleteRequest::new(probe).version(version(&reply.headers));
+                reply.drain().await;
+                self.delete_one(&written).await?;
+                Err(self.is_older())
+            }
+        }
+    }
+
+    fn is_older(&self) -> Error {
+        let server = self.server.get().map_or("the server", String::as_str);
+        let message = format!(
+            "{server} compares no CRC-64/NVME, so that it is older than its preset assumes, and may ignore conditions \
+             on writes; set preset=generic, or preset={} if the server is known to be right",
+            self.capabilities.preset
+        );
+        Error::unsupported(message).with_operation("prove").with_context("bucket", &self.bucket)
     }
 
     async fn ask(&self) -> Result<()> {

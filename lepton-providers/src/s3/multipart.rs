@@ -80,6 +80,7 @@ type UploadMarker = Option<(Vec<u8>, Vec<u8>)>;
 impl Client {
     async fn create_upload(&self, key: &ObjectKey, options: CreateUploadOptions) -> Result<Upload> {
         check_key(&self.capabilities.keys, key, "create_upload")?;
+        self.prove(key).await?;
         let headers = self.write_headers(&options.attributes, options.storage_class.as_deref());
         let mut headers = headers.map_err(|error| error.with_operation("create_upload").with_context("key", key))?;
         headers.extend(self.options.customer_key.clone());

@@ -117,6 +117,7 @@ impl Client {
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         check_key(&self.capabilities.keys, key, "put")?;
+        self.prove(key).await?;
         if body.len() > self.capabilities.max_single_put {
             let limit = self.capabilities.max_single_put;
             let message = format!("{} bytes are more than one put may carry ({limit}); upload in parts", body.len());

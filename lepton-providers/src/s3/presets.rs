@@ -22,6 +22,17 @@ pub(super) fn capabilities(preset: Preset) -> Capabilities {
     }
 }
 
+/// The capabilities of a server that is known by its name. Its first write proves most of them
+/// ([`Client::prove`](super::client::Client)); nothing proves that it honours a condition on a
+/// delete, except by deleting.
+pub(super) fn found_by_name(preset: Preset) -> Capabilities {
+    let mut capabilities = capabilities(preset);
+    if capabilities.conditional_delete.is_available() {
+        capabilities.conditional_delete = Support::Unknown;
+    }
+    capabilities
+}
+
 /// Whether copies support preconditions on the object that they write.
 pub(super) fn copies_conditionally(capabilities: &Capabilities) -> bool {
     capabilities.preset == "aws"

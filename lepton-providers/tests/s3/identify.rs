@@ -2,12 +2,14 @@
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Capabilities, ChecksumAlgorithm, EnvExt as _, ErrorKind, ListRequest, Storage as _, SystemEnv, Versions as _,
+    Capabilities, ChecksumAlgorithm, CreateUploadOptions, EnvExt as _, ErrorKind, KeyPrefix, ListRequest, Storage as _,
+    StorageExt as _, Support, SystemEnv, Versions as _,
 };
 use lepton_providers::s3::{Preset, S3Config, S3Storage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::objects::{data, key};
 use super::script::{Act, Script, answer};
 use super::servers::{self, Server};
 
@@ -18,8 +20,51 @@ async fn a_known_server_needs_no_preset() {
         let found = S3Storage::connect(config.clone().preset(Preset::Auto)).await.unwrap();
         // A mock is none of the servers that a user has.
         let expected = if server.name == "moto" { config.preset(Preset::Generic) } else { config };
-        assert_eq!(found.capabilities(), S3Storage::new(expected).unwrap().capabilities(), "{}", server.name);
+        let mut expected = S3Storage::new(expected).unwrap().capabilities().clone();
+        if server.name == "versitygw" {
+            // Only a delete could prove it.
+            expected.conditional_delete = Support::Unknown;
+        }
+        assert_eq!(found.capabilities(), &expected, "{}", server.name);
+        // It proves what is safe, and leaves nothing.
+        found.write(&key("folder/object"), data(3)).await.unwrap();
+        found.write(&key("folder/object"), data(4)).await.unwrap();
+        let left: Vec<_> = found.objects(KeyPrefix::default()).try_collect().await.unwrap();
+        assert_eq!(left.len(), 1, "{left:?}");
     }
+}
+
+/// A server that calls itself MinIO, takes a wrong checksum, and so may ignore conditions, too.
+#[tokio::test]
+async fn an_old_server_is_found_out_before_anything_is_written() {
+    let named = || Act::Answer(answer("200 OK", &["Server: MinIO", "ETag: \"x\""], ""));
+    let script = Script::start(vec![named()]).await;
+    let store = S3Storage::connect(unknown(&script)).await.unwrap();
+    for _ in 0..2 {
+        let error = store.write(&key("folder/object"), data(3)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("preset=generic"), "{error}");
+    }
+    let upload = store.multipart().unwrap().create(&key("large"), CreateUploadOptions::new()).await;
+    assert_eq!(upload.unwrap_err().kind(), ErrorKind::Unsupported);
+    let seen: Vec<_> = script.seen().iter().map(|seen| seen.head.lines().next().unwrap().to_owned()).collect();
+    assert!(seen[1].starts_with("PUT /bucket/folder/.lepton-probe-") && seen[2].starts_with("DELETE "), "{seen:?}");
+    assert!(!seen.iter().any(|line| line.contains("folder/object")), "{seen:?}");
+    // Who names a preset is believed.
+    let named = script.config().preset(Preset::Minio);
+    S3Storage::connect(named).await.unwrap().write(&key("folder/object"), data(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_server_proves_it_once() {
+    let identified = Act::Answer(answer("200 OK", &["Server: MinIO"], ""));
+    let refused = Act::Answer(answer("400 Bad Request", &["Server: MinIO"], ""));
+    let script = Script::start(vec![identified.clone(), refused, identified]).await;
+    let store = S3Storage::connect(unknown(&script)).await.unwrap();
+    for name in ["a", "b"] {
+        store.write(&key(name), data(3)).await.unwrap();
+    }
+    assert_eq!(script.seen().len(), 4);
 }
 
 #[tokio::test]
