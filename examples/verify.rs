@@ -55,6 +55,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args).await {
         Ok(found) if found.is_proven() => ExitCode::SUCCESS,
+        Ok(found) if found.failed + found.not_copied == 0 => ExitCode::from(3),
         Ok(_) => ExitCode::from(4),
         Err(error) if error.kind() == ErrorKind::Cancelled => ExitCode::from(130),
         Err(error) => {
@@ -116,6 +117,13 @@ fn report(args: &Args, found: &Verification) {
         say!("{}: {}", problem.key, problem.what);
     }
     say!("{} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
+    if found.unreachable > 0 {
+        let reason = found.unreachable_reason.as_deref().unwrap_or_default();
+        say!("{} objects could not be compared, the first because of this: {reason}", found.unreachable);
+    }
+    if found.not_copied > 0 {
+        say!("{} objects failed in the run that wrote the manifest, and have no entry in it", found.not_copied);
+    }
     if found.size_only > 0 {
         say!("of {} objects nothing but the size could be compared; a full verification reads them", found.size_only);
     }

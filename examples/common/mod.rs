@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use lepton::data::PlanSummary;
-use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, verify};
+use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, Verification, verify};
 use say::complain;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -96,6 +96,15 @@ async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Repor
     }
 }
 
+/// The exit code of a verification: what could not be reached is not damaged.
+pub(super) fn verdict(found: &Verification) -> u8 {
+    match found {
+        found if found.is_proven() => 0,
+        found if found.failed + found.not_copied == 0 => FAILED,
+        _ => NOT_PROVEN,
+    }
+}
+
 /// Verifies a successful run, if requested, and returns the exit code.
 async fn end(running: &Running, report: &Report, destination: &Location, show: &Show, stop: &mut Stop) -> Result<u8> {
     let depth = match (report.status, running.verify) {
@@ -115,7 +124,7 @@ async fn end(running: &Running, report: &Report, destination: &Location, show: &
         () = stop.signals.next() => return Ok(CANCELLED),
     };
     show.verification(&found);
-    Ok(if found.is_proven() { 0 } else { NOT_PROVEN })
+    Ok(verdict(&found))
 }
 
 /// The signals, and whether one has arrived.

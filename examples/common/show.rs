@@ -147,6 +147,10 @@ impl Show {
         if report.status == Status::Complete && found == 0 {
             say!("the source is empty, or the filters leave nothing of it");
         }
+        if report.by_journal > 0 {
+            let count = report.by_journal;
+            say!("{count} objects are there by the journal of earlier runs, and were not looked at again; verify does");
+        }
         if report.passed_over.total() > 0 {
             let PassedOver { symlinks, special_files, empty_folders, .. } = report.passed_over;
             say!(
@@ -227,6 +231,10 @@ impl Show {
         }
         for problem in found.problems.iter().take(SHOWN) {
             complain!("not proven: {}: {}", problem.key, problem.what);
+        }
+        if found.unreachable > 0 {
+            let (count, reason) = (found.unreachable, found.unreachable_reason.as_deref().unwrap_or_default());
+            complain!("{count} objects could not be compared, the first because of this: {reason}");
         }
         if found.not_copied > 0 {
             let count = found.not_copied;

@@ -70,6 +70,31 @@ fn a_repeated_completion_that_is_confirmed_without_an_object_is_found() {
     }
 }
 
+/// The upload is complete, and the process is killed before it can record that.
+#[test]
+fn sums_are_right_after_a_kill_at_the_completion() {
+    for objects_in_parts in 1..4 {
+        let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+        let total: usize = (0..objects_in_parts).map(|index| 3 * MIB + index).sum();
+        in_own_runtime(async {
+            for index in 0..objects_in_parts {
+                fill(&from, &[(&format!("large/{index}"), 3 * MIB + index)]).await;
+            }
+            let dying = Arc::new(Faulty::new(&to, nth("complete", 0, Fault::Die { after: true })));
+            let run = transfer(shared(&from), dying.clone()).journal(folder.path()).build().unwrap().run();
+            tokio::select! {
+                ended = run => panic!("it has not died: {ended:?}"),
+                () = dying.died() => {}
+            }
+        });
+        in_own_runtime(async {
+            let run = transfer(shared(&from), shared(&to)).journal(folder.path()).build().unwrap().run();
+            let report = run.await.unwrap();
+            assert_eq!((report.objects, report.bytes), (objects_in_parts as u64, total as u64), "{report:?}");
+        });
+    }
+}
+
 fn in_own_runtime(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future);
 }

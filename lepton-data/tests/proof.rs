@@ -4,10 +4,13 @@
 
 mod support;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lepton_core::{ErrorKind, Location, MemoryStorage, StorageExt as _, TreeHasher};
-use lepton_data::{Depth, ManifestReader, Verification, verify};
+use lepton_core::{ErrorKind, Location, MemoryStorage, Retry, StorageExt as _, TreeHasher};
+use lepton_data::{Depth, ManifestReader, Transfer, Verification, Verifier, verify};
+use support::faulty::{Fault, Faulty};
 use support::*;
 
 async fn moved(folder: &Path) -> (MemoryStorage, PathBuf) {
@@ -81,5 +84,54 @@ async fn a_changed_manifest_never_verifies() {
         std::fs::write(&manifest, &forgery).unwrap();
         let error = verify(&manifest, &Location::new(shared(&to), ""), Depth::Quick).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_are_counted_by_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let (to, manifest) = moved(folder.path()).await;
+    let mut bytes = to.read(&key("large"), u64::MAX).await.unwrap().to_vec();
+    (bytes[0], bytes[5 * MIB]) = (!bytes[0], !bytes[5 * MIB]);
+    to.write(&key("large"), bytes.into()).await.unwrap();
+    let found = check(&manifest, &to, Depth::Full).await;
+    let [problem] = &found.problems[..] else { panic!("{found:?}") };
+    assert!(found.failed == 1 && problem.what.contains("part 1 ") && problem.what.contains("part 6 "), "{found:?}");
+    to.remove(&key("large")).await.unwrap();
+    let found = check(&manifest, &to, Depth::Full).await;
+    assert_eq!((found.failed, found.problems.len()), (1, 1));
+    assert_eq!(found.problems[0].what, "the object is missing");
+}
+
+/// A store that does not respond has damaged nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reached_is_not_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (to, manifest) = moved(folder.path()).await;
+    to.remove(&key("small")).await.unwrap();
+    for kind in [ErrorKind::Network, ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Throttled] {
+        let down = Faulty::new(&to, move |call, key| {
+            (call == "get" && key.as_str() == Some("large")).then_some(Fault::Fail(kind, Retry::Now))
+        });
+        let verifier = Verifier::new(&manifest, Location::new(Arc::new(down), "")).attempts(NonZeroU32::MIN);
+        let found = verifier.run().await.unwrap();
+        assert_eq!((found.failed, found.unreachable), (1, 1), "{found:?}");
+        assert!(!found.is_proven() && found.unreachable_reason.unwrap().contains("told to fail"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_another_folder_is_refused() {
+    let (from, to, folder) = (MemoryStorage::new(), MemoryStorage::new(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 1)]).await;
+    let place = |path: &str| Location::new(shared(&to), path.as_bytes().to_vec());
+    let transfer = Transfer::builder().from(shared(&from)).to(place("folder/")).journal(folder.path());
+    let manifest = transfer.build().unwrap().run().await.unwrap().manifest.unwrap();
+    for path in ["", "folder", "folder/"] {
+        assert!(verify(&manifest, &place(path), Depth::Full).await.unwrap().is_proven(), "{path}");
+    }
+    for path in ["other", "fold", "folder/a/"] {
+        let error = verify(&manifest, &place(path), Depth::Full).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.message().contains("folder/a"), "{path}: {error}");
     }
 }

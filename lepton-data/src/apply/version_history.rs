@@ -320,6 +320,7 @@ impl Mover<'_> {
             counters.metrics.ended("unchanged");
         } else {
             counters.done_objects.add(1);
+            counters.moved_bytes.add(line.size);
             counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
             counters.source_unchecked.add(u64::from(line.is_source_unchecked()));
             counters.metrics.ended("copied");

@@ -113,6 +113,9 @@ pub struct Report {
     pub resumed_objects: u64,
     /// Bytes that earlier runs had moved, including parts of unfinished objects.
     pub resumed_bytes: u64,
+    /// Of the resumed objects, those that this run did not look at again: a run that compares
+    /// nothing relies on its journal for them. A verification of the manifest looks at all.
+    pub by_journal: u64,
     /// Objects that were skipped, as the settings ask.
     pub skipped: u64,
     /// Objects that the destination copied by itself; the manifest states on which basis

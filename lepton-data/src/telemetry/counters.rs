@@ -37,6 +37,9 @@ pub(crate) struct Counters {
     pub(crate) listed_bytes: Counter,
     pub(crate) done_objects: Counter,
     pub(crate) done_bytes: Counter,
+    /// The sizes of the objects that are done. Unlike `done_bytes`, they count no object twice
+    /// that was started again, and no part of an unfinished one.
+    pub(crate) moved_bytes: Counter,
     pub(crate) skipped_objects: Counter,
     pub(crate) skipped_bytes: Counter,
     pub(crate) unchanged_objects: Counter,

@@ -49,6 +49,8 @@ pub(crate) struct Tracker {
     failures_by_kind: BTreeMap<String, u64>,
     slowest: Slowest,
     superseded: u64,
+    /// Objects of earlier runs that this run does not look at.
+    by_journal: u64,
     /// Something could not be listed, so that nothing may be deleted.
     unlisted: bool,
     replaced: u64,
@@ -66,6 +68,7 @@ impl Tracker {
         counters.unchanged_bytes.add(resumed.unchanged_bytes);
         counters.done_objects.add(resumed.objects);
         counters.done_bytes.add(resumed.bytes);
+        counters.moved_bytes.add(resumed.bytes);
         counters.resumed_objects.add(resumed.objects);
         counters.resumed_bytes.add(resumed.bytes);
         counters.server_copies.add(resumed.server_copies);
@@ -83,6 +86,7 @@ impl Tracker {
             failures_by_kind: BTreeMap::new(),
             slowest: Slowest::default(),
             superseded: resumed.superseded,
+            by_journal: if run.compares_listings() { 0 } else { resumed.objects },
             unlisted: false,
             replaced: resumed.replaced,
             extras: resumed.extras,
@@ -123,6 +127,7 @@ impl Tracker {
                     self.slowest.take(key, line.size, took);
                 }
                 self.run.scheduler.counters.done_objects.add(1);
+                self.run.scheduler.counters.moved_bytes.add(line.size);
                 self.run.scheduler.counters.metadata_lost.add(u64::from(!line.lost.is_empty()));
                 self.run.scheduler.counters.source_unchecked.add(u64::from(line.is_source_unchecked()));
                 self.superseded += u64::from(line.superseded);
@@ -185,6 +190,7 @@ impl Tracker {
         } else {
             counters.done_objects.add(1);
             counters.done_bytes.add(line.size);
+            counters.moved_bytes.add(line.size);
             counters.resumed_objects.add(1);
             counters.resumed_bytes.add(line.size);
             counters.server_copies.add(u64::from(line.server_copy.is_some()));
@@ -313,9 +319,10 @@ impl Tracker {
         Report {
             status,
             objects: progress.objects,
-            bytes: progress.bytes,
+            bytes: counters.moved_bytes.load(),
             resumed_objects: counters.resumed_objects.load(),
             resumed_bytes: counters.resumed_bytes.load(),
+            by_journal: self.by_journal,
             skipped: progress.skipped,
             server_copies: counters.server_copies.load(),
             server_copy_refused: self.run.context.server_copy_refused(),

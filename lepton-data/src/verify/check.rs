@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    ChecksumAlgorithm, ChecksumScope, ErrorKind, GetOptions, HeadOptions, Result, TreeHasher, VersionId, from_hex,
+    ChecksumAlgorithm, ChecksumScope, Error, ErrorKind, GetOptions, HeadOptions, Result, Retry, TreeHasher, VersionId,
+    from_hex,
 };
 
 use crate::ledger::manifest::ManifestEntry;
@@ -14,12 +15,29 @@ use crate::schedule::control::cancelled;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::lanes::Lane;
 use crate::types::side::ends_the_run;
-use crate::verify::report::{Depth, Problem};
+use crate::verify::report::Depth;
 
 pub(crate) enum Verdict {
     Right,
     SizeOnly,
-    Wrong(Problem),
+    Wrong(String),
+    /// The store did not respond, or with errors that may pass.
+    Unreachable(Error),
+}
+
+impl Verdict {
+    /// Of an object whose parts have these verdicts.
+    pub(crate) fn of(parts: Vec<Verdict>) -> Result<Verdict, Vec<String>> {
+        let (mut wrong, mut whole) = (Vec::new(), Verdict::Right);
+        for part in parts {
+            match part {
+                Verdict::Wrong(what) => wrong.push(what),
+                Verdict::Right => {}
+                Verdict::SizeOnly | Verdict::Unreachable(_) => whole = part,
+            }
+        }
+        if wrong.is_empty() { Ok(whole) } else { Err(wrong) }
+    }
 }
 
 /// A piece of an object that is read in one request.
@@ -58,7 +76,7 @@ impl Unit {
             Some(version) => format!("version {version}: {what}"),
             None => what.to_string(),
         };
-        Verdict::Wrong(Problem { key: self.entry.key.clone(), what })
+        Verdict::Wrong(what)
     }
 }
 
@@ -70,7 +88,7 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Compares a unit. An object that cannot be read is wrong.
+    /// Compares a unit. An object that cannot be read is wrong, unless the error may pass.
     ///
     /// # Errors
     /// An error that would affect every object; `cancelled`.
@@ -95,6 +113,7 @@ impl Checker {
         match checked {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(unit.wrong("the object is missing")),
             Err(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => Err(error),
+            Err(error) if error.retry() != Retry::Never => Ok(Verdict::Unreachable(error)),
             Err(error) => Ok(unit.wrong(format!("the object cannot be read: {}", error.report()))),
             verdict => verdict,
         }

@@ -38,10 +38,15 @@ pub struct Verification {
     pub objects: u64,
     /// Their bytes, as the manifest states them.
     pub bytes: u64,
-    /// The number of problems.
+    /// The number of objects that do not match.
     pub failed: u64,
-    /// The problems, at most 10,000 of them.
+    /// What is wrong with them, one entry for each object; at most 10,000 of them.
     pub problems: Vec<Problem>,
+    /// The number of objects that could not be compared, because the store did not respond, or
+    /// with errors. They are not known to be damaged; verify again.
+    pub unreachable: u64,
+    /// Why, for the first of them.
+    pub unreachable_reason: Option<String>,
     /// Objects that failed in the run that wrote the manifest, which has no entries of them.
     pub not_copied: u64,
     /// Objects of which a quick check could compare only the size.
@@ -52,17 +57,25 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Counts a problem.
-    pub(crate) fn add(&mut self, problem: Problem) {
+    /// Counts an object with what is wrong with its parts.
+    pub(crate) fn add(&mut self, key: ObjectKey, mut wrong: Vec<String>) {
         self.failed += 1;
+        // A missing object is missing in all its parts.
+        wrong.dedup();
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(problem);
+            self.problems.push(Problem { key, what: wrong.join("; ") });
         }
+    }
+
+    /// Counts an object that could not be compared.
+    pub(crate) fn add_unreachable(&mut self, reason: String) {
+        self.unreachable += 1;
+        self.unreachable_reason.get_or_insert(reason);
     }
 
     /// Whether every object of the transfer matches the manifest. The manifest of an incomplete
     /// run proves nothing of the objects that failed.
     pub fn is_proven(&self) -> bool {
-        self.failed == 0 && self.not_copied == 0
+        self.failed == 0 && self.unreachable == 0 && self.not_copied == 0
     }
 }

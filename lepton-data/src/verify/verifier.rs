@@ -1,12 +1,13 @@
 //! Describes a verification and runs it.
 
+use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use lepton_core::{EnvExt as _, Location, Result, SharedEnv, SystemEnv};
+use lepton_core::{EnvExt as _, Error, Location, ObjectKey, Result, SharedEnv, SystemEnv};
 
 use crate::ledger::manifest::{ManifestEntry, ManifestReader};
 use crate::schedule::endpoint::Endpoint;
@@ -153,7 +154,7 @@ pub async fn verify(manifest: &Path, destination: &Location, depth: Depth) -> Re
 
 async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usize) -> Result<Verification> {
     let scheduler = Arc::clone(checker.destination.scheduler());
-    let mut found = Verification::default();
+    let mut tally = Tally::new(&scheduler);
     let mut running = FuturesUnordered::new();
     loop {
         let (rest, batch) = scheduler.env.run_blocking(move || next_batch(reader)).join().await?;
@@ -163,29 +164,39 @@ async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usiz
             break;
         }
         for entry in batch {
-            found.objects += 1;
-            found.bytes += entry.size;
-            found.without_digest += u64::from(entry.sha256_tree.is_none() && !entry.delete_marker);
-            scheduler.counters.listed_objects.add(1);
-            scheduler.counters.listed_bytes.add(entry.size);
-            for unit in Unit::of(Arc::new(entry), checker.depth) {
+            check_place(&checker, &entry)?;
+            let entry = Arc::new(entry);
+            let units: Vec<_> = Unit::of(Arc::clone(&entry), checker.depth).collect();
+            let number = tally.open(&entry, units.len());
+            for unit in units {
                 while running.len() >= most {
-                    take(&scheduler, &mut found, running.next().await)?;
+                    tally.take(running.next().await)?;
                 }
-                let checker = Arc::clone(&checker);
-                let control = scheduler.control.clone();
-                let checked = async move { control.unless_aborted(checker.check(unit)).await.flatten() };
+                let (checker, control) = (Arc::clone(&checker), scheduler.control.clone());
+                let checked = async move { (number, control.unless_aborted(checker.check(unit)).await.flatten()) };
                 running.push(scheduler.env.spawn_task(checked).join());
             }
         }
     }
     scheduler.counters.listing_is_done();
-    found.not_copied = reader.failed();
+    tally.found.not_copied = reader.failed();
     while let Some(verdict) = running.next().await {
-        take(&scheduler, &mut found, Some(verdict))?;
+        tally.take(Some(verdict))?;
     }
+    let mut found = tally.found;
     found.problems.sort_by(|a, b| (&a.key, &a.what).cmp(&(&b.key, &b.what)));
     Ok(found)
+}
+
+/// Refuses a manifest of another folder than the one that was given. Its keys are those of the
+/// store, so that the store alone is a right place, too.
+fn check_place(checker: &Checker, entry: &ManifestEntry) -> Result<()> {
+    let folder = checker.destination.folder();
+    if entry.key.as_bytes().starts_with(folder.as_bytes()) {
+        return Ok(());
+    }
+    let message = format!("the manifest is of another place: {} is not below {folder}", entry.key);
+    Err(Error::invalid_input(message).with_operation("verify").with_context("key", &entry.key))
 }
 
 /// Reads the next batch of entries. Runs on a blocking thread, not in a task.
@@ -194,16 +205,57 @@ fn next_batch(mut reader: ManifestReader) -> (ManifestReader, Result<Vec<Manifes
     (reader, batch)
 }
 
-type Checked = Result<Result<Verdict>>;
+/// The number of an entry, and the verdict on one of its units.
+type Checked = Result<(u64, Result<Verdict>)>;
 
-fn take(scheduler: &Scheduler, found: &mut Verification, checked: Option<Checked>) -> Result<()> {
-    match checked.transpose()?.transpose()? {
-        Some(Verdict::Wrong(problem)) => {
-            scheduler.counters.failed_objects.add(1);
-            found.add(problem);
-        }
-        Some(Verdict::SizeOnly) => found.size_only += 1,
-        Some(Verdict::Right) | None => {}
+/// Gathers the verdicts on the units of each entry.
+struct Tally<'a> {
+    scheduler: &'a Scheduler,
+    found: Verification,
+    /// The entries that are being checked, by number: how many units are left, and the verdicts.
+    open: HashMap<u64, (ObjectKey, usize, Vec<Verdict>)>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(scheduler: &'a Scheduler) -> Self {
+        Self { scheduler, found: Verification::default(), open: HashMap::new() }
     }
-    Ok(())
+
+    /// Counts an entry that is checked in this many units; returns its number.
+    fn open(&mut self, entry: &ManifestEntry, units: usize) -> u64 {
+        let number = self.found.objects;
+        self.found.objects += 1;
+        self.found.bytes += entry.size;
+        self.found.without_digest += u64::from(entry.sha256_tree.is_none() && !entry.delete_marker);
+        self.scheduler.counters.listed_objects.add(1);
+        self.scheduler.counters.listed_bytes.add(entry.size);
+        self.open.insert(number, (entry.key.clone(), units, Vec::new()));
+        number
+    }
+
+    fn take(&mut self, checked: Option<Checked>) -> Result<()> {
+        let Some((number, verdict)) = checked.transpose()? else { return Ok(()) };
+        let verdict = verdict?;
+        let Some((_, left, verdicts)) = self.open.get_mut(&number) else { return Ok(()) };
+        *left -= 1;
+        verdicts.push(verdict);
+        if *left == 0
+            && let Some((key, _, verdicts)) = self.open.remove(&number)
+        {
+            self.conclude(key, verdicts);
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self, key: ObjectKey, verdicts: Vec<Verdict>) {
+        match Verdict::of(verdicts) {
+            Ok(Verdict::SizeOnly) => self.found.size_only += 1,
+            Ok(Verdict::Unreachable(error)) => self.found.add_unreachable(error.report()),
+            Ok(_) => {}
+            Err(wrong) => {
+                self.scheduler.counters.failed_objects.add(1);
+                self.found.add(key, wrong);
+            }
+        }
+    }
 }
