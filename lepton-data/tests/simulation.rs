@@ -18,7 +18,7 @@ use lepton_core::{
     Capabilities, CreateUploadOptions, ErrorKind, Location, MemoryStorage, ObjectKey, Retry, Storage as _,
     StorageExt as _, Support, Upload,
 };
-use lepton_data::{Depth, Existing, Report, Status, verify};
+use lepton_data::{Depth, Existing, ManifestReader, Report, Status, verify};
 use support::faulty::{Fault, Faulty};
 use support::histories::histories;
 use support::simulated::{Random, Simulated, runtime};
@@ -252,6 +252,9 @@ async fn look(
     }
     let counted = report.objects + report.unchanged;
     assert_eq!(counted, moved, "objects that were told: {report:?}");
+    let entries = ManifestReader::open(report.manifest.as_ref().unwrap()).unwrap().map(Result::unwrap);
+    let copied: u64 = entries.filter(|entry| entry.unchanged.is_none()).map(|entry| entry.size).sum();
+    assert_eq!(report.bytes, copied, "bytes that were told: {report:?}");
     let place = Location::from(shared(to));
     let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
     assert!(found.problems.is_empty() && found.objects == moved, "{:?}", found.problems);
