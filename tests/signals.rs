@@ -157,13 +157,27 @@ async fn a_program_that_ignores_sighup_keeps_ignoring_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verification_ends_at_the_first_signal() {
-    let scene = Scene::new(Rule::on("GetObject")).await;
-    let child = scene.start("--default-signal=INT", &["migrate", "--verify", "full"]);
-    scene.gate.reached().await;
-    send("TERM", &child);
-    let (code, report) = ended(child).await;
-    assert_eq!((code, &report["status"]), (130, &"complete".into()), "{report}");
+async fn a_verification_ends_at_the_first_signal_and_is_taken_up() {
+    for (program, signal) in [(&["migrate"][..], "TERM"), (&["sync", "run"], "TERM"), (&["migrate"], "KILL")] {
+        let scene = Scene::new(Rule::on("GetObject")).await;
+        let command = [program, &["--verify", "full"]].concat();
+        let child = scene.start("--default-signal=INT", &command);
+        scene.gate.reached().await;
+        send(signal, &child);
+        if signal == "KILL" {
+            assert!(!output(child).await.status.success());
+        } else {
+            let (code, report) = ended(child).await;
+            assert_eq!((code, &report["status"]), (130, &"cancelled".into()), "{report}");
+        }
+        // Nothing is sent again, and every byte is compared.
+        scene.gate.open();
+        let (code, report) = ended(scene.start("--default-signal=INT", &command)).await;
+        assert_eq!((code, &report["status"], &report["parts"]), (0, &"complete".into(), &0.into()), "{report}");
+        let found = &report["verification"];
+        let (objects, nothing) = (&found["objects"], &found["without_digest"]);
+        assert_eq!((objects, nothing, &found["failed"]), (&(SMALL + 1).into(), &0.into(), &0.into()), "{program:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

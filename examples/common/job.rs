@@ -10,10 +10,9 @@ use tempfile::NamedTempFile;
 use super::asked::Asked;
 use super::running::Running;
 
-/// A transfer and its destination.
+/// A transfer, and where its journal is.
 pub(crate) struct Job {
     pub(crate) builder: TransferBuilder,
-    pub(crate) destination: Location,
     /// Empty when nothing is written.
     pub(crate) journal: PathBuf,
     /// The list from standard input, if there is no journal to save it in.
@@ -31,10 +30,11 @@ impl Job {
         let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
         let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
         let journal = running.map(|running| running.journal_folder(&source, &destination)).transpose()?;
-        let mut builder = Transfer::builder().from(source).to(destination.clone()).settings(settings);
+        let mut builder = Transfer::builder().from(source).to(destination).settings(settings);
         if let Some(folder) = &journal {
             builder = builder.journal(folder);
         }
+        builder = builder.verify(running.and_then(|running| running.verify.depth()));
         if let Some(file) = running.and_then(|running| running.manifest.as_ref()) {
             builder = builder.manifest(file);
         }
@@ -47,7 +47,7 @@ impl Job {
             Some(file) => builder.from_list(file),
             None => builder,
         };
-        Ok(Self { builder, destination, journal: journal.unwrap_or_default(), _list: list })
+        Ok(Self { builder, journal: journal.unwrap_or_default(), _list: list })
     }
 }
 

@@ -18,13 +18,12 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use lepton::data::PlanSummary;
-use lepton::{Depth, Error, Location, Report, Result, Status, Transfer, Verification, verify};
+use lepton::{Error, Report, Result, Status, Transfer, Verification};
 use say::complain;
 use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) use asked::Asked;
 pub(crate) use job::Job;
-use running::{Running, Verify};
 use show::Show;
 use signals::Signals;
 
@@ -63,11 +62,11 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
 }
 
 /// Runs the transfer to the end, reports the result, and returns the exit code.
-pub(crate) async fn run(job: Job, running: &Running, show: &Show) -> Result<u8> {
+pub(crate) async fn run(job: Job, show: &Show) -> Result<u8> {
     let mut stop = Stop::listen()?;
     let report = watch(job.builder.build()?, show, &mut stop).await?;
     show.report(&report, &job.journal);
-    end(running, &report, &job.destination, show, &mut stop).await
+    Ok(end(&report, show))
 }
 
 /// Runs the transfer with progress output, and stops it on signals.
@@ -105,26 +104,18 @@ pub(super) fn verdict(found: &Verification) -> u8 {
     }
 }
 
-/// Verifies a successful run, if requested, and returns the exit code.
-async fn end(running: &Running, report: &Report, destination: &Location, show: &Show, stop: &mut Stop) -> Result<u8> {
-    let depth = match (report.status, running.verify) {
-        (Status::Complete, Verify::None) => return Ok(0),
-        // The signal came too late for the run, but in time to skip the verification.
-        (Status::Complete, _) if stop.wanted => return Ok(CANCELLED),
-        (Status::Complete, Verify::Quick) => Depth::Quick,
-        (Status::Complete, Verify::Full) => Depth::Full,
-        (Status::Cancelled, _) => return Ok(CANCELLED),
-        (Status::Limited, _) => return Ok(LIMITED),
-        _ => return Ok(INCOMPLETE),
-    };
-    let manifest = report.manifest.as_ref().ok_or_else(|| Error::invalid_input("there is no manifest to verify"))?;
-    let found = tokio::select! {
-        found = verify(manifest, destination, depth) => found?,
-        // A verification writes nothing, so it can stop at any point.
-        () = stop.signals.next() => return Ok(CANCELLED),
-    };
-    show.verification(&found);
-    Ok(verdict(&found))
+/// The exit code of a run.
+fn end(report: &Report, show: &Show) -> u8 {
+    if let Some(found) = &report.verification {
+        show.verification(found);
+    }
+    match (report.status, &report.verification) {
+        (Status::Complete, Some(found)) => verdict(found),
+        (Status::Complete, None) => 0,
+        (Status::Cancelled, _) => CANCELLED,
+        (Status::Limited, _) => LIMITED,
+        _ => INCOMPLETE,
+    }
 }
 
 /// The signals, and whether one has arrived.

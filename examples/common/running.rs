@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lepton::core::Sha256;
-use lepton::{Error, Location, Metadata, Result, TransferSettings};
+use lepton::{Depth, Error, Location, Metadata, Result, TransferSettings};
 
 use super::options::{size, time};
 
@@ -112,6 +112,16 @@ pub(crate) enum Verify {
     Quick,
     /// Every byte.
     Full,
+}
+
+impl Verify {
+    pub(crate) fn depth(self) -> Option<Depth> {
+        match self {
+            Self::None => None,
+            Self::Quick => Some(Depth::Quick),
+            Self::Full => Some(Depth::Full),
+        }
+    }
 }
 
 impl Running {

@@ -39,7 +39,7 @@ async fn migrate(args: &Args, places: (&str, &str), settings: TransferSettings, 
     show.settings(&settings);
     let job = Job::new(places, &args.asked, args.running(), settings).await?;
     match args.running() {
-        Some(running) => common::run(job, running, show).await,
+        Some(_) => common::run(job, show).await,
         None => common::dry_run(&job.builder.build()?, show).await,
     }
 }

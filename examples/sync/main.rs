@@ -135,8 +135,8 @@ async fn act(command: &Command, settings: TransferSettings, show: &Show) -> Resu
     if let Command::Run { plan: Some(file), .. } = command {
         job.builder = job.builder.saved_plan(file);
     }
-    if let Some(running) = running {
-        return common::run(job, running, show).await;
+    if running.is_some() {
+        return common::run(job, show).await;
     }
     let transfer = job.builder.build()?;
     let Command::Plan { out: Some(file), .. } = command else { return common::dry_run(&transfer, show).await };

@@ -8,6 +8,7 @@ use lepton_core::{Error, ErrorKind, ObjectKey, PassedOver, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::types::unprotected::Unprotected;
+use crate::verify::report::Verification;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +175,9 @@ pub struct Report {
     pub objects_per_second: f64,
     /// The path of the manifest.
     pub manifest: Option<PathBuf>,
+    /// The comparison of the destination with the manifest, if the run is complete and was to be
+    /// verified. Problems do not change the status.
+    pub verification: Option<Verification>,
 }
 
 impl Report {

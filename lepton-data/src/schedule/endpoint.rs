@@ -27,6 +27,11 @@ impl Endpoint {
         Self { side, location: Arc::new(location), scheduler: Arc::clone(scheduler) }
     }
 
+    /// The same side, with another scheduler.
+    pub(crate) fn scheduled_by(&self, scheduler: &Arc<Scheduler>) -> Self {
+        Self { side: self.side, location: Arc::clone(&self.location), scheduler: Arc::clone(scheduler) }
+    }
+
     pub(crate) fn side(&self) -> Side {
         self.side
     }

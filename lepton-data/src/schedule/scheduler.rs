@@ -26,7 +26,7 @@ pub(crate) struct Scheduler {
     /// Requests per second, to both sides.
     requests: RateLimiter,
     /// Bytes read per second.
-    pub(crate) bandwidth: RateLimiter,
+    pub(crate) bandwidth: Arc<RateLimiter>,
     /// How often a request is tried, in total.
     pub(crate) attempts: u32,
     /// Whether the destination holds each whole upload in memory.
@@ -51,10 +51,20 @@ impl Scheduler {
             lanes,
             counters,
             requests: RateLimiter::new(Arc::clone(&env), settings.requests_per_second),
-            bandwidth: RateLimiter::new(Arc::clone(&env), settings.bandwidth),
+            bandwidth: Arc::new(RateLimiter::new(Arc::clone(&env), settings.bandwidth)),
             attempts: settings.attempts.get(),
             begun: env.uptime(),
             env,
+        }
+    }
+
+    /// A scheduler for the verification at the end of this run: what steers the run steers it,
+    /// too. It counts for itself.
+    pub(crate) fn for_verification(&self, settings: &TransferSettings, counters: Arc<Counters>) -> Self {
+        Self {
+            control: self.control.clone(),
+            bandwidth: Arc::clone(&self.bandwidth),
+            ..Self::new(Arc::clone(&self.env), settings, false, counters)
         }
     }
 

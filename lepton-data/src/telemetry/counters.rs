@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lepton_core::{ErrorKind, PassedOver};
@@ -59,6 +59,8 @@ pub(crate) struct Counters {
     /// Objects whose source could not be checked.
     pub(crate) source_unchecked: Counter,
     passed_over: Mutex<PassedOver>,
+    /// Those of the verification at the end of the run.
+    pub(crate) verification: OnceLock<Arc<Counters>>,
     listing_done: AtomicBool,
     phase: AtomicU8,
     recent: Mutex<RecentRate>,
@@ -138,6 +140,8 @@ impl Counters {
             lanes,
             bytes_per_second: rate,
             recent_bytes_per_second: recent,
+            verified: self.verification.get().map_or(0, |counters| counters.done_objects.load()),
+            verified_bytes: self.verification.get().map_or(0, |counters| counters.done_bytes.load()),
             phase: self.phase(),
             paused,
             elapsed,

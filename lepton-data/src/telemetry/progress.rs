@@ -45,6 +45,10 @@ pub struct Progress {
     /// Bytes per second over about the last ten seconds; for a caller that asks more rarely,
     /// since it asked before.
     pub recent_bytes_per_second: f64,
+    /// Objects that were compared with the manifest, in a run that verifies at its end.
+    pub verified: u64,
+    /// Their bytes; those of a full verification are read.
+    pub verified_bytes: u64,
     /// What the run does now.
     pub phase: Phase,
     /// Whether the run is paused.

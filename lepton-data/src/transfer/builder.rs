@@ -14,6 +14,7 @@ use crate::settings::transfer::{Existing, Metadata, TransferSettings};
 use crate::telemetry::observer::{ObjectEvent, Observer};
 use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
 use crate::types::unprotected::Unprotected;
+use crate::verify::report::Depth;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub struct TransferBuilder {
     keys: Option<PathBuf>,
     env: Option<SharedEnv>,
     observer: Observer,
+    verify: Option<Depth>,
 }
 
 macro_rules! setters {
@@ -147,6 +149,15 @@ impl TransferBuilder {
         self
     }
 
+    /// Compares the destination with the manifest at the end of a complete run:
+    /// [`Report::verification`](crate::Report::verification). If this is interrupted, the run is
+    /// not finished: the same transfer on the same journal copies nothing again and verifies.
+    /// Needs a journal or a path for the manifest.
+    pub fn verify(mut self, depth: Option<Depth>) -> Self {
+        self.verify = depth;
+        self
+    }
+
     /// Calls `observer` for each object that starts and ends, for example to list what is in
     /// flight. It is called by the run itself, so it must not block, and not panic: the run
     /// waits for it.
@@ -165,6 +176,9 @@ impl TransferBuilder {
         let source = self.source.ok_or_else(|| missing("source"))?;
         let destination = self.destination.ok_or_else(|| missing("destination"))?;
         check_settings(&self.settings, self.plan.is_some())?;
+        if self.verify.is_some() && self.journal.is_none() && self.manifest.is_none() {
+            return Err(Error::invalid_input("verify needs a manifest: set a journal, or the manifest's path"));
+        }
         check_stores(&self.settings, &source, &destination)?;
         if self.keys.is_some() && (self.settings.delete || self.plan.is_some()) {
             return Err(Error::invalid_input("a list of keys goes neither with delete nor with a saved plan"));
@@ -184,6 +198,7 @@ impl TransferBuilder {
                 keys: self.keys,
                 following: Following::No,
                 observer: self.observer,
+                verify: self.verify,
             },
             env: self.env.unwrap_or_else(SystemEnv::shared),
         })

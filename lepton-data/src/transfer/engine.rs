@@ -25,6 +25,7 @@ use crate::ledger::resumed::Resumed;
 use crate::schedule::control::RunState;
 use crate::schedule::handle::RunHandle;
 use crate::settings::transfer::Existing;
+use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Phase;
 use crate::telemetry::retry_count::counted;
 use crate::transfer::builder::Transfer;
@@ -36,6 +37,8 @@ use crate::transfer::tracker::Tracker;
 use crate::transfer::{mirror, opening, overlap};
 use crate::types::entry::Entry;
 use crate::types::file;
+use crate::verify::report::Verification;
+use crate::verify::verifier;
 
 impl Transfer {
     /// Runs the transfer to its end.
@@ -117,7 +120,7 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     };
     // This is also needed after an error: the next run must find what was done.
     let committed = run.context.log.commit().await;
-    let status = match outcome {
+    let mut status = match outcome {
         Ok(Ended::AtItsLimit) => Status::Limited,
         Ok(Ended::WithTheListing) if ledger.failed() => Status::Incomplete,
         Ok(Ended::WithTheListing) => Status::Complete,
@@ -131,12 +134,35 @@ async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Rep
     } else {
         write_manifest(run, journal, (status, ledger.failures())).await?
     };
+    let verification = match (status, &manifest) {
+        (Status::Complete, Some(manifest)) => match verified(run, manifest).await {
+            Err(error) if error.kind() == ErrorKind::Cancelled => {
+                status = Status::Cancelled;
+                None
+            }
+            found => found?,
+        },
+        _ => None,
+    };
     match status {
         Status::Complete => run.context.log.note_durably(&Note::Finished).await?,
         Status::Incomplete => run.context.log.note_durably(&Note::Ended).await?,
         _ => {}
     }
-    Ok(ledger.report(status, manifest))
+    Ok(Report { verification, ..ledger.report(status, manifest) })
+}
+
+/// Compares the destination with the manifest, if the run is to do so. An interrupted run starts
+/// this again, because it is not noted as finished.
+async fn verified(run: &Run, manifest: &Path) -> Result<Option<Verification>> {
+    let Some(depth) = run.options.verify else { return Ok(None) };
+    run.scheduler.counters.enter(Phase::Verifying);
+    let counters = Arc::<Counters>::default();
+    // The first and only verification of the run.
+    let _ = run.scheduler.counters.verification.set(Arc::clone(&counters));
+    let scheduler = Arc::new(run.scheduler.for_verification(&run.options.settings, counters));
+    let destination = run.context.destination.scheduled_by(&scheduler);
+    verifier::against(destination, manifest, depth, &run.options.settings).await.map(Some)
 }
 
 /// What was done before a run ended early, which has no report.

@@ -14,6 +14,7 @@ const MIB: u64 = LEAF_SIZE as u64;
 
 use crate::telemetry::observer::Observer;
 use crate::types::unprotected::Unprotected;
+use crate::verify::report::Depth;
 
 /// Checked settings, as the engine reads them.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     /// The transfer is a round of a follower.
     pub(crate) following: Following,
     pub(crate) observer: Observer,
+    /// Compare the destination with the manifest at the end.
+    pub(crate) verify: Option<Depth>,
 }
 
 /// Failures of objects that changed while they were copied.
@@ -255,6 +258,7 @@ mod tests {
                 keys,
                 following: Following::No,
                 observer: Observer::default(),
+                verify: None,
             }
         };
         let default = TransferSettings::default;

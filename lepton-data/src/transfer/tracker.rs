@@ -346,6 +346,7 @@ impl Tracker {
             bytes_per_second: progress.bytes_per_second,
             objects_per_second,
             manifest,
+            verification: None,
         }
     }
 }

@@ -124,8 +124,7 @@ impl Verifier {
     pub async fn start(self) -> Result<RunHandle<Verification>> {
         let env = self.env.unwrap_or_else(SystemEnv::shared);
         self.settings.check_memory()?;
-        let path = self.manifest;
-        let reader = env.run_blocking(move || ManifestReader::open(&path)).join().await??;
+        let reader = open(&env, &self.manifest).await?;
         let counters = Arc::default();
         let location = instrumented(&self.destination, Side::Destination, &env, &counters);
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&env), &self.settings, false, counters));
@@ -141,6 +140,23 @@ impl Verifier {
         });
         Ok(RunHandle::new(&scheduler, task))
     }
+}
+
+async fn open(env: &SharedEnv, manifest: &Path) -> Result<ManifestReader> {
+    let path = manifest.to_owned();
+    env.run_blocking(move || ManifestReader::open(&path)).join().await?
+}
+
+/// Compares every object of a manifest with `destination`, under the control of its scheduler.
+pub(crate) async fn against(
+    destination: Endpoint,
+    manifest: &Path,
+    depth: Depth,
+    settings: &TransferSettings,
+) -> Result<Verification> {
+    let reader = open(&destination.scheduler().env, manifest).await?;
+    let most = settings.concurrency.get().saturating_mul(UNITS_PER_SLOT);
+    check_all(Arc::new(Checker { destination, depth }), reader, most).await
 }
 
 /// Compares every object of a manifest with `destination`, with the default settings of a
