@@ -19,7 +19,7 @@ use super::resource::checksum;
 use super::storage::GcsStorage;
 use crate::wire::attributes::{insert, text};
 use crate::wire::encode::Query;
-use crate::wire::pages::{entries, pages};
+use crate::wire::pages::{entries, pages, says_more};
 use crate::wire::payload::Payload;
 use crate::wire::request::{check_key, malformed};
 use crate::wire::time::parse_iso8601;
@@ -193,7 +193,7 @@ pub(super) fn parts(root: &Element<'_>, after: u32) -> Result<(Vec<PartInfo>, Op
         last = number;
         parts.push(PartReceipt::new(number, size, ETag::new(etag)));
     }
-    let more = root.text("IsTruncated") == Some("true");
+    let more = says_more(root)?;
     if more && parts.is_empty() {
         return Err(malformed("an empty page of parts that says that there are more"));
     }
@@ -212,7 +212,7 @@ pub(super) fn uploads(root: &Element<'_>, key: &ObjectKey) -> Result<(Vec<Upload
             found.push(info);
         }
     }
-    if root.text("IsTruncated") != Some("true") || passed {
+    if !says_more(root)? || passed {
         return Ok((found, None));
     }
     let marker = |name: &str| root.bytes(name).map(<[u8]>::to_vec).filter(|marker| !marker.is_empty());

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode;
 
 use super::client::{Client, LONGEST_PAGE};
 use crate::wire::encode::Query;
+use crate::wire::pages::{check_count, is_truncated};
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
 
@@ -85,11 +86,10 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Token>)> {
     for group in root.children("CommonPrefixes") {
         page.prefixes.push(KeyPrefix::new(name(group.bytes("Prefix").unwrap_or_default(), encoded)));
     }
-    match (root.text("IsTruncated"), root.bytes("NextContinuationToken")) {
-        (Some("true"), Some(token)) => Ok((page, Some(token.to_vec()))),
-        (Some("true"), None) => Err(wrong("a page says that there are more but not where")),
-        _ => Ok((page, None)),
-    }
+    check_count(&root, page.objects.len() + page.prefixes.len())?;
+    let token = root.bytes("NextContinuationToken");
+    let more = is_truncated(&root, token)?;
+    Ok((page, token.filter(|_| more).map(<[u8]>::to_vec)))
 }
 
 /// Decodes a name. Not every server honours `encoding-type=url`, and those that do report

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode;
 use super::client::{Client, Request};
 use crate::wire;
 use crate::wire::encode::Query;
+use crate::wire::pages::{check_count, is_truncated};
 use crate::wire::request::unexpected;
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
@@ -78,11 +79,10 @@ pub(super) fn parse_page(document: &[u8]) -> Result<(ListPage, Option<Cursor>)> 
     for group in root.children("CommonPrefixes") {
         prefixes.push(KeyPrefix::new(names.bytes(group, "Prefix")));
     }
-    let next = match (root.text("IsTruncated"), root.bytes("NextContinuationToken")) {
-        (Some("true"), Some(token)) => Some(Cursor::Token(token.to_vec())),
-        (Some("true"), None) => return Err(unexpected("a page says that there are more but not where")),
-        _ => None,
-    };
+    check_count(&root, objects.len() + prefixes.len())?;
+    let token = root.bytes("NextContinuationToken");
+    let more = is_truncated(&root, token)?;
+    let next = token.filter(|_| more).map(|token| Cursor::Token(token.to_vec()));
     Ok((ListPage::new(objects, prefixes), next))
 }
 
@@ -181,6 +181,13 @@ mod tests {
             "<Contents><Key>k</Key></Contents>",
             "<Contents><Size>1</Size></Contents>",
             "<IsTruncated>true</IsTruncated>",
+            "<NextContinuationToken>t</NextContinuationToken>",
+            "<IsTruncated>false</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
+            "<IsTruncated>True</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
+            "<IsTruncated>1</IsTruncated>",
+            "<IsTruncated> true </IsTruncated><NextContinuationToken>t</NextContinuationToken>",
+            "<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount>",
+            "<IsTruncated>false</IsTruncated><KeyCount>many</KeyCount>",
         ] {
             assert_eq!(page(inner).err().unwrap().kind(), ErrorKind::Unexpected, "{inner}");
         }

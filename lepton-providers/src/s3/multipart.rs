@@ -23,7 +23,7 @@ use super::presets;
 use super::storage::S3Storage;
 use crate::wire::attributes::{header, insert, insert_precondition};
 use crate::wire::encode::Query;
-use crate::wire::pages::{entries, pages};
+use crate::wire::pages::{entries, pages, says_more};
 use crate::wire::refusal::Condition;
 use crate::wire::request::{check_key, malformed, unexpected};
 use crate::wire::secrets::Secrets;
@@ -256,7 +256,7 @@ pub(super) fn parts(document: &[u8], after: u32) -> Result<(Vec<PartInfo>, Optio
         let checksum = document_checksums(part).into_iter().next();
         parts.push(PartReceipt::new(number, size, ETag::new(etag)).checksum(checksum));
     }
-    let more = root.text("IsTruncated") == Some("true");
+    let more = says_more(&root)?;
     if more && parts.is_empty() {
         return Err(unexpected("an empty page of parts says that there are more"));
     }
@@ -283,7 +283,7 @@ pub(super) fn uploads(document: &[u8], key: &ObjectKey) -> Result<(Vec<UploadInf
             found.push(info);
         }
     }
-    let more = root.text("IsTruncated") == Some("true") && !passed;
+    let more = says_more(&root)? && !passed;
     let next = more.then(|| {
         let key = names.bytes(&root, "NextKeyMarker").to_vec();
         let upload = root.bytes("NextUploadIdMarker").unwrap_or_default().to_vec();

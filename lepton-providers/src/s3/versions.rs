@@ -14,7 +14,7 @@ use super::client::{Client, Request};
 use super::list::{Names, expect_root, list_query, object};
 use super::storage::S3Storage;
 use crate::wire::encode::Query;
-use crate::wire::pages::pages;
+use crate::wire::pages::{is_truncated, pages};
 use crate::wire::request::{check_key, unexpected};
 use crate::wire::time::parse_iso8601;
 use crate::wire::xml::Element;
@@ -89,17 +89,12 @@ pub(super) fn page(document: &[u8]) -> Result<(Vec<ObjectVersion>, Option<Option
         version.is_delete_marker = is_delete_marker;
         versions.push(version);
     }
-    let next = match (root.text("IsTruncated"), names.bytes(&root, "NextKeyMarker")) {
-        (Some("true"), key) if key.is_empty() => {
-            return Err(unexpected("a page says that there are more but not where"));
-        }
-        (Some("true"), key) => {
-            let version = root.bytes("NextVersionIdMarker").filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
-            Some(Some(Marker { key: key.to_vec(), version }))
-        }
-        _ => None,
-    };
-    Ok((versions, next))
+    let key = names.bytes(&root, "NextKeyMarker");
+    if !is_truncated(&root, Some(&key))? {
+        return Ok((versions, None));
+    }
+    let version = root.bytes("NextVersionIdMarker").filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
+    Ok((versions, Some(Some(Marker { key: key.to_vec(), version }))))
 }
 
 fn marker(element: &Element<'_>, key: ObjectKey) -> ObjectMeta {

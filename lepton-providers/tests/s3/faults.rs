@@ -332,3 +332,21 @@ async fn a_listing_that_goes_on_where_it_began_is_an_error() {
     assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
     assert_eq!(script.seen().len(), 2);
 }
+
+/// New tokens for ever, and never an entry.
+#[tokio::test]
+async fn a_listing_that_never_comes_to_an_entry_ends() {
+    let page = |token: &str| {
+        let page = format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated>\
+             <NextContinuationToken>{token}</NextContinuationToken></ListBucketResult>"
+        );
+        Act::Answer(answer("200 OK", &[], &page))
+    };
+    let acts = (0..10_100).map(|number| page(&number.to_string())).collect();
+    let (script, store) = store(acts).await;
+    let error = store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert!(error.message().contains("10000 pages without an entry"), "{error}");
+    assert_eq!(script.seen().len(), 10_001);
+}
