@@ -24,6 +24,7 @@ pub use ledger::manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, Vers
 pub use ledger::plan_file::{PLAN_VERSION, PlanSummary};
 pub use ledger::planned::{Planned, PlannedAction};
 pub use ledger::report::{Failure, Report, SlowObject, Status};
+pub use ledger::verification::{Depth, Problem, Verification};
 pub use schedule::handle::RunHandle;
 pub use schedule::run_control::RunControl;
 pub use settings::compare_by::Compare;
@@ -36,7 +37,6 @@ pub use transfer::builder::{Transfer, TransferBuilder};
 pub use transfer::follow::{Follower, Round};
 pub use types::reason::{Basis, Reason};
 pub use types::unprotected::Unprotected;
-pub use verify::report::{Depth, Problem, Verification};
 pub use verify::verifier::{Verifier, verify};
 
 /// A transfer in progress; see [`Transfer::start`].

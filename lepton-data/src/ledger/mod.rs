@@ -9,3 +9,4 @@ pub(crate) mod proofs;
 pub(crate) mod report;
 pub(crate) mod resumed;
 pub(crate) mod sealed_lines;
+pub(crate) mod verification;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use lepton_core::{Error, ErrorKind, ObjectKey, PassedOver, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::verification::Verification;
 use crate::types::unprotected::Unprotected;
-use crate::verify::report::Verification;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lepton_core::{Attribute, Error, Location, MetadataNames, Result, SharedEnv, SystemEnv};
 
+use crate::ledger::verification::Depth;
 use crate::settings::compare_by::Compare;
 use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
@@ -14,7 +15,6 @@ use crate::settings::transfer::{Existing, Metadata, TransferSettings};
 use crate::telemetry::observer::{ObjectEvent, Observer};
 use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
 use crate::types::unprotected::Unprotected;
-use crate::verify::report::Depth;
 
 /// A checked transfer, ready to be planned or run.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ use crate::ledger::manifest::ManifestWriter;
 use crate::ledger::note::{DONE, Note};
 use crate::ledger::report::{Report, Status, Timing};
 use crate::ledger::resumed::Resumed;
+use crate::ledger::verification::Verification;
 use crate::schedule::control::RunState;
 use crate::schedule::handle::RunHandle;
 use crate::settings::transfer::Existing;
@@ -37,7 +38,6 @@ use crate::transfer::tracker::Tracker;
 use crate::transfer::{mirror, opening, overlap};
 use crate::types::entry::Entry;
 use crate::types::file;
-use crate::verify::report::Verification;
 use crate::verify::verifier;
 
 impl Transfer {

@@ -12,9 +12,9 @@ use crate::settings::transfer::{Existing, TransferSettings};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
+use crate::ledger::verification::Depth;
 use crate::telemetry::observer::Observer;
 use crate::types::unprotected::Unprotected;
-use crate::verify::report::Depth;
 
 /// Checked settings, as the engine reads them.
 #[derive(Debug, Clone)]

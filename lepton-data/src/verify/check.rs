@@ -10,12 +10,12 @@ use lepton_core::{
 };
 
 use crate::ledger::manifest::ManifestEntry;
+use crate::ledger::verification::Depth;
 use crate::listing::key_versions;
 use crate::schedule::control::cancelled;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::lanes::Lane;
 use crate::types::side::ends_the_run;
-use crate::verify::report::Depth;
 
 pub(crate) enum Verdict {
     Right,

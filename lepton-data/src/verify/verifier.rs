@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use lepton_core::{EnvExt as _, Error, Location, ObjectKey, Result, SharedEnv, SystemEnv};
 
 use crate::ledger::manifest::{ManifestEntry, ManifestReader};
+use crate::ledger::verification::{Depth, Verification};
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::handle::RunHandle;
 use crate::schedule::scheduler::Scheduler;
@@ -18,7 +19,6 @@ use crate::telemetry::instrumented::instrumented;
 use crate::telemetry::progress::Phase;
 use crate::types::side::Side;
 use crate::verify::check::{Checker, Unit, Verdict};
-use crate::verify::report::{Depth, Verification};
 
 /// The number of manifest entries read in one batch.
 const BATCH: usize = 256;
