@@ -95,19 +95,23 @@ fn read(path: Option<&Path>) -> Result<Sections> {
     }
 }
 
-/// Parses sections, names and values. An indented line belongs to the name above it: `s3
-/// =` followed by `  endpoint_url = x` is `s3.endpoint_url`.
+/// Parses sections, names and values, as Python's `configparser` does, which other tools read
+/// these files with. A line that is indented deeper than the name above it belongs to that name:
+/// `s3 =` followed by `  endpoint_url = x` is `s3.endpoint_url`.
 pub(super) fn parse(text: &str) -> Result<Sections> {
     let mut sections = Sections::new();
     let mut section: Option<String> = None;
-    let mut parent = String::new();
+    // The name that deeper lines belong to, and its indentation.
+    let mut parent: Option<(String, usize)> = None;
     for (number, line) in (1..).zip(text.lines()) {
         let content = line.trim();
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
         }
         let wrong = |why| Error::new(ErrorKind::InvalidInput, format!("profiles, line {number}: {why}"));
-        if let Some(header) = content.strip_prefix('[') {
+        let indent = line.len() - line.trim_start().len();
+        let nested = parent.as_ref().filter(|(_, above)| indent > *above).map(|(name, _)| name.clone());
+        if let Some(header) = content.strip_prefix('[').filter(|_| nested.is_none()) {
             let name = header.split(']').next().unwrap_or_default();
             let name = name.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect::<Vec<_>>().join(" ");
             if name.is_empty() || !header.contains(']') {
@@ -115,25 +119,27 @@ pub(super) fn parse(text: &str) -> Result<Sections> {
             }
             sections.entry(name.clone()).or_default();
             section = Some(name);
-            parent.clear();
+            parent = None;
             continue;
         }
         let Some(values) = section.as_ref().and_then(|name| sections.get_mut(name)) else {
             return Err(wrong("a value outside of any section"));
         };
-        let nested = line.starts_with([' ', '\t']) && !parent.is_empty();
-        let Some((name, value)) = content.split_once('=') else {
+        let Some((name, value)) = content.split_once(['=', ':']) else {
             // The continuation of a value that is not needed here.
-            if nested {
+            if nested.is_some() {
                 continue;
             }
             return Err(wrong("neither a [section] nor `name = value`"));
         };
         let name = name.trim().to_ascii_lowercase();
-        let name = if nested { format!("{parent}.{name}") } else { name };
-        if !nested {
-            parent.clone_from(&name);
-        }
+        let name = match nested {
+            Some(parent) => format!("{parent}.{name}"),
+            None => {
+                parent = Some((name.clone(), indent));
+                name
+            }
+        };
         values.insert(name, value.trim().to_owned());
     }
     Ok(sections)
@@ -196,6 +202,60 @@ s3 =
         let (_folder, files) = files("[default]\nregion\n", "");
         let error = files.profile("default").err().unwrap();
         assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    /// What botocore 1.44.8 reads from the same text (`botocore.configloader.raw_config_parse`),
+    /// as `section/name=value`; `None` where it refuses the text.
+    #[test]
+    fn every_form_is_read_as_botocore_reads_it() {
+        let table: &[(&str, Option<&[&str]>)] = &[
+            ("[default]\n  region = a\n  endpoint_url = http://h:1\n", Some(&["endpoint_url=http://h:1", "region=a"])),
+            ("[default]\n\tregion = a\n\toutput = b\n", Some(&["output=b", "region=a"])),
+            ("[default]\n  s3 =\n    x = 1\n  region = a\n", Some(&["region=a", "s3.x=1", "s3="])),
+            (
+                "[default]\nregion=a\ns3 =\n  x = 1\n  y = 2\noutput = b\n",
+                Some(&["output=b", "region=a", "s3.x=1", "s3.y=2", "s3="]),
+            ),
+            ("[default]\n  s3 =\n    x = 1\n   y = 2\n", Some(&["s3.x=1", "s3.y=2", "s3="])),
+            ("[default]\ns3 =\n  x = 1\n\n  y = 2\n  # z\n  z = 3\n", Some(&["s3.x=1", "s3.y=2", "s3.z=3", "s3="])),
+            ("[default]\nregion : a\n", Some(&["region=a"])),
+            ("[default]\nendpoint_url : http://h:1/x=y\n", Some(&["endpoint_url=http://h:1/x=y"])),
+            ("[default]\nRegion = A\n", Some(&["region=A"])),
+            ("[default]\nregion = a # no comment\n", Some(&["region=a # no comment"])),
+            ("[default]\nregion = a ; no comment\n", Some(&["region=a ; no comment"])),
+            ("[default]\n# c\n; d\n   # e\nregion = a\n", Some(&["region=a"])),
+            ("[default]\nregion =\noutput = b\n", Some(&["output=b", "region="])),
+            ("[default]\r\nregion = a\r\noutput = b\r\n", Some(&["output=b", "region=a"])),
+            ("[default] trailing\nregion = a\n", Some(&["region=a"])),
+            ("  [default]\nregion = a\n", Some(&["region=a"])),
+            ("[default]\nregion = \"a\"\n", Some(&["region=\"a\""])),
+            ("[default]\na = 1\nx=a=b\n", Some(&["a=1", "x=a=b"])),
+            ("[default]\n\n\n[profile y]\n", Some(&[])),
+            ("\u{feff}[default]\nregion = a\n", None),
+            ("[default]\nregion\n", None),
+            ("region = a\n", None),
+        ];
+        for (text, expected) in table {
+            let read = parse(text).ok().map(|sections| {
+                let values = sections.get("default").into_iter().flatten();
+                values.map(|(name, value)| format!("{name}={value}")).collect::<std::collections::BTreeSet<_>>()
+            });
+            let expected = expected.map(|values| values.iter().map(|value| (*value).to_owned()).collect());
+            assert_eq!(read, expected, "{text:?}");
+        }
+    }
+
+    /// Where others read a text and botocore does not, or reads what cannot be meant.
+    #[test]
+    fn some_forms_are_read_more_kindly() {
+        let default = |text: &str| parse(text).unwrap()["default"].clone();
+        // botocore: the region is "a\noutput = b".
+        assert_eq!(default("[default]\nregion = a\n  output = b\n")["region"], "a");
+        // botocore refuses these; the SDKs of other languages take the last value.
+        assert_eq!(default("[default]\nregion = a\nregion = b\n")["region"], "b");
+        assert_eq!(default("[default]\nregion = a\n[default]\noutput = b\n").len(), 2);
+        // botocore: the section is " default ".
+        assert_eq!(default("[ default ]\nregion = a\n")["region"], "a");
     }
 
     proptest! {
