@@ -155,6 +155,7 @@ impl Client {
         let framed = Framed::new(&request.payload, self.framings()).await?;
         let path = target.path(request.call.key);
         let mut headers = request.headers.clone();
+        let encoding = headers.remove(ACCEPT_ENCODING).unwrap_or(HeaderValue::from_static("identity"));
         headers.extend(self.options.headers.clone());
         framed.insert_headers(&mut headers);
         headers.insert(HOST, target.host.clone());
@@ -172,7 +173,7 @@ impl Client {
             }
         };
         // Not signed: a proxy may change these.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(ACCEPT_ENCODING, encoding);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lepton/", env!("CARGO_PKG_VERSION"))));
         let (check, chunked) = (framed.check(), matches!(framed, Framed::SignedChunks { .. }));
         let uri = target.uri(&path, query)?;

@@ -1,7 +1,7 @@
 //! One object: describe, read, write.
 
 use futures_util::StreamExt as _;
-use http::header::{CONTENT_LENGTH, IF_MATCH, RANGE};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey,
@@ -103,9 +103,7 @@ impl Client {
             self.require(self.capabilities.conditional_get, "conditional reads", "get")?;
             insert(&mut headers, IF_MATCH, etag.as_str())?;
         }
-        let query = version_query(options.version.as_ref());
-        let request = Request::new("get", Method::GET, Some(key)).query(query).headers(headers);
-        let reply = self.send(request).await?;
+        let reply = self.send_get(key, &options, headers).await?;
         let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served
             .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
@@ -113,6 +111,21 @@ impl Client {
         let info = self.info(&key, size, &reply.headers);
         let body = reply.body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));
         Ok(GetReply::new(info, range, body.boxed()))
+    }
+
+    /// Sends a read. Some stores unpack an object that is stored with the encoding gzip for a
+    /// client that does not accept it, and cannot say how long it is then: it is asked for as it
+    /// is stored.
+    async fn send_get(&self, key: &ObjectKey, options: &GetOptions, mut headers: HeaderMap) -> Result<Reply> {
+        let query = || version_query(options.version.as_ref());
+        let request = |headers| Request::new("get", Method::GET, Some(key)).query(query()).headers(headers);
+        let reply = self.send(request(headers.clone())).await?;
+        if reply.body.len().is_some() {
+            return Ok(reply);
+        }
+        drop(reply);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        self.send(request(headers)).await
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {

@@ -350,3 +350,21 @@ async fn a_listing_that_never_comes_to_an_entry_ends() {
     assert!(error.message().contains("10000 pages without an entry"), "{error}");
     assert_eq!(script.seen().len(), 10_001);
 }
+
+/// The store unpacks an object that is stored packed, for a client that does not accept that.
+#[tokio::test]
+async fn an_object_that_is_stored_packed_is_read_as_it_is_stored() {
+    let unpacked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n8\r\nunpacked\r\n0\r\n\r\n";
+    let stored = answer("200 OK", &["ETag: \"e\"", "Content-Encoding: gzip"], "packed");
+    let (script, store) = store(vec![Act::Answer(unpacked.to_owned()), Act::Answer(stored)]).await;
+    let reply = store.get(&key("a"), GetOptions::new()).await.unwrap();
+    assert_eq!((reply.meta.size, reply.attributes.content_encoding.as_deref()), (6, Some("gzip")));
+    let bytes: Vec<u8> = reply.body.map_ok(|piece| piece.to_vec()).try_concat().await.unwrap();
+    assert_eq!(bytes, b"packed");
+    let asked: Vec<_> = script.seen().iter().map(|seen| seen.head.to_ascii_lowercase()).collect();
+    let accepts =
+        |head: &String| head.lines().find_map(|line| line.strip_prefix("accept-encoding: ").map(str::to_owned));
+    assert_eq!(asked.iter().filter_map(accepts).collect::<Vec<_>>(), ["identity", "gzip"]);
+    // What is signed must not be changed by a proxy on the way.
+    assert!(asked.iter().all(|head| !head.contains("signedheaders=accept-encoding")), "{asked:?}");
+}
