@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::error::{BoxError, ConnectTimeout, DnsError};
+use super::proxy;
 use super::stream::Wire;
 use super::tls;
 
@@ -98,16 +99,19 @@ impl Service<Uri> for Route {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Some(proxy) = self.proxy.intercept(&uri) else {
+        let Some(found) = self.proxy.intercept(&uri) else {
             let connecting = self.tcp.call(uri);
             return Box::pin(async move { Ok(Wire::new(connecting.await?, false)) });
         };
+        if let Err(error) = proxy::check(found.uri()) {
+            return Box::pin(async move { Err(error.into()) });
+        }
         if uri.scheme_str() == Some("http") {
-            let connecting = self.tcp.call(proxy.uri().clone());
+            let connecting = self.tcp.call(found.uri().clone());
             return Box::pin(async move { Ok(Wire::new(connecting.await?, true)) });
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
-        if let Some(authorization) = proxy.basic_auth() {
+        let mut tunnel = Tunnel::new(found.uri().clone(), self.tcp.clone());
+        if let Some(authorization) = found.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         let connecting = tunnel.call(uri);

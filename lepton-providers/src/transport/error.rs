@@ -49,6 +49,8 @@ fn not_connected(error: legacy::Error, host: &str) -> Error {
         let message =
             "too many files are open for another connection; raise the limit (ulimit -n) or lower concurrency";
         (ErrorKind::Throttled, Retry::Now, message)
+    } else if find::<io::Error>(&error).is_some_and(|error| error.kind() == io::ErrorKind::Unsupported) {
+        (ErrorKind::Unsupported, Retry::Never, "no connection can be made through this proxy")
     } else if let Some(dns) = find::<DnsError>(&error) {
         // Only the resolver's message distinguishes "no such name" from "try again
         // later".

@@ -1,12 +1,15 @@
 //! Which proxy each request uses.
 
+use std::io;
+
+use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use lepton_core::{Error, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The proxies to use: those of the settings, otherwise those of the environment.
 pub(crate) fn proxies(proxy: Option<&SecretString>) -> Result<Matcher> {
-    let Some(proxy) = proxy else { return Ok(Matcher::from_env()) };
+    let Some(proxy) = proxy else { return Ok(of_variables(|name| std::env::var(name).ok())) };
     let proxy = proxy.expose_secret();
     if proxy == "none" {
         return Ok(Matcher::builder().build());
@@ -19,9 +22,111 @@ pub(crate) fn proxies(proxy: Option<&SecretString>) -> Result<Matcher> {
     Ok(Matcher::builder().all(proxy.to_owned()).build())
 }
 
+/// The proxies that the environment names, as curl and Python read it: a variable in lower case
+/// wins, also if it is empty. `HTTP_PROXY` in upper case does not count in a CGI program, whose
+/// clients can set it.
+fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Matcher {
+    let either = |lower: &str, upper: &str| variable(lower).or_else(|| variable(upper)).unwrap_or_default();
+    let no_proxy = either("no_proxy", "NO_PROXY");
+    if no_proxy.trim() == "*" {
+        return Matcher::builder().build();
+    }
+    let is_cgi = variable("REQUEST_METHOD").is_some();
+    let http = if is_cgi { variable("http_proxy").unwrap_or_default() } else { either("http_proxy", "HTTP_PROXY") };
+    // A star counts only alone. Addresses may be in brackets, as in a URL.
+    let entries = no_proxy.split(',').map(str::trim).filter(|entry| *entry != "*");
+    let entries: Vec<_> = entries.map(|entry| entry.trim_start_matches('[').trim_end_matches(']')).collect();
+    Matcher::builder()
+        .all(either("all_proxy", "ALL_PROXY"))
+        .http(http)
+        .https(either("https_proxy", "HTTPS_PROXY"))
+        .no(entries.join(","))
+        .build()
+}
+
+/// Refuses a proxy that speaks another protocol than plain HTTP, before anything is sent to it:
+/// a password would go there in clear. The error shows no password.
+pub(super) fn check(proxy: &Uri) -> io::Result<()> {
+    if proxy.scheme_str() == Some("http") {
+        return Ok(());
+    }
+    let (scheme, host) = (proxy.scheme_str().unwrap_or_default(), proxy.host().unwrap_or_default());
+    let port = proxy.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    let message = format!(
+        "the proxy {scheme}://{host}{port} cannot be used: only proxies with http:// are supported; set another one, \
+         or name the host in NO_PROXY"
+    );
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    const PROXY: &str = "http://127.0.0.1:9";
+
+    /// Whether a request goes to a proxy: what curl 7.88 and Python 3.11
+    /// (`urllib.request.proxy_bypass_environment`) do with the same variables. Where the two differ,
+    /// the comment says whom we follow.
+    #[test]
+    fn variables_mean_what_they_mean_to_curl_and_python() {
+        let with = |no: &'static str| vec![("http_proxy", PROXY), ("no_proxy", no)];
+        let table: Vec<(Vec<(&str, &str)>, &str, bool)> = vec![
+            (vec![("http_proxy", PROXY)], "http://h/", true),
+            // Python: curl never reads it in upper case.
+            (vec![("HTTP_PROXY", PROXY)], "http://h/", true),
+            (vec![("HTTP_PROXY", PROXY), ("REQUEST_METHOD", "GET")], "http://h/", false),
+            (vec![("https_proxy", PROXY)], "https://h/", true),
+            (vec![("HTTPS_PROXY", PROXY)], "https://h/", true),
+            (vec![("all_proxy", PROXY)], "https://h/", true),
+            (vec![("ALL_PROXY", PROXY)], "http://h/", true),
+            (vec![("http_proxy", PROXY)], "https://h/", false),
+            (vec![("http_proxy", "")], "http://h/", false),
+            (vec![("http_proxy", ""), ("HTTP_PROXY", PROXY)], "http://h/", false),
+            (vec![("http_proxy", "127.0.0.1:9")], "http://h/", true),
+            (with("*"), "http://10.0.0.1/", false),
+            (with("*"), "http://h/", false),
+            (with("*,x"), "http://h/", true),
+            (with(""), "http://h/", true),
+            (with("h"), "http://h/", false),
+            (with("H"), "http://h/", false),
+            (with("h"), "http://a.h/", false),
+            (with("h"), "http://xh/", true),
+            (with(".h"), "http://a.h/", false),
+            (with(".h"), "http://h/", false),
+            (with("a, h"), "http://h/", false),
+            (with("10.0.0.1"), "http://10.0.0.1/", false),
+            // curl: Python knows no networks.
+            (with("10.0.0.0/8"), "http://10.0.0.1/", false),
+            // Each of the two knows one of these forms.
+            (with("::1"), "http://[::1]/", false),
+            (with("[::1]"), "http://[::1]/", false),
+            // curl: Python compares ports.
+            (with("h:80"), "http://h:80/", true),
+            (vec![("http_proxy", PROXY), ("NO_PROXY", "h")], "http://h/", false),
+            (vec![("http_proxy", PROXY), ("no_proxy", "other"), ("NO_PROXY", "h")], "http://h/", true),
+        ];
+        for (variables, url, expected) in table {
+            let set: BTreeMap<_, _> = variables.iter().copied().collect();
+            let matcher = of_variables(|name| set.get(name).map(|value| (*value).to_owned()));
+            assert_eq!(matcher.intercept(&url.parse().unwrap()).is_some(), expected, "{variables:?} {url}");
+        }
+    }
+
+    #[test]
+    fn another_kind_of_proxy_is_refused_by_name() {
+        for (proxy, shown) in
+            [("socks5://user:s3cr3t@host:1080", "socks5://host:1080"), ("https://user:s3cr3t@host", "https://host")]
+        {
+            let matcher = of_variables(|name| (name == "ALL_PROXY").then(|| proxy.to_owned()));
+            let found = matcher.intercept(&"http://h/".parse().unwrap()).unwrap();
+            let error = check(found.uri()).unwrap_err().to_string();
+            assert!(error.contains(shown) && !error.contains("s3cr3t"), "{error}");
+        }
+        check(&PROXY.parse().unwrap()).unwrap();
+    }
 
     #[test]
     fn a_wrong_proxy_is_refused_without_showing_it() {

@@ -8,6 +8,7 @@ use lepton_core::{
     Multipart as _, PartSpec, Retry, ServerCheck, Storage as _, StorageExt as _, StoredChecksum, SystemEnv,
 };
 use lepton_providers::s3::{S3Config, S3Storage};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -29,8 +30,11 @@ pub(crate) struct Terminator {
 
 impl Terminator {
     pub(crate) async fn start(upstream: &str) -> Self {
+        Self::with(upstream, &rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()).await
+    }
+
+    async fn with(upstream: &str, certified: &CertifiedKey<KeyPair>) -> Self {
         let upstream = upstream.strip_prefix("http://").unwrap().to_owned();
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let ca_file = folder.path().join("ca.pem");
         std::fs::write(&ca_file, certified.cert.pem()).unwrap();
@@ -58,6 +62,38 @@ impl Terminator {
 
     pub(crate) fn config(&self, server: &Server, bucket: &str) -> S3Config {
         server.config(bucket).endpoint(self.endpoint.clone()).ca_file(self.ca_file.clone())
+    }
+}
+
+/// A certificate that may also sign others, as `openssl req -x509` makes it.
+fn self_signed(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertifiedKey<KeyPair> {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let signing_key = KeyPair::generate().unwrap();
+    CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
+}
+
+#[tokio::test]
+async fn a_certificate_that_ca_file_names_is_trusted_as_it_is() {
+    let script = Script::start(vec![Act::Answer(answer("200 OK", &["ETag: \"e\""], ""))]).await;
+    let write = async |certified, ca_file: Option<PathBuf>| {
+        let terminator = Terminator::with(&script.endpoint, &certified).await;
+        let ca_file = ca_file.unwrap_or(terminator.ca_file.clone());
+        let config = script.config().endpoint(terminator.endpoint.clone()).ca_file(ca_file);
+        S3Storage::new(config).unwrap().write(&key("a"), data(1)).await
+    };
+    write(self_signed("localhost", |_| ()), None).await.unwrap();
+    // Its name and its time still count, and another certificate is not trusted.
+    let other = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(other.path(), self_signed("localhost", |_| ()).cert.pem()).unwrap();
+    for (certified, ca_file) in [
+        (self_signed("elsewhere", |_| ()), None),
+        (self_signed("localhost", |params| params.not_after = rcgen::date_time_ymd(2001, 1, 1)), None),
+        (self_signed("localhost", |_| ()), Some(other.path().to_owned())),
+    ] {
+        let error = write(certified, ca_file).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls, "{}", error.report());
     }
 }
 
