@@ -57,11 +57,12 @@ pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
 }
 
 async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
-    match scheme(url) {
+    let found = scheme(url).map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+    match found.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
         Some(("s3", rest)) => open_s3(rest, settings).await,
         Some(("az" | "azure", rest)) => open_azure(rest, settings),
         Some(("gs" | "gcs", rest)) => open_gcs(rest, settings),
-        Some(("http" | "https", _)) => open_http(url, settings),
+        Some((scheme @ ("http" | "https"), rest)) => open_http(&format!("{scheme}:{rest}"), settings),
         Some(("memory", rest)) => open_memory(rest, settings.as_ref()),
         Some(("file", rest)) => {
             let (path, query) = split_query(rest);
@@ -80,6 +81,7 @@ async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
             Err(Error::invalid_input(format!("the scheme {scheme}: is not known; known are {known}")))
         }
         None if url.is_empty() => Err(Error::invalid_input("an empty text names no place")),
+        None if mistyped(url).is_some() => Err(not_a_folder(url)),
         None => open_local(url.as_bytes().to_vec(), Vec::new(), settings).await,
     }
 }
@@ -90,8 +92,21 @@ fn scheme(url: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = url.split_once(':')?;
     let valid = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let known = ["memory", "file"].contains(&scheme);
+    let known = ["memory", "file"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     (valid && (known || rest.starts_with("//"))).then_some((scheme, rest))
+}
+
+/// The scheme that a path seems to begin with, if the `//` behind it is missing.
+fn mistyped(path: &str) -> Option<&str> {
+    let (scheme, _) = path.split_once(':')?;
+    let known = ["s3", "az", "azure", "gs", "gcs", "http", "https"];
+    known.iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(scheme)
+}
+
+fn not_a_folder(url: &str) -> Error {
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.trim_start_matches('/'));
+    Error::invalid_input(format!("{url:?} is no URL: write {scheme}://{rest}, or ./{url} if a file or folder is meant"))
 }
 
 fn open_memory(rest: &str, settings: Option<&Settings>) -> Result<Location> {
@@ -242,7 +257,35 @@ mod tests {
             assert!(error.to_string().contains("s3://") && error.to_string().contains("memory:"), "{error}");
         }
         assert_eq!(scheme("a:b"), None);
+        assert_eq!(mistyped("a:b"), None);
         assert_eq!(scheme("./s3://x"), None);
+    }
+
+    #[tokio::test]
+    async fn a_mistyped_url_is_no_folder() {
+        for (url, right) in [
+            ("s3:/bucket/x", "s3://bucket/x"),
+            ("s3:bucket", "s3://bucket"),
+            ("S3:bucket", "s3://bucket"),
+            ("gs:b", "gs://b"),
+            ("az:/c", "az://c"),
+            ("https:/host/x", "https://host/x"),
+        ] {
+            let error = open(url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.message().contains(right) && error.message().contains(&format!("./{url}")), "{error}");
+        }
+    }
+
+    #[cfg(all(feature = "s3", feature = "local"))]
+    #[tokio::test]
+    async fn schemes_have_no_case_and_a_path_may_look_like_one() {
+        let place = open("S3://b?anonymous=true&preset=minio").await.unwrap();
+        assert_eq!(place.storage().url(), "s3://b");
+        open("MEMORY:case").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("s3:")).unwrap();
+        open(&format!("{}/s3:", folder.path().display())).await.unwrap();
     }
 
     #[cfg(feature = "local")]
