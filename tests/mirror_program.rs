@@ -103,6 +103,36 @@ fn what_a_mirror_replaces_or_deletes_is_kept() {
 }
 
 #[test]
+fn a_dry_run_writes_nothing_and_says_what_a_run_would_refuse() {
+    let mirror = Mirror::new();
+    let new = mirror.folder.path().join("new/deep%20er");
+    let run = |arguments: &[&str], to: &str| {
+        let mut command = Command::new(example(arguments[0]));
+        command.args(&arguments[1..]).arg(mirror.source()).arg(to).arg("--json").current_dir(mirror.folder.path());
+        let output = command.output().unwrap();
+        let last = String::from_utf8(output.stdout).unwrap().lines().last().map(str::to_owned);
+        (output.status.code().unwrap(), serde_json::from_str::<Value>(&last.unwrap()).unwrap())
+    };
+    let places = [new.to_str().unwrap().to_owned(), format!("file://{}", new.display()), "new/deeper/still".to_owned()];
+    for to in &places {
+        for command in [&["migrate", "--dry-run"][..], &["sync", "plan"], &["sync", "run", "--dry-run"]] {
+            let (code, plan) = run(command, to);
+            assert_eq!(
+                (code, &plan["copies"], &plan["refused_deletes"]),
+                (0, &20.into(), &Value::Null),
+                "{to}: {plan}"
+            );
+            assert!(!mirror.folder.path().join("new").exists(), "{to}");
+        }
+    }
+    fs::create_dir(mirror.copy()).unwrap();
+    (0..50).for_each(|number| fs::write(mirror.copy().join(format!("extra{number}")), "x").unwrap());
+    let (_, plan) = run(&["sync", "plan", "--delete"], mirror.copy().to_str().unwrap());
+    assert_eq!(plan["deletes"], 50);
+    assert!(plan["refused_deletes"].as_str().unwrap().contains("max_delete_percent"), "{plan}");
+}
+
+#[test]
 fn a_program_with_its_own_display_copies_and_tells() {
     let mirror = Mirror::new();
     let run = || {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lepton::providers::local::LocalSettings;
 use lepton::providers::{Settings, open_with};
 use lepton::{Error, ErrorKind, Location, Result, Transfer, TransferBuilder, TransferSettings, open};
+use percent_encoding::percent_decode_str;
 use tempfile::NamedTempFile;
 
 use super::asked::Asked;
@@ -28,7 +29,8 @@ impl Job {
         settings: TransferSettings,
     ) -> Result<Self> {
         let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
-        let destination = open_destination(to).await.map_err(|error| error.with_context("place", "destination"))?;
+        let opened = if running.is_some() { open_destination(to).await } else { look_at(to).await };
+        let destination = opened.map_err(|error| error.with_context("place", "destination"))?;
         let journal = running.map(|running| running.journal_folder(&source, &destination)).transpose()?;
         let mut builder = Transfer::builder().from(source).to(destination).settings(settings);
         if let Some(folder) = &journal {
@@ -70,6 +72,33 @@ fn keep_aside() -> Result<NamedTempFile> {
 
 fn not_kept(error: std::io::Error) -> Error {
     Error::io("cannot keep the list of standard input", error)
+}
+
+/// Opens a destination that is not written to. A folder that does not exist is an empty one: it is
+/// looked at from the nearest folder that exists.
+async fn look_at(url: &str) -> Result<Location> {
+    let (place, query) = match url.split_once('?') {
+        Some((place, query)) if url.starts_with("file:") => (place, format!("?{query}")),
+        _ => (url, String::new()),
+    };
+    let mut opened = open(url).await;
+    let (mut folder, mut below) = (place.trim_end_matches('/'), Vec::new());
+    while let Err(error) = &opened
+        && error.kind() == ErrorKind::BucketNotFound
+        && error.context("root").is_some()
+        && !(folder == "." || folder.is_empty() || folder.ends_with('/'))
+    {
+        let (parent, name) = folder.rsplit_once('/').unwrap_or((".", folder));
+        below.push(name.to_owned());
+        folder = parent;
+        let root = if folder.is_empty() || folder.ends_with(':') || folder.ends_with('/') { "/" } else { "" };
+        opened = open(&format!("{folder}{root}{query}")).await;
+    }
+    below.reverse();
+    let opened = opened?;
+    let path = below.join("/");
+    let path = if url.starts_with("file:") { percent_decode_str(&path).collect() } else { path.into_bytes() };
+    Ok(if below.is_empty() { opened } else { Location::new(opened.storage().clone(), path) })
 }
 
 /// Creates the folder if it does not exist yet.

@@ -202,10 +202,12 @@ impl Show {
 
     pub(crate) fn plan_end(&self, summary: &PlanSummary, transfer: &Transfer) {
         let (not_kept, changes) = (transfer.not_kept(), transfer.unprotected());
+        let too_many = transfer.refused_deletes(summary).map(|error| error.message().to_owned());
         if self.json {
             let mut event = json!(summary);
             event["not_kept"] = json!(not_kept);
             event["unprotected"] = json!(changes);
+            event["refused_deletes"] = json!(too_many);
             return Self::event("plan", event);
         }
         if !self.quiet {
@@ -218,6 +220,9 @@ impl Show {
             if !not_kept.is_empty() {
                 let names: Vec<String> = not_kept.iter().map(|attribute| word(&json!(attribute))).collect();
                 complain!("of objects that have them, the destination cannot keep: {}", names.join(", "));
+            }
+            if let Some(why) = too_many {
+                complain!("a run would delete nothing: {why}");
             }
             for change in &changes {
                 complain!("the destination does not protect against this: {change}");

@@ -84,6 +84,8 @@ pub struct PlanSummary {
     pub copies: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Of these objects, those that would replace another.
+    pub replaced: u64,
     /// Objects that are the same on both sides.
     pub unchanged: u64,
     /// Objects that would be skipped.
@@ -101,6 +103,7 @@ impl PlanSummary {
             PlannedAction::Copy { .. } => {
                 self.copies += 1;
                 self.bytes += planned.size;
+                self.replaced += u64::from(planned.destination.is_some());
             }
             PlannedAction::Unchanged { .. } => self.unchanged += 1,
             PlannedAction::Skip => self.skipped += 1,

@@ -14,8 +14,10 @@ use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
 use crate::apply::delete;
 use crate::apply::delete::Extraneous;
 use crate::ledger::note::extraneous_of;
+use crate::ledger::plan_file::PlanSummary;
 use crate::settings::transfer::TransferSettings;
 use crate::telemetry::observer::ObjectEnd;
+use crate::transfer::builder::Transfer;
 use crate::transfer::run::Run;
 use crate::transfer::tracker::{Extras, Tracker};
 use crate::types::side::ends_the_run;
@@ -65,6 +67,15 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
                 }
             }
         }
+    }
+}
+
+impl Transfer {
+    /// Why a run would delete nothing of what a plan of this transfer deletes, if it is more than
+    /// the limits allow: `too_many_deletes`.
+    pub fn refused_deletes(&self, plan: &PlanSummary) -> Option<Error> {
+        let of = plan.deletes + plan.unchanged + plan.skipped + plan.replaced;
+        allowed(&self.options.settings, Extras { found: plan.deletes, earlier: 0, of }).err()
     }
 }
 
