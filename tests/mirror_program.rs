@@ -113,7 +113,11 @@ fn a_dry_run_writes_nothing_and_says_what_a_run_would_refuse() {
         let last = String::from_utf8(output.stdout).unwrap().lines().last().map(str::to_owned);
         (output.status.code().unwrap(), serde_json::from_str::<Value>(&last.unwrap()).unwrap())
     };
-    let places = [new.to_str().unwrap().to_owned(), format!("file://{}", new.display()), "new/deeper/still".to_owned()];
+    let places = [
+        new.to_str().unwrap().to_owned(),
+        format!("FILE://{}?empty_directories=marker", new.display()),
+        "new/deeper/still".to_owned(),
+    ];
     for to in &places {
         for command in [&["migrate", "--dry-run"][..], &["sync", "plan"], &["sync", "run", "--dry-run"]] {
             let (code, plan) = run(command, to);

@@ -31,7 +31,9 @@ async fn moved_in(from: &Place, to: &Place, part_size: u64) -> Report {
     for depth in [Depth::Quick, Depth::Full] {
         let found =
             verify(report.manifest.as_ref().unwrap(), &Location::from(to.storage.clone()), depth).await.unwrap();
-        assert!(found.is_proven(), "{} → {}, {depth:?}: {:?}", from.kind, to.kind, found.problems);
+        let wrong = found.failed + found.unreachable;
+        assert!(wrong == 0, "{} → {}, {depth:?}: {:?}", from.kind, to.kind, found.problems);
+        assert_eq!(found.is_proven(), report.status == Status::Complete, "{} → {}", from.kind, to.kind);
     }
     report
 }

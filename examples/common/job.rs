@@ -77,8 +77,9 @@ fn not_kept(error: std::io::Error) -> Error {
 /// Opens a destination that is not written to. A folder that does not exist is an empty one: it is
 /// looked at from the nearest folder that exists.
 async fn look_at(url: &str) -> Result<Location> {
+    let is_url = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
     let (place, query) = match url.split_once('?') {
-        Some((place, query)) if url.starts_with("file:") => (place, format!("?{query}")),
+        Some((place, query)) if is_url => (place, format!("?{query}")),
         _ => (url, String::new()),
     };
     let mut opened = open(url).await;
@@ -97,7 +98,7 @@ async fn look_at(url: &str) -> Result<Location> {
     below.reverse();
     let opened = opened?;
     let path = below.join("/");
-    let path = if url.starts_with("file:") { percent_decode_str(&path).collect() } else { path.into_bytes() };
+    let path = if is_url { percent_decode_str(&path).collect() } else { path.into_bytes() };
     Ok(if below.is_empty() { opened } else { Location::new(opened.storage().clone(), path) })
 }
 

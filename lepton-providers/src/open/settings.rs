@@ -21,7 +21,7 @@ use crate::s3::S3Config;
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// use lepton_providers::{Settings, open_with};
 /// let settings: Settings = serde_json::from_str(
-///     r#"{"type": "s3", "endpoint": "http://127.0.0.1:9000", "access_key_id": "a", "secret_access_key": "b"}"#,
+///     r#"{"type": "s3", "endpoint": "http://127.0.0.1:9000", "preset": "minio", "anonymous": true}"#,
 /// )?;
 /// let place = open_with("s3://photos/2024?region=eu-central-1", settings).await?;
 /// assert_eq!(place.storage().url(), "s3://photos?endpoint=http%3A%2F%2F127.0.0.1%3A9000");

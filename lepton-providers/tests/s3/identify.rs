@@ -104,7 +104,12 @@ async fn a_probe_finds_what_the_presets_state_and_leaves_nothing() {
             let disguised = config.preset(Preset::Auto).endpoint(disguise(&server).await).probe(true);
             let found = S3Storage::builder(disguised).probe_prefix("below/this/").connect().await.unwrap();
             assert_eq!(found.capabilities().preset, "generic");
-            assert_eq!(probed(found.capabilities()), probed(known.capabilities()), "{}", server.name);
+            let mut expected = known.capabilities().clone();
+            if server.name == "moto" {
+                // It takes them; what is wrong is what it says of the object later.
+                expected.trailers = Support::Native;
+            }
+            assert_eq!(probed(found.capabilities()), probed(&expected), "{}", server.name);
             let left: Vec<_> = known.list_versions(ListRequest::new()).try_concat().await.unwrap();
             assert!(left.is_empty(), "{} {versioned}: {left:?}", server.name);
         }
