@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::{ArgMatches, Args};
 use lepton::{Filters, PrefixMap, TransferSettings};
 
-use super::options::{size, time};
+use super::options::{DELETING, size, time};
 
 /// The selection of objects.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What is moved, and its names")]
 pub(crate) struct Choose {
     /// Include what matches this pattern, with the syntax of .gitignore; the last matching
     /// --include or --exclude decides. If the first pattern is an --include, objects that match
@@ -49,13 +50,13 @@ pub(crate) struct Choose {
     #[arg(long)]
     allow_empty: bool,
     /// Delete extraneous objects at the destination, after everything else.
-    #[arg(long, group = "deletes")]
+    #[arg(long, group = "deletes", help_heading = DELETING)]
     delete: bool,
     /// Also delete objects that the filters exclude.
-    #[arg(long, requires = "delete")]
+    #[arg(long, requires = "delete", help_heading = DELETING)]
     delete_excluded: bool,
     /// Copy objects to this prefix of the destination before they are replaced or deleted.
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", help_heading = DELETING)]
     backup_prefix: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use super::units::size;
 
 /// How much may be in flight, and at what rate.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Speed and limits")]
 pub(crate) struct Limits {
     /// Maximum number of objects and parts in flight.
     #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]

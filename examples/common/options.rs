@@ -6,8 +6,12 @@ use lepton::TransferSettings;
 use super::limits::Limits;
 pub(crate) use super::units::{size, time};
 
+/// The heading in `--help` of options about deleting.
+pub(crate) const DELETING: &str = "Deleting";
+
 /// Concurrency and resource limits.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Speed and limits")]
 pub(crate) struct Tuning {
     #[command(flatten)]
     limits: Limits,
@@ -21,6 +25,7 @@ pub(crate) struct Tuning {
 
 /// The form of the output.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// Print everything to standard output as JSON, one event per line.
     #[arg(long)]

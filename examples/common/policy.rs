@@ -12,6 +12,7 @@ use super::options::time;
 /// `--existing` has no default value in clap: a default must not be mistaken for an explicit
 /// value that contradicts a short form.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Objects that exist at the destination")]
 pub(crate) struct Policy {
     /// What to do with objects that already exist [default: overwrite; the program `sync` has
     /// if-different].

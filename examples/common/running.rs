@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use lepton::core::Sha256;
 use lepton::{Depth, Error, Location, Metadata, Result, TransferSettings};
 
-use super::options::{size, time};
+use super::options::{DELETING, size, time};
 
 /// The journal of a run, what it writes, and when it ends.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The run")]
 pub(crate) struct Running {
     /// The folder of the journal [default: one for this source and destination in the state
     /// folder of the user].
@@ -20,13 +21,13 @@ pub(crate) struct Running {
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
     /// Delete all versions of an object permanently, instead of marking it as deleted.
-    #[arg(long, requires = "deletes")]
+    #[arg(long, requires = "deletes", help_heading = DELETING)]
     delete_versions: bool,
     /// Delete nothing at all if more objects than this would be deleted.
-    #[arg(long, value_name = "N", requires = "deletes")]
+    #[arg(long, value_name = "N", requires = "deletes", help_heading = DELETING)]
     max_delete: Option<u64>,
     /// Delete nothing at all if more than this share of the destination would be deleted.
-    #[arg(long, value_name = "PERCENT", default_value = "10", requires = "deletes")]
+    #[arg(long, value_name = "PERCENT", default_value = "10", requires = "deletes", help_heading = DELETING)]
     max_delete_percent: u8,
     /// Copy every version of every key, oldest first and including delete markers, to a
     /// destination with versioning.

@@ -122,13 +122,13 @@ impl Show {
         );
         say!(
             "took {} at {rate}/s, {}, {} retries",
-            HumanDuration(report.elapsed),
+            duration(report.elapsed),
             usage.words(report.bytes_read),
             report.retries
         );
         if report.elapsed >= LONG {
             for slow in report.slowest.iter().take(SLOWEST_SHOWN) {
-                say!("slow: {}: {} took {}", slow.key, HumanBytes(slow.size), HumanDuration(slow.elapsed));
+                say!("slow: {}: {} took {}", slow.key, HumanBytes(slow.size), duration(slow.elapsed));
             }
         }
         if report.extras > report.deleted && report.status == Status::Incomplete {
@@ -286,6 +286,14 @@ fn word(name: &serde_json::Value) -> String {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a figure for people")]
 fn whole(value: f64) -> u64 {
     value as u64
+}
+
+/// A duration, below a second in milliseconds.
+fn duration(elapsed: Duration) -> String {
+    match elapsed.as_millis() {
+        millis @ 0..1000 => format!("{millis} ms"),
+        _ => HumanDuration(elapsed).to_string(),
+    }
 }
 
 fn bar() -> ProgressBar {

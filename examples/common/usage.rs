@@ -12,16 +12,23 @@ pub(crate) struct Usage {
 /// Ticks per second in `/proc`: fixed on Linux.
 const TICKS: f64 = 100.0;
 
+/// The fewest bytes of which CPU time per GiB means something: below, the start of the process
+/// takes most of it.
+const ENOUGH: u64 = 64 << 20;
+
 impl Usage {
     pub(crate) fn of_this_process() -> Self {
         Self { cpu_seconds: cpu_seconds().unwrap_or_default(), peak_rss: peak_rss().unwrap_or_default() }
     }
 
-    /// Both as text, with the CPU time also per GiB of `bytes`.
+    /// Both as text: the CPU time per GiB of `bytes`, if these are enough for that.
     pub(crate) fn words(&self, bytes: u64) -> String {
+        let memory = format!("{} MiB peak memory", self.peak_rss >> 20);
+        if bytes < ENOUGH {
+            return memory;
+        }
         let gib = bytes as f64 / f64::from(1 << 30);
-        let each = if gib > 0.0 { self.cpu_seconds / gib } else { 0.0 };
-        format!("{each:.2} CPU-s/GiB, {} MiB peak memory", self.peak_rss >> 20)
+        format!("{:.2} CPU-s/GiB, {memory}", self.cpu_seconds / gib)
     }
 }
 
