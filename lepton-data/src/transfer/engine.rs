@@ -40,10 +40,6 @@ use crate::types::entry::Entry;
 use crate::types::file;
 use crate::verify::verifier;
 
-/// How long a run waits for its journal. It is released a moment after the end of the run before,
-/// when the last write to it has returned.
-const RELEASE: Duration = Duration::from_secs(1);
-
 impl Transfer {
     /// Runs the transfer to its end.
     ///
@@ -65,22 +61,6 @@ impl Transfer {
     /// # Errors
     /// Those errors of [`run`](Self::run) that occur before the first object.
     pub async fn start(self) -> Result<RunHandle<Report>> {
-        let begun = self.env.uptime();
-        loop {
-            let transfer = Self { options: self.options.clone(), env: Arc::clone(&self.env) };
-            match transfer.start_once().await {
-                Err(error)
-                    if error.kind() == ErrorKind::Locked && self.env.uptime().saturating_sub(begun) < RELEASE =>
-                {
-                    self.env.sleep(Duration::from_millis(5)).await;
-                }
-                started => return started,
-            }
-        }
-    }
-
-    /// The same, without a wait for the journal.
-    pub(crate) async fn start_once(self) -> Result<RunHandle<Report>> {
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());

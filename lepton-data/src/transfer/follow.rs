@@ -239,7 +239,7 @@ async fn start(transfer: &Transfer, dropped: &mut oneshot::Receiver<()>) -> Resu
             return Err(Error::new(ErrorKind::Cancelled, "the round was dropped before it began"));
         }
         let round = Transfer { options: transfer.options.clone(), env: transfer.env.clone() };
-        match round.start_once().await {
+        match round.start().await {
             Err(error)
                 if error.kind() == ErrorKind::Locked && transfer.env.uptime().saturating_sub(begun) < RELEASE =>
             {
