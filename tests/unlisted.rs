@@ -9,10 +9,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton::data::{PlannedAction, TransferBuilder};
-use lepton::{Existing, Filters, Report, Status, Transfer, open};
+use lepton::{
+    Existing, Filters, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
+};
 
 /// Refuses links, so that each is an entry that cannot be listed.
 async fn strict(from: &Path, to: &Path) -> TransferBuilder {
@@ -122,6 +125,30 @@ async fn a_plan_names_it_and_a_plan_that_deletes_is_refused() {
     let saved = strict(&from, &to).await.build().unwrap().save_plan(&folder.path().join("plan")).await;
     assert_eq!(saved.unwrap_err().context("key"), Some("m/loop"));
     assert!(!folder.path().join("plan").exists());
+}
+
+/// As S3 consoles make them: an empty object whose key ends in `/`. A folder on a disk can be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn folder_markers_go_to_a_disk_and_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: SharedStorage = Arc::new(MemoryStorage::new());
+    for (key, text) in [("docs/", ""), ("docs/a", "a"), ("lone/", "")] {
+        store.write(&ObjectKey::try_from(key).unwrap(), text.into()).await.unwrap();
+    }
+    let place = |name: &str| {
+        let path = folder.path().join(name);
+        async move { open(&format!("file://{}?create_root=true&empty_directories=marker", path.display())).await.unwrap() }
+    };
+    let run = async |from, to| {
+        let transfer = Transfer::builder().from(from).to(to).existing(Existing::IfDifferent).build().unwrap();
+        transfer.run().await.unwrap().into_result().unwrap()
+    };
+    assert_eq!(run(store.into(), place("one").await).await.objects, 3);
+    assert!(folder.path().join("one/lone").is_dir() && folder.path().join("one/docs/a").is_file());
+    // A folder with something in it is no marker.
+    assert_eq!(run(place("one").await, place("two").await).await.objects, 2);
+    assert!(folder.path().join("two/lone").is_dir());
+    assert_eq!(run(place("empty").await, place("two").await).await.objects, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lepton_core::{ErrorKind, ObjectKey, Retry, StorageExt as _};
-use lepton_data::{Depth, Existing, ObjectEnd, ObjectEvent, Phase, Progress, Report, Status, TransferBuilder, verify};
+use lepton_data::{
+    Depth, Existing, ObjectEnd, ObjectEvent, Phase, Progress, Report, Status, TransferBuilder, Verifier, verify,
+};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -174,6 +176,19 @@ fn settings_with_which_nothing_would_end_are_refused() {
         (build().concurrency(NonZeroUsize::MAX), "concurrency"),
     ] {
         let error = refused.build().unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.message().contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_verification_refuses_them_too() {
+    let verifier = || Verifier::new("no manifest", shared(&stores().0));
+    for (refused, name) in [
+        (verifier().bandwidth(Some(0)), "bandwidth"),
+        (verifier().requests_per_second(Some(0)), "requests_per_second"),
+        (verifier().concurrency(NonZeroUsize::MAX), "concurrency"),
+    ] {
+        let error = refused.run().await.unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidInput && error.message().contains(name), "{error}");
     }
 }

@@ -74,7 +74,7 @@ impl PartSpec {
 
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
-        self.range.end - self.range.start
+        self.range.end.saturating_sub(self.range.start)
     }
 
     /// Whether it has no bytes.

@@ -101,9 +101,30 @@ macro_rules! identity {
 
 transfer_settings!(settings);
 
+/// The most units in flight. A process has fewer sockets.
+const MAX_CONCURRENCY: usize = 65_536;
+
 impl TransferSettings {
+    /// Refuses limits of requests, bandwidth, memory and concurrency with which nothing would work,
+    /// by name.
+    pub(crate) fn check_limits(&self) -> Result<()> {
+        self.check_memory()?;
+        for (name, rate) in [("bandwidth", self.bandwidth), ("requests_per_second", self.requests_per_second)] {
+            if rate == Some(0) {
+                return Err(Error::invalid_input(format!(
+                    "{name} is 0, at which nothing would ever end; leave it out"
+                )));
+            }
+        }
+        if self.concurrency.get() > MAX_CONCURRENCY {
+            let message = format!("concurrency is {}; it must be at most {MAX_CONCURRENCY}", self.concurrency);
+            return Err(Error::invalid_input(message));
+        }
+        Ok(())
+    }
+
     /// Refuses a memory limit that is too small for a single unit of work.
-    pub(crate) fn check_memory(&self) -> Result<()> {
+    fn check_memory(&self) -> Result<()> {
         if self.memory < 4 * MIB {
             return Err(Error::invalid_input(format!("memory is {} bytes; it must be at least 4 MiB", self.memory)));
         }

@@ -131,25 +131,13 @@ fn only_adds(settings: &TransferSettings) -> bool {
     !settings.delete && settings.backup_prefix.is_none()
 }
 
-/// The most units in flight. A process has fewer sockets.
-const MAX_CONCURRENCY: usize = 65_536;
-
 /// Refuses impossible settings, by name. A saved plan may delete without `delete`.
 pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
     let part = settings.part_size;
     if !part.is_power_of_two() || part < MIB {
         return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
     }
-    settings.check_memory()?;
-    for (name, rate) in [("bandwidth", settings.bandwidth), ("requests_per_second", settings.requests_per_second)] {
-        if rate == Some(0) {
-            return Err(Error::invalid_input(format!("{name} is 0, at which nothing would ever end; leave it out")));
-        }
-    }
-    if settings.concurrency.get() > MAX_CONCURRENCY {
-        let message = format!("concurrency is {}; it must be at most {MAX_CONCURRENCY}", settings.concurrency);
-        return Err(Error::invalid_input(message));
-    }
+    settings.check_limits()?;
     if settings.max_delete_percent > 100 {
         let percent = settings.max_delete_percent;
         return Err(Error::invalid_input(format!("max_delete_percent is {percent}; it must be at most 100")));

@@ -38,7 +38,10 @@ pub(crate) fn check_writable(path: &Path, what: &'static str) -> Result<()> {
     if !folder.is_dir() {
         return refuse("its folder does not exist; create it first");
     }
-    let temporary = temporary(path);
+    // Not the temporary file itself: another run may be writing it.
+    let mut probe = path.as_os_str().to_owned();
+    probe.push(format!(".{}.probe", std::process::id()));
+    let temporary = PathBuf::from(probe);
     File::create(&temporary).map_err(|e| failed("cannot create the file", what, &temporary, e))?;
     std::fs::remove_file(&temporary).map_err(|e| failed("cannot remove the file", what, &temporary, e))
 }

@@ -123,7 +123,7 @@ impl Verifier {
     /// As [`ManifestReader::open`]; `invalid_input` for the settings.
     pub async fn start(self) -> Result<RunHandle<Verification>> {
         let env = self.env.unwrap_or_else(SystemEnv::shared);
-        self.settings.check_memory()?;
+        self.settings.check_limits()?;
         let reader = open(&env, &self.manifest).await?;
         let counters = Arc::default();
         let location = instrumented(&self.destination, Side::Destination, &env, &counters);

@@ -9,7 +9,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// The proxies to use: those of the settings, otherwise those of the environment.
 pub(crate) fn proxies(proxy: Option<&SecretString>) -> Result<Matcher> {
-    let Some(proxy) = proxy else { return Ok(of_variables(|name| std::env::var(name).ok())) };
+    let Some(proxy) = proxy else {
+        let variable = |name: &str| std::env::var(name).ok();
+        check_variables(variable)?;
+        return Ok(of_variables(variable));
+    };
     let proxy = proxy.expose_secret();
     if proxy == "none" {
         return Ok(Matcher::builder().build());
@@ -44,6 +48,22 @@ fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Matcher {
         .build()
 }
 
+/// Refuses a variable that names no address: without a proxy, requests would go where they must
+/// not. The value is not shown, as it may hold a password.
+fn check_variables(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        let Some(value) = variable(name).filter(|value| !value.is_empty()) else { continue };
+        let (scheme, address) = value.split_once("://").unwrap_or(("http", &value));
+        let spoken = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"].contains(&scheme);
+        let named = format!("http://{address}").parse::<Uri>().is_ok_and(|uri| uri.host().is_some());
+        if !spoken || !named {
+            let message = format!("the variable {name} is no address of a proxy such as http://host:port");
+            return Err(Error::invalid_input(message));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a proxy that speaks another protocol than plain HTTP, before anything is sent to it:
 /// a password would go there in clear. The error shows no password.
 pub(super) fn check(proxy: &Uri) -> io::Result<()> {
@@ -73,7 +93,8 @@ mod tests {
     #[test]
     fn variables_mean_what_they_mean_to_curl_and_python() {
         let with = |no: &'static str| vec![("http_proxy", PROXY), ("no_proxy", no)];
-        let table: Vec<(Vec<(&str, &str)>, &str, bool)> = vec![
+        type Row<'a> = (Vec<(&'a str, &'a str)>, &'a str, bool);
+        let table: Vec<Row<'_>> = vec![
             (vec![("http_proxy", PROXY)], "http://h/", true),
             // Python: curl never reads it in upper case.
             (vec![("HTTP_PROXY", PROXY)], "http://h/", true),
@@ -112,6 +133,18 @@ mod tests {
             let set: BTreeMap<_, _> = variables.iter().copied().collect();
             let matcher = of_variables(|name| set.get(name).map(|value| (*value).to_owned()));
             assert_eq!(matcher.intercept(&url.parse().unwrap()).is_some(), expected, "{variables:?} {url}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_address_is_refused_and_not_passed_over() {
+        for wrong in ["foo://h:1", "http://127.0.0.1:9:9", "not a url", "ftp://user:s3cr3t@h"] {
+            let error = check_variables(|name| (name == "HTTPS_PROXY").then(|| wrong.to_owned())).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("HTTPS_PROXY") && !said.contains("s3cr3t") && !said.contains(wrong), "{said}");
+        }
+        for right in ["", PROXY, "127.0.0.1:9", "h", "http://user:p%40ss@h:1/", "socks5://h", "http://[::1]:9"] {
+            check_variables(|name| (name == "all_proxy").then(|| right.to_owned())).unwrap();
         }
     }
 
