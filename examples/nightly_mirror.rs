@@ -1,10 +1,10 @@
-//! A mirror that runs every night: from cron or a systemd timer, without anybody who looks.
+//! A mirror that runs every night, unattended, from cron or a systemd timer.
 //!
 //! `nightly_mirror /srv/photos s3://backup/photos --state /var/lib/mirror`
 //!
 //! It deletes within a cap, keeps what it replaces or deletes, verifies what it has written, leaves a
-//! report for each night, and says by its exit code whether somebody has to look. A night that was
-//! killed or failed is taken up by the next one: nobody has to remove anything.
+//! report for each night, and tells by its exit code whether it needs attention. The next night
+//! resumes a night that was killed or failed: nothing has to be removed by hand.
 
 #[path = "common/say.rs"]
 mod say;
@@ -109,7 +109,7 @@ async fn run(args: &Args) -> Result<Report> {
     Ok(report)
 }
 
-/// Leaves the report for whoever looks in the morning.
+/// Saves the report for the operator.
 fn keep_report(folder: &Path, night: u64, report: &Report) -> Result<()> {
     let failed = |error| Error::io("the report cannot be kept", error).with_context("path", folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;

@@ -57,7 +57,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_mirror_converges_without_anybody_who_looks() {
+fn a_mirror_converges_unattended() {
     let mirror = Mirror::new();
     let (code, report) = mirror.night(&[]);
     assert_eq!((code, &report["objects"], &report["verification"]["failed"]), (0, &20.into(), &0.into()), "{report}");

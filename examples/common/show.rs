@@ -149,7 +149,7 @@ impl Show {
         }
         if report.by_journal > 0 {
             let count = report.by_journal;
-            say!("{count} objects are there by the journal of earlier runs, and were not looked at again; verify does");
+            say!("{count} objects were finished by earlier runs and not examined again; `verify` examines them");
         }
         if report.passed_over.total() > 0 {
             let PassedOver { symlinks, special_files, empty_folders, .. } = report.passed_over;

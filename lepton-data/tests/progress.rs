@@ -207,7 +207,7 @@ async fn a_manifest_that_cannot_be_written_is_refused_before_anything_is_copied(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incomplete_run_is_an_error_for_who_asks_and_proves_nothing() {
+async fn an_incomplete_run_is_an_error_on_request_and_proves_nothing() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]).await;
     let fails = |call: &str, key: &ObjectKey| {

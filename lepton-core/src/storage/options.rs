@@ -51,7 +51,7 @@ impl UnwantedFolders {
     }
 
     /// Whether the folder with this key is unwanted.
-    pub fn include(&self, folder: &[u8]) -> bool {
+    pub fn contains(&self, folder: &[u8]) -> bool {
         (self.0)(folder)
     }
 }

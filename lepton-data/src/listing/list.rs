@@ -88,7 +88,9 @@ impl Listing {
         }
         let message = "the source does not exist: there is neither an object of this name nor any object below it; \
                        allow_empty takes it for an empty folder";
-        Err(Error::new(ErrorKind::NotFound, message).with_operation("list").with_context("key", folder))
+        Err(Error::new(ErrorKind::NotFound, message)
+            .with_operation("list")
+            .with_context("key", folder.to_string().trim_end_matches('/')))
     }
 
     /// Sends pages until the listing ends, and keeps the last key seen in `after`.
@@ -107,7 +109,7 @@ impl Listing {
         loop {
             let asked = env.uptime();
             let Some(mut page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
-            self.lister.heed(self.side, &mut page);
+            self.lister.record_gaps(self.side, &mut page);
             waited += env.uptime().saturating_sub(asked);
             idle += u32::from(self.send.capacity() == AHEAD);
             if !self.hand_on(folder, page.objects, after, found).await? {
@@ -144,7 +146,7 @@ impl Listing {
         let mut sorter = self.lister.sorter();
         let mut pages = endpoint.storage().list(self.lister.request(self.side).prefix(folder.clone()));
         while let Some(mut page) = endpoint.next_page(&mut pages).await? {
-            self.lister.heed(self.side, &mut page);
+            self.lister.record_gaps(self.side, &mut page);
             let (mut objects, start) = (page.objects, after.clone());
             objects.retain(|object| start.as_ref().is_none_or(|start| *start < object.key));
             let pushed = env

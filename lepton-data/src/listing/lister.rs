@@ -70,7 +70,7 @@ impl Lister {
     }
 
     /// Records what a page could not list or passed over, before its objects are handed on.
-    pub(crate) fn heed(&self, side: Side, page: &mut ListPage) {
+    pub(crate) fn record_gaps(&self, side: Side, page: &mut ListPage) {
         if side == Side::Source {
             self.scheduler.counters.pass_over(page.passed_over);
         }

@@ -104,7 +104,7 @@ impl Range {
         loop {
             let slot = self.lister.scheduler.lanes.enter(Lane::Listing(self.side), 0).await;
             let Some(mut page) = endpoint.next_page(&mut pages).await? else { return Ok(()) };
-            self.lister.heed(self.side, &mut page);
+            self.lister.record_gaps(self.side, &mut page);
             let mut objects = page.objects;
             if let Some(slot) = slot {
                 slot.done(0);

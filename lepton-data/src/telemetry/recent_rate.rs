@@ -52,7 +52,7 @@ mod tests {
             rate.at(second(now), 3000);
         }
         close(rate.at(second(41), 3000), 0.0);
-        // Who asks rarely gets the rate since the question before.
+        // A caller that asks rarely gets the rate since it asked before.
         close(rate.at(second(141), 103_000), 1000.0);
     }
 

@@ -42,7 +42,10 @@ pub(crate) fn check_writable(path: &Path, what: &'static str) -> Result<()> {
     let mut probe = path.as_os_str().to_owned();
     probe.push(format!(".{}.probe", std::process::id()));
     let temporary = PathBuf::from(probe);
-    File::create(&temporary).map_err(|e| failed("cannot create the file", what, &temporary, e))?;
+    // A process of this id that was killed may have left it.
+    let _ = std::fs::remove_file(&temporary);
+    let created = File::options().write(true).create_new(true).open(&temporary);
+    created.map_err(|e| failed("cannot create the file", what, &temporary, e))?;
     std::fs::remove_file(&temporary).map_err(|e| failed("cannot remove the file", what, &temporary, e))
 }
 

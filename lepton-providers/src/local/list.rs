@@ -67,7 +67,7 @@ impl Filter {
         let prefix = self.prefix.as_bytes();
         let begins = folder.starts_with(prefix) || prefix.starts_with(folder);
         let after = self.after.as_ref().is_none_or(|after| folder > &after[..] || after.starts_with(folder));
-        begins && after && !self.unwanted.as_ref().is_some_and(|unwanted| unwanted.include(folder))
+        begins && after && !self.unwanted.as_ref().is_some_and(|unwanted| unwanted.contains(folder))
     }
 }
 

@@ -22,11 +22,13 @@ impl Client {
     }
 
     /// Proves, before the first write, that a server which is known by its name is as new as its
-    /// preset assumes. MinIO compares CRC-64/NVME since 2025, and honours all conditions since
-    /// 2024: a server that refuses a wrong checksum has both, and nothing is written there.
+    /// preset assumes. MinIO compares CRC-64/NVME since January 2025 (minio/minio#20855), after it
+    /// had conditions on writes: a server that reports a wrong checksum has both, and writes
+    /// nothing.
     ///
     /// # Errors
-    /// `unsupported` if the server takes the wrong checksum; the object is deleted.
+    /// `unsupported` if the server accepts the wrong checksum, in which case the object is deleted,
+    /// or refuses it for another reason.
     pub(super) async fn prove(&self, key: &ObjectKey) -> Result<()> {
         if self.by_name {
             self.proven.get_or_try_init(|| self.send_wrong_checksum(key)).await?;
@@ -43,12 +45,20 @@ impl Client {
         let wrong = HeaderMap::from_iter([header("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")]);
         let body = Payload::Document(Bytes::from_static(b"x"));
         let request = || Request::new("prove", Method::PUT, Some(&probe)).headers(wrong.clone()).payload(body.clone());
-        match retried(RetryOptions::default(), &self.env, "prove", || self.send(request())).await {
-            Err(error) if error.status() == Some(400) => Ok(()),
-            // Where nothing may be written, there is nothing to prove.
+        // The refusal that is expected counts as worth a retry, so that it must not get there.
+        let refused = |error: &Error| error.kind() == ErrorKind::ChecksumMismatch;
+        let send = async || match self.send(request()).await {
+            Err(error) if refused(&error) => Ok(None),
+            sent => sent.map(Some),
+        };
+        match retried(RetryOptions::default(), &self.env, "prove", send).await {
+            Ok(None) => Ok(()),
+            // Nothing can be proven without the permission to write here. The write itself may be
+            // allowed; a preset or probe=true is the way to be sure.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+            Err(error) if error.status() == Some(400) => Err(self.is_older().with_source(error)),
             Err(error) => Err(error),
-            Ok(reply) => {
+            Ok(Some(reply)) => {
                 let written = DeleteRequest::new(probe).version(version(&reply.headers));
                 reply.drain().await;
                 self.delete_one(&written).await?;
@@ -60,8 +70,8 @@ impl Client {
     fn is_older(&self) -> Error {
         let server = self.server.get().map_or("the server", String::as_str);
         let message = format!(
-            "{server} compares no CRC-64/NVME, so that it is older than its preset assumes, and may ignore conditions \
-             on writes; set preset=generic, or preset={} if the server is known to be right",
+            "{server} does not verify CRC-64/NVME: it is older than its preset assumes, and may ignore conditions on \
+             writes; set preset=generic, or preset={} if you know that it supports them",
             self.capabilities.preset
         );
         Error::unsupported(message).with_operation("prove").with_context("bucket", &self.bucket)
@@ -78,11 +88,11 @@ impl Client {
         }
     }
 
-    /// Whether a server refused the request. A proxy in front of a server that is down is not
-    /// meant.
+    /// Whether the server itself refused the request, and not a proxy in front of it that cannot
+    /// reach it or limits requests.
     fn is_from_server(&self, error: &Error) -> bool {
         let named = self.server.get().and_then(|server| known(server)).is_some();
-        error.status().is_some_and(|status| status < 500 || named)
+        error.status().is_some_and(|status| (status < 500 && status != 429) || named)
     }
 }
 

@@ -26,7 +26,7 @@ async fn a_known_server_needs_no_preset() {
             expected.conditional_delete = Support::Unknown;
         }
         assert_eq!(found.capabilities(), &expected, "{}", server.name);
-        // It proves what is safe, and leaves nothing.
+        // The first write proves that the server is new enough, and leaves nothing.
         found.write(&key("folder/object"), data(3)).await.unwrap();
         found.write(&key("folder/object"), data(4)).await.unwrap();
         let left: Vec<_> = found.objects(KeyPrefix::default()).try_collect().await.unwrap();
@@ -50,7 +50,7 @@ async fn an_old_server_is_found_out_before_anything_is_written() {
     let seen: Vec<_> = script.seen().iter().map(|seen| seen.head.lines().next().unwrap().to_owned()).collect();
     assert!(seen[1].starts_with("PUT /bucket/folder/.lepton-probe-") && seen[2].starts_with("DELETE "), "{seen:?}");
     assert!(!seen.iter().any(|line| line.contains("folder/object")), "{seen:?}");
-    // Who names a preset is believed.
+    // A preset that the user names is used without a proof.
     let named = script.config().preset(Preset::Minio);
     S3Storage::connect(named).await.unwrap().write(&key("folder/object"), data(3)).await.unwrap();
 }
@@ -58,13 +58,22 @@ async fn an_old_server_is_found_out_before_anything_is_written() {
 #[tokio::test]
 async fn a_new_server_proves_it_once() {
     let identified = Act::Answer(answer("200 OK", &["Server: MinIO"], ""));
-    let refused = Act::Answer(answer("400 Bad Request", &["Server: MinIO"], ""));
-    let script = Script::start(vec![identified.clone(), refused, identified]).await;
+    let refusal = |code: &str| {
+        let document = format!("<Error><Code>{code}</Code></Error>");
+        Act::Answer(answer("400 Bad Request", &["Server: MinIO"], &document))
+    };
+    let right = refusal("XAmzContentChecksumMismatch");
+    let script = Script::start(vec![identified.clone(), right, identified.clone()]).await;
     let store = S3Storage::connect(unknown(&script)).await.unwrap();
     for name in ["a", "b"] {
         store.write(&key(name), data(3)).await.unwrap();
     }
     assert_eq!(script.seen().len(), 4);
+    // Another reason to refuse the request proves nothing.
+    let script = Script::start(vec![identified.clone(), refusal("InvalidRequest"), identified]).await;
+    let store = S3Storage::connect(unknown(&script)).await.unwrap();
+    assert_eq!(store.write(&key("a"), data(3)).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(!script.seen().iter().any(|seen| seen.head.starts_with("PUT /bucket/a ")));
 }
 
 #[tokio::test]

@@ -51,8 +51,8 @@ fn lepton(tools: &Tools, from: &Place, to: &Place) -> Command {
         let url = match place {
             Place::Folder(folder) => folder.display().to_string(),
             Place::Bucket { endpoint, server, .. } if Protocol::of(server) == Protocol::S3 => {
-                // The sink answers as Amazon S3 does, moto is a mock; real servers are found out, as
-                // for a user who names no preset.
+                // The sink answers as Amazon S3 does, moto is a mock; real servers are detected, as
+                // for a user without a preset.
                 let preset = match *server {
                     "sink" => "&preset=aws",
                     "moto" => "&preset=moto",

@@ -149,6 +149,9 @@ impl MemoryStorage {
         if part.number == 0 || part.number > limits.max_parts {
             return Err(Error::invalid_input(format!("part numbers go from 1 to {}", limits.max_parts)));
         }
+        if part.range.start > part.range.end {
+            return Err(Error::invalid_input("the range of the part ends before it begins"));
+        }
         if part.len() > limits.max_part {
             let message = format!("the part has {} bytes; this store allows {}", part.len(), limits.max_part);
             return Err(Error::new(ErrorKind::TooLarge, message));

@@ -109,3 +109,21 @@ async fn bytes_of_the_caller_are_not_kept() {
     store.write(&key("a"), permit.attach(vec![7; 1000])).await.unwrap();
     assert_eq!(budget.available(), 1 << 20);
 }
+
+#[tokio::test]
+async fn a_reversed_range_is_refused() {
+    let store = MemoryStorage::new();
+    store.write(&key("a"), "hello".into()).await.unwrap();
+    let upload = store.create(&key("b"), CreateUploadOptions::new()).await.unwrap();
+    #[allow(clippy::reversed_empty_ranges, reason = "what is tested")]
+    let reversed = || PartSpec::new(1, 4..2);
+    assert_eq!(reversed().len(), 0);
+    let source = CopySource::new(&store, key("a")).unwrap();
+    for error in [
+        store.upload_part(&upload, reversed(), "".into()).await.unwrap_err(),
+        store.upload_part(&upload, reversed(), "x".into()).await.unwrap_err(),
+        store.copy_part(source, &upload, reversed()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+}
