@@ -220,7 +220,7 @@ pub(crate) fn fuzz(text: &str) {
 }
 
 #[cfg(not(feature = "s3"))]
-fn open_s3(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+async fn open_s3(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
     Err(feature_is_off("s3"))
 }
 

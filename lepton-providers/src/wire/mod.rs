@@ -21,7 +21,6 @@ pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod encode;
 pub(crate) mod mtime;
-#[cfg(feature = "_auth")]
 pub(crate) mod pages;
 mod pattern;
 pub(crate) mod payload;

@@ -4,9 +4,8 @@ use std::future::Future;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use lepton_core::{ListPage, Result};
+use lepton_core::{Error, ErrorKind, ListPage, Result};
 
-use super::request::unexpected;
 use super::xml::Element;
 
 /// The most pages in a row without an entry. Stores may send some, for example where versions were
@@ -61,6 +60,10 @@ pub(crate) fn check_count(root: &Element<'_>, entries: usize) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn unexpected(why: String) -> Error {
+    Error::new(ErrorKind::Unexpected, why)
 }
 
 /// The pages of a listing. `page` requests the page at a position, and returns the position
