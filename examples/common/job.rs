@@ -34,7 +34,7 @@ impl Job {
         let journal = running.map(|running| running.journal_folder(&source, &destination)).transpose()?;
         let mut builder = Transfer::builder().from(source).to(destination).settings(settings);
         if let Some(folder) = &journal {
-            builder = builder.journal(folder);
+            builder = builder.journal(folder).begin_anew(running.is_some_and(|running| running.begin_anew));
         }
         builder = builder.verify(running.and_then(|running| running.verify.depth()));
         if let Some(file) = running.and_then(|running| running.manifest.as_ref()) {

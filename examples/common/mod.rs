@@ -57,6 +57,7 @@ pub(crate) async fn dry_run(transfer: &Transfer, show: &Show) -> Result<u8> {
         summary.add(&object);
         show.planned(&object);
     }
+    summary.passed_over = planned.passed_over();
     show.plan_end(&summary, transfer);
     Ok(if summary.refused > 0 { INCOMPLETE } else { 0 })
 }
@@ -88,10 +89,11 @@ async fn watch(transfer: Transfer, show: &Show, stop: &mut Stop) -> Result<Repor
             exit_at_once();
         }
         stop.wanted = true;
+        // First, so that nothing starts any more after the message.
+        control.cancel();
         complain!(
             "stopping: what is in flight still ends; press Ctrl-C again, or send another signal, to stop at once"
         );
-        control.cancel();
     }
 }
 

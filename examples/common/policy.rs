@@ -66,6 +66,9 @@ enum WhatCompares {
     Size,
     /// Size and time.
     Time,
+    /// ETag, otherwise the modification time of the file; requests each object where the listing
+    /// does not have it.
+    RecordedTime,
     /// ETag only.
     Etag,
     /// Checksums that the stores hold; an object without one is read.
@@ -86,7 +89,8 @@ impl Policy {
     /// An error message that names an option without any effect under these settings.
     pub(crate) fn refused(&self, settings: &TransferSettings) -> Option<String> {
         let compares = matches!(settings.existing, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable);
-        let times = matches!(settings.compare, Compare::Auto | Compare::Time) && !settings.versions;
+        let times =
+            matches!(settings.compare, Compare::Auto | Compare::Time | Compare::RecordedTime) && !settings.versions;
         if self.compare().is_some() && !compares && !settings.versions {
             let name = if self.checksum { "--checksum" } else { "--compare" };
             return Some(format!(
@@ -131,6 +135,7 @@ impl Policy {
             WhatCompares::Auto => Compare::Auto,
             WhatCompares::Size => Compare::Size,
             WhatCompares::Time => Compare::Time,
+            WhatCompares::RecordedTime => Compare::RecordedTime,
             WhatCompares::Etag => Compare::Etag,
             WhatCompares::Checksum => Compare::Checksum,
             WhatCompares::Content => Compare::Content,

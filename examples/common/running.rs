@@ -17,6 +17,9 @@ pub(crate) struct Running {
     /// folder of the user].
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
+    /// Give up what an unfinished run left in the journal, and look at everything again.
+    #[arg(long)]
+    pub(crate) begin_anew: bool,
     /// The file of the manifest [default: manifest.jsonl in the journal's folder].
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
@@ -45,6 +48,9 @@ pub(crate) struct Running {
     /// What to do with metadata that the destination cannot store.
     #[arg(long, value_enum, default_value = "keep")]
     metadata: WhatMetadata,
+    /// Give files no content type by their extension.
+    #[arg(long)]
+    no_guess_content_type: bool,
     /// Stop at the first object that fails.
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
@@ -63,8 +69,9 @@ pub(crate) struct Running {
 }
 
 /// The names of the [`Running`] options in clap: a dry run refuses each of them.
-pub(crate) const RUNNING: [&str; 15] = [
+pub(crate) const RUNNING: [&str; 17] = [
     "journal",
+    "begin_anew",
     "manifest",
     "delete_versions",
     "max_delete",
@@ -74,6 +81,7 @@ pub(crate) const RUNNING: [&str; 15] = [
     "max_transfer",
     "max_duration",
     "metadata",
+    "no_guess_content_type",
     "fail_fast",
     "max_failures",
     "no_server_copy",
@@ -135,6 +143,7 @@ impl Running {
         settings.record_digest = self.record_digest;
         settings.max_transfer = self.max_transfer;
         settings.max_duration = self.max_duration;
+        settings.guess_content_type = !self.no_guess_content_type;
         settings.fail_fast = self.fail_fast;
         settings.max_failures = self.max_failures;
         settings.server_copy = !self.no_server_copy;

@@ -151,12 +151,8 @@ impl Show {
             let count = report.by_journal;
             say!("{count} objects were finished by earlier runs and not examined again; `verify` examines them");
         }
-        if report.passed_over.total() > 0 {
-            let PassedOver { symlinks, special_files, empty_folders, .. } = report.passed_over;
-            say!(
-                "passed over at the source: {symlinks} symbolic links, {special_files} special files, {empty_folders} \
-                 empty folders; a mirror deletes their copies"
-            );
+        if let Some(passed_over) = passed_over(&report.passed_over) {
+            say!("{passed_over}");
         }
         if report.source_unchecked > 0 {
             let count = report.source_unchecked;
@@ -217,6 +213,9 @@ impl Show {
                 "would copy {copies} objects ({bytes}), leave {unchanged} unchanged, skip {skipped}, delete {deletes}, \
                  fail at {refused}; nothing was written"
             );
+            if let Some(passed_over) = passed_over(&summary.passed_over) {
+                complain!("{passed_over}");
+            }
             if !not_kept.is_empty() {
                 let names: Vec<String> = not_kept.iter().map(|attribute| word(&json!(attribute))).collect();
                 complain!("of objects that have them, the destination cannot keep: {}", names.join(", "));
@@ -300,4 +299,18 @@ fn bar() -> ProgressBar {
     let template = "{bar:32} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
+}
+
+/// What the source has and is not copied, in words.
+fn passed_over(passed_over: &PassedOver) -> Option<String> {
+    let PassedOver { symlinks, special_files, empty_folders, folder_markers, .. } = passed_over;
+    let kinds = [
+        (symlinks, "symbolic links"),
+        (special_files, "special files"),
+        (empty_folders, "empty folders"),
+        (folder_markers, "folder markers"),
+    ];
+    let found: Vec<_> = kinds.iter().filter(|(n, _)| **n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
+    (!found.is_empty())
+        .then(|| format!("passed over at the source: {}; a mirror deletes their copies", found.join(", ")))
 }

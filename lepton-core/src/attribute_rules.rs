@@ -1,5 +1,7 @@
 //! Rules for the names and values of attributes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -75,17 +77,29 @@ impl TagCharacters {
 pub(crate) struct AttributeRules<'a> {
     pub(crate) kept: &'a [Attribute],
     pub(crate) names: MetadataNames,
+    pub(crate) reserved: &'a [String],
     pub(crate) tags: TagCharacters,
+    /// Whether `mtime` and `mode` are kept as facts about a file, whatever is kept otherwise.
+    pub(crate) file_facts: bool,
 }
 
 impl AttributeRules<'_> {
+    fn allow_name(self, name: &String) -> bool {
+        self.names.allow(name) && !self.reserved.contains(name)
+    }
+
     /// Removes what the store does not keep and returns the attributes that this changed.
     pub(crate) fn keep(self, attributes: &mut Attributes) -> Vec<Attribute> {
         let mut lost: Vec<Attribute> = attributes.present();
         lost.retain(|attribute| !self.kept.contains(attribute));
+        let facts = if self.file_facts { attributes.file_facts() } else { BTreeMap::new() };
+        if facts.len() == attributes.user_metadata.len() {
+            lost.retain(|attribute| *attribute != Attribute::UserMetadata);
+        }
         lost.iter().for_each(|attribute| attributes.remove(*attribute));
+        attributes.user_metadata.extend(facts);
         let (names, tags) = (attributes.user_metadata.len(), attributes.tags.len());
-        attributes.user_metadata.retain(|name, _| self.names.allow(name));
+        attributes.user_metadata.retain(|name, _| self.allow_name(name));
         attributes.tags.retain(|name, value| self.tags.allow(name) && self.tags.allow(value));
         lost.extend((attributes.user_metadata.len() < names).then_some(Attribute::UserMetadata));
         lost.extend((attributes.tags.len() < tags).then_some(Attribute::Tags));
@@ -97,9 +111,12 @@ impl AttributeRules<'_> {
         if let Some(lost) = attributes.present().into_iter().find(|one| !self.kept.contains(one)) {
             return Err(Error::unsupported(format!("the {preset} store keeps no {lost:?}")));
         }
-        if let Some(name) = attributes.user_metadata.keys().find(|name| !self.names.allow(name)) {
-            let message =
-                format!("the {preset} store allows no metadata of the name {name:?}; the names are {:?}", self.names);
+        if let Some(name) = attributes.user_metadata.keys().find(|name| !self.allow_name(name)) {
+            let message = if self.reserved.contains(name) {
+                format!("the {preset} store reserves the metadata name {name:?} for itself")
+            } else {
+                format!("the {preset} store allows no metadata of the name {name:?}; the names are {:?}", self.names)
+            };
             return Err(Error::invalid_input(message));
         }
         let allowed = |text: &String| self.tags.allow(text);

@@ -142,6 +142,9 @@ pub struct Capabilities {
     /// The names that user metadata may have.
     #[serde(default)]
     pub metadata_names: MetadataNames,
+    /// Names that user metadata may not have, because the store uses them itself.
+    #[serde(default)]
+    pub reserved_metadata_names: Vec<String>,
     /// The characters that names and values of tags may contain.
     #[serde(default)]
     pub tag_characters: TagCharacters,
@@ -198,6 +201,7 @@ impl Capabilities {
             keeps_mtime: false,
             attributes: Attribute::ALL.to_vec(),
             metadata_names: MetadataNames::Any,
+            reserved_metadata_names: Vec::new(),
             tag_characters: TagCharacters::Any,
             storage_class: Support::Native,
             verified_checksums: Vec::new(),
@@ -231,7 +235,13 @@ impl Capabilities {
     }
 
     fn attribute_rules(&self) -> AttributeRules<'_> {
-        AttributeRules { kept: &self.attributes, names: self.metadata_names, tags: self.tag_characters }
+        AttributeRules {
+            kept: &self.attributes,
+            names: self.metadata_names,
+            reserved: &self.reserved_metadata_names,
+            tags: self.tag_characters,
+            file_facts: self.keeps_mtime,
+        }
     }
 
     /// These capabilities with single fields replaced. `overrides` is a JSON

@@ -105,7 +105,7 @@ kinds! {
     /// Another process holds the lock. Wait for that process or stop it.
     Locked = "locked",
     /// A journal belongs to another plan. Use the same options as before, or
-    /// another journal folder.
+    /// another journal folder, or begin anew.
     PlanMismatch = "plan_mismatch",
     /// Reading back an unknown outcome found neither the old state nor the new one:
     /// another writer changed the object. Decide which is right.

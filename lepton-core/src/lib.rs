@@ -26,6 +26,7 @@ pub mod deployment;
 mod encoding;
 mod env;
 mod error;
+mod file_facts;
 pub mod journal;
 mod key;
 mod key_rules;

@@ -34,6 +34,7 @@ pub use settings::transfer::{Existing, Metadata, TransferSettings};
 pub use telemetry::observer::{ObjectEnd, ObjectEvent};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Phase, Progress};
 pub use transfer::builder::{Transfer, TransferBuilder};
+pub use transfer::dry_run::PlanStream;
 pub use transfer::follow::{Follower, Round};
 pub use types::reason::{Basis, Reason};
 pub use types::unprotected::Unprotected;

@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
@@ -12,6 +13,7 @@ use lepton_core::{
     Storage as _, StorageExt as _,
 };
 use lepton_data::{Existing, Metadata, PlannedAction, Status, Transfer};
+use support::faulty::{Fault, Faulty};
 use support::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +75,27 @@ async fn metadata_and_tags_arrive_with_small_and_large_objects() {
     for name in ["small", "large"] {
         let info = to.head(&key(name), HeadOptions::new().tags(true)).await.unwrap();
         assert_eq!(info.attributes, dressed().attributes, "{name}");
+    }
+}
+
+/// As in a public bucket, whose tags only its owner may read.
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_may_not_be_read_are_recorded_or_with_strict_refused() {
+    for (policy, lost, failed) in [(Metadata::Keep, 2, 0), (Metadata::Strict, 0, 2)] {
+        let (from, to) = stores();
+        put(&from, "small", bytes(1, 100), dressed()).await;
+        put(&from, "large", bytes(2, 3 * MIB), dressed()).await;
+        let guarded = Faulty::new(&from, |operation, _| {
+            (operation == "tags").then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::Retry::Never))
+        });
+        let run = transfer(Arc::new(guarded), shared(&to)).metadata(policy).build().unwrap().run();
+        let report = run.await.unwrap();
+        assert_eq!((report.metadata_lost, report.failed()), (lost, failed), "{:?}", report.failures);
+        for name in if lost > 0 { &["small", "large"][..] } else { &[] } {
+            let info = to.head(&key(name), HeadOptions::new().tags(true)).await.unwrap();
+            assert_eq!(info.attributes.content_type.as_deref(), Some("text/x"), "{name}");
+            assert!(info.attributes.tags.is_empty(), "{name}");
+        }
     }
 }
 

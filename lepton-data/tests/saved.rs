@@ -124,3 +124,34 @@ async fn carried_out_half_way_it_goes_on() {
         assert_same(&from, &to).await;
     }
 }
+
+/// As a nightly job does: a plan that could not be carried out whole binds no later run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_came_to_its_end_binds_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = sides(MemoryStorage::new()).await;
+    let journal = folder.path().join("journal");
+    let plan = async |name: &str| {
+        let file = folder.path().join(name);
+        mirror(&from, &to).build().unwrap().save_plan(&file).await.unwrap();
+        file
+    };
+    let first = plan("first").await;
+    // Somebody else writes there meanwhile.
+    to.write(&key("new"), bytes(9, 77)).await.unwrap();
+    let run = async |builder: TransferBuilder| builder.journal(&journal).build().unwrap().run().await;
+    let report = run(carry_out(&from, &to, &first)).await.unwrap();
+    assert_eq!(report.status, Status::Incomplete, "{report:?}");
+    let second = plan("second").await;
+    let report = run(carry_out(&from, &to, &second)).await.unwrap();
+    assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
+    assert_same(&from, &to).await;
+    // The same with an ordinary run after it.
+    let third = plan("third").await;
+    from.write(&key("new"), bytes(10, 78)).await.unwrap();
+    to.write(&key("new"), bytes(11, 79)).await.unwrap();
+    let _ = run(carry_out(&from, &to, &third)).await.unwrap();
+    let report = run(mirror(&from, &to)).await.unwrap();
+    assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
+    assert_same(&from, &to).await;
+}

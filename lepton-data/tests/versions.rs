@@ -364,6 +364,26 @@ async fn somebody_else_who_writes_the_key_is_told_and_loses_nothing() {
     }
 }
 
+/// One key that can never be done does not hide new versions of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_key_does_not_keep_new_versions_from_being_seen() {
+    let (from, to, folder) = (versioned(), versioned(), tempfile::tempdir().unwrap());
+    write(&from, "bad", &[10]).await;
+    write(&from, "good", &[20]).await;
+    // Another history.
+    write(&to, "bad", &[99]).await;
+    let run = async || moving(shared(&from), shared(&to), folder.path()).build().unwrap().run().await.unwrap();
+    for versions in 1..4 {
+        let report = run().await;
+        assert_eq!((report.status, report.failed()), (Status::Incomplete, 1), "{:?}", report.failures);
+        let there = listed(&to).await.into_iter().filter(|version| version.meta.key == key("good")).count();
+        assert_eq!(there, versions);
+        write(&from, "good", &[20 + versions]).await;
+        write(&from, &format!("new{versions}"), &[5]).await;
+    }
+    assert!(to.exists(&key("new2")).await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verification_finds_what_is_missing_of_a_history() {
     let (from, to, folder) = (versioned(), versioned(), tempfile::tempdir().unwrap());

@@ -69,7 +69,7 @@ const MOVED: [(&str, i32, &str); 50] = [
 ];
 
 /// Commands, the last one's exit code, and what it says; `None`: nothing.
-const SAID: [(&str, i32, Option<&str>); 29] = [
+const SAID: [(&str, i32, Option<&str>); 31] = [
     ("sync run s d --immutable", 1, Some("failed: b")),
     ("migrate s d --verify quick", 0, Some("verified 5 objects")),
     ("migrate s d --verify full", 0, Some("verified 5 objects")),
@@ -84,6 +84,16 @@ const SAID: [(&str, i32, Option<&str>); 29] = [
     ("migrate s d --versions", 3, Some("versions: the source")),
     ("migrate s d --memory 1", 3, Some("memory")),
     ("migrate s d --part-size 3MiB", 3, Some("part_size")),
+    (
+        "migrate s d --journal j --max-transfer 1; migrate s d --journal j --part-size 16MiB",
+        3,
+        Some("begin anew (journal="),
+    ),
+    (
+        "migrate s d --journal j --max-transfer 1; migrate s d --journal j --part-size 16MiB --begin-anew",
+        0,
+        Some("complete"),
+    ),
     ("migrate s d --manifest m; verify m d --json", 0, Some("\"failed\":0")),
     ("migrate s d --manifest m; verify m s --quick", 4, Some("problems")),
     ("migrate s d --manifest m; verify m s", 0, Some(" 0 problems")),

@@ -21,7 +21,7 @@ pub(super) fn same_plan(found: &Identity, wanted: &Identity) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "the journal belongs to another plan: {}; use the same options or another journal folder",
+        "the journal belongs to another plan: {}; use the same options or another journal folder, or begin anew",
         differences.join("; ")
     );
     Err(Error::new(ErrorKind::PlanMismatch, message))

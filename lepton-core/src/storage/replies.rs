@@ -58,12 +58,15 @@ pub struct PassedOver {
     pub special_files: u64,
     /// Folders without anything in them.
     pub empty_folders: u64,
+    /// Folder markers: objects without content whose key ends in `/`. A transfer passes them over
+    /// if the destination holds no such keys, and at the root of the source.
+    pub folder_markers: u64,
 }
 
 impl PassedOver {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.symlinks + self.special_files + self.empty_folders
+        self.symlinks + self.special_files + self.empty_folders + self.folder_markers
     }
 
     /// Adds what another page passed over.
@@ -71,6 +74,7 @@ impl PassedOver {
         self.symlinks += other.symlinks;
         self.special_files += other.special_files;
         self.empty_folders += other.empty_folders;
+        self.folder_markers += other.folder_markers;
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lepton_core::{
-    Body, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions,
-    KeyPrefix, ObjectKey, ObjectMeta, PartSpec, Precondition, PutOptions, Result, ServerCopy, Upload,
+    Attributes, Body, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, Effect, Error, ErrorKind,
+    HeadOptions, KeyPrefix, ObjectKey, ObjectMeta, PartSpec, Precondition, PutOptions, Result, ServerCopy, Upload,
 };
 
 use crate::apply::context::Context;
@@ -90,8 +90,7 @@ async fn in_parts(
     target: &ObjectKey,
 ) -> Result<()> {
     let multipart = cx.destination.multipart()?;
-    let head = || cx.destination.head(&there.key, HeadOptions::new().tags(true));
-    let attributes = cx.destination.retry(true, head).await?.attributes;
+    let attributes = attributes(&Source::new(&cx.destination, there)).await?;
     let options = CreateUploadOptions::new().attributes(attributes).size(there.size).copied(true);
     let upload = cx.destination.retry(true, || multipart.create(target, options.clone())).await?;
     let copied = copy_parts(cx, copier, source, there.size, &upload).await;
@@ -100,6 +99,15 @@ async fn in_parts(
         let _ = multipart.abort(&upload).await;
     }
     copied
+}
+
+/// The attributes that the backup gets.
+async fn attributes(source: &Source) -> Result<Attributes> {
+    let (attributes, unreadable) = source.attributes().await?;
+    if unreadable {
+        tracing::warn!(key = %source.key, "the tags may not be read, so the backup has none");
+    }
+    Ok(attributes)
 }
 
 async fn copy_parts(
@@ -125,10 +133,9 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
 async fn copy_through_engine(cx: &Context, there: &ObjectMeta, target: &ObjectKey) -> Result<()> {
     let slot = cx.scheduler.enter(cx.lane(there.size), there.size).await?;
     let source = Source::new(&cx.destination, there);
-    let head = || cx.destination.head(&there.key, HeadOptions::new().tags(true));
-    let mut attributes = cx.destination.retry(true, head).await?.attributes;
+    let mut attributes = attributes(&source).await?;
     if cx.destination.capabilities().attributes.is_empty() {
-        attributes = lepton_core::Attributes::default();
+        attributes = Attributes::default();
     }
     let condition = if cx.destination.capabilities().put_if_absent.is_available() {
         Precondition::IfAbsent

@@ -1,6 +1,6 @@
 //! The result of a server-side copy, and the handling of an object that was not copied.
 
-use lepton_core::{CopySource, Effect, Error, ErrorKind, PutReceipt, Result, Sha256};
+use lepton_core::{Attribute, CopySource, Effect, Error, ErrorKind, PutReceipt, Result, Sha256};
 
 use crate::apply::context::Context;
 use crate::digest::checksum::{PieceDigest, SourceCheck};
@@ -14,6 +14,8 @@ pub(crate) struct ServerCopied {
     pub(crate) basis: Basis,
     /// The digest of the source, if it was read in addition to the copy.
     pub(crate) read: Option<SourceDigest>,
+    /// What the copy lost.
+    pub(crate) lost: Vec<Attribute>,
 }
 
 /// Decides what to do with an object that the store did not copy: `Ok(None)` if it is to

@@ -51,7 +51,7 @@ pub(crate) async fn copy(
         Ok((receipt, basis)) => {
             slot.done(0);
             cx.scheduler.counters.server_copies.add(1);
-            Ok(Some(ServerCopied { receipt, basis, read: Some(read) }))
+            Ok(Some(ServerCopied { receipt, basis, read: Some(read), lost: Vec::new() }))
         }
         Err(error) => {
             cx.scheduler.counters.done_bytes.sub(entry.source.size);

@@ -43,6 +43,7 @@ impl ManifestEntry {
             reason: Some(reason),
             unchanged: None,
             server_copy: Some(copied.basis),
+            lost: copied.lost,
             source_etag: entry.source.etag.clone(),
             etag: copied.receipt.etag,
             version: copied.receipt.version,

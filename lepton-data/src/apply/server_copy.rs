@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    CompleteOptions, CopyOptions, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo, ObjectMeta,
-    PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
+    Attribute, CompleteOptions, CopyOptions, CreateUploadOptions, Effect, Error, ErrorKind, HeadOptions, ObjectInfo,
+    ObjectMeta, PartReceipt, PartSpec, Precondition, PutReceipt, Result, ServerCopy, Upload,
 };
 
 use crate::apply::commit::{composite_etag, landed, receipt_of};
@@ -18,6 +18,7 @@ use crate::apply::context::Context;
 use crate::apply::copied::{ServerCopied, refused, source_of};
 use crate::apply::reconcile::abort;
 use crate::apply::upload::begin;
+use crate::apply::write;
 use crate::compare::objects::{statements, states_same};
 use crate::digest::reader::Source;
 use crate::ledger::note::Note;
@@ -43,11 +44,13 @@ pub(crate) async fn copy(
 ) -> Result<Option<ServerCopied>> {
     let slot = cx.scheduler.enter(cx.lane(entry.source.size), 0).await?;
     let outcome = match entry.source.size <= copier.largest() {
-        true => whole(cx, &slot, copier, entry, precondition).await,
+        true => whole(cx, &slot, copier, entry, precondition)
+            .await
+            .map(|(receipt, answered)| (receipt, answered, Vec::new())),
         // After a lost response, the object counts as the copy only if its tag matches.
-        false => in_parts(cx, copier, entry, precondition).await.map(|receipt| (receipt, true)),
+        false => in_parts(cx, copier, entry, precondition).await,
     };
-    let (receipt, answered) = match outcome {
+    let (receipt, answered, lost) = match outcome {
         Ok(receipt) => receipt,
         Err(error) => return refused(cx, entry, error),
     };
@@ -60,7 +63,7 @@ pub(crate) async fn copy(
             slot.done(0);
             cx.scheduler.counters.server_copies.add(1);
             cx.scheduler.counters.done_bytes.add(entry.source.size);
-            Ok(Some(ServerCopied { receipt, basis, read: None }))
+            Ok(Some(ServerCopied { receipt, basis, read: None, lost }))
         }
         None => {
             let message = "the store's copy is not what the source is";
@@ -121,10 +124,11 @@ async fn in_parts(
     copier: &dyn ServerCopy,
     entry: &Entry,
     condition: &Precondition,
-) -> Result<PutReceipt> {
+) -> Result<(PutReceipt, bool, Vec<Attribute>)> {
     let source = Source::new(&cx.source, &entry.source);
-    let options = HeadOptions::new().version(source.pin.version.clone()).tags(true);
-    let attributes = cx.source.head(&source.key, options).await?.attributes;
+    let (attributes, unreadable) = source.attributes().await?;
+    let lost = if unreadable { vec![Attribute::Tags] } else { Vec::new() };
+    write::refuse_loss(cx, &source, &lost)?;
     let layout = Layout { size: entry.source.size, part_size: PART.min(copier.largest()), multipart: true };
     let options = CreateUploadOptions::new().attributes(attributes).copied(true);
     let upload = begin(cx, entry, layout, options).await?;
@@ -137,7 +141,7 @@ async fn in_parts(
     {
         tracing::warn!(key = %entry.target, error = %error.report(), "an upload could not be aborted");
     }
-    copied
+    copied.map(|receipt| (receipt, true, lost))
 }
 
 async fn copy_parts(

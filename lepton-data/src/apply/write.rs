@@ -103,22 +103,45 @@ pub(crate) async fn attributes(
     if tag_count > 0 && attributes.tags.is_empty() {
         tags_lost = !cx.destination.capabilities().keeps(Attribute::Tags);
         if !tags_lost {
-            attributes.tags = source.tags().await?;
+            match source.tags().await? {
+                Some(tags) => attributes.tags = tags,
+                None => tags_lost = true,
+            }
         }
     }
     if cx.settings.record_digest {
         let digest = source.digest(None).await?;
         record_digest(&mut attributes, &digest.root.to_string(), cx.destination.capabilities().metadata_names);
     }
+    complete(cx, source, &mut attributes);
     let mut lost = cx.destination.capabilities().keep(&mut attributes);
     if tags_lost {
         lost.push(Attribute::Tags);
     }
-    if !lost.is_empty() && cx.settings.metadata == Metadata::Strict {
-        let message = format!("the destination cannot keep {lost:?} of the object, and metadata is strict");
-        return Err(Error::unsupported(message).with_context("key", &source.key));
-    }
+    refuse_loss(cx, source, &lost)?;
     Ok((attributes, lost))
+}
+
+/// Adds what users expect of a copy: the time of its source, where the destination keeps times,
+/// and the content type that is usual for its name, where it keeps types.
+fn complete(cx: &Context, source: &Source, attributes: &mut Attributes) {
+    let to = cx.destination.capabilities();
+    if to.keeps_mtime {
+        source.last_modified.into_iter().for_each(|time| attributes.record_modified(time));
+    } else if cx.settings.guess_content_type && attributes.content_type.is_none() && to.keeps(Attribute::ContentType) {
+        let guess = source.key.as_str().and_then(|key| mime_guess::from_path(key).first_raw());
+        attributes.content_type = guess.map(str::to_owned);
+    }
+}
+
+/// Refuses to lose attributes, if the settings do not allow that.
+pub(crate) fn refuse_loss(cx: &Context, source: &Source, lost: &[Attribute]) -> Result<()> {
+    if lost.is_empty() || cx.settings.metadata != Metadata::Strict {
+        return Ok(());
+    }
+    let message =
+        format!("{lost:?} of the object cannot be read or cannot be kept by the destination, and metadata is strict");
+    Err(Error::unsupported(message).with_context("key", &source.key))
 }
 
 /// The attributes of a source object that has not been read, and those that are lost.

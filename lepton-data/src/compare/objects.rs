@@ -1,7 +1,7 @@
 //! Decides whether an object at the destination is the same as its source: first from the
 //! listings, then from what the stores report on request, and last by reading.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use lepton_core::{
     Attributes, Capabilities, ChecksumScope, Crc, HeadOptions, MetadataNames, ObjectInfo, ObjectMeta, Result,
@@ -163,14 +163,7 @@ fn kept_time(object: &ObjectInfo, capabilities: &Capabilities) -> Option<SystemT
     if capabilities.keeps_mtime {
         return object.meta.last_modified;
     }
-    recorded_mtime(&object.attributes)
-}
-
-/// The time that rclone records in `mtime`: seconds since 1970, with a fraction.
-pub(crate) fn recorded_mtime(attributes: &Attributes) -> Option<SystemTime> {
-    let text = attributes.user_metadata.get("mtime")?;
-    let seconds: f64 = text.parse().ok()?;
-    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+    object.attributes.modified()
 }
 
 /// The checksums of the whole object, from the store and from the user metadata.
@@ -205,25 +198,3 @@ pub(crate) fn states_same(ours: &[StoredChecksum], theirs: &[StoredChecksum]) ->
 }
 
 type Stated<'a> = (&'a ObjectMeta, Vec<StoredChecksum>);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn the_time_that_rclone_records_is_read() {
-        let mut attributes = Attributes::default();
-        for (text, read) in [
-            ("1700000000.5", Some(Duration::from_millis(1_700_000_000_500))),
-            ("12", Some(Duration::from_secs(12))),
-            ("-1", None),
-            ("NaN", None),
-            ("1e300", None),
-            ("yesterday", None),
-        ] {
-            attributes.user_metadata.insert("mtime".into(), text.into());
-            assert_eq!(recorded_mtime(&attributes), read.map(|after| UNIX_EPOCH + after), "{text}");
-        }
-    }
-}

@@ -30,7 +30,8 @@ pub(crate) struct Rules {
     compare: Compare,
     window: Duration,
     md5_tags: bool,
-    kept_times: bool,
+    /// Whether the source and the destination keep the time that a writer sets.
+    kept_times: [bool; 2],
 }
 
 impl Rules {
@@ -39,7 +40,7 @@ impl Rules {
             compare,
             window,
             md5_tags: from.etag_is_md5 && to.etag_is_md5,
-            kept_times: from.keeps_mtime && to.keeps_mtime,
+            kept_times: [from.keeps_mtime, to.keeps_mtime],
         }
     }
 
@@ -49,9 +50,10 @@ impl Rules {
             return Some(Answer::Different(Basis::Size));
         }
         let tags = || self.by_tag(source.etag.as_ref()?, there.etag.as_ref()?);
-        let times = || self.by_time(source.last_modified?, there.last_modified?);
+        let times = || self.by_time(source, there);
         match self.compare {
-            Compare::Auto => tags().or_else(times),
+            Compare::Auto | Compare::RecordedTime => tags().or_else(times),
+
             Compare::Size => Some(Answer::Same(Basis::Size)),
             Compare::Time => times(),
             Compare::Etag => Some(tags().unwrap_or(Answer::Different(Basis::Etag))),
@@ -77,12 +79,24 @@ impl Rules {
         self.by_tag(source, there) == Some(Answer::Same(Basis::Etag))
     }
 
-    fn by_time(&self, source: SystemTime, there: SystemTime) -> Option<Answer> {
-        if self.kept_times {
-            let same = apart(source, there) <= self.window;
-            return Some(if same { Answer::Same(Basis::Time) } else { Answer::Different(Basis::Time) });
+    fn by_time(&self, source: &ObjectMeta, there: &ObjectMeta) -> Option<Answer> {
+        let [from_keeps, to_keeps] = self.kept_times;
+        match listed_time(source, from_keeps).zip(listed_time(there, to_keeps)) {
+            Some((ours, theirs)) if apart(ours, theirs) <= self.window => Some(Answer::Same(Basis::Time)),
+            Some(_) if from_keeps && to_keeps => Some(Answer::Different(Basis::Time)),
+            // The content may be the same.
+            Some(_) => None,
+            None if self.compare == Compare::RecordedTime => None,
+            None => self.by_time_of_writing(source.last_modified?, there.last_modified?),
         }
-        self.is_newer(there, source).then_some(Answer::Same(Basis::Time))
+    }
+
+    /// Compares the times at which the two were written. A copy that keeps times has the time of
+    /// its source; any other copy is newer.
+    fn by_time_of_writing(&self, source: SystemTime, there: SystemTime) -> Option<Answer> {
+        let [_, to_keeps] = self.kept_times;
+        let same = self.is_newer(there, source) || to_keeps && apart(source, there) <= self.window;
+        same.then_some(Answer::Same(Basis::Time))
     }
 
     /// Whether `one` is later than `other` by more than the time window.
@@ -108,6 +122,14 @@ impl<'a> Md5Tag<'a> {
     }
 }
 
+/// The time that the writer of an object set, as its listing has it.
+fn listed_time(object: &ObjectMeta, keeps_mtime: bool) -> Option<SystemTime> {
+    if keeps_mtime {
+        return object.last_modified;
+    }
+    object.attributes.as_ref()?.modified()
+}
+
 pub(crate) fn apart(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|error| error.duration())
 }
@@ -117,7 +139,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use lepton_core::ObjectKey;
+    use lepton_core::{Attributes, ObjectKey};
     use proptest::prelude::*;
 
     const A: &str = "\"0123456789abcdef0123456789abcdef\"";
@@ -126,7 +148,7 @@ mod tests {
     const B3: &str = "\"fedcba9876543210fedcba9876543210-3\"";
 
     fn rules(compare: Compare) -> Rules {
-        Rules { compare, window: Duration::from_secs(2), md5_tags: true, kept_times: false }
+        Rules { compare, window: Duration::from_secs(2), md5_tags: true, kept_times: [false; 2] }
     }
 
     fn object(size: u64, second: u64, tag: &str) -> ObjectMeta {
@@ -165,7 +187,7 @@ mod tests {
 
     #[test]
     fn kept_times_have_to_be_the_same_within_the_window() {
-        let kept = Rules { kept_times: true, ..rules(Compare::Auto) };
+        let kept = Rules { kept_times: [true; 2], ..rules(Compare::Auto) };
         for (second, same) in [(98, true), (100, true), (102, true), (97, false), (103, false), (500, false)] {
             let answer = kept.by_listing(&object(1, 100, "x"), &object(1, second, "y"));
             let basis = if same { Answer::Same(Basis::Time) } else { Answer::Different(Basis::Time) };
@@ -173,12 +195,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_listed_time_of_the_writer_counts_more_than_the_time_of_writing() {
+        let recorded = |second: u64| {
+            let mut object = object(1, 1000, "x");
+            let mut attributes = Attributes::default();
+            attributes.user_metadata.insert("mtime".into(), format!("{second}.000000000"));
+            object.attributes = Some(std::sync::Arc::new(attributes));
+            object
+        };
+        let upload = |compare| Rules { kept_times: [true, false], ..rules(compare) };
+        for compare in [Compare::Auto, Compare::Time, Compare::RecordedTime] {
+            let answer = |there: &ObjectMeta| upload(compare).by_listing(&object(1, 100, "y"), there);
+            assert_eq!(answer(&recorded(100)), Some(Answer::Same(Basis::Time)));
+            // The file got another time, older or newer, so that only its content decides.
+            assert_eq!((answer(&recorded(90)), answer(&recorded(110))), (None, None));
+            let newer = (compare != Compare::RecordedTime).then_some(Answer::Same(Basis::Time));
+            assert_eq!(answer(&object(1, 1000, "x")), newer, "{compare:?}");
+        }
+        // A download has the time of the object, or the recorded one.
+        let download = Rules { kept_times: [false, true], ..rules(Compare::Auto) };
+        let answer = |source: &ObjectMeta, second| download.by_listing(source, &object(1, second, "y"));
+        assert_eq!(answer(&recorded(100), 100), Some(Answer::Same(Basis::Time)));
+        assert_eq!(answer(&recorded(100), 1000), None);
+        assert_eq!(answer(&object(1, 1000, "x"), 1000), Some(Answer::Same(Basis::Time)));
+        assert_eq!(answer(&object(1, 1000, "x"), 900), None);
+    }
+
     proptest! {
         /// Objects of different sizes differ under every policy, whatever else is equal.
         #[test]
-        fn other_sizes_always_differ(a: u64, b: u64, s: u32, t: u32, md5_tags: bool, kept_times: bool) {
+        fn other_sizes_always_differ(a: u64, b: u64, s: u32, t: u32, md5_tags: bool, kept_times: [bool; 2]) {
             prop_assume!(a != b);
-            for compare in [Compare::Auto, Compare::Size, Compare::Time, Compare::Etag, Compare::Checksum, Compare::Content] {
+            for compare in [Compare::Auto, Compare::Size, Compare::Time, Compare::RecordedTime, Compare::Etag, Compare::Checksum, Compare::Content] {
                 let rules = Rules { md5_tags, kept_times, ..rules(compare) };
                 let answer = rules.by_listing(&object(a, s.into(), A), &object(b, t.into(), A));
                 prop_assert_eq!(answer, Some(Answer::Different(Basis::Size)));

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::pin::Pin as StdPin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply, Hashing,
-    HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry, StoredChecksum,
-    TreeHasher,
+    Attributes, BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply,
+    Hashing, HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry,
+    StoredChecksum, TreeHasher,
 };
 
 use crate::digest::checksum::{PieceDigest, agrees};
@@ -26,6 +27,7 @@ pub(crate) struct Source {
     pub(crate) key: ObjectKey,
     pub(crate) size: u64,
     pub(crate) pin: Pin,
+    pub(crate) last_modified: Option<SystemTime>,
     /// The listed metadata, if the listing included the attributes.
     listed: Option<Arc<ObjectMeta>>,
 }
@@ -33,7 +35,8 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(endpoint: &Endpoint, meta: &ObjectMeta) -> Self {
         let listed = meta.attributes.is_some().then(|| Arc::new(meta.clone()));
-        Self { endpoint: endpoint.clone(), key: meta.key.clone(), size: meta.size, pin: Pin::of(meta), listed }
+        let (key, pin, last_modified) = (meta.key.clone(), Pin::of(meta), meta.last_modified);
+        Self { endpoint: endpoint.clone(), key, size: meta.size, pin, last_modified, listed }
     }
 
     /// Reads `range`, without attributes; fails with `source_changed` if the object is not
@@ -61,11 +64,26 @@ impl Source {
         Ok(reply)
     }
 
-    /// The tags of the object.
-    pub(crate) async fn tags(&self) -> Result<BTreeMap<String, String>> {
+    /// The tags of the object; `None` if they may not be read.
+    pub(crate) async fn tags(&self) -> Result<Option<BTreeMap<String, String>>> {
         let options = HeadOptions::new().version(self.pin.version.clone()).tags(true);
-        let info = self.endpoint.storage().head(&self.key, options).await;
-        Ok(info.map_err(|error| self.side().mark(error))?.attributes.tags)
+        match self.endpoint.storage().head(&self.key, options).await {
+            Ok(info) => Ok(Some(info.attributes.tags)),
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(None),
+            Err(error) => Err(self.side().mark(error)),
+        }
+    }
+
+    /// The attributes of the object, and whether it has tags that may not be read. Retries.
+    pub(crate) async fn attributes(&self) -> Result<(Attributes, bool)> {
+        let mut info = self.head().await?;
+        if info.tag_count == 0 || !info.attributes.tags.is_empty() {
+            return Ok((info.attributes, false));
+        }
+        let tags = self.endpoint.retry(true, || self.tags()).await?;
+        let unreadable = tags.is_none();
+        info.attributes.tags = tags.unwrap_or_default();
+        Ok((info.attributes, unreadable))
     }
 
     /// Describes the object, from its listing if possible; retries, and fails with

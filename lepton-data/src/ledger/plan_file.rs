@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, Location, ObjectKey, Result, Sha256};
+use lepton_core::{EnvExt as _, Error, ErrorKind, Location, ObjectKey, PassedOver, Result, Sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -94,6 +94,8 @@ pub struct PlanSummary {
     pub deletes: u64,
     /// Objects that would fail.
     pub refused: u64,
+    /// What the listing of the source passed over.
+    pub passed_over: PassedOver,
 }
 
 impl PlanSummary {

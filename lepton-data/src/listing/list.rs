@@ -169,7 +169,7 @@ impl Listing {
     async fn hand_on(
         &self,
         folder: &KeyPrefix,
-        objects: Vec<ObjectMeta>,
+        mut objects: Vec<ObjectMeta>,
         after: &mut Option<ObjectKey>,
         found: &mut bool,
     ) -> Result<bool> {
@@ -177,10 +177,15 @@ impl Listing {
             self.ascending(after.as_ref(), &object.key)?;
             *after = Some(object.key.clone());
         }
+        *found |= !objects.is_empty();
+        let listed = objects.len();
+        objects.retain(|object| !self.lister.passes_over(self.side, object));
+        if self.side == Side::Source {
+            self.lister.pass_over_markers(listed - objects.len());
+        }
         if objects.is_empty() {
             return Ok(true);
         }
-        *found = true;
         if self.side == Side::Source {
             self.count(folder, &objects);
         }

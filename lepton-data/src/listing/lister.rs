@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lepton_core::{ListPage, ListRequest, ObjectKey, ObjectMeta, Unlisted, UnwantedFolders};
+use lepton_core::{KeyHandling, ListPage, ListRequest, ObjectKey, ObjectMeta, PassedOver, Unlisted, UnwantedFolders};
 
 use crate::listing::external_sort::{Keyed, Sorter};
 use crate::names::filter::Filter;
@@ -76,6 +76,24 @@ impl Lister {
         }
         let unlisted = page.unlisted.drain(..).map(|one| Unlisted::new(one.key, side.mark(one.error)));
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner).extend(unlisted);
+    }
+
+    /// Whether a listed object is passed over: a folder marker at the root of its side, which
+    /// belongs to the folder and not to its content, or one that the destination cannot hold.
+    pub(crate) fn passes_over(&self, side: Side, object: &ObjectMeta) -> bool {
+        if object.size > 0 || !object.key.as_bytes().ends_with(b"/") {
+            return false;
+        }
+        let handling = self.destination.capabilities().keys.trailing_slash;
+        let refused = matches!(handling, KeyHandling::Refused | KeyHandling::Changed) && !self.mapping.encodes();
+        (side == Side::Source && refused) || object.key.as_bytes() == self.endpoint(side).folder().as_bytes()
+    }
+
+    /// Counts folder markers of the source that are passed over.
+    pub(crate) fn pass_over_markers(&self, count: usize) {
+        let mut passed_over = PassedOver::default();
+        passed_over.folder_markers = count as u64;
+        self.scheduler.counters.pass_over(passed_over);
     }
 
     /// Whether something could not be listed.

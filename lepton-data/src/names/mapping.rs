@@ -38,6 +38,11 @@ impl Mapping {
         self.rules.is_empty() && self.encoding.is_none() && self.decoding.is_none()
     }
 
+    /// Whether keys that the destination cannot hold are encoded.
+    pub(crate) fn encodes(&self) -> bool {
+        self.encoding.is_some()
+    }
+
     /// The name of a source object relative to the source's folder.
     pub(crate) fn name(&self, key: &ObjectKey) -> ObjectKey {
         key.stripped(&self.from).unwrap_or_else(|| key.clone())

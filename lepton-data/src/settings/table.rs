@@ -116,6 +116,10 @@ macro_rules! transfer_settings {
             max_duration: Option<Duration> = None, never;
             /// What to do with metadata that the destination cannot keep.
             metadata: Metadata = Metadata::default(), always;
+            /// Give objects without a content type, such as files, the one that is usual for the
+            /// extension of their key, if the destination keeps content types and is not a disk.
+            /// Default true.
+            guess_content_type: bool = true, if_set;
             /// End the run at the first object that fails.
             fail_fast: bool = false, never;
             /// End the run when more objects than this have failed. Default 10,000.

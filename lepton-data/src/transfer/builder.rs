@@ -62,6 +62,7 @@ pub struct TransferBuilder {
     destination: Option<Location>,
     settings: TransferSettings,
     journal: Option<PathBuf>,
+    begin_anew: bool,
     manifest: Option<PathBuf>,
     plan: Option<PathBuf>,
     keys: Option<PathBuf>,
@@ -107,6 +108,14 @@ impl TransferBuilder {
     /// resumed.
     pub fn journal(mut self, folder: impl Into<PathBuf>) -> Self {
         self.journal = Some(folder.into());
+        self
+    }
+
+    /// Gives up an unfinished run that left its journal: this run looks at everything again and
+    /// accepts other settings. Uploads that the other run left are resumed or aborted, unless it
+    /// had another source or destination. Default false.
+    pub fn begin_anew(mut self, anew: bool) -> Self {
+        self.begin_anew = anew;
         self
     }
 
@@ -193,6 +202,7 @@ impl TransferBuilder {
                 destination,
                 settings: self.settings,
                 journal: self.journal,
+                begin_anew: self.begin_anew,
                 manifest: self.manifest,
                 plan: self.plan,
                 keys: self.keys,

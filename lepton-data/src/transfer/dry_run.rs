@@ -1,11 +1,15 @@
 //! The dry run: reports what a transfer would do, object by object, without doing it.
 
+use std::fmt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 
+use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use lepton_core::{EnvExt as _, Error, Result, Unlisted};
+use lepton_core::{EnvExt as _, Error, PassedOver, Result, Unlisted};
 use tokio::sync::mpsc;
 
 use crate::apply::context::Context;
@@ -17,6 +21,7 @@ use crate::ledger::plan_file::{BATCH, PLAN, PlanSummary};
 use crate::ledger::planned::{Planned, PlannedAction};
 use crate::ledger::resumed::Resumed;
 use crate::ledger::sealed_lines::SealedWriter;
+use crate::telemetry::counters::Counters;
 use crate::transfer::builder::Transfer;
 use crate::transfer::feed::{Feed, WorkItem};
 use crate::transfer::overlap;
@@ -33,23 +38,39 @@ impl Transfer {
     /// # Errors
     /// The stream ends with the first error of a listing or of the destination. If the
     /// transfer deletes, an entry that could not be listed is such an error.
-    pub fn plan(&self) -> BoxStream<'static, Result<Planned>> {
+    pub fn plan(&self) -> PlanStream {
         self.planned(self.options.settings.delete)
     }
 
     /// The same; `whole` is whether an entry that could not be listed is an error.
-    fn planned(&self, whole: bool) -> BoxStream<'static, Result<Planned>> {
+    fn planned(&self, whole: bool) -> PlanStream {
         if self.options.settings.versions {
             let message = "versions does not go with a plan or a dry run: leave one of the two out";
-            return stream::once(future::err(Error::invalid_input(message))).boxed();
+            return PlanStream::failed(Error::invalid_input(message));
         }
-        let run = match Run::planning(self.options.clone(), Arc::clone(&self.env)) {
-            Ok(run) => Arc::new(run),
-            Err(error) => return stream::once(future::err(error)).boxed(),
-        };
+        match Run::planning(self.options.clone(), Arc::clone(&self.env)) {
+            Ok(run) => PlanStream::of(&Arc::new(run), whole),
+            Err(error) => PlanStream::failed(error),
+        }
+    }
+}
+
+/// What a transfer would do, as [`Transfer::plan`] streams it.
+#[must_use = "a plan is made only while its stream is read"]
+pub struct PlanStream {
+    planned: BoxStream<'static, Result<Planned>>,
+    counters: Arc<Counters>,
+}
+
+impl PlanStream {
+    fn failed(error: Error) -> Self {
+        Self { planned: stream::once(future::err(error)).boxed(), counters: Arc::default() }
+    }
+
+    fn of(run: &Arc<Run>, whole: bool) -> Self {
         let at_once = run.options.settings.concurrency.get();
         let next = stream::try_unfold(None, {
-            let run = Arc::clone(&run);
+            let run = Arc::clone(run);
             move |feed: Option<Feed>| {
                 let run = Arc::clone(&run);
                 async move {
@@ -66,14 +87,35 @@ impl Transfer {
             }
         });
         let unlisted = stream::once(future::lazy({
-            let run = Arc::clone(&run);
+            let run = Arc::clone(run);
             move |_| unlisted(&run, whole)
         }));
+        let counters = Arc::clone(&run.scheduler.counters);
+        let run = Arc::clone(run);
         let planned = next.map_ok(move |next| {
             let run = Arc::clone(&run);
             async move { planned(&run, next).await }
         });
-        planned.try_buffered(at_once).chain(unlisted.flat_map(stream::iter)).boxed()
+        Self { planned: planned.try_buffered(at_once).chain(unlisted.flat_map(stream::iter)).boxed(), counters }
+    }
+
+    /// What the listing of the source has passed over so far.
+    pub fn passed_over(&self) -> PassedOver {
+        self.counters.passed_over()
+    }
+}
+
+impl Stream for PlanStream {
+    type Item = Result<Planned>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        self.planned.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for PlanStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanStream").field("passed_over", &self.passed_over()).finish_non_exhaustive()
     }
 }
 
@@ -167,6 +209,7 @@ impl Transfer {
                 break;
             }
         }
+        summary.passed_over = batches.get_ref().passed_over();
         let _ = send.send(Vec::new()).await;
         drop(send);
         writing.join().await??;

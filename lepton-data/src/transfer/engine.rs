@@ -213,25 +213,42 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &
     run.look_at_names().await?;
     run.lister.forget();
     run.scheduler.counters.enter(Phase::Copying);
-    let ended = objects(run, resumed, ledger).await?;
-    let deletes = run.options.settings.delete || run.options.plan.is_some();
-    if deletes && ended == Ended::WithTheListing {
-        if ledger.keeps_from_deleting() {
-            tracing::warn!("nothing is deleted, because objects failed");
-        } else {
-            run.scheduler.counters.enter(Phase::Deleting);
-            mirror::extras(run, journal.to_owned(), ledger).await?;
-        }
+    let ended = objects(run, Feed::new(run, resumed), ledger).await?;
+    if run.options.deletes() && ended == Ended::WithTheListing {
+        return delete(run, ledger, journal).await;
     }
     Ok(ended)
 }
 
-/// Moves every object; returns when all have ended. After the first error that ends
+/// Deletes what only the destination has. If some of that is in the way of objects, it goes first,
+/// and the objects are moved before anything else is deleted.
+async fn delete(run: &Arc<Run>, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
+    let counters = &run.scheduler.counters;
+    let blocked = ledger.take_blocked();
+    if ledger.keeps_from_deleting() {
+        tracing::warn!("nothing is deleted, because objects failed");
+        ledger.fail_blocked(&blocked)?;
+        return Ok(Ended::WithTheListing);
+    }
+    counters.enter(Phase::Deleting);
+    if !blocked.is_empty() {
+        mirror::extras(run, journal.to_owned(), ledger, |key| blocked.is_behind(key)).await?;
+        counters.enter(Phase::Copying);
+        let ended = objects(run, Feed::only(run, blocked.sources().cloned()), ledger).await?;
+        if ended == Ended::AtItsLimit || ledger.failed() {
+            return Ok(ended);
+        }
+        counters.enter(Phase::Deleting);
+    }
+    mirror::extras(run, journal.to_owned(), ledger, |key| !blocked.is_behind(key)).await?;
+    Ok(Ended::WithTheListing)
+}
+
+/// Moves every object of a feed; returns when all have ended. After the first error that ends
 /// the run, objects in flight still end.
-async fn objects(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker) -> Result<Ended> {
+async fn objects(run: &Arc<Run>, mut feed: Feed, ledger: &mut Tracker) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
     let mut waiting = Queue::default();
-    let mut feed = Feed::new(run, resumed);
     let mut limit = Limit::new(run);
     let (mut more, mut ended) = (true, Ok(()));
     loop {

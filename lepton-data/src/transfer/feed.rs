@@ -50,6 +50,8 @@ pub(crate) struct Feed {
     settled: Option<ObjectKey>,
     /// Sort keys that are settled beyond the watermark.
     beyond: BTreeSet<ObjectKey>,
+    /// Everything but `failed` is settled.
+    settles_others: bool,
     /// Objects of a saved plan that failed: they are retried as the plan says.
     failed: BTreeSet<ObjectKey>,
     /// The proofs of earlier runs.
@@ -89,6 +91,7 @@ impl Feed {
             found: None,
             names: TargetNames::new(Arc::clone(&run.lister.mapping), run.context.destination.capabilities()),
             settled,
+            settles_others: false,
             beyond: resumed.beyond,
             failed,
             proofs: resumed.proofs.map(|file| Proofs::start(&run.scheduler.env, file)).unwrap_or_default(),
@@ -99,6 +102,16 @@ impl Feed {
             kept: resumed.kept,
             histories: resumed.histories,
         }
+    }
+
+    /// These objects of the source alone; in a run of a saved plan, as the plan says.
+    pub(crate) fn only(run: &Arc<Run>, keys: impl Iterator<Item = ObjectKey>) -> Self {
+        let mut feed = Self::new(run, Resumed::default());
+        match run.options.plan {
+            Some(_) => (feed.failed, feed.settles_others) = (keys.collect(), true),
+            None => (feed.again, feed.origin) = (keys.collect(), Origin::Nothing),
+        }
+        feed
     }
 
     /// The next thing to do; `None` when the listings have ended.
@@ -207,7 +220,9 @@ impl Feed {
     /// Whether an earlier run settled the sort key, up to the watermark or beyond it, and
     /// the object did not fail.
     fn is_settled(&mut self, key: &ObjectKey, sort_key: &ObjectKey) -> bool {
-        let settled = self.beyond.remove(sort_key) || self.settled.as_ref().is_some_and(|settled| sort_key <= settled);
+        let settled = self.settles_others
+            || self.beyond.remove(sort_key)
+            || self.settled.as_ref().is_some_and(|settled| sort_key <= settled);
         settled && !self.failed.remove(key)
     }
 
@@ -357,6 +372,7 @@ fn sort_key_of(found: &Listed, mapping: &Mapping) -> Option<ObjectKey> {
 /// The source of work items.
 #[derive(Debug)]
 enum Origin {
+    Nothing,
     Listings(Merge),
     Plan { batches: plan_file::Batches, batch: VecDeque<Planned>, ended: bool },
     Keys { batches: key_list::Batches, batch: VecDeque<ObjectKey>, ended: bool },
@@ -387,6 +403,7 @@ impl Origin {
     /// Cancellation safe.
     async fn next(&mut self) -> Result<Option<(Listed, Option<PlannedAction>)>> {
         match self {
+            Self::Nothing => Ok(None),
             Self::Listings(merge) => Ok(merge.next().await?.map(|found| (found, None))),
             Self::Plan { batches, batch, ended } => {
                 refill(batches, batch, ended).await?;
@@ -408,6 +425,7 @@ impl Origin {
     /// The last sort key of the source in the current batch.
     fn ahead(&self, mapping: &Mapping) -> Option<ObjectKey> {
         match self {
+            Self::Nothing => None,
             Self::Listings(merge) => merge.ahead().map(|key| mapping.sort_key(key)),
             Self::Plan { batch, .. } => batch.back().map(|planned| planned.sort_key(mapping)),
             Self::Keys { batch, .. } => batch.back().map(|key| mapping.sort_key(key)),

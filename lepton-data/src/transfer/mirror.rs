@@ -1,7 +1,7 @@
 //! The end of a mirror: deletes extraneous objects, which only the destination has.
 //!
 //! Nothing is deleted before both listings have ended cleanly and every copy has
-//! its receipt. Nothing is deleted if it is more than allowed. An object that changed
+//! its receipt, except for what is in the way of a copy. Nothing is deleted if it is more than allowed. An object that changed
 //! since it was listed is not deleted.
 
 use std::collections::HashMap;
@@ -22,11 +22,16 @@ use crate::transfer::run::Run;
 use crate::transfer::tracker::{Extras, Tracker};
 use crate::types::side::ends_the_run;
 
-/// Deletes all extraneous objects that the journal records.
+/// Deletes those extraneous objects that the journal records and `takes` includes.
 ///
 /// # Errors
 /// `too_many_deletes`, before the first delete; errors that end a run.
-pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracker) -> Result<()> {
+pub(crate) async fn extras(
+    run: &Arc<Run>,
+    journal: PathBuf,
+    ledger: &mut Tracker,
+    takes: impl Fn(&ObjectKey) -> bool,
+) -> Result<()> {
     let extras = ledger.extras();
     allowed(&run.options.settings, extras)?;
     // The objects to delete, and that all others are done, must be on disk first.
@@ -46,8 +51,12 @@ pub(crate) async fn extras(run: &Arc<Run>, journal: PathBuf, ledger: &mut Tracke
         let earlier = |index| index < extras.earlier;
         let extra =
             |(index, (sort_key, there))| Extraneous { sort_key, there, earlier: earlier(index), maybe_gone: false };
-        let batch: Vec<Extraneous> = (seen..).zip(batch).map(extra).collect();
-        seen += batch.len() as u64;
+        let read = batch.len() as u64;
+        let batch: Vec<Extraneous> = (seen..).zip(batch).map(extra).filter(|extra| takes(&extra.there.key)).collect();
+        seen += read;
+        if batch.is_empty() {
+            continue;
+        }
         for (key, result) in delete::delete(&run.context, batch).await? {
             match result {
                 Ok(true) => {

@@ -1,6 +1,7 @@
 //! Runs a transfer: lists, compares, applies and reports. `engine.rs` defines the order of
 //! the stages.
 
+pub(crate) mod blocked;
 pub(crate) mod builder;
 pub(crate) mod dry_run;
 pub(crate) mod engine;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::journal::{Identity, Journal, Opened, Replay};
-use lepton_core::{ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedEnv};
 
 use crate::ledger::journal::Log;
 use crate::ledger::resumed::Resumed;
@@ -31,51 +31,35 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
         identity: options.identity(plan, keys)?,
         mapping: Mapping::of(&options.source, &options.destination, &options.settings),
     };
-    match opening.open() {
-        // What is known of a guarded destination belongs to the old options.
-        Err(error) if error.kind() == ErrorKind::PlanMismatch && !options.following.guards() => {
-            let replay = Replay::of(folder)?;
-            let resumed = opening.load(replay.clone())?;
-            if resumed.finished || resumed.is_nothing() {
-                // A run that has finished or has started nothing does not bind the next run.
-                return opening.anew();
-            }
-            let (before, now) = (replay.identity(), &opening.identity);
-            let same_places =
-                before.contains_key("source") && PLACES.iter().all(|name| before.get(*name) == now.get(*name));
-            if same_places && opening.compares_anew(&resumed) {
-                // Proofs under other options are not reused.
-                proofs::discard(folder)?;
-                return opening.restart(&resumed);
-            }
-            Err(error)
-        }
-        Err(error) => Err(error),
-        Ok(Opened { journal, replay: None, .. }) => {
-            let mut resumed = Resumed::default();
-            opening.seed(&resumed)?;
-            resumed.proofs = matches!(options.following, Following::Back(_)).then(|| proofs::path(folder));
-            Ok((Log::new(journal), resumed))
-        }
-        Ok(Opened { journal, replay: Some(replay), .. }) => {
-            let resumed = opening.load(replay.clone())?;
-            opening.seed(&resumed)?;
-            if !resumed.finished && !opening.compares_anew(&resumed) {
-                return Ok((Log::new(journal), resumed));
-            }
-            let keeps = !resumed.finished || options.following != Following::No;
-            if keeps {
-                if resumed.finished {
-                    // The journal proves every object; older proofs are of objects that are gone.
-                    proofs::discard(folder)?;
-                }
-                proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
-            }
-            // The code below locks the folder again.
-            drop(journal);
-            if keeps { opening.restart(&resumed) } else { opening.anew() }
-        }
+    let opened = match opening.open() {
+        Ok(opened) => opened,
+        Err(error) => return opening.refused(error).map_err(|error| error.with_context("journal", folder.display())),
+    };
+    let Opened { journal, replay } = opened;
+    let Some(replay) = replay else {
+        let mut resumed = Resumed::default();
+        opening.seed(&resumed)?;
+        resumed.proofs = matches!(options.following, Following::Back(_)).then(|| proofs::path(folder));
+        return Ok((Log::new(journal), resumed));
+    };
+    let resumed = opening.load(replay.clone())?;
+    opening.seed(&resumed)?;
+    if !resumed.finished && !opening.lists_anew(&resumed) {
+        return Ok((Log::new(journal), resumed));
     }
+    let keeps = !resumed.finished || options.following != Following::No;
+    if keeps && (options.settings.versions || options.begin_anew) {
+        proofs::discard(folder)?;
+    } else if keeps {
+        if resumed.finished {
+            // The journal proves every object; older proofs are of objects that are gone.
+            proofs::discard(folder)?;
+        }
+        proofs::gather(folder, &opening.identity, replay, &opening.mapping)?;
+    }
+    // The code below locks the folder again.
+    drop(journal);
+    if keeps { opening.restart(&resumed) } else { opening.anew() }
 }
 
 struct Opening<'a> {
@@ -105,13 +89,42 @@ impl Opening<'_> {
         Resumed::load(replay, &self.mapping)
     }
 
-    /// Whether the listings are compared from their beginning with what earlier runs
+    /// Decides what to do with a journal that cannot be opened for this run.
+    fn refused(&self, error: Error) -> Result<(Log, Resumed)> {
+        let is_other = error.kind() == ErrorKind::PlanMismatch;
+        // What is known of a guarded destination belongs to the old options.
+        if self.options.following.guards() || !(is_other || self.options.begin_anew) {
+            return Err(error);
+        }
+        let replay = match Replay::of(self.folder) {
+            Ok(replay) => replay,
+            Err(damaged) if self.options.begin_anew && damaged.kind() == ErrorKind::Corrupt => return self.anew(),
+            Err(error) => return Err(error),
+        };
+        let resumed = self.load(replay.clone())?;
+        if resumed.finished || resumed.is_nothing() {
+            // A run that has finished or has started nothing does not bind the next run.
+            return self.anew();
+        }
+        let (before, now) = (replay.identity(), &self.identity);
+        let same_places = PLACES.iter().all(|name| before.get(*name) == now.get(*name));
+        // A saved plan that came to its end leaves nothing for a later plan.
+        if same_places && (self.lists_anew(&resumed) || resumed.ended) {
+            // Proofs under other options are not reused.
+            proofs::discard(self.folder)?;
+            return self.restart(&resumed);
+        }
+        if self.options.begin_anew { self.anew() } else { Err(error) }
+    }
+
+    /// Whether the source is listed from its beginning, and compared with what earlier runs
     /// left, because a proof holds only for an object that has not changed since. A run
     /// that compares nothing and was interrupted resumes where it was. So does a run of a
     /// saved plan, and a run of histories, whose versions are proven one after the other.
-    fn compares_anew(&self, resumed: &Resumed) -> bool {
-        let listed = self.options.plan.is_none() && !self.options.settings.versions;
-        listed && (self.options.compares_listings() || resumed.anew || resumed.ended || resumed.unlisted)
+    fn lists_anew(&self, resumed: &Resumed) -> bool {
+        let listed = self.options.plan.is_none() && (!self.options.settings.versions || resumed.ended);
+        let compares = self.options.compares_listings() || resumed.anew || resumed.ended || resumed.unlisted;
+        self.options.begin_anew || (listed && compares)
     }
 
     /// Opens a new journal, with nothing of the old one.

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) destination: Location,
     pub(crate) settings: TransferSettings,
     pub(crate) journal: Option<PathBuf>,
+    /// Whether an unfinished run of the journal is given up.
+    pub(crate) begin_anew: bool,
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) plan: Option<PathBuf>,
     pub(crate) keys: Option<PathBuf>,
@@ -63,15 +65,11 @@ impl Options {
     /// deletes. `plan` is the digest of the saved plan, `keys` that of the list.
     pub(crate) fn identity(&self, plan: Option<Sha256>, keys: Option<Sha256>) -> Result<journal::Identity> {
         let mut identity = journal::Identity::new();
-        match plan {
-            Some(plan) => drop(identity.insert("plan".to_owned(), plan.to_string().into())),
-            None => {
-                for (side, location) in [("source", &self.source), ("destination", &self.destination)] {
-                    identity.insert(side.to_owned(), location.storage().url().into());
-                    identity.insert(format!("{side}_folder"), location.folder().to_string().into());
-                }
-            }
+        for (side, location) in [("source", &self.source), ("destination", &self.destination)] {
+            identity.insert(side.to_owned(), location.storage().url().into());
+            identity.insert(format!("{side}_folder"), location.folder().to_string().into());
         }
+        identity.extend(plan.map(|plan| ("plan".to_owned(), plan.to_string().into())));
         let (now, default) = (as_json(&self.settings)?, as_json(&TransferSettings::default())?);
         for (name, part) in TransferSettings::IDENTITY {
             let value = || now.get(*name).cloned().unwrap_or_default();
@@ -114,6 +112,11 @@ impl Options {
     /// it deletes nothing and makes no backups.
     pub(crate) fn only_adds(&self) -> bool {
         self.plan.is_none() && only_adds(&self.settings)
+    }
+
+    /// Whether the run deletes objects of the destination.
+    pub(crate) fn deletes(&self) -> bool {
+        self.settings.delete || self.plan.is_some()
     }
 
     /// The path of the manifest, if one is written.
@@ -241,6 +244,7 @@ mod tests {
                 destination,
                 settings,
                 journal,
+                begin_anew: false,
                 manifest,
                 plan,
                 keys,
@@ -263,8 +267,19 @@ mod tests {
         assert!(["decode_keys", "encode_keys", "keys"].iter().all(|name| list.contains_key(*name)), "{list:?}");
         let planned = at(default()).identity(Some(Sha256::of(b"plan")), None).unwrap();
         let names: Vec<&str> = planned.keys().map(String::as_str).collect();
-        let expected =
-            ["backup_prefix", "delete_versions", "metadata", "part_size", "plan", "record_digest", "server_copy"];
+        let expected = [
+            "backup_prefix",
+            "delete_versions",
+            "destination",
+            "destination_folder",
+            "metadata",
+            "part_size",
+            "plan",
+            "record_digest",
+            "server_copy",
+            "source",
+            "source_folder",
+        ];
         assert_eq!(names, expected);
     }
 

@@ -14,6 +14,7 @@ use crate::ledger::note::Note;
 use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::ledger::resumed::Resumed;
 use crate::telemetry::observer::ObjectEnd;
+use crate::transfer::blocked::{Blocked, in_vain};
 use crate::transfer::options::{CHANGED, Following};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
@@ -51,6 +52,8 @@ pub(crate) struct Tracker {
     superseded: u64,
     /// Objects of earlier runs that this run does not look at.
     by_journal: u64,
+    /// Objects that wait for deletes; `None` if there will be none.
+    blocked: Option<Blocked>,
     /// Something could not be listed, so that nothing may be deleted.
     unlisted: bool,
     replaced: u64,
@@ -87,6 +90,7 @@ impl Tracker {
             slowest: Slowest::default(),
             superseded: resumed.superseded,
             by_journal: if run.compares_listings() { 0 } else { resumed.objects },
+            blocked: run.options.deletes().then(Blocked::default),
             unlisted: false,
             replaced: resumed.replaced,
             extras: resumed.extras,
@@ -114,6 +118,16 @@ impl Tracker {
         outcome: Outcome,
         took: Option<Timing>,
     ) -> Result<()> {
+        if let (Some(blocked), Outcome::Failed(error)) = (&mut self.blocked, &outcome)
+            && blocked.may_take(error)
+        {
+            let mapping = &self.run.lister.mapping;
+            blocked.add(mapping.target(&mapping.sort_key(&key)), key.clone());
+            self.run.scheduler.counters.uncount(size);
+            // A run that ends before the deletes tries it again.
+            self.run.context.log.note(&Note::Failed { failure: Failure::new(key, error) })?;
+            return number.map_or(Ok(()), |number| self.advance(number));
+        }
         if let Some(name) = outcome.name() {
             self.run.scheduler.counters.metrics.ended(name);
         }
@@ -268,6 +282,22 @@ impl Tracker {
             Some(through) => self.run.context.log.note(&Note::Settled { through }),
             None => Ok(()),
         }
+    }
+
+    /// The objects that wait for deletes. From now on, none waits.
+    pub(crate) fn take_blocked(&mut self) -> Blocked {
+        self.blocked.take().unwrap_or_default()
+    }
+
+    /// Counts objects as failed for which nothing was deleted.
+    pub(crate) fn fail_blocked(&mut self, blocked: &Blocked) -> Result<()> {
+        for key in blocked.sources() {
+            self.run.scheduler.counters.listed_objects.add(1);
+            let error = in_vain();
+            self.run.options.observer.ended(key, 0, ObjectEnd::Failed(error.report()));
+            self.count_failure(key.clone(), error)?;
+        }
+        Ok(())
     }
 
     /// How many objects failed.

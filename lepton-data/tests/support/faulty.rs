@@ -251,7 +251,10 @@ impl Storage for Faulty {
     }
 
     async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
-        let mut info = self.under("head", key, self.inner.head(key, options)).await?;
+        let mut info = {
+            let operation = if options.tags { "tags" } else { "head" };
+            self.under(operation, key, self.inner.head(key, options)).await?
+        };
         if self.silent {
             info.meta.checksums.clear();
         }

@@ -228,6 +228,7 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.copies_here = true;
     all.versions = Support::Unsupported;
     all.storage_class = Support::Unsupported;
+    all.reserved_metadata_names = metadata::reserved_names();
     all.attributes.retain(|attribute| xattrs && *attribute != Attribute::Tags);
     all
 }

@@ -108,11 +108,17 @@ pub(super) fn check(attributes: &Attributes, capabilities: &Capabilities) -> Res
                 .with_context("attribute", name));
         }
     }
-    match attributes.user_metadata.keys().find(|name| name.is_empty() || HEADERS.contains(&name.as_str())) {
+    match attributes.user_metadata.keys().find(|name| capabilities.reserved_metadata_names.contains(name)) {
         Some(name) => Err(Error::unsupported(format!("a disk cannot keep user metadata of the name {name:?}"))
             .with_context("attribute", "user-metadata")),
         None => Ok(()),
     }
+}
+
+/// The names of extended attributes that hold something other than user metadata, and the empty
+/// name.
+pub(super) fn reserved_names() -> Vec<String> {
+    HEADERS.iter().chain(&[""]).map(|&name| name.to_owned()).collect()
 }
 
 /// Attaches attributes to an open file that was checked with [`check`]. This has to be

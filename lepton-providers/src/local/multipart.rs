@@ -29,7 +29,7 @@ use super::names::{is_id, reserved};
 use super::read::not_opened;
 use super::slots::{self, Header, Slot};
 use super::space::reserve;
-use super::temp::{create_folder, refuse_folder, rename, settled};
+use super::temp::{create_folder, make_way, rename, settled};
 use super::write::{Sink, admit, check_size, flush, pump, read_back, receipt};
 
 /// The number of digits of the key's digest in an upload's id, and of the whole id.
@@ -115,7 +115,7 @@ fn create(disk: &Arc<Disk>, key: &ObjectKey, options: CreateUploadOptions) -> Re
         return Err(Error::new(ErrorKind::InvalidKey, message));
     }
     let (dir, found) = create_folder(disk, path)?;
-    refuse_folder(disk, &dir, path)?;
+    make_way(disk, &dir, path)?;
     let id = format!("{}{:016x}", key_digits(key), disk.env.random());
     let made = (|| {
         let create = |suffix| {

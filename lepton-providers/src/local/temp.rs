@@ -46,7 +46,7 @@ impl Temp {
     fn create_by(disk: &Arc<Disk>, path: &[u8], nameless: fn(&OwnedFd) -> Option<OwnedFd>) -> Result<Self> {
         for _ in 1..ATTEMPTS {
             let (dir, found) = create_folder(disk, path)?;
-            refuse_folder(disk, &dir, path)?;
+            make_way(disk, &dir, path)?;
             let (name, file) = match nameless(&dir) {
                 Some(file) => (None, Ok(file)),
                 None => {
@@ -144,8 +144,17 @@ pub(super) fn create_folder(disk: &Disk, path: &[u8]) -> Result<(OwnedFd, usize)
     disk.root.create_directory(split(path).0, disk.durable()).map_err(|errno| in_the_way(&disk.root, path, errno))
 }
 
-/// Refuses a path that is a folder, before anything is written.
-pub(super) fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<()> {
+/// Refuses a path that is a folder, before anything is written. A folder without anything in it,
+/// which is no object, gives way.
+pub(super) fn make_way(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<()> {
+    refuse_folder(disk, dir, path).or_else(|error| {
+        let removed = !disk.markers() && unlinkat(dir, split(path).1, AtFlags::REMOVEDIR).is_ok();
+        if removed { Ok(()) } else { Err(error) }
+    })
+}
+
+/// Refuses a path that is a folder.
+fn refuse_folder(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Result<()> {
     match statat(dir, split(path).1, AtFlags::SYMLINK_NOFOLLOW).map(FileState::from) {
         Ok(current) if current.is_dir() => Err(in_the_way(&disk.root, path, Errno::ISDIR)),
         _ => Ok(()),
