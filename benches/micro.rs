@@ -12,8 +12,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::TryStreamExt as _;
 use lepton::core::journal::{Identity, Journal};
-use lepton::core::{Crc, LEAF_SIZE, ObjectKey, SystemEnv, TreeHasher, crc, md5};
-use lepton::{Existing, MemoryStorage, SharedStorage, StorageExt as _, Transfer};
+use lepton::core::{Crc, LEAF_SIZE, ObjectKey, SystemRuntime, TreeHasher, crc, md5};
+use lepton::{ExistingPolicy, MemoryStorage, SharedStorage, StorageExt as _, Transfer};
 use lepton_providers::s3::parse_page;
 use tokio::runtime::Runtime;
 
@@ -65,7 +65,7 @@ fn journal(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let _guard = runtime.enter();
     let folder = tempfile::tempdir().unwrap();
-    let opened = Journal::open(SystemEnv::shared(), folder.path(), &Identity::new()).unwrap();
+    let opened = Journal::open(SystemRuntime::shared(), folder.path(), &Identity::new()).unwrap();
     let mut group = criterion.benchmark_group("the journal");
     group.throughput(Throughput::Elements(100));
     group.bench_function("100 records of 300 bytes, appended and committed", |bencher| {
@@ -93,7 +93,8 @@ fn planning(criterion: &mut Criterion) {
     let (from, to) = runtime.block_on(stores());
     let mut group = criterion.benchmark_group("a plan of 10,000 objects");
     group.throughput(Throughput::Elements(OBJECTS.into())).measurement_time(Duration::from_secs(5)).sample_size(20);
-    for (name, existing) in [("all of them", Existing::Overwrite), ("what differs", Existing::IfDifferent)] {
+    for (name, existing) in [("all of them", ExistingPolicy::Overwrite), ("what differs", ExistingPolicy::IfDifferent)]
+    {
         let transfer = || {
             let _guard = runtime.enter();
             Transfer::builder().from(from.clone()).to(to.clone()).existing(existing).build().unwrap()

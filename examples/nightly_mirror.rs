@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use lepton::{Depth, Error, ErrorKind, Existing, Report, Result, Status, Transfer, open};
+use lepton::{Error, ErrorKind, ExistingPolicy, Report, Result, Status, Transfer, VerifyDepth, open};
 
 use say::{complain, say};
 use signals::Signals;
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
     let code = match run(&args).await {
         Ok(report) => code_of(&report),
         Err(error) => {
-            complain!("error: {}", error.report());
+            complain!("error: {}", error.full_message());
             match error.kind() {
                 ErrorKind::Locked => 6,
                 ErrorKind::TooManyDeletes => 7,
@@ -80,11 +80,11 @@ async fn run(args: &Args) -> Result<Report> {
     let mut transfer = Transfer::builder()
         .from(open(&args.source).await?)
         .to(open(&args.destination).await?)
-        .existing(Existing::IfDifferent)
+        .existing(ExistingPolicy::IfDifferent)
         .delete(true)
         .max_delete_percent(args.max_delete_percent)
         .journal(args.state.join("journal"))
-        .verify(Some(Depth::Quick));
+        .verify(Some(VerifyDepth::Quick));
     if let Some(prefix) = &args.keep {
         // One folder for all nights: a run that resumes must have the same settings.
         transfer = transfer.backup_prefix(Some(prefix.clone()));
@@ -137,7 +137,7 @@ fn tell(args: &Args, report: &Report) {
         complain!("failed: {}: {}", failure.key, failure.error);
     }
     for problem in report.verification.iter().flat_map(|found| &found.problems).take(20) {
-        complain!("not as written: {}: {}", problem.key, problem.what);
+        complain!("not as written: {}: {}", problem.key, problem.reason);
     }
     if report.passed_over.total() > 0 {
         say!("{} entries of the source are no files, and were passed over", report.passed_over.total());

@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain!("error: {}", error.report());
+            complain!("error: {}", error.full_message());
             ExitCode::from(3)
         }
     }

@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
             })
         }
         Err(error) => {
-            complain!("error: {}", error.report());
+            complain!("error: {}", error.full_message());
             ExitCode::from(3)
         }
     }
@@ -71,7 +71,7 @@ async fn run(args: &Args) -> Result<Report> {
     let transfer = Transfer::builder()
         .from(open(&args.source).await?)
         .to(open(&args.destination).await?)
-        .existing(lepton::Existing::IfDifferent)
+        .existing(lepton::ExistingPolicy::IfDifferent)
         .journal(&args.journal)
         .on_object(move |event| seen.event(event))
         .build()?;

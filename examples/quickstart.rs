@@ -2,7 +2,7 @@
 //!
 //! `cargo run --bin quickstart -- ./photos s3://bucket/photos?endpoint=http://127.0.0.1:9000`
 
-use lepton::{Depth, Status, Transfer, open, verify};
+use lepton::{Status, Transfer, VerifyDepth, open, verify};
 
 #[tokio::main]
 async fn main() -> lepton::Result<()> {
@@ -19,7 +19,7 @@ async fn main() -> lepton::Result<()> {
         println!("{} failed: {}", failure.key, failure.error);
     }
     if let (Status::Complete, Some(manifest)) = (report.status, &report.manifest) {
-        let found = verify(manifest, &destination, Depth::Full).await?;
+        let found = verify(manifest, &destination, VerifyDepth::Full).await?;
         println!("proven: {} ({})", found.is_proven(), manifest.display());
     }
     Ok(())

@@ -55,7 +55,7 @@ async fn main() -> std::process::ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("router: {}", error.report());
+            eprintln!("router: {}", error.full_message());
             std::process::ExitCode::FAILURE
         }
     }
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<()> {
 
 async fn reload(router: &RunningRouter) {
     if let Err(error) = router.reload().await {
-        eprintln!("router: the certificate stays as it is: {}", error.report());
+        eprintln!("router: the certificate stays as it is: {}", error.full_message());
     }
 }
 

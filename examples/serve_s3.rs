@@ -14,7 +14,7 @@ mod signals;
 use std::sync::Arc;
 
 use clap::Parser;
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::{Error, Result, SharedStorage};
 use lepton_s3_front::{S3Front, SinkStorage, tls_from_files};
 use signals::Signals;
@@ -51,7 +51,7 @@ async fn main() -> std::process::ExitCode {
     match serve(Arguments::parse()).await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("serve_s3: {}", error.report());
+            eprintln!("serve_s3: {}", error.full_message());
             std::process::ExitCode::FAILURE
         }
     }
@@ -97,7 +97,7 @@ fn credentials(region: &str) -> (String, String) {
     if let (Ok(access), Ok(secret)) = (std::env::var("AWS_ACCESS_KEY_ID"), std::env::var("AWS_SECRET_ACCESS_KEY")) {
         return (access, secret);
     }
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let access = format!("LEPTON{:016X}", env.random());
     let secret = format!("{:016x}{:016x}", env.random(), env.random());
     println!("export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} AWS_REGION={region}");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use lepton::{Depth, Error, ErrorKind, Progress, Result, Verification, Verifier, open};
+use lepton::{Error, ErrorKind, Progress, Result, Verification, Verifier, VerifyDepth, open};
 
 use limits::Limits;
 use say::{complain, say};
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
         Ok(_) => ExitCode::from(4),
         Err(error) if error.kind() == ErrorKind::Cancelled => ExitCode::from(130),
         Err(error) => {
-            complain!("error: {}", error.report());
+            complain!("error: {}", error.full_message());
             ExitCode::from(3)
         }
     }
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<Verification> {
     let mut signals = Signals::listen().map_err(|error| Error::io("cannot listen to signals", error))?;
     let verifier = Verifier::new(&args.manifest, open(&args.destination).await?)
-        .depth(if args.quick { Depth::Quick } else { Depth::Full })
+        .depth(if args.quick { VerifyDepth::Quick } else { VerifyDepth::Full })
         .concurrency(args.limits.concurrency)
         .memory(args.limits.memory)
         .bandwidth(args.limits.bandwidth)
@@ -114,7 +114,7 @@ fn report(args: &Args, found: &Verification) {
         return say!("{}", serde_json::json!(found));
     }
     for problem in &found.problems {
-        say!("{}: {}", problem.key, problem.what);
+        say!("{}: {}", problem.key, problem.reason);
     }
     say!("{} objects, {}: {} problems", found.objects, HumanBytes(found.bytes), found.failed);
     if found.unreachable > 0 {

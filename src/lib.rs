@@ -8,7 +8,7 @@
 //! ```
 //!
 //! ```no_run
-//! use lepton::{Depth, Status, Transfer, open, verify};
+//! use lepton::{VerifyDepth, Status, Transfer, open, verify};
 //!
 //! # async fn move_photos() -> lepton::Result<()> {
 //! let source = open("s3://photos?region=eu-west-1&profile=old-cloud").await?;
@@ -23,7 +23,7 @@
 //!
 //! // The manifest proves the move to anyone who has it, now or later.
 //! if report.status == Status::Complete && let Some(manifest) = &report.manifest {
-//!     let found = verify(manifest, &destination, Depth::Full).await?;
+//!     let found = verify(manifest, &destination, VerifyDepth::Full).await?;
 //!     assert!(found.is_proven(), "{:?}", found.problems);
 //! }
 //! # Ok(()) }
@@ -33,7 +33,7 @@
 //! - To reach a store: [`open`], or the builders in [`providers`].
 //! - To write a backend: [`Storage`] in [`core`], and its conformance suite
 //!   (feature `conformance`).
-//! - Errors: [`Error`] with its [`ErrorKind`], [`Retry`] and [`Effect`].
+//! - Errors: [`Error`] with its [`ErrorKind`], [`RetryClass`] and [`Effect`].
 //!
 //! Features: `local` and `s3` (default), `azure`, `gcs`, `http`, `process`, `router` and `migrate`
 //! (where workloads run, the route to them, and the driver of a whole migration; unstable), `conformance`, `object-store`
@@ -46,12 +46,12 @@ pub mod interop;
 pub use lepton_core as core;
 pub use lepton_core::{
     Attributes, Capabilities, Effect, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, ObjectMeta,
-    Result, Retry, SharedStorage, Storage, StorageExt,
+    Result, RetryClass, SharedStorage, Storage, StorageExt,
 };
 pub use lepton_data as data;
 pub use lepton_data::{
-    Compare, Depth, Existing, Filters, Metadata, PrefixMap, Progress, Report, Status, Transfer, TransferBuilder,
-    TransferHandle, TransferSettings, Verification, VerificationHandle, Verifier, verify,
+    Compare, ExistingPolicy, Filters, MetadataPolicy, PrefixMap, Progress, Report, Status, Transfer, TransferBuilder,
+    TransferConfig, TransferHandle, Verification, VerificationHandle, Verifier, VerifyDepth, verify,
 };
 #[cfg(feature = "migrate")]
 pub use lepton_migrate as migrate;

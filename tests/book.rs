@@ -6,19 +6,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lepton::{ErrorKind, MemoryStorage, ObjectKey, StorageExt as _, Transfer, TransferSettings};
+use lepton::{ErrorKind, MemoryStorage, ObjectKey, StorageExt as _, Transfer, TransferConfig};
 use serde_json::{Value, json};
 
 #[test]
 fn every_option_stands_in_the_book_with_its_default() {
     let page = include_str!("../docs/options.md");
-    let defaults = serde_json::to_value(TransferSettings::default()).unwrap();
+    let defaults = serde_json::to_value(TransferConfig::default()).unwrap();
     for (name, default) in defaults.as_object().unwrap() {
         let row = format!("| `{name}` | `{default}` |");
         assert!(page.contains(&row), "docs/options.md lacks {row}");
     }
     // Options without a default: the error for an unknown name lists all options.
-    let error = serde_json::from_str::<TransferSettings>(r#"{"?": 1}"#).unwrap_err().to_string();
+    let error = serde_json::from_str::<TransferConfig>(r#"{"?": 1}"#).unwrap_err().to_string();
     let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
     assert!(known.len() > 15, "{error}");
     for name in known {

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use futures_util::StreamExt as _;
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::conformance::{Options, Outcome, Report, run};
-use lepton::providers::layers::{RetryOptions, retry};
+use lepton::providers::layers::{RetryConfig, retry};
 use support::places::{Place, kinds, missing, reading, wrong};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
@@ -66,7 +66,7 @@ async fn report(kind: &'static str) -> Report {
     options.read_only = reading(kind).await;
     options.copier = Some(place.storage.clone());
     // A server may close an idle connection at any time, even as it is being reused.
-    let storage = retry(place.storage.clone(), RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let storage = retry(place.storage.clone(), RetryConfig::default(), SystemRuntime::shared()).unwrap();
     let report = run(&storage, options).await;
     place.clear().await;
     report

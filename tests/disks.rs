@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use lepton::core::{Attributes, Capabilities, HeadOptions, ListRequest, PutOptions, Storage as _};
 use lepton::data::{Compare, PlannedAction, TransferBuilder};
 use lepton::{
-    Existing, Location, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
+    ExistingPolicy, Location, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
 };
 
 fn key(text: &str) -> ObjectKey {
@@ -47,7 +47,7 @@ fn files(folder: &Path, names: &[&str]) {
 /// A mirror that may delete everything.
 fn mirror(from: impl Into<Location>, to: impl Into<Location>) -> TransferBuilder {
     let both = Transfer::builder().from(from.into()).to(to.into());
-    both.existing(Existing::IfDifferent).delete(true).max_delete_percent(100)
+    both.existing(ExistingPolicy::IfDifferent).delete(true).max_delete_percent(100)
 }
 
 async fn run(transfer: TransferBuilder) -> Report {
@@ -160,7 +160,7 @@ async fn a_file_with_an_older_time_is_found_where_times_are_recorded() {
         let store = MemoryStorage::builder().capabilities(capabilities).build();
         let upload = async || {
             let both = Transfer::builder().from(disk(folder.path()).await).to(shared(&store));
-            run(both.existing(Existing::IfDifferent).compare(compare).time_window(Duration::ZERO)).await
+            run(both.existing(ExistingPolicy::IfDifferent).compare(compare).time_window(Duration::ZERO)).await
         };
         assert_eq!(upload().await.objects, 2);
         assert_eq!(upload().await.unchanged, 2, "{compare:?}");
@@ -182,7 +182,7 @@ async fn downloads_have_the_time_of_their_source_and_are_then_unchanged() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let download = async || {
         let both = Transfer::builder().from(shared(&store)).to(disk(folder.path()).await);
-        run(both.existing(Existing::IfDifferent).time_window(Duration::ZERO)).await
+        run(both.existing(ExistingPolicy::IfDifferent).time_window(Duration::ZERO)).await
     };
     assert_eq!(download().await.objects, 2);
     let time = |name: &str| fs::metadata(folder.path().join(name)).unwrap().modified().unwrap();
@@ -227,7 +227,7 @@ async fn metadata_that_a_disk_cannot_hold_is_recorded_as_lost() {
     store.put(&key("a"), "1".into(), PutOptions::new().attributes(attributes)).await.unwrap();
     let download = async |strict| {
         let both = Transfer::builder().from(shared(&store)).to(disk(folder.path()).await);
-        let policy = if strict { lepton::Metadata::Strict } else { lepton::Metadata::Keep };
+        let policy = if strict { lepton::MetadataPolicy::Strict } else { lepton::MetadataPolicy::Keep };
         run(both.metadata(policy)).await
     };
     assert_eq!(download(true).await.failures_by_kind["unsupported"], 1);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_core::future::BoxFuture;
-use lepton::core::{Env, SharedEnv, SystemEnv};
+use lepton::core::{Runtime, SharedRuntime, SystemRuntime};
 use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
 use lepton::{ErrorKind, MemoryStorage, Report, Result, SharedStorage, Status, StorageExt as _, Transfer};
@@ -32,9 +32,9 @@ async fn move_all(from: &SharedStorage, to: &SharedStorage, journal: &Path) -> R
 async fn ends(from: &SharedStorage, to: &SharedStorage, journal: &Path, kind: ErrorKind, words: &[&str]) {
     let error = move_all(from, to, journal).await.unwrap_err();
     let said = error.to_string();
-    assert_eq!(error.kind(), kind, "{}", error.report());
+    assert_eq!(error.kind(), kind, "{}", error.full_message());
     assert!(words.iter().all(|word| said.contains(word)), "{words:?} are not all in: {said}");
-    assert!(!said.contains('\n') && !error.report().contains(SECRET_KEY), "{}", error.report());
+    assert!(!said.contains('\n') && !error.full_message().contains(SECRET_KEY), "{}", error.full_message());
 }
 
 /// Asserts that the same transfer now completes.
@@ -105,9 +105,9 @@ async fn a_missing_permission_is_told_before_much_is_tried() {
 
 /// The system's environment with a wrong clock.
 #[derive(Debug)]
-struct WrongClock(SharedEnv);
+struct WrongClock(SharedRuntime);
 
-impl Env for WrongClock {
+impl Runtime for WrongClock {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
     }
@@ -140,7 +140,7 @@ async fn a_wrong_clock_is_told_and_may_be_set() {
         let (bucket, from, folder) = (unused_bucket(), source().await, tempfile::tempdir().unwrap());
         let right = config(&bucket, &endpoint, preset);
         S3Storage::new(right.clone()).unwrap().create_bucket().await.unwrap();
-        let wrong = S3Storage::builder(right.clone()).env(Arc::new(WrongClock(SystemEnv::shared())));
+        let wrong = S3Storage::builder(right.clone()).runtime(Arc::new(WrongClock(SystemRuntime::shared())));
         let wrong: SharedStorage = Arc::new(wrong.build().unwrap());
         ends(&from, &wrong, folder.path(), ErrorKind::ClockSkew, &["clock", &bucket]).await;
         goes_on(&from, &s3(right), folder.path()).await;

@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use lepton::TransferSettings;
+use lepton::TransferConfig;
 use support::*;
 
 /// The commands of a page, each with the exit code that the page states.
@@ -47,7 +47,7 @@ fn run(folder: &Path, command: &str, code: i32) {
 fn programs_have_the_defaults_of_the_library() {
     let output = Command::new(example("migrate")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let defaults = TransferSettings::default();
+    let defaults = TransferConfig::default();
     for (option, default) in [
         ("concurrency", defaults.concurrency.to_string()),
         ("part-size", format!("{}MiB", defaults.part_size / MIB as u64)),

@@ -17,8 +17,8 @@ use fake::{Manners, files};
 use futures_util::StreamExt as _;
 use lepton::data::{ManifestReader, SourceCheck};
 use lepton::providers::http::{HttpConfig, HttpStorage, Listing};
-use lepton::providers::{Settings, open_with};
-use lepton::{Depth, Location, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::providers::{StoreConfig, open_with};
+use lepton::{Location, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify};
 use support::life::killed;
 use support::places::{Place, given, unused_bucket};
 use support::*;
@@ -68,7 +68,7 @@ async fn run(from: &SharedStorage, to: &Place, journal: &Path) -> Report {
 async fn assert_arrived(from: &SharedStorage, to: &Place, report: &Report, objects: u64) {
     assert_eq!(report.status, Status::Complete, "{}: {:?}", to.kind, report.failures);
     let place = Location::from(to.storage.clone());
-    let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+    let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven() && found.objects == objects, "{}: {:?}", to.kind, found.problems);
     assert_same(from.as_ref(), to.storage.as_ref()).await;
 }
@@ -111,7 +111,7 @@ async fn one_file_by_its_url() {
     served.write("beside", b"not this");
     served.write("a b/one.txt", b"this");
     let target = Place::fresh("memory").await;
-    let settings: Settings = serde_json::from_str(r#"{"type": "http", "proxy": "none"}"#).unwrap();
+    let settings: StoreConfig = serde_json::from_str(r#"{"type": "http", "proxy": "none"}"#).unwrap();
     let one = open_with(&format!("{}a%20b/one.txt", served.url), settings).await.unwrap();
     let transfer = Transfer::builder().from(one).to(target.storage.clone()).build().unwrap();
     let report = transfer.run().await.unwrap();

@@ -18,8 +18,8 @@ use lepton::data::TransferHandle;
 use lepton::providers::local::LocalStorage;
 use lepton::providers::s3::{S3Config, S3Storage};
 use lepton::{
-    Depth, ErrorKind, Location, MemoryStorage, Report, SharedStorage, Status, Storage, StorageExt as _, Transfer,
-    TransferBuilder, verify,
+    ErrorKind, Location, MemoryStorage, Report, SharedStorage, Status, Storage, StorageExt as _, Transfer,
+    TransferBuilder, VerifyDepth, verify,
 };
 use lepton_s3_front::{Action, Failure, Gate, Moment, Rule, ScriptedHooks};
 use support::places::{Place, config};
@@ -141,7 +141,7 @@ async fn a_listing_that_fails_at_a_later_page_is_taken_up_there() {
         transfer(&from, &to).journal(folder.path()).attempts(attempts).build().unwrap()
     };
     let error = build(2).run().await.unwrap_err();
-    assert_eq!((error.kind(), error.operation()), (ErrorKind::Unavailable, Some("list")), "{}", error.report());
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Unavailable, Some("list")), "{}", error.full_message());
     assert!(!error.to_string().contains('\n') && error.to_string().contains(BUCKET), "{error}");
     let arrived = contents(&b.storage).await.len();
     assert!(arrived > 0, "nothing of the first pages had arrived");
@@ -220,7 +220,7 @@ async fn a_real_server_that_is_killed_and_comes_back_is_waited_for() {
             assert!(report.retries > 0, "the kill went unseen");
             let manifest = report.manifest.unwrap();
             assert_same(from.as_ref(), to.as_ref()).await;
-            let found = verify(&manifest, &Location::from(to.clone()), Depth::Full).await.unwrap();
+            let found = verify(&manifest, &Location::from(to.clone()), VerifyDepth::Full).await.unwrap();
             assert!(found.is_proven() && found.objects == 69, "{found:?}");
             for i in 0..8 {
                 assert_no_uploads(to.as_ref(), &format!("large/{i}")).await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton::core::journal::Replay;
-use lepton::{Depth, Location, SharedStorage, open, verify};
+use lepton::{Location, SharedStorage, VerifyDepth, open, verify};
 use lepton_s3_front::{Action, Gate, Rule, ScriptedHooks};
 use support::journals::Journals;
 use support::places::setting;
@@ -76,7 +76,7 @@ async fn round(seed: u64, kind: u64) -> u64 {
 
     assert_same(source.as_ref(), target.as_ref()).await;
     let place = Location::new(Arc::clone(&target), "");
-    let found = verify(&journals.path().join("manifest.jsonl"), &place, Depth::Full).await.unwrap();
+    let found = verify(&journals.path().join("manifest.jsonl"), &place, VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven() && found.objects == 154, "{found:?}");
     let stats = b.server.stats();
     let twice: Vec<_> = stats.sent_though_listed().collect();

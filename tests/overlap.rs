@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use lepton::core::{Env, SharedEnv, SystemEnv};
+use lepton::core::{Runtime, SharedRuntime, SystemRuntime};
 use lepton::providers::s3::{Preset, S3Storage};
 use lepton::{
-    ErrorKind, Existing, Location, MemoryStorage, Report, Result, SharedStorage, Status, StorageExt as _, Transfer,
-    open,
+    ErrorKind, ExistingPolicy, Location, MemoryStorage, Report, Result, SharedStorage, Status, StorageExt as _,
+    Transfer, open,
 };
 use lepton_s3_front::{S3Front, Server};
 use support::places::{config, servers, unused_bucket};
@@ -26,7 +26,7 @@ use tokio::sync::RwLock;
 
 /// A mirror with every permission.
 async fn mirror(from: Location, to: Location, journal: &Path) -> Result<Report> {
-    let transfer = Transfer::builder().from(from).to(to).journal(journal).existing(Existing::IfDifferent);
+    let transfer = Transfer::builder().from(from).to(to).journal(journal).existing(ExistingPolicy::IfDifferent);
     transfer.delete(true).max_delete_percent(100).build()?.run().await
 }
 
@@ -109,7 +109,7 @@ async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_de
     let journal = tempfile::tempdir().unwrap();
     let build = async |from: &str, to: &str| {
         let transfer = Transfer::builder().from(open(from).await.unwrap()).to(open(to).await.unwrap());
-        transfer.existing(Existing::Skip).journal(journal.path())
+        transfer.existing(ExistingPolicy::Skip).journal(journal.path())
     };
     let report = build(&at("d/photos"), &at("d")).await.build().unwrap().run().await.unwrap();
     assert_eq!((report.objects, report.failures.len()), (2, 1), "{:?}", report.failures);
@@ -120,7 +120,7 @@ async fn a_source_inside_the_destination_may_be_brought_back_where_nothing_is_de
     memory.write(&key("backup/1"), bytes(1, 10)).await.unwrap();
     let of_one_store = |delete| {
         let (from, to) = (Location::new(memory.clone(), "backup"), Location::from(memory.clone()));
-        Transfer::builder().from(from).to(to).existing(Existing::Skip).delete(delete).build()
+        Transfer::builder().from(from).to(to).existing(ExistingPolicy::Skip).delete(delete).build()
     };
     assert_eq!(of_one_store(true).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(of_one_store(false).unwrap().run().await.unwrap().objects, 1);
@@ -228,16 +228,16 @@ async fn two_buckets_that_look_the_same_are_two() {
 
 /// A server whose clock stands still, and the store behind it.
 async fn server() -> (Server, MemoryStorage) {
-    let memory = MemoryStorage::builder().env(Arc::new(Still(SystemEnv::shared()))).build();
+    let memory = MemoryStorage::builder().runtime(Arc::new(Still(SystemRuntime::shared()))).build();
     let front = S3Front::builder().bucket(BUCKET, Arc::new(memory.clone())).credentials(ACCESS_KEY, SECRET_KEY);
     (front.build().unwrap().serve("127.0.0.1:0").await.unwrap(), memory)
 }
 
 /// The system's environment, with the time fixed.
 #[derive(Debug)]
-struct Still(SharedEnv);
+struct Still(SharedRuntime);
 
-impl Env for Still {
+impl Runtime for Still {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
     }

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use lepton::core::{Attribute, Attributes, Body, HeadOptions, PutOptions};
-use lepton::{Depth, ErrorKind, Location, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::{
+    ErrorKind, Location, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify,
+};
 use support::journals::Journals;
 use support::life::killed;
 use support::places::{Place, every_pair};
@@ -28,7 +30,7 @@ async fn moved_in(from: &Place, to: &Place, part_size: u64) -> Report {
     let transfer = Transfer::builder().from(from.storage.clone()).to(to.storage.clone()).journal(folder.path());
     let transfer = transfer.part_size(part_size).server_copy(false);
     let report = transfer.build().unwrap().run().await.unwrap();
-    for depth in [Depth::Quick, Depth::Full] {
+    for depth in [VerifyDepth::Quick, VerifyDepth::Full] {
         let found =
             verify(report.manifest.as_ref().unwrap(), &Location::from(to.storage.clone()), depth).await.unwrap();
         let wrong = found.failed + found.unreachable;
@@ -190,7 +192,7 @@ async fn many_small_objects() {
         let count = count(from.kind);
         assert_eq!((report.status, report.objects), (Status::Complete, count), "{:?}", report.failures.first());
         let manifest = report.manifest.unwrap();
-        let found = verify(&manifest, &Location::from(to.storage.clone()), Depth::Full).await.unwrap();
+        let found = verify(&manifest, &Location::from(to.storage.clone()), VerifyDepth::Full).await.unwrap();
         assert!(
             found.is_proven() && found.objects == count,
             "{} → {}: {:?}",
@@ -255,7 +257,7 @@ async fn a_kill_in_the_middle() {
         let report = transfer.journal(folder.path()).build().unwrap().run().await.unwrap();
         assert_eq!(report.status, Status::Complete, "{} → {}: {:?}", from.kind, to.kind, report.failures);
         let place = Location::from(to.storage.clone());
-        let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+        let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
         assert!(found.is_proven() && found.objects == 63, "{} → {}: {:?}", from.kind, to.kind, found.problems);
         assert_same(from.storage.as_ref(), to.storage.as_ref()).await;
     })

@@ -15,7 +15,9 @@ use std::time::Duration;
 use lepton::core::{ChecksumAlgorithm, ChecksumScope, DeleteRequest, HeadOptions, StoredChecksum};
 use lepton::data::{ManifestReader, SourceCheck};
 use lepton::providers::s3::Preset;
-use lepton::{Depth, ErrorKind, Location, Report, Result, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::{
+    ErrorKind, Location, Report, Result, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify,
+};
 use lepton_s3_front::{Action, Failure, Hooks, Moment, RequestInfo, Rule, ScriptedHooks};
 use support::journals::Journals;
 use support::places::servers;
@@ -91,7 +93,7 @@ impl Between {
         let hooks = Arc::new(ScriptedHooks::new(1).rule(rule.clone().times(2), action.clone()));
         *self.hooks.0.lock().unwrap() = Arc::clone(&hooks);
         let report = self.moved().await;
-        let report = report.unwrap_or_else(|error| panic!("{name}: {rule:?}: {action:?}: {}", error.report()));
+        let report = report.unwrap_or_else(|error| panic!("{name}: {rule:?}: {action:?}: {}", error.full_message()));
         assert!(hooks.fired()[0] > 0, "{name}: {rule:?}: {action:?} never took place");
         let what = format!("{name}: {rule:?}: {action:?}: {:?}", report.failures);
         println!("{name}: {action:?}: {} retries", report.retries);
@@ -99,7 +101,7 @@ impl Between {
         assert_same(self.from.direct.as_ref(), self.to.direct.as_ref()).await;
         assert_no_uploads(self.to.direct.as_ref(), "large").await;
         let place = Location::from(self.to.direct.clone());
-        let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+        let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
         assert!(found.is_proven(), "{what}: {:?}", found.problems);
         report
     }
@@ -202,8 +204,8 @@ async fn a_listing_that_cannot_be_right_is_refused_and_nothing_is_deleted() {
                 Ok(report) => panic!("{name}: a listing that {what} ended {:?}", report.status),
             };
             assert!(hooks.fired()[0] > 0, "{name}: {what}");
-            assert_eq!(error.kind(), ErrorKind::Unexpected, "{name}: {what}: {}", error.report());
-            println!("{name}: a listing that {what}: {}", error.report());
+            assert_eq!(error.kind(), ErrorKind::Unexpected, "{name}: {what}: {}", error.full_message());
+            println!("{name}: a listing that {what}: {}", error.full_message());
             let left = between.to.direct.read(&key("extra"), 100).await.unwrap();
             assert_eq!(left, bytes(3, 10), "{name}: {what}");
         }

@@ -163,7 +163,7 @@ async fn run(said: &Said, from: &SharedStorage, to: &SharedStorage) -> bool {
     let result = transfer.run().await;
     match &result {
         Ok(report) => said.add(format!("{report:?} {}", serde_json::to_string(report).unwrap())),
-        Err(error) => said.add(format!("{error} {error:?} {}", error.report())),
+        Err(error) => said.add(format!("{error} {error:?} {}", error.full_message())),
     }
     said.add_folder(folder.path());
     result.is_ok_and(|report| report.status == lepton::Status::Complete)

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use lepton::core::{Attribute, Attributes, Body, HeadOptions, PutOptions};
 use lepton::providers::local::LocalStorage;
-use lepton::{Depth, Existing, Location, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::{ExistingPolicy, Location, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify};
 use support::places::{Place, kinds};
 use support::*;
 
@@ -65,10 +65,10 @@ async fn one_server_copies_between_its_buckets() {
             assert_eq!(copy.attributes.user_metadata.get(name), Some(value), "{kind}");
         }
         let place = Location::from(to.storage.clone());
-        let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+        let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
         assert!(found.is_proven(), "{kind}: {:?}", found.problems);
         assert_eq!(found.without_digest, if matches!(kind, "front" | "fake-gcs" | "local") { 0 } else { 24 }, "{kind}");
-        let again = build().existing(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+        let again = build().existing(ExistingPolicy::IfDifferent).build().unwrap().run().await.unwrap();
         assert_eq!((again.objects, again.unchanged), (0, 24), "{kind}: what the server copied is the same");
         from.clear().await;
         to.clear().await;
@@ -108,12 +108,12 @@ async fn a_sparse_file_stays_sparse_and_has_its_digest() {
     assert_eq!((copy.metadata().unwrap().len(), copy.metadata().unwrap().modified().unwrap()), (2 * GIB + 5, time));
     assert!(strangers(to.path()).is_empty());
     let place = Location::from(b.clone());
-    let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+    let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven() && found.without_digest == 0, "{found:?}");
 
     // An existing file is kept if that is requested.
     std::fs::write(&copy, "mine").unwrap();
-    let report = build().existing(Existing::Fail).build().unwrap().run().await.unwrap();
+    let report = build().existing(ExistingPolicy::Fail).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 2));
     assert_eq!(std::fs::read(&copy).unwrap(), b"mine");
 }

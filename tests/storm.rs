@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use lepton::core::{DeleteRequest, ObjectKey};
 use lepton::providers::local::LocalStorage;
-use lepton::{Depth, Location, SharedStorage, StorageExt as _, verify};
+use lepton::{Location, SharedStorage, StorageExt as _, VerifyDepth, verify};
 use lepton_s3_front::{Action, Failure, Hooks, Moment, Rule, ScriptedHooks};
 use support::journals::Journals;
 use support::places::{servers, setting};
@@ -181,7 +181,7 @@ async fn meddle(from: &Side, to: &Side, random: &mut Random) {
 /// Checks the result without using the engine.
 async fn look(from: &Side, to: &Side, manifest: &Path) {
     assert_same(from.direct.as_ref(), to.direct.as_ref()).await;
-    let found = verify(manifest, &Location::from(to.direct.clone()), Depth::Full).await.unwrap();
+    let found = verify(manifest, &Location::from(to.direct.clone()), VerifyDepth::Full).await.unwrap();
     assert!(found.problems.is_empty(), "{:?}", found.problems);
     for (meta, _) in contents(to.direct.as_ref()).await {
         assert_no_uploads(to.direct.as_ref(), &meta.key.to_string()).await;

@@ -8,7 +8,9 @@ mod support;
 use std::time::Duration;
 
 use lepton::core::DeleteRequest;
-use lepton::{Compare, Depth, Existing, Location, Report, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::{
+    Compare, ExistingPolicy, Location, Report, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify,
+};
 use support::journals::Journals;
 use support::places::{Place, every_pair};
 use support::*;
@@ -23,7 +25,7 @@ async fn mirror(from: &Place, to: &Place, compare: Compare) -> Report {
     let transfer = Transfer::builder()
         .from(from.storage.clone())
         .to(to.storage.clone())
-        .existing(Existing::IfDifferent)
+        .existing(ExistingPolicy::IfDifferent)
         .compare(compare)
         .time_window(WINDOW)
         .delete(true)
@@ -32,7 +34,7 @@ async fn mirror(from: &Place, to: &Place, compare: Compare) -> Report {
     let report = transfer.build().unwrap().run().await.unwrap();
     assert_eq!(report.status, Status::Complete, "{} → {}: {:?}", from.kind, to.kind, report.failures);
     let place = Location::from(to.storage.clone());
-    let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+    let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven(), "{} → {}: {:?}", from.kind, to.kind, found.problems);
     report
 }

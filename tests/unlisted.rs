@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use lepton::data::{PlannedAction, TransferBuilder};
 use lepton::{
-    Existing, Filters, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
+    ExistingPolicy, Filters, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
 };
 
 /// Refuses links, so that each is an entry that cannot be listed.
@@ -25,7 +25,7 @@ async fn strict(from: &Path, to: &Path) -> TransferBuilder {
 async fn through(from: &Path, symlinks: &str, to: &Path) -> TransferBuilder {
     let from = open(&format!("file://{}?symlinks={symlinks}&special_files=skip", from.display())).await.unwrap();
     let to = open(&format!("file://{}?create_root=true", to.display())).await.unwrap();
-    Transfer::builder().from(from).to(to).existing(Existing::IfDifferent).max_delete_percent(100)
+    Transfer::builder().from(from).to(to).existing(ExistingPolicy::IfDifferent).max_delete_percent(100)
 }
 
 /// A folder with two files and, between them, a link and a folder that is its own child.
@@ -79,7 +79,7 @@ async fn one_bad_entry_does_not_stop_the_rest_and_nothing_is_deleted() {
 /// it as if it had been read.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_listed_is_listed_again_after_an_interrupted_run() {
-    for existing in [Existing::Overwrite, Existing::IfDifferent] {
+    for existing in [ExistingPolicy::Overwrite, ExistingPolicy::IfDifferent] {
         let folder = tempfile::tempdir().unwrap();
         let (from, to, journal) = (folder.path().join("from"), folder.path().join("to"), folder.path().join("journal"));
         fs::create_dir(&from).unwrap();
@@ -140,7 +140,7 @@ async fn folder_markers_go_to_a_disk_and_from_it() {
         async move { open(&format!("file://{}?create_root=true&empty_directories=marker", path.display())).await.unwrap() }
     };
     let run = async |from, to| {
-        let transfer = Transfer::builder().from(from).to(to).existing(Existing::IfDifferent).build().unwrap();
+        let transfer = Transfer::builder().from(from).to(to).existing(ExistingPolicy::IfDifferent).build().unwrap();
         transfer.run().await.unwrap().into_result().unwrap()
     };
     assert_eq!(run(store.into(), place("one").await).await.objects, 3);

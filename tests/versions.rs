@@ -13,8 +13,8 @@ use lepton::core::{GetOptions, ListRequest, ObjectVersion};
 use lepton::data::ManifestReader;
 use lepton::providers::s3::S3Storage;
 use lepton::{
-    Depth, KeyPrefix, Location, MemoryStorage, ObjectKey, SharedStorage, Status, Storage as _, StorageExt as _,
-    Transfer, verify,
+    KeyPrefix, Location, MemoryStorage, ObjectKey, SharedStorage, Status, Storage as _, StorageExt as _, Transfer,
+    VerifyDepth, verify,
 };
 use support::places::{config, servers, unused_bucket};
 use support::*;
@@ -204,7 +204,7 @@ async fn moved(what: &str, source: &SharedStorage, ours: &[(String, Vec<Option<B
         let manifest = report.manifest.unwrap();
         let lines = ManifestReader::open(&manifest).unwrap().map(Result::unwrap);
         assert_eq!(lines.filter(|line| line.version.is_some()).count(), versions, "{what}");
-        for depth in [Depth::Full, Depth::Quick] {
+        for depth in [VerifyDepth::Full, VerifyDepth::Quick] {
             let found = verify(&manifest, &Location::from(target.clone()), depth).await.unwrap();
             assert!(found.is_proven(), "{what}: {:?}", found.problems);
         }

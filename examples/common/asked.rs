@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind as CommandLine;
 use clap::{ArgMatches, Args, Command};
-use lepton::{Existing, TransferSettings};
+use lepton::{ExistingPolicy, TransferConfig};
 
 use super::choose::Choose;
 use super::options::{Output, Tuning};
@@ -29,11 +29,11 @@ impl Asked {
     pub(crate) fn settings(
         &self,
         running: Option<&Running>,
-        default: Existing,
+        default: ExistingPolicy,
         matches: &ArgMatches,
         command: &mut Command,
-    ) -> TransferSettings {
-        let mut settings = TransferSettings::default();
+    ) -> TransferConfig {
+        let mut settings = TransferConfig::default();
         self.policy.enter(&mut settings, default);
         self.choose.enter(&mut settings, matches);
         self.tuning.enter(&mut settings);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
-use lepton::{Filters, PrefixMap, TransferSettings};
+use lepton::{Filters, PrefixMap, TransferConfig};
 
 use super::options::{DELETING, size, time};
 
@@ -62,7 +62,7 @@ pub(crate) struct Choose {
 
 impl Choose {
     /// Applies the options to the settings. `matches` knows the order of the patterns.
-    pub(crate) fn enter(&self, settings: &mut TransferSettings, matches: &ArgMatches) {
+    pub(crate) fn enter(&self, settings: &mut TransferConfig, matches: &ArgMatches) {
         settings.filters = self.filters(matches);
         settings.map.clone_from(&self.map);
         settings.encode_keys = self.encode_keys;

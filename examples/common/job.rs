@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use lepton::providers::local::LocalSettings;
-use lepton::providers::{Settings, open_with};
-use lepton::{Error, ErrorKind, Location, Result, Transfer, TransferBuilder, TransferSettings, open};
+use lepton::providers::local::LocalConfig;
+use lepton::providers::{StoreConfig, open_with};
+use lepton::{Error, ErrorKind, Location, Result, Transfer, TransferBuilder, TransferConfig, open};
 use percent_encoding::percent_decode_str;
 use tempfile::NamedTempFile;
 
@@ -26,13 +26,13 @@ impl Job {
         (from, to): (&str, &str),
         asked: &Asked,
         running: Option<&Running>,
-        settings: TransferSettings,
+        settings: TransferConfig,
     ) -> Result<Self> {
         let source = open(from).await.map_err(|error| error.with_context("place", "source"))?;
         let opened = if running.is_some() { open_destination(to).await } else { look_at(to).await };
         let destination = opened.map_err(|error| error.with_context("place", "destination"))?;
         let journal = running.map(|running| running.journal_folder(&source, &destination)).transpose()?;
-        let mut builder = Transfer::builder().from(source).to(destination).settings(settings);
+        let mut builder = Transfer::builder().from(source).to(destination).config(settings);
         if let Some(folder) = &journal {
             builder = builder.journal(folder).begin_anew(running.is_some_and(|running| running.begin_anew));
         }
@@ -60,17 +60,17 @@ fn keep_beside(journal: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(journal)?;
         std::io::copy(&mut std::io::stdin().lock(), &mut std::fs::File::create(&kept)?)
     };
-    keep().map_err(not_kept)?;
+    keep().map_err(lossy_attributes)?;
     Ok(kept)
 }
 
 fn keep_aside() -> Result<NamedTempFile> {
-    let mut kept = NamedTempFile::new().map_err(not_kept)?;
-    std::io::copy(&mut std::io::stdin().lock(), kept.as_file_mut()).map_err(not_kept)?;
+    let mut kept = NamedTempFile::new().map_err(lossy_attributes)?;
+    std::io::copy(&mut std::io::stdin().lock(), kept.as_file_mut()).map_err(lossy_attributes)?;
     Ok(kept)
 }
 
-fn not_kept(error: std::io::Error) -> Error {
+fn lossy_attributes(error: std::io::Error) -> Error {
     Error::io("cannot keep the list of standard input", error)
 }
 
@@ -106,9 +106,9 @@ async fn look_at(url: &str) -> Result<Location> {
 async fn open_destination(url: &str) -> Result<Location> {
     match open(url).await {
         Err(error) if error.kind() == ErrorKind::BucketNotFound => {
-            let mut settings = LocalSettings::default();
+            let mut settings = LocalConfig::default();
             settings.create_root = true;
-            open_with(url, Settings::Local(settings)).await
+            open_with(url, StoreConfig::Local(settings)).await
         }
         opened => opened,
     }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
-use lepton::TransferSettings;
+use lepton::TransferConfig;
 
 use super::units::size;
 
@@ -12,7 +12,7 @@ use super::units::size;
 #[command(next_help_heading = "Speed and limits")]
 pub(crate) struct Limits {
     /// Maximum number of objects and parts in flight.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().concurrency)]
+    #[arg(long, value_name = "N", default_value_t = TransferConfig::default().concurrency)]
     pub(crate) concurrency: NonZeroUsize,
     /// Memory for data in transit.
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = size)]
@@ -24,6 +24,6 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N")]
     pub(crate) requests_per_second: Option<u64>,
     /// Maximum number of attempts per request.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().attempts)]
+    #[arg(long, value_name = "N", default_value_t = TransferConfig::default().attempts)]
     pub(crate) attempts: NonZeroU32,
 }

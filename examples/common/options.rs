@@ -1,7 +1,7 @@
 //! The options of every program that compares two places.
 
 use clap::Args;
-use lepton::TransferSettings;
+use lepton::TransferConfig;
 
 use super::limits::Limits;
 pub(crate) use super::units::{size, time};
@@ -37,7 +37,7 @@ pub(crate) struct Output {
 
 impl Tuning {
     /// Applies the options to the settings.
-    pub(crate) fn enter(&self, settings: &mut TransferSettings) {
+    pub(crate) fn enter(&self, settings: &mut TransferConfig) {
         settings.adaptive = !self.no_adaptive;
         settings.part_size = self.part_size;
         settings.concurrency = self.limits.concurrency;

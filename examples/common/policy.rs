@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lepton::{Compare, Existing, TransferSettings};
+use lepton::{Compare, ExistingPolicy, TransferConfig};
 
 use super::options::time;
 
@@ -80,15 +80,18 @@ enum WhatCompares {
 impl Policy {
     /// Applies the options to the settings. `default` is the program's treatment of existing
     /// objects, unless an option overrides it.
-    pub(crate) fn enter(&self, settings: &mut TransferSettings, default: Existing) {
+    pub(crate) fn enter(&self, settings: &mut TransferConfig, default: ExistingPolicy) {
         settings.existing = self.existing().unwrap_or(default);
         settings.compare = self.compare().unwrap_or(settings.compare);
         settings.time_window = self.time_window.unwrap_or(settings.time_window);
     }
 
     /// An error message that names an option without any effect under these settings.
-    pub(crate) fn refused(&self, settings: &TransferSettings) -> Option<String> {
-        let compares = matches!(settings.existing, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable);
+    pub(crate) fn refused(&self, settings: &TransferConfig) -> Option<String> {
+        let compares = matches!(
+            settings.existing,
+            ExistingPolicy::IfDifferent | ExistingPolicy::IfNewer | ExistingPolicy::Immutable
+        );
         let times =
             matches!(settings.compare, Compare::Auto | Compare::Time | Compare::RecordedTime) && !settings.versions;
         if self.compare().is_some() && !compares && !settings.versions {
@@ -98,7 +101,7 @@ impl Policy {
                  add --sync, --update or --immutable"
             ));
         }
-        let window = compares && (times || settings.existing == Existing::IfNewer);
+        let window = compares && (times || settings.existing == ExistingPolicy::IfNewer);
         (self.time_window.is_some() && !window).then(|| {
             "the argument '--time-window' has no effect where no times are compared; \
              add --sync, --update or --immutable, and compare by auto or time"
@@ -107,22 +110,22 @@ impl Policy {
     }
 
     /// The explicitly chosen treatment; clap accepts only one of the options.
-    fn existing(&self) -> Option<Existing> {
+    fn existing(&self) -> Option<ExistingPolicy> {
         let short = [
-            (self.sync, Existing::IfDifferent),
-            (self.update, Existing::IfNewer),
-            (self.ignore_existing, Existing::Skip),
-            (self.immutable, Existing::Immutable),
+            (self.sync, ExistingPolicy::IfDifferent),
+            (self.update, ExistingPolicy::IfNewer),
+            (self.ignore_existing, ExistingPolicy::Skip),
+            (self.immutable, ExistingPolicy::Immutable),
         ];
         let given = short.into_iter().find_map(|(is_given, existing)| is_given.then_some(existing));
         given.or_else(|| {
             Some(match self.existing? {
-                WhatExists::Overwrite => Existing::Overwrite,
-                WhatExists::Skip => Existing::Skip,
-                WhatExists::Fail => Existing::Fail,
-                WhatExists::IfDifferent => Existing::IfDifferent,
-                WhatExists::IfNewer => Existing::IfNewer,
-                WhatExists::Immutable => Existing::Immutable,
+                WhatExists::Overwrite => ExistingPolicy::Overwrite,
+                WhatExists::Skip => ExistingPolicy::Skip,
+                WhatExists::Fail => ExistingPolicy::Fail,
+                WhatExists::IfDifferent => ExistingPolicy::IfDifferent,
+                WhatExists::IfNewer => ExistingPolicy::IfNewer,
+                WhatExists::Immutable => ExistingPolicy::Immutable,
             })
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lepton::core::Sha256;
-use lepton::{Depth, Error, Location, Metadata, Result, TransferSettings};
+use lepton::{Error, Location, MetadataPolicy, Result, TransferConfig, VerifyDepth};
 
 use super::options::{DELETING, size, time};
 
@@ -55,7 +55,7 @@ pub(crate) struct Running {
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
     /// Stop when more objects than this have failed.
-    #[arg(long, value_name = "N", default_value_t = TransferSettings::default().max_failures)]
+    #[arg(long, value_name = "N", default_value_t = TransferConfig::default().max_failures)]
     max_failures: usize,
     /// Read and send even what the destination could copy from the source by itself.
     #[arg(long)]
@@ -124,18 +124,18 @@ pub(crate) enum Verify {
 }
 
 impl Verify {
-    pub(crate) fn depth(self) -> Option<Depth> {
+    pub(crate) fn depth(self) -> Option<VerifyDepth> {
         match self {
             Self::None => None,
-            Self::Quick => Some(Depth::Quick),
-            Self::Full => Some(Depth::Full),
+            Self::Quick => Some(VerifyDepth::Quick),
+            Self::Full => Some(VerifyDepth::Full),
         }
     }
 }
 
 impl Running {
     /// Applies the options to the settings.
-    pub(crate) fn enter(&self, settings: &mut TransferSettings) {
+    pub(crate) fn enter(&self, settings: &mut TransferConfig) {
         settings.delete_versions = self.delete_versions;
         settings.max_delete = self.max_delete;
         settings.max_delete_percent = self.max_delete_percent;
@@ -148,8 +148,8 @@ impl Running {
         settings.max_failures = self.max_failures;
         settings.server_copy = !self.no_server_copy;
         settings.metadata = match self.metadata {
-            WhatMetadata::Keep => Metadata::Keep,
-            WhatMetadata::Strict => Metadata::Strict,
+            WhatMetadata::Keep => MetadataPolicy::Keep,
+            WhatMetadata::Strict => MetadataPolicy::Strict,
         };
     }
 

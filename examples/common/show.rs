@@ -8,7 +8,7 @@ use super::say::{complain, say};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use lepton::core::PassedOver;
 use lepton::data::{PlanSummary, Planned, PlannedAction};
-use lepton::{Error, Progress, Report, Status, Transfer, TransferSettings, Verification};
+use lepton::{Error, Progress, Report, Status, Transfer, TransferConfig, Verification};
 use serde_json::json;
 
 use super::options::Output;
@@ -49,7 +49,7 @@ impl Show {
     }
 
     /// The effective settings.
-    pub(crate) fn settings(&self, settings: &TransferSettings) {
+    pub(crate) fn settings(&self, settings: &TransferConfig) {
         if self.json {
             Self::event("settings", json!(settings));
         }
@@ -197,11 +197,11 @@ impl Show {
     }
 
     pub(crate) fn plan_end(&self, summary: &PlanSummary, transfer: &Transfer) {
-        let (not_kept, changes) = (transfer.not_kept(), transfer.unprotected());
+        let (lossy_attributes, changes) = (transfer.lossy_attributes(), transfer.unprotected());
         let too_many = transfer.refused_deletes(summary).map(|error| error.message().to_owned());
         if self.json {
             let mut event = json!(summary);
-            event["not_kept"] = json!(not_kept);
+            event["lossy_attributes"] = json!(lossy_attributes);
             event["unprotected"] = json!(changes);
             event["refused_deletes"] = json!(too_many);
             return Self::event("plan", event);
@@ -216,8 +216,8 @@ impl Show {
             if let Some(passed_over) = passed_over(&summary.passed_over) {
                 complain!("{passed_over}");
             }
-            if !not_kept.is_empty() {
-                let names: Vec<String> = not_kept.iter().map(|attribute| word(&json!(attribute))).collect();
+            if !lossy_attributes.is_empty() {
+                let names: Vec<String> = lossy_attributes.iter().map(|attribute| word(&json!(attribute))).collect();
                 complain!("of objects that have them, the destination cannot keep: {}", names.join(", "));
             }
             if let Some(why) = too_many {
@@ -234,7 +234,7 @@ impl Show {
             return Self::event("verification", json!(found));
         }
         for problem in found.problems.iter().take(SHOWN) {
-            complain!("not proven: {}: {}", problem.key, problem.what);
+            complain!("not proven: {}: {}", problem.key, problem.reason);
         }
         if found.unreachable > 0 {
             let (count, reason) = (found.unreachable, found.unreachable_reason.as_deref().unwrap_or_default());
@@ -251,9 +251,9 @@ impl Show {
 
     pub(crate) fn error(&self, error: &Error) {
         if self.json {
-            Self::event("error", json!({ "kind": error.kind().code(), "error": error.report() }));
+            Self::event("error", json!({ "kind": error.kind().code(), "error": error.full_message() }));
         }
-        complain!("error: {}", error.report());
+        complain!("error: {}", error.full_message());
     }
 }
 

@@ -83,7 +83,7 @@ fn not_found(step: &str) -> &'static str {
 }
 
 fn tls(error: &Error) -> &'static str {
-    let report = error.report();
+    let report = error.full_message();
     let has = |words: &str| report.contains(words);
     if has("does not speak TLS") {
         return "Begin the endpoint with http:// if it is to be without encryption, or check its port.";

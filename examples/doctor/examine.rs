@@ -134,7 +134,7 @@ impl Doctor {
 
     /// Compares this machine's clock with the store's modification time of the probe.
     fn clock(&self, theirs: Option<SystemTime>) {
-        let ours = lepton::core::SystemEnv::shared().now();
+        let ours = lepton::core::SystemRuntime::shared().now();
         let Some(theirs) = theirs else {
             return self.note("clock", "not compared: the store does not say when the probe was written");
         };
@@ -150,7 +150,7 @@ impl Doctor {
     /// The same when nothing is written: the `Date` headers of the answers are not available
     /// here.
     fn clock_without_probe(&self, listed: &ListPage) {
-        let ours = lepton::core::SystemEnv::shared().now();
+        let ours = lepton::core::SystemRuntime::shared().now();
         let newest = listed.objects.iter().filter_map(|object| object.last_modified).max();
         let ahead = newest.and_then(|newest| newest.duration_since(ours).ok()).filter(|ahead| *ahead > APART);
         match ahead {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use lepton::core::KeyRules;
-use lepton::providers::{Settings, open_with};
+use lepton::providers::{StoreConfig, open_with};
 use lepton::{Error, Location, Result, Storage, open};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ fn read(file: &Path) -> Result<Value> {
     })
 }
 
-fn settings(value: &Value) -> Result<Settings> {
+fn settings(value: &Value) -> Result<StoreConfig> {
     serde_json::from_value(value.clone()).map_err(|error| {
         let words = error.to_string();
         let harmless = ["unknown", "missing"].iter().any(|beginning| words.starts_with(beginning));

@@ -14,7 +14,7 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn new(place: &Location) -> Self {
-        let random = lepton::core::SystemEnv::shared().random();
+        let random = lepton::core::SystemRuntime::shared().random();
         Self { folder: place.folder().as_bytes().to_vec(), name: format!("lepton-doctor-{random:016x}") }
     }
 

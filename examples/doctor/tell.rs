@@ -50,7 +50,7 @@ impl Doctor {
 
     pub(crate) fn fails(&mut self, step: &str, error: &Error, advice: &str) {
         self.wrong = true;
-        self.tell(step, "wrong", &format!("{}. {advice}", error.report().trim_end_matches('.')));
+        self.tell(step, "wrong", &format!("{}. {advice}", error.full_message().trim_end_matches('.')));
     }
 
     pub(crate) fn tell(&self, step: &str, state: &str, words: &str) {

@@ -2,7 +2,7 @@
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
-use lepton::{Existing, TransferSettings};
+use lepton::{ExistingPolicy, TransferConfig};
 
 use crate::common::asked::refuse;
 use crate::common::running::{RUNNING, Running};
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 impl Args {
     /// Parses the command line, and the settings that its options make; ends the program if it
     /// is invalid.
-    pub(crate) fn read() -> (Self, TransferSettings) {
+    pub(crate) fn read() -> (Self, TransferConfig) {
         let mut command = Self::command();
         let matches = command.get_matches_mut();
         let args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -47,7 +47,7 @@ impl Args {
                 format!("the argument '--{option}' requires SOURCE and DESTINATION: a demonstration has none");
             refuse(&mut command, message);
         }
-        let settings = args.asked.settings(args.running(), Existing::Overwrite, &matches, &mut command);
+        let settings = args.asked.settings(args.running(), ExistingPolicy::Overwrite, &matches, &mut command);
         (args, settings)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::common::say::say;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use lepton::core::{Attributes, Body, PutOptions};
-use lepton::{Depth, Error, Location, MemoryStorage, ObjectKey, Result, Storage as _, verify};
+use lepton::{Error, Location, MemoryStorage, ObjectKey, Result, Storage as _, VerifyDepth, verify};
 use lepton_s3_front::{S3Front, Server};
 
 const KEY: &str = "demo-key";
@@ -70,12 +70,12 @@ pub(crate) async fn run() -> Result<u8> {
     }
     say!("done; now every byte of cloud B is read and compared with the manifest …");
     let manifest = folder.join("manifest.jsonl");
-    let found = verify(&manifest, &Location::new(Arc::new(b.storage.clone()), ""), Depth::Full).await?;
+    let found = verify(&manifest, &Location::new(Arc::new(b.storage.clone()), ""), VerifyDepth::Full).await?;
     summarise(&a, &b, &report, bytes);
     say!("  proven          {} of {} objects", found.objects - found.failed, found.objects);
     say!("  manifest        {}", manifest.display());
     for problem in &found.problems {
-        say!("  WRONG           {}: {}", problem.key, problem.what);
+        say!("  WRONG           {}: {}", problem.key, problem.reason);
     }
     a.server.stop().await;
     b.server.stop().await;

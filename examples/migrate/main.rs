@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use args::Args;
 use common::show::Show;
 use common::{FAILED, Job};
-use lepton::{Result, TransferSettings};
+use lepton::{Result, TransferConfig};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn migrate(args: &Args, places: (&str, &str), settings: TransferSettings, show: &Show) -> Result<u8> {
+async fn migrate(args: &Args, places: (&str, &str), settings: TransferConfig, show: &Show) -> Result<u8> {
     show.settings(&settings);
     let job = Job::new(places, &args.asked, args.running(), settings).await?;
     match args.running() {

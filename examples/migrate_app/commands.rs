@@ -1,7 +1,7 @@
 //! The commands on a specification.
 
 use clap::{Subcommand, ValueEnum};
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::migration::{Choice, Command, State};
 use lepton::migrate::{MigrationSpec, Plan, control_socket, send_command};
 use lepton::{ErrorKind, Result};
@@ -128,7 +128,7 @@ pub(crate) async fn plan(place: &Place) -> Result<Plan> {
     match spec.state(&place.folder())?.state() {
         State::Draft | State::Planned => {
             let command = Command::Plan { hash: plan.hash.clone() };
-            spec.record(&place.folder(), command, &SystemEnv::shared()).await?;
+            spec.record(&place.folder(), command, &SystemRuntime::shared()).await?;
             let next = format!("approve it with: migrate_app approve {} {}", place.spec().display(), plan.hash);
             if !place.is_json() {
                 say!("{next}");
@@ -142,7 +142,7 @@ pub(crate) async fn plan(place: &Place) -> Result<Plan> {
 /// Sends a command to the driver, or records it where none runs.
 async fn tell(place: &Place, command: Command) -> Result<u8> {
     let spec = MigrationSpec::load(place.spec())?;
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let (state, driven) = match send_command(&control_socket(&place.folder()), &command, &env).await {
         Ok(state) => (state, true),
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::data_set::Side;
 use lepton::core::migration::{Machine, State};
 use lepton::migrate::{Commander, Control, Migration, MigrationSpec, Observed, control_socket};
@@ -84,7 +84,7 @@ fn stopped(place: &Place) -> u8 {
 
 async fn run(place: &Place, until: Option<&str>, migration: &mut Migration, signals: &mut Signals) -> Result<End> {
     let commander = migration.commander();
-    let _control = Control::serve(control_socket(&place.folder()), commander.clone(), &SystemEnv::shared())?;
+    let _control = Control::serve(control_socket(&place.folder()), commander.clone(), &SystemRuntime::shared())?;
     show(place, None, migration.state());
     let (watch, reached) = (Watch::new(migration.machine()), Cell::new(false));
     let ends = |state: &State| {
@@ -151,7 +151,7 @@ async fn open(place: &Place, spec: &MigrationSpec) -> Result<Migration> {
     std::fs::create_dir_all(&folder).map_err(|error| Error::io("cannot create the folder of the state", error))?;
     let begun = Instant::now();
     loop {
-        match spec.open(&folder, &resolver(), &SystemEnv::shared()).await?.open().await {
+        match spec.open(&folder, &resolver(), &SystemRuntime::shared()).await?.open().await {
             Err(error) if error.kind() == ErrorKind::Locked && begun.elapsed() < RELEASE => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

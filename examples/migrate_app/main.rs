@@ -135,7 +135,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain!("migrate_app: {}", error.report());
+            complain!("migrate_app: {}", error.full_message());
             ExitCode::from(3)
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::resolver::Resolver;
 use lepton::providers::resolve::UrlResolver;
 
@@ -62,5 +62,5 @@ impl Place {
 
 /// Opens places by their URLs.
 pub(crate) fn resolver() -> Arc<dyn Resolver> {
-    Arc::new(UrlResolver::new(SystemEnv::shared()))
+    Arc::new(UrlResolver::new(SystemRuntime::shared()))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::data_set::Side;
 use lepton::core::migration::{Event, Stage, State};
 use lepton::migrate::{DataSetLag, MigrationSpec, control_socket, read_lag};
@@ -78,7 +78,7 @@ pub(crate) async fn status(place: &Place) -> Result<u8> {
 /// # Errors
 /// `not_found` if no driver runs; `timeout` if it does not answer.
 pub(crate) async fn lag(place: &Place, owner: Side) -> Result<Vec<DataSetLag>> {
-    let (socket, env) = (control_socket(&place.folder()), SystemEnv::shared());
+    let (socket, env) = (control_socket(&place.folder()), SystemRuntime::shared());
     let late = |_| Err(Error::new(ErrorKind::Timeout, format!("no answer after {ANSWER:?}")));
     tokio::time::timeout(ANSWER, read_lag(&socket, owner, &env)).await.unwrap_or_else(late)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::data_set::Side;
 use lepton::core::deployment::{Port, Probe, Secrets, WorkloadSpec};
 use lepton::core::traffic::{Route, Traffic as _};
@@ -201,7 +201,7 @@ impl Site {
 
     /// The register of the router.
     pub(crate) async fn route(&self) -> Result<Route> {
-        RouterTraffic::new(self.router().control_path(), SystemEnv::shared()).get().await
+        RouterTraffic::new(self.router().control_path(), SystemRuntime::shared()).get().await
     }
 
     /// The data at a side, with these credentials.

@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use common::running::{RUNNING, Running};
 use common::show::Show;
 use common::{Asked, EXIT_CODES, FAILED, INCOMPLETE, Job};
-use lepton::{Existing, Result, TransferSettings};
+use lepton::{ExistingPolicy, Result, TransferConfig};
 
 /// Synchronises two places.
 ///
@@ -88,7 +88,7 @@ struct Places {
 }
 
 impl Places {
-    async fn job(&self, running: Option<&Running>, settings: TransferSettings) -> Result<Job> {
+    async fn job(&self, running: Option<&Running>, settings: TransferConfig) -> Result<Job> {
         Job::new((&self.source, &self.destination), &self.asked, running, settings).await
     }
 }
@@ -116,7 +116,7 @@ async fn main() -> ExitCode {
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let (asked, running) = (&line.command.places().asked, line.command.running());
     let given = matches.subcommand().map_or(&matches, |(_, given)| given);
-    let settings = asked.settings(running, Existing::IfDifferent, given, &mut command);
+    let settings = asked.settings(running, ExistingPolicy::IfDifferent, given, &mut command);
     common::log();
     let show = Show::new(&asked.output, running.is_some_and(|running| running.stats));
     match act(&line.command, settings, &show).await {
@@ -128,7 +128,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn act(command: &Command, settings: TransferSettings, show: &Show) -> Result<u8> {
+async fn act(command: &Command, settings: TransferConfig, show: &Show) -> Result<u8> {
     show.settings(&settings);
     let running = command.running();
     let mut job = command.places().job(running, settings).await?;

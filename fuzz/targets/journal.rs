@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use lepton_core::SystemEnv;
+use lepton_core::SystemRuntime;
 use lepton_core::journal::{FIRST_USER_TYPE, Identity, Journal, Replay};
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,7 +21,7 @@ fn survives(runtime: &Runtime, folder: &Path) {
     let Ok(before) = records(folder) else { return };
     let more = async {
         // The bytes may be of any plan, which is refused.
-        let Ok(opened) = Journal::open(SystemEnv::shared(), folder, &Identity::new()) else { return };
+        let Ok(opened) = Journal::open(SystemRuntime::shared(), folder, &Identity::new()) else { return };
         opened.journal.append(FIRST_USER_TYPE, b"more").expect("a record is taken");
         opened.journal.commit().await.expect("a record is written");
         let after = records(folder).expect("what was recovered stays readable");
@@ -33,7 +33,7 @@ fn survives(runtime: &Runtime, folder: &Path) {
 /// Writes each payload and commits where its length is odd.
 fn write(runtime: &Runtime, folder: &Path, payloads: &[&[u8]]) {
     let written = async {
-        let opened = Journal::open(SystemEnv::shared(), folder, &Identity::new()).expect("a new journal");
+        let opened = Journal::open(SystemRuntime::shared(), folder, &Identity::new()).expect("a new journal");
         for payload in payloads {
             opened.journal.append(FIRST_USER_TYPE, payload).expect("a record is taken");
             if payload.len() % 2 == 1 {

@@ -5,6 +5,6 @@
 libfuzzer_sys::fuzz_target!(|text: &str| {
     lepton_providers::fuzz::url(text);
     // Settings are refused or taken, whatever they hold.
-    let _ = serde_json::from_str::<lepton_providers::Settings>(text);
-    let _ = serde_json::from_str::<lepton_data::TransferSettings>(text);
+    let _ = serde_json::from_str::<lepton_providers::StoreConfig>(text);
+    let _ = serde_json::from_str::<lepton_data::TransferConfig>(text);
 });

@@ -107,7 +107,7 @@ pub struct Capabilities {
     /// Whether a part is written at its offset in the object (local disks), so that
     /// [`PartSpec::range`](crate::PartSpec::range) must state that offset. In other
     /// stores only its length counts.
-    pub parts_by_place: bool,
+    pub positional_parts: bool,
     /// Whether the parts of an upload can be listed.
     pub list_parts: Support,
     /// Whether the uploads of a key can be listed.
@@ -122,7 +122,7 @@ pub struct Capabilities {
     /// Whether such copies are made on this machine (local disks). Reading the source then
     /// costs no network, so the engine reads it once, for its digest.
     #[serde(default)]
-    pub copies_here: bool,
+    pub copies_locally: bool,
     /// Whether versions are kept and can be listed.
     pub versions: Support,
     /// The largest number of keys in one delete request.
@@ -162,7 +162,7 @@ pub struct Capabilities {
     /// Whether the whole body of an upload is held in memory before it is sent, because
     /// it must be hashed first. A caller that budgets memory must then count the body.
     #[serde(default)]
-    pub holds_uploads: bool,
+    pub buffers_uploads: bool,
     /// Whether a layer below retries by itself. A caller that does its own retries, as the
     /// engine does, refuses such a store: only one layer may retry.
     #[serde(default)]
@@ -189,12 +189,12 @@ impl Capabilities {
             max_single_put: u64::MAX,
             max_object: u64::MAX,
             multipart: Some(MultipartLimits::new(1, u64::MAX, u32::MAX)),
-            parts_by_place: false,
+            positional_parts: false,
             list_parts: Support::Native,
             list_uploads: Support::Native,
             upload_records: Support::Native,
             server_copy: Support::Native,
-            copies_here: false,
+            copies_locally: false,
             versions: Support::Native,
             delete_batch: 1000,
             etag_is_md5: false,
@@ -208,7 +208,7 @@ impl Capabilities {
             signed_chunks: Support::Unsupported,
             trailers: Support::Unsupported,
             tls: false,
-            holds_uploads: false,
+            buffers_uploads: false,
             retries: false,
             keys: KeyRules::any(1024),
         }
@@ -221,7 +221,7 @@ impl Capabilities {
 
     /// Removes what the backend does not keep from these attributes, and returns the
     /// attributes that this changed.
-    pub fn keep(&self, attributes: &mut Attributes) -> Vec<Attribute> {
+    pub fn retain_kept(&self, attributes: &mut Attributes) -> Vec<Attribute> {
         self.attribute_rules().keep(attributes)
     }
 

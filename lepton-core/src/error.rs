@@ -2,7 +2,7 @@
 //!
 //! Code decides by [`Error::retry`] and [`Error::effect`]; people and other
 //! languages read [`Error::kind`]. The three are independent: a 503 in reply to a
-//! put is [`Retry::After`] *and* [`Effect::Unknown`].
+//! put is [`RetryClass::After`] *and* [`Effect::Unknown`].
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -157,7 +157,7 @@ const EMFILE: i32 = 24;
 /// Whether trying the same thing again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Retry {
+pub enum RetryClass {
     /// Trying again gives the same result.
     Never,
     /// Trying again may help, with a delay that the caller chooses.
@@ -187,12 +187,12 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// An error with everything needed to decide, report and investigate.
 ///
 /// `Display` prints one sentence with the operation and its context, without the
-/// [source](StdError::source); [`Error::report`] returns the whole chain.
+/// [source](StdError::source); [`Error::full_message`] returns the whole chain.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    retry: Retry,
+    retry: RetryClass,
     effect: Effect,
     message: Cow<'static, str>,
     operation: Option<&'static str>,
@@ -208,7 +208,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
-            retry: Retry::Never,
+            retry: RetryClass::Never,
             effect: Effect::None,
             message: message.into(),
             operation: None,
@@ -244,7 +244,7 @@ impl Error {
 
     /// Sets whether trying again can help.
     #[must_use]
-    pub fn with_retry(mut self, retry: Retry) -> Self {
+    pub fn with_retry(mut self, retry: RetryClass) -> Self {
         self.0.retry = retry;
         self
     }
@@ -333,7 +333,7 @@ impl Error {
     }
 
     /// Whether trying again can help.
-    pub fn retry(&self) -> Retry {
+    pub fn retry(&self) -> RetryClass {
         self.0.retry
     }
 
@@ -373,7 +373,7 @@ impl Error {
     }
 
     /// The error and its causes in one line, for people.
-    pub fn report(&self) -> String {
+    pub fn full_message(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -481,7 +481,7 @@ pub enum Decision {
 /// ```
 /// use lepton_core::{decide, Decision, Effect, Error, ErrorKind, Retry};
 /// let lost = Error::new(ErrorKind::Network, "connection reset")
-///     .with_retry(Retry::Now)
+///     .with_retry(RetryClass::Now)
 ///     .with_effect(Effect::Unknown);
 /// assert_eq!(decide(&lost, false), Decision::ReadBack);
 /// assert!(matches!(decide(&lost, true), Decision::Again(_)));
@@ -489,9 +489,9 @@ pub enum Decision {
 pub fn decide(error: &Error, idempotent: bool) -> Decision {
     let harmless = idempotent || error.effect() == Effect::None;
     match (error.retry(), error.effect()) {
-        (Retry::Now, _) if harmless => Decision::Again(Duration::ZERO),
-        (Retry::After(delay), _) if harmless => Decision::Again(delay),
-        (Retry::RefreshCredentials, _) if harmless => Decision::Refresh,
+        (RetryClass::Now, _) if harmless => Decision::Again(Duration::ZERO),
+        (RetryClass::After(delay), _) if harmless => Decision::Again(delay),
+        (RetryClass::RefreshCredentials, _) if harmless => Decision::Refresh,
         (_, Effect::Unknown) => Decision::ReadBack,
         _ => Decision::GiveUp,
     }
@@ -514,7 +514,7 @@ mod tests {
             .with_context("key", "a/b")
             .with_status(503);
         assert_eq!(error.to_string(), "get: cannot read (key=a/b, status=503)");
-        assert_eq!(error.report(), "get: cannot read (key=a/b, status=503): disk on fire");
+        assert_eq!(error.full_message(), "get: cannot read (key=a/b, status=503): disk on fire");
     }
 
     #[test]
@@ -523,7 +523,7 @@ mod tests {
         let error = Error::new(ErrorKind::Io, "x").with_code("x").with_request_id("x").with_context("key", "x");
         let changed = error.with_source(cause).with_texts(&|text| text.contains('x').then(|| text.replace('x', "y")));
         assert_eq!(changed.to_string(), "y (key=y, code=y, request_id=y)");
-        assert!(changed.report().ends_with(": about y: y"), "{}", changed.report());
+        assert!(changed.full_message().ends_with(": about y: y"), "{}", changed.full_message());
         assert!(!format!("{changed:?}").contains('x'), "{changed:?}");
     }
 

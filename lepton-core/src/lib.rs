@@ -9,10 +9,10 @@
 //! - [`layer`]: stores that wrap stores
 //! - [`deployment`], [`traffic`], [`data_set`]: workloads, the route to them, and the data that
 //!   move with them; [`migration`]: the state machine over them (unstable)
-//! - [`Env`], [`MemoryBudget`], [`journal`]
+//! - [`Runtime`], [`MemoryBudget`], [`journal`]
 //! - `conformance`, the suite that every backend passes (feature `conformance`)
 //!
-//! This crate opens no sockets and spawns no tasks except through [`Env`].
+//! This crate opens no sockets and spawns no tasks except through [`Runtime`].
 
 mod attribute_rules;
 mod body;
@@ -24,7 +24,6 @@ pub mod conformance;
 pub mod data_set;
 pub mod deployment;
 mod encoding;
-mod env;
 mod error;
 mod file_facts;
 pub mod journal;
@@ -34,6 +33,7 @@ pub mod layer;
 pub mod migration;
 mod object;
 pub mod resolver;
+mod runtime;
 pub mod step;
 mod storage;
 pub mod traffic;
@@ -46,11 +46,11 @@ pub use checksum::{
     ChecksumAlgorithm, ChecksumScope, Crc, CrcHasher, HmacSha256, LEAF_SIZE, Md5Hasher, Sha256, StoredChecksum,
     TreeDigest, TreeHasher, combine_crc, crc, from_hex, md5, part_root, root_of_parts, to_hex,
 };
-pub use env::{Env, EnvExt, SharedEnv, SystemEnv, Task};
-pub use error::{Decision, Effect, Error, ErrorKind, Result, Retry, decide};
+pub use error::{Decision, Effect, Error, ErrorKind, Result, RetryClass, decide};
 pub use key::{KeyPrefix, ObjectKey};
 pub use key_rules::{KeyHandling, KeyRules};
 pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionId};
+pub use runtime::{Runtime, RuntimeExt, SharedRuntime, SystemRuntime, Task};
 pub use storage::{
     CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,
     ListPage, ListRequest, Location, MemoryStorage, MemoryStorageBuilder, Method, Multipart, ObjectInfo, ObjectVersion,

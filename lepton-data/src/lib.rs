@@ -24,19 +24,19 @@ pub use ledger::manifest::{MANIFEST_VERSION, ManifestEntry, ManifestReader, Vers
 pub use ledger::plan_file::{PLAN_VERSION, PlanSummary};
 pub use ledger::planned::{Planned, PlannedAction};
 pub use ledger::report::{Failure, Report, SlowObject, Status};
-pub use ledger::verification::{Depth, Problem, Verification};
+pub use ledger::verification::{Problem, Verification, VerifyDepth};
 pub use schedule::handle::RunHandle;
 pub use schedule::run_control::RunControl;
 pub use settings::compare_by::Compare;
 pub use settings::filters::{FilterRule, Filters};
 pub use settings::prefix_map::PrefixMap;
-pub use settings::transfer::{Existing, Metadata, TransferSettings};
+pub use settings::transfer::{ExistingPolicy, MetadataPolicy, TransferConfig};
 pub use telemetry::observer::{ObjectEnd, ObjectEvent};
 pub use telemetry::progress::{EndpointProgress, LaneProgress, LanesProgress, Phase, Progress};
 pub use transfer::builder::{Transfer, TransferBuilder};
 pub use transfer::dry_run::PlanStream;
 pub use transfer::follow::{Follower, Round};
-pub use types::reason::{Basis, Reason};
+pub use types::reason::{ComparedBy, Reason};
 pub use types::unprotected::Unprotected;
 pub use verify::verifier::{Verifier, verify};
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Attribute, Capabilities, ErrorKind, HeadOptions, MemoryStorage, Retry, Storage as _, StorageExt as _, Support,
+    Attribute, Capabilities, ErrorKind, HeadOptions, MemoryStorage, RetryClass, Storage as _, StorageExt as _, Support,
 };
-use lepton_data::{Basis, Compare, Existing, PlannedAction, Status, TransferBuilder};
+use lepton_data::{Compare, ComparedBy, ExistingPolicy, PlannedAction, Status, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -27,7 +27,7 @@ async fn what_is_replaced_or_deleted_is_kept() {
     let mut plain = Capabilities::everything("plain");
     plain.server_copy = Support::Unsupported;
     for to in [MemoryStorage::new(), MemoryStorage::builder().capabilities(plain).build()] {
-        for existing in [Existing::Overwrite, Existing::IfDifferent] {
+        for existing in [ExistingPolicy::Overwrite, ExistingPolicy::IfDifferent] {
             let from = MemoryStorage::new();
             for name in names(&to).await {
                 to.delete(vec![lepton_core::DeleteRequest::new(key(&name))]).await.unwrap();
@@ -44,12 +44,13 @@ async fn what_is_replaced_or_deleted_is_kept() {
                 assert!(kept == bytes(99, len), "{name}");
             }
             // A second run changes nothing: the backups are no part of the mirror.
-            let again = backed_up(&from, &to).existing(Existing::IfDifferent).compare(Compare::Content);
+            let again = backed_up(&from, &to).existing(ExistingPolicy::IfDifferent).compare(Compare::Content);
             let report = again.build().unwrap().run().await.unwrap();
             assert_eq!((report.unchanged, report.extras), (3, 0));
             // What is kept is not replaced.
             from.write(&key("a"), bytes(5, 12)).await.unwrap();
-            let report = backed_up(&from, &to).existing(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+            let report =
+                backed_up(&from, &to).existing(ExistingPolicy::IfDifferent).build().unwrap().run().await.unwrap();
             assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 1));
             assert!(report.failures[0].error.contains("another backup_prefix"), "{}", report.failures[0].error);
             assert_eq!(to.read(&key("a"), 100).await.unwrap(), bytes(1, 10), "nor is what it would have kept");
@@ -69,7 +70,7 @@ async fn a_run_that_is_taken_up_keeps_what_was_there_before_it() {
         puts += usize::from(call == "put" && *name == key("a"));
         match puts {
             1 if call == "put" => Some(Fault::LoseReply),
-            2 => Some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never)),
+            2 => Some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never)),
             _ => None,
         }
     });
@@ -110,8 +111,8 @@ async fn recorded_digests_tell_what_stores_do_not() {
     // The copy of the copy carries it along: both sides state the same.
     let copy = MemoryStorage::new();
     let _ = transfer(shared(&to), shared(&copy)).build().unwrap().run().await.unwrap();
-    let compare = transfer(shared(&to), shared(&copy)).existing(Existing::IfDifferent).compare(Compare::Checksum);
+    let compare = transfer(shared(&to), shared(&copy)).existing(ExistingPolicy::IfDifferent).compare(Compare::Checksum);
     let planned: Vec<_> = compare.build().unwrap().plan().try_collect().await.unwrap();
-    let unchanged = PlannedAction::Unchanged { by: Basis::Checksum };
+    let unchanged = PlannedAction::Unchanged { by: ComparedBy::Checksum };
     assert!(planned.iter().all(|planned| planned.action == unchanged));
 }

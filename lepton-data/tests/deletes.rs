@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Capabilities, ErrorKind, ListRequest, MemoryStorage, ObjectKey, PutOptions, Retry, Storage as _, StorageExt as _,
-    Support,
+    Capabilities, ErrorKind, ListRequest, MemoryStorage, ObjectKey, PutOptions, RetryClass, Storage as _,
+    StorageExt as _, Support,
 };
 use lepton_data::{Report, Status};
 use support::faulty::{Fault, Faulty};
@@ -64,7 +64,7 @@ fn deletes(faults: &[Fault]) -> impl FnMut(&str, &ObjectKey) -> Option<Fault> + 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_in_passing_is_tried_again_and_counted_once() {
-    let throttled = Fault::Fail(ErrorKind::Throttled, Retry::Now);
+    let throttled = Fault::Fail(ErrorKind::Throttled, RetryClass::Now);
     for faults in [
         vec![throttled.clone()],
         vec![Fault::LoseReply],
@@ -85,7 +85,7 @@ async fn what_never_works_is_reported() {
     for (from, to) in destinations().await {
         let script = |call: &str, key: &ObjectKey| {
             let fails = call == "delete" && key.as_bytes() == b"x";
-            fails.then_some(Fault::Fail(ErrorKind::Throttled, Retry::Now))
+            fails.then_some(Fault::Fail(ErrorKind::Throttled, RetryClass::Now))
         };
         let report = mirrored(&from, &to, script).await;
         assert_eq!((report.status, report.deleted), (Status::Incomplete, 1));

@@ -5,7 +5,7 @@
 mod support;
 
 use lepton_core::{ErrorKind, Location, MemoryStorage, StorageExt as _};
-use lepton_data::{Existing, Filters, Status, Transfer, TransferBuilder};
+use lepton_data::{ExistingPolicy, Filters, Status, Transfer, TransferBuilder};
 use support::*;
 
 fn from(store: &MemoryStorage, path: &str) -> TransferBuilder {
@@ -19,7 +19,7 @@ async fn a_source_that_does_not_exist_is_no_success() {
     fill(&store, &[("dir/file.txt", 1), ("dir/other", 1)]).await;
     for path in ["dir/nofile.txt", "dri/", "dir/file.txt/"] {
         for mirror in [false, true] {
-            let build = || from(&store, path).existing(Existing::IfDifferent).delete(mirror);
+            let build = || from(&store, path).existing(ExistingPolicy::IfDifferent).delete(mirror);
             let error = build().build().unwrap().run().await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{path} {mirror}");
             assert!(error.message().contains("allow_empty"), "{error}");

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{Body, ErrorKind, MemoryStorage, Multipart as _, PutOptions, Retry, Storage as _, StorageExt as _};
-use lepton_data::{Existing, Status};
+use lepton_core::{
+    Body, ErrorKind, MemoryStorage, Multipart as _, PutOptions, RetryClass, Storage as _, StorageExt as _,
+};
+use lepton_data::{ExistingPolicy, Status};
 use support::faulty::{Fault, Faulty, nth};
 use support::*;
 
@@ -22,7 +24,7 @@ async fn no_uploads(store: &MemoryStorage, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_lost_reply_is_settled_without_a_failure_or_an_orphan() {
-    for existing in [Existing::Overwrite, Existing::Fail] {
+    for existing in [ExistingPolicy::Overwrite, ExistingPolicy::Fail] {
         for operation in ["put", "create", "upload_part", "complete"] {
             let (from, to) = stores();
             fill(&from, &[("large", 3 * MIB + 1), ("small", 1000)]).await;
@@ -102,7 +104,7 @@ fn in_own_runtime(future: impl Future<Output = ()>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn passing_failures_are_tried_again_on_both_sides() {
     for operation in ["list", "get", "head", "put", "create", "upload_part", "complete"] {
-        for retry in [Retry::Now, Retry::After(Duration::from_millis(20)), Retry::RefreshCredentials] {
+        for retry in [RetryClass::Now, RetryClass::After(Duration::from_millis(20)), RetryClass::RefreshCredentials] {
             let (from, to) = stores();
             fill(&from, &[("large", 3 * MIB + 1), ("small", 1000)]).await;
             let source = Faulty::new(&from, nth(operation, 0, Fault::Fail(ErrorKind::Unavailable, retry)));
@@ -120,7 +122,7 @@ async fn an_object_that_fails_is_named_and_the_rest_arrives() {
     let (from, to) = stores();
     fill(&from, &[("a", 10), ("bad", 20), ("c", 30)]).await;
     let refuse = |called: &str, name: &lepton_core::ObjectKey| {
-        (called == "get" && *name == key("bad")).then_some(Fault::Fail(ErrorKind::PermissionDenied, Retry::Never))
+        (called == "get" && *name == key("bad")).then_some(Fault::Fail(ErrorKind::PermissionDenied, RetryClass::Never))
     };
     let build = |source: Faulty| transfer(Arc::new(source), shared(&to));
     let report = build(Faulty::new(&from, refuse)).build().unwrap().run().await.unwrap();
@@ -142,7 +144,8 @@ async fn what_no_object_can_do_better_than_ends_the_run_at_once() {
         for i in 0..500 {
             from.write(&key(&format!("{i:03}")), bytes(i, 10)).await.unwrap();
         }
-        let target = Faulty::new(&to, move |called, _| (called == "put").then_some(Fault::Fail(kind, Retry::Never)));
+        let target =
+            Faulty::new(&to, move |called, _| (called == "put").then_some(Fault::Fail(kind, RetryClass::Never)));
         let error = transfer(shared(&from), Arc::new(target.clone())).build().unwrap().run().await.unwrap_err();
         assert_eq!(error.kind(), kind);
         assert!(target.count("put") < 200, "{kind}: {} puts were tried", target.count("put"));
@@ -209,7 +212,7 @@ async fn a_source_that_vanishes_or_never_rests_fails_and_leaves_nothing() {
 async fn an_upload_that_vanishes_is_begun_again() {
     let (from, to) = stores();
     fill(&from, &[("large", 4 * MIB)]).await;
-    let target = Faulty::new(&to, nth("upload_part", 2, Fault::Fail(ErrorKind::UploadNotFound, Retry::Never)));
+    let target = Faulty::new(&to, nth("upload_part", 2, Fault::Fail(ErrorKind::UploadNotFound, RetryClass::Never)));
     let report = transfer(shared(&from), Arc::new(target.clone())).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, target.count("create")), (Status::Complete, 2));
     assert_same(&from, &to).await;

@@ -17,7 +17,7 @@ use lepton_core::{
     ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt,
     Result, ServerCopy, SharedStorage, Signer, Storage, StorageExt as _, Support, Versions,
 };
-use lepton_data::{Existing, Filters, PlannedAction, Status, TransferBuilder};
+use lepton_data::{ExistingPolicy, Filters, PlannedAction, Status, TransferBuilder};
 use support::*;
 
 /// A store that keeps the first of the names that differ in case alone.
@@ -146,18 +146,18 @@ async fn a_mirror_does_not_delete_what_it_wrote_under_the_other_case() {
     fill(&from, &[("readme", 10), ("z", 10)]).await;
     fill(&to.0, &[("GONE", 1), ("README", 2)]).await;
     let build = |existing| to_disk(&from, &to).existing(existing).delete(true).max_delete_percent(100);
-    let plan = build(Existing::IfDifferent).build().unwrap().plan().try_collect::<Vec<_>>().await.unwrap();
+    let plan = build(ExistingPolicy::IfDifferent).build().unwrap().plan().try_collect::<Vec<_>>().await.unwrap();
     let deleted = plan.iter().filter(|planned| planned.action == PlannedAction::Delete);
     assert_eq!(deleted.map(|planned| planned.key.clone()).collect::<Vec<_>>(), [key("GONE")]);
-    let report = build(Existing::Overwrite).build().unwrap().run().await.unwrap();
+    let report = build(ExistingPolicy::Overwrite).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects, report.deleted), (Status::Complete, 2, 1), "{:?}", report.failures);
     assert_eq!(names(&to.0).await, ["README", "z"]);
     assert_eq!(to.read(&key("readme"), 1000).await.unwrap(), bytes(1, 10));
     // What lies there under the other case is looked at, not taken for absent.
     from.write(&key("readme"), "changed".into()).await.unwrap();
-    let report = build(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    let report = build(ExistingPolicy::IfDifferent).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects, report.deleted), (Status::Complete, 1, 0), "{:?}", report.failures);
-    let report = build(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    let report = build(ExistingPolicy::IfDifferent).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects, report.unchanged), (Status::Complete, 0, 2), "{:?}", report.failures);
 }
 
@@ -165,7 +165,7 @@ async fn a_mirror_does_not_delete_what_it_wrote_under_the_other_case() {
 async fn encoded_names_are_told_apart_and_read_back() {
     let (from, to, back) = (MemoryStorage::new(), Folding::new(), MemoryStorage::new());
     fill(&from, &[("README", 1), ("readme", 5), ("Ä/ß", 2), ("ä/SS", 3), ("100%", 4)]).await;
-    let mirror = |builder: TransferBuilder| builder.existing(Existing::IfDifferent).delete(true).build().unwrap();
+    let mirror = |builder: TransferBuilder| builder.existing(ExistingPolicy::IfDifferent).delete(true).build().unwrap();
     let report = mirror(to_disk(&from, &to).encode_keys(true)).run().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Complete, 5), "{:?}", report.failures);
     let expected = ["%25C3%2584/%25C3%259F", "%2552%2545%2541%2544%254D%2545", "%25C3%25A4/%2553%2553", "100%2525"];

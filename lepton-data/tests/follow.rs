@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lepton_core::{ErrorKind, MemoryStorage, Retry, StorageExt as _};
-use lepton_data::{Compare, Depth, Existing, Follower, Round, verify};
+use lepton_core::{ErrorKind, MemoryStorage, RetryClass, StorageExt as _};
+use lepton_data::{Compare, ExistingPolicy, Follower, Round, VerifyDepth, verify};
 use support::faulty::{Fault, Faulty, nth};
 use support::*;
 
@@ -44,7 +44,7 @@ async fn each_round_copies_the_changes_since_the_last_one() {
     let proofs = std::fs::read_to_string(folder.path().join("proofs.jsonl")).unwrap();
     assert!(proofs.contains("\"d\"") && !proofs.contains("\"c\""), "a proof ends with its object: {proofs}");
     let manifest = folder.path().join("manifest.jsonl");
-    let found = verify(&manifest, &shared(&to).into(), Depth::Full).await.unwrap();
+    let found = verify(&manifest, &shared(&to).into(), VerifyDepth::Full).await.unwrap();
     assert_eq!((found.objects, found.is_proven()), (3, true));
 }
 
@@ -124,8 +124,8 @@ fn what_cannot_be_followed_is_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         error.to_string()
     };
-    assert!(with(|t| t.existing(Existing::IfDifferent).compare(Compare::Time)).contains("Time"));
-    assert!(with(|t| t.existing(Existing::Skip)).contains("Skip"));
+    assert!(with(|t| t.existing(ExistingPolicy::IfDifferent).compare(Compare::Time)).contains("Time"));
+    assert!(with(|t| t.existing(ExistingPolicy::Skip)).contains("Skip"));
     let none = transfer(shared(&from), shared(&to)).build().unwrap().follow().unwrap_err();
     assert!(none.to_string().contains("journal"), "{none}");
 }
@@ -221,8 +221,9 @@ async fn deletes_are_followed_although_an_object_changes_in_each_round() {
     follower(&from, &to, folder.path()).round().await.unwrap();
     from.remove(&key("gone")).await.unwrap();
     from.write(&key("z"), bytes(30, 10)).await.unwrap();
-    let changing =
-        Faulty::new(&from, |name, _| (name == "get").then_some(Fault::Fail(ErrorKind::SourceChanged, Retry::Never)));
+    let changing = Faulty::new(&from, |name, _| {
+        (name == "get").then_some(Fault::Fail(ErrorKind::SourceChanged, RetryClass::Never))
+    });
     let transfer = transfer(Arc::new(changing), shared(&to)).journal(folder.path()).delete(true);
     let transfer = transfer.max_delete_percent(100).build().unwrap();
     let round = transfer.follow().unwrap().round().await.unwrap();
@@ -361,7 +362,7 @@ async fn what_a_killed_round_wrote_stays_its_own_after_rounds_that_fail() {
         // The source does not give two of the objects for two rounds.
         let failing = Faulty::new(&from, |operation, key| {
             let fails = operation == "get" && ["c", "z"].contains(&key.to_string().as_str());
-            fails.then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::Retry::Never))
+            fails.then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::RetryClass::Never))
         });
         for _ in 0..2 {
             let round = guarded(Arc::new(failing.clone()), shared(&to), &journal).round().await.unwrap();

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use lepton_core::{
-    Capabilities, ErrorKind, Location, MemoryStorage, MultipartLimits, ObjectKey, Retry, StorageExt as _,
+    Capabilities, ErrorKind, Location, MemoryStorage, MultipartLimits, ObjectKey, RetryClass, StorageExt as _,
 };
 use lepton_data::{
-    Basis, Depth, Existing, ManifestEntry, ManifestReader, Report, SourceCheck, Status, TransferBuilder, verify,
+    ComparedBy, ExistingPolicy, ManifestEntry, ManifestReader, Report, SourceCheck, Status, TransferBuilder,
+    VerifyDepth, verify,
 };
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -21,7 +22,7 @@ use support::*;
 /// A store that copies as a disk does, and takes parts of 1 MiB.
 fn disk() -> MemoryStorage {
     let mut disk = Capabilities::everything("disk");
-    disk.copies_here = true;
+    disk.copies_locally = true;
     disk.multipart = Some(MultipartLimits::new(1, 1 << 40, 10_000));
     MemoryStorage::builder().capabilities(disk).build()
 }
@@ -49,7 +50,8 @@ async fn the_manifest_is_that_of_a_transfer_by_reading_and_writing() {
     assert_eq!((copied.bytes, copied.bytes_read), (3 * MIB as u64 + 15, 3 * MIB as u64 + 15), "read once");
     assert_eq!((faulty.count("copy"), faulty.count("put"), faulty.count("upload_part")), (3, 0, 0));
     assert_same(&from, &to).await;
-    let found = verify(copied.manifest.as_ref().unwrap(), &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    let found =
+        verify(copied.manifest.as_ref().unwrap(), &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven() && found.without_digest == 0, "{found:?}");
 
     let sent = run(copying(&from, Arc::new(Faulty::new(&disk(), |_, _| None)), folders[1].path())).await;
@@ -62,11 +64,12 @@ async fn the_manifest_is_that_of_a_transfer_by_reading_and_writing() {
         lines
     };
     assert_eq!(proof(&copied), proof(&sent));
-    assert!(lines(&copied).iter().all(|line| line.server_copy == Some(Basis::Size)));
+    assert!(lines(&copied).iter().all(|line| line.server_copy == Some(ComparedBy::Size)));
     assert!(lines(&copied).iter().all(|line| line.source_check == SourceCheck::Stored), "as memory keeps a CRC");
     // What the copier did wrong does not become right by the digest.
     to.write(&key("large"), bytes(77, 3 * MIB + 5)).await.unwrap();
-    let found = verify(copied.manifest.as_ref().unwrap(), &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    let found =
+        verify(copied.manifest.as_ref().unwrap(), &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert!(found.problems.iter().any(|problem| problem.key == key("large")), "{found:?}");
 }
 
@@ -87,17 +90,19 @@ async fn a_source_that_changes_between_its_digest_and_its_copy_is_begun_again() 
     assert_eq!((report.status, report.objects, report.server_copies), (Status::Complete, 1, 1), "{report:?}");
     assert_eq!(faulty.count("copy"), 2);
     assert_same(&from, &to).await;
-    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    let found =
+        verify(report.manifest.as_ref().unwrap(), &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven(), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_read_and_sent_and_a_lost_answer_is_read_back() {
-    for (call, kind) in [("copy", ErrorKind::PermissionDenied), ("spares", ErrorKind::NotFound)] {
+    for (call, kind) in [("copy", ErrorKind::PermissionDenied), ("is_cheaper", ErrorKind::NotFound)] {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (disk(), disk());
         fill(&from, &[("a", 10), ("large", 3 * MIB)]).await;
-        let refuses = move |called: &str, _: &ObjectKey| (called == call).then_some(Fault::Fail(kind, Retry::Never));
+        let refuses =
+            move |called: &str, _: &ObjectKey| (called == call).then_some(Fault::Fail(kind, RetryClass::Never));
         let faulty = Arc::new(Faulty::new(&to, refuses).copying());
         let report = run(copying(&from, faulty, folder.path())).await;
         assert_eq!((report.status, report.objects, report.server_copies), (Status::Complete, 2, 0), "{call}");
@@ -109,9 +114,9 @@ async fn what_is_refused_is_read_and_sent_and_a_lost_answer_is_read_back() {
     fill(&from, &[("a", 10)]).await;
     let loses = |called: &str, _: &ObjectKey| (called == "copy").then_some(Fault::LoseReply);
     let faulty = Arc::new(Faulty::new(&to, loses).copying());
-    let report = run(copying(&from, faulty, folder.path()).existing(Existing::Skip)).await;
+    let report = run(copying(&from, faulty, folder.path()).existing(ExistingPolicy::Skip)).await;
     assert_eq!((report.status, report.server_copies), (Status::Complete, 1), "{report:?}");
-    assert_eq!(lines(&report)[0].server_copy, Some(Basis::Content));
+    assert_eq!(lines(&report)[0].server_copy, Some(ComparedBy::Content));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +129,7 @@ async fn under_a_bandwidth_or_with_a_digest_to_record_every_byte_passes_through_
         let transfer = copying(&from, faulty.clone(), folder.path());
         let transfer = if limited { transfer.bandwidth(Some(1 << 30)) } else { transfer.record_digest(true) };
         let report = run(transfer).await;
-        assert_eq!((report.objects, report.server_copies, faulty.count("spares")), (1, 0, 0));
+        assert_eq!((report.objects, report.server_copies, faulty.count("is_cheaper")), (1, 0, 0));
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use lepton_core::{Env, ErrorKind, Retry, SharedEnv};
+use lepton_core::{ErrorKind, RetryClass, Runtime, SharedRuntime};
 use lepton_data::{Progress, Report, Status, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -19,15 +19,15 @@ use tokio::time::Instant;
 
 /// The system, but for the time since its start, which is that of the test's runtime.
 #[derive(Debug)]
-struct Paused(SharedEnv, Instant);
+struct Paused(SharedRuntime, Instant);
 
 impl Paused {
-    fn shared() -> SharedEnv {
-        Arc::new(Self(lepton_core::SystemEnv::shared(), Instant::now()))
+    fn shared() -> SharedRuntime {
+        Arc::new(Self(lepton_core::SystemRuntime::shared(), Instant::now()))
     }
 }
 
-impl Env for Paused {
+impl Runtime for Paused {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
     }
@@ -57,7 +57,7 @@ fn places(number: usize) -> NonZeroUsize {
 async fn run(builder: TransferBuilder) -> (Report, Vec<Progress>) {
     let mut seen = Vec::new();
     let journal = tempfile::tempdir().unwrap();
-    let handle = builder.journal(journal.path()).env(Paused::shared()).build().unwrap().start().await.unwrap();
+    let handle = builder.journal(journal.path()).runtime(Paused::shared()).build().unwrap().start().await.unwrap();
     let report = handle.watch(Duration::from_millis(100), |progress| seen.push(progress)).await.unwrap();
     assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
     (report, seen)
@@ -71,7 +71,7 @@ fn at_most(a_second: f64) -> impl FnMut(&str) -> Fault {
         tokens = (tokens + (now - then).as_secs_f64() * a_second).min(a_second / 10.0);
         then = now;
         if tokens < 1.0 {
-            return Fault::Fail(ErrorKind::Throttled, Retry::After(Duration::from_secs(1)));
+            return Fault::Fail(ErrorKind::Throttled, RetryClass::After(Duration::from_secs(1)));
         }
         tokens -= 1.0;
         Fault::Slow(40)
@@ -188,7 +188,7 @@ async fn a_refusal_is_booked_where_it_happened() {
         move |operation: &str, _: &lepton_core::ObjectKey| {
             let at = left.iter().position(|one| *one == operation)?;
             left.remove(at);
-            Some(Fault::Fail(ErrorKind::Throttled, Retry::After(Duration::from_secs(1))))
+            Some(Fault::Fail(ErrorKind::Throttled, RetryClass::After(Duration::from_secs(1))))
         }
     };
     let source = Faulty::new(&from, refused(&["list", "get"]));

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton_core::{
-    Attributes, Capabilities, ErrorKind, Location, MemoryStorage, PutOptions, Retry, StorageExt as _, Support,
+    Attributes, Capabilities, ErrorKind, Location, MemoryStorage, PutOptions, RetryClass, StorageExt as _, Support,
 };
-use lepton_data::{Compare, Existing, Filters, Status, Transfer, TransferBuilder};
+use lepton_data::{Compare, ExistingPolicy, Filters, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::simulated::Simulated;
 use support::*;
@@ -35,7 +35,7 @@ async fn stores_that_list_in_any_order_are_sorted_on_disk() {
             Arc::new(if backwards { faulty.backwards() } else { faulty })
         };
         let transfer = transfer(side(&from, source), side(&to, destination))
-            .existing(Existing::IfDifferent)
+            .existing(ExistingPolicy::IfDifferent)
             .delete(true)
             // Little enough that the sort goes to disk.
             .memory(4 << 20);
@@ -54,7 +54,7 @@ async fn a_listing_without_order_that_fails_half_way_begins_again() {
     let mut pages = 0;
     let faulty = Faulty::new(&from, move |call, _| {
         pages += usize::from(call == "list");
-        (call == "list" && pages == 3).then_some(Fault::Fail(ErrorKind::Unavailable, Retry::Now))
+        (call == "list" && pages == 3).then_some(Fault::Fail(ErrorKind::Unavailable, RetryClass::Now))
     });
     let report = transfer(Arc::new(faulty.backwards()), shared(&to)).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects, report.retries), (Status::Complete, 3500, 1));
@@ -67,7 +67,7 @@ fn slow(store: &MemoryStorage, fails_at: usize) -> Faulty {
     Faulty::new(store, move |call, _| {
         pages += usize::from(call == "list");
         match call {
-            "list" if pages == fails_at => Some(Fault::Fail(ErrorKind::Unavailable, Retry::Now)),
+            "list" if pages == fails_at => Some(Fault::Fail(ErrorKind::Unavailable, RetryClass::Now)),
             "list" => Some(Fault::Slow(30)),
             _ => None,
         }
@@ -99,7 +99,7 @@ async fn a_slow_store_is_listed_by_ranges_and_nothing_is_lost() {
             let place = Location::new(Arc::new(source.clone()), "in");
             let target = Location::new(shared(&to), "in");
             let transfer = Transfer::builder().from(place).to(target);
-            let transfer = transfer.existing(Existing::IfDifferent).compare(Compare::Size).env(simulated());
+            let transfer = transfer.existing(ExistingPolicy::IfDifferent).compare(Compare::Size).runtime(simulated());
             let folder = tempfile::tempdir().unwrap();
             let transfer = transfer.journal(folder.path());
             let report = transfer.build().unwrap().run().await.unwrap();
@@ -137,7 +137,7 @@ async fn a_slow_store_that_cannot_begin_behind_a_key_is_not_listed_by_ranges() {
     let source = slow(&from, 0);
     let to = MemoryStorage::new();
     many(&to, 12_000, 1).await;
-    let transfer = transfer(Arc::new(source.clone()), shared(&to)).existing(Existing::IfDifferent);
+    let transfer = transfer(Arc::new(source.clone()), shared(&to)).existing(ExistingPolicy::IfDifferent);
     let report = transfer.compare(Compare::Size).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.unchanged), (Status::Complete, 12_000));
     assert!(source.count("list") <= 13, "{}", source.count("list"));
@@ -162,10 +162,10 @@ async fn attributes_that_were_listed_by_ranges_are_not_asked_for() {
         let slow = slow(&from, 0);
         let source = if backwards { slow.backwards() } else { slow };
         let destination = Arc::new(Faulty::new(&to, |_, _| None));
-        let transfer = transfer(Arc::new(source.clone()), destination.clone()).existing(Existing::IfDifferent);
+        let transfer = transfer(Arc::new(source.clone()), destination.clone()).existing(ExistingPolicy::IfDifferent);
         // Little enough that a sort goes to disk.
         let folder = tempfile::tempdir().unwrap();
-        let transfer = transfer.memory(4 << 20).env(simulated()).journal(folder.path());
+        let transfer = transfer.memory(4 << 20).runtime(simulated()).journal(folder.path());
         let report = transfer.build().unwrap().run().await.unwrap();
         assert_eq!((report.status, report.unchanged), (Status::Complete, 15_000), "{:?}", report.failures);
         assert_eq!((source.count("head"), destination.count("head")), (0, 0), "backwards: {backwards}");
@@ -206,7 +206,7 @@ async fn a_list_of_keys_takes_the_place_of_the_listing() {
     let report = build().build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects, report.resumed_objects), (Status::Complete, 4, 3));
     std::fs::write(&list, "b\nmissing\n").unwrap();
-    let again = build().existing(Existing::IfDifferent).build().unwrap().run().await.unwrap();
+    let again = build().existing(ExistingPolicy::IfDifferent).build().unwrap().run().await.unwrap();
     assert_eq!((again.objects, again.unchanged), (1, 1), "a journal that came to its end binds nobody");
     let mirror = listed(&from, &to, &list).delete(true).build();
     assert_eq!(mirror.unwrap_err().kind(), ErrorKind::InvalidInput);

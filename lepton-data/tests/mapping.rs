@@ -13,8 +13,8 @@ use lepton_core::{
     StorageExt as _,
 };
 use lepton_data::{
-    Basis, Depth, Existing, Filters, ManifestReader, PlannedAction, PrefixMap, Reason, Report, Status, TransferBuilder,
-    verify,
+    ComparedBy, ExistingPolicy, Filters, ManifestReader, PlannedAction, PrefixMap, Reason, Report, Status,
+    TransferBuilder, VerifyDepth, verify,
 };
 use proptest::prelude::*;
 use support::*;
@@ -24,7 +24,7 @@ fn rules(rules: &[(&str, &str)]) -> Vec<PrefixMap> {
 }
 
 fn mirror(from: &MemoryStorage, to: &MemoryStorage, map: &[(&str, &str)]) -> TransferBuilder {
-    let builder = transfer(shared(from), shared(to)).existing(Existing::IfDifferent);
+    let builder = transfer(shared(from), shared(to)).existing(ExistingPolicy::IfDifferent);
     builder.delete(true).max_delete_percent(100).map(rules(map))
 }
 
@@ -53,7 +53,7 @@ async fn a_mirror_under_other_names_copies_once_and_deletes_by_the_new_names() {
     let renamed: BTreeMap<String, String> =
         lines.into_iter().filter_map(|line| Some((line.source_key?.to_string(), line.key.to_string()))).collect();
     assert_eq!(renamed, [("old/b", "new/b"), ("old/deep/c", "0/c")].map(|(a, b)| (a.into(), b.into())).into());
-    assert!(verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap().is_proven());
+    assert!(verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap().is_proven());
     let report = run(build().compare(lepton_data::Compare::Checksum)).await;
     assert_eq!((report.objects, report.unchanged, report.extras), (0, 5, 0), "the second run copies nothing");
     from.delete(vec![DeleteRequest::new(key("old/b"))]).await.unwrap();
@@ -167,7 +167,7 @@ async fn lists_and_saved_plans_know_the_rules() {
     from.write(&key("in/old/c"), bytes(9, 40)).await.unwrap();
     fill(&to, &[("out/0", 1), ("out/old/c", 1)]).await;
     let plan = folder.path().join("plan");
-    let mirror = || build().existing(Existing::IfDifferent).delete(true).max_delete_percent(100);
+    let mirror = || build().existing(ExistingPolicy::IfDifferent).delete(true).max_delete_percent(100);
     let summary = mirror().build().unwrap().save_plan(&plan).await.unwrap();
     assert_eq!((summary.copies, summary.unchanged, summary.deletes), (1, 2, 2));
     let error = mirror().map(Vec::new()).saved_plan(&plan).build().unwrap().run().await.unwrap_err();
@@ -215,7 +215,7 @@ async fn keys_that_a_destination_cannot_hold_go_there_and_back() {
     let found = list(&to).await.into_iter().map(|meta| meta.key.as_str().unwrap().to_owned());
     assert_eq!(found.collect::<Vec<_>>(), expected);
     let manifest = report.manifest.unwrap();
-    assert!(verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap().is_proven());
+    assert!(verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap().is_proven());
     let report = run(build()).await;
     assert_eq!((report.objects, report.unchanged, report.extras), (0, 7, 0), "the second run copies nothing");
     from.delete(vec![DeleteRequest::new(key("a//b"))]).await.unwrap();
@@ -315,7 +315,7 @@ proptest! {
                 let copy = |reason| PlannedAction::Copy { reason, parts: 1, part_size: MIB as u64 };
                 expected.insert(target.clone(), (Some(name.clone()), match theirs.get(target) {
                     None => copy(Reason::New),
-                    Some(other) if other == seed => PlannedAction::Unchanged { by: Basis::Etag },
+                    Some(other) if other == seed => PlannedAction::Unchanged { by: ComparedBy::Etag },
                     Some(_) => copy(Reason::Etag),
                 }));
             }

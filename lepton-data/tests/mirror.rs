@@ -12,7 +12,7 @@ use lepton_core::{
     Attribute, Attributes, Capabilities, ErrorKind, HeadOptions, KeyHandling, Location, MemoryStorage, PutOptions,
     Storage as _, StorageExt as _,
 };
-use lepton_data::{Existing, Metadata, PlannedAction, Status, Transfer};
+use lepton_data::{ExistingPolicy, MetadataPolicy, PlannedAction, Status, Transfer};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -81,12 +81,12 @@ async fn metadata_and_tags_arrive_with_small_and_large_objects() {
 /// As in a public bucket, whose tags only its owner may read.
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_that_may_not_be_read_are_recorded_or_with_strict_refused() {
-    for (policy, lost, failed) in [(Metadata::Keep, 2, 0), (Metadata::Strict, 0, 2)] {
+    for (policy, lost, failed) in [(MetadataPolicy::Keep, 2, 0), (MetadataPolicy::Strict, 0, 2)] {
         let (from, to) = stores();
         put(&from, "small", bytes(1, 100), dressed()).await;
         put(&from, "large", bytes(2, 3 * MIB), dressed()).await;
         let guarded = Faulty::new(&from, |operation, _| {
-            (operation == "tags").then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::Retry::Never))
+            (operation == "tags").then_some(Fault::Fail(ErrorKind::PermissionDenied, lepton_core::RetryClass::Never))
         });
         let run = transfer(Arc::new(guarded), shared(&to)).metadata(policy).build().unwrap().run();
         let report = run.await.unwrap();
@@ -110,7 +110,7 @@ async fn what_cannot_be_kept_is_recorded_or_with_strict_refused() {
     let report = transfer(shared(&from), shared(&poor())).build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.metadata_lost), (Status::Complete, 2));
     let to = poor();
-    let strict = transfer(shared(&from), shared(&to)).metadata(Metadata::Strict).build().unwrap();
+    let strict = transfer(shared(&from), shared(&to)).metadata(MetadataPolicy::Strict).build().unwrap();
     let report = strict.run().await.unwrap();
     assert_eq!((report.status, report.failures.len()), (Status::Incomplete, 2));
     assert!(report.failures[0].error.contains("Tags"), "{}", report.failures[0].error);
@@ -120,7 +120,7 @@ async fn what_cannot_be_kept_is_recorded_or_with_strict_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn existing_objects_are_overwritten_skipped_or_reported() {
     for (existing, copied, skipped, failed) in
-        [(Existing::Overwrite, 4, 0, 0), (Existing::Skip, 2, 2, 0), (Existing::Fail, 2, 0, 2)]
+        [(ExistingPolicy::Overwrite, 4, 0, 0), (ExistingPolicy::Skip, 2, 2, 0), (ExistingPolicy::Fail, 2, 0, 2)]
     {
         let (from, to) = stores();
         fill(&from, &[("a", 10), ("big", 3 * MIB), ("c", 30), ("other", 2 * MIB)]).await;
@@ -136,7 +136,7 @@ async fn existing_objects_are_overwritten_skipped_or_reported() {
             (copied as u64, skipped, failed),
             "{existing:?}"
         );
-        if existing == Existing::Overwrite {
+        if existing == ExistingPolicy::Overwrite {
             assert_same(&from, &to).await;
         } else {
             assert_eq!(to.read(&key("a"), 100).await.unwrap(), bytes(99, 10), "{existing:?} leaves it as it was");
@@ -176,4 +176,16 @@ async fn a_store_that_retries_is_refused() {
     let odd = MemoryStorage::builder().capabilities(retries).build();
     let error = transfer(shared(&MemoryStorage::new()), shared(&odd)).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn outside_a_runtime_it_is_an_error_and_no_panic() {
+    let store = shared(&MemoryStorage::new());
+    let transfer = transfer(store.clone(), shared(&MemoryStorage::new())).build().unwrap();
+    let error = futures_util::FutureExt::now_or_never(transfer.run()).unwrap().unwrap_err();
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
+    let place = Location::from(store);
+    let check = lepton_data::verify("none".as_ref(), &place, lepton_data::VerifyDepth::Quick);
+    let error = futures_util::FutureExt::now_or_never(check).unwrap().unwrap_err();
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
 }

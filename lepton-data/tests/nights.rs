@@ -7,14 +7,14 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use lepton_core::{ErrorKind, MemoryStorage, Retry, SharedStorage, StorageExt as _};
-use lepton_data::{Existing, Report, Status, Transfer, TransferBuilder};
+use lepton_core::{ErrorKind, MemoryStorage, RetryClass, SharedStorage, StorageExt as _};
+use lepton_data::{ExistingPolicy, Report, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
 /// The nightly command: the same every night.
 fn nightly(from: &MemoryStorage, to: &MemoryStorage, journal: &Path) -> TransferBuilder {
-    transfer(shared(from), shared(to)).existing(Existing::IfDifferent).journal(journal).max_delete_percent(100)
+    transfer(shared(from), shared(to)).existing(ExistingPolicy::IfDifferent).journal(journal).max_delete_percent(100)
 }
 
 async fn run(builder: TransferBuilder) -> Report {
@@ -25,7 +25,7 @@ async fn run(builder: TransferBuilder) -> Report {
 fn archived(from: &MemoryStorage, name: &str) -> SharedStorage {
     let name = key(name);
     Arc::new(Faulty::new(from, move |call, key| {
-        (call == "get" && *key == name).then_some(Fault::Fail(ErrorKind::Archived, Retry::Never))
+        (call == "get" && *key == name).then_some(Fault::Fail(ErrorKind::Archived, RetryClass::Never))
     }))
 }
 
@@ -35,7 +35,7 @@ async fn write(store: &MemoryStorage, name: &str, content: &'static str) {
 
 #[tokio::test]
 async fn an_object_that_cannot_be_read_keeps_no_change_back() {
-    for existing in [Existing::IfDifferent, Existing::IfNewer, Existing::Overwrite] {
+    for existing in [ExistingPolicy::IfDifferent, ExistingPolicy::IfNewer, ExistingPolicy::Overwrite] {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = stores();
         fill(&from, &[("a", 10), ("bad", 10), ("c", 10)]).await;
@@ -78,7 +78,7 @@ async fn an_object_that_failed_and_is_gone_is_settled() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = stores();
     fill(&from, &[("a", 10), ("bad", 10)]).await;
-    let builder = || nightly(&from, &to, folder.path()).existing(Existing::Overwrite);
+    let builder = || nightly(&from, &to, folder.path()).existing(ExistingPolicy::Overwrite);
     assert_eq!(run(builder().from(archived(&from, "bad"))).await.status, Status::Incomplete);
     from.remove(&key("bad")).await.unwrap();
     let second = run(builder()).await;
@@ -133,7 +133,7 @@ async fn a_run_that_was_ended_on_its_way_sees_changes_behind_it_and_sends_nothin
     }
     let stops: SharedStorage = Arc::new(Faulty::new(&from, |call, key| {
         let last = key.as_bytes() == b"o30";
-        (call == "get" && last).then_some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never))
+        (call == "get" && last).then_some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never))
     }));
     let builder = || nightly(&from, &to, folder.path()).concurrency(1.try_into().unwrap()).adaptive(false);
     builder().from(stops).build().unwrap().run().await.unwrap_err();
@@ -159,7 +159,7 @@ async fn a_plan_protects_the_same_in_every_run_of_it() {
     write(&to, "b", "as the plan saw it").await;
     let plan = folder.path().join("plan");
     let builder = || Transfer::builder().from(shared(&from)).to(shared(&to)).server_copy(false);
-    builder().existing(Existing::IfDifferent).build().unwrap().save_plan(&plan).await.unwrap();
+    builder().existing(ExistingPolicy::IfDifferent).build().unwrap().save_plan(&plan).await.unwrap();
     write(&to, "b", "changed after the plan").await;
     let journal = folder.path().join("journal");
     let carry_out = || builder().saved_plan(&plan).journal(&journal);

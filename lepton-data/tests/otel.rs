@@ -7,8 +7,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lepton_core::{ErrorKind, Retry, StorageExt as _};
-use lepton_data::Existing;
+use lepton_core::{ErrorKind, RetryClass, StorageExt as _};
+use lepton_data::ExistingPolicy;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
@@ -60,9 +60,9 @@ async fn counters_and_histograms_are_exported() {
     let throttled = move |call: &str, _: &lepton_core::ObjectKey| {
         let fails = call == "put" && left > 0;
         left -= i32::from(fails);
-        fails.then_some(Fault::Fail(ErrorKind::Throttled, Retry::Now))
+        fails.then_some(Fault::Fail(ErrorKind::Throttled, RetryClass::Now))
     };
-    let transfer = transfer(shared(&from), Arc::new(Faulty::new(&to, throttled))).existing(Existing::IfDifferent);
+    let transfer = transfer(shared(&from), Arc::new(Faulty::new(&to, throttled))).existing(ExistingPolicy::IfDifferent);
     let report = transfer.build().unwrap().run().await.unwrap();
     assert_eq!((report.objects, report.unchanged, report.retries), (2, 1, 2));
     provider.force_flush().unwrap();

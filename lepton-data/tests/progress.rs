@@ -9,9 +9,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lepton_core::{ErrorKind, ObjectKey, Retry, StorageExt as _};
+use lepton_core::{ErrorKind, ObjectKey, RetryClass, StorageExt as _};
 use lepton_data::{
-    Depth, Existing, ObjectEnd, ObjectEvent, Phase, Progress, Report, Status, TransferBuilder, Verifier, verify,
+    ExistingPolicy, ObjectEnd, ObjectEvent, Phase, Progress, Report, Status, TransferBuilder, Verifier, VerifyDepth,
+    verify,
 };
 use support::faulty::{Fault, Faulty};
 use support::*;
@@ -34,7 +35,7 @@ fn assert_full(progress: &Progress) {
 async fn a_bar_reaches_its_end_whatever_became_of_the_objects() {
     let (from, to) = stores();
     fill(&from, &[("a", 10), ("b", 3 * MIB), ("c", 0)]).await;
-    let mirror = || transfer(shared(&from), shared(&to)).existing(Existing::IfDifferent).delete(true);
+    let mirror = || transfer(shared(&from), shared(&to)).existing(ExistingPolicy::IfDifferent).delete(true);
     // A short run has a beginning and an end, too.
     let (_, seen) = watched(mirror()).await;
     assert!(seen.len() >= 2 && seen[0].phase < Phase::Ended, "{seen:?}");
@@ -46,7 +47,7 @@ async fn a_bar_reaches_its_end_whatever_became_of_the_objects() {
 
     fill(&from, &[("d", 7)]).await;
     fill(&to, &[("x", 1), ("y", 1)]).await;
-    let (report, seen) = watched(mirror().existing(Existing::Skip).max_delete_percent(100)).await;
+    let (report, seen) = watched(mirror().existing(ExistingPolicy::Skip).max_delete_percent(100)).await;
     let last = seen.last().unwrap();
     assert_eq!((report.skipped, last.skipped_bytes), (3, 10 + 3 * MIB as u64));
     assert_eq!((last.deleted, last.total_deletes), (2, 2));
@@ -54,10 +55,11 @@ async fn a_bar_reaches_its_end_whatever_became_of_the_objects() {
 
     fill(&from, &[("fails", 5), ("goes", 6)]).await;
     let fails = |call: &str, key: &ObjectKey| {
-        (call == "put" && key.as_str() == Some("fails")).then_some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never))
+        (call == "put" && key.as_str() == Some("fails"))
+            .then_some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never))
     };
     let faulty = Arc::new(Faulty::new(&to, fails));
-    let (report, seen) = watched(transfer(shared(&from), faulty).existing(Existing::IfDifferent)).await;
+    let (report, seen) = watched(transfer(shared(&from), faulty).existing(ExistingPolicy::IfDifferent)).await;
     assert_eq!((report.status, seen.last().unwrap().failed_bytes), (Status::Incomplete, 5));
     assert_full(seen.last().unwrap());
 }
@@ -140,12 +142,14 @@ async fn every_object_has_its_events() {
     fill(&to, &[("extra", 4)]).await;
     to.write(&key("same"), from.read(&key("same"), 3).await.unwrap()).await.unwrap();
     let fails = |call: &str, key: &ObjectKey| {
-        (call == "put" && key.as_str() == Some("fails")).then_some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never))
+        (call == "put" && key.as_str() == Some("fails"))
+            .then_some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never))
     };
     let events: Arc<Mutex<Vec<ObjectEvent>>> = Arc::default();
     let run = |to| {
         let events = Arc::clone(&events);
-        let transfer = transfer(shared(&from), to).existing(Existing::IfDifferent).delete(true).max_delete_percent(100);
+        let transfer =
+            transfer(shared(&from), to).existing(ExistingPolicy::IfDifferent).delete(true).max_delete_percent(100);
         transfer.on_object(move |event| events.lock().unwrap().push(event.clone())).build().unwrap().run()
     };
     run(Arc::new(Faulty::new(&to, fails))).await.unwrap().into_result().unwrap_err();
@@ -211,7 +215,7 @@ async fn an_incomplete_run_is_an_error_on_request_and_proves_nothing() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]).await;
     let fails = |call: &str, key: &ObjectKey| {
-        (call == "put" && key.as_str() != Some("a")).then_some(Fault::Fail(ErrorKind::TooLarge, Retry::Never))
+        (call == "put" && key.as_str() != Some("a")).then_some(Fault::Fail(ErrorKind::TooLarge, RetryClass::Never))
     };
     let run = |to| transfer(shared(&from), to).journal(folder.path()).build().unwrap().run();
     let report = run(Arc::new(Faulty::new(&to, fails))).await.unwrap();
@@ -219,11 +223,11 @@ async fn an_incomplete_run_is_an_error_on_request_and_proves_nothing() {
     let error = report.into_result().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.message().starts_with("4 objects failed") && error.message().contains("b: "), "{error}");
-    let found = verify(&manifest, &shared(&to).into(), Depth::Full).await.unwrap();
+    let found = verify(&manifest, &shared(&to).into(), VerifyDepth::Full).await.unwrap();
     assert!(!found.is_proven() && (found.objects, found.failed, found.not_copied) == (1, 0, 4), "{found:?}");
 
     let _ = run(shared(&to)).await.unwrap().into_result().unwrap();
-    assert!(verify(&manifest, &shared(&to).into(), Depth::Full).await.unwrap().is_proven());
+    assert!(verify(&manifest, &shared(&to).into(), VerifyDepth::Full).await.unwrap().is_proven());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use lepton_core::{ErrorKind, PutOptions, Retry, Storage as _, StorageExt as _};
-use lepton_data::{Existing, Status, Unprotected};
+use lepton_core::{ErrorKind, PutOptions, RetryClass, Storage as _, StorageExt as _};
+use lepton_data::{ExistingPolicy, Status, Unprotected};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -17,8 +17,8 @@ async fn failures_are_counted_by_kind() {
     let (from, to) = stores();
     fill(&from, &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]).await;
     let fails = |call: &str, name: &lepton_core::ObjectKey| match name.as_str() {
-        Some("a" | "b") if call == "put" => Some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never)),
-        Some("c") if call == "put" => Some(Fault::Fail(ErrorKind::TooLarge, Retry::Never)),
+        Some("a" | "b") if call == "put" => Some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never)),
+        Some("c") if call == "put" => Some(Fault::Fail(ErrorKind::TooLarge, RetryClass::Never)),
         _ => None,
     };
     let report = transfer(shared(&from), Arc::new(Faulty::new(&to, fails))).build().unwrap().run().await.unwrap();
@@ -39,7 +39,7 @@ async fn what_took_long_says_how_often_it_was_tried_again() {
     let fails = move |call: &str, name: &lepton_core::ObjectKey| {
         let found = faults.iter().position(|(fails, of)| *fails == call && name.as_str() == Some(*of))?;
         faults.remove(found);
-        Some(Fault::Fail(ErrorKind::Throttled, Retry::Now))
+        Some(Fault::Fail(ErrorKind::Throttled, RetryClass::Now))
     };
     let report = transfer(shared(&from), Arc::new(Faulty::new(&to, fails))).build().unwrap().run().await.unwrap();
     let mut slowest: Vec<_> = report.slowest.iter().map(|slow| (slow.key.to_string(), slow.retries)).collect();
@@ -111,12 +111,12 @@ async fn what_the_destination_does_not_protect_is_named() {
     capabilities.put_if_match = lepton_core::Support::Unknown;
     capabilities.conditional_delete = lepton_core::Support::Unsupported;
     let to = lepton_core::MemoryStorage::builder().capabilities(capabilities).build();
-    let mirror = || transfer(shared(&from), shared(&to)).existing(Existing::IfDifferent).delete(true);
+    let mirror = || transfer(shared(&from), shared(&to)).existing(ExistingPolicy::IfDifferent).delete(true);
     let both = [Unprotected::Replacement, Unprotected::Deletion];
     assert_eq!(mirror().build().unwrap().unprotected(), both);
     assert_eq!(mirror().build().unwrap().run().await.unwrap().unprotected, both);
     let copy = mirror().delete(false).build().unwrap();
     assert_eq!(copy.unprotected(), both[..1]);
-    let all_held = transfer(shared(&from), shared(&stores().0)).existing(Existing::IfDifferent).delete(true);
+    let all_held = transfer(shared(&from), shared(&stores().0)).existing(ExistingPolicy::IfDifferent).delete(true);
     assert_eq!(all_held.build().unwrap().unprotected(), []);
 }

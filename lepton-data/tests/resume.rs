@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use lepton_core::{ErrorKind, MemoryStorage, Multipart as _, Retry, StorageExt as _, SystemEnv};
-use lepton_data::{Existing, ManifestReader, Status};
+use lepton_core::{ErrorKind, MemoryStorage, Multipart as _, RetryClass, StorageExt as _, SystemRuntime};
+use lepton_data::{ExistingPolicy, ManifestReader, Status};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -20,7 +20,7 @@ fn dying(store: &MemoryStorage, after: usize) -> Faulty {
     let mut writes = 0;
     Faulty::new(store, move |called, _| {
         writes += usize::from(matches!(called, "put" | "create" | "upload_part" | "complete"));
-        (writes > after).then_some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never))
+        (writes > after).then_some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never))
     })
 }
 
@@ -30,7 +30,7 @@ async fn uploads(store: &MemoryStorage, name: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ended_after_any_number_of_writes_it_goes_on_and_sends_nothing_twice() {
-    for existing in [Existing::Overwrite, Existing::Fail] {
+    for existing in [ExistingPolicy::Overwrite, ExistingPolicy::Fail] {
         for after in 0..15 {
             let folder = tempfile::tempdir().unwrap();
             let (from, to) = stores();
@@ -67,7 +67,7 @@ async fn parts_that_the_store_holds_are_not_sent_again() {
     fill(&from, &[("large", 8 * MIB)]).await;
     let build = |target: Arc<Faulty>| transfer(shared(&from), target).journal(folder.path()).build().unwrap();
     let die = Faulty::new(&to, |called, _| {
-        (called == "complete").then_some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never))
+        (called == "complete").then_some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never))
     });
     build(Arc::new(die)).run().await.unwrap_err();
     assert_eq!(uploads(&to, "large").await, 1);
@@ -106,7 +106,7 @@ async fn a_strangers_upload_is_reported_and_left_alone() {
     let mut lost = false;
     let die = Faulty::new(&to, move |called, _| match called {
         "create" if !std::mem::replace(&mut lost, true) => Some(Fault::LoseReply),
-        "create" | "abort" => Some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never)),
+        "create" | "abort" => Some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never)),
         _ => None,
     });
     build(Arc::new(die)).run().await.unwrap_err();
@@ -131,7 +131,7 @@ async fn another_plan_and_a_second_run_are_refused() {
     fill(&from, &[("b", 1)]).await;
     let report = build().build().unwrap().run().await.unwrap();
     assert_eq!((report.objects, report.resumed_objects), (2, 0), "a finished journal makes way for a new run");
-    let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
+    let skipping = build().existing(ExistingPolicy::Skip).build().unwrap().run().await.unwrap();
     assert_eq!(skipping.skipped, 2, "also for a run with other options");
     let interrupted = |writes| {
         let die = Arc::new(dying(&to, writes));
@@ -146,9 +146,9 @@ async fn another_plan_and_a_second_run_are_refused() {
     assert_eq!(error.kind(), ErrorKind::PlanMismatch);
     assert!(error.to_string().contains("part_size was 2097152 and is now 1048576"), "{error}");
     let elsewhere = transfer(shared(&from), shared(&MemoryStorage::new())).journal(folder.path());
-    let error = elsewhere.existing(Existing::Skip).build().unwrap().run().await.unwrap_err();
+    let error = elsewhere.existing(ExistingPolicy::Skip).build().unwrap().run().await.unwrap_err();
     assert!(error.to_string().contains("destination was"), "{error}");
-    let skipping = build().existing(Existing::Skip).build().unwrap().run().await.unwrap();
+    let skipping = build().existing(ExistingPolicy::Skip).build().unwrap().run().await.unwrap();
     assert_eq!(skipping.skipped, 2, "a run that compares begins anew under other options");
 }
 
@@ -161,7 +161,7 @@ async fn failed_objects_are_tried_again() {
     }
     let refuse = Faulty::new(&to, |called, name| {
         let bad = name.as_bytes().ends_with(b"00");
-        (called == "put" && bad).then_some(Fault::Fail(ErrorKind::TooLarge, Retry::Never))
+        (called == "put" && bad).then_some(Fault::Fail(ErrorKind::TooLarge, RetryClass::Never))
     });
     let build = |target: Arc<Faulty>| transfer(shared(&from), target).journal(folder.path()).build().unwrap();
     let report = build(Arc::new(refuse)).run().await.unwrap();
@@ -185,7 +185,7 @@ async fn paused_it_rests_and_cancelled_it_can_be_taken_up() {
     // What was on its way ends; then nothing moves.
     let mut before = None;
     while before.replace(handle.progress().objects) != Some(handle.progress().objects) {
-        SystemEnv::shared().sleep(Duration::from_millis(50)).await;
+        SystemRuntime::shared().sleep(Duration::from_millis(50)).await;
     }
     assert!(handle.progress().objects < 400);
     handle.resume();

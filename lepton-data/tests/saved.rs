@@ -8,13 +8,13 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use lepton_core::{Capabilities, ErrorKind, Location, MemoryStorage, Retry, StorageExt as _, Support};
-use lepton_data::{Existing, Status, Transfer, TransferBuilder};
+use lepton_core::{Capabilities, ErrorKind, Location, MemoryStorage, RetryClass, StorageExt as _, Support};
+use lepton_data::{ExistingPolicy, Status, Transfer, TransferBuilder};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
 fn mirror(from: &MemoryStorage, to: &MemoryStorage) -> TransferBuilder {
-    transfer(shared(from), shared(to)).existing(Existing::IfDifferent).delete(true).max_delete_percent(100)
+    transfer(shared(from), shared(to)).existing(ExistingPolicy::IfDifferent).delete(true).max_delete_percent(100)
 }
 
 /// Carries a plan out; the settings by which it was made play no part.
@@ -113,7 +113,7 @@ async fn carried_out_half_way_it_goes_on() {
         let mut writes = 0;
         let dying = Faulty::new(&to, move |call, _| {
             writes += usize::from(matches!(call, "put" | "create" | "upload_part" | "complete"));
-            (writes > after).then_some(Fault::Fail(ErrorKind::Unauthenticated, Retry::Never))
+            (writes > after).then_some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never))
         });
         let journal = folder.path().join("journal");
         let build = |to| transfer(shared(&from), to).saved_plan(&file).max_delete_percent(100).journal(&journal);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Capabilities, ErrorKind, HeadOptions, Location, MemoryStorage, Multipart as _, ObjectKey, PutOptions, Retry,
+    Capabilities, ErrorKind, HeadOptions, Location, MemoryStorage, Multipart as _, ObjectKey, PutOptions, RetryClass,
     Storage as _, StorageExt as _,
 };
-use lepton_data::{Basis, Depth, Existing, ManifestReader, Report, Status, TransferBuilder, verify};
+use lepton_data::{ComparedBy, ExistingPolicy, ManifestReader, Report, Status, TransferBuilder, VerifyDepth, verify};
 use support::faulty::{Fault, Faulty};
 use support::*;
 
@@ -40,11 +40,11 @@ async fn no_byte_passes_where_the_store_copies_by_itself() {
     assert_eq!(dressed.attributes, options.attributes);
     let manifest = report.manifest.unwrap();
     let how: Vec<_> = ManifestReader::open(&manifest).unwrap().map(|line| line.unwrap().server_copy).collect();
-    assert_eq!(how, [Some(Basis::Etag); 4]);
-    let found = verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    assert_eq!(how, [Some(ComparedBy::Etag); 4]);
+    let found = verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven() && found.without_digest == 4);
     to.write(&key("a"), bytes(5, 10)).await.unwrap();
-    let found = verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    let found = verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert_eq!(found.problems.len(), 1);
 }
 
@@ -56,7 +56,7 @@ async fn what_is_known_by_no_tag_is_known_by_a_checksum() {
     fill(&from, &[("a", 10)]).await;
     let report = run(copying(&from, &to).journal(folder.path())).await;
     let line = ManifestReader::open(&report.manifest.unwrap()).unwrap().next().unwrap().unwrap();
-    assert_eq!((report.server_copies, line.server_copy), (1, Some(Basis::Checksum)));
+    assert_eq!((report.server_copies, line.server_copy), (1, Some(ComparedBy::Checksum)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn what_the_store_does_not_copy_is_read_and_sent_and_that_is_said() {
     for (kind, asked) in [(ErrorKind::PermissionDenied, 1), (ErrorKind::InvalidInput, 3)] {
         let (from, to) = stores();
         fill(&from, &[("a", 10), ("b", 20), ("large", 3 * MIB)]).await;
-        let refuses = move |call: &str, _: &ObjectKey| (call == "copy").then_some(Fault::Fail(kind, Retry::Never));
+        let refuses = move |call: &str, _: &ObjectKey| (call == "copy").then_some(Fault::Fail(kind, RetryClass::Never));
         let faulty = Arc::new(Faulty::new(&to, refuses).copying());
         let one = NonZeroUsize::new(1).unwrap();
         let report = run(transfer(shared(&from), faulty.clone()).server_copy(true).concurrency(one)).await;
@@ -113,7 +113,7 @@ async fn an_object_above_the_limit_of_one_copy_is_copied_in_parts() {
     let mut parts = 0;
     let fails = move |call: &str, _: &ObjectKey| {
         parts += usize::from(call == "copy_part");
-        (call == "copy_part" && parts > 2).then_some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never))
+        (call == "copy_part" && parts > 2).then_some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never))
     };
     let faulty = Arc::new(Faulty::new(&other, fails).copying());
     let report = run(transfer(shared(&from), faulty).server_copy(true)).await;
@@ -129,7 +129,7 @@ async fn an_object_above_the_limit_of_one_copy_is_copied_in_parts() {
 async fn a_copy_that_may_not_have_taken_place_is_not_believed() {
     for fault in [Fault::LoseRequest, Fault::LoseReply] {
         for old in [None, Some(bytes(5, 10))] {
-            for existing in [Existing::Overwrite, Existing::IfDifferent] {
+            for existing in [ExistingPolicy::Overwrite, ExistingPolicy::IfDifferent] {
                 let opaque = || MemoryStorage::builder().capabilities(Capabilities::everything("opaque")).build();
                 let (from, to) = (opaque(), opaque());
                 if let Some(old) = &old {

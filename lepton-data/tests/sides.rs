@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lepton_core::{ErrorKind, Location, Retry};
-use lepton_data::{Compare, Existing, Status, Verifier, verify};
+use lepton_core::{ErrorKind, Location, RetryClass};
+use lepton_data::{Compare, ExistingPolicy, Status, Verifier, verify};
 use support::faulty::{Fault, Faulty, nth};
 use support::{MIB, fill, shared, stores, transfer};
 
@@ -25,9 +25,9 @@ async fn same() -> (lepton_core::MemoryStorage, lepton_core::MemoryStorage) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_that_is_throttled_while_it_is_compared_slows_the_destination() {
     let (from, to) = same().await;
-    let target = Faulty::new(&to, nth("get", 0, Fault::Fail(ErrorKind::Throttled, Retry::Now)));
+    let target = Faulty::new(&to, nth("get", 0, Fault::Fail(ErrorKind::Throttled, RetryClass::Now)));
     let built = transfer(shared(&from), Arc::new(target));
-    let built = built.existing(Existing::IfDifferent).compare(Compare::Content).build().unwrap();
+    let built = built.existing(ExistingPolicy::IfDifferent).compare(Compare::Content).build().unwrap();
     let running = built.start().await.unwrap();
     let mut last = None;
     let report = running.watch(Duration::from_millis(1), |progress| last = Some(progress)).await.unwrap();
@@ -40,10 +40,10 @@ async fn a_destination_that_is_throttled_while_it_is_compared_slows_the_destinat
 async fn a_destination_that_may_not_be_read_ends_a_run_that_compares() {
     let (from, to) = same().await;
     let target = Faulty::new(&to, |called, _| {
-        (called == "get").then_some(Fault::Fail(ErrorKind::PermissionDenied, Retry::Never))
+        (called == "get").then_some(Fault::Fail(ErrorKind::PermissionDenied, RetryClass::Never))
     });
     let built = transfer(shared(&from), Arc::new(target));
-    let built = built.existing(Existing::IfDifferent).compare(Compare::Content).build().unwrap();
+    let built = built.existing(ExistingPolicy::IfDifferent).compare(Compare::Content).build().unwrap();
     let error = built.run().await.unwrap_err();
     assert_eq!((error.kind(), error.context("side")), (ErrorKind::PermissionDenied, Some("destination")));
 }
@@ -51,7 +51,7 @@ async fn a_destination_that_may_not_be_read_ends_a_run_that_compares() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_at_the_destination_is_not_read_of_the_source() {
     let (from, to) = same().await;
-    let built = transfer(shared(&from), shared(&to)).existing(Existing::IfDifferent).compare(Compare::Content);
+    let built = transfer(shared(&from), shared(&to)).existing(ExistingPolicy::IfDifferent).compare(Compare::Content);
     let report = built.build().unwrap().run().await.unwrap();
     assert_eq!((report.unchanged, report.bytes_read), (2, 3000));
 }
@@ -69,7 +69,7 @@ async fn a_verification_tries_again_as_long_as_a_transfer_and_says_how_far_it_is
         Faulty::new(&to, move |called, _| {
             let fails = called == "get" && left > 0;
             left -= usize::from(fails);
-            fails.then_some(Fault::Fail(ErrorKind::Unavailable, Retry::Now))
+            fails.then_some(Fault::Fail(ErrorKind::Unavailable, RetryClass::Now))
         })
     };
     let verifier =
@@ -102,7 +102,7 @@ async fn a_verification_can_be_paused_and_cancelled() {
         () = support::pause(50) => control.cancel(),
     }
     assert_eq!(waiting.await.unwrap_err().kind(), ErrorKind::Cancelled);
-    assert!(verify(&manifest, &place, lepton_data::Depth::Quick).await.unwrap().is_proven());
+    assert!(verify(&manifest, &place, lepton_data::VerifyDepth::Quick).await.unwrap().is_proven());
     let error = Verifier::new(&manifest, place).memory(1).run().await.unwrap_err();
     assert!(error.to_string().contains("memory is 1 bytes"), "{error}");
 }
@@ -127,7 +127,7 @@ async fn a_cancelled_verification_waits_for_no_slow_read() {
         found = waiting => assert_eq!(found.unwrap_err().kind(), ErrorKind::Cancelled),
         () = support::pause(60_000) => panic!("it did not end"),
     }
-    for depth in [lepton_data::Depth::Quick, lepton_data::Depth::Full] {
+    for depth in [lepton_data::VerifyDepth::Quick, lepton_data::VerifyDepth::Full] {
         let mut last = None;
         let place = Location::from(shared(&to));
         let running = Verifier::new(&manifest, place).depth(depth).start().await.unwrap();

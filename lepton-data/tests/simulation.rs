@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lepton_core::{
-    Capabilities, CreateUploadOptions, ErrorKind, Location, MemoryStorage, ObjectKey, Retry, Storage as _,
+    Capabilities, CreateUploadOptions, ErrorKind, Location, MemoryStorage, ObjectKey, RetryClass, Storage as _,
     StorageExt as _, Support, Upload,
 };
-use lepton_data::{Depth, Existing, ManifestReader, Report, Status, verify};
+use lepton_data::{ExistingPolicy, ManifestReader, Report, Status, VerifyDepth, verify};
 use support::faulty::{Fault, Faulty};
 use support::histories::histories;
 use support::simulated::{Random, Simulated, runtime};
@@ -39,7 +39,7 @@ struct World {
     copies: bool,
     /// Both sides keep versions, and all of them are moved.
     versions: bool,
-    existing: Existing,
+    existing: ExistingPolicy,
     conditional: bool,
     concurrency: usize,
 }
@@ -54,7 +54,7 @@ impl World {
             faults: [random.below(12), random.below(12)],
             mirror: random.chance(40) && !versions,
             copies: random.chance(20),
-            existing: [Existing::Overwrite, Existing::IfDifferent][usize::from(random.chance(50))],
+            existing: [ExistingPolicy::Overwrite, ExistingPolicy::IfDifferent][usize::from(random.chance(50))],
             conditional: random.chance(70),
             concurrency: 1 + usize::try_from(random.below(8)).unwrap(),
         }
@@ -73,7 +73,7 @@ impl World {
                 *support = Support::Unsupported;
             }
         }
-        MemoryStorage::builder().capabilities(capabilities).versioned(self.versions).env(env.clone()).build()
+        MemoryStorage::builder().capabilities(capabilities).versioned(self.versions).runtime(env.clone()).build()
     }
 
     /// What happens at one side in one life. The last life is a quiet one.
@@ -97,8 +97,8 @@ fn fault(call: &str, random: &mut Random) -> Fault {
     let passing = [ErrorKind::Throttled, ErrorKind::Network, ErrorKind::Unavailable, ErrorKind::Timeout];
     let kind = passing[usize::try_from(random.below(4)).unwrap()];
     match random.below(7) {
-        0 | 1 => Fault::Fail(kind, Retry::Now),
-        2 => Fault::Fail(kind, Retry::After(Duration::from_secs(random.below(90)))),
+        0 | 1 => Fault::Fail(kind, RetryClass::Now),
+        2 => Fault::Fail(kind, RetryClass::After(Duration::from_secs(random.below(90)))),
         3 => Fault::Slow(random.below(30_000)),
         4 if call == "get" => Fault::Cut,
         5 => Fault::LoseRequest,
@@ -146,7 +146,7 @@ fn life(world: &World, env: &Arc<Simulated>, [from, to]: &[Faulty; 2], folder: &
     runtime.block_on(async {
         // An empty upload that is begun at the same time cannot be told from ours.
         env.begin_life(Duration::from_secs(300));
-        let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).env(env.clone()).journal(folder);
+        let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).runtime(env.clone()).journal(folder);
         let builder = builder.existing(world.existing).delete(world.mirror).max_delete_percent(100);
         let builder = builder.server_copy(world.copies).concurrency(world.concurrency.try_into().unwrap());
         let builder = builder.versions(world.versions);
@@ -164,8 +164,8 @@ fn life(world: &World, env: &Arc<Simulated>, [from, to]: &[Faulty; 2], folder: &
                     None
                 }
                 Err(error) => {
-                    assert!(number + 1 < LIVES, "the quiet life failed: {}", error.report());
-                    assert_exhausted(&error.report());
+                    assert!(number + 1 < LIVES, "the quiet life failed: {}", error.full_message());
+                    assert_exhausted(&error.full_message());
                     None
                 }
             },
@@ -183,7 +183,7 @@ fn world(seed: u64) -> Vec<String> {
     let world = World::new(seed);
     let mut random = Random::new(!seed);
     let env = Simulated::new(seed);
-    let from = MemoryStorage::builder().versioned(world.versions).env(env.clone()).build();
+    let from = MemoryStorage::builder().versioned(world.versions).runtime(env.clone()).build();
     let to = world.destination(&env);
     let folder = tempfile::tempdir_in(shared_memory()).unwrap();
     let stranger = runtime().block_on(async {
@@ -256,7 +256,7 @@ async fn look(
     let copied: u64 = entries.filter(|entry| entry.unchanged.is_none()).map(|entry| entry.size).sum();
     assert_eq!(report.bytes, copied, "bytes that were told: {report:?}");
     let place = Location::from(shared(to));
-    let found = verify(report.manifest.as_ref().unwrap(), &place, Depth::Full).await.unwrap();
+    let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();
     assert!(found.problems.is_empty() && found.objects == moved, "{:?}", found.problems);
 }
 

@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Attributes, Capabilities, DeleteRequest, ErrorKind, HeadOptions, Location, MemoryStorage, PutOptions, Retry,
+    Attributes, Capabilities, DeleteRequest, ErrorKind, HeadOptions, Location, MemoryStorage, PutOptions, RetryClass,
     Storage as _, StorageExt as _,
 };
 use lepton_data::{
-    Basis, Compare, Depth, Existing, Filters, ManifestReader, PlannedAction, Reason, Report, Status, TransferBuilder,
-    verify,
+    Compare, ComparedBy, ExistingPolicy, Filters, ManifestReader, PlannedAction, Reason, Report, Status,
+    TransferBuilder, VerifyDepth, verify,
 };
 use proptest::prelude::*;
 use support::faulty::{Fault, Faulty};
 use support::*;
 
 fn sync(from: &MemoryStorage, to: &MemoryStorage) -> TransferBuilder {
-    transfer(shared(from), shared(to)).existing(Existing::IfDifferent)
+    transfer(shared(from), shared(to)).existing(ExistingPolicy::IfDifferent)
 }
 
 fn mirror(from: &MemoryStorage, to: &MemoryStorage) -> TransferBuilder {
@@ -46,7 +46,7 @@ async fn an_unchanged_pair_costs_listings_and_nothing_else() {
     pause(20).await;
     assert_eq!(run(sync(&from, &to)).await.objects, 3);
     let (source, destination) = (Arc::new(Faulty::new(&from, |_, _| None)), Arc::new(Faulty::new(&to, |_, _| None)));
-    let again = transfer(source.clone(), destination.clone()).existing(Existing::IfDifferent).delete(true);
+    let again = transfer(source.clone(), destination.clone()).existing(ExistingPolicy::IfDifferent).delete(true);
     // The large one went in parts and has another tag: its time tells.
     let report = run(again.time_window(Duration::from_millis(1))).await;
     assert_eq!((report.status, report.objects, report.unchanged, report.bytes_read), (Status::Complete, 0, 3, 0));
@@ -75,7 +75,7 @@ async fn what_a_listing_told_is_not_asked_for_again() {
         put(&from, name, bytes(size as u64, size), PutOptions::new().attributes(attributes)).await;
     }
     let (source, destination) = (Arc::new(Faulty::new(&from, |_, _| None)), Arc::new(Faulty::new(&to, |_, _| None)));
-    let run_once = || run(transfer(source.clone(), destination.clone()).existing(Existing::IfDifferent));
+    let run_once = || run(transfer(source.clone(), destination.clone()).existing(ExistingPolicy::IfDifferent));
     let report = run_once().await;
     assert_eq!((report.status, report.objects, report.parts), (Status::Complete, 3, 5), "{:?}", report.failures);
     assert_eq!((source.count("head"), destination.count("head")), (0, 0));
@@ -111,18 +111,18 @@ async fn what_differs_is_copied_and_the_manifest_says_why() {
     let expected = [
         ("new", (Some(Reason::New), None)),
         ("other", (Some(Reason::Etag), None)),
-        ("same", (None, Some(Basis::Etag))),
+        ("same", (None, Some(ComparedBy::Etag))),
         ("size", (Some(Reason::Size), None)),
     ];
     assert_eq!(lines, expected.map(|(name, line)| (name.to_owned(), line)).into());
-    for depth in [Depth::Full, Depth::Quick] {
+    for depth in [VerifyDepth::Full, VerifyDepth::Quick] {
         let place = Location::from(shared(&to));
         let found = verify(&manifest, &place, depth).await.unwrap();
         assert!(found.is_proven(), "{:?}", found.problems);
         assert_eq!((found.objects, found.without_digest), (4, 1));
     }
     to.write(&key("same"), bytes(5, 30)).await.unwrap();
-    let found = verify(&manifest, &Location::from(shared(&to)), Depth::Full).await.unwrap();
+    let found = verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap();
     assert_eq!(found.problems.len(), 1, "an unchanged object that changed since is named");
 }
 
@@ -135,12 +135,12 @@ fn opaque() -> MemoryStorage {
 async fn each_policy_finds_what_it_can_see() {
     // The same size and another content; both written within the window.
     for (compare, copied, basis) in [
-        (Compare::Auto, 1, Some(Basis::Checksum)),
-        (Compare::Time, 1, Some(Basis::Checksum)),
-        (Compare::Size, 0, Some(Basis::Size)),
+        (Compare::Auto, 1, Some(ComparedBy::Checksum)),
+        (Compare::Time, 1, Some(ComparedBy::Checksum)),
+        (Compare::Size, 0, Some(ComparedBy::Size)),
         (Compare::Etag, 2, None),
-        (Compare::Checksum, 1, Some(Basis::Checksum)),
-        (Compare::Content, 1, Some(Basis::Content)),
+        (Compare::Checksum, 1, Some(ComparedBy::Checksum)),
+        (Compare::Content, 1, Some(ComparedBy::Content)),
     ] {
         let (from, to) = (opaque(), opaque());
         fill(&from, &[("changed", 10), ("same", 2 * MIB)]).await;
@@ -164,13 +164,13 @@ async fn an_older_source_does_not_replace_and_an_immutable_one_is_reported() {
     fill(&to, &[("a", 11), ("b", 20)]).await;
     to.write(&key("b"), bytes(2, 20)).await.unwrap();
     let window = Duration::from_millis(1);
-    let report = run(sync(&from, &to).existing(Existing::IfNewer).time_window(window)).await;
+    let report = run(sync(&from, &to).existing(ExistingPolicy::IfNewer).time_window(window)).await;
     assert_eq!((report.objects, report.skipped, report.unchanged), (0, 1, 1));
-    let report = run(sync(&from, &to).existing(Existing::Immutable)).await;
+    let report = run(sync(&from, &to).existing(ExistingPolicy::Immutable)).await;
     assert_eq!((report.objects, report.unchanged, report.failures.len()), (0, 1, 1));
     assert!(report.failures[0].error.contains("by Size"), "{}", report.failures[0].error);
     from.write(&key("a"), bytes(3, 12)).await.unwrap();
-    let report = run(sync(&from, &to).existing(Existing::IfNewer).time_window(window)).await;
+    let report = run(sync(&from, &to).existing(ExistingPolicy::IfNewer).time_window(window)).await;
     assert_eq!((report.objects, report.unchanged), (1, 1), "a newer source does");
 }
 
@@ -180,7 +180,8 @@ async fn a_mirror_deletes_what_the_source_has_not() {
     fill(&from, &[("in/b", 10), ("in/d", 20)]).await;
     fill(&to, &[("in", 1), ("in/a", 1), ("in/b", 1), ("in/c", 1), ("in/e", 1), ("inside", 1)]).await;
     let place = |store: &MemoryStorage| Location::new(shared(store), "in");
-    let build = || lepton_data::Transfer::builder().from(place(&from)).to(place(&to)).existing(Existing::IfDifferent);
+    let build =
+        || lepton_data::Transfer::builder().from(place(&from)).to(place(&to)).existing(ExistingPolicy::IfDifferent);
     let refused = build().delete(true).build().unwrap().run().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooManyDeletes);
     assert!(refused.to_string().contains("3 of the destination's 4 objects"), "{refused}");
@@ -221,7 +222,8 @@ async fn nothing_is_deleted_unless_all_came_to_a_good_end() {
             Arc::new(Faulty::new(store, move |call, _| {
                 calls += usize::from(call == "list");
                 // The preflight is the destination's first listing.
-                (when && call == "list" && calls > 1).then_some(Fault::Fail(ErrorKind::PermissionDenied, Retry::Never))
+                (when && call == "list" && calls > 1)
+                    .then_some(Fault::Fail(ErrorKind::PermissionDenied, RetryClass::Never))
             }))
         };
         let (source, destination) = (breaks(&from, broken == "source"), breaks(&to, broken == "destination"));
@@ -235,7 +237,7 @@ async fn nothing_is_deleted_unless_all_came_to_a_good_end() {
     fill(&from, &[("a", 1), ("b", 1)]).await;
     fill(&to, &[("x", 1)]).await;
     let fails = |call: &str, name: &lepton_core::ObjectKey| {
-        (call == "put" && *name == key("a")).then_some(Fault::Fail(ErrorKind::InvalidInput, Retry::Never))
+        (call == "put" && *name == key("a")).then_some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never))
     };
     let report =
         run(transfer(shared(&from), Arc::new(Faulty::new(&to, fails))).delete(true).max_delete_percent(100)).await;
@@ -267,7 +269,10 @@ async fn what_was_written_since_the_listing_is_neither_replaced_nor_deleted() {
         };
         let faulty = Arc::new(Faulty::new(&to, meddle));
         let build = || {
-            transfer(shared(&from), faulty.clone()).existing(Existing::IfDifferent).delete(true).max_delete_percent(100)
+            transfer(shared(&from), faulty.clone())
+                .existing(ExistingPolicy::IfDifferent)
+                .delete(true)
+                .max_delete_percent(100)
         };
         let report = run(build()).await;
         assert_eq!((report.failures.len(), report.failures[0].key.to_string()), (1, "a".into()), "{report:?}");
@@ -342,7 +347,7 @@ proptest! {
                 let copy = |reason| PlannedAction::Copy { reason, parts: 1, part_size: MIB as u64 };
                 expected.insert(name, match theirs.get(name) {
                     None => copy(Reason::New),
-                    Some(other) if other == seed => PlannedAction::Unchanged { by: Basis::Etag },
+                    Some(other) if other == seed => PlannedAction::Unchanged { by: ComparedBy::Etag },
                     Some(_) => copy(Reason::Etag),
                 });
             }

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use lepton_core::{ErrorKind, Location, MemoryStorage, ObjectKey, Retry, Storage as _, StorageExt as _};
-use lepton_data::{Depth, Existing, Report, Status, verify};
+use lepton_core::{ErrorKind, Location, MemoryStorage, ObjectKey, RetryClass, Storage as _, StorageExt as _};
+use lepton_data::{ExistingPolicy, Report, Status, VerifyDepth, verify};
 use support::faulty::{Fault, Faulty};
 use support::simulated::{Random, Simulated, runtime};
 use support::*;
@@ -28,7 +28,7 @@ const NIGHTS: u32 = 30;
 /// What the seed decides before the first night.
 #[derive(Debug, Clone)]
 struct World {
-    existing: Existing,
+    existing: ExistingPolicy,
     mirror: bool,
     backwards: bool,
     concurrency: usize,
@@ -38,7 +38,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mirror = random.chance(70);
-        let existing = if mirror && random.chance(30) { Existing::Overwrite } else { Existing::IfDifferent };
+        let existing =
+            if mirror && random.chance(30) { ExistingPolicy::Overwrite } else { ExistingPolicy::IfDifferent };
         let backwards = random.chance(20);
         Self { existing, mirror, backwards, concurrency: 1 + usize::try_from(random.below(6)).unwrap() }
     }
@@ -99,14 +100,14 @@ impl Night {
             if let Some((at, kind, _)) = broken.get(key)
                 && *at == call
             {
-                return Some(Fault::Fail(*kind, Retry::Never));
+                return Some(Fault::Fail(*kind, RetryClass::Never));
             }
             match random.below(100) {
                 // It vanishes or changes between its listing and its reading.
                 0..3 if call == "get" => drop(store.remove(key).now_or_never()),
                 3..6 if call == "get" => change(&store, key, &mut random),
                 6..9 => return Some(Fault::LoseReply),
-                9..12 => return Some(Fault::Fail(ErrorKind::Unavailable, Retry::Now)),
+                9..12 => return Some(Fault::Fail(ErrorKind::Unavailable, RetryClass::Now)),
                 _ => {}
             }
             None
@@ -148,7 +149,7 @@ fn run(world: &World, night: &Night, env: &Arc<Simulated>, [from, to]: [Faulty; 
     runtime().block_on(async {
         env.begin_life(Duration::from_secs(86_400));
         let from = if world.backwards { from.backwards() } else { from };
-        let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).env(env.clone()).journal(folder);
+        let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).runtime(env.clone()).journal(folder);
         let builder = builder.existing(world.existing).delete(world.mirror).max_delete_percent(100);
         let builder = builder.max_delete(night.max_delete.filter(|_| !night.quiet)).part_size(night.part_size);
         let run = builder.concurrency(world.concurrency.try_into().unwrap()).build().unwrap().run();
@@ -159,7 +160,7 @@ fn run(world: &World, night: &Night, env: &Arc<Simulated>, [from, to]: [Faulty; 
             report = run => match report {
                 Ok(report) => Some(report),
                 Err(error) => {
-                    assert!(!night.quiet, "a quiet night failed: {}", error.report());
+                    assert!(!night.quiet, "a quiet night failed: {}", error.full_message());
                     None
                 }
             },
@@ -177,8 +178,8 @@ fn world(seed: u64) -> u32 {
     let world = World::new(seed);
     let mut random = Random::new(!seed);
     let env = Simulated::new(seed);
-    let from = MemoryStorage::builder().env(env.clone()).build();
-    let to = MemoryStorage::builder().env(env.clone()).build();
+    let from = MemoryStorage::builder().runtime(env.clone()).build();
+    let to = MemoryStorage::builder().runtime(env.clone()).build();
     let folder = tempfile::tempdir_in(shared_memory()).unwrap();
     let mut night = Night { quiet: false, broken: BTreeMap::new(), max_delete: None, part_size: MIB as u64 };
     let mut quiet = 0;
@@ -212,7 +213,8 @@ async fn look(world: &World, from: &MemoryStorage, to: &MemoryStorage, report: &
         assert!(open.is_empty(), "night {number}: uploads of {name} are left over");
     }
     assert_eq!(report.objects + report.unchanged, ours.len() as u64, "night {number}: {report:?}");
-    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(shared(to)), Depth::Full).await.unwrap();
+    let found =
+        verify(report.manifest.as_ref().unwrap(), &Location::from(shared(to)), VerifyDepth::Full).await.unwrap();
     assert!(found.problems.is_empty() && found.objects == ours.len() as u64, "night {number}: {:?}", found.problems);
 }
 

@@ -50,7 +50,7 @@ mod transport;
 )]
 mod wire;
 
-pub use open::{Settings, open, open_with};
+pub use open::{StoreConfig, open, open_with};
 
 /// Entry points to the parsers for the fuzz targets; compiled only for fuzzing.
 #[cfg(all(fuzzing, feature = "azure", feature = "gcs", feature = "http", feature = "s3"))]

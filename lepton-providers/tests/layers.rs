@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lepton_core::conformance::{Options, Outcome, run};
-use lepton_core::{Capabilities, MemoryStorage, SharedStorage, Support, SystemEnv};
-use lepton_providers::layers::{RetryOptions, limit, retry, trace};
+use lepton_core::{Capabilities, MemoryStorage, SharedStorage, Support, SystemRuntime};
+use lepton_providers::layers::{RetryConfig, limit, retry, trace};
 
 type Layer = fn(SharedStorage) -> SharedStorage;
 
@@ -17,7 +17,7 @@ fn limited(store: SharedStorage) -> SharedStorage {
 }
 
 fn retried(store: SharedStorage) -> SharedStorage {
-    retry(store, RetryOptions::default(), SystemEnv::shared()).unwrap()
+    retry(store, RetryConfig::default(), SystemRuntime::shared()).unwrap()
 }
 
 const LAYERS: [Layer; 4] = [limited, trace, retried, |store| retried(limited(trace(store)))];

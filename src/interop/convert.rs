@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use lepton_core::{
-    Attributes, ETag, Effect, Error, ErrorKind, ObjectKey, ObjectMeta, PutReceipt, Result, Retry, VersionId,
+    Attributes, ETag, Effect, Error, ErrorKind, ObjectKey, ObjectMeta, PutReceipt, Result, RetryClass, VersionId,
 };
 use object_store::path::Path;
 use object_store::{Attribute, Attributes as TheirAttributes, Error as TheirError};
@@ -123,7 +123,9 @@ pub(super) fn outward(error: Error, path: &Path) -> TheirError {
         K::PreconditionFailed | K::SourceChanged => TheirError::Precondition { path, source },
         K::PermissionDenied | K::ReadOnly => TheirError::PermissionDenied { path, source },
         K::Unauthenticated | K::ClockSkew => TheirError::Unauthenticated { path, source },
-        K::Unsupported => TheirError::NotImplemented { operation: source.report(), implementer: STORE.to_owned() },
+        K::Unsupported => {
+            TheirError::NotImplemented { operation: source.full_message(), implementer: STORE.to_owned() }
+        }
         _ => TheirError::Generic { store: STORE, source },
     }
 }
@@ -149,7 +151,7 @@ pub(super) fn inward(error: TheirError, operation: &'static str, writes: bool) -
     };
     let again = matches!(kind, K::Unavailable | K::Timeout | K::Network | K::Throttled | K::Io);
     let effect = if writes && again { Effect::Unknown } else { Effect::None };
-    let retry = if again { Retry::Now } else { Retry::Never };
+    let retry = if again { RetryClass::Now } else { RetryClass::Never };
     let message = format!("the object_store below says: {error}");
     Error::new(kind, message).with_operation(operation).with_retry(retry).with_effect(effect).with_source(error)
 }
@@ -235,7 +237,7 @@ mod tests {
             let theirs = outward(Error::new(kind, "why"), &Path::from("a"));
             let back = inward(theirs, "put", true);
             assert_eq!(back.kind(), kind);
-            assert!(back.report().contains("why"), "{}", back.report());
+            assert!(back.full_message().contains("why"), "{}", back.full_message());
         }
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = inward(TheirError::Generic { store: "theirs", source: full.into() }, "put", true);
@@ -254,7 +256,7 @@ mod tests {
             assert_eq!((error.kind(), error.effect()), (kind, effect), "{status}");
         }
         let error = inward(TheirError::Generic { store: "theirs", source: "503".into() }, "put", true);
-        assert_eq!((error.kind(), error.retry(), error.effect()), (K::Unavailable, Retry::Now, Effect::Unknown));
+        assert_eq!((error.kind(), error.retry(), error.effect()), (K::Unavailable, RetryClass::Now, Effect::Unknown));
     }
 
     #[test]

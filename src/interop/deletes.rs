@@ -33,10 +33,12 @@ pub(super) async fn all(store: &dyn ObjectStore, paths: Vec<Path>) -> Vec<Result
     }
     let (kind, retry, why) = match failed {
         Some(error) if error.kind() == ErrorKind::NotFound => {
-            (ErrorKind::BucketNotFound, error.retry(), error.report())
+            (ErrorKind::BucketNotFound, error.retry(), error.full_message())
         }
-        Some(error) => (error.kind(), error.retry(), error.report()),
-        None => (ErrorKind::Unexpected, lepton_core::Retry::Never, "the store gave no result for this key".to_owned()),
+        Some(error) => (error.kind(), error.retry(), error.full_message()),
+        None => {
+            (ErrorKind::Unexpected, lepton_core::RetryClass::Never, "the store gave no result for this key".to_owned())
+        }
     };
     let unknown = || Error::new(kind, why.clone()).with_retry(retry).with_effect(Effect::Unknown);
     paths.into_iter().map(|path| if gone.contains(&path) { Ok(()) } else { Err(unknown()) }).collect()

@@ -109,7 +109,7 @@ fn capabilities() -> Capabilities {
     can.upload_records = Support::Unknown;
     can.server_copy = Support::Unsupported;
     can.versions = Support::Unsupported;
-    can.holds_uploads = true;
+    can.buffers_uploads = true;
     can.attributes.retain(|attribute| !matches!(attribute, Attribute::Expires | Attribute::Tags));
     can.keys.utf8_only = true;
     can.keys.control_characters = KeyHandling::Refused;
@@ -385,7 +385,8 @@ fn exactly(bytes: ByteStream, len: u64) -> ByteStream {
     stream::unfold(Some((bytes, len)), |state| async {
         let (mut bytes, left) = state?;
         let wrong = |why: &'static str| {
-            let error = Error::new(ErrorKind::Network, why).with_retry(lepton_core::Retry::Now).with_operation("get");
+            let error =
+                Error::new(ErrorKind::Network, why).with_retry(lepton_core::RetryClass::Now).with_operation("get");
             Some((Err(error), None))
         };
         match bytes.next().await {

@@ -5,7 +5,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
     Body, CompleteOptions, CreateUploadOptions, ETag, Effect, Error, ErrorKind, Multipart, ObjectKey, PartInfo,
-    PartReceipt, PartSpec, Precondition, PutReceipt, Result, Retry, Upload, UploadId, UploadInfo,
+    PartReceipt, PartSpec, Precondition, PutReceipt, Result, RetryClass, Upload, UploadId, UploadInfo,
 };
 use object_store::PutMultipartOptions;
 use object_store::multipart::{MultipartStore, PartId};
@@ -110,7 +110,7 @@ fn of_upload(error: object_store::Error, operation: &'static str) -> Error {
     if !gone {
         return error;
     }
-    error.with_kind(ErrorKind::UploadNotFound).with_retry(Retry::Never).with_effect(Effect::None)
+    error.with_kind(ErrorKind::UploadNotFound).with_retry(RetryClass::Never).with_effect(Effect::None)
 }
 
 fn id(upload: &Upload) -> String {

@@ -12,7 +12,7 @@ mod storm;
 
 use std::time::{Duration, Instant};
 
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::data_set::Side;
 use lepton::core::deployment::{Deployment as _, OperationKey, WaitOptions, wait_until_absent, wait_until_ready};
 use lepton::core::traffic::{Backend, RouteChange, Traffic as _};
@@ -57,7 +57,7 @@ async fn end_application(site: &Site, side: Side) -> Result<()> {
     let place = site.machine(side).await?;
     place.delete(WORKLOAD).await?;
     let wait = WaitOptions::new().deadline(Duration::from_secs(20));
-    wait_until_absent(&place, WORKLOAD, &wait, &*SystemEnv::shared()).await
+    wait_until_absent(&place, WORKLOAD, &wait, &*SystemRuntime::shared()).await
 }
 
 async fn whole(site: &Site, options: &Options, begun: Instant) -> Result<bool> {
@@ -99,7 +99,7 @@ async fn whole(site: &Site, options: &Options, begun: Instant) -> Result<bool> {
 
 /// Starts the application at side A and puts it into the route.
 async fn application(site: &Site) -> Result<()> {
-    let (env, place) = (SystemEnv::shared(), site.machine(Side::A).await?);
+    let (env, place) = (SystemRuntime::shared(), site.machine(Side::A).await?);
     let (spec, secrets) = site.workload(Side::A).await?;
     let revision = place.apply(&spec, &secrets, &OperationKey::new("before", "deploy", "1")).await?;
     let seen = wait_until_ready(&place, WORKLOAD, &revision, &WaitOptions::new(), &*env, |_| {}).await?;

@@ -8,7 +8,7 @@
 
 use std::process::ExitCode;
 
-use lepton::{Depth, Error, Location, Result, Status, Transfer, verify};
+use lepton::{Error, Location, Result, Status, Transfer, VerifyDepth, verify};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{}", error.report());
+            eprintln!("{}", error.full_message());
             ExitCode::FAILURE
         }
     }
@@ -37,7 +37,7 @@ async fn run() -> Result<bool> {
         println!("{} failed: {}", failure.key, failure.error);
     }
     let (Status::Complete, Some(manifest)) = (report.status, &report.manifest) else { return Ok(false) };
-    let found = verify(manifest, &destination, Depth::Full).await?;
+    let found = verify(manifest, &destination, VerifyDepth::Full).await?;
     println!("proven: {} ({})", found.is_proven(), manifest.display());
     Ok(found.is_proven())
 }

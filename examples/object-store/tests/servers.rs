@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lepton::core::{SystemEnv, conformance};
+use lepton::core::{SystemRuntime, conformance};
 use lepton::providers::azure::{AzureConfig, AzureStorage};
-use lepton::providers::layers::{RetryOptions, retry};
+use lepton::providers::layers::{RetryConfig, retry};
 use lepton::providers::s3::{Preset, S3Config, S3Storage};
-use lepton::{Depth, Location, ObjectKey, SharedStorage, Status, StorageExt as _, Transfer, verify};
+use lepton::{Location, ObjectKey, SharedStorage, Status, StorageExt as _, Transfer, VerifyDepth, verify};
 use lepton_object_store::{azure, bridged, no_retry, set_cryptography};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::azure::MicrosoftAzureBuilder;
@@ -95,7 +95,7 @@ async fn their_clients_pass_the_suite() {
     set_cryptography();
     for stores in [minio().await, azurite().await].into_iter().flatten() {
         // Under load the emulator closes connections, even as they are being reused.
-        let store = retry(stores.theirs, RetryOptions::default(), SystemEnv::shared()).unwrap();
+        let store = retry(stores.theirs, RetryConfig::default(), SystemRuntime::shared()).unwrap();
         let report = conformance::run(&store, stores.options).await;
         println!("{report}");
         let mut failed: Vec<_> = report.failures().collect();
@@ -131,7 +131,8 @@ async fn what_they_move_is_proven_by_ours() {
     let transfer = Transfer::builder().from(Location::from(source.theirs)).to(target.theirs).journal(folder.path());
     let report = transfer.build().unwrap().run().await.unwrap();
     assert_eq!((report.status, report.objects), (Status::Complete, 40), "{:?}", report.failures);
-    let found = verify(report.manifest.as_ref().unwrap(), &Location::from(target.ours), Depth::Full).await.unwrap();
+    let found =
+        verify(report.manifest.as_ref().unwrap(), &Location::from(target.ours), VerifyDepth::Full).await.unwrap();
     assert!(found.is_proven(), "{found:?}");
 }
 
@@ -143,7 +144,7 @@ fn what_is_none_of_its_stores_is_refused_by_name() {
         ("file:///tmp", "none of the clouds"),
         ("az://photos?sig=s3cr3t", "Account"),
     ] {
-        let report = lepton_object_store::open(url).unwrap_err().report();
+        let report = lepton_object_store::open(url).unwrap_err().full_message();
         assert!(report.contains(says) && !report.contains("s3cr3t"), "{url}: {report}");
     }
 }

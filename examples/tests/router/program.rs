@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lepton::core::SystemEnv;
+use lepton::core::SystemRuntime;
 use lepton::core::data_set::{Clearance, DataVerdict, Side, Verdict};
 use lepton::core::traffic::{Hold, InFlight, InFlightPolicy, Traffic as _};
 use lepton::providers::router::RouterTraffic;
@@ -48,7 +48,7 @@ impl Program {
         let epoch = Arc::default();
         let (a, b) = (Replica::start(Side::A, &epoch), Replica::start(Side::B, &epoch));
         let (process, address) = run(&folder, &a, &b);
-        let traffic = RouterTraffic::new(state(&folder).join("control.sock"), SystemEnv::shared());
+        let traffic = RouterTraffic::new(state(&folder).join("control.sock"), SystemRuntime::shared());
         let address = Address(Arc::new(Mutex::new(address)));
         Self { folder, a, b, process, address, traffic, epoch }
     }

@@ -38,7 +38,7 @@ pub(super) fn every() -> Attributes {
 /// All attributes that the store keeps.
 pub(super) fn kept(f: &Fixture) -> Attributes {
     let mut attributes = every();
-    f.capabilities().keep(&mut attributes);
+    f.capabilities().retain_kept(&mut attributes);
     attributes
 }
 

@@ -9,7 +9,7 @@ use futures_util::stream;
 use super::expect::{Check, ensure};
 use crate::body::{Body, BodySource, Hashing, LeafStream, Leaves};
 use crate::checksum::LEAF_SIZE;
-use crate::error::{Error, ErrorKind, Retry};
+use crate::error::{Error, ErrorKind, RetryClass};
 
 /// One leaf.
 pub(super) const MIB: usize = LEAF_SIZE;
@@ -36,7 +36,8 @@ impl BodySource for Scripted {
 }
 
 fn breakage() -> Error {
-    Error::new(ErrorKind::Archived, "the source broke on purpose").with_retry(Retry::After(Duration::from_millis(7)))
+    Error::new(ErrorKind::Archived, "the source broke on purpose")
+        .with_retry(RetryClass::After(Duration::from_millis(7)))
 }
 
 /// A body of `len` bytes that breaks after `good` of them.

@@ -72,7 +72,7 @@ async fn asking_what_a_copy_spares_leaves_nothing(f: Fixture) -> Check {
     let (source, copy) = (f.key("a")?, f.key("b")?);
     f.write(&source, pattern(3 << 20, 1)).await?;
     // Either result is valid.
-    facet.spares(&from(&f, &source)?, &copy).await?;
+    facet.is_cheaper(&from(&f, &source)?, &copy).await?;
     f.absent(&copy).await
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::capabilities::Support;
-use crate::error::{Effect, Error, ErrorKind, Result, Retry};
+use crate::error::{Effect, Error, ErrorKind, Result, RetryClass};
 use crate::key::ObjectKey;
 
 /// The result of a case.
@@ -70,10 +70,10 @@ pub(super) fn needs_not(support: Support, capability: &str) -> Check {
 pub(super) fn refused<T: Debug>(result: Result<T>, kind: ErrorKind, key: &ObjectKey) -> Check {
     let error = failure(result, &format!("{kind} on {key}"))?;
     ensure!(error.kind() == kind, "expected the error {kind}, found {error:?}");
-    ensure!(error.retry() == Retry::Never, "trying again cannot help, yet the error says so: {error:?}");
+    ensure!(error.retry() == RetryClass::Never, "trying again cannot help, yet the error says so: {error:?}");
     ensure!(error.effect() == Effect::None, "nothing was done, yet the error does not say so: {error:?}");
     ensure!(error.operation().is_some(), "the error does not name its operation: {error:?}");
-    ensure!(error.report().contains(&key.to_string()), "the error does not name the key {key}: {error:?}");
+    ensure!(error.full_message().contains(&key.to_string()), "the error does not name the key {key}: {error:?}");
     Ok(())
 }
 

@@ -184,7 +184,7 @@ async fn a_file_beside_a_folder_is_held_or_refused(f: Fixture) -> Check {
             Ok(_) => f.holds(&second, b"second").await?,
             Err(error) if handling == KeyHandling::Kept => return Err(error.into()),
             Err(error) => {
-                ensure!(error.report().contains(&second.to_string()), "the error does not name it: {error:?}");
+                ensure!(error.full_message().contains(&second.to_string()), "the error does not name it: {error:?}");
                 f.absent(&second).await?;
             }
         }

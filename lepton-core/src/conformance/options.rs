@@ -1,6 +1,6 @@
 //! The options of the suite.
 
-use crate::env::{SharedEnv, SystemEnv};
+use crate::runtime::{SharedRuntime, SystemRuntime};
 use crate::storage::SharedStorage;
 
 /// The options of the suite.
@@ -23,7 +23,7 @@ pub struct Options {
     /// Another store of the same kind, which can copy from this one by itself.
     pub copier: Option<SharedStorage>,
     /// Randomness and time.
-    pub env: SharedEnv,
+    pub env: SharedRuntime,
 }
 
 impl Options {
@@ -37,7 +37,7 @@ impl Options {
             wrong_credentials: None,
             read_only: None,
             copier: None,
-            env: SystemEnv::shared(),
+            env: SystemRuntime::shared(),
         }
     }
 
@@ -93,8 +93,8 @@ impl Options {
 
     /// With this randomness and time.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = env;
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = runtime;
         self
     }
 }

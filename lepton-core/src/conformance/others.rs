@@ -9,7 +9,7 @@ use super::case::cases;
 use super::expect::{Check, Stop, ensure, failure};
 use super::fixture::Fixture;
 use crate::body::Body;
-use crate::error::{Effect, Error, ErrorKind, Result, Retry};
+use crate::error::{Effect, Error, ErrorKind, Result, RetryClass};
 use crate::storage::{GetOptions, HeadOptions, ListRequest, PutOptions, SharedStorage};
 
 cases!("others": a_missing_bucket_is_named, wrong_credentials_are_named, a_missing_permission_is_named);
@@ -23,7 +23,7 @@ fn given<'a>(store: Option<&'a SharedStorage>, option: &str) -> Check<&'a Shared
 fn is_one_of<T: Debug>(what: &str, result: Result<T>, kinds: &[ErrorKind]) -> Check {
     let error: Error = failure(result, &format!("{what} to be refused"))?;
     ensure!(kinds.contains(&error.kind()), "{what}: expected one of {kinds:?}, found {error:?}");
-    ensure!(error.retry() == Retry::Never, "{what}: trying again cannot help, yet the error says so: {error:?}");
+    ensure!(error.retry() == RetryClass::Never, "{what}: trying again cannot help, yet the error says so: {error:?}");
     ensure!(error.effect() == Effect::None, "{what}: nothing was done, yet the error does not say so: {error:?}");
     ensure!(error.operation().is_some(), "{what}: the error does not name its operation: {error:?}");
     Ok(())

@@ -11,7 +11,7 @@ use super::contract::{CopySummary, DataSet, Lag, LagStream, Quiesced};
 use super::memory_side::{Credentials, MemorySide};
 use super::side::Side;
 use super::verdict::{DataVerdict, Verdict};
-use crate::{Error, ErrorKind, Result, Retry, SharedEnv};
+use crate::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
 /// A data set in memory, for tests and as the reference of the contract. Clones share its state;
 /// a clone is what a data set is after a crash of its driver.
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result, Retry, SharedEnv};
 #[derive(Debug, Clone)]
 pub struct MemoryDataSet {
     name: String,
-    env: SharedEnv,
+    env: SharedRuntime,
     sides: [MemorySide; 2],
     state: Arc<Mutex<State>>,
 }
@@ -46,7 +46,7 @@ struct Round {
 
 impl MemoryDataSet {
     /// A data set over these two sides.
-    pub fn new(name: impl Into<String>, a: MemorySide, b: MemorySide, env: SharedEnv) -> Self {
+    pub fn new(name: impl Into<String>, a: MemorySide, b: MemorySide, env: SharedRuntime) -> Self {
         Self { name: name.into(), env, sides: [a, b], state: Arc::default() }
     }
 
@@ -84,7 +84,7 @@ impl MemoryDataSet {
         }
         let (side, names) = (from.other(), round.conflicts.join(", "));
         let message = format!("side {side} has items that this data set did not write; they are kept: {names}");
-        Err(Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never).with_context("data set", &self.name))
+        Err(Error::new(ErrorKind::Conflict, message).with_retry(RetryClass::Never).with_context("data set", &self.name))
     }
 
     /// Makes one item of the follower the owner's. A call that is dropped stops between two items.

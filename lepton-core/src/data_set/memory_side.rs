@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, RetryClass};
 
 /// The credentials of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Items {
             return Ok(());
         }
         let message = "this side denies the application's writes";
-        Err(Error::new(ErrorKind::PermissionDenied, message).with_retry(Retry::Never))
+        Err(Error::new(ErrorKind::PermissionDenied, message).with_retry(RetryClass::Never))
     }
 
     fn set(&mut self, name: &str, content: Option<Bytes>) -> u64 {

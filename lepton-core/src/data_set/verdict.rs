@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::side::Side;
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, RetryClass};
 
 /// The outcome of a comparison. Only a pass lets a migration continue: no data is no pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Clearance {
     pub fn new(to: Side, epoch: u64, data_sets: &[String], verdicts: &[DataVerdict]) -> Result<Self> {
         let refused = |why: String| {
             let message = format!("side {to} may not own the writes: {why}");
-            Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
+            Error::new(ErrorKind::PreconditionFailed, message).with_retry(RetryClass::Never)
         };
         if data_sets.is_empty() {
             return Err(refused("no data set takes part".to_owned()));

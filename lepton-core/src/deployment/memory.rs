@@ -11,7 +11,7 @@ use super::observation::{Endpoint, Observation, Reason, ReasonKind, Revision, Re
 use super::plan::{Change, DeploymentPlan, Finding, Severity};
 use super::secret::Secrets;
 use super::spec::WorkloadSpec;
-use crate::{Error, ErrorKind, Result, SharedEnv};
+use crate::{Error, ErrorKind, Result, SharedRuntime};
 
 /// A deployment in memory, for tests and as the reference of the contract. Each call of
 /// [`observe`](Deployment::observe) moves it one step: a replica starts, then it is ready, then
@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result, SharedEnv};
 /// never becomes ready. A log that is followed ends after the lines that are there.
 #[derive(Debug, Clone)]
 pub struct MemoryDeployment {
-    env: SharedEnv,
+    env: SharedRuntime,
     capabilities: DeploymentCapabilities,
     state: Arc<Mutex<BTreeMap<String, Workload>>>,
 }
@@ -63,7 +63,7 @@ const SECRETS_KEY: &[u8] = b"memory";
 
 impl MemoryDeployment {
     /// A deployment without workloads.
-    pub fn new(env: SharedEnv) -> Self {
+    pub fn new(env: SharedRuntime) -> Self {
         let mut capabilities = DeploymentCapabilities::new();
         (capabilities.images, capabilities.commands, capabilities.rolling_update) = (true, true, true);
         (capabilities.volumes, capabilities.resources, capabilities.revisions) = (true, true, usize::MAX);

@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use super::contract::Deployment;
 use super::excerpt::log_excerpt;
 use super::observation::{Observation, RevisionId};
-use crate::{Env, Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, RetryClass, Runtime};
 
 /// The least time for one answer of the provider, so that even a short deadline sees one.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ pub async fn wait_until_ready(
     name: &str,
     revision: &RevisionId,
     options: &WaitOptions,
-    env: &dyn Env,
+    env: &dyn Runtime,
     mut progress: impl FnMut(&Observation) + Send,
 ) -> Result<Observation> {
     let mut before = u32::MAX;
@@ -111,7 +111,7 @@ pub async fn wait_until_absent(
     deployment: &dyn Deployment,
     name: &str,
     options: &WaitOptions,
-    env: &dyn Env,
+    env: &dyn Runtime,
 ) -> Result<()> {
     let wait = Wait { deployment, name, options, env, goal: "gone" };
     wait.run(|observed| if observed.is_none() { Verdict::Reached(()) } else { Verdict::Pending }).await
@@ -129,7 +129,7 @@ struct Wait<'a> {
     deployment: &'a dyn Deployment,
     name: &'a str,
     options: &'a WaitOptions,
-    env: &'a dyn Env,
+    env: &'a dyn Runtime,
     /// What the workload is to become.
     goal: &'static str,
 }
@@ -150,10 +150,10 @@ impl Wait<'_> {
                     last = observed;
                     None
                 }
-                Some(Err(error)) if error.retry() == Retry::Never => {
-                    return Err(self.give_up(error.kind(), error.report(), last).await);
+                Some(Err(error)) if error.retry() == RetryClass::Never => {
+                    return Err(self.give_up(error.kind(), error.full_message(), last).await);
                 }
-                Some(Err(error)) => Some(error.report()),
+                Some(Err(error)) => Some(error.full_message()),
                 None => Some("the provider does not answer".to_owned()),
             };
             let left = end.saturating_sub(self.env.uptime());
@@ -185,12 +185,12 @@ impl Wait<'_> {
             Some(excerpt) => message.push_str(&excerpt),
             None => message.push_str("\n  the log cannot be read: the provider does not answer"),
         }
-        Error::new(kind, message).with_retry(Retry::Never).with_context("workload", self.name)
+        Error::new(kind, message).with_retry(RetryClass::Never).with_context("workload", self.name)
     }
 }
 
 /// The result of this work; `None` if it takes longer.
-async fn within<T>(env: &dyn Env, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(env: &dyn Runtime, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), env.sleep(limit)).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,

@@ -14,8 +14,8 @@ use super::lock::Lock;
 use super::replay::{self, Replay};
 use super::restart::{DISCARD, NEXT, finish_discard, finish_restart};
 use super::write::{self, Writer};
-use crate::env::{EnvExt as _, SharedEnv};
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{RuntimeExt as _, SharedRuntime};
 
 /// A group commit starts by itself once this many bytes are pending.
 pub(super) const FLUSH_AT: usize = 256 << 10;
@@ -39,7 +39,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Shared {
-    env: SharedEnv,
+    env: SharedRuntime,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -76,7 +76,7 @@ impl Journal {
     /// `locked` if another process has it open; `plan_mismatch`, naming each
     /// difference, if it belongs to another plan; `corrupt` with segment and
     /// offset if it is damaged; `unsupported` if a newer version wrote it.
-    pub fn open(env: SharedEnv, folder: &Path, identity: &Identity) -> Result<Opened> {
+    pub fn open(env: SharedRuntime, folder: &Path, identity: &Identity) -> Result<Opened> {
         fs::create_dir_all(folder).map_err(|e| at(Error::io("cannot create the journal folder", e), folder))?;
         let lock = Lock::take(folder)?;
         if folder.join(DISCARD).exists() {
@@ -262,7 +262,7 @@ impl Journal {
             let mut state = shared.state();
             match outcome {
                 Ok(()) => state.durable = upto,
-                Err(error) => state.failed = Some((error.kind(), error.report())),
+                Err(error) => state.failed = Some((error.kind(), error.full_message())),
             }
             state.writer = Some(writer);
             drop(state);
@@ -286,12 +286,12 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::SystemEnv;
+    use crate::runtime::SystemRuntime;
 
     #[tokio::test]
     async fn after_a_failed_group_no_other_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(SystemEnv::shared(), folder.path(), &Identity::new()).unwrap().journal;
+        let journal = Journal::open(SystemRuntime::shared(), folder.path(), &Identity::new()).unwrap().journal;
         journal.append(FIRST_USER_TYPE, b"before").unwrap();
         journal.commit().await.unwrap();
         let len = || fs::metadata(folder.path().join("journal-000001.log")).unwrap().len();
@@ -300,7 +300,7 @@ mod tests {
         journal.append(FIRST_USER_TYPE, &vec![0; FLUSH_AT]).unwrap();
         journal.append(FIRST_USER_TYPE, b"after").unwrap();
         assert_eq!(journal.commit().await.unwrap_err().kind(), ErrorKind::Io);
-        SystemEnv::shared().sleep(FLUSH_AFTER * 2).await;
+        SystemRuntime::shared().sleep(FLUSH_AFTER * 2).await;
         assert_eq!(len(), before);
     }
 }

@@ -9,15 +9,15 @@ use super::folder::segment_path;
 use super::open::{FLUSH_AFTER, FLUSH_AT, FLUSH_AT_WORK, ROOM};
 use super::restart::{DISCARD, NEXT};
 use super::*;
-use crate::env::{EnvExt as _, SystemEnv};
 use crate::error::{ErrorKind, Result};
+use crate::runtime::{RuntimeExt as _, SystemRuntime};
 
 fn identity(source: &str) -> Identity {
     serde_json::json!({"source": source}).as_object().unwrap().clone()
 }
 
 fn open(folder: &Path) -> Result<Opened> {
-    Journal::open(SystemEnv::shared(), folder, &identity("a"))
+    Journal::open(SystemRuntime::shared(), folder, &identity("a"))
 }
 
 fn records(folder: &Path) -> Result<Vec<Vec<u8>>> {
@@ -50,7 +50,7 @@ async fn a_second_run_and_another_plan_are_refused() {
     assert_eq!(second.kind(), ErrorKind::Locked);
     assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
     drop(first);
-    let other = Journal::open(SystemEnv::shared(), folder.path(), &identity("b")).unwrap_err();
+    let other = Journal::open(SystemRuntime::shared(), folder.path(), &identity("b")).unwrap_err();
     assert_eq!(other.kind(), ErrorKind::PlanMismatch);
     assert!(other.to_string().contains("source was \"a\" and is now \"b\""), "{other}");
 }
@@ -157,7 +157,7 @@ fn what_a_slow_disk_has_not_written_yet_is_bounded() {
     let journal = open(folder.path()).unwrap().journal;
     let (release, disk) = std::sync::mpsc::channel::<()>();
     runtime.block_on(async {
-        let busy = SystemEnv::shared().run_blocking(move || disk.recv());
+        let busy = SystemRuntime::shared().run_blocking(move || disk.recv());
         let mut appended = 0;
         while journal.room().now_or_never().is_some() {
             journal.append(16, &[7; 1 << 10]).unwrap();
@@ -222,7 +222,7 @@ async fn a_record_is_on_disk_soon_although_nobody_waits_for_it() {
     for n in 0..3u8 {
         journal.append(16, &[n]).unwrap();
         // The paused clock does not advance while the group is written.
-        SystemEnv::shared().sleep(FLUSH_AFTER * 2).await;
+        SystemRuntime::shared().sleep(FLUSH_AFTER * 2).await;
         while records(folder.path()).unwrap().len() <= usize::from(n) {
             tokio::task::yield_now().await;
         }

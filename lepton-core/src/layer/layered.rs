@@ -208,10 +208,11 @@ impl<L: Layer> ServerCopy for Layered<L> {
         self.inner.server_copy().map_or(0, ServerCopy::largest)
     }
 
-    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
         let below = facet(self.inner.server_copy())?;
-        let (spares, _) = self.layer.call(Operation::new("spares").on(key), || below.spares(source, key)).await?;
-        Ok(spares)
+        let (is_cheaper, _) =
+            self.layer.call(Operation::new("is_cheaper").on(key), || below.is_cheaper(source, key)).await?;
+        Ok(is_cheaper)
     }
 
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {

@@ -8,7 +8,7 @@ use super::intent::Intent;
 use super::record::{Policy, Record};
 use super::state::{Stage, State};
 use crate::data_set::{Clearance, DataVerdict, Side};
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result, RetryClass};
 
 /// The state machine of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Machine {
             planned => {
                 let planned = planned.as_deref().unwrap_or("none");
                 let message = format!("the plan is {planned}, but {hash} was approved; look at the plan again");
-                Err(Error::new(ErrorKind::PlanMismatch, message).with_retry(Retry::Never))
+                Err(Error::new(ErrorKind::PlanMismatch, message).with_retry(RetryClass::Never))
             }
         }
     }

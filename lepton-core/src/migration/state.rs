@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::event::Choice;
 use crate::data_set::Side;
-use crate::{Error, ErrorKind, Retry};
+use crate::{Error, ErrorKind, RetryClass};
 
 /// The state of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,7 +102,7 @@ impl State {
     /// The error for an event that cannot happen in this state.
     pub(super) fn refuses(&self, event: &str) -> Error {
         let message = format!("{event} is not possible while the migration is in the state {self}");
-        Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never)
+        Error::new(ErrorKind::PreconditionFailed, message).with_retry(RetryClass::Never)
     }
 }
 

@@ -90,7 +90,7 @@ pub trait ServerCopy: Send + Sync {
     ///
     /// # Errors
     /// As [`copy`](Self::copy); after an error the caller may just as well try the copy.
-    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool>;
+    async fn is_cheaper(&self, source: &CopySource, key: &ObjectKey) -> Result<bool>;
 
     /// Copies an object. It becomes visible whole or not at all.
     ///

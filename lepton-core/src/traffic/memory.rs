@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use super::contract::{Counters, InFlight, InFlightPolicy, Traffic, TrafficCapabilities};
 use super::route::{Hold, HoldId, HoldRequest, Route, RouteChange, Weights};
 use crate::data_set::{Clearance, Side};
-use crate::{Error, ErrorKind, Result, Retry, SharedEnv};
+use crate::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
 /// A route in memory, for tests and as the reference of the contract. Clones share it.
 /// [`send`](Self::send) is its user.
 #[derive(Debug, Clone)]
 pub struct MemoryTraffic {
-    env: SharedEnv,
+    env: SharedRuntime,
     capabilities: TrafficCapabilities,
     state: Arc<Mutex<State>>,
 }
@@ -51,7 +51,7 @@ pub enum Sent {
 
 impl MemoryTraffic {
     /// A route that sends everything to side A.
-    pub fn new(env: SharedEnv) -> Self {
+    pub fn new(env: SharedRuntime) -> Self {
         let capabilities = TrafficCapabilities { hold: true, verify: true, owner: true, weights: false };
         let state = State { route: Route::new(), counters: Counters::new(), held: None, holds: 0 };
         Self { env, capabilities, state: Arc::new(Mutex::new(state)) }
@@ -140,7 +140,7 @@ impl Held {
 }
 
 fn refused(why: String) -> Error {
-    Error::new(ErrorKind::PreconditionFailed, why).with_retry(Retry::Never)
+    Error::new(ErrorKind::PreconditionFailed, why).with_retry(RetryClass::Never)
 }
 
 #[async_trait]

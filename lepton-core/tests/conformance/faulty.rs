@@ -10,7 +10,7 @@ use lepton_core::{
     Attributes, Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, ETag,
     Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, MemoryStorage, Multipart,
     ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions,
-    PutReceipt, Result, Retry, ServerCopy, Signer, Storage, StorageExt as _, Upload, UploadInfo, VersionStream,
+    PutReceipt, Result, RetryClass, ServerCopy, Signer, Storage, StorageExt as _, Upload, UploadInfo, VersionStream,
     Versions,
 };
 
@@ -88,7 +88,7 @@ impl Faulty {
 
     fn reword(&self, error: Error) -> Error {
         if self.has(Fault::RewordsErrors) {
-            return Error::new(ErrorKind::Unavailable, "something went wrong").with_retry(Retry::Now);
+            return Error::new(ErrorKind::Unavailable, "something went wrong").with_retry(RetryClass::Now);
         }
         error
     }
@@ -351,11 +351,11 @@ impl ServerCopy for Faulty {
         self.inner.largest()
     }
 
-    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
         if self.has(Fault::CopiesWhenAsked) {
             self.inner.copy(source.clone(), key, CopyOptions::new()).await?;
         }
-        self.inner.spares(source, key).await
+        self.inner.is_cheaper(source, key).await
     }
 
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {

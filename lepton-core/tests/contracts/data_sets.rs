@@ -9,7 +9,7 @@ use lepton_core::conformance::data_set::{Options, Subject, memory, memory_user, 
 use lepton_core::data_set::{
     CopySummary, Credentials, DataSet, DataVerdict, Lag, LagStream, MemoryDataSet, MemorySide, Quiesced, Side, Verdict,
 };
-use lepton_core::{ErrorKind, Result, SharedEnv, SystemEnv};
+use lepton_core::{ErrorKind, Result, SharedRuntime, SystemRuntime};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lie {
@@ -46,7 +46,7 @@ enum Lie {
 struct Lying {
     inner: MemoryDataSet,
     sides: [MemorySide; 2],
-    env: SharedEnv,
+    env: SharedRuntime,
     lie: Lie,
     /// The first verdict that has passed.
     passed: Arc<Mutex<Option<DataVerdict>>>,
@@ -214,7 +214,7 @@ impl DataSet for Lying {
 }
 
 /// The reference with one lie; what it keeps survives a crash, unless that is the lie.
-fn lying(lie: Lie, env: &SharedEnv) -> Subject {
+fn lying(lie: Lie, env: &SharedRuntime) -> Subject {
     let sides = [MemorySide::new(), MemorySide::new()];
     let set = {
         let (sides, env) = (sides.clone(), env.clone());
@@ -265,7 +265,7 @@ const LIES: [(Lie, &str); 26] = [
 
 #[tokio::test]
 async fn the_reference_passes() {
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let report = run(Options::new(), async || Ok(memory(&env))).await;
     assert_eq!((report.failures().count(), report.passed()), (0, report.cases.len()), "{report}");
     let report = run(Options::new(), async || Ok(lying(Lie::None, &env))).await;
@@ -275,7 +275,7 @@ async fn the_reference_passes() {
 #[tokio::test]
 async fn each_lie_is_found_by_its_case() {
     for (lie, found) in LIES {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let report = run(Options::new().only(found), async || Ok(lying(lie, &env))).await;
         assert_eq!(super::failed(&report), [found], "{lie:?}: {report}");
     }

@@ -7,7 +7,7 @@ use lepton_core::deployment::{
     Change, Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, MemoryDeployment,
     Observation, OperationKey, Revision, RevisionId, Secrets, WorkloadSpec,
 };
-use lepton_core::{Error, ErrorKind, Result, SystemEnv};
+use lepton_core::{Error, ErrorKind, Result, SystemRuntime};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,7 +134,7 @@ async fn the_reference_passes_and_each_lie_is_found() {
         (Lie::RefusesAbsent, "an_absent_workload_is_deleted"),
         (Lie::AllAtOnce, "an_update_keeps_enough_replicas"),
     ] {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let mut runs = WorkloadSpec::of_command("conformance", ["/usr/bin/sleep", "1000"]);
         runs.ports = vec![serde_json::from_str(r#"{"name":"http","containerPort":0}"#).unwrap()];
         let fails = WorkloadSpec::of_command("conformance", ["/usr/bin/false"]);
@@ -148,7 +148,7 @@ async fn the_reference_passes_and_each_lie_is_found() {
 
 #[tokio::test]
 async fn what_a_provider_cannot_do_is_not_applicable() {
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let runs = WorkloadSpec::of_command("conformance", ["/usr/bin/sleep", "1000"]);
     let fails = WorkloadSpec::of_command("conformance", ["/usr/bin/false"]);
     let reference = MemoryDeployment::new(env.clone());

@@ -8,7 +8,7 @@ use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
     Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic, TrafficCapabilities,
 };
-use lepton_core::{Result, SystemEnv};
+use lepton_core::{Result, SystemRuntime};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lie {
@@ -110,7 +110,7 @@ async fn the_reference_passes_and_each_lie_is_found() {
         (Lie::ReleasesAnything, "a_release_needs_its_hold_and_epoch"),
         (Lie::SwitchReleases, "a_switch_keeps_the_hold"),
     ] {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let make = async || {
             let subject = memory(&env);
             let traffic = Arc::new(Lying { inner: subject.traffic, lie });

@@ -10,7 +10,7 @@ use lepton_core::deployment::{
     OperationKey, Reason, ReasonKind, Revision, RevisionId, Secrets, WaitOptions, WorkloadSpec, wait_until_absent,
     wait_until_ready,
 };
-use lepton_core::{Error, ErrorKind, Result, Retry, SystemEnv};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, SystemRuntime};
 
 /// The answer to one observation; the last one is repeated.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Deployment for Scripted {
         match answer {
             Answer::Seen(seen) => Ok(Some(seen)),
             Answer::Fails => {
-                Err(Error::new(ErrorKind::Unavailable, "the control plane is away").with_retry(Retry::Now))
+                Err(Error::new(ErrorKind::Unavailable, "the control plane is away").with_retry(RetryClass::Now))
             }
             Answer::Hangs => future::pending().await,
         }
@@ -116,7 +116,7 @@ fn scripted(answers: impl IntoIterator<Item = Answer>, log: Log) -> Scripted {
 #[allow(clippy::disallowed_methods, reason = "the limit of a test")]
 async fn ready(deployment: &Scripted) -> Result<Observation> {
     let options = WaitOptions::new().deadline(Duration::from_millis(50)).period(Duration::from_millis(5));
-    let (env, revision) = (SystemEnv::shared(), RevisionId::new("1"));
+    let (env, revision) = (SystemRuntime::shared(), RevisionId::new("1"));
     let wait = wait_until_ready(deployment, "shop", &revision, &options, &*env, |_| {});
     // Tests that hang have a paused clock, which jumps to this time.
     tokio::time::timeout(Duration::from_secs(1 << 24), wait).await.expect("the wait has not ended")
@@ -125,7 +125,7 @@ async fn ready(deployment: &Scripted) -> Result<Observation> {
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_although_the_provider_or_its_log_hangs() {
     let error = ready(&scripted([seen(0, 0), Answer::Hangs], Log::Hangs)).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, RetryClass::Never));
     let text = error.to_string();
     assert!(text.contains("status 503") && text.contains("does not answer"), "{text}");
 }
@@ -136,7 +136,7 @@ async fn the_last_reasons_are_reported_although_the_last_observation_failed() {
     for part in ["status 503", "the control plane is away", "the log is damaged"] {
         assert!(error.contains(part), "{part} is missing: {error}");
     }
-    let (options, env) = (WaitOptions::new().deadline(Duration::ZERO), SystemEnv::shared());
+    let (options, env) = (WaitOptions::new().deadline(Duration::ZERO), SystemRuntime::shared());
     let left = scripted([seen(0, 0)], Log::Fails);
     let error = wait_until_absent(&left, "shop", &options, &*env).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);

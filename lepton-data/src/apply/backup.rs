@@ -52,7 +52,7 @@ pub(crate) async fn keep(cx: &Context, there: &ObjectMeta) -> Result<()> {
     let source = source.map(|source| source.if_match(there.etag.clone()));
     let kept = match cx.copier_from(&cx.destination).zip(source) {
         Some((copier, source)) if there.size <= copier.largest() => {
-            let condition = if capabilities.copies_here { Precondition::IfAbsent } else { Precondition::None };
+            let condition = if capabilities.copies_locally { Precondition::IfAbsent } else { Precondition::None };
             let options = CopyOptions::new().precondition(condition.clone());
             let copy = || copier.copy(source.clone(), &target, options.clone());
             cx.destination.retry(condition == Precondition::None, copy).await.map(drop)

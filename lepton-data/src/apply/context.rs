@@ -16,13 +16,13 @@ use crate::names::case_folding::Folded;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::lanes::Lane;
 use crate::schedule::scheduler::Scheduler;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 use crate::types::layout::Layout;
 
 /// Applies changes to the destination.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) settings: TransferSettings,
+    pub(crate) settings: TransferConfig,
     pub(crate) source: Endpoint,
     pub(crate) destination: Endpoint,
     pub(crate) scheduler: Arc<Scheduler>,
@@ -41,7 +41,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(
-        settings: TransferSettings,
+        settings: TransferConfig,
         lister: &Arc<Lister>,
         log: Log,
         foreign: BTreeSet<String>,
@@ -94,7 +94,7 @@ impl Context {
     pub(crate) fn copier_from(&self, from: &Endpoint) -> Option<&dyn ServerCopy> {
         let url = from.storage().copy_url()?;
         let copier = self.destination.storage().server_copy().filter(|copier| copier.reaches(url))?;
-        (!self.destination.capabilities().copies_here || !self.scheduler.bandwidth.is_set()).then_some(copier)
+        (!self.destination.capabilities().copies_locally || !self.scheduler.bandwidth.is_set()).then_some(copier)
     }
 
     /// Records why the store did not copy an object. With `for_good`, no other object is
@@ -104,7 +104,7 @@ impl Context {
             self.no_server_copies.store(true, Relaxed);
         }
         let mut first = self.server_copy_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| error.report());
+        first.get_or_insert_with(|| error.full_message());
     }
 
     /// Why the store first refused to copy an object by itself.

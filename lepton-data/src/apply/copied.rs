@@ -5,13 +5,13 @@ use lepton_core::{Attribute, CopySource, Effect, Error, ErrorKind, PutReceipt, R
 use crate::apply::context::Context;
 use crate::digest::checksum::{PieceDigest, SourceCheck};
 use crate::types::entry::Entry;
-use crate::types::reason::Basis;
+use crate::types::reason::ComparedBy;
 
 /// A copy that the store made, and the basis on which it is known to be right.
 #[derive(Debug)]
 pub(crate) struct ServerCopied {
     pub(crate) receipt: PutReceipt,
-    pub(crate) basis: Basis,
+    pub(crate) basis: ComparedBy,
     /// The digest of the source, if it was read in addition to the copy.
     pub(crate) read: Option<SourceDigest>,
     /// What the copy lost.
@@ -37,7 +37,7 @@ pub(crate) fn refused(cx: &Context, entry: &Entry, error: Error) -> Result<Optio
         _ if error.effect() == Effect::Unknown => false,
         _ => return Err(error),
     };
-    tracing::info!(key = %entry.source.key, error = %error.report(), "the store does not copy the object by itself");
+    tracing::info!(key = %entry.source.key, error = %error.full_message(), "the store does not copy the object by itself");
     cx.refuse_server_copies(&error, for_good);
     Ok(None)
 }

@@ -8,10 +8,10 @@ use crate::apply::commit::{ReadBack, read_back};
 use crate::apply::context::Context;
 use crate::compare::rules::Answer;
 use crate::digest::reader::Source;
-use crate::settings::transfer::Existing;
+use crate::settings::transfer::ExistingPolicy;
 use crate::types::entry::{DestinationState, Entry, Mode};
 use crate::types::layout::Layout;
-use crate::types::reason::{Basis, Reason};
+use crate::types::reason::{ComparedBy, Reason};
 
 /// The decision about an entry.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     /// Copy it, under this condition on the destination.
     Copy { reason: Reason, precondition: Precondition },
     /// The destination has the same object, on this basis.
-    Unchanged(Basis, Box<ObjectMeta>),
+    Unchanged(ComparedBy, Box<ObjectMeta>),
     /// Leave the destination as it is.
     Skip,
 }
@@ -32,29 +32,31 @@ pub(crate) async fn decide(cx: &Context, entry: &Entry, layout: Layout, maybe_ou
     if let Mode::Planned(reason) = entry.mode {
         return as_planned(cx, entry, layout, reason, maybe_ours).await;
     }
-    if existing == Existing::Overwrite {
+    if existing == ExistingPolicy::Overwrite {
         let reason = if entry.there == DestinationState::Absent { Reason::New } else { Reason::Overwrite };
         return Ok(Verdict::Copy { reason, precondition: Precondition::None });
     }
     let Some(there) = there(cx, entry).await? else {
         return Ok(Verdict::Copy { reason: Reason::New, precondition: if_absent(cx, layout) });
     };
-    let guards = matches!(existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+    let guards = matches!(existing, ExistingPolicy::Skip | ExistingPolicy::Fail | ExistingPolicy::Immutable);
     if guards && maybe_ours && is_ours(cx, entry).await? {
         return Ok(Verdict::Copy { reason: Reason::Overwrite, precondition: Precondition::None });
     }
     match existing {
-        Existing::Skip => return Ok(Verdict::Skip),
-        Existing::Fail => return Err(exists(entry, "the destination has an object of this key already")),
+        ExistingPolicy::Skip => return Ok(Verdict::Skip),
+        ExistingPolicy::Fail => return Err(exists(entry, "the destination has an object of this key already")),
         _ => {}
     }
     match cx.comparer.compare(&entry.source, &there).await? {
         Answer::Same(basis) => Ok(Verdict::Unchanged(basis, Box::new(there.into_owned()))),
-        Answer::Different(basis) if existing == Existing::Immutable => {
+        Answer::Different(basis) if existing == ExistingPolicy::Immutable => {
             let reason = Reason::from(basis);
             Err(exists(entry, &format!("the destination has another object of this key, by {reason:?}")))
         }
-        Answer::Different(_) if existing == Existing::IfNewer && is_newer_there(cx, entry, &there) => Ok(Verdict::Skip),
+        Answer::Different(_) if existing == ExistingPolicy::IfNewer && is_newer_there(cx, entry, &there) => {
+            Ok(Verdict::Skip)
+        }
         Answer::Different(basis) => {
             let precondition = if_unchanged(cx, layout, &there);
             Ok(Verdict::Copy { reason: basis.into(), precondition })

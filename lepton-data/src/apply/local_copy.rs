@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use lepton_core::{CopyOptions, Effect, EnvExt as _, Precondition, PutReceipt, Result, ServerCopy};
+use lepton_core::{CopyOptions, Effect, Precondition, PutReceipt, Result, RuntimeExt as _, ServerCopy};
 
 use crate::apply::commit::{ReadBack, read_back, receipt_of};
 use crate::apply::context::Context;
@@ -19,7 +19,7 @@ use crate::digest::reader::Source;
 use crate::telemetry::retry_count::along;
 use crate::types::entry::Entry;
 use crate::types::layout::Layout;
-use crate::types::reason::Basis;
+use crate::types::reason::ComparedBy;
 use crate::types::side::Side;
 
 /// Lets the disk copy the object, if that saves anything; `None` if it is to be read
@@ -32,7 +32,7 @@ pub(crate) async fn copy(
     precondition: &Precondition,
 ) -> Result<Option<ServerCopied>> {
     let source = source_of(cx, entry)?;
-    match cx.destination.retry(true, || copier.spares(&source, &entry.target)).await {
+    match cx.destination.retry(true, || copier.is_cheaper(&source, &entry.target)).await {
         Ok(true) => {}
         Ok(false) => return Ok(None),
         Err(error) => return refused(cx, entry, error),
@@ -45,7 +45,7 @@ pub(crate) async fn copy(
     let copied = match steered(cx, copy).await {
         // Whether the copy became visible is unknown.
         Err(error) if error.effect() == Effect::Unknown => found(cx, entry, &read.digest).await?.ok_or(error),
-        copied => copied.map(|receipt| (receipt, Basis::Size)),
+        copied => copied.map(|receipt| (receipt, ComparedBy::Size)),
     };
     match copied {
         Ok((receipt, basis)) => {
@@ -61,9 +61,9 @@ pub(crate) async fn copy(
 }
 
 /// The receipt of the object at the destination, if it has the bytes of the source.
-async fn found(cx: &Context, entry: &Entry, digest: &PieceDigest) -> Result<Option<(PutReceipt, Basis)>> {
+async fn found(cx: &Context, entry: &Entry, digest: &PieceDigest) -> Result<Option<(PutReceipt, ComparedBy)>> {
     Ok(match read_back(cx, entry, digest, None).await? {
-        ReadBack::Same(meta) => Some((receipt_of(meta), Basis::Content)),
+        ReadBack::Same(meta) => Some((receipt_of(meta), ComparedBy::Content)),
         ReadBack::Absent | ReadBack::Other(_) => None,
     })
 }

@@ -8,11 +8,11 @@ use crate::digest::checksum::{Parts, SourceCheck};
 use crate::ledger::manifest::ManifestEntry;
 use crate::types::entry::Entry;
 use crate::types::layout::Layout;
-use crate::types::reason::{Basis, Reason};
+use crate::types::reason::{ComparedBy, Reason};
 
 impl ManifestEntry {
     /// The line of an object that the destination already had.
-    pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: Basis) -> Self {
+    pub(crate) fn unchanged(entry: &Entry, there: &ObjectMeta, basis: ComparedBy) -> Self {
         Self {
             key: entry.target.clone(),
             source_key: entry.renamed(),

@@ -55,7 +55,7 @@ pub(crate) async fn object(cx: Arc<Context>, mut entry: Entry, mut earlier: Earl
             };
         }
         again += 1;
-        tracing::info!(key = %entry.source.key, error = %error.report(), "the object is begun again");
+        tracing::info!(key = %entry.source.key, error = %error.full_message(), "the object is begun again");
         // The writer of the source may still be writing.
         if let Err(cancelled) = cx.scheduler.wait(again, &error).await {
             return Outcome::Failed(cancelled);
@@ -97,7 +97,7 @@ pub(crate) fn may_begin_again(error: &Error) -> bool {
 /// The outcome if another client wrote the object between our check and our conditional
 /// write.
 fn existing_outcome(cx: &Context, error: &Error) -> Option<Outcome> {
-    let skip = cx.settings.existing == crate::Existing::Skip;
+    let skip = cx.settings.existing == crate::ExistingPolicy::Skip;
     (skip && error.kind() == ErrorKind::AlreadyExists).then_some(Outcome::Skipped)
 }
 
@@ -205,7 +205,7 @@ async fn copy_at_the_store(
     }
     match earlier.upload {
         Some(_) => Ok(None),
-        None if cx.destination.capabilities().copies_here => {
+        None if cx.destination.capabilities().copies_locally => {
             local_copy::copy(cx, copier, entry, layout, precondition).await
         }
         None => server_copy::copy(cx, copier, entry, precondition).await,
@@ -241,7 +241,7 @@ async fn is_superseded(cx: &Context, entry: &Entry) -> bool {
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => {
             // The copy is right either way.
-            tracing::warn!(key = %entry.source.key, error = %error.report(), "the latest version was not told");
+            tracing::warn!(key = %entry.source.key, error = %error.full_message(), "the latest version was not told");
             false
         }
     }

@@ -50,7 +50,7 @@ impl Outcome {
             Self::Unchanged(_) | Self::Proven(_) => Some(ObjectEnd::Unchanged),
             Self::Skipped | Self::LeftOut => Some(ObjectEnd::Skipped),
             Self::Failed(error) if error.kind() == ErrorKind::Cancelled => None,
-            Self::Failed(error) => Some(ObjectEnd::Failed(error.report())),
+            Self::Failed(error) => Some(ObjectEnd::Failed(error.full_message())),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::listing::key_versions::conflict;
 use crate::schedule::lanes::Slot;
 use crate::types::entry::Entry;
 use crate::types::layout::Layout;
-use crate::types::reason::Basis;
+use crate::types::reason::ComparedBy;
 
 /// The size of one part of a copy that is too large for one request.
 const PART: u64 = 1 << 30;
@@ -74,7 +74,7 @@ pub(crate) async fn copy(
 
 /// Compares a copied version that the stores' statements do not verify. In a history the
 /// copy is already a version, so it cannot be made again.
-async fn read_back(cx: &Context, entry: &Entry, receipt: &PutReceipt) -> Result<Basis> {
+async fn read_back(cx: &Context, entry: &Entry, receipt: &PutReceipt) -> Result<ComparedBy> {
     let mut theirs = ObjectMeta::new(entry.target.clone(), entry.source.size);
     (theirs.etag, theirs.version) = (receipt.etag.clone(), receipt.version.clone());
     cx.comparer.same_version(&entry.source, &theirs).await?.ok_or_else(|| {
@@ -139,7 +139,7 @@ async fn in_parts(
     if copied.is_err()
         && let Err(error) = abort(cx, &upload, entry).await
     {
-        tracing::warn!(key = %entry.target, error = %error.report(), "an upload could not be aborted");
+        tracing::warn!(key = %entry.target, error = %error.full_message(), "an upload could not be aborted");
     }
     copied.map(|receipt| (receipt, true, lost))
 }
@@ -189,11 +189,11 @@ async fn complete(
 /// both sides state, or only the size and the tag that the store gave the copy. The last
 /// requires that the store `answered`, because an older object may have the same size.
 /// `None` if the statements differ or do not suffice.
-async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<Basis>> {
+async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: bool) -> Result<Option<ComparedBy>> {
     if let (Some(ours), Some(theirs)) = (&entry.source.etag, &receipt.etag)
         && cx.comparer.rules.same_tag(ours, theirs)
     {
-        return Ok(Some(Basis::Etag));
+        return Ok(Some(ComparedBy::Etag));
     }
     let source = Source::new(&cx.source, &entry.source);
     let ours = source.head().await?;
@@ -202,10 +202,10 @@ async fn verified(cx: &Context, entry: &Entry, receipt: &PutReceipt, answered: b
     let theirs = cx.destination.head(&entry.target, options.clone()).await?;
     let same = |ours: &ObjectInfo, theirs: &ObjectInfo| states_same(&statements(ours), &statements(theirs));
     Ok(match same(&ours, &theirs) {
-        Some(true) => Some(Basis::Checksum),
+        Some(true) => Some(ComparedBy::Checksum),
         Some(false) => None,
         None if theirs.meta.size != entry.source.size => None,
         None if receipt.etag.is_some() && theirs.meta.etag != receipt.etag => None,
-        None => answered.then_some(Basis::Size),
+        None => answered.then_some(ComparedBy::Size),
     })
 }

@@ -47,7 +47,7 @@ pub(crate) async fn abandon(cx: &Context, entry: &Entry, upload: &Upload, error:
         && error.effect() != Effect::Unknown
         && let Err(failed) = abort(cx, upload, entry).await
     {
-        tracing::warn!(key = %entry.target, error = %failed.report(), "an upload could not be aborted");
+        tracing::warn!(key = %entry.target, error = %failed.full_message(), "an upload could not be aborted");
     }
     error
 }

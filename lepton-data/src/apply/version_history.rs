@@ -22,7 +22,7 @@ use crate::ledger::manifest::{ManifestEntry, VersionNumber};
 use crate::ledger::resumed::OpenUpload;
 use crate::listing::key_versions::{conflict, listed, oldest_first, unknown_version};
 use crate::types::entry::{DestinationState, Entry, Ids, Mode, Pin};
-use crate::types::reason::{Basis, Reason};
+use crate::types::reason::{ComparedBy, Reason};
 use crate::types::side::Side;
 
 /// The version ID that S3 gives an object written without versioning.
@@ -55,7 +55,7 @@ pub(crate) async fn history(cx: &Arc<Context>, entry: &Entry, earlier: Earlier) 
             return Outcome::Failed(error.with_context("key", &mover.key));
         }
         again += 1;
-        tracing::info!(key = %mover.key, error = %error.report(), "the history is taken up again");
+        tracing::info!(key = %mover.key, error = %error.full_message(), "the history is taken up again");
         if let Err(cancelled) = cx.scheduler.wait(again, &error).await {
             return Outcome::Failed(cancelled);
         }
@@ -76,7 +76,7 @@ struct Mover<'a> {
     /// Whether the totals include the versions.
     counted: bool,
     /// Versions that are known to be the same, with the basis.
-    agreed: Vec<(Pair, Basis)>,
+    agreed: Vec<(Pair, ComparedBy)>,
     /// Bytes moved by this run.
     bytes: u64,
 }
@@ -103,7 +103,8 @@ impl Mover<'_> {
                     continue;
                 }
                 Some(place) => {
-                    let (there, basis) = place.map_or((None, Basis::Size), |(at, basis)| (Some(&theirs[at]), basis));
+                    let (there, basis) =
+                        place.map_or((None, ComparedBy::Size), |(at, basis)| (Some(&theirs[at]), basis));
                     self.line_of_known(version, there, basis)
                 }
                 None if history.number <= self.recorded => {
@@ -146,7 +147,11 @@ impl Mover<'_> {
     ///
     /// # Errors
     /// `already_exists` if the destination's history is not the beginning of the source's.
-    async fn align(&mut self, ours: &[ObjectVersion], theirs: &[ObjectVersion]) -> Result<Vec<Option<(usize, Basis)>>> {
+    async fn align(
+        &mut self,
+        ours: &[ObjectVersion],
+        theirs: &[ObjectVersion],
+    ) -> Result<Vec<Option<(usize, ComparedBy)>>> {
         let mut places = Vec::new();
         for (at, there) in theirs.iter().enumerate() {
             loop {
@@ -176,9 +181,9 @@ impl Mover<'_> {
         Error::new(ErrorKind::AlreadyExists, message).with_context("target", &self.target)
     }
 
-    async fn same(&mut self, ours: &ObjectVersion, theirs: &ObjectVersion) -> Result<Option<Basis>> {
+    async fn same(&mut self, ours: &ObjectVersion, theirs: &ObjectVersion) -> Result<Option<ComparedBy>> {
         if ours.is_delete_marker || theirs.is_delete_marker {
-            return Ok((ours.is_delete_marker == theirs.is_delete_marker).then_some(Basis::Size));
+            return Ok((ours.is_delete_marker == theirs.is_delete_marker).then_some(ComparedBy::Size));
         }
         let pair = (Pin::of(&ours.meta), Pin::of(&theirs.meta));
         if let Some((_, basis)) = self.agreed.iter().find(|(agreed, _)| *agreed == pair) {
@@ -208,7 +213,12 @@ impl Mover<'_> {
         }
     }
 
-    fn line_of_known(&self, version: &ObjectVersion, there: Option<&ObjectVersion>, basis: Basis) -> ManifestEntry {
+    fn line_of_known(
+        &self,
+        version: &ObjectVersion,
+        there: Option<&ObjectVersion>,
+        basis: ComparedBy,
+    ) -> ManifestEntry {
         let entry = self.entry(version, &[]);
         let line = ManifestEntry::unchanged(&entry, there.map_or(&version.meta, |there| &there.meta), basis);
         ManifestEntry { version: there.and_then(|there| there.meta.version.clone()), ..line }
@@ -229,7 +239,7 @@ impl Mover<'_> {
                 let message = "the destination said that it deleted the object, and made no delete marker";
                 return Err(Error::new(ErrorKind::Unexpected, message).with_context("target", &self.target));
             }
-            let line = self.line_of_known(version, made.as_ref(), Basis::Size);
+            let line = self.line_of_known(version, made.as_ref(), ComparedBy::Size);
             theirs.extend(made);
             return Ok(ManifestEntry { unchanged: None, reason: Some(Reason::New), ..line });
         }

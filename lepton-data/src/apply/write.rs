@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::{
-    Attribute, Attributes, Body, Crc, Effect, EnvExt as _, Error, ErrorKind, ObjectMeta, PartReceipt, Precondition,
-    PutOptions, PutReceipt, Result, Upload,
+    Attribute, Attributes, Body, Crc, Effect, Error, ErrorKind, ObjectMeta, PartReceipt, Precondition, PutOptions,
+    PutReceipt, Result, RuntimeExt as _, Upload,
 };
 
 use crate::apply::commit::{ReadBack, may_be_ours, read_back, receipt_of};
@@ -17,7 +17,7 @@ use crate::digest::reader;
 use crate::digest::reader::{Piece, Source};
 use crate::ledger::note::Note;
 use crate::schedule::lanes::{Lane, Slot};
-use crate::settings::transfer::Metadata;
+use crate::settings::transfer::MetadataPolicy;
 use crate::telemetry::retry_count::along;
 use crate::types::entry::Entry;
 use crate::types::layout::Layout;
@@ -114,7 +114,7 @@ pub(crate) async fn attributes(
         record_digest(&mut attributes, &digest.root.to_string(), cx.destination.capabilities().metadata_names);
     }
     complete(cx, source, &mut attributes);
-    let mut lost = cx.destination.capabilities().keep(&mut attributes);
+    let mut lost = cx.destination.capabilities().retain_kept(&mut attributes);
     if tags_lost {
         lost.push(Attribute::Tags);
     }
@@ -136,7 +136,7 @@ fn complete(cx: &Context, source: &Source, attributes: &mut Attributes) {
 
 /// Refuses to lose attributes, if the settings do not allow that.
 pub(crate) fn refuse_loss(cx: &Context, source: &Source, lost: &[Attribute]) -> Result<()> {
-    if lost.is_empty() || cx.settings.metadata != Metadata::Strict {
+    if lost.is_empty() || cx.settings.metadata != MetadataPolicy::Strict {
         return Ok(());
     }
     let message =

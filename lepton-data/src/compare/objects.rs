@@ -14,8 +14,8 @@ use crate::digest::reader::{Source, listed};
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::lanes::Lane;
 use crate::settings::compare_by::Compare;
-use crate::settings::transfer::TransferSettings;
-use crate::types::reason::Basis;
+use crate::settings::transfer::TransferConfig;
+use crate::types::reason::ComparedBy;
 
 /// The user metadata name under which the tree hash of an object is recorded, in
 /// hexadecimal.
@@ -35,7 +35,7 @@ pub(crate) struct Comparer {
 }
 
 impl Comparer {
-    pub(crate) fn new(settings: &TransferSettings, source: &Endpoint, destination: &Endpoint) -> Self {
+    pub(crate) fn new(settings: &TransferConfig, source: &Endpoint, destination: &Endpoint) -> Self {
         let (compare, time_window) = (settings.compare, settings.time_window);
         Self {
             rules: Rules::new(compare, time_window, source.capabilities(), destination.capabilities()),
@@ -60,7 +60,7 @@ impl Comparer {
         let source = Source::new(&self.source, source);
         if self.compare == Compare::Content {
             let (ours, theirs) = (source.digest(None).await?, self.read_there(there, None).await?);
-            return Ok(answer(ours.root == theirs.root, Basis::Content));
+            return Ok(answer(ours.root == theirs.root, ComparedBy::Content));
         }
         let ours = source.head().await?;
         let theirs = match listed(there) {
@@ -68,17 +68,17 @@ impl Comparer {
             None => self.destination.head(&there.key, HeadOptions::new()).await?,
         };
         if theirs.meta.size != size {
-            return Ok(Answer::Different(Basis::Size));
+            return Ok(Answer::Different(ComparedBy::Size));
         }
         if self.compare != Compare::Checksum && self.same_time(&ours, &theirs) {
-            return Ok(Answer::Same(Basis::Time));
+            return Ok(Answer::Same(ComparedBy::Time));
         }
         let (stated, stated_there) = (statements(&ours), statements(&theirs));
         if let Some(same) = states_same(&stated, &stated_there) {
-            return Ok(answer(same, Basis::Checksum));
+            return Ok(answer(same, ComparedBy::Checksum));
         }
         if self.compare != Compare::Checksum {
-            return Ok(Answer::Different(Basis::Time));
+            return Ok(Answer::Different(ComparedBy::Time));
         }
         self.by_reading(&source, (&ours.meta, stated), (&theirs.meta, stated_there)).await
     }
@@ -89,7 +89,7 @@ impl Comparer {
     ///
     /// # Errors
     /// As [`compare`](Self::compare).
-    pub(crate) async fn same_version(&self, ours: &ObjectMeta, theirs: &ObjectMeta) -> Result<Option<Basis>> {
+    pub(crate) async fn same_version(&self, ours: &ObjectMeta, theirs: &ObjectMeta) -> Result<Option<ComparedBy>> {
         if ours.size != theirs.size {
             return Ok(None);
         }
@@ -103,7 +103,7 @@ impl Comparer {
         let source = Source::new(&self.source, ours);
         if self.compare == Compare::Content {
             let (ours, theirs) = (source.digest(None).await?, self.read_there(theirs, None).await?);
-            return Ok((ours.root == theirs.root).then_some(Basis::Content));
+            return Ok((ours.root == theirs.root).then_some(ComparedBy::Content));
         }
         let ours = source.head().await?;
         let there = Source::new(&self.destination, theirs);
@@ -112,7 +112,7 @@ impl Comparer {
         let mut pinned = theirs.meta;
         pinned.version = there.pin.version;
         if let Some(same) = states_same(&stated, &stated_there) {
-            return Ok(same.then_some(Basis::Checksum));
+            return Ok(same.then_some(ComparedBy::Checksum));
         }
         Ok(self.by_reading(&source, (&ours.meta, stated), (&pinned, stated_there)).await?.same())
     }
@@ -132,19 +132,19 @@ impl Comparer {
         if !theirs.1.is_empty() {
             let digest = source.digest(extra_crc(theirs.0)).await?;
             if let Some(same) = agreed(&digest, &theirs.1) {
-                return Ok(answer(same, Basis::Checksum));
+                return Ok(answer(same, ComparedBy::Checksum));
             }
             read = Some(digest);
         }
         let there = self.read_there(theirs.0, extra_crc(ours.0)).await?;
         if let Some(same) = agreed(&there, &ours.1) {
-            return Ok(answer(same, Basis::Checksum));
+            return Ok(answer(same, ComparedBy::Checksum));
         }
         let digest = match read {
             Some(digest) => digest,
             None => source.digest(None).await?,
         };
-        Ok(answer(digest.root == there.root, Basis::Content))
+        Ok(answer(digest.root == there.root, ComparedBy::Content))
     }
 
     /// Reads an object of the destination.
@@ -155,7 +155,7 @@ impl Comparer {
     }
 }
 
-fn answer(same: bool, basis: Basis) -> Answer {
+fn answer(same: bool, basis: ComparedBy) -> Answer {
     if same { Answer::Same(basis) } else { Answer::Different(basis) }
 }
 

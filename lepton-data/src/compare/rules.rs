@@ -5,18 +5,18 @@ use std::time::{Duration, SystemTime};
 use lepton_core::{Capabilities, ETag, ObjectMeta};
 
 use crate::settings::compare_by::Compare;
-use crate::types::reason::Basis;
+use crate::types::reason::ComparedBy;
 
 /// The result of a comparison, and its basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Same(Basis),
-    Different(Basis),
+    Same(ComparedBy),
+    Different(ComparedBy),
 }
 
 impl Answer {
     /// The basis on which the objects are the same, if they are.
-    pub(crate) fn same(self) -> Option<Basis> {
+    pub(crate) fn same(self) -> Option<ComparedBy> {
         match self {
             Self::Same(basis) => Some(basis),
             Self::Different(_) => None,
@@ -47,16 +47,16 @@ impl Rules {
     /// Compares two objects by their listings; `None` if the listings do not decide.
     pub(crate) fn by_listing(&self, source: &ObjectMeta, there: &ObjectMeta) -> Option<Answer> {
         if source.size != there.size {
-            return Some(Answer::Different(Basis::Size));
+            return Some(Answer::Different(ComparedBy::Size));
         }
         let tags = || self.by_tag(source.etag.as_ref()?, there.etag.as_ref()?);
         let times = || self.by_time(source, there);
         match self.compare {
             Compare::Auto | Compare::RecordedTime => tags().or_else(times),
 
-            Compare::Size => Some(Answer::Same(Basis::Size)),
+            Compare::Size => Some(Answer::Same(ComparedBy::Size)),
             Compare::Time => times(),
-            Compare::Etag => Some(tags().unwrap_or(Answer::Different(Basis::Etag))),
+            Compare::Etag => Some(tags().unwrap_or(Answer::Different(ComparedBy::Etag))),
             Compare::Checksum | Compare::Content => None,
         }
     }
@@ -69,21 +69,21 @@ impl Rules {
             return None;
         }
         if source == there {
-            return Some(Answer::Same(Basis::Etag));
+            return Some(Answer::Same(ComparedBy::Etag));
         }
-        (source.parts.is_none() && there.parts.is_none()).then_some(Answer::Different(Basis::Etag))
+        (source.parts.is_none() && there.parts.is_none()).then_some(Answer::Different(ComparedBy::Etag))
     }
 
     /// Whether the tags of both stores are MD5s, and these two are equal.
     pub(crate) fn same_tag(&self, source: &ETag, there: &ETag) -> bool {
-        self.by_tag(source, there) == Some(Answer::Same(Basis::Etag))
+        self.by_tag(source, there) == Some(Answer::Same(ComparedBy::Etag))
     }
 
     fn by_time(&self, source: &ObjectMeta, there: &ObjectMeta) -> Option<Answer> {
         let [from_keeps, to_keeps] = self.kept_times;
         match listed_time(source, from_keeps).zip(listed_time(there, to_keeps)) {
-            Some((ours, theirs)) if apart(ours, theirs) <= self.window => Some(Answer::Same(Basis::Time)),
-            Some(_) if from_keeps && to_keeps => Some(Answer::Different(Basis::Time)),
+            Some((ours, theirs)) if apart(ours, theirs) <= self.window => Some(Answer::Same(ComparedBy::Time)),
+            Some(_) if from_keeps && to_keeps => Some(Answer::Different(ComparedBy::Time)),
             // The content may be the same.
             Some(_) => None,
             None if self.compare == Compare::RecordedTime => None,
@@ -96,7 +96,7 @@ impl Rules {
     fn by_time_of_writing(&self, source: SystemTime, there: SystemTime) -> Option<Answer> {
         let [_, to_keeps] = self.kept_times;
         let same = self.is_newer(there, source) || to_keeps && apart(source, there) <= self.window;
-        same.then_some(Answer::Same(Basis::Time))
+        same.then_some(Answer::Same(ComparedBy::Time))
     }
 
     /// Whether `one` is later than `other` by more than the time window.
@@ -164,22 +164,22 @@ mod tests {
             rules(Compare::Auto).by_listing(&object(1, 100, one), &object(1, second, two))
         };
         let unquoted = A.trim_matches('"');
-        assert_eq!(auto(A, A, 0), Some(Answer::Same(Basis::Etag)));
-        assert_eq!(auto(A, unquoted, 0), Some(Answer::Same(Basis::Etag)));
-        assert_eq!(auto(A, B, 200), Some(Answer::Different(Basis::Etag)));
-        assert_eq!(auto(A2, A2, 0), Some(Answer::Same(Basis::Etag)));
+        assert_eq!(auto(A, A, 0), Some(Answer::Same(ComparedBy::Etag)));
+        assert_eq!(auto(A, unquoted, 0), Some(Answer::Same(ComparedBy::Etag)));
+        assert_eq!(auto(A, B, 200), Some(Answer::Different(ComparedBy::Etag)));
+        assert_eq!(auto(A2, A2, 0), Some(Answer::Same(ComparedBy::Etag)));
         // Other part sizes give the same bytes another tag, so the time decides.
-        assert_eq!(auto(A, A2, 200), Some(Answer::Same(Basis::Time)));
+        assert_eq!(auto(A, A2, 200), Some(Answer::Same(ComparedBy::Time)));
         assert_eq!(auto(A2, B3, 0), None);
         assert_eq!(auto("\"opaque\"", "\"opaque\"", 0), None);
         let opaque = Rules { md5_tags: false, ..rules(Compare::Etag) };
-        assert_eq!(opaque.by_listing(&object(1, 0, A), &object(1, 0, A)), Some(Answer::Different(Basis::Etag)));
+        assert_eq!(opaque.by_listing(&object(1, 0, A), &object(1, 0, A)), Some(Answer::Different(ComparedBy::Etag)));
     }
 
     #[test]
     fn a_written_copy_has_to_be_newer_by_more_than_clocks_differ() {
         let time = |second| rules(Compare::Time).by_listing(&object(1, 100, A), &object(1, second, A));
-        assert_eq!(time(103), Some(Answer::Same(Basis::Time)));
+        assert_eq!(time(103), Some(Answer::Same(ComparedBy::Time)));
         for second in [102, 100, 98, 97, 0] {
             assert_eq!(time(second), None, "{second}");
         }
@@ -190,7 +190,7 @@ mod tests {
         let kept = Rules { kept_times: [true; 2], ..rules(Compare::Auto) };
         for (second, same) in [(98, true), (100, true), (102, true), (97, false), (103, false), (500, false)] {
             let answer = kept.by_listing(&object(1, 100, "x"), &object(1, second, "y"));
-            let basis = if same { Answer::Same(Basis::Time) } else { Answer::Different(Basis::Time) };
+            let basis = if same { Answer::Same(ComparedBy::Time) } else { Answer::Different(ComparedBy::Time) };
             assert_eq!(answer, Some(basis), "{second}");
         }
     }
@@ -207,18 +207,18 @@ mod tests {
         let upload = |compare| Rules { kept_times: [true, false], ..rules(compare) };
         for compare in [Compare::Auto, Compare::Time, Compare::RecordedTime] {
             let answer = |there: &ObjectMeta| upload(compare).by_listing(&object(1, 100, "y"), there);
-            assert_eq!(answer(&recorded(100)), Some(Answer::Same(Basis::Time)));
+            assert_eq!(answer(&recorded(100)), Some(Answer::Same(ComparedBy::Time)));
             // The file got another time, older or newer, so that only its content decides.
             assert_eq!((answer(&recorded(90)), answer(&recorded(110))), (None, None));
-            let newer = (compare != Compare::RecordedTime).then_some(Answer::Same(Basis::Time));
+            let newer = (compare != Compare::RecordedTime).then_some(Answer::Same(ComparedBy::Time));
             assert_eq!(answer(&object(1, 1000, "x")), newer, "{compare:?}");
         }
         // A download has the time of the object, or the recorded one.
         let download = Rules { kept_times: [false, true], ..rules(Compare::Auto) };
         let answer = |source: &ObjectMeta, second| download.by_listing(source, &object(1, second, "y"));
-        assert_eq!(answer(&recorded(100), 100), Some(Answer::Same(Basis::Time)));
+        assert_eq!(answer(&recorded(100), 100), Some(Answer::Same(ComparedBy::Time)));
         assert_eq!(answer(&recorded(100), 1000), None);
-        assert_eq!(answer(&object(1, 1000, "x"), 1000), Some(Answer::Same(Basis::Time)));
+        assert_eq!(answer(&object(1, 1000, "x"), 1000), Some(Answer::Same(ComparedBy::Time)));
         assert_eq!(answer(&object(1, 1000, "x"), 900), None);
     }
 
@@ -230,7 +230,7 @@ mod tests {
             for compare in [Compare::Auto, Compare::Size, Compare::Time, Compare::RecordedTime, Compare::Etag, Compare::Checksum, Compare::Content] {
                 let rules = Rules { md5_tags, kept_times, ..rules(compare) };
                 let answer = rules.by_listing(&object(a, s.into(), A), &object(b, t.into(), A));
-                prop_assert_eq!(answer, Some(Answer::Different(Basis::Size)));
+                prop_assert_eq!(answer, Some(Answer::Different(ComparedBy::Size)));
             }
         }
 

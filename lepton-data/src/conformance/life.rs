@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_core::future::BoxFuture;
 use futures_util::future::select;
-use lepton_core::{Env, SharedEnv};
+use lepton_core::{Runtime, SharedRuntime};
 use tokio::sync::watch;
 
 use super::fate::Fate;
@@ -14,14 +14,14 @@ use super::fate::Fate;
 /// An environment whose tasks end, at whatever point, when it ends.
 #[derive(Debug)]
 pub(super) struct Life {
-    env: SharedEnv,
+    env: SharedRuntime,
     fate: Arc<Fate>,
     journal: PathBuf,
     over: watch::Sender<bool>,
 }
 
 impl Life {
-    pub(super) fn new(env: &SharedEnv, fate: &Arc<Fate>, journal: PathBuf) -> Self {
+    pub(super) fn new(env: &SharedRuntime, fate: &Arc<Fate>, journal: PathBuf) -> Self {
         Self { env: Arc::clone(env), fate: Arc::clone(fate), journal, over: watch::Sender::new(false) }
     }
 
@@ -32,7 +32,7 @@ impl Life {
     }
 }
 
-impl Env for Life {
+impl Runtime for Life {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         let mut over = self.over.subscribe();
         self.env.spawn(Box::pin(async move {

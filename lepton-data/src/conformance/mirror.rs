@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::journal::Journal;
 use lepton_core::{
-    DeleteRequest, EnvExt as _, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, Result, SharedEnv,
-    SharedStorage, Storage, StorageExt as _, Support,
+    DeleteRequest, Error, ErrorKind, KeyPrefix, Location, MemoryStorage, ObjectKey, Result, RuntimeExt as _,
+    SharedRuntime, SharedStorage, Storage, StorageExt as _, Support,
 };
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ use super::fate::{Death, Fate, records};
 use super::life::Life;
 use super::mortal::mortal;
 use super::options::Options;
-use crate::{Depth, Report, Status, Transfer, verify};
+use crate::{Report, Status, Transfer, VerifyDepth, verify};
 
 const MIB: u64 = 1 << 20;
 
@@ -34,7 +34,7 @@ pub(super) struct Suite {
     /// The objects of the source.
     wanted: Vec<(ObjectKey, Bytes)>,
     server_copy: bool,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 /// How a mirror ended.
@@ -100,7 +100,7 @@ impl Suite {
         }
         let wrong = match ended.unwrap_or_else(|| Err(Error::new(ErrorKind::Unexpected, "nothing ended"))) {
             Ok(report) => self.wrong(folder, &report).await?,
-            Err(error) => Some(error.report()),
+            Err(error) => Some(error.full_message()),
         };
         mirror.failure = mirror.failure.or(wrong);
         mirror.left_open = self.left_open(folder).await?;
@@ -135,8 +135,8 @@ impl Suite {
         }
     }
 
-    fn transfer(&self, storage: SharedStorage, folder: &str, journal: &Path, env: SharedEnv) -> Result<Transfer> {
-        let transfer = Transfer::builder().env(env).from(self.source.clone()).to(Location::new(storage, folder));
+    fn transfer(&self, storage: SharedStorage, folder: &str, journal: &Path, env: SharedRuntime) -> Result<Transfer> {
+        let transfer = Transfer::builder().runtime(env).from(self.source.clone()).to(Location::new(storage, folder));
         let transfer = transfer.part_size(MIB).server_copy(self.server_copy).delete(true).max_delete_percent(100);
         transfer.journal(journal).build()
     }
@@ -197,7 +197,7 @@ impl Suite {
             return Ok(Some(format!("there is {:?}, and it should be {:?}", names(&found), names(&self.wanted))));
         }
         let Some(manifest) = &report.manifest else { return Ok(Some("there is no manifest".to_owned())) };
-        let proof = verify(manifest, &destination, Depth::Full).await?;
+        let proof = verify(manifest, &destination, VerifyDepth::Full).await?;
         Ok((!proof.is_proven()).then(|| format!("the manifest does not verify: {:?}", proof.problems)))
     }
 

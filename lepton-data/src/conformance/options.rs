@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lepton_core::{SharedEnv, SystemEnv};
+use lepton_core::{SharedRuntime, SystemRuntime};
 
 /// The options of the crash suite.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Options {
     /// Whether the source is in the same store, which copies by itself. Default false.
     pub server_copy: bool,
     /// Randomness and time.
-    pub env: SharedEnv,
+    pub env: SharedRuntime,
 }
 
 impl Options {
@@ -31,7 +31,7 @@ impl Options {
             records: 0..usize::MAX,
             again: true,
             server_copy: false,
-            env: SystemEnv::shared(),
+            env: SystemRuntime::shared(),
         }
     }
 

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Attributes, BodySource, ByteStream, ChecksumAlgorithm, Crc, CrcHasher, Error, ErrorKind, GetOptions, GetReply,
-    Hashing, HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry,
+    Hashing, HeadOptions, Leaf, LeafStream, Leaves, Md5Hasher, ObjectInfo, ObjectKey, ObjectMeta, Result, RetryClass,
     StoredChecksum, TreeHasher,
 };
 
@@ -307,14 +307,14 @@ impl Hashed {
         let side = self.source.side();
         let (gave, promised) = (self.passed, self.promised);
         let message = format!("the {} gave {gave} bytes where {promised} were promised", side.name());
-        Some(Err(side.mark(Error::new(ErrorKind::Network, message).with_retry(Retry::Now))))
+        Some(Err(side.mark(Error::new(ErrorKind::Network, message).with_retry(RetryClass::Now))))
     }
 }
 
 /// The error for bytes that do not match the store's checksum. Reading again may help.
 pub(crate) fn differs(side: Side, algorithm: ChecksumAlgorithm) -> Error {
     let message = format!("the bytes read do not have the {algorithm:?} that the {} keeps of them", side.name());
-    side.mark(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now))
+    side.mark(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(RetryClass::Now))
 }
 
 impl Stream for Hashed {

@@ -17,7 +17,7 @@ use crate::digest::checksum::SourceCheck;
 use crate::ledger::report::Status;
 use crate::ledger::sealed_lines;
 use crate::ledger::sealed_lines::{SealedReader, SealedWriter};
-use crate::types::reason::{Basis, Reason};
+use crate::types::reason::{ComparedBy, Reason};
 
 /// The version of the manifest format that this code writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -65,12 +65,12 @@ pub struct ManifestEntry {
     /// It was not copied, because on this basis the destination had the same object. Such
     /// an entry has no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unchanged: Option<Basis>,
+    pub unchanged: Option<ComparedBy>,
     /// The destination copied it by itself, and on this basis it is known to be right:
     /// what both stores state, or only the size. Such an entry has no digest, unless
     /// the copy was made on this machine and the source was read as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_copy: Option<Basis>,
+    pub server_copy: Option<ComparedBy>,
     /// The SHA-256 tree hash of its bytes, with leaves of 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256_tree: Option<Sha256>,

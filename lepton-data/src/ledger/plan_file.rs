@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, Location, ObjectKey, PassedOver, Result, Sha256};
+use lepton_core::{Error, ErrorKind, Location, ObjectKey, PassedOver, Result, RuntimeExt as _, Sha256};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use crate::ledger::sealed_lines::SealedReader;
 use crate::listing::lister::Lister;
 use crate::names::mapping::Mapping;
 use crate::settings::prefix_map::PrefixMap;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 
 /// The version of the plan format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -41,7 +41,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferSettings) -> Self {
+    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferConfig) -> Self {
         Self {
             lepton_plan: PLAN_VERSION,
             source: source.storage().url().to_owned(),

@@ -4,7 +4,7 @@ use lepton_core::{ObjectKey, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
 use crate::names::mapping::Mapping;
-use crate::types::reason::{Basis, Reason};
+use crate::types::reason::{ComparedBy, Reason};
 
 /// What a transfer would do with one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub enum PlannedAction {
     /// It is the same on both sides.
     Unchanged {
         /// The basis of the comparison.
-        by: Basis,
+        by: ComparedBy,
     },
     /// It would be skipped.
     Skip,

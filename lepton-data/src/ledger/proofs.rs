@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lepton_core::journal::{Identity, Replay};
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, Sha256, SharedEnv};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result, RuntimeExt as _, Sha256, SharedRuntime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -140,7 +140,7 @@ pub(crate) struct Proofs {
 
 impl Proofs {
     /// Starts reading.
-    pub(crate) fn start(env: &SharedEnv, file: PathBuf) -> Self {
+    pub(crate) fn start(env: &SharedRuntime, file: PathBuf) -> Self {
         let (send, receive) = mpsc::channel(2);
         let ours = Arc::clone(env);
         drop(env.spawn_task(async move {
@@ -178,7 +178,7 @@ impl Proofs {
 }
 
 /// Reads the whole file in batches; an empty batch is the last.
-async fn read(env: &SharedEnv, file: PathBuf, send: &mpsc::Sender<Result<Vec<Proof>>>) -> Result<()> {
+async fn read(env: &SharedRuntime, file: PathBuf, send: &mpsc::Sender<Result<Vec<Proof>>>) -> Result<()> {
     let mut lines = env.run_blocking(move || open(&file)).join().await??;
     loop {
         let reading = env.run_blocking(move || {
@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
     use crate::types::entry::{Entry, Mode};
-    use crate::types::reason::Basis;
+    use crate::types::reason::ComparedBy;
 
     fn meta(etag: Option<&str>, size: u64) -> ObjectMeta {
         let mut meta = ObjectMeta::new(ObjectKey::try_from("a").unwrap(), size);
@@ -257,7 +257,7 @@ mod tests {
             there: DestinationState::Unknown,
             mode: Mode::Listed,
         };
-        ManifestEntry::unchanged(&entry, there, Basis::Time)
+        ManifestEntry::unchanged(&entry, there, ComparedBy::Time)
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(key: ObjectKey, error: &Error) -> Self {
-        Self { key, kind: error.kind().code().to_owned(), error: error.report() }
+        Self { key, kind: error.kind().code().to_owned(), error: error.full_message() }
     }
 }
 

@@ -10,7 +10,7 @@ const MAX_PROBLEMS: usize = 10_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Depth {
+pub enum VerifyDepth {
     /// Reads every byte again and compares the tree hash, part by part.
     #[default]
     Full,
@@ -26,7 +26,7 @@ pub struct Problem {
     /// Its key at the destination.
     pub key: ObjectKey,
     /// What is wrong, as readable text.
-    pub what: String,
+    pub reason: String,
 }
 
 /// The result of a verification.
@@ -52,7 +52,7 @@ pub struct Verification {
     /// Objects of which a quick check could compare only the size.
     pub size_only: u64,
     /// Objects that the transfer found unchanged or that the server copied by itself. The
-    /// manifest has no digest of them, so they were checked as by [`Depth::Quick`].
+    /// manifest has no digest of them, so they were checked as by [`VerifyDepth::Quick`].
     pub without_digest: u64,
 }
 
@@ -63,7 +63,7 @@ impl Verification {
         // A missing object is missing in all its parts.
         wrong.dedup();
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { key, what: wrong.join("; ") });
+            self.problems.push(Problem { key, reason: wrong.join("; ") });
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_core::Stream;
 use futures_util::{TryStreamExt as _, stream};
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result, RuntimeExt as _, SharedRuntime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -158,7 +158,7 @@ pub(crate) async fn sorted<T: Keyed + Send + 'static>(
 
 /// The next page, and the remaining items; the page is empty at the end.
 pub(crate) async fn page<T: Keyed + Send + 'static>(
-    env: &SharedEnv,
+    env: &SharedRuntime,
     mut sorted: Sorted<WithSortKey<T>>,
 ) -> Result<(Vec<WithSortKey<T>>, Sorted<WithSortKey<T>>)> {
     let read = env.run_blocking(move || (sorted.by_ref().take(PAGE).collect::<Result<_>>(), sorted));

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, KeyHandling, KeyRules, Result};
+use lepton_core::{Error, ErrorKind, KeyHandling, KeyRules, Result, RuntimeExt as _};
 
 use crate::listing::lister::Lister;
 use crate::listing::page::Page;

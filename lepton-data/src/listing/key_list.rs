@@ -4,7 +4,7 @@ use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, ObjectKey, Result, Sha256};
+use lepton_core::{ObjectKey, Result, RuntimeExt as _, Sha256};
 use sha2::Digest as _;
 use tokio::sync::mpsc;
 

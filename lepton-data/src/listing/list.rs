@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton_core::{
-    EnvExt as _, Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ObjectKey, ObjectMeta, Result, Support,
+    Error, ErrorKind, HeadOptions, KeyPrefix, ListOrder, ObjectKey, ObjectMeta, Result, RuntimeExt as _, Support,
 };
 use tokio::sync::mpsc;
 

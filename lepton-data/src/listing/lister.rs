@@ -11,7 +11,7 @@ use crate::names::filter::Filter;
 use crate::names::mapping::Mapping;
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::scheduler::Scheduler;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 use crate::types::side::Side;
 
 /// Lists the two sides of a transfer.
@@ -37,7 +37,7 @@ pub(crate) struct Lister {
 
 impl Lister {
     pub(crate) fn new(
-        settings: &TransferSettings,
+        settings: &TransferConfig,
         (source, destination): (&Endpoint, &Endpoint),
         (filter, mapping): (Arc<Filter>, Arc<Mapping>),
         spill_folder: PathBuf,

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lepton_core::{EnvExt as _, Error, KeyPrefix, ObjectMeta, Result, SharedEnv};
+use lepton_core::{Error, KeyPrefix, ObjectMeta, Result, RuntimeExt as _, SharedRuntime};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::listing::lister::Lister;
@@ -199,7 +199,7 @@ impl Spool {
     }
 
     /// The next page; `None` after the last.
-    async fn take(&self, env: &SharedEnv) -> Result<Option<Vec<ObjectMeta>>> {
+    async fn take(&self, env: &SharedRuntime) -> Result<Option<Vec<ObjectMeta>>> {
         let (file, at, length) = loop {
             {
                 let mut state = self.state();

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::stream;
-use lepton_core::{EnvExt as _, Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, Result};
+use lepton_core::{Error, ErrorKind, KeyPrefix, ListOrder, ListRequest, ObjectKey, Result, RuntimeExt as _};
 use tokio::sync::mpsc;
 
 use crate::listing::by_destination::WithSortKey;

@@ -4,7 +4,7 @@
 use lepton_core::{KeyPrefix, KeyRules, Location, ObjectKey};
 
 use crate::settings::prefix_map::{PrefixMap, exchange};
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 
 /// Maps source keys to their keys at the destination. Each source key has a *sort key*: the
 /// name it gets at the destination, below the source's folder. If no name changes, this is
@@ -26,7 +26,7 @@ impl Mapping {
         Self { from, to, rules, encoding: None, decoding: None }
     }
 
-    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferSettings) -> Self {
+    pub(crate) fn of(source: &Location, destination: &Location, settings: &TransferConfig) -> Self {
         let keys = |sort_key: &Location| sort_key.storage().capabilities().keys.clone();
         let encoding = settings.encode_keys.then(|| keys(destination));
         let decoding = settings.decode_keys.then(|| keys(source));

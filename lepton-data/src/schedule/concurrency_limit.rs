@@ -53,12 +53,12 @@ const FORGOTTEN: f64 = 1.25;
 const PATIENCE: u32 = 2;
 const MOST_PATIENCE: u32 = 16;
 
-/// The number of slots that `running` units occupy. The `resting` ones among them wait for a
+/// The number of slots that `running` units occupy. The `backing_off` ones among them wait for a
 /// retry and keep a quarter of their slots. If they kept their whole slots, a fast store with
 /// a low rate limit would be idle while all units wait; if they kept none, as many requests
 /// would be refused as without a limit.
-pub(crate) fn occupied(running: usize, resting: usize) -> usize {
-    running.saturating_sub(resting * 3 / 4)
+pub(crate) fn occupied(running: usize, backing_off: usize) -> usize {
+    running.saturating_sub(backing_off * 3 / 4)
 }
 
 /// A unit of work that has ended.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lepton_core::{Capabilities, MemoryBudget, Permit, SharedEnv};
+use lepton_core::{Capabilities, MemoryBudget, Permit, SharedRuntime};
 use tokio::sync::oneshot;
 
 use crate::schedule::concurrency_limit::{ConcurrencyLimit, START, START_LARGE, Unit, occupied};
@@ -79,7 +79,7 @@ impl Lane {
 /// The lanes of one run.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    env: SharedEnv,
+    env: SharedRuntime,
     places: usize,
     budget: MemoryBudget,
     state: Mutex<State>,
@@ -102,7 +102,7 @@ struct Traffic {
     open: usize,
     running: usize,
     /// Those running units that wait for a retry.
-    resting: usize,
+    backing_off: usize,
     held: u64,
     waiting: VecDeque<Waiter>,
 }
@@ -115,7 +115,7 @@ struct Waiter {
 
 impl Traffic {
     fn new(limits: [ConcurrencyLimit; 2]) -> Self {
-        Self { limits, throttled: [0; 2], open: 0, running: 0, resting: 0, held: 0, waiting: VecDeque::new() }
+        Self { limits, throttled: [0; 2], open: 0, running: 0, backing_off: 0, held: 0, waiting: VecDeque::new() }
     }
 
     fn limit(&self) -> usize {
@@ -123,7 +123,7 @@ impl Traffic {
     }
 
     fn occupied(&self) -> usize {
-        occupied(self.running, self.resting)
+        occupied(self.running, self.backing_off)
     }
 
     fn has_work(&self) -> bool {
@@ -134,7 +134,7 @@ impl Traffic {
 impl Lanes {
     /// Lanes with `places` slots in total, which share the memory budget. Their limits adapt
     /// if `adaptive` is set; otherwise they are fixed at their maximum.
-    pub(crate) fn new(env: SharedEnv, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
+    pub(crate) fn new(env: SharedRuntime, places: usize, memory: u64, adaptive: bool) -> Arc<Self> {
         let most = |lane: Lane| if lane.paired_lane().is_some() { places - places / IDLE_SHARE } else { LISTING };
         let start = |lane: Lane| if lane == Lane::Parts { START_LARGE } else { START };
         let limit = |lane: Lane| {
@@ -296,7 +296,7 @@ impl Lanes {
                 source: endpoint(at_source, Side::Source),
                 destination: endpoint(at_destination, Side::Destination),
                 running: both.iter().map(|traffic| traffic.running).sum(),
-                resting: both.iter().map(|traffic| traffic.resting).sum(),
+                backing_off: both.iter().map(|traffic| traffic.backing_off).sum(),
                 waiting: both.iter().map(|traffic| traffic.waiting.len()).sum(),
             }
         };
@@ -333,7 +333,7 @@ impl Slot {
     /// Records that the unit waits for a retry, until the returned guard is dropped.
     pub(crate) fn rest(&self) -> Rest<'_> {
         self.again.store(true, Relaxed);
-        self.lanes.change(|state| state.traffic[self.lane.index()].resting += 1);
+        self.lanes.change(|state| state.traffic[self.lane.index()].backing_off += 1);
         Rest(self)
     }
 }
@@ -345,7 +345,7 @@ pub(crate) struct Rest<'a>(&'a Slot);
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         // The unit has started, so it takes its whole slot again even if that was given away.
-        self.0.lanes.state().traffic[self.0.lane.index()].resting -= 1;
+        self.0.lanes.state().traffic[self.0.lane.index()].backing_off -= 1;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 use tokio::sync::watch;
 
 /// The burst that is allowed after an idle time, as time at the full rate.
@@ -13,7 +13,7 @@ const BURST: Duration = Duration::from_millis(100);
 /// changed at any time.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
-    env: SharedEnv,
+    env: SharedRuntime,
     state: Mutex<State>,
     /// Wakes callers that wait under an outdated rate.
     changes: watch::Sender<u64>,
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl RateLimiter {
-    pub(crate) fn new(env: SharedEnv, rate: Option<u64>) -> Self {
+    pub(crate) fn new(env: SharedRuntime, rate: Option<u64>) -> Self {
         Self { env, state: Mutex::new(State { rate, paid: Duration::ZERO }), changes: watch::Sender::new(0) }
     }
 
@@ -80,7 +80,7 @@ mod tests {
     use std::time::SystemTime;
 
     use futures_util::future::{BoxFuture, join_all};
-    use lepton_core::Env;
+    use lepton_core::Runtime;
 
     use super::*;
 
@@ -88,7 +88,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Clock(AtomicU64);
 
-    impl Env for Clock {
+    impl Runtime for Clock {
         fn spawn(&self, _: BoxFuture<'static, ()>) {}
         fn spawn_cpu(&self, _: Box<dyn FnOnce() + Send>) {}
         fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -109,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn a_rate_is_kept_within_one_per_cent_over_thirty_seconds() {
         for (rate, piece) in [(1 << 20, 1 << 20), (100 << 20, 1 << 20), (1000, 1), (3, 1)] {
-            let clock: SharedEnv = Arc::new(Clock::default());
+            let clock: SharedRuntime = Arc::new(Clock::default());
             let pace = RateLimiter::new(Arc::clone(&clock), Some(rate));
             let mut taken = 0;
             while clock.uptime() < Duration::from_secs(30) {
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_gives_no_more_than_a_burst() {
-        let clock: SharedEnv = Arc::new(Clock::default());
+        let clock: SharedRuntime = Arc::new(Clock::default());
         let pace = RateLimiter::new(Arc::clone(&clock), Some(1000));
         drop(clock.sleep(Duration::from_secs(3600)));
         let begin = clock.uptime();
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_rate_wakes_those_who_wait() {
-        let env = lepton_core::SystemEnv::shared();
+        let env = lepton_core::SystemRuntime::shared();
         let pace = RateLimiter::new(env, Some(1));
         let waiting = join_all((0..3).map(|_| pace.take(1 << 40)));
         let lift = async { pace.set(None) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lepton_core::{Decision, Error, ErrorKind, Result, Retry, decide};
+use lepton_core::{Decision, Error, ErrorKind, Result, RetryClass, decide};
 
 use crate::schedule::lanes::{Lane, Slot};
 use crate::schedule::scheduler::Scheduler;
@@ -69,7 +69,7 @@ impl Scheduler {
                 return Err(error.with_context("attempts", attempt));
             }
             self.counters.retried(error.kind());
-            tracing::debug!(attempt, error = %error.report(), "trying again");
+            tracing::debug!(attempt, error = %error.full_message(), "trying again");
             let _rest = slot.map(Slot::rest);
             self.pause(attempt, least).await?;
         }
@@ -91,7 +91,7 @@ impl Scheduler {
     /// `cancelled`.
     pub(crate) async fn wait(&self, attempt: u32, error: &Error) -> Result<()> {
         self.counters.retried(error.kind());
-        let least = if let Retry::After(least) = error.retry() { least } else { Duration::ZERO };
+        let least = if let RetryClass::After(least) = error.retry() { least } else { Duration::ZERO };
         self.pause(attempt, least).await
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lepton_core::{LEAF_SIZE, Result, SharedEnv};
+use lepton_core::{LEAF_SIZE, Result, SharedRuntime};
 
 use crate::schedule::control::{Control, cancelled};
 use crate::schedule::lanes::{Lane, Lanes, Slot};
 use crate::schedule::rate_limit::RateLimiter;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Progress;
 
@@ -19,7 +19,7 @@ const WINDOW: u64 = 3 * LEAF_SIZE as u64;
 /// Decides when a request starts, and whether it is retried.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
-    pub(crate) env: SharedEnv,
+    pub(crate) env: SharedRuntime,
     pub(crate) control: Control,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) counters: Arc<Counters>,
@@ -30,24 +30,24 @@ pub(crate) struct Scheduler {
     /// How often a request is tried, in total.
     pub(crate) attempts: u32,
     /// Whether the destination holds each whole upload in memory.
-    holds_uploads: bool,
-    /// When the run began, by the clock of [`Env::uptime`](lepton_core::Env::uptime).
+    buffers_uploads: bool,
+    /// When the run began, by the clock of [`Runtime::uptime`](lepton_core::Runtime::uptime).
     pub(crate) begun: Duration,
 }
 
 impl Scheduler {
-    /// The scheduler of one run. `holds_uploads` is set if the destination keeps each whole
+    /// The scheduler of one run. `buffers_uploads` is set if the destination keeps each whole
     /// upload in memory.
     pub(crate) fn new(
-        env: SharedEnv,
-        settings: &TransferSettings,
-        holds_uploads: bool,
+        env: SharedRuntime,
+        settings: &TransferConfig,
+        buffers_uploads: bool,
         counters: Arc<Counters>,
     ) -> Self {
         let lanes = Lanes::new(Arc::clone(&env), settings.concurrency.get(), settings.memory, settings.adaptive);
         Self {
             control: Control::new(),
-            holds_uploads,
+            buffers_uploads,
             lanes,
             counters,
             requests: RateLimiter::new(Arc::clone(&env), settings.requests_per_second),
@@ -60,7 +60,7 @@ impl Scheduler {
 
     /// A scheduler for the verification at the end of this run: what steers the run steers it,
     /// too. It counts for itself.
-    pub(crate) fn for_verification(&self, settings: &TransferSettings, counters: Arc<Counters>) -> Self {
+    pub(crate) fn for_verification(&self, settings: &TransferConfig, counters: Arc<Counters>) -> Self {
         Self {
             control: self.control.clone(),
             bandwidth: Arc::clone(&self.bandwidth),
@@ -77,7 +77,7 @@ impl Scheduler {
     /// `cancelled`.
     pub(crate) async fn enter(&self, lane: Lane, bytes: u64) -> Result<Slot> {
         self.control.go().await?;
-        let held = if self.holds_uploads { bytes.saturating_add(WINDOW) } else { bytes.min(WINDOW) };
+        let held = if self.buffers_uploads { bytes.saturating_add(WINDOW) } else { bytes.min(WINDOW) };
         let slot = tokio::select! {
             biased;
             slot = self.lanes.enter(lane, held) => slot.ok_or_else(cancelled)?,
@@ -128,9 +128,9 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_is_held_is_charged_whole() {
         const MIB: u64 = 1 << 20;
-        let settings = TransferSettings { memory: 64 * MIB, ..TransferSettings::default() };
+        let settings = TransferConfig { memory: 64 * MIB, ..TransferConfig::default() };
         for (holds, charged) in [(false, 3 * MIB), (true, 11 * MIB)] {
-            let env = lepton_core::SystemEnv::shared();
+            let env = lepton_core::SystemRuntime::shared();
             let scheduler = Scheduler::new(env, &settings, holds, Arc::default());
             let _slot = scheduler.enter(Lane::Parts, 8 * MIB).await.unwrap();
             assert_eq!(scheduler.lanes.free_memory(), 64 * MIB - charged);

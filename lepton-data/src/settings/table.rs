@@ -43,7 +43,7 @@ macro_rules! transfer_settings {
             #[serde(skip_serializing_if = "Option::is_none")]
             requests_per_second: Option<u64> = None, never;
             /// What to do with objects that already exist at the destination.
-            existing: Existing = Existing::default(), listing;
+            existing: ExistingPolicy = ExistingPolicy::default(), listing;
             /// How existing objects are compared with the source, where `existing` requires
             /// it.
             compare: Compare = Compare::default(), listing;
@@ -115,7 +115,7 @@ macro_rules! transfer_settings {
             #[serde(with = "crate::settings::serde_seconds::optional", skip_serializing_if = "Option::is_none")]
             max_duration: Option<Duration> = None, never;
             /// What to do with metadata that the destination cannot keep.
-            metadata: Metadata = Metadata::default(), always;
+            metadata: MetadataPolicy = MetadataPolicy::default(), always;
             /// Give objects without a content type, such as files, the one that is usual for the
             /// extension of their key, if the destination keeps content types and is not a disk.
             /// Default true.

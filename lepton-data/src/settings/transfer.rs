@@ -17,7 +17,7 @@ const MIB: u64 = LEAF_SIZE as u64;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Existing {
+pub enum ExistingPolicy {
     /// Replace it.
     #[default]
     Overwrite,
@@ -34,10 +34,10 @@ pub enum Existing {
     Immutable,
 }
 
-impl Existing {
+impl ExistingPolicy {
     /// Whether the existing object is compared with the source.
     pub(crate) fn compares(self) -> bool {
-        matches!(self, Existing::IfDifferent | Existing::IfNewer | Existing::Immutable)
+        matches!(self, ExistingPolicy::IfDifferent | ExistingPolicy::IfNewer | ExistingPolicy::Immutable)
     }
 }
 
@@ -45,7 +45,7 @@ impl Existing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Metadata {
+pub enum MetadataPolicy {
     /// Keep what the destination supports; the manifest names what each object lost.
     #[default]
     Keep,
@@ -64,17 +64,17 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         #[non_exhaustive]
-        pub struct TransferSettings {
+        pub struct TransferConfig {
             $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $name: $type,)*
         }
 
-        impl Default for TransferSettings {
+        impl Default for TransferConfig {
             fn default() -> Self {
                 Self { $($name: $default,)* }
             }
         }
 
-        impl TransferSettings {
+        impl TransferConfig {
             /// Each setting, and whether it is part of a journal's identity.
             pub(crate) const IDENTITY: &[(&str, Identity)] = &[$((stringify!($name), identity!($identity)),)*];
         }
@@ -104,7 +104,7 @@ transfer_settings!(settings);
 /// The most units in flight. A process has fewer sockets.
 const MAX_CONCURRENCY: usize = 65_536;
 
-impl TransferSettings {
+impl TransferConfig {
     /// Refuses limits of requests, bandwidth, memory and concurrency with which nothing would work,
     /// by name.
     pub(crate) fn check_limits(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::layer::{self, Layer, layered};
-use lepton_core::{Location, Result, SharedEnv};
+use lepton_core::{Location, Result, SharedRuntime};
 
 use crate::telemetry::counters::Counters;
 use crate::telemetry::operation::Operation;
@@ -15,12 +15,12 @@ use crate::types::side::Side;
 #[derive(Debug, Clone)]
 struct Instrumented {
     side: Side,
-    env: SharedEnv,
+    env: SharedRuntime,
     counters: Arc<Counters>,
 }
 
 /// The same location, with its requests measured.
-pub(crate) fn instrumented(location: &Location, side: Side, env: &SharedEnv, counters: &Arc<Counters>) -> Location {
+pub(crate) fn instrumented(location: &Location, side: Side, env: &SharedRuntime, counters: &Arc<Counters>) -> Location {
     let layer = Instrumented { side, env: Arc::clone(env), counters: Arc::clone(counters) };
     Location::new(layered(Arc::clone(location.storage()), layer), location.path())
 }

@@ -162,7 +162,7 @@ pub struct LaneProgress {
     /// Units in flight.
     pub running: usize,
     /// Those units in flight that wait for a retry.
-    pub resting: usize,
+    pub backing_off: usize,
     /// Units that are ready and wait for a slot or for memory.
     pub waiting: usize,
 }

@@ -31,13 +31,13 @@ pub(crate) fn retried() {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::EnvExt as _;
+    use lepton_core::RuntimeExt as _;
 
     use super::*;
 
     #[tokio::test]
     async fn tasks_count_for_their_object_and_nobody_else() {
-        let env = lepton_core::SystemEnv::shared();
+        let env = lepton_core::SystemRuntime::shared();
         retried();
         let object = async {
             retried();

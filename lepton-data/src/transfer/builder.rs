@@ -4,14 +4,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::{Attribute, Error, Location, MetadataNames, Result, SharedEnv, SystemEnv};
+use lepton_core::{Attribute, Error, Location, MetadataNames, Result, SharedRuntime, SystemRuntime};
 
-use crate::ledger::verification::Depth;
+use crate::ledger::verification::VerifyDepth;
 use crate::settings::compare_by::Compare;
 use crate::settings::filters::Filters;
 use crate::settings::prefix_map::PrefixMap;
 use crate::settings::table::transfer_settings;
-use crate::settings::transfer::{Existing, Metadata, TransferSettings};
+use crate::settings::transfer::{ExistingPolicy, MetadataPolicy, TransferConfig};
 use crate::telemetry::observer::{ObjectEvent, Observer};
 use crate::transfer::options::{Following, Options, check_settings, check_stores, check_versions};
 use crate::types::unprotected::Unprotected;
@@ -21,7 +21,7 @@ use crate::types::unprotected::Unprotected;
 #[must_use = "it does nothing until it is planned or run"]
 pub struct Transfer {
     pub(crate) options: Options,
-    pub(crate) env: SharedEnv,
+    pub(crate) env: SharedRuntime,
 }
 
 impl Transfer {
@@ -34,8 +34,8 @@ impl Transfer {
     /// or keeps only under some names or with some characters. Names of user metadata that no
     /// header can have are not counted: only files have them, and few do.
     /// Whether an object has one is known when it is read: its manifest line names what was
-    /// lost, and with [`Metadata::Strict`](crate::Metadata::Strict) the object fails.
-    pub fn not_kept(&self) -> Vec<Attribute> {
+    /// lost, and with [`MetadataPolicy::Strict`](crate::MetadataPolicy::Strict) the object fails.
+    pub fn lossy_attributes(&self) -> Vec<Attribute> {
         let [from, to] = [&self.options.source, &self.options.destination].map(|side| side.storage().capabilities());
         let narrower = |attribute: Attribute| match attribute {
             Attribute::UserMetadata if to.metadata_names == MetadataNames::Headers => false,
@@ -60,15 +60,15 @@ impl Transfer {
 pub struct TransferBuilder {
     source: Option<Location>,
     destination: Option<Location>,
-    settings: TransferSettings,
+    settings: TransferConfig,
     journal: Option<PathBuf>,
     begin_anew: bool,
     manifest: Option<PathBuf>,
     plan: Option<PathBuf>,
     keys: Option<PathBuf>,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
     observer: Observer,
-    verify: Option<Depth>,
+    verify: Option<VerifyDepth>,
 }
 
 macro_rules! setters {
@@ -147,14 +147,14 @@ impl TransferBuilder {
     }
 
     /// Replaces all settings.
-    pub fn settings(mut self, settings: TransferSettings) -> Self {
-        self.settings = settings;
+    pub fn config(mut self, config: TransferConfig) -> Self {
+        self.settings = config;
         self
     }
 
     /// Injects the environment. Default: the system's.
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -162,7 +162,7 @@ impl TransferBuilder {
     /// [`Report::verification`](crate::Report::verification). If this is interrupted, the run is
     /// not finished: the same transfer on the same journal copies nothing again and verifies.
     /// Needs a journal or a path for the manifest.
-    pub fn verify(mut self, depth: Option<Depth>) -> Self {
+    pub fn verify(mut self, depth: Option<VerifyDepth>) -> Self {
         self.verify = depth;
         self
     }
@@ -210,7 +210,7 @@ impl TransferBuilder {
                 observer: self.observer,
                 verify: self.verify,
             },
-            env: self.env.unwrap_or_else(SystemEnv::shared),
+            env: self.env.unwrap_or_else(SystemRuntime::shared),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::task::{self, Poll};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use lepton_core::{EnvExt as _, Error, PassedOver, Result, Unlisted};
+use lepton_core::{Error, PassedOver, Result, RuntimeExt as _, Unlisted};
 use tokio::sync::mpsc;
 
 use crate::apply::context::Context;
@@ -158,7 +158,7 @@ pub(crate) async fn planned(run: &Run, next: WorkItem) -> Result<Planned> {
 }
 
 fn refuse(error: &Error) -> PlannedAction {
-    PlannedAction::Refuse { reason: error.report() }
+    PlannedAction::Refuse { reason: error.full_message() }
 }
 
 pub(crate) async fn action(cx: &Context, entry: &mut Entry) -> Result<PlannedAction> {

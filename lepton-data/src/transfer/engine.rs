@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lepton_core::journal::Replay;
-use lepton_core::{EnvExt as _, Error, ErrorKind, ListRequest, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, ListRequest, Result, RuntimeExt as _, SharedRuntime};
 
 use crate::apply::context::Context;
 use crate::apply::object::object;
@@ -25,7 +25,7 @@ use crate::ledger::resumed::Resumed;
 use crate::ledger::verification::Verification;
 use crate::schedule::control::RunState;
 use crate::schedule::handle::RunHandle;
-use crate::settings::transfer::Existing;
+use crate::settings::transfer::ExistingPolicy;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::progress::Phase;
 use crate::telemetry::retry_count::counted;
@@ -61,13 +61,14 @@ impl Transfer {
     /// # Errors
     /// Those errors of [`run`](Self::run) that occur before the first object.
     pub async fn start(self) -> Result<RunHandle<Report>> {
+        self.env.check()?;
         let folder = self.options.journal.clone();
         let temporary = std::env::temp_dir().join(format!("lepton-{:016x}", self.env.random()));
         let journal = folder.clone().unwrap_or_else(|| temporary.clone());
         check_manifest(&self.env, &self.options).await?;
         let (log, resumed) = open_journal(&self.env, &self.options, journal.clone()).await?;
         let env = Arc::clone(&self.env);
-        let again = matches!(self.options.settings.existing, Existing::Overwrite | Existing::Fail);
+        let again = matches!(self.options.settings.existing, ExistingPolicy::Overwrite | ExistingPolicy::Fail);
         let (relists, follows_an_end) = (resumed.anew, resumed.ended && !again);
         let spill_folder = folder.clone().unwrap_or_else(std::env::temp_dir);
         let mut run = Run::new(self.options, self.env, log, resumed.foreign.clone(), spill_folder)?;
@@ -93,13 +94,13 @@ impl Transfer {
 
 /// Refuses a path at which no manifest can be written. The journal's own folder is made with the
 /// journal.
-async fn check_manifest(env: &SharedEnv, options: &Options) -> Result<()> {
+async fn check_manifest(env: &SharedRuntime, options: &Options) -> Result<()> {
     let Some(path) = options.manifest.clone() else { return Ok(()) };
     env.run_blocking(move || file::check_writable(&path, "manifest")).join().await?
 }
 
 /// Opens the journal and reads what earlier runs left.
-async fn open_journal(env: &SharedEnv, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
+async fn open_journal(env: &SharedRuntime, options: &Options, folder: PathBuf) -> Result<(Log, Resumed)> {
     let (journal_env, options) = (Arc::clone(env), options.clone());
     env.run_blocking(move || opening::journal(&journal_env, &options, &folder)).join().await?
 }

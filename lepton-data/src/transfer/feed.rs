@@ -21,7 +21,7 @@ use crate::listing::merge::Merge;
 use crate::listing::{key_list, versioned_keys};
 use crate::names::mapping::Mapping;
 use crate::names::target::TargetNames;
-use crate::settings::transfer::Existing;
+use crate::settings::transfer::ExistingPolicy;
 use crate::transfer::run::Run;
 use crate::types::entry::{DestinationState, Entry, Mode};
 
@@ -229,8 +229,10 @@ impl Feed {
     /// Records in the journal that an object may be written, before it is. This is needed
     /// where it matters whether an object at the destination may be our own.
     async fn announce(&mut self) -> Result<()> {
-        let guards =
-            matches!(self.run.options.settings.existing, Existing::Skip | Existing::Fail | Existing::Immutable);
+        let guards = matches!(
+            self.run.options.settings.existing,
+            ExistingPolicy::Skip | ExistingPolicy::Fail | ExistingPolicy::Immutable
+        );
         if !guards && self.run.options.plan.is_none() {
             return Ok(());
         }
@@ -343,7 +345,7 @@ impl Feed {
         if let Some(line) = earlier.proof.as_ref().filter(|proof| proofs::holds(proof, &entry.source, &entry.there)) {
             return Some(Outcome::Proven(line.clone()));
         }
-        if existing == Existing::Skip && !earlier.maybe_written {
+        if existing == ExistingPolicy::Skip && !earlier.maybe_written {
             return Some(Outcome::Skipped);
         }
         match existing.compares().then(|| self.run.context.comparer.rules.by_listing(&entry.source, there))?? {

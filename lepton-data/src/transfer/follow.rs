@@ -8,14 +8,14 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use futures_util::stream;
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, Result, RuntimeExt as _};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::ledger::report::{Failure, Report, Status};
 use crate::schedule::handle::RunHandle;
 use crate::settings::compare_by::Compare;
-use crate::settings::transfer::Existing;
+use crate::settings::transfer::ExistingPolicy;
 use crate::transfer::builder::Transfer;
 use crate::transfer::options::{CHANGED, Following};
 
@@ -150,7 +150,9 @@ impl Transfer {
             other => return refused(&format!("by comparing {other:?}: use checksum or content")),
         }
         match options.settings.existing {
-            Existing::Overwrite | Existing::IfDifferent => options.settings.existing = Existing::IfDifferent,
+            ExistingPolicy::Overwrite | ExistingPolicy::IfDifferent => {
+                options.settings.existing = ExistingPolicy::IfDifferent;
+            }
             other => return refused(&format!("with {other:?} for existing objects: use IfDifferent")),
         }
         options.following = following;

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lepton_core::journal::Replay;
-use lepton_core::{EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result};
+use lepton_core::{Error, ErrorKind, ObjectKey, ObjectMeta, Result, RuntimeExt as _};
 
 use crate::apply::delete;
 use crate::apply::delete::Extraneous;
 use crate::ledger::note::extraneous_of;
 use crate::ledger::plan_file::PlanSummary;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 use crate::telemetry::observer::ObjectEnd;
 use crate::transfer::builder::Transfer;
 use crate::transfer::run::Run;
@@ -71,7 +71,7 @@ pub(crate) async fn extras(
                     return Err(error);
                 }
                 Err(error) => {
-                    ended(&key, ObjectEnd::Failed(error.report()));
+                    ended(&key, ObjectEnd::Failed(error.full_message()));
                     ledger.not_deleted(key, &error);
                 }
             }
@@ -89,7 +89,7 @@ impl Transfer {
 }
 
 /// Checks the limits on deletes.
-fn allowed(settings: &TransferSettings, extras: Extras) -> Result<()> {
+fn allowed(settings: &TransferConfig, extras: Extras) -> Result<()> {
     let Extras { found, of, .. } = extras;
     let refuse = |limit: String| {
         let message = format!("{found} of the destination's {of} objects are not at the source; {limit}");
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn deletes_are_capped_by_number_and_by_share() {
         let refused = |found, of, most, percent| {
-            let mut settings = TransferSettings::default();
+            let mut settings = TransferConfig::default();
             (settings.max_delete, settings.max_delete_percent) = (most, percent);
             allowed(&settings, Extras { found, earlier: 0, of }).err().map(|error| error.to_string())
         };

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::journal::{Identity, Journal, Opened, Replay};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 
 use crate::ledger::journal::Log;
 use crate::ledger::resumed::Resumed;
 use crate::ledger::{plan_file, proofs};
 use crate::listing::key_list;
 use crate::names::mapping::Mapping;
-use crate::settings::transfer::Existing;
+use crate::settings::transfer::ExistingPolicy;
 use crate::transfer::options::{Following, Options};
 
 /// The parts of the identity that must be equal for open uploads to be of use.
@@ -21,7 +21,7 @@ const PLACES: [&str; 7] =
 
 /// Opens the journal and reads what earlier runs left. A new journal replaces one whose
 /// run has finished. Blocks.
-pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Result<(Log, Resumed)> {
+pub(crate) fn journal(env: &SharedRuntime, options: &Options, folder: &Path) -> Result<(Log, Resumed)> {
     let plan = options.plan.as_ref().map(|file| plan_file::check(file, &options.plan_header())).transpose()?;
     let keys = options.keys.as_deref().map(key_list::digest).transpose()?;
     let opening = Opening {
@@ -63,7 +63,7 @@ pub(crate) fn journal(env: &SharedEnv, options: &Options, folder: &Path) -> Resu
 }
 
 struct Opening<'a> {
-    env: &'a SharedEnv,
+    env: &'a SharedRuntime,
     options: &'a Options,
     folder: &'a Path,
     identity: Identity,
@@ -137,7 +137,7 @@ impl Opening<'_> {
     /// Opens a new journal with the open work of the old one, and with its proofs in a
     /// file next to it.
     fn restart(&self, resumed: &Resumed) -> Result<(Log, Resumed)> {
-        let failed = self.options.settings.existing == Existing::Fail;
+        let failed = self.options.settings.existing == ExistingPolicy::Fail;
         Journal::restart(self.folder, &self.identity, &resumed.carried(failed)?)?;
         let Opened { journal, replay, .. } = self.open()?;
         let mut carried = replay.map(|replay| self.load(replay)).transpose()?.unwrap_or_default();

@@ -8,11 +8,11 @@ use crate::ledger::plan_file::Header;
 use crate::names::filter::Filter;
 use crate::settings::compare_by::Compare;
 use crate::settings::table::Identity;
-use crate::settings::transfer::{Existing, TransferSettings};
+use crate::settings::transfer::{ExistingPolicy, TransferConfig};
 
 const MIB: u64 = LEAF_SIZE as u64;
 
-use crate::ledger::verification::Depth;
+use crate::ledger::verification::VerifyDepth;
 use crate::telemetry::observer::Observer;
 use crate::types::unprotected::Unprotected;
 
@@ -21,7 +21,7 @@ use crate::types::unprotected::Unprotected;
 pub(crate) struct Options {
     pub(crate) source: Location,
     pub(crate) destination: Location,
-    pub(crate) settings: TransferSettings,
+    pub(crate) settings: TransferConfig,
     pub(crate) journal: Option<PathBuf>,
     /// Whether an unfinished run of the journal is given up.
     pub(crate) begin_anew: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) following: Following,
     pub(crate) observer: Observer,
     /// Compare the destination with the manifest at the end.
-    pub(crate) verify: Option<Depth>,
+    pub(crate) verify: Option<VerifyDepth>,
 }
 
 /// Failures of objects that changed while they were copied.
@@ -70,8 +70,8 @@ impl Options {
             identity.insert(format!("{side}_folder"), location.folder().to_string().into());
         }
         identity.extend(plan.map(|plan| ("plan".to_owned(), plan.to_string().into())));
-        let (now, default) = (as_json(&self.settings)?, as_json(&TransferSettings::default())?);
-        for (name, part) in TransferSettings::IDENTITY {
+        let (now, default) = (as_json(&self.settings)?, as_json(&TransferConfig::default())?);
+        for (name, part) in TransferConfig::IDENTITY {
             let value = || now.get(*name).cloned().unwrap_or_default();
             let value = match part {
                 Identity::Always => Some(value()),
@@ -98,13 +98,13 @@ impl Options {
     /// Whether the destination is listed too, because its objects matter.
     pub(crate) fn compares_listings(&self) -> bool {
         let settings = &self.settings;
-        settings.existing != Existing::Overwrite || settings.delete || settings.backup_prefix.is_some()
+        settings.existing != ExistingPolicy::Overwrite || settings.delete || settings.backup_prefix.is_some()
     }
 
     /// What the destination does not protect the objects of such a run against.
     pub(crate) fn unprotected(&self) -> Vec<Unprotected> {
         let planned = self.plan.is_some();
-        let compares = self.settings.existing != Existing::Overwrite || planned;
+        let compares = self.settings.existing != ExistingPolicy::Overwrite || planned;
         Unprotected::of(self.destination.storage().capabilities(), compares, self.settings.delete || planned)
     }
 
@@ -125,17 +125,17 @@ impl Options {
     }
 }
 
-fn as_json(settings: &TransferSettings) -> Result<serde_json::Value> {
+fn as_json(settings: &TransferConfig) -> Result<serde_json::Value> {
     serde_json::to_value(settings)
         .map_err(|error| Error::new(ErrorKind::Unexpected, "the settings cannot be written").with_source(error))
 }
 
-fn only_adds(settings: &TransferSettings) -> bool {
+fn only_adds(settings: &TransferConfig) -> bool {
     !settings.delete && settings.backup_prefix.is_none()
 }
 
 /// Refuses impossible settings, by name. A saved plan may delete without `delete`.
-pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Result<()> {
+pub(crate) fn check_settings(settings: &TransferConfig, planned: bool) -> Result<()> {
     let part = settings.part_size;
     if !part.is_power_of_two() || part < MIB {
         return Err(Error::invalid_input(format!("part_size is {part} bytes; it must be a power of two of MiB")));
@@ -160,7 +160,7 @@ pub(crate) fn check_settings(settings: &TransferSettings, planned: bool) -> Resu
 }
 
 /// Refuses stores that lack a needed capability, or that overlap.
-pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, destination: &Location) -> Result<()> {
+pub(crate) fn check_stores(settings: &TransferConfig, source: &Location, destination: &Location) -> Result<()> {
     let target = destination.storage();
     if settings.record_digest && !target.capabilities().keeps(Attribute::UserMetadata) {
         let message = format!("record_digest: {} keeps no user metadata; leave record_digest out", target.url());
@@ -187,7 +187,7 @@ pub(crate) fn check_stores(settings: &TransferSettings, source: &Location, desti
 /// Refuses settings that cannot be combined with moving all versions, by name. `given` is
 /// what the builder was given in addition to the settings.
 pub(crate) fn check_versions(
-    settings: &TransferSettings,
+    settings: &TransferConfig,
     given: [(&str, bool); 2],
     source: &Location,
     destination: &Location,
@@ -195,7 +195,7 @@ pub(crate) fn check_versions(
     let filters = &settings.filters;
     let sized = filters.min_size.is_some() || filters.max_size.is_some();
     let aged = filters.min_age.is_some() || filters.max_age.is_some();
-    let takes_all = matches!(settings.existing, Existing::Overwrite | Existing::IfDifferent);
+    let takes_all = matches!(settings.existing, ExistingPolicy::Overwrite | ExistingPolicy::IfDifferent);
     let weak = matches!(settings.compare, Compare::Size | Compare::Time);
     let others = [
         ("delete", settings.delete, "a history has its own deletes; leave delete out"),
@@ -227,7 +227,7 @@ mod tests {
     fn what_a_journal_belongs_to_stands_in_its_format() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats/journal.md");
         let page = std::fs::read_to_string(page).unwrap();
-        for (name, part) in TransferSettings::IDENTITY {
+        for (name, part) in TransferConfig::IDENTITY {
             let named = page.contains(&format!("`{name}`"));
             assert_eq!(named, *part != Identity::Never, "docs/formats/journal.md and {name}");
         }
@@ -253,7 +253,7 @@ mod tests {
                 verify: None,
             }
         };
-        let default = TransferSettings::default;
+        let default = TransferConfig::default;
         let listed = at(default()).identity(None, None).unwrap();
         assert_eq!((&listed["source_folder"], &listed["part_size"]), (&"from/".into(), &(8 * MIB).into()));
         assert_eq!((&listed["backup_prefix"], &listed["time_window"]), (&serde_json::Value::Null, &2.0.into()));
@@ -262,7 +262,7 @@ mod tests {
                 .iter()
                 .all(|name| !listed.contains_key(*name))
         );
-        let list = at(TransferSettings { decode_keys: true, encode_keys: true, ..default() });
+        let list = at(TransferConfig { decode_keys: true, encode_keys: true, ..default() });
         let list = list.identity(None, Some(Sha256::of(b"keys"))).unwrap();
         assert!(["decode_keys", "encode_keys", "keys"].iter().all(|name| list.contains_key(*name)), "{list:?}");
         let planned = at(default()).identity(Some(Sha256::of(b"plan")), None).unwrap();
@@ -285,14 +285,14 @@ mod tests {
 
     #[test]
     fn settings_are_checked_and_unknown_names_list_the_known() {
-        let mut settings = TransferSettings { part_size: 3 * MIB, ..TransferSettings::default() };
+        let mut settings = TransferConfig { part_size: 3 * MIB, ..TransferConfig::default() };
         assert!(check_settings(&settings, false).unwrap_err().to_string().contains("power of two"));
-        settings = TransferSettings { memory: 1, ..TransferSettings::default() };
+        settings = TransferConfig { memory: 1, ..TransferConfig::default() };
         assert!(check_settings(&settings, false).unwrap_err().to_string().contains("4 MiB"));
-        settings = TransferSettings { delete_versions: true, ..TransferSettings::default() };
+        settings = TransferConfig { delete_versions: true, ..TransferConfig::default() };
         assert!(check_settings(&settings, false).unwrap_err().to_string().contains("delete_versions"));
         check_settings(&settings, true).unwrap();
-        let error = serde_json::from_str::<TransferSettings>(r#"{"threads": 4}"#).unwrap_err();
+        let error = serde_json::from_str::<TransferConfig>(r#"{"threads": 4}"#).unwrap_err();
         assert!(error.to_string().contains("concurrency"), "{error}");
     }
 }

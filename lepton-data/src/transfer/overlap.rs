@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::{
-    CreateUploadOptions, EnvExt as _, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap,
-    PhysicalLocation, Result,
+    CreateUploadOptions, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap, PhysicalLocation,
+    Result, RuntimeExt as _,
 };
 
 use crate::apply::reconcile::abort;
@@ -156,7 +156,7 @@ async fn is_seen(run: &Arc<Run>) -> Option<bool> {
     let seen = source.list_uploads(&key).await;
     if let Err(error) = abort(&run.context, &upload, &entry).await {
         // The journal has a record of it, so the next run aborts it.
-        tracing::warn!(%key, error = %error.report(), "the upload of a probe could not be aborted");
+        tracing::warn!(%key, error = %error.full_message(), "the upload of a probe could not be aborted");
     }
     match seen {
         Ok(uploads) => Some(uploads.iter().any(|info| info.upload.id == upload.id)),

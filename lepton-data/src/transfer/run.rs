@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use lepton_core::{ObjectKey, Result, SharedEnv};
+use lepton_core::{ObjectKey, Result, SharedRuntime};
 
 use crate::apply::context::Context;
 use crate::ledger::journal::Log;
@@ -39,7 +39,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// A run that only plans.
-    pub(crate) fn planning(options: Options, env: SharedEnv) -> Result<Self> {
+    pub(crate) fn planning(options: Options, env: SharedRuntime) -> Result<Self> {
         let run = Self::new(options, env, Log::default(), BTreeSet::new(), std::env::temp_dir())?;
         Ok(Self { planning: true, ..run })
     }
@@ -47,7 +47,7 @@ impl Run {
     /// A run that spills to `spill_folder`.
     pub(crate) fn new(
         options: Options,
-        env: SharedEnv,
+        env: SharedRuntime,
         log: Log,
         foreign: BTreeSet<String>,
         spill_folder: PathBuf,
@@ -59,8 +59,8 @@ impl Run {
         let counters = Arc::<Counters>::default();
         let [source, destination] = [(Side::Source, &options.source), (Side::Destination, &options.destination)]
             .map(|(side, location)| (side, instrumented(location, side, &env, &counters)));
-        let holds_uploads = destination.1.storage().capabilities().holds_uploads;
-        let scheduler = Arc::new(Scheduler::new(env, settings, holds_uploads, counters));
+        let buffers_uploads = destination.1.storage().capabilities().buffers_uploads;
+        let scheduler = Arc::new(Scheduler::new(env, settings, buffers_uploads, counters));
         let [source, destination] =
             [source, destination].map(|(side, location)| Endpoint::new(side, location, &scheduler));
         let mut lister = Lister::new(settings, (&source, &destination), (filter, mapping), spill_folder);

@@ -218,7 +218,7 @@ impl Tracker {
     }
 
     fn fail(&mut self, key: ObjectKey, error: Error) -> Result<()> {
-        tracing::warn!(%key, error = %error.report(), "an object failed");
+        tracing::warn!(%key, error = %error.full_message(), "an object failed");
         let failure = Failure::new(key.clone(), &error);
         self.run.context.log.note(&Note::Failed { failure })?;
         self.count_failure(key, error)
@@ -234,7 +234,7 @@ impl Tracker {
             return Err(error);
         }
         if self.failures.len() > most {
-            let message = format!("more than {most} objects failed; the last: {}", error.report());
+            let message = format!("more than {most} objects failed; the last: {}", error.full_message());
             return Err(Error::new(ErrorKind::TooManyFailures, message));
         }
         Ok(())
@@ -265,8 +265,8 @@ impl Tracker {
             if self.failures.contains_key(&key) {
                 continue;
             }
-            tracing::warn!(%key, error = %error.report(), "an entry could not be listed");
-            self.run.options.observer.ended(&key, 0, ObjectEnd::Failed(error.report()));
+            tracing::warn!(%key, error = %error.full_message(), "an entry could not be listed");
+            self.run.options.observer.ended(&key, 0, ObjectEnd::Failed(error.full_message()));
             self.run.context.log.note(&Note::Unlisted { failure: Failure::new(key.clone(), &error) })?;
             self.unlisted = true;
             self.count_failure(key, error)?;
@@ -294,7 +294,7 @@ impl Tracker {
         for key in blocked.sources() {
             self.run.scheduler.counters.listed_objects.add(1);
             let error = in_vain();
-            self.run.options.observer.ended(key, 0, ObjectEnd::Failed(error.report()));
+            self.run.options.observer.ended(key, 0, ObjectEnd::Failed(error.full_message()));
             self.count_failure(key.clone(), error)?;
         }
         Ok(())
@@ -330,7 +330,7 @@ impl Tracker {
     /// Records an object that could not be deleted. The next run finds it by listing, not
     /// in the journal. All are counted; at most `max_failures` failures are named.
     pub(crate) fn not_deleted(&mut self, key: ObjectKey, error: &Error) {
-        tracing::warn!(%key, error = %error.report(), "an object was not deleted");
+        tracing::warn!(%key, error = %error.full_message(), "an object was not deleted");
         let failure = Failure::new(key.clone(), error);
         self.count_kind(&failure);
         self.run.scheduler.counters.metrics.ended("failed");
@@ -342,7 +342,7 @@ impl Tracker {
     pub(crate) fn report(self, status: Status, manifest: Option<PathBuf>) -> Report {
         let progress = self.run.scheduler.progress();
         let counters = &self.run.scheduler.counters;
-        let here = self.run.context.source.capabilities().copies_here;
+        let here = self.run.context.source.capabilities().copies_locally;
         let brought = progress.objects.saturating_sub(counters.resumed_objects.load());
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
         let objects_per_second = brought as f64 / progress.elapsed.as_secs_f64().max(1e-3);

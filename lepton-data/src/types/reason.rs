@@ -24,14 +24,14 @@ pub enum Reason {
     Content,
 }
 
-impl From<Basis> for Reason {
-    fn from(basis: Basis) -> Self {
+impl From<ComparedBy> for Reason {
+    fn from(basis: ComparedBy) -> Self {
         match basis {
-            Basis::Size => Self::Size,
-            Basis::Time => Self::Time,
-            Basis::Etag => Self::Etag,
-            Basis::Checksum => Self::Checksum,
-            Basis::Content => Self::Content,
+            ComparedBy::Size => Self::Size,
+            ComparedBy::Time => Self::Time,
+            ComparedBy::Etag => Self::Etag,
+            ComparedBy::Checksum => Self::Checksum,
+            ComparedBy::Content => Self::Content,
         }
     }
 }
@@ -40,7 +40,7 @@ impl From<Basis> for Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Basis {
+pub enum ComparedBy {
     /// The size.
     Size,
     /// The modification time.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    ChecksumAlgorithm, ChecksumScope, Error, ErrorKind, GetOptions, HeadOptions, Result, Retry, TreeHasher, VersionId,
-    from_hex,
+    ChecksumAlgorithm, ChecksumScope, Error, ErrorKind, GetOptions, HeadOptions, Result, RetryClass, TreeHasher,
+    VersionId, from_hex,
 };
 
 use crate::ledger::manifest::ManifestEntry;
-use crate::ledger::verification::Depth;
+use crate::ledger::verification::VerifyDepth;
 use crate::listing::key_versions;
 use crate::schedule::control::cancelled;
 use crate::schedule::endpoint::Endpoint;
@@ -51,8 +51,8 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    pub(crate) fn of(entry: Arc<ManifestEntry>, depth: Depth) -> impl Iterator<Item = Unit> {
-        let parts = if depth == Depth::Full { entry.parts.len().max(1) } else { 1 };
+    pub(crate) fn of(entry: Arc<ManifestEntry>, depth: VerifyDepth) -> impl Iterator<Item = Unit> {
+        let parts = if depth == VerifyDepth::Full { entry.parts.len().max(1) } else { 1 };
         let len = if parts > 1 { entry.part_size } else { entry.size };
         (0..parts).map(move |part| {
             let start = (part as u64).saturating_mul(len);
@@ -84,7 +84,7 @@ impl Unit {
 #[derive(Debug)]
 pub(crate) struct Checker {
     pub(crate) destination: Endpoint,
-    pub(crate) depth: Depth,
+    pub(crate) depth: VerifyDepth,
 }
 
 impl Checker {
@@ -93,7 +93,7 @@ impl Checker {
     /// # Errors
     /// An error that would affect every object; `cancelled`.
     pub(crate) async fn check(&self, unit: Unit) -> Result<Verdict> {
-        let reads = self.depth == Depth::Full && unit.entry.sha256_tree.is_some();
+        let reads = self.depth == VerifyDepth::Full && unit.entry.sha256_tree.is_some();
         let scheduler = self.destination.scheduler();
         let check = async {
             match reads {
@@ -113,8 +113,8 @@ impl Checker {
         match checked {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(unit.wrong("the object is missing")),
             Err(error) if error.kind() == ErrorKind::Cancelled || ends_the_run(&error) => Err(error),
-            Err(error) if error.retry() != Retry::Never => Ok(Verdict::Unreachable(error)),
-            Err(error) => Ok(unit.wrong(format!("the object cannot be read: {}", error.report()))),
+            Err(error) if error.retry() != RetryClass::Never => Ok(Verdict::Unreachable(error)),
+            Err(error) => Ok(unit.wrong(format!("the object cannot be read: {}", error.full_message()))),
             verdict => verdict,
         }
     }

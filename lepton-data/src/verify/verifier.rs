@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use lepton_core::{EnvExt as _, Error, Location, ObjectKey, Result, SharedEnv, SystemEnv};
+use lepton_core::{Error, Location, ObjectKey, Result, RuntimeExt as _, SharedRuntime, SystemRuntime};
 
 use crate::ledger::manifest::{ManifestEntry, ManifestReader};
-use crate::ledger::verification::{Depth, Verification};
+use crate::ledger::verification::{Verification, VerifyDepth};
 use crate::schedule::endpoint::Endpoint;
 use crate::schedule::handle::RunHandle;
 use crate::schedule::scheduler::Scheduler;
-use crate::settings::transfer::TransferSettings;
+use crate::settings::transfer::TransferConfig;
 use crate::telemetry::instrumented::instrumented;
 use crate::telemetry::progress::Phase;
 use crate::types::side::Side;
@@ -32,9 +32,9 @@ const UNITS_PER_SLOT: usize = 2;
 /// ```no_run
 /// # async fn example(destination: lepton_core::Location) -> lepton_core::Result<()> {
 /// use std::time::Duration;
-/// use lepton_data::{Depth, Verifier};
+/// use lepton_data::{VerifyDepth, Verifier};
 ///
-/// let verifier = Verifier::new("photos.manifest", destination).depth(Depth::Full).bandwidth(Some(50 << 20));
+/// let verifier = Verifier::new("photos.manifest", destination).depth(VerifyDepth::Full).bandwidth(Some(50 << 20));
 /// let running = verifier.start().await?;
 /// let watch = |progress: lepton_data::Progress| tracing::info!(objects = progress.objects);
 /// let found = running.watch(Duration::from_secs(1), watch).await?;
@@ -47,9 +47,9 @@ const UNITS_PER_SLOT: usize = 2;
 pub struct Verifier {
     manifest: PathBuf,
     destination: Location,
-    depth: Depth,
-    settings: TransferSettings,
-    env: Option<SharedEnv>,
+    depth: VerifyDepth,
+    settings: TransferConfig,
+    env: Option<SharedRuntime>,
 }
 
 impl Verifier {
@@ -58,14 +58,14 @@ impl Verifier {
         Self {
             manifest: manifest.into(),
             destination: destination.into(),
-            depth: Depth::default(),
-            settings: TransferSettings::default(),
+            depth: VerifyDepth::default(),
+            settings: TransferConfig::default(),
             env: None,
         }
     }
 
-    /// How thoroughly to check. Default: [`Depth::Full`].
-    pub fn depth(mut self, depth: Depth) -> Self {
+    /// How thoroughly to check. Default: [`VerifyDepth::Full`].
+    pub fn depth(mut self, depth: VerifyDepth) -> Self {
         self.depth = depth;
         self
     }
@@ -102,8 +102,8 @@ impl Verifier {
     }
 
     /// The environment: clock, tasks and randomness. Default: the system's.
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -122,7 +122,8 @@ impl Verifier {
     /// # Errors
     /// As [`ManifestReader::open`]; `invalid_input` for the settings.
     pub async fn start(self) -> Result<RunHandle<Verification>> {
-        let env = self.env.unwrap_or_else(SystemEnv::shared);
+        let env = self.env.unwrap_or_else(SystemRuntime::shared);
+        env.check()?;
         self.settings.check_limits()?;
         let reader = open(&env, &self.manifest).await?;
         let counters = Arc::default();
@@ -142,7 +143,7 @@ impl Verifier {
     }
 }
 
-async fn open(env: &SharedEnv, manifest: &Path) -> Result<ManifestReader> {
+async fn open(env: &SharedRuntime, manifest: &Path) -> Result<ManifestReader> {
     let path = manifest.to_owned();
     env.run_blocking(move || ManifestReader::open(&path)).join().await?
 }
@@ -151,8 +152,8 @@ async fn open(env: &SharedEnv, manifest: &Path) -> Result<ManifestReader> {
 pub(crate) async fn against(
     destination: Endpoint,
     manifest: &Path,
-    depth: Depth,
-    settings: &TransferSettings,
+    depth: VerifyDepth,
+    settings: &TransferConfig,
 ) -> Result<Verification> {
     let reader = open(&destination.scheduler().env, manifest).await?;
     let most = settings.concurrency.get().saturating_mul(UNITS_PER_SLOT);
@@ -164,7 +165,7 @@ pub(crate) async fn against(
 ///
 /// # Errors
 /// As [`Verifier::run`].
-pub async fn verify(manifest: &Path, destination: &Location, depth: Depth) -> Result<Verification> {
+pub async fn verify(manifest: &Path, destination: &Location, depth: VerifyDepth) -> Result<Verification> {
     Verifier::new(manifest, destination.clone()).depth(depth).run().await
 }
 
@@ -200,7 +201,7 @@ async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usiz
         tally.take(Some(verdict))?;
     }
     let mut found = tally.found;
-    found.problems.sort_by(|a, b| (&a.key, &a.what).cmp(&(&b.key, &b.what)));
+    found.problems.sort_by(|a, b| (&a.key, &a.reason).cmp(&(&b.key, &b.reason)));
     Ok(found)
 }
 
@@ -266,7 +267,7 @@ impl<'a> Tally<'a> {
     fn conclude(&mut self, key: ObjectKey, verdicts: Vec<Verdict>) {
         match Verdict::of(verdicts) {
             Ok(Verdict::SizeOnly) => self.found.size_only += 1,
-            Ok(Verdict::Unreachable(error)) => self.found.add_unreachable(error.report()),
+            Ok(Verdict::Unreachable(error)) => self.found.add_unreachable(error.full_message()),
             Ok(_) => {}
             Err(wrong) => {
                 self.scheduler.counters.failed_objects.add(1);

@@ -11,7 +11,8 @@ use lepton_core::{
     Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
     ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListRequest, MemoryStorage, Multipart,
     ObjectInfo, ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
-    PutReceipt, Result, Retry, ServerCheck, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
+    PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream,
+    Versions,
 };
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// It fails before it does anything.
-    Fail(ErrorKind, Retry),
+    Fail(ErrorKind, RetryClass),
     /// It does what it should, and the answer is lost.
     LoseReply,
     /// It never arrives, and nobody can tell.
@@ -195,7 +196,7 @@ impl Faulty {
 }
 
 fn lost(operation: &'static str, key: &ObjectKey) -> Error {
-    let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(Retry::Now);
+    let lost = Error::new(ErrorKind::Network, "the reply was lost").with_retry(RetryClass::Now);
     lost.with_effect(Effect::Unknown).with_operation(operation).with_context("key", key)
 }
 
@@ -339,8 +340,8 @@ impl ServerCopy for Faulty {
         self.inner.largest()
     }
 
-    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
-        self.under("spares", key, self.inner.spares(source, key)).await
+    async fn is_cheaper(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+        self.under("is_cheaper", key, self.inner.is_cheaper(source, key)).await
     }
 
     async fn copy(&self, source: CopySource, key: &ObjectKey, options: CopyOptions) -> Result<PutReceipt> {

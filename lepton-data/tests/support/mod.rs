@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
     Body, KeyPrefix, MemoryStorage, ObjectKey, ObjectMeta, PutOptions, SharedStorage, Storage as _, StorageExt as _,
-    SystemEnv,
+    SystemRuntime,
 };
 use lepton_data::{Transfer, TransferBuilder};
 
@@ -39,7 +39,7 @@ pub fn bytes(seed: u64, len: usize) -> Bytes {
 
 /// Lets time pass.
 pub async fn pause(milliseconds: u64) {
-    SystemEnv::shared().sleep(Duration::from_millis(milliseconds)).await;
+    SystemRuntime::shared().sleep(Duration::from_millis(milliseconds)).await;
 }
 
 pub fn stores() -> (MemoryStorage, MemoryStorage) {

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use lepton_core::Env;
+use lepton_core::Runtime;
 pub use random::Random;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 /// The one thread that everything of a life runs on. Time passes only when nothing
 /// else is to be done.
-pub fn runtime() -> Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
@@ -41,7 +41,7 @@ impl Simulated {
 }
 
 #[allow(clippy::disallowed_methods, reason = "this stands in for the system")]
-impl Env for Simulated {
+impl Runtime for Simulated {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use lepton_core::deployment::{Severity, WaitOptions};
 use lepton_core::resolver::Resolver;
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 
 use self::acceptance::SpecTest;
 use self::places::Places;
@@ -35,7 +35,12 @@ impl MigrationSpec {
     ///
     /// # Errors
     /// `invalid_input` if the specification has a finding that is an error; errors of the resolver.
-    pub async fn open(&self, folder: &Path, resolver: &Arc<dyn Resolver>, env: &SharedEnv) -> Result<MigrationBuilder> {
+    pub async fn open(
+        &self,
+        folder: &Path,
+        resolver: &Arc<dyn Resolver>,
+        env: &SharedRuntime,
+    ) -> Result<MigrationBuilder> {
         if let Some(finding) = self.check().into_iter().find(|finding| finding.severity == Severity::Error) {
             return Err(Error::invalid_input(finding.to_string()));
         }
@@ -45,7 +50,7 @@ impl MigrationSpec {
             .in_flight(self.traffic.in_flight)
             .policy(self.machine_policy())
             .lag(self.policy.lag)
-            .env(env.clone())
+            .runtime(env.clone())
             .wait(WaitOptions::new().deadline(self.policy.ready_within));
         for set in &self.data_sets {
             migration = migration.data_set(open_set(set, folder, resolver, env).await?);
@@ -81,14 +86,14 @@ async fn open_set(
     set: &DataSetSpec,
     folder: &Path,
     resolver: &Arc<dyn Resolver>,
-    env: &SharedEnv,
+    env: &SharedRuntime,
 ) -> Result<ObjectSet> {
     let named = |error: Error| error.with_context("data set", &set.name);
     let (a, b) = (resolver.storage(&set.a).await.map_err(named)?, resolver.storage(&set.b).await.map_err(named)?);
     let quiesce: Arc<dyn Quiesce> = writers(&set.writers, resolver, env).await.map_err(named)?;
     let folder = folder.join("data").join(&set.name);
-    let mut objects = ObjectSet::builder(&set.name, a, b, folder, quiesce).settings(set.settings.clone());
-    objects = objects.pause(set.pause).env(env.clone());
+    let mut objects = ObjectSet::builder(&set.name, a, b, folder, quiesce).config(set.settings.clone());
+    objects = objects.pause(set.pause).runtime(env.clone());
     if set.may_be_empty {
         objects = objects.may_be_empty();
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lepton_core::journal::Journal;
 use lepton_core::migration::{Command, Event, Machine, Policy, State};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime};
 
 use crate::driver::{Record, read_events, replay};
 use crate::spec::{CutOver, MigrationSpec};
@@ -41,7 +41,7 @@ impl MigrationSpec {
     /// As [`Migration::command`](crate::Migration::command); `locked` while a driver runs;
     /// `plan_mismatch` if the folder belongs to another migration; `corrupt` if the journal is
     /// damaged.
-    pub async fn record(&self, folder: &Path, command: Command, env: &SharedEnv) -> Result<State> {
+    pub async fn record(&self, folder: &Path, command: Command, env: &SharedRuntime) -> Result<State> {
         let (folder, names, policy) = (journal(folder), self.names(), self.machine_policy());
         let open = || Record::open(env, &folder, &self.name, &names, policy);
         let (record, events) = match open().await {
@@ -69,7 +69,7 @@ impl MigrationSpec {
 
 /// Discards the journal of another specification that was planned and not approved; otherwise
 /// returns the error with which it was opened.
-async fn discard_proposal(folder: &Path, mismatch: Error, env: &SharedEnv) -> Result<()> {
+async fn discard_proposal(folder: &Path, mismatch: Error, env: &SharedRuntime) -> Result<()> {
     let folder = folder.to_owned();
     let discarding = move || {
         let only_planned = read_events(&folder)?.iter().all(|event| matches!(event, Event::Planned { .. }));

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use lepton_core::deployment::OperationKey;
 use lepton_core::resolver::{ProgramRun, Resolver};
 use lepton_core::step::{Step, StepState};
-use lepton_core::{Error, Result, Retry};
+use lepton_core::{Error, Result, RetryClass};
 
 use crate::driver::step_key;
 use crate::spec::{StepSpec, command_line};
@@ -43,7 +43,7 @@ impl ProgramStep {
 
     /// A failure of a program becomes a question to a person.
     fn lasting(&self, error: Error) -> Error {
-        error.with_retry(Retry::Never).with_context("step", &self.spec.name)
+        error.with_retry(RetryClass::Never).with_context("step", &self.spec.name)
     }
 }
 

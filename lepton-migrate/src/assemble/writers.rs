@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use lepton_core::data_set::{Quiesced, Side};
 use lepton_core::deployment::{Deployment, Observation};
 use lepton_core::resolver::{ProgramRun, Resolver};
-use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
 use crate::objects::{AssumeRouterOnly, Quiesce, StoreQuiesce};
 use crate::spec::{ScaleSpec, WritersSpec};
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 pub(super) async fn writers(
     spec: &WritersSpec,
     resolver: &Arc<dyn Resolver>,
-    env: &SharedEnv,
+    env: &SharedRuntime,
 ) -> Result<Arc<dyn Quiesce>> {
     Ok(match spec {
         WritersSpec::RouterOnly => Arc::new(AssumeRouterOnly),
@@ -51,7 +51,7 @@ pub(super) async fn writers(
 #[derive(Debug)]
 struct ScaleQuiesce {
     sides: [(Arc<dyn Deployment>, ScaleSpec); 2],
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 #[async_trait]
@@ -85,7 +85,7 @@ impl ScaleQuiesce {
         while place.observe(name).await?.is_some_and(|seen| !no_replica(&seen)) {
             if self.env.uptime().saturating_sub(begun) > LONGEST {
                 let message = format!("the workload {name} still has replicas after {LONGEST:?}");
-                return Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
+                return Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(RetryClass::Never));
             }
             self.env.sleep(LOOK).await;
         }
@@ -99,7 +99,7 @@ fn no_replica(seen: &Observation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
     use lepton_core::deployment::{MemoryDeployment, OperationKey, Secrets, WorkloadSpec};
 
     use super::*;
@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_is_scaled_and_only_that_of_side_b_may_be_absent() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let place = Arc::new(MemoryDeployment::new(env.clone()));
         let mut spec = WorkloadSpec::of_command("printer", ["printer"]);
         spec.replicas = 2;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lepton_core::data_set::Side;
 use lepton_core::migration::Command;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, Retry, SharedEnv, Task};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, RuntimeExt as _, SharedRuntime, Task};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -68,7 +68,7 @@ impl Control {
     ///
     /// # Errors
     /// `invalid_input` if the path is too long for a socket; errors of the file system.
-    pub fn serve(socket: impl Into<PathBuf>, commander: Commander, env: &SharedEnv) -> Result<Self> {
+    pub fn serve(socket: impl Into<PathBuf>, commander: Commander, env: &SharedRuntime) -> Result<Self> {
         let socket = socket.into();
         let failed = |error| match error {
             error if socket.as_os_str().len() > 107 => {
@@ -107,7 +107,7 @@ fn owner(metadata: &std::fs::Metadata) -> u32 {
     std::os::unix::fs::MetadataExt::uid(metadata)
 }
 
-async fn accept(listener: UnixListener, commander: Commander, ours: u32, env: SharedEnv) {
+async fn accept(listener: UnixListener, commander: Commander, ours: u32, env: SharedRuntime) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             env.sleep(Duration::from_millis(100)).await;
@@ -161,7 +161,7 @@ async fn end_of(mut reader: impl AsyncRead + Unpin) {
 ///
 /// # Errors
 /// `not_found` if no driver listens there; otherwise the driver's own errors.
-pub async fn send_command(socket: &Path, command: &Command, env: &SharedEnv) -> Result<String> {
+pub async fn send_command(socket: &Path, command: &Command, env: &SharedRuntime) -> Result<String> {
     match exchange(socket, &Request::Command(command.clone()), env).await? {
         Reply::State(state) => Ok(state),
         reply => Err(unexpected(reply)),
@@ -173,7 +173,7 @@ pub async fn send_command(socket: &Path, command: &Command, env: &SharedEnv) -> 
 ///
 /// # Errors
 /// As [`send_command`].
-pub async fn read_lag(socket: &Path, from: Side, env: &SharedEnv) -> Result<Vec<DataSetLag>> {
+pub async fn read_lag(socket: &Path, from: Side, env: &SharedRuntime) -> Result<Vec<DataSetLag>> {
     match exchange(socket, &Request::Lag { lag: from }, env).await? {
         Reply::Lag(lags) => Ok(lags),
         reply => Err(unexpected(reply)),
@@ -186,10 +186,10 @@ fn unexpected(reply: Reply) -> Error {
         Reply::Error { kind, message } => (ErrorKind::ALL.iter().find(|known| known.code() == kind).copied(), message),
         _ => (None, "the driver has sent the reply to another request".to_owned()),
     };
-    Error::new(kind.unwrap_or(ErrorKind::Unexpected), message).with_retry(Retry::Never)
+    Error::new(kind.unwrap_or(ErrorKind::Unexpected), message).with_retry(RetryClass::Never)
 }
 
-async fn exchange(socket: &Path, request: &Request, env: &SharedEnv) -> Result<Reply> {
+async fn exchange(socket: &Path, request: &Request, env: &SharedRuntime) -> Result<Reply> {
     let none = |error: std::io::Error| {
         let message = format!("no driver runs at {}", socket.display());
         Error::new(ErrorKind::NotFound, message).with_source(error)

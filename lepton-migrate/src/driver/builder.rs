@@ -10,7 +10,7 @@ use lepton_core::deployment::{Deployment, WaitOptions};
 use lepton_core::migration::{Machine, Policy};
 use lepton_core::step::Step;
 use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
-use lepton_core::{Error, Result, SharedEnv, SystemEnv};
+use lepton_core::{Error, Result, SharedRuntime, SystemRuntime};
 use tokio::sync::mpsc;
 
 use super::digest_key::digest_key;
@@ -36,7 +36,7 @@ pub struct MigrationBuilder {
     lag: Duration,
     wait: WaitOptions,
     policy: Policy,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl Migration {
@@ -131,8 +131,8 @@ impl MigrationBuilder {
     }
 
     /// Injects the environment. Default: the system's.
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -149,7 +149,7 @@ impl MigrationBuilder {
         if steps.len() < self.steps.len() {
             return Err(Error::invalid_input("two steps of the migration have the same name"));
         }
-        let env = self.env.unwrap_or_else(SystemEnv::shared);
+        let env = self.env.unwrap_or_else(SystemRuntime::shared);
         let (record, events) = Record::open(&env, &self.folder, &self.name, &names, self.policy).await?;
         let machine = replay(machine, events)?;
         let digest_key = digest_key(&env, &self.folder).await?;

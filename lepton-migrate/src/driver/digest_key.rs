@@ -6,7 +6,7 @@ use std::io::{ErrorKind as Io, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use lepton_core::{EnvExt as _, Error, Result, SharedEnv};
+use lepton_core::{Error, Result, RuntimeExt as _, SharedRuntime};
 
 /// The file in the folder of the journal.
 const NAME: &str = "digest.key";
@@ -30,7 +30,7 @@ impl fmt::Debug for DigestKey {
 
 /// Reads the key of a migration, or makes one. With it the key of an operation can depend on the
 /// values of secrets without revealing them: a changed value is another operation.
-pub(super) async fn digest_key(env: &SharedEnv, folder: &Path) -> Result<DigestKey> {
+pub(super) async fn digest_key(env: &SharedRuntime, folder: &Path) -> Result<DigestKey> {
     let path = folder.join(NAME);
     let fresh: Vec<u8> = (0..LEN / 8).flat_map(|_| env.random().to_le_bytes()).collect();
     env.run_blocking(move || read_or_make(&path, &fresh)).join().await?
@@ -53,13 +53,13 @@ fn read_or_make(path: &Path, fresh: &[u8]) -> Result<DigestKey> {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
     #[tokio::test]
     async fn the_key_stays_the_same_and_is_private() {
-        let (env, folder) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
+        let (env, folder) = (SystemRuntime::shared(), tempfile::tempdir().unwrap());
         let key = digest_key(&env, folder.path()).await.unwrap();
         assert_eq!(digest_key(&env, folder.path()).await.unwrap(), key);
         assert_eq!(format!("{key:?}"), "DigestKey(***)");

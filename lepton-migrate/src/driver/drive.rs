@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Aborted, abortable};
 use futures_util::stream::FuturesUnordered;
 use lepton_core::migration::{Event, Intent, State};
-use lepton_core::{Result, Retry};
+use lepton_core::{Result, RetryClass};
 
 use super::commander::Request;
 use super::intents::carry_out;
@@ -106,7 +106,7 @@ impl Migration {
         running.remove(&intent);
         let event = match outcome {
             Ok(event) => event,
-            Err(error) if error.retry() != Retry::Never => {
+            Err(error) if error.retry() != RetryClass::Never => {
                 tracing::warn!("{} is retried: {error}", intent.name());
                 return Ok(Some(intent));
             }

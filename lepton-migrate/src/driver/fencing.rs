@@ -6,7 +6,7 @@ use std::time::Duration;
 use lepton_core::data_set::{Clearance, Quiesced, Side};
 use lepton_core::migration::Event;
 use lepton_core::traffic::HoldRequest;
-use lepton_core::{ErrorKind, Result, Retry};
+use lepton_core::{ErrorKind, Result, RetryClass};
 
 use super::parts::{LOOK, Parts};
 
@@ -82,7 +82,7 @@ impl Parts {
                 return Ok(Event::Allowed { data_set });
             };
             if self.env.uptime().saturating_sub(begun) >= self.limits.time {
-                return Err(error.with_retry(Retry::Never));
+                return Err(error.with_retry(RetryClass::Never));
             }
             tracing::warn!(data_set, "side {side} does not accept writes yet: {error}");
             self.env.sleep(LOOK).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lepton_core::data_set::{Clearance, Side};
 use lepton_core::migration::{Event, Intent};
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 
 use super::parts::{LOOK, Parts};
 
@@ -73,7 +73,7 @@ async fn follow(parts: &Parts, data_set: String, from: Side) -> Result<Event> {
             Err(error) if error.kind() == ErrorKind::Conflict && from == Side::B => {
                 return Ok(conflict(data_set, &error));
             }
-            Err(error) if error.retry() == Retry::Never => return Err(error),
+            Err(error) if error.retry() == RetryClass::Never => return Err(error),
             Err(error) => tracing::warn!(data_set, "a round failed, the next one follows: {error}"),
             Ok(lag) => tracing::debug!(data_set, items = lag.items, bytes = lag.bytes, "followed"),
         }

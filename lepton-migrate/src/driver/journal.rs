@@ -8,7 +8,7 @@ use std::path::Path;
 use lepton_core::deployment::RevisionId;
 use lepton_core::journal::{FIRST_USER_TYPE, Identity, Journal, Opened, Replay};
 use lepton_core::migration::{Event, Machine, Policy};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime};
 use serde::{Deserialize, Serialize};
 
 const EVENT: u16 = FIRST_USER_TYPE;
@@ -84,7 +84,7 @@ impl Record {
     /// # Errors
     /// `locked` while another driver has it; `plan_mismatch` if it belongs to another migration.
     pub(crate) async fn open(
-        env: &SharedEnv,
+        env: &SharedRuntime,
         folder: &Path,
         name: &str,
         data_sets: &[String],

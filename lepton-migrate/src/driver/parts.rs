@@ -7,7 +7,7 @@ use lepton_core::data_set::DataSet;
 use lepton_core::deployment::{Deployment, WaitOptions};
 use lepton_core::step::Step;
 use lepton_core::traffic::{HoldLimits, InFlightPolicy, Traffic};
-use lepton_core::{EnvExt as _, Error, Result, SharedEnv};
+use lepton_core::{Error, Result, RuntimeExt as _, SharedRuntime};
 use tokio::sync::Mutex;
 
 use super::digest_key::DigestKey;
@@ -37,7 +37,7 @@ pub(super) struct Parts {
     pub(super) record: Record,
     /// The key under which the values of secrets are digested.
     pub(super) digest_key: DigestKey,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
 }
 
 /// A step, with when it is made.

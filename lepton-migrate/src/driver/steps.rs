@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lepton_core::deployment::OperationKey;
 use lepton_core::step::{Step, StepState};
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 
 use super::journal::Note;
 use super::parts::Parts;
@@ -58,13 +58,13 @@ impl Parts {
                 Ok(StepState::Done) => return Ok(()),
                 Ok(StepState::Pending { reason }) => reason,
                 Ok(_) => "it is not there".to_owned(),
-                Err(error) if error.retry() == Retry::Never => return Err(error.with_context("step", step.name())),
+                Err(error) if error.retry() == RetryClass::Never => return Err(error.with_context("step", step.name())),
                 Err(error) => error.to_string(),
             };
             if self.env.uptime().saturating_sub(begun) >= self.wait.deadline {
                 let message =
                     format!("the step {} is not in effect after {:?}: {reason}", step.name(), self.wait.deadline);
-                return Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Never));
+                return Err(Error::new(ErrorKind::Timeout, message).with_retry(RetryClass::Never));
             }
             self.env.sleep(PAUSE).await;
         }

@@ -9,7 +9,7 @@ use lepton_core::deployment::{
 };
 use lepton_core::migration::Event;
 use lepton_core::traffic::{Backend, RouteChange};
-use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, Sha256};
 
 use super::journal::Note;
 use super::parts::{LOOK, Parts};
@@ -113,7 +113,7 @@ impl Parts {
                 }
             }
             let message = "the route changes too often for its backends to be set";
-            Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now))
+            Err(Error::new(ErrorKind::Unavailable, message).with_retry(RetryClass::Now))
         };
         self.effect(&self.traffic.lock, changed).await
     }
@@ -136,7 +136,7 @@ impl Parts {
     pub(super) async fn decommission(&self) -> Result<Event> {
         let refused = |why: String| {
             let message = format!("side A is not decommissioned: {why}");
-            Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never))
+            Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(RetryClass::Never))
         };
         let route = self.traffic().get().await?;
         if route.owner != Side::B || route.weights.of(Side::A) > 0 {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_core::future::BoxFuture;
 use lepton_core::data_set::{Quiesced, Side};
 use lepton_core::{
-    Body, ETag, Error, ErrorKind, Location, ObjectKey, Precondition, PutOptions, Result, Retry, StorageExt as _,
+    Body, ETag, Error, ErrorKind, Location, ObjectKey, Precondition, PutOptions, Result, RetryClass, StorageExt as _,
 };
 
 /// How a side is made to refuse the writes of its application, while Lepton's own credentials
@@ -111,7 +111,8 @@ impl Quiesce for StoreQuiesce {
     async fn quiesce(&self, side: Side, deny: bool, epoch: u64) -> Result<Quiesced> {
         (self.switch)(side, deny, epoch).await?;
         let refused = self.probe(side).await?;
-        let wrong = |message: String| Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(Retry::Never));
+        let wrong =
+            |message: String| Err(Error::new(ErrorKind::PreconditionFailed, message).with_retry(RetryClass::Never));
         match (refused, deny) {
             (Some(how), true) => Ok(Quiesced::Proven(how)),
             (None, false) => Ok(Quiesced::Lifted),

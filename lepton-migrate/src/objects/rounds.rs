@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lepton_core::data_set::{Lag, Side};
 use lepton_core::journal::Journal;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Location, Result, Retry, SharedEnv};
-use lepton_data::{Failure, Follower, Round, Transfer, TransferSettings};
+use lepton_core::{Error, ErrorKind, Location, Result, RetryClass, RuntimeExt as _, SharedRuntime};
+use lepton_data::{Failure, Follower, Round, Transfer, TransferConfig};
 
 /// The rounds of both directions, with a journal for each.
 ///
@@ -19,8 +19,8 @@ pub(super) struct Rounds {
     name: String,
     places: [Location; 2],
     folder: PathBuf,
-    settings: TransferSettings,
-    env: SharedEnv,
+    settings: TransferConfig,
+    env: SharedRuntime,
     /// One round runs at a time, in either direction.
     directions: tokio::sync::Mutex<Directions>,
     lags: Mutex<[(Lag, Option<Duration>); 2]>,
@@ -39,8 +39,8 @@ impl Rounds {
         name: String,
         places: [Location; 2],
         folder: PathBuf,
-        settings: TransferSettings,
-        env: SharedEnv,
+        settings: TransferConfig,
+        env: SharedRuntime,
     ) -> Result<Self> {
         let (directions, lags) = Default::default();
         let rounds = Self { name, places, folder, settings, env, directions, lags };
@@ -72,11 +72,11 @@ impl Rounds {
 
     fn transfer(&self, from: Side) -> Result<Transfer> {
         let transfer = Transfer::builder()
-            .settings(self.settings.clone())
+            .config(self.settings.clone())
             .from(self.place(from).clone())
             .to(self.place(from.other()).clone())
             .journal(self.journal(from))
-            .env(Arc::clone(&self.env));
+            .runtime(Arc::clone(&self.env));
         transfer.build()
     }
 
@@ -182,7 +182,7 @@ impl Rounds {
         let (failed, status) = (round.report.failed(), round.report.status);
         let first = first.map_or_else(String::new, |failure| format!(", such as {}: {}", failure.key, failure.error));
         let message = format!("a round ended {status:?}, and {failed} objects could not be copied{first}");
-        let retry = if failures.iter().any(|failure| lasts(&failure)) { Retry::Never } else { Retry::Now };
+        let retry = if failures.iter().any(|failure| lasts(&failure)) { RetryClass::Never } else { RetryClass::Now };
         Error::new(ErrorKind::Unavailable, message).with_retry(retry).with_context("data set", &self.name)
     }
 }
@@ -191,7 +191,7 @@ impl Rounds {
 /// after that. Nobody else has these journals: the lock of the migration's journal keeps other
 /// drivers away.
 fn released_soon(error: Error) -> Error {
-    if error.kind() == ErrorKind::Locked { error.with_retry(Retry::Now) } else { error }
+    if error.kind() == ErrorKind::Locked { error.with_retry(RetryClass::Now) } else { error }
 }
 
 /// Failures of an object that another round meets again, until somebody has changed something.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::data_set::{CopySummary, DataSet, DataVerdict, Lag, LagStream, Quiesced, Side, Verdict};
-use lepton_core::{Error, Location, Result, SharedEnv, SystemEnv};
-use lepton_data::TransferSettings;
+use lepton_core::{Error, Location, Result, SharedRuntime, SystemRuntime};
+use lepton_data::TransferConfig;
 
 use super::quiesce::Quiesce;
 use super::rounds::Rounds;
@@ -36,18 +36,18 @@ pub struct ObjectSetBuilder {
     b: Location,
     folder: PathBuf,
     quiesce: Arc<dyn Quiesce>,
-    settings: TransferSettings,
+    settings: TransferConfig,
     pause: Duration,
     may_be_empty: bool,
     replaces: bool,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl ObjectSetBuilder {
     /// Settings of the transfers, such as bandwidth and filters. Deletes are always followed,
     /// under `max_delete` and `max_delete_percent`.
-    pub fn settings(mut self, settings: TransferSettings) -> Self {
-        self.settings = settings;
+    pub fn config(mut self, config: TransferConfig) -> Self {
+        self.settings = config;
         self
     }
 
@@ -73,8 +73,8 @@ impl ObjectSetBuilder {
     }
 
     /// Injects the environment. Default: the system's.
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -89,7 +89,7 @@ impl ObjectSetBuilder {
         if let Some(why) = not_followed(&self.settings) {
             return Err(Error::invalid_input(why).with_context("data set", &self.name));
         }
-        let env = self.env.unwrap_or_else(SystemEnv::shared);
+        let env = self.env.unwrap_or_else(SystemRuntime::shared);
         let rounds = Rounds::new(self.name, [self.a, self.b], self.folder, self.settings, env)?;
         let Self { quiesce, pause, may_be_empty, replaces, .. } = self;
         let inner = Inner { rounds, quiesce, pause, may_be_empty, replaces };
@@ -113,7 +113,7 @@ impl ObjectSet {
             b: b.into(),
             folder: folder.into(),
             quiesce: Arc::new(quiesce),
-            settings: TransferSettings::default(),
+            settings: TransferConfig::default(),
             pause: Duration::from_secs(1),
             may_be_empty: false,
             replaces: false,

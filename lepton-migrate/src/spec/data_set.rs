@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lepton_data::TransferSettings;
+use lepton_data::TransferConfig;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,7 +36,7 @@ pub struct DataSetSpec {
     /// The settings of the transfers. A followed data set is always a mirror of changed objects,
     /// under the same names, compared by their bytes; settings that would change this are refused.
     #[serde(default = "settings::followed", deserialize_with = "settings::deserialize")]
-    pub settings: TransferSettings,
+    pub settings: TransferConfig,
     /// How the application's writers are made to stop.
     pub writers: WritersSpec,
 }

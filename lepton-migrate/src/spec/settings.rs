@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lepton_core::{MemoryStorage, Result, SharedStorage};
-use lepton_data::{Compare, Existing, Transfer, TransferSettings};
+use lepton_data::{Compare, ExistingPolicy, Transfer, TransferConfig};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, Visitor};
 use serde::{Deserialize as _, Deserializer};
 
 /// The defaults: a mirror of what differs.
-pub(super) fn followed() -> TransferSettings {
-    let mut settings = TransferSettings::default();
+pub(super) fn followed() -> TransferConfig {
+    let mut settings = TransferConfig::default();
     settings.delete = true;
-    settings.existing = Existing::IfDifferent;
+    settings.existing = ExistingPolicy::IfDifferent;
     settings
 }
 
 /// Why a data set with these settings cannot be followed in both directions, also by the engine;
 /// `None` if it can.
-pub(super) fn refusal(settings: &TransferSettings) -> Option<String> {
+pub(super) fn refusal(settings: &TransferConfig) -> Option<String> {
     not_followed(settings).or_else(|| engine(settings).err().map(|error| error.message().to_owned()))
 }
 
 /// Why both sides could not hold the same objects with these settings, or not follow each other;
 /// `None` if they can.
-pub(crate) fn not_followed(settings: &TransferSettings) -> Option<String> {
+pub(crate) fn not_followed(settings: &TransferConfig) -> Option<String> {
     let filters = &settings.filters;
     let sized = filters.min_size.is_some() || filters.max_size.is_some();
     let aged = filters.min_age.is_some() || filters.max_age.is_some();
@@ -49,7 +49,7 @@ pub(crate) fn not_followed(settings: &TransferSettings) -> Option<String> {
     if let Some((name, _, why)) = refused.into_iter().find(|(_, wrong, _)| *wrong) {
         return Some(format!("a followed data set cannot have the setting `{name}`: {why}"));
     }
-    let is_followed = matches!(settings.existing, Existing::Overwrite | Existing::IfDifferent);
+    let is_followed = matches!(settings.existing, ExistingPolicy::Overwrite | ExistingPolicy::IfDifferent);
     if !is_followed {
         return Some(existing());
     }
@@ -64,36 +64,36 @@ fn existing() -> String {
 }
 
 /// The engine's own check of the settings.
-fn engine(settings: &TransferSettings) -> Result<()> {
+fn engine(settings: &TransferConfig) -> Result<()> {
     let place = || Arc::new(MemoryStorage::new()) as SharedStorage;
     let mut settings = settings.clone();
     settings.delete = true;
-    let transfer = Transfer::builder().settings(settings).from(place()).to(place()).journal("journal");
+    let transfer = Transfer::builder().config(settings).from(place()).to(place()).journal("journal");
     transfer.build()?.follow().map(drop)
 }
 
 /// Reads settings. What is written decides: `delete = false` is refused, and no `delete` is not.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TransferSettings, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TransferConfig, D::Error> {
     struct Read;
 
     impl<'de> Visitor<'de> for Read {
-        type Value = TransferSettings;
+        type Value = TransferConfig;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("settings of a transfer")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TransferSettings, A::Error> {
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TransferConfig, A::Error> {
             let mut names = BTreeSet::new();
             let map = Recorded { map, names: &mut names };
-            let mut settings = TransferSettings::deserialize(MapAccessDeserializer::new(map))?;
+            let mut settings = TransferConfig::deserialize(MapAccessDeserializer::new(map))?;
             if names.contains("delete") && !settings.delete {
                 return Err(A::Error::custom("`delete` of a followed data set is true: it follows deletes"));
             }
-            if names.contains("existing") && settings.existing != Existing::IfDifferent {
+            if names.contains("existing") && settings.existing != ExistingPolicy::IfDifferent {
                 return Err(A::Error::custom(existing()));
             }
-            (settings.delete, settings.existing) = (true, Existing::IfDifferent);
+            (settings.delete, settings.existing) = (true, ExistingPolicy::IfDifferent);
             match refusal(&settings) {
                 Some(why) => Err(A::Error::custom(why)),
                 None => Ok(settings),
@@ -141,7 +141,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, K> {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<TransferSettings, String> {
+    fn read(json: &str) -> Result<TransferConfig, String> {
         deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| error.to_string())
     }
 
@@ -172,6 +172,6 @@ mod tests {
         let settings = read(r#"{"delete":true,"existing":"if-different","compare":"content","max_delete":3}"#).unwrap();
         assert_eq!((settings.delete, settings.max_delete), (true, Some(3)));
         assert_eq!(read("{}").unwrap(), followed());
-        assert_eq!(refusal(&TransferSettings::default()), None);
+        assert_eq!(refusal(&TransferConfig::default()), None);
     }
 }

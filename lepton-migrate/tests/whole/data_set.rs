@@ -12,7 +12,7 @@ use lepton_core::data_set::{Credentials, DataSet, Side};
 use lepton_core::layer::layered;
 use lepton_core::{
     Body, ErrorKind, ListRequest, MemoryStorage, ObjectKey, PutOptions, Result, SharedStorage, Storage as _,
-    StorageExt as _, SystemEnv,
+    StorageExt as _, SystemRuntime,
 };
 use lepton_migrate::{ObjectSet, StoreQuiesce};
 
@@ -43,10 +43,10 @@ impl Stores {
         let [a, b] = [Side::A, Side::B].map(|side| self.store(Credentials::Application, side));
         let quiesce = StoreQuiesce::new(switch, a, b);
         let [a, b] = [Side::A, Side::B].map(|side| self.store(Credentials::Administrator, side));
-        let mut settings = lepton_data::TransferSettings::default();
+        let mut settings = lepton_data::TransferConfig::default();
         settings.max_delete_percent = 100;
         let objects = ObjectSet::builder("objects", a, b, folder, quiesce);
-        Ok(Arc::new(objects.pause(Duration::from_millis(1)).settings(settings).build()?))
+        Ok(Arc::new(objects.pause(Duration::from_millis(1)).config(settings).build()?))
     }
 }
 
@@ -77,7 +77,7 @@ impl User for Stores {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_keep_the_contract_of_data_sets() {
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let folder = tempfile::tempdir().unwrap();
     let mut number = 0;
     let make = async || {

@@ -10,7 +10,7 @@ use lepton_core::deployment::{Deployment as _, OperationKey, Secrets, WorkloadSp
 use lepton_core::migration::{Choice, Command, Event, State};
 use lepton_core::step::{Step, StepState};
 use lepton_core::traffic::Traffic as _;
-use lepton_core::{EnvExt as _, Result, SharedStorage};
+use lepton_core::{Result, RuntimeExt as _, SharedStorage};
 use lepton_migrate::{
     Control, Migration, MigrationBuilder, ObjectSet, StoreQuiesce, Workload, control_socket, send_command,
 };

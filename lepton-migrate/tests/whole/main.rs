@@ -18,7 +18,7 @@ use lepton_core::deployment::{Deployment as _, OperationKey};
 use lepton_core::migration::{Choice, Command, Event, State};
 use lepton_core::step::{Step, StepState};
 use lepton_core::traffic::Traffic as _;
-use lepton_core::{EnvExt as _, ErrorKind, MemoryStorage, ObjectKey, SharedStorage, StorageExt as _};
+use lepton_core::{ErrorKind, MemoryStorage, ObjectKey, RuntimeExt as _, SharedStorage, StorageExt as _};
 use lepton_migrate::{AssumeRouterOnly, Migration, ObjectSet, StoreQuiesce, read_events};
 use world::World;
 
@@ -319,7 +319,7 @@ fn settings_that_make_the_sides_differ_are_refused_by_name() {
     for setting in ["encode_keys", "decode_keys", "backup_prefix"] {
         let value = if setting == "backup_prefix" { "\"old/\"" } else { "true" };
         let settings = serde_json::from_str(&format!("{{\"{setting}\": {value}}}")).unwrap();
-        let builder = ObjectSet::builder("objects", store(), store(), "/nowhere", AssumeRouterOnly).settings(settings);
+        let builder = ObjectSet::builder("objects", store(), store(), "/nowhere", AssumeRouterOnly).config(settings);
         let error = builder.build().unwrap_err();
         assert!(error.to_string().contains(setting), "{error}");
     }

@@ -8,13 +8,13 @@ use lepton_core::deployment::{Deployment, MemoryDeployment, SecretReference, Sec
 use lepton_core::migration::{Command, State};
 use lepton_core::resolver::{HttpAnswer, HttpRequest, ProgramRun, Resolver};
 use lepton_core::traffic::{HoldRequest, MemoryTraffic, Traffic};
-use lepton_core::{Error, ErrorKind, Location, MemoryStorage, Result, SharedEnv, SharedStorage, SystemEnv};
+use lepton_core::{Error, ErrorKind, Location, MemoryStorage, Result, SharedRuntime, SharedStorage, SystemRuntime};
 use lepton_migrate::{Format, MigrationSpec, Plan};
 
 /// Everything in memory, and empty.
 #[derive(Debug, Clone)]
 struct Surroundings {
-    env: SharedEnv,
+    env: SharedRuntime,
     traffic: MemoryTraffic,
 }
 
@@ -58,7 +58,7 @@ fn spec(set: &str) -> MigrationSpec {
 
 #[tokio::test]
 async fn a_plan_finds_what_is_missing_and_shows_no_secret() {
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     let around = Surroundings { env: env.clone(), traffic: MemoryTraffic::new(env) };
     around.traffic.hold(HoldRequest::new(1)).await.unwrap();
     let plan = Plan::of(&spec("items"), &(Arc::new(around) as Arc<dyn Resolver>)).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_plan_finds_what_is_missing_and_shows_no_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_replaces_only_one_that_was_not_approved() {
-    let (env, folder) = (SystemEnv::shared(), tempfile::tempdir().unwrap());
+    let (env, folder) = (SystemRuntime::shared(), tempfile::tempdir().unwrap());
     let propose = |spec: &MigrationSpec| Command::Plan { hash: spec.digest() };
     let (items, others) = (spec("items"), spec("others"));
     assert_eq!(items.record(folder.path(), propose(&items), &env).await.unwrap(), State::Planned);

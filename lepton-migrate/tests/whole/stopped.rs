@@ -12,7 +12,7 @@ use lepton_core::traffic::{
     Counters, Hold, HoldId, HoldLimits, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic,
     TrafficCapabilities,
 };
-use lepton_core::{Result, SharedEnv};
+use lepton_core::{Result, SharedRuntime};
 use lepton_migrate::Migration;
 
 use crate::plan;
@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 struct Stop {
     world: World,
-    env: SharedEnv,
+    env: SharedRuntime,
     /// The calls since the first hold; 0 before it.
     calls: AtomicU64,
     at: u64,

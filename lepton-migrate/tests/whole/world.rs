@@ -12,8 +12,8 @@ use lepton_core::deployment::{MemoryDeployment, WorkloadSpec};
 use lepton_core::layer::{Layer, Operation, layered};
 use lepton_core::traffic::{HoldLimits, MemoryTraffic, Sent, Traffic as _};
 use lepton_core::{
-    Body, EnvExt as _, Error, ErrorKind, MemoryStorage, ObjectKey, PutOptions, Result, SharedEnv, SharedStorage,
-    Storage as _, StorageExt as _, SystemEnv,
+    Body, Error, ErrorKind, MemoryStorage, ObjectKey, PutOptions, Result, RuntimeExt as _, SharedRuntime,
+    SharedStorage, Storage as _, StorageExt as _, SystemRuntime,
 };
 use lepton_migrate::{AcceptanceTest, Migration, MigrationBuilder, ObjectSet, StoreQuiesce, Workload};
 
@@ -40,7 +40,7 @@ impl Layer for Policy {
 /// Both sides, the route and the users.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
-    pub(crate) env: SharedEnv,
+    pub(crate) env: SharedRuntime,
     pub(crate) stores: [MemoryStorage; 2],
     pub(crate) policies: [Policy; 2],
     pub(crate) traffic: MemoryTraffic,
@@ -51,7 +51,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let world = Self {
             stores: [MemoryStorage::new(), MemoryStorage::new()],
             policies: Default::default(),
@@ -133,10 +133,10 @@ impl World {
         };
         let quiesce = StoreQuiesce::new(switch, self.application(Side::A), self.application(Side::B));
         let store = |side: Side| -> SharedStorage { Arc::new(self.stores[side as usize].clone()) };
-        let mut settings = lepton_data::TransferSettings::default();
+        let mut settings = lepton_data::TransferConfig::default();
         settings.max_delete_percent = 100;
         let objects = ObjectSet::builder("objects", store(Side::A), store(Side::B), folder.join("objects"), quiesce);
-        objects.pause(Duration::from_millis(20)).settings(settings).build().unwrap()
+        objects.pause(Duration::from_millis(20)).config(settings).build().unwrap()
     }
 
     pub(crate) fn migration(&self, folder: &Path) -> MigrationBuilder {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_core::future::BoxFuture;
 use futures_util::future::{Either, select};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use tokio::sync::watch;
 
 /// How long before expiry the credentials are renewed.
@@ -40,7 +40,7 @@ pub(crate) struct Cache<T> {
 }
 
 struct Shared<T> {
-    env: SharedEnv,
+    env: SharedRuntime,
     state: Mutex<State<T>>,
 }
 
@@ -65,7 +65,7 @@ impl<T: Expires> Cache<T> {
     pub(crate) fn new(
         issue: impl Fn() -> BoxFuture<'static, Result<T>> + Send + Sync + 'static,
         expiry_window: Duration,
-        env: SharedEnv,
+        env: SharedRuntime,
     ) -> Self {
         let state = Mutex::new(State { cached: None, pending: None, last_attempt: None });
         Self { issue: Box::new(issue), expiry_window, shared: Arc::new(Shared { env, state }) }
@@ -153,7 +153,7 @@ impl<T: Expires> Attempt<T> {
                         Some(Cached { value: Arc::clone(fresh), expiry_window: self.expiry_window.min(life / 2) });
                 }
                 Err(error) if state.cached.as_ref().is_some_and(|cached| cached.is_good(now, Duration::ZERO)) => {
-                    tracing::warn!(error = %error.report(), "credentials were not renewed; the old ones are good still");
+                    tracing::warn!(error = %error.full_message(), "credentials were not renewed; the old ones are good still");
                 }
                 Err(_) => {}
             }

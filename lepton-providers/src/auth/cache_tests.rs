@@ -5,14 +5,14 @@ use std::task::{Context, Waker};
 use std::time::UNIX_EPOCH;
 
 use futures_util::future::join_all;
-use lepton_core::{Env, Retry, SystemEnv};
+use lepton_core::{RetryClass, Runtime, SystemRuntime};
 use tokio::task::yield_now;
 
 use super::*;
 
 /// The system's environment with a manual clock.
 #[derive(Debug)]
-struct Clock(SharedEnv, AtomicU64);
+struct Clock(SharedRuntime, AtomicU64);
 
 impl Clock {
     fn pass(&self, seconds: u64) {
@@ -20,7 +20,7 @@ impl Clock {
     }
 }
 
-impl Env for Clock {
+impl Runtime for Clock {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
     }
@@ -70,7 +70,7 @@ struct Bench {
 
 impl Bench {
     fn new(mood: Mood) -> Self {
-        let clock = Arc::new(Clock(SystemEnv::shared(), AtomicU64::new(0)));
+        let clock = Arc::new(Clock(SystemRuntime::shared(), AtomicU64::new(0)));
         let (mood, calls) = (Arc::new(Mutex::new(mood)), Arc::new(AtomicU32::new(0)));
         let (state, counted, time) = (Arc::clone(&mood), Arc::clone(&calls), Arc::clone(&clock));
         let issue = move || -> BoxFuture<'static, Result<Key>> {
@@ -80,7 +80,7 @@ impl Bench {
                 match mood {
                     Mood::Gives(life) => Ok(Key(call, Some(time.now() + Duration::from_secs(life)))),
                     Mood::Refuses => Err(Error::new(ErrorKind::Throttled, "not now")
-                        .with_retry(Retry::After(Duration::from_secs(7)))
+                        .with_retry(RetryClass::After(Duration::from_secs(7)))
                         .with_code("SlowDown")
                         .with_context("role", "r")
                         .with_source(Error::new(ErrorKind::Io, "the cause"))),
@@ -224,10 +224,10 @@ async fn a_refusal_is_returned_to_all_callers_once_nothing_valid_is_cached() {
     for error in errors.into_iter().map(|end| end.err().unwrap()) {
         assert_eq!(
             (error.kind(), error.retry(), error.effect()),
-            (ErrorKind::Throttled, Retry::After(Duration::from_secs(7)), lepton_core::Effect::None)
+            (ErrorKind::Throttled, RetryClass::After(Duration::from_secs(7)), lepton_core::Effect::None)
         );
         assert_eq!((error.code(), error.context("role")), (Some("SlowDown"), Some("r")));
-        assert!(error.report().ends_with(": the cause"), "{}", error.report());
+        assert!(error.full_message().ends_with(": the cause"), "{}", error.full_message());
     }
     bench.will(Mood::Gives(10));
     assert_eq!(bench.number().await, 3, "the next caller asks at once");
@@ -274,7 +274,7 @@ async fn dropping_the_cache_cancels_the_attempt() {
             pending().await
         })
     };
-    let cache = Cache::new(issue, EXPIRY_WINDOW, SystemEnv::shared());
+    let cache = Cache::new(issue, EXPIRY_WINDOW, SystemRuntime::shared());
     let mut waiting = Box::pin(cache.get());
     assert!(waits(&mut waiting));
     yield_now().await;

@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use lepton_core::{Error, SharedEnv};
+use lepton_core::{Error, SharedRuntime};
 use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
@@ -63,11 +63,15 @@ impl Failure {
 
 /// Runs a command and returns what it prints. It is killed when it takes too long, or
 /// when the future is dropped.
-pub(crate) async fn output(env: &SharedEnv, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) async fn output(env: &SharedRuntime, command: &[String]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     output_within(env, command, TIMEOUT).await
 }
 
-async fn output_within(env: &SharedEnv, command: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn output_within(
+    env: &SharedRuntime,
+    command: &[String],
+    timeout: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut child = start(command)?;
     let mut stdout = Pipe::new(child.stdout.take(), MOST_OUTPUT + 1)?;
     let mut stderr = Pipe::new(child.stderr.take(), MOST_ERRORS)?;
@@ -229,7 +233,7 @@ impl<R: AsyncRead + AsFd + Unpin> Pipe<R> {
 mod tests {
     use std::path::Path;
 
-    use lepton_core::{EnvExt as _, ErrorKind, SystemEnv};
+    use lepton_core::{ErrorKind, RuntimeExt as _, SystemRuntime};
     use proptest::prelude::*;
 
     use super::*;
@@ -239,13 +243,13 @@ mod tests {
     }
 
     async fn failure(script: &str, timeout: Duration) -> Error {
-        let failed = output_within(&SystemEnv::shared(), &shell(script), timeout).await.unwrap_err();
+        let failed = output_within(&SystemRuntime::shared(), &shell(script), timeout).await.unwrap_err();
         failed.into_error(|why| Error::new(ErrorKind::Unauthenticated, why))
     }
 
     #[tokio::test]
     async fn output_is_returned_up_to_the_limit() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let printed = output(&env, &shell("printf abc; printf warning >&2; exec 1>&-; sleep 0.01")).await.unwrap();
         assert_eq!(**printed, *b"abc");
         let most = output(&env, &shell("head -c 65536 /dev/zero; head -c 1000000 /dev/zero >&2")).await.unwrap();
@@ -255,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn children_of_a_command_are_not_waited_for() {
-        let printed = output(&SystemEnv::shared(), &shell("sleep 1000 & echo $!")).await.unwrap();
+        let printed = output(&SystemRuntime::shared(), &shell("sleep 1000 & echo $!")).await.unwrap();
         let left = std::str::from_utf8(&printed).unwrap().trim();
         assert!(Path::new("/proc").join(left).exists());
         assert!(std::process::Command::new("kill").arg(left).status().unwrap().success());
@@ -295,7 +299,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("pid");
             let command = shell(&format!("echo $$ > {}; {script}", file.display()));
-            let env = SystemEnv::shared();
+            let env = SystemRuntime::shared();
             let waiting = Box::pin(output(&env, &command));
             let started = Box::pin(process(&file));
             let Either::Right((process, waiting)) = select(waiting, started).await else { panic!("it ended") };
@@ -315,7 +319,7 @@ mod tests {
         let command = shell(&format!("echo $$ > {}; exec sleep 1000", file.display()));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let process = runtime.block_on(async {
-            let env = SystemEnv::shared();
+            let env = SystemRuntime::shared();
             drop(env.clone().spawn_task(async move { output(&env, &command).await.is_ok() }));
             process(&file).await
         });

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime};
 use secrecy::zeroize::Zeroizing;
 
 /// The maximum size of such a file, in bytes.
@@ -14,7 +14,7 @@ const MOST: usize = 64 << 10;
 /// # Errors
 /// `unauthenticated` if it cannot be read, is not text, or is too long: a truncated
 /// secret is useless.
-pub(crate) async fn secret(env: &SharedEnv, file: &Path, what: &str) -> Result<Zeroizing<String>> {
+pub(crate) async fn secret(env: &SharedRuntime, file: &Path, what: &str) -> Result<Zeroizing<String>> {
     let (place, shown) = (file.to_owned(), file.display().to_string());
     let read = env.run_blocking(move || {
         // The capacity never grows, so that no copy of a secret is left in freed memory.
@@ -35,7 +35,7 @@ pub(crate) async fn secret(env: &SharedEnv, file: &Path, what: &str) -> Result<Z
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
@@ -43,7 +43,7 @@ mod tests {
     async fn a_whole_secret_is_read_or_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         for (len, good) in [(0, true), (MOST, true), (MOST + 1, false)] {
             std::fs::write(&file, "a".repeat(len)).unwrap();
             let read = secret(&env, &file, "token").await;

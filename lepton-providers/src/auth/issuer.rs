@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request};
 use http_body::Body as _;
-use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Effect, Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
 use crate::transport::{HttpClient, RequestBody};
 #[cfg(test)]
@@ -24,7 +24,7 @@ const LONGEST: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Issuer {
     http: Arc<HttpClient>,
-    pub(crate) env: SharedEnv,
+    pub(crate) env: SharedRuntime,
 }
 
 /// Makes a client for a service that issues credentials; `true` if it is reached through
@@ -48,8 +48,8 @@ impl Answer {
     /// A refusal, in the service's own words except for secrets.
     pub(crate) fn refusal(&self, why: &str) -> Error {
         let (kind, retry) = match by_status(self.status) {
-            (kind, retry) if retry != Retry::Never => (kind, retry),
-            _ => (ErrorKind::Unauthenticated, Retry::Never),
+            (kind, retry) if retry != RetryClass::Never => (kind, retry),
+            _ => (ErrorKind::Unauthenticated, RetryClass::Never),
         };
         let why = self.secrets.printable(why);
         Error::new(kind, format!("no credentials were issued: {why}")).with_retry(retry).with_status(self.status)
@@ -76,13 +76,13 @@ pub(crate) fn post(uri: http::Uri, body: impl Into<Bytes>) -> Request<RequestBod
 }
 
 impl Issuer {
-    pub(crate) fn new(http: HttpClient, env: SharedEnv) -> Self {
+    pub(crate) fn new(http: HttpClient, env: SharedRuntime) -> Self {
         Self { http: Arc::new(http), env }
     }
 
     /// A client without proxies and TLS, for tests.
     #[cfg(test)]
-    pub(crate) fn plain(env: &SharedEnv) -> Self {
+    pub(crate) fn plain(env: &SharedRuntime) -> Self {
         let limit = Duration::from_secs(10);
         let options = HttpOptions {
             tls: false,
@@ -138,7 +138,7 @@ impl Issuer {
         let exchange = Box::pin(self.send(request, secrets));
         match select(exchange, self.env.sleep(timeout)).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)),
+            Either::Right(_) => Err(Error::new(ErrorKind::Timeout, message).with_retry(RetryClass::Now)),
         }
     }
 }

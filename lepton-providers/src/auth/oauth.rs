@@ -69,7 +69,7 @@ pub(crate) fn token_of(answer: &[u8], now: SystemTime) -> Option<Token> {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::Retry;
+    use lepton_core::RetryClass;
 
     use super::*;
 
@@ -92,11 +92,11 @@ mod tests {
     fn a_refusal_has_the_issuers_message() {
         let body = br#"{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid secret.\r\nTrace: x"}"#;
         let error = refused(&Answer { status: 401, body: body.to_vec().into(), secrets: Secrets::default() });
-        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::Never));
         assert!(error.message().ends_with("Invalid secret."), "{error}");
         assert_ne!(
             refused(&Answer { status: 503, body: bytes::Bytes::new(), secrets: Secrets::default() }).retry(),
-            Retry::Never
+            RetryClass::Never
         );
     }
 }

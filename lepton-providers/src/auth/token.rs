@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures_core::future::BoxFuture;
 use http::HeaderValue;
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::cache::{Cache, Expires};
@@ -67,7 +67,7 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A cache of a provider's tokens, which are renewed this long before they expire.
-pub(crate) fn cached(provider: Arc<dyn TokenProvider>, expiry_window: Duration, env: SharedEnv) -> Cache<Token> {
+pub(crate) fn cached(provider: Arc<dyn TokenProvider>, expiry_window: Duration, env: SharedRuntime) -> Cache<Token> {
     let issue = move || -> BoxFuture<'static, Result<Token>> {
         let provider = Arc::clone(&provider);
         Box::pin(async move { provider.token().await })

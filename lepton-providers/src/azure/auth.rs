@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::config::AzureConfig;
@@ -27,7 +27,7 @@ pub(super) enum Auth {
 }
 
 impl Auth {
-    pub(super) fn token(provider: Arc<dyn TokenProvider>, env: SharedEnv) -> Self {
+    pub(super) fn token(provider: Arc<dyn TokenProvider>, env: SharedRuntime) -> Self {
         Self::Token(cached(provider, EXPIRY_WINDOW, env))
     }
 
@@ -210,14 +210,14 @@ fn secret(var: Vars<'_>, name: &str) -> Option<SecretString> {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
     use crate::auth::issuer::Issuer;
 
     fn resolved(config: &AzureConfig, vars: &[(&str, &str)]) -> Result<Resolved> {
         let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let issuers = |_| Ok(Issuer::plain(&env));
         resolve(config, None, &Context { var: &var, issuers: &issuers, env: &env })
     }

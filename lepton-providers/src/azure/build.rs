@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue};
-use lepton_core::{Capabilities, Error, Result, Sha256, SharedEnv, Support, SystemEnv};
+use lepton_core::{Capabilities, Error, Result, Sha256, SharedRuntime, Support, SystemRuntime};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
@@ -25,7 +25,7 @@ use crate::wire::values::process_vars;
 /// Makes an [`AzureStorage`] from settings, and from parts that are not settings.
 pub struct AzureBuilder {
     config: AzureConfig,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
     tokens: Option<Arc<dyn TokenProvider>>,
     by_url: bool,
 }
@@ -52,8 +52,8 @@ impl AzureBuilder {
 
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -79,7 +79,7 @@ impl AzureBuilder {
     /// credentials were found.
     pub fn build(self) -> Result<AzureStorage> {
         let Self { config, env, tokens, by_url } = self;
-        let env = env.unwrap_or_else(SystemEnv::shared);
+        let env = env.unwrap_or_else(SystemRuntime::shared);
         let issuers =
             |proxied| Ok(Issuer::new(config.http_client(config.ca_file.clone(), true, proxied, &env)?, env.clone()));
         let context = Context { var: &process_vars, issuers: &issuers, env: &env };

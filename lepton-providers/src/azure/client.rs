@@ -8,7 +8,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
-use lepton_core::{Capabilities, ChecksumAlgorithm, Effect, Error, Result, Retry, ServerCheck, SharedEnv};
+use lepton_core::{Capabilities, ChecksumAlgorithm, Effect, Error, Result, RetryClass, ServerCheck, SharedRuntime};
 use secrecy::ExposeSecret as _;
 use tokio::sync::OnceCell;
 
@@ -41,7 +41,7 @@ pub(super) struct Client {
     pub(super) container: String,
     pub(super) endpoint: Endpoint,
     pub(super) capabilities: Capabilities,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) http: HttpClient,
     pub(super) auth: Auth,
     pub(super) options: RequestOptions,
@@ -108,7 +108,7 @@ impl Client {
             let query = Query::new().with("restype", "account").with("comp", "properties");
             let reply = match self.send_once(Request::new("account", Method::GET, None).query(query)).await {
                 Ok(reply) => reply,
-                Err(error) if error.retry() == Retry::Never => return Ok(false),
+                Err(error) if error.retry() == RetryClass::Never => return Ok(false),
                 Err(error) => return Err(error.with_effect(Effect::None)),
             };
             let hierarchical = text(&reply.headers, "x-ms-is-hns-enabled").is_some_and(|value| value == "true");
@@ -156,7 +156,7 @@ impl Client {
         let document = read_error_body(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         let error = refusal.into_error(writes, token.is_some(), &secrets);
-        if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
+        if let (RetryClass::RefreshCredentials, Some(used)) = (error.retry(), token) {
             self.auth.invalidate(&used).await;
         }
         Err(error)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 
 use super::client::Request;
 use super::storage::AzureStorage;
@@ -40,5 +40,5 @@ impl AzureStorage {
 
 /// "A container with the same name cannot be created for at least 30 seconds."
 fn being_deleted(error: Error) -> Error {
-    error.with_kind(ErrorKind::Conflict).with_retry(Retry::After(Duration::from_secs(30)))
+    error.with_kind(ErrorKind::Conflict).with_retry(RetryClass::After(Duration::from_secs(30)))
 }

@@ -7,7 +7,7 @@ use http::header::IF_MATCH;
 use http::{HeaderMap, Method};
 use lepton_core::{
     Attribute, Attributes, CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, ObjectKey, PartReceipt, PartSpec,
-    Precondition, PutReceipt, Result, Retry, ServerCheck, ServerCopy, Storage as _, Upload,
+    Precondition, PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Storage as _, Upload,
 };
 use secrecy::ExposeSecret as _;
 
@@ -35,7 +35,7 @@ impl ServerCopy for AzureStorage {
         self.client.capabilities.max_object
     }
 
-    async fn spares(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
         Ok(true)
     }
 
@@ -164,7 +164,9 @@ impl Client {
                     let why = header("x-ms-copy-status-description").unwrap_or_default();
                     let message = format!("the service's copy ended as {ended}: {}", secrets.printable(&why));
                     let effect = self.clear(key, etag(&headers), condition).await;
-                    return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Now).with_effect(effect));
+                    return Err(Error::new(ErrorKind::Unavailable, message)
+                        .with_retry(RetryClass::Now)
+                        .with_effect(effect));
                 }
                 // A copy in an unknown state may have succeeded.
                 _ => {

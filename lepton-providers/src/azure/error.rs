@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use lepton_core::{Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, RetryClass};
 
 use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, by_status, retry_after};
 use crate::wire::secrets::Secrets;
@@ -59,13 +59,13 @@ impl Refusal {
             code => by_code(code).unwrap_or_else(|| uncoded(status)),
         };
         let (kind, retry) = match kind {
-            ErrorKind::PermissionDenied if self.is_signature() => (ErrorKind::Unauthenticated, Retry::Never),
-            ErrorKind::Unauthenticated if self.is_clock() => (ErrorKind::ClockSkew, Retry::Never),
-            ErrorKind::Unauthenticated if token && status == 401 => (kind, Retry::RefreshCredentials),
+            ErrorKind::PermissionDenied if self.is_signature() => (ErrorKind::Unauthenticated, RetryClass::Never),
+            ErrorKind::Unauthenticated if self.is_clock() => (ErrorKind::ClockSkew, RetryClass::Never),
+            ErrorKind::Unauthenticated if token && status == 401 => (kind, RetryClass::RefreshCredentials),
             _ => (kind, retry),
         };
         let retry = match (retry, self.retry_after) {
-            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (RetryClass::Now | RetryClass::After(_), Some(delay)) => RetryClass::After(delay),
             (retry, _) => retry,
         };
         refusal::error(kind, retry, self.response, writes, secrets)
@@ -105,26 +105,26 @@ fn advice(code: &str) -> Option<&'static str> {
 
 /// The service could not read the source of a copy; the status is that of its own
 /// attempt.
-fn of_source(status: u16) -> (ErrorKind, Retry) {
+fn of_source(status: u16) -> (ErrorKind, RetryClass) {
     match status {
-        401 | 403 => (ErrorKind::PermissionDenied, Retry::Never),
-        409 => (ErrorKind::Unavailable, Retry::After(DEFAULT_WAIT)),
+        401 | 403 => (ErrorKind::PermissionDenied, RetryClass::Never),
+        409 => (ErrorKind::Unavailable, RetryClass::After(DEFAULT_WAIT)),
         status => by_status(status),
     }
 }
 
 /// A conflict without a known code is not assumed to be transient.
-fn uncoded(status: u16) -> (ErrorKind, Retry) {
+fn uncoded(status: u16) -> (ErrorKind, RetryClass) {
     match status {
-        409 => (ErrorKind::Conflict, Retry::Never),
+        409 => (ErrorKind::Conflict, RetryClass::Never),
         status => by_status(status),
     }
 }
 
 #[allow(clippy::too_many_lines, reason = "a table")]
-fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
+fn by_code(code: &str) -> Option<(ErrorKind, RetryClass)> {
     use ErrorKind as K;
-    let never = |kind| (kind, Retry::Never);
+    let never = |kind| (kind, RetryClass::Never);
     Some(match code {
         "ContainerNotFound" | "ContainerBeingDeleted" => never(K::BucketNotFound),
         "BlobNotFound" | "ResourceNotFound" => never(K::NotFound),
@@ -158,7 +158,9 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         | "LeaseIsBreakingAndCannotBeAcquired" => never(K::Locked),
         "InvalidBlockList" => never(K::UploadNotFound),
         "InvalidBlobOrBlock" | "InvalidBlockId" | "DirectoryIsNotEmpty" => never(K::Conflict),
-        "PendingCopyOperation" | "NoPendingCopyOperation" | "SystemInUse" => (K::Conflict, Retry::After(DEFAULT_WAIT)),
+        "PendingCopyOperation" | "NoPendingCopyOperation" | "SystemInUse" => {
+            (K::Conflict, RetryClass::After(DEFAULT_WAIT))
+        }
         "AuthenticationFailed"
         | "InvalidAuthenticationInfo"
         | "NoAuthenticationInformation"
@@ -177,7 +179,7 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         | "BlobImmutableDueToLegalHold"
         | "AccountIsDisabled"
         | "ContainerDisabled" => never(K::PermissionDenied),
-        "Md5Mismatch" | "Crc64Mismatch" | "InvalidMd5" | "InvalidCrc64" => (K::ChecksumMismatch, Retry::Now),
+        "Md5Mismatch" | "Crc64Mismatch" | "InvalidMd5" | "InvalidCrc64" => (K::ChecksumMismatch, RetryClass::Now),
         "RequestBodyTooLarge" | "BlockCountExceedsLimit" | "BlockListTooLong" => never(K::TooLarge),
         // The last two: a file exists instead of a folder, or vice versa.
         "InvalidResourceName" | "InvalidUri" | "RequestUrlFailedToParse" | "PathConflict" | "ResourceTypeMismatch" => {
@@ -185,9 +187,9 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         }
         // The reference has both spellings.
         "ServerBusy" | "TooManyRequests" | "SnapshotOperationRateExceeded" | "SnaphotOperationRateExceeded" => {
-            (K::Throttled, Retry::After(DEFAULT_WAIT))
+            (K::Throttled, RetryClass::After(DEFAULT_WAIT))
         }
-        "InternalError" | "OperationTimedOut" => (K::Unavailable, Retry::Now),
+        "InternalError" | "OperationTimedOut" => (K::Unavailable, RetryClass::Now),
         "InsufficientStorage" | "AccountQuotaExceeded" => never(K::OutOfSpace),
         _ => return None,
     })
@@ -217,35 +219,35 @@ mod tests {
     #[test]
     fn kinds_retries_and_effects() {
         use ErrorKind as K;
-        let after = Retry::After(DEFAULT_WAIT);
+        let after = RetryClass::After(DEFAULT_WAIT);
         for (status, code, kind, retry, effect) in [
-            (404, "ContainerNotFound", K::BucketNotFound, Retry::Never, Effect::None),
-            (404, "BlobNotFound", K::NotFound, Retry::Never, Effect::None),
-            (409, "BlobAlreadyExists", K::AlreadyExists, Retry::Never, Effect::None),
-            (412, "ConditionNotMet", K::PreconditionFailed, Retry::Never, Effect::None),
-            (412, "LeaseIdMissing", K::Locked, Retry::Never, Effect::None),
-            (409, "BlobArchived", K::Archived, Retry::Never, Effect::None),
-            (409, "InvalidBlobType", K::Unsupported, Retry::Never, Effect::None),
-            (400, "InvalidBlockList", K::UploadNotFound, Retry::Never, Effect::None),
-            (403, "AuthenticationFailed", K::Unauthenticated, Retry::Never, Effect::None),
-            (403, "AuthorizationPermissionMismatch", K::PermissionDenied, Retry::Never, Effect::None),
-            (400, "Md5Mismatch", K::ChecksumMismatch, Retry::Now, Effect::None),
-            (413, "RequestBodyTooLarge", K::TooLarge, Retry::Never, Effect::None),
+            (404, "ContainerNotFound", K::BucketNotFound, RetryClass::Never, Effect::None),
+            (404, "BlobNotFound", K::NotFound, RetryClass::Never, Effect::None),
+            (409, "BlobAlreadyExists", K::AlreadyExists, RetryClass::Never, Effect::None),
+            (412, "ConditionNotMet", K::PreconditionFailed, RetryClass::Never, Effect::None),
+            (412, "LeaseIdMissing", K::Locked, RetryClass::Never, Effect::None),
+            (409, "BlobArchived", K::Archived, RetryClass::Never, Effect::None),
+            (409, "InvalidBlobType", K::Unsupported, RetryClass::Never, Effect::None),
+            (400, "InvalidBlockList", K::UploadNotFound, RetryClass::Never, Effect::None),
+            (403, "AuthenticationFailed", K::Unauthenticated, RetryClass::Never, Effect::None),
+            (403, "AuthorizationPermissionMismatch", K::PermissionDenied, RetryClass::Never, Effect::None),
+            (400, "Md5Mismatch", K::ChecksumMismatch, RetryClass::Now, Effect::None),
+            (413, "RequestBodyTooLarge", K::TooLarge, RetryClass::Never, Effect::None),
             (503, "ServerBusy", K::Throttled, after, Effect::Unknown),
-            (500, "OperationTimedOut", K::Unavailable, Retry::Now, Effect::Unknown),
-            (501, "NotImplemented", K::Unsupported, Retry::Never, Effect::None),
-            (502, "Odd", K::Unavailable, Retry::Now, Effect::Unknown),
-            (409, "Odd", K::Conflict, Retry::Never, Effect::None),
-            (409, "BlobUsesCustomerSpecifiedEncryption", K::InvalidInput, Retry::Never, Effect::None),
-            (409, "PathConflict", K::InvalidKey, Retry::Never, Effect::None),
-            (409, "LeaseAlreadyPresent", K::Locked, Retry::Never, Effect::None),
+            (500, "OperationTimedOut", K::Unavailable, RetryClass::Now, Effect::Unknown),
+            (501, "NotImplemented", K::Unsupported, RetryClass::Never, Effect::None),
+            (502, "Odd", K::Unavailable, RetryClass::Now, Effect::Unknown),
+            (409, "Odd", K::Conflict, RetryClass::Never, Effect::None),
+            (409, "BlobUsesCustomerSpecifiedEncryption", K::InvalidInput, RetryClass::Never, Effect::None),
+            (409, "PathConflict", K::InvalidKey, RetryClass::Never, Effect::None),
+            (409, "LeaseAlreadyPresent", K::Locked, RetryClass::Never, Effect::None),
             (409, "SnaphotOperationRateExceeded", K::Throttled, after, Effect::None),
-            (409, "BlobOverwritten", K::PreconditionFailed, Retry::Never, Effect::None),
-            (404, "CannotVerifyCopySource", K::NotFound, Retry::Never, Effect::None),
-            (412, "CannotVerifyCopySource", K::PreconditionFailed, Retry::Never, Effect::None),
-            (401, "CannotVerifyCopySource", K::PermissionDenied, Retry::Never, Effect::None),
+            (409, "BlobOverwritten", K::PreconditionFailed, RetryClass::Never, Effect::None),
+            (404, "CannotVerifyCopySource", K::NotFound, RetryClass::Never, Effect::None),
+            (412, "CannotVerifyCopySource", K::PreconditionFailed, RetryClass::Never, Effect::None),
+            (401, "CannotVerifyCopySource", K::PermissionDenied, RetryClass::Never, Effect::None),
             (409, "CannotVerifyCopySource", K::Unavailable, after, Effect::None),
-            (500, "CannotVerifyCopySource", K::Unavailable, Retry::Now, Effect::Unknown),
+            (500, "CannotVerifyCopySource", K::Unavailable, RetryClass::Now, Effect::Unknown),
         ] {
             let error = refused(status, code, "", false);
             assert_eq!((error.kind(), error.retry(), error.effect()), (kind, retry, effect), "{code}");
@@ -287,7 +289,7 @@ mod tests {
         let old = refused(403, "AuthenticationFailed", "Request date header too old: x", false);
         assert_eq!(old.kind(), ErrorKind::ClockSkew);
         let token = refused(401, "InvalidAuthenticationInfo", "Lifetime validation failed", true);
-        assert_eq!((token.kind(), token.retry()), (ErrorKind::Unauthenticated, Retry::RefreshCredentials));
-        assert_eq!(refused(401, "InvalidAuthenticationInfo", "", false).retry(), Retry::Never);
+        assert_eq!((token.kind(), token.retry()), (ErrorKind::Unauthenticated, RetryClass::RefreshCredentials));
+        assert_eq!(refused(401, "InvalidAuthenticationInfo", "", false).retry(), RetryClass::Never);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 
 use super::config::AzureConfig;
 use crate::auth::azure::{Application, Cli, ManagedIdentity, Proof};
@@ -19,7 +19,7 @@ const AUTHORITY: &str = "https://login.microsoftonline.com";
 pub(super) struct Context<'a> {
     pub(super) var: Vars<'a>,
     pub(super) issuers: Issuers<'a>,
-    pub(super) env: &'a SharedEnv,
+    pub(super) env: &'a SharedRuntime,
 }
 
 /// The origin of a value.

@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, IF_MATCH};
 use http::{HeaderMap, Method};
 use lepton_core::{
     Attributes, Body, Crc, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, PutOptions,
-    PutReceipt, Result, Retry, ServerCheck, Support, VersionId,
+    PutReceipt, Result, RetryClass, ServerCheck, Support, VersionId,
 };
 
 use super::client::{Client, Request};
@@ -90,7 +90,7 @@ impl Client {
         self.check_blob(&reply.headers).map_err(|error| error.with_operation("get").with_context("key", key))?;
         let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served
-            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
+            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(RetryClass::Now))?;
         if range.is_empty() && options.range.is_some() && size > 0 {
             let message = format!("the range begins at {}, and the blob has {size} bytes", range.start);
             return Err(Error::invalid_input(message).with_operation("get").with_context("key", key));

@@ -39,7 +39,7 @@ fn azure() -> Capabilities {
     capabilities.metadata_names = MetadataNames::Identifiers;
     capabilities.tag_characters = TagCharacters::AsciiWords;
     capabilities.verified_checksums = vec![ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Md5];
-    capabilities.holds_uploads = true;
+    capabilities.buffers_uploads = true;
     capabilities.keys = KeyRules::any(4096);
     capabilities.keys.max_chars = Some(1024);
     capabilities.keys.utf8_only = true;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 
 use super::config::{GcsConfig, Preset};
 use super::credentials::{ambient, of_settings};
@@ -27,7 +27,7 @@ pub(super) struct Auth {
 }
 
 impl Auth {
-    fn new(found: LoadedCredentials, fixed: bool, env: SharedEnv) -> Self {
+    fn new(found: LoadedCredentials, fixed: bool, env: SharedRuntime) -> Self {
         Self { tokens: Some(cached(found.tokens, GOOGLE_EXPIRY_WINDOW, env)), fixed, account: found.account }
     }
 
@@ -83,7 +83,7 @@ pub(super) fn resolve(
     given: Given,
     var: Vars<'_>,
     issuers: Issuers<'_>,
-    env: &SharedEnv,
+    env: &SharedRuntime,
 ) -> Result<Resolved> {
     let emulator =
         var("STORAGE_EMULATOR_HOST").map(|host| if host.contains("://") { host } else { format!("http://{host}") });
@@ -164,7 +164,7 @@ fn is_googles(endpoint: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::{ErrorKind, SystemEnv};
+    use lepton_core::{ErrorKind, SystemRuntime};
 
     use super::*;
 
@@ -190,7 +190,7 @@ mod tests {
         let user = r#"{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
             "quota_project_id": "lepton-quota"}"#;
         std::fs::write(&file, user).unwrap();
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let issuers = |_| Ok(crate::auth::issuer::Issuer::plain(&env));
         let var = |name: &str| (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| file.display().to_string());
         let resolved = |config: GcsConfig, file_of_url| {

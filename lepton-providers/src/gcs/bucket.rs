@@ -2,7 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 
 use super::client::{Client, Request, Target};
 use super::storage::GcsStorage;
@@ -37,7 +37,7 @@ impl GcsStorage {
             .payload(Payload::document(body.into()));
         let reply = self.client.send(request).await.map_err(|error| match error.kind() {
             // The name is taken, and a retry does not change that.
-            ErrorKind::Conflict => error.with_kind(ErrorKind::AlreadyExists).with_retry(Retry::Never),
+            ErrorKind::Conflict => error.with_kind(ErrorKind::AlreadyExists).with_retry(RetryClass::Never),
             _ => error,
         })?;
         reply.drain().await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lepton_core::{Capabilities, Error, Result, SharedEnv, SystemEnv};
+use lepton_core::{Capabilities, Error, Result, SharedRuntime, SystemRuntime};
 
 use super::auth::{Given, ca_file, resolve};
 use super::client::{Client, RequestOptions};
@@ -21,7 +21,7 @@ const ENDPOINT: &str = "https://storage.googleapis.com";
 /// Makes a [`GcsStorage`] from settings, and from parts that are not settings.
 pub struct GcsBuilder {
     config: GcsConfig,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
     given: Given,
 }
 
@@ -54,8 +54,8 @@ impl GcsBuilder {
 
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -73,7 +73,7 @@ impl GcsBuilder {
     /// credentials were found.
     pub fn build(self) -> Result<GcsStorage> {
         let Self { config, env, given } = self;
-        let env = env.unwrap_or_else(SystemEnv::shared);
+        let env = env.unwrap_or_else(SystemRuntime::shared);
         let ca_file = ca_file(&config, &process_vars);
         let issuers = |proxied| Ok(Issuer::new(config.http_client(ca_file.clone(), true, proxied, &env)?, env.clone()));
         check_bucket(&config.bucket)?;

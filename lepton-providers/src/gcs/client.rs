@@ -7,7 +7,9 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode};
-use lepton_core::{Capabilities, Crc, ETag, Error, ErrorKind, ObjectKey, Precondition, Result, Retry, SharedEnv};
+use lepton_core::{
+    Capabilities, Crc, ETag, Error, ErrorKind, ObjectKey, Precondition, Result, RetryClass, SharedRuntime,
+};
 use serde::de::DeserializeOwned;
 
 use super::auth::Auth;
@@ -36,7 +38,7 @@ pub(super) struct Client {
     pub(super) bucket: String,
     pub(super) address: Address,
     pub(super) capabilities: Capabilities,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) http: HttpClient,
     pub(super) auth: Auth,
     pub(super) options: RequestOptions,
@@ -173,7 +175,7 @@ impl Client {
         let document = read_error_body(head.status, body).await?;
         let refusal = Refusal::new(head.status, &head.headers, &document, self.env.now());
         let error = refusal.of_bucket(of_bucket).into_error(writes, self.auth.renews(), &secrets);
-        if let (Retry::RefreshCredentials, Some(used)) = (error.retry(), token) {
+        if let (RetryClass::RefreshCredentials, Some(used)) = (error.retry(), token) {
             self.auth.invalidate(&used).await;
         }
         Err(error)

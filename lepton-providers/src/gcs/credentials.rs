@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _};
 use secrecy::SecretString;
 
 use super::config::GcsConfig;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use lepton_core::{Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, RetryClass};
 use serde::Deserialize;
 
 use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, by_status, retry_after};
@@ -80,16 +80,16 @@ impl Refusal {
         let (kind, retry) = match kind {
             // Both are `notFound`; only the message distinguishes them.
             ErrorKind::NotFound if of_bucket || words.contains("bucket does not exist") => {
-                (ErrorKind::BucketNotFound, Retry::Never)
+                (ErrorKind::BucketNotFound, RetryClass::Never)
             }
-            ErrorKind::Unauthenticated if renews && status == 401 => (kind, Retry::RefreshCredentials),
+            ErrorKind::Unauthenticated if renews && status == 401 => (kind, RetryClass::RefreshCredentials),
             _ => (kind, retry),
         };
         if kind == ErrorKind::PermissionDenied && is_about_paying(code, words) {
             response.message = Some(format!("{words}; set user_project to a project that may pay for these requests"));
         }
         let retry = match (retry, retry_after) {
-            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (RetryClass::Now | RetryClass::After(_), Some(delay)) => RetryClass::After(delay),
             (retry, _) => retry,
         };
         refusal::error(kind, retry, response, writes, secrets)
@@ -102,9 +102,9 @@ fn is_about_paying(code: &str, words: &str) -> bool {
 }
 
 /// The meaning that only the message has: `required` and `invalid` have many causes.
-fn by_words(status: u16, code: &str, words: &str) -> Option<(ErrorKind, Retry)> {
+fn by_words(status: u16, code: &str, words: &str) -> Option<(ErrorKind, RetryClass)> {
     if status == 400 && words.contains("doesn't match calculated") {
-        return Some((ErrorKind::ChecksumMismatch, Retry::Now));
+        return Some((ErrorKind::ChecksumMismatch, RetryClass::Now));
     }
     let kind = match (status, code) {
         (401, "required") => ErrorKind::Unauthenticated,
@@ -112,7 +112,7 @@ fn by_words(status: u16, code: &str, words: &str) -> Option<(ErrorKind, Retry)> 
         (_, "required") => ErrorKind::InvalidInput,
         _ => return None,
     };
-    Some((kind, Retry::Never))
+    Some((kind, RetryClass::Never))
 }
 
 fn json(body: &[u8]) -> Option<(Option<String>, Option<String>)> {
@@ -131,9 +131,9 @@ fn xml(body: &[u8]) -> Option<(Option<String>, Option<String>)> {
     Some((root.text("Code").map(str::to_owned), root.text("Message").map(str::to_owned)))
 }
 
-fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
+fn by_code(code: &str) -> Option<(ErrorKind, RetryClass)> {
     use ErrorKind as K;
-    let never = |kind| (kind, Retry::Never);
+    let never = |kind| (kind, RetryClass::Never);
     Some(match code {
         "notFound" | "NoSuchKey" => never(K::NotFound),
         "NoSuchBucket" => never(K::BucketNotFound),
@@ -159,12 +159,12 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         "userProjectInvalid" | "UserProjectInvalid" | "userProjectInconsistent" | "UserProjectInconsistent" => {
             never(K::InvalidInput)
         }
-        "BadDigest" | "InvalidDigest" | "badDigest" | "CrcMismatch" => (K::ChecksumMismatch, Retry::Now),
+        "BadDigest" | "InvalidDigest" | "badDigest" | "CrcMismatch" => (K::ChecksumMismatch, RetryClass::Now),
         "uploadTooLarge" | "EntityTooLarge" => never(K::TooLarge),
         "rateLimitExceeded" | "userRateLimitExceeded" | "SlowDown" | "ServiceUnavailable" => {
-            (K::Throttled, Retry::After(DEFAULT_WAIT))
+            (K::Throttled, RetryClass::After(DEFAULT_WAIT))
         }
-        "backendError" | "internalError" | "InternalError" => (K::Unavailable, Retry::Now),
+        "backendError" | "internalError" | "InternalError" => (K::Unavailable, RetryClass::Now),
         "quotaExceeded" => never(K::OutOfSpace),
         "notImplemented" | "NotImplemented" => never(K::Unsupported),
         "KeyTooLongError" | "KeyTooLong" | "InvalidObjectName" => never(K::InvalidKey),
@@ -192,37 +192,37 @@ mod tests {
             format!(r#"{{"error": {{"code": 1, "message": "{message}", "errors": [{{"reason": "{reason}"}}]}}}}"#)
         };
         for (status, body, kind, retry) in [
-            (404, json("No such object: b/o", "notFound"), K::NotFound, Retry::Never),
-            (404, json("The specified bucket does not exist.", "notFound"), K::BucketNotFound, Retry::Never),
-            (412, json("x", "conditionNotMet"), K::PreconditionFailed, Retry::Never),
-            (401, json("x", "authError"), K::Unauthenticated, Retry::RefreshCredentials),
-            (429, json("x", "rateLimitExceeded"), K::Throttled, Retry::After(DEFAULT_WAIT)),
-            (503, json("x", "backendError"), K::Unavailable, Retry::Now),
+            (404, json("No such object: b/o", "notFound"), K::NotFound, RetryClass::Never),
+            (404, json("The specified bucket does not exist.", "notFound"), K::BucketNotFound, RetryClass::Never),
+            (412, json("x", "conditionNotMet"), K::PreconditionFailed, RetryClass::Never),
+            (401, json("x", "authError"), K::Unauthenticated, RetryClass::RefreshCredentials),
+            (429, json("x", "rateLimitExceeded"), K::Throttled, RetryClass::After(DEFAULT_WAIT)),
+            (503, json("x", "backendError"), K::Unavailable, RetryClass::Now),
             (
                 404,
                 "<Error><Code>NoSuchUpload</Code><Message>m</Message></Error>".into(),
                 K::UploadNotFound,
-                Retry::Never,
+                RetryClass::Never,
             ),
-            (400, r#"{"error": "invalid_grant"}"#.into(), K::InvalidInput, Retry::Never),
-            (502, "<html>".into(), K::Unavailable, Retry::Now),
-            (401, json("Anonymous caller", "required"), K::Unauthenticated, Retry::RefreshCredentials),
-            (400, json("Required parameter: project", "required"), K::InvalidInput, Retry::Never),
+            (400, r#"{"error": "invalid_grant"}"#.into(), K::InvalidInput, RetryClass::Never),
+            (502, "<html>".into(), K::Unavailable, RetryClass::Now),
+            (401, json("Anonymous caller", "required"), K::Unauthenticated, RetryClass::RefreshCredentials),
+            (400, json("Required parameter: project", "required"), K::InvalidInput, RetryClass::Never),
             (
                 400,
                 json("Bucket is a requester pays bucket but no user project provided.", "required"),
                 K::PermissionDenied,
-                Retry::Never,
+                RetryClass::Never,
             ),
-            (403, json("x", "userProjectAccessDenied"), K::PermissionDenied, Retry::Never),
-            (400, json("x", "userProjectInvalid"), K::InvalidInput, Retry::Never),
+            (403, json("x", "userProjectAccessDenied"), K::PermissionDenied, RetryClass::Never),
+            (400, json("x", "userProjectInvalid"), K::InvalidInput, RetryClass::Never),
             (
                 400,
                 json("Provided CRC32C \\\"a\\\" doesn't match calculated CRC32C \\\"b\\\".", "invalid"),
                 K::ChecksumMismatch,
-                Retry::Now,
+                RetryClass::Now,
             ),
-            (400, "<Error><Code>CrcMismatch</Code></Error>".into(), K::ChecksumMismatch, Retry::Now),
+            (400, "<Error><Code>CrcMismatch</Code></Error>".into(), K::ChecksumMismatch, RetryClass::Now),
         ] {
             let error = refused(status, &body);
             assert_eq!((error.kind(), error.retry()), (kind, retry), "{body}");
@@ -234,6 +234,6 @@ mod tests {
         let body = r#"{"error": {"errors": [{"reason": "required"}], "message": "no user project provided"}}"#;
         assert!(refused(400, body).message().contains("user_project"));
         let fixed = Refusal::new(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"", SystemTime::UNIX_EPOCH);
-        assert_eq!(fixed.into_error(false, false, &Secrets::default()).retry(), Retry::Never);
+        assert_eq!(fixed.into_error(false, false, &Secrets::default()).retry(), RetryClass::Never);
     }
 }

@@ -9,8 +9,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{
     Body, ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, ETag, Effect, Error, ErrorKind, Multipart,
-    ObjectKey, PartInfo, PartReceipt, PartSpec, Precondition, PutReceipt, Result, Retry, ServerCheck, Upload, UploadId,
-    UploadInfo,
+    ObjectKey, PartInfo, PartReceipt, PartSpec, Precondition, PutReceipt, Result, RetryClass, ServerCheck, Upload,
+    UploadId, UploadInfo,
 };
 
 use super::client::{Client, LONG_TIMEOUT, Request, Target, crc32c};
@@ -116,7 +116,7 @@ impl Client {
         reply.drain().await;
         if theirs.is_some() && theirs != ours {
             let message = "the service holds other bytes than were sent";
-            return Err(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(Retry::Now));
+            return Err(Error::new(ErrorKind::ChecksumMismatch, message).with_retry(RetryClass::Now));
         }
         Ok(PartReceipt::new(part.number, part.len(), ETag::new(tag)).checksum(theirs))
     }

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Effect, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo,
-    ObjectKey, PutOptions, PutReceipt, Result, Retry, ServerCheck, VersionId,
+    ObjectKey, PutOptions, PutReceipt, Result, RetryClass, ServerCheck, VersionId,
 };
 
 use super::client::{Client, Request, Target, crc32c, generation, push_precondition};
@@ -112,7 +112,7 @@ impl Client {
             return Err(named(Error::unsupported(message)));
         }
         let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
-        let (range, size) = served.map_err(|why| named(malformed(why)).with_retry(Retry::Now))?;
+        let (range, size) = served.map_err(|why| named(malformed(why)).with_retry(RetryClass::Now))?;
         let info = ObjectInfo::new(object_meta(key, size, &reply.headers), attributes(&reply.headers));
         let (key, bucket) = (key.clone(), self.bucket.clone());
         let named =
@@ -185,7 +185,7 @@ fn is_unpacked(headers: &HeaderMap) -> bool {
 fn overwritten(error: Error, pinned: bool) -> Error {
     match (error.kind(), pinned) {
         (ErrorKind::NotFound, true) => error.with_kind(ErrorKind::PreconditionFailed),
-        (ErrorKind::NotFound, false) => error.with_kind(ErrorKind::SourceChanged).with_retry(Retry::Now),
+        (ErrorKind::NotFound, false) => error.with_kind(ErrorKind::SourceChanged).with_retry(RetryClass::Now),
         _ => error,
     }
 }

@@ -35,7 +35,7 @@ fn gcs() -> Capabilities {
     let kept = |one: &Attribute| !matches!(one, Attribute::Expires | Attribute::Tags);
     capabilities.attributes.retain(kept);
     capabilities.verified_checksums = vec![ChecksumAlgorithm::Crc32c];
-    capabilities.holds_uploads = true;
+    capabilities.buffers_uploads = true;
     capabilities.keys = KeyRules::any(1024);
     capabilities.keys.utf8_only = true;
     // "Object names cannot contain Carriage Return or Line Feed characters", nor be `.`

@@ -4,7 +4,9 @@ use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
-use lepton_core::{Attribute, Capabilities, Error, KeyHandling, KeyRules, Result, SharedEnv, Support, SystemEnv};
+use lepton_core::{
+    Attribute, Capabilities, Error, KeyHandling, KeyRules, Result, SharedRuntime, Support, SystemRuntime,
+};
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 
@@ -17,7 +19,7 @@ use crate::wire::address::Address;
 /// Makes an [`HttpStorage`] from settings, and from parts that are not settings.
 pub struct HttpBuilder {
     config: HttpConfig,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl HttpStorage {
@@ -42,8 +44,8 @@ impl HttpBuilder {
 
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -53,7 +55,7 @@ impl HttpBuilder {
     /// `invalid_input` for an invalid setting, which is named.
     pub fn build(self) -> Result<HttpStorage> {
         let Self { config, env } = self;
-        let env = env.unwrap_or_else(SystemEnv::shared);
+        let env = env.unwrap_or_else(SystemRuntime::shared);
         let (place, query) = config.url.split_once('?').unwrap_or((&config.url, ""));
         if !place.ends_with('/') {
             let message = "the URL of a web server's folder ends with `/`; of one file, open the URL itself";
@@ -209,7 +211,7 @@ mod tests {
             let shown = format!("{:?}", HttpConfig::new(url));
             assert!(!shown.contains("s3cr3t") && shown.contains("/a/"), "{shown}");
             let settings = format!(r#"{{"type": "http", "url": "{url}"}}"#);
-            let settings: crate::Settings = serde_json::from_str(&settings).unwrap();
+            let settings: crate::StoreConfig = serde_json::from_str(&settings).unwrap();
             assert!(!format!("{settings:?}").contains("s3cr3t"));
         }
     }

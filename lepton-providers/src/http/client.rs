@@ -2,7 +2,7 @@
 
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri};
-use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, Retry, SharedEnv};
+use lepton_core::{Capabilities, Effect, Error, ErrorKind, KeyRules, ObjectKey, Result, RetryClass, SharedRuntime};
 
 use super::file::ListFile;
 use super::redirect::resolve;
@@ -40,7 +40,7 @@ pub(super) struct Client {
     pub(super) reading: KeyRules,
     pub(super) listed: Listed,
     pub(super) http: HttpClient,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
 }
 
 /// A response that is not a refusal.
@@ -139,12 +139,12 @@ impl Client {
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, secrets: &Secrets) -> Error {
         let (kind, retry) = match status {
-            StatusCode::GONE => (ErrorKind::NotFound, Retry::Never),
+            StatusCode::GONE => (ErrorKind::NotFound, RetryClass::Never),
             status => by_status(status.as_u16()),
         };
         let delay = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, self.env.now()));
         let retry = match (retry, delay) {
-            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (RetryClass::Now | RetryClass::After(_), Some(delay)) => RetryClass::After(delay),
             (retry, _) => retry,
         };
         refusal::error(

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use http::Uri;
 use lepton_core::{
-    ChecksumAlgorithm, EnvExt as _, Error, ErrorKind, ObjectKey, ObjectMeta, Result, Sha256, SharedEnv, StoredChecksum,
+    ChecksumAlgorithm, Error, ErrorKind, ObjectKey, ObjectMeta, Result, RuntimeExt as _, Sha256, SharedRuntime,
+    StoredChecksum,
 };
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -70,7 +71,7 @@ impl ListFile {
     }
 
     /// All lines, in key order.
-    pub(super) async fn lines(&self, env: &SharedEnv) -> Result<&[Line]> {
+    pub(super) async fn lines(&self, env: &SharedRuntime) -> Result<&[Line]> {
         let read = || async {
             let (path, format) = (self.path.clone(), self.format);
             let read = env.run_blocking(move || read(&path, format)).join().await?;
@@ -80,7 +81,7 @@ impl ListFile {
     }
 
     /// What the list has on a key in addition to its name.
-    pub(super) async fn line(&self, env: &SharedEnv, key: &ObjectKey) -> Result<Option<&Line>> {
+    pub(super) async fn line(&self, env: &SharedRuntime, key: &ObjectKey) -> Result<Option<&Line>> {
         if self.format == Format::Paths {
             return Ok(None);
         }

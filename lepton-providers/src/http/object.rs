@@ -7,7 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, EXPIRES, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lepton_core::{
-    ByteStream, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Result, Retry,
+    ByteStream, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, ObjectMeta, Result,
+    RetryClass,
 };
 
 use super::client::{Client, Listed, Reply};
@@ -28,7 +29,8 @@ impl Client {
             // Some servers do not support HEAD, and a permission may cover GET only.
             Err(refused) if matches!(refused.status(), Some(400 | 403 | 405 | 501)) => {
                 let by_get = self.described_by_get(key).await;
-                let says_more = |error: &Error| error.kind() == ErrorKind::NotFound || error.retry() != Retry::Never;
+                let says_more =
+                    |error: &Error| error.kind() == ErrorKind::NotFound || error.retry() != RetryClass::Never;
                 by_get.map_err(|error| if says_more(&error) { error } else { refused })?
             }
             Err(error) => return Err(error),
@@ -95,7 +97,7 @@ impl Client {
     async fn part(&self, key: &ObjectKey, reply: Reply, wanted: Option<Range<u64>>) -> Result<Given> {
         let senseless = |why: &str| {
             let message = format!("the server's answer makes no sense: {why}");
-            Error::new(ErrorKind::Unexpected, message).with_retry(Retry::Now)
+            Error::new(ErrorKind::Unexpected, message).with_retry(RetryClass::Now)
         };
         let wanted = wanted.ok_or_else(|| senseless("it returns a range that was not requested"))?;
         let (range, size) = content_range(&reply.headers).ok_or_else(|| senseless("no valid Content-Range"))?;

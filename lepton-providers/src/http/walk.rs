@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderValue, Method};
-use lepton_core::{Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Result, Retry};
+use lepton_core::{Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Result, RetryClass};
 
 use super::client::{Client, LONGEST_PAGE};
 use super::index;
@@ -67,7 +67,7 @@ impl Walk {
                 Err(error.with_kind(ErrorKind::BucketNotFound))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) if depth == 0 && error.retry() == Retry::Never && self.client.is_file(path).await => {
+            Err(error) if depth == 0 && error.retry() == RetryClass::Never && self.client.is_file(path).await => {
                 Ok(Vec::new())
             }
             names => names,

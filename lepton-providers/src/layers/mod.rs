@@ -9,12 +9,12 @@
 //!
 //! ```
 //! # use std::{num::NonZeroUsize, sync::Arc};
-//! # use lepton_core::{MemoryStorage, SharedStorage, SystemEnv};
+//! # use lepton_core::{MemoryStorage, SharedStorage, SystemRuntime};
 //! use lepton_providers::layers;
 //! let store: SharedStorage = Arc::new(MemoryStorage::new());
 //! let store = layers::trace(store);
 //! let store = layers::limit(store, NonZeroUsize::new(64).unwrap());
-//! let store = layers::retry(store, layers::RetryOptions::default(), SystemEnv::shared())?;
+//! let store = layers::retry(store, layers::RetryConfig::default(), SystemRuntime::shared())?;
 //! # Ok::<(), lepton_core::Error>(())
 //! ```
 
@@ -27,5 +27,5 @@ mod trace;
 pub use limit::limit;
 #[cfg(feature = "s3")]
 pub(crate) use retry::retried;
-pub use retry::{RetryOptions, retry};
+pub use retry::{RetryConfig, retry};
 pub use trace::trace;

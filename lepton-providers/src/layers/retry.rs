@@ -6,12 +6,12 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::layer::{Layer, Operation, layered_as};
-use lepton_core::{Decision, Error, Result, SharedEnv, SharedStorage, decide};
+use lepton_core::{Decision, Error, Result, SharedRuntime, SharedStorage, decide};
 
 /// How often to try, and how long to wait in between.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct RetryOptions {
+pub struct RetryConfig {
     /// The maximum number of attempts per operation. Default: 5.
     pub attempts: u32,
     /// The longest wait before the second attempt; it doubles with each further attempt.
@@ -22,13 +22,13 @@ pub struct RetryOptions {
     pub longest_wait: Duration,
 }
 
-impl Default for RetryOptions {
+impl Default for RetryConfig {
     fn default() -> Self {
         Self { attempts: 5, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(10) }
     }
 }
 
-impl RetryOptions {
+impl RetryConfig {
     /// Sets the maximum number of attempts.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -61,7 +61,7 @@ impl RetryOptions {
 /// # Errors
 /// `invalid_input` if a layer below retries already, or if the number of attempts is
 /// zero.
-pub fn retry(storage: SharedStorage, options: RetryOptions, env: SharedEnv) -> Result<SharedStorage> {
+pub fn retry(storage: SharedStorage, options: RetryConfig, env: SharedRuntime) -> Result<SharedStorage> {
     let mut capabilities = storage.capabilities().clone();
     if capabilities.retries {
         return Err(Error::invalid_input("a layer below retries already; retries multiply").with_operation("retry"));
@@ -75,15 +75,15 @@ pub fn retry(storage: SharedStorage, options: RetryOptions, env: SharedEnv) -> R
 
 #[derive(Debug, Clone)]
 struct Again {
-    options: RetryOptions,
-    env: SharedEnv,
+    options: RetryConfig,
+    env: SharedRuntime,
 }
 
 /// Sends a request that changes nothing as [`retry`] does.
 #[cfg(feature = "s3")]
 pub(crate) async fn retried<T, F: Future<Output = Result<T>>>(
-    options: RetryOptions,
-    env: &SharedEnv,
+    options: RetryConfig,
+    env: &SharedRuntime,
     operation: &'static str,
     request: impl FnMut() -> F,
 ) -> Result<T> {
@@ -119,7 +119,7 @@ impl Again {
             return Err(error.with_context("attempts", attempt));
         }
         let wait = self.jitter(attempt).max(least);
-        tracing::debug!(operation, attempt, ?wait, error = %error.report(), "trying again");
+        tracing::debug!(operation, attempt, ?wait, error = %error.full_message(), "trying again");
         self.env.sleep(wait).await;
         Ok(())
     }

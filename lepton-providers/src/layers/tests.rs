@@ -9,9 +9,9 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    ByteStream, CompleteOptions, CreateUploadOptions, Effect, Env, Error, ErrorKind, GetOptions, HeadOptions,
-    ListRequest, MemoryStorage, ObjectKey, PartSpec, Precondition, PutOptions, Result, Retry, SharedStorage,
-    StorageExt as _, SystemEnv,
+    ByteStream, CompleteOptions, CreateUploadOptions, Effect, Error, ErrorKind, GetOptions, HeadOptions, ListRequest,
+    MemoryStorage, ObjectKey, PartSpec, Precondition, PutOptions, Result, RetryClass, Runtime, SharedStorage,
+    StorageExt as _, SystemRuntime,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -22,7 +22,7 @@ use lepton_core::layer::{Layer, Operation, layered};
 #[derive(Debug, Clone)]
 struct Flaky {
     left: Arc<AtomicU32>,
-    retry: Retry,
+    retry: RetryClass,
     effect: Effect,
 }
 
@@ -67,7 +67,7 @@ impl Layer for Flaky {
 #[derive(Debug, Default)]
 struct Waits(Mutex<Vec<Duration>>);
 
-impl Env for Waits {
+impl Runtime for Waits {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }
@@ -97,13 +97,13 @@ struct Bench {
 }
 
 /// A retrying store over one that fails `times` times.
-fn bench(times: u32, retry_class: Retry, effect: Effect) -> Bench {
+fn bench(times: u32, retry_class: RetryClass, effect: Effect) -> Bench {
     let memory = MemoryStorage::new();
     let (left, waits) = (Arc::new(AtomicU32::new(times)), Arc::new(Waits::default()));
     let flaky = Flaky { left: Arc::clone(&left), retry: retry_class, effect };
     let flaky = layered(Arc::new(memory.clone()), flaky);
-    let env: lepton_core::SharedEnv = waits.clone();
-    let store = retry(flaky, RetryOptions::default(), env).unwrap();
+    let env: lepton_core::SharedRuntime = waits.clone();
+    let store = retry(flaky, RetryConfig::default(), env).unwrap();
     Bench { memory, left, waits, store }
 }
 
@@ -117,7 +117,7 @@ async fn write(store: &SharedStorage, precondition: Precondition) -> Result<()> 
 
 #[tokio::test]
 async fn retry_waits_longer_each_time_and_gives_up() {
-    let b = bench(4, Retry::Now, Effect::None);
+    let b = bench(4, RetryClass::Now, Effect::None);
     write(&b.store, Precondition::None).await.unwrap();
     let waits = b.waits.0.lock().unwrap().clone();
     assert_eq!(waits.len(), 4);
@@ -131,14 +131,14 @@ async fn retry_waits_longer_each_time_and_gives_up() {
 
 #[tokio::test]
 async fn retry_waits_as_long_as_the_store_asks() {
-    let b = bench(1, Retry::After(Duration::from_secs(33)), Effect::None);
+    let b = bench(1, RetryClass::After(Duration::from_secs(33)), Effect::None);
     b.store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(*b.waits.0.lock().unwrap(), [Duration::from_secs(33)]);
 }
 
 #[tokio::test]
 async fn permanent_errors_are_not_retried() {
-    let b = bench(1, Retry::Never, Effect::None);
+    let b = bench(1, RetryClass::Never, Effect::None);
     write(&b.store, Precondition::None).await.unwrap_err();
     assert_eq!(b.left.load(Ordering::SeqCst), 0);
     assert!(b.waits.0.lock().unwrap().is_empty());
@@ -146,7 +146,7 @@ async fn permanent_errors_are_not_retried() {
 
 #[tokio::test]
 async fn retry_does_nothing_twice_that_may_have_happened() {
-    let b = bench(0, Retry::Now, Effect::Unknown);
+    let b = bench(0, RetryClass::Now, Effect::Unknown);
     let multipart = b.store.multipart().unwrap();
     let upload = multipart.create(&key(), CreateUploadOptions::new()).await.unwrap();
     let part = multipart.upload_part(&upload, PartSpec::new(1, 0..5), "hello".into()).await.unwrap();
@@ -166,12 +166,12 @@ async fn retry_does_nothing_twice_that_may_have_happened() {
 
 #[tokio::test]
 async fn retry_does_not_mend_a_body_that_has_begun() {
-    let b = bench(0, Retry::Now, Effect::None);
+    let b = bench(0, RetryClass::Now, Effect::None);
     write(&b.store, Precondition::None).await.unwrap();
     let memory: SharedStorage = Arc::new(b.memory.clone());
-    let breaks = Flaky { left: Arc::default(), retry: Retry::Now, effect: Effect::None };
+    let breaks = Flaky { left: Arc::default(), retry: RetryClass::Now, effect: Effect::None };
     let left = Arc::clone(&breaks.left);
-    let store = retry(layered(memory, breaks), RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let store = retry(layered(memory, breaks), RetryConfig::default(), SystemRuntime::shared()).unwrap();
     left.store(1, Ordering::SeqCst);
     let reply = store.get(&key(), GetOptions::new()).await.unwrap();
     assert_eq!(left.load(Ordering::SeqCst), 0, "the get itself was tried again");
@@ -181,14 +181,14 @@ async fn retry_does_not_mend_a_body_that_has_begun() {
 #[tokio::test]
 async fn retry_is_declared_and_does_not_stack() {
     let memory: SharedStorage = Arc::new(MemoryStorage::new());
-    let once = retry(memory, RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let once = retry(memory, RetryConfig::default(), SystemRuntime::shared()).unwrap();
     assert!(once.capabilities().retries);
     let through = limit(trace(once), NonZeroUsize::MIN);
     assert!(through.capabilities().retries);
-    let error = retry(through, RetryOptions::default(), SystemEnv::shared()).unwrap_err();
+    let error = retry(through, RetryConfig::default(), SystemRuntime::shared()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let memory: SharedStorage = Arc::new(MemoryStorage::new());
-    assert!(retry(memory, RetryOptions::default().attempts(0), SystemEnv::shared()).is_err());
+    assert!(retry(memory, RetryConfig::default().attempts(0), SystemRuntime::shared()).is_err());
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl Trace {
 fn failed(span: &Span, error: &Error) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error.kind().code());
-    span.in_scope(|| tracing::debug!(error = %error.report(), "failed"));
+    span.in_scope(|| tracing::debug!(error = %error.full_message(), "failed"));
 }
 
 impl Layer for Trace {

@@ -2,32 +2,32 @@
 
 use std::path::PathBuf;
 
-use lepton_core::{Result, SharedEnv, SystemEnv};
+use lepton_core::{Result, SharedRuntime, SystemRuntime};
 
-use super::config::{Durability, EmptyDirectories, LocalSettings, SpecialFiles, Symlinks};
+use super::config::{Durability, EmptyDirectories, LocalConfig, SpecialFiles, Symlinks};
 use super::disk::LocalStorage;
 
 /// Builds a [`LocalStorage`].
 #[derive(Debug, Clone)]
 pub struct LocalBuilder {
-    settings: LocalSettings,
-    env: Option<SharedEnv>,
+    settings: LocalConfig,
+    env: Option<SharedRuntime>,
 }
 
 impl LocalStorage {
     /// A store in this folder, with default settings.
     pub fn builder(root: impl Into<PathBuf>) -> LocalBuilder {
-        LocalBuilder::new(LocalSettings { root: root.into(), ..LocalSettings::default() })
+        LocalBuilder::new(LocalConfig { root: root.into(), ..LocalConfig::default() })
     }
 
     /// A store with these settings.
-    pub fn from_settings(settings: LocalSettings) -> LocalBuilder {
+    pub fn from_settings(settings: LocalConfig) -> LocalBuilder {
         LocalBuilder::new(settings)
     }
 }
 
 impl LocalBuilder {
-    fn new(settings: LocalSettings) -> Self {
+    fn new(settings: LocalConfig) -> Self {
         Self { settings, env: None }
     }
 
@@ -75,8 +75,8 @@ impl LocalBuilder {
 
     /// Takes tasks and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -89,6 +89,6 @@ impl LocalBuilder {
     /// folder, `permission_denied`; `unsupported` for a policy that this system cannot
     /// implement.
     pub async fn open(self) -> Result<LocalStorage> {
-        LocalStorage::open(self.settings, self.env.unwrap_or_else(SystemEnv::shared)).await
+        LocalStorage::open(self.settings, self.env.unwrap_or_else(SystemRuntime::shared)).await
     }
 }

@@ -68,7 +68,7 @@ pub enum Durability {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LocalSettings {
+pub struct LocalConfig {
     /// The folder that holds the objects.
     pub root: PathBuf,
     /// Creates the folder if it does not exist.

@@ -22,7 +22,7 @@ use lepton_core::{
 use percent_encoding::percent_decode_str;
 use rustix::io::Errno;
 
-use super::config::LocalSettings;
+use super::config::LocalConfig;
 use super::contain::split;
 use super::disk::{Disk, LARGEST_FILE, LocalStorage};
 use super::error::{failed, in_the_way};
@@ -57,10 +57,10 @@ impl ServerCopy for LocalStorage {
         LARGEST_FILE
     }
 
-    async fn spares(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, source: &CopySource, key: &ObjectKey) -> Result<bool> {
         let (from, target) = (source.clone(), key.clone());
-        let spares = self.run("copy", Some(key), move |disk| spares(disk, &from, &target)).await;
-        spares.map_err(|error| error.with_context("source", &source.key))
+        let is_cheaper = self.run("copy", Some(key), move |disk| is_cheaper(disk, &from, &target)).await;
+        is_cheaper.map_err(|error| error.with_context("source", &source.key))
     }
 
     /// Dropping the future cancels the copy after some MiB and leaves nothing behind; a
@@ -106,13 +106,13 @@ fn holder(disk: &Arc<Disk>, url: &str) -> Result<Arc<Disk>> {
     };
     let root = PathBuf::from(OsString::from_vec(percent_decode_str(path).collect()));
     let empty_directories = disk.settings.empty_directories;
-    let settings = LocalSettings { root, empty_directories, ..LocalSettings::default() };
+    let settings = LocalConfig { root, empty_directories, ..LocalConfig::default() };
     Disk::open(settings, Arc::clone(&disk.env)).map(Arc::new)
 }
 
 /// Whether a copy costs less than reading and writing the file, and keeps all attributes.
 /// The measurements are in decision 0007.
-fn spares(disk: &Arc<Disk>, source: &CopySource, key: &ObjectKey) -> Result<bool> {
+fn is_cheaper(disk: &Arc<Disk>, source: &CopySource, key: &ObjectKey) -> Result<bool> {
     let pinned = open(disk, source)?;
     let (path, folder) = disk.path(key)?;
     if folder || pinned.state.is_dir() || metadata::check(&pinned.info()?.attributes, &disk.capabilities).is_err() {

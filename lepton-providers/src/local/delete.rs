@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lepton_core::{DeleteRequest, ETag, Effect, Error, Result, Retry};
+use lepton_core::{DeleteRequest, ETag, Effect, Error, Result, RetryClass};
 use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 use rustix::io::Errno;
 
@@ -38,7 +38,7 @@ pub(super) fn delete(disk: &Arc<Disk>, requests: &[DeleteRequest]) -> Result<Vec
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed_at("the folder cannot be flushed to the disk", left, errno)),
         };
-        flushed.map_err(|error| error.with_effect(Effect::Unknown).with_retry(Retry::Now))?;
+        flushed.map_err(|error| error.with_effect(Effect::Unknown).with_retry(RetryClass::Now))?;
     }
     Ok(results)
 }

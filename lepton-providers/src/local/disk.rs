@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use lepton_core::{
-    Attribute, Capabilities, EnvExt as _, Error, ErrorKind, KeyHandling, KeyPrefix, KeyRules, MultipartLimits,
-    ObjectKey, PhysicalLocation, Result, SharedEnv, Support,
+    Attribute, Capabilities, Error, ErrorKind, KeyHandling, KeyPrefix, KeyRules, MultipartLimits, ObjectKey,
+    PhysicalLocation, Result, RuntimeExt as _, SharedRuntime, Support,
 };
 use rustix::fs::{Mode, fsync, open};
 use rustix::io::Errno;
 
-use super::config::{Durability, EmptyDirectories, LocalSettings, Symlinks};
+use super::config::{Durability, EmptyDirectories, LocalConfig, Symlinks};
 use super::contain::{DIRECTORY, Root};
 use super::error::{failed, failed_at, shown, url};
 use super::{folding, metadata, names};
@@ -70,9 +70,9 @@ pub struct LocalStorage {
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) root: Root,
-    pub(super) settings: LocalSettings,
+    pub(super) settings: LocalConfig,
     pub(super) capabilities: Capabilities,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) url: String,
     /// The root without symbolic links.
     path: PathBuf,
@@ -82,7 +82,7 @@ pub(super) struct Disk {
 }
 
 impl LocalStorage {
-    pub(super) async fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
+    pub(super) async fn open(settings: LocalConfig, env: SharedRuntime) -> Result<Self> {
         let disk = env.run_blocking({
             let env = env.clone();
             move || {
@@ -116,7 +116,7 @@ pub(super) fn named(error: Error, operation: &'static str, key: Option<&ObjectKe
 }
 
 impl Disk {
-    pub(super) fn open(settings: LocalSettings, env: SharedEnv) -> Result<Self> {
+    pub(super) fn open(settings: LocalConfig, env: SharedRuntime) -> Result<Self> {
         if settings.create_root {
             create_root(&settings.root, settings.sync)?;
         }
@@ -203,7 +203,7 @@ fn create_root(root: &Path, sync: Durability) -> Result<()> {
     Ok(())
 }
 
-fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
+fn capabilities(settings: &LocalConfig, xattrs: bool) -> Capabilities {
     let mut keys = KeyRules::any(LONGEST_PATH);
     keys.max_segment_bytes = LONGEST_NAME;
     keys.utf8_only = cfg!(target_os = "macos");
@@ -224,8 +224,8 @@ fn capabilities(settings: &LocalSettings, xattrs: bool) -> Capabilities {
     all.max_single_put = LARGEST_FILE;
     all.max_object = LARGEST_FILE;
     all.multipart = Some(MultipartLimits::new(1, LARGEST_FILE, MOST_PARTS));
-    all.parts_by_place = true;
-    all.copies_here = true;
+    all.positional_parts = true;
+    all.copies_locally = true;
     all.versions = Support::Unsupported;
     all.storage_class = Support::Unsupported;
     all.reserved_metadata_names = metadata::reserved_names();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use lepton_core::{Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, RetryClass};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rustix::io::Errno;
 
@@ -29,7 +29,7 @@ pub(super) fn url(path: &[u8]) -> String {
 pub(super) fn failed(message: impl Into<Cow<'static, str>>, errno: Errno) -> Error {
     let error = Error::io(message, errno.into());
     match errno {
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY => error.with_retry(Retry::Now),
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::BUSY => error.with_retry(RetryClass::Now),
         Errno::NOTDIR => error.with_kind(ErrorKind::NotFound),
         Errno::OPNOTSUPP | Errno::NOSYS => error.with_kind(ErrorKind::Unsupported),
         _ => error,

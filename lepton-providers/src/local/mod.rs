@@ -38,5 +38,5 @@ mod temp;
 mod write;
 
 pub use build::LocalBuilder;
-pub use config::{Durability, EmptyDirectories, LocalSettings, SpecialFiles, Symlinks};
+pub use config::{Durability, EmptyDirectories, LocalConfig, SpecialFiles, Symlinks};
 pub use disk::LocalStorage;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use lepton_core::{
-    ByteStream, ETag, EnvExt as _, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Result,
-    Task,
+    ByteStream, ETag, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey, Result,
+    RuntimeExt as _, Task,
 };
 use rustix::buffer::spare_capacity;
 use rustix::fs::FileType;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use lepton_core::{Effect, Error, ErrorKind, Precondition, Result, Retry};
+use lepton_core::{Effect, Error, ErrorKind, Precondition, Result, RetryClass};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, fstat, linkat, openat, renameat, renameat_with, statat, unlinkat,
 };
@@ -219,7 +219,7 @@ pub(super) fn current(disk: &Disk, dir: &OwnedFd, path: &[u8]) -> Option<FileSta
 fn folder_removed(path: &[u8]) -> Error {
     failed_at("the folder was removed again and again while it was written to", path, Errno::NOENT)
         .with_kind(ErrorKind::Io)
-        .with_retry(Retry::Now)
+        .with_retry(RetryClass::Now)
 }
 
 impl Disk {
@@ -271,16 +271,16 @@ fn by_number(file: &impl std::os::fd::AsRawFd) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::LocalSettings;
-    use lepton_core::{ETag, SystemEnv};
+    use crate::local::LocalConfig;
+    use lepton_core::{ETag, SystemRuntime};
     use std::os::unix::fs::FileExt as _;
 
     #[test]
     fn files_with_and_without_a_name_are_published_alike_or_go() {
         for nameless in [nameless as fn(&OwnedFd) -> Option<OwnedFd>, |_| None] {
             let dir = tempfile::tempdir().unwrap();
-            let settings = LocalSettings { root: dir.path().into(), ..LocalSettings::default() };
-            let disk = Arc::new(Disk::open(settings, SystemEnv::shared()).unwrap());
+            let settings = LocalConfig { root: dir.path().into(), ..LocalConfig::default() };
+            let disk = Arc::new(Disk::open(settings, SystemRuntime::shared()).unwrap());
             let put = |text: &str, condition| {
                 let temp = Temp::create_by(&disk, b"a/b/x", nameless).unwrap();
                 temp.file().write_all_at(text.as_bytes(), 0).unwrap();

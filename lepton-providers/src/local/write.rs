@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Attributes, Body, EnvExt as _, Error, ErrorKind, Leaf, ObjectKey, Precondition, PutOptions, PutReceipt, Result,
-    ServerCheck, Sha256, SharedEnv, Task, TreeHasher,
+    Attributes, Body, Error, ErrorKind, Leaf, ObjectKey, Precondition, PutOptions, PutReceipt, Result, RuntimeExt as _,
+    ServerCheck, Sha256, SharedRuntime, Task, TreeHasher,
 };
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::{Errno, pwritev, retry_on_intr};
@@ -239,7 +239,7 @@ pub(super) fn put_marker(
 /// The first error of `start`, `append` and `finish`; an error of the body is returned
 /// unchanged.
 pub(super) async fn pump<S: Send + 'static, T: Send + 'static>(
-    env: &SharedEnv,
+    env: &SharedRuntime,
     body: &Body,
     start: impl FnOnce() -> Result<S> + Send + 'static,
     append: fn(&mut S, &Leaf) -> Result<()>,

@@ -6,14 +6,14 @@ use lepton_core::{Location, Result};
 use percent_encoding::percent_decode_str;
 
 use super::query::split_query;
-use super::settings::{Settings, other_backend};
+use super::settings::{StoreConfig, other_backend};
 use crate::http::{HttpConfig, HttpStorage};
 
 /// A folder on a web server; for a file, its folder with the file name as the path.
-pub(super) fn open_http(url: &str, settings: Option<Settings>) -> Result<Location> {
+pub(super) fn open_http(url: &str, settings: Option<StoreConfig>) -> Result<Location> {
     let base = match settings {
         None => None,
-        Some(Settings::Http(config)) => Some(*config),
+        Some(StoreConfig::Http(config)) => Some(*config),
         Some(_) => return Err(other_backend("http")),
     };
     let (place, query) = split_query(url);

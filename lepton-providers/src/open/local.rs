@@ -9,18 +9,18 @@ use lepton_core::{Error, Location, Result};
 use serde_json::Value;
 
 use super::query::parse;
-use super::settings::{Settings, other_backend};
-use crate::local::{LocalSettings, LocalStorage};
+use super::settings::{StoreConfig, other_backend};
+use crate::local::{LocalConfig, LocalStorage};
 
 /// A folder; for a file, its folder with the file name as the path.
 pub(super) async fn open_local(
     path: Vec<u8>,
     options: Vec<(String, String)>,
-    settings: Option<Settings>,
+    settings: Option<StoreConfig>,
 ) -> Result<Location> {
     let base = match settings {
-        None => LocalSettings::default(),
-        Some(Settings::Local(settings)) => settings,
+        None => LocalConfig::default(),
+        Some(StoreConfig::Local(settings)) => settings,
         Some(_) => return Err(other_backend("file")),
     };
     let Ok(Value::Object(mut values)) = serde_json::to_value(base) else {
@@ -33,7 +33,7 @@ pub(super) async fn open_local(
         }
         values.insert(name, value.parse::<bool>().map_or(Value::String(value), Value::Bool));
     }
-    let mut settings: LocalSettings = parse(values)?;
+    let mut settings: LocalConfig = parse(values)?;
     let path = PathBuf::from(OsString::from_vec(path));
     let (root, name) = match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if path.is_file() => (parent.to_owned(), name.as_bytes().to_vec()),

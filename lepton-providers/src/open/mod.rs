@@ -14,7 +14,7 @@ mod query;
 mod settings;
 mod url;
 
-pub use settings::Settings;
+pub use settings::StoreConfig;
 #[cfg(all(fuzzing, feature = "azure", feature = "s3"))]
 pub(crate) use url::fuzz;
 pub use url::{open, open_with};

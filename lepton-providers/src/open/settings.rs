@@ -10,7 +10,7 @@ use crate::gcs::GcsConfig;
 #[cfg(feature = "http")]
 use crate::http::HttpConfig;
 #[cfg(feature = "local")]
-use crate::local::LocalSettings;
+use crate::local::LocalConfig;
 #[cfg(feature = "s3")]
 use crate::s3::S3Config;
 
@@ -19,8 +19,8 @@ use crate::s3::S3Config;
 /// ```
 /// # #[cfg(feature = "s3")] {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// use lepton_providers::{Settings, open_with};
-/// let settings: Settings = serde_json::from_str(
+/// use lepton_providers::{StoreConfig, open_with};
+/// let settings: StoreConfig = serde_json::from_str(
 ///     r#"{"type": "s3", "endpoint": "http://127.0.0.1:9000", "preset": "minio", "anonymous": true}"#,
 /// )?;
 /// let place = open_with("s3://photos/2024?region=eu-central-1", settings).await?;
@@ -34,7 +34,7 @@ use crate::s3::S3Config;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Settings {
+pub enum StoreConfig {
     /// A bucket.
     #[cfg(feature = "s3")]
     S3(Box<S3Config>),
@@ -49,7 +49,7 @@ pub enum Settings {
     Http(Box<HttpConfig>),
     /// A folder.
     #[cfg(feature = "local")]
-    Local(LocalSettings),
+    Local(LocalConfig),
     /// A store in this process's memory.
     Memory,
 }

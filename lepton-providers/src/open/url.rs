@@ -15,7 +15,7 @@ use super::named::Named;
 #[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
 use super::query::parse;
 use super::query::{options, split_query};
-use super::settings::{Settings, other_backend};
+use super::settings::{StoreConfig, other_backend};
 #[cfg(feature = "azure")]
 use crate::azure::{AzureBuilder, AzureConfig, AzureStorage};
 #[cfg(feature = "gcs")]
@@ -32,7 +32,7 @@ use crate::s3::{S3Config, S3Storage};
 /// | `az://container/prefix?account=…&endpoint=…` | a container in Azure Blob Storage; likewise for `AzureConfig` |
 /// | `gs://bucket/prefix?endpoint=…` | a bucket in Google Cloud Storage; likewise for `GcsConfig` |
 /// | `https://host/folder/`, `https://host/folder/file` | files on a web server, read only; the query belongs to the server |
-/// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalSettings` is an option |
+/// | `file:///folder?symlinks=follow&create_root=true` | a folder, or one file; every setting of `LocalConfig` is an option |
 /// | `/folder`, `./folder`, `folder` | the same; the text is the literal path |
 /// | `memory:name` | a store in this process, shared by all users of that name |
 ///
@@ -52,11 +52,11 @@ pub async fn open(url: &str) -> Result<Location> {
 ///
 /// # Errors
 /// The same as [`open`]; `invalid_input` if the settings belong to another backend.
-pub async fn open_with(url: &str, settings: Settings) -> Result<Location> {
+pub async fn open_with(url: &str, settings: StoreConfig) -> Result<Location> {
     open_url(url, Some(settings)).await
 }
 
-async fn open_url(url: &str, settings: Option<Settings>) -> Result<Location> {
+async fn open_url(url: &str, settings: Option<StoreConfig>) -> Result<Location> {
     let found = scheme(url).map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
     match found.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
         Some(("s3", rest)) => open_s3(rest, settings).await,
@@ -109,8 +109,8 @@ fn not_a_folder(url: &str) -> Error {
     Error::invalid_input(format!("{url:?} is no URL: write {scheme}://{rest}, or ./{url} if a file or folder is meant"))
 }
 
-fn open_memory(rest: &str, settings: Option<&Settings>) -> Result<Location> {
-    if !matches!(settings, None | Some(Settings::Memory)) {
+fn open_memory(rest: &str, settings: Option<&StoreConfig>) -> Result<Location> {
+    if !matches!(settings, None | Some(StoreConfig::Memory)) {
         return Err(other_backend("memory"));
     }
     let name = rest.trim_start_matches('/');
@@ -122,10 +122,10 @@ fn open_memory(rest: &str, settings: Option<&Settings>) -> Result<Location> {
 }
 
 #[cfg(feature = "s3")]
-async fn open_s3(rest: &str, settings: Option<Settings>) -> Result<Location> {
+async fn open_s3(rest: &str, settings: Option<StoreConfig>) -> Result<Location> {
     let base = match settings {
         None => None,
-        Some(Settings::S3(config)) => Some(*config),
+        Some(StoreConfig::S3(config)) => Some(*config),
         Some(_) => return Err(other_backend("s3")),
     };
     let (config, path) = s3_config(rest, base)?;
@@ -147,10 +147,10 @@ fn s3_config(rest: &str, base: Option<S3Config>) -> Result<(S3Config, Vec<u8>)> 
 }
 
 #[cfg(feature = "azure")]
-fn open_azure(rest: &str, settings: Option<Settings>) -> Result<Location> {
+fn open_azure(rest: &str, settings: Option<StoreConfig>) -> Result<Location> {
     let base = match settings {
         None => None,
-        Some(Settings::Azure(config)) => Some(*config),
+        Some(StoreConfig::Azure(config)) => Some(*config),
         Some(_) => return Err(other_backend("az")),
     };
     let (builder, path) = azure_builder(rest, base)?;
@@ -173,10 +173,10 @@ fn azure_builder(rest: &str, base: Option<AzureConfig>) -> Result<(AzureBuilder,
 }
 
 #[cfg(feature = "gcs")]
-fn open_gcs(rest: &str, settings: Option<Settings>) -> Result<Location> {
+fn open_gcs(rest: &str, settings: Option<StoreConfig>) -> Result<Location> {
     let base = match settings {
         None => None,
-        Some(Settings::Gcs(config)) => Some(*config),
+        Some(StoreConfig::Gcs(config)) => Some(*config),
         Some(_) => return Err(other_backend("gs")),
     };
     let advice = "GOOGLE_APPLICATION_CREDENTIALS or a settings file";
@@ -193,17 +193,17 @@ fn open_gcs(rest: &str, settings: Option<Settings>) -> Result<Location> {
 }
 
 #[cfg(not(feature = "gcs"))]
-fn open_gcs(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+fn open_gcs(_rest: &str, _settings: Option<StoreConfig>) -> Result<Location> {
     Err(feature_is_off("gcs"))
 }
 
 #[cfg(not(feature = "http"))]
-fn open_http(_url: &str, _settings: Option<Settings>) -> Result<Location> {
+fn open_http(_url: &str, _settings: Option<StoreConfig>) -> Result<Location> {
     Err(feature_is_off("http"))
 }
 
 #[cfg(not(feature = "azure"))]
-fn open_azure(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+fn open_azure(_rest: &str, _settings: Option<StoreConfig>) -> Result<Location> {
     Err(feature_is_off("azure"))
 }
 
@@ -220,12 +220,16 @@ pub(crate) fn fuzz(text: &str) {
 }
 
 #[cfg(not(feature = "s3"))]
-async fn open_s3(_rest: &str, _settings: Option<Settings>) -> Result<Location> {
+async fn open_s3(_rest: &str, _settings: Option<StoreConfig>) -> Result<Location> {
     Err(feature_is_off("s3"))
 }
 
 #[cfg(not(feature = "local"))]
-async fn open_local(_path: Vec<u8>, _options: Vec<(String, String)>, _settings: Option<Settings>) -> Result<Location> {
+async fn open_local(
+    _path: Vec<u8>,
+    _options: Vec<(String, String)>,
+    _settings: Option<StoreConfig>,
+) -> Result<Location> {
     Err(feature_is_off("local"))
 }
 
@@ -309,7 +313,7 @@ mod tests {
             let error = open(url).await.unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         }
-        let settings: Settings = serde_json::from_str(r#"{"type": "local", "create_root": true}"#).unwrap();
+        let settings: StoreConfig = serde_json::from_str(r#"{"type": "local", "create_root": true}"#).unwrap();
         open_with(&format!("{text}/more"), settings).await.unwrap();
         assert!(folder.path().join("more").is_dir());
     }
@@ -354,7 +358,7 @@ mod tests {
     #[cfg(feature = "s3")]
     #[tokio::test]
     async fn settings_are_completed_by_the_url() {
-        let settings = || -> Settings {
+        let settings = || -> StoreConfig {
             serde_json::from_str(r#"{"type": "s3", "anonymous": true, "preset": "minio", "endpoint": "http://a"}"#)
                 .unwrap()
         };
@@ -362,7 +366,7 @@ mod tests {
         assert_eq!(place.storage().url(), "s3://b?endpoint=http%3A%2F%2Fc");
         assert_eq!(place.storage().capabilities().preset, "minio");
         assert!(open_with("memory:x", settings()).await.is_err());
-        let unknown = serde_json::from_str::<Settings>(r#"{"type": "s3", "regoin": "x"}"#).unwrap_err();
+        let unknown = serde_json::from_str::<StoreConfig>(r#"{"type": "s3", "regoin": "x"}"#).unwrap_err();
         assert!(unknown.to_string().contains("`region`"), "{unknown}");
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lepton_core::{Result, SharedEnv, SystemEnv};
+use lepton_core::{Result, SharedRuntime, SystemRuntime};
 
 #[cfg(target_os = "linux")]
 use super::driver::ProcessDeployment;
@@ -16,7 +16,7 @@ use super::options::Options;
 #[derive(Debug, Clone)]
 pub struct ProcessBuilder {
     options: Options,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl ProcessDeployment {
@@ -94,8 +94,8 @@ impl ProcessBuilder {
 
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -109,6 +109,6 @@ impl ProcessBuilder {
     /// `state.lock` for longer than [`silence`](Self::silence) and 5 s; `unsupported` on a system
     /// other than Linux 5.3 or later.
     pub async fn open(self) -> Result<ProcessDeployment> {
-        ProcessDeployment::open(self.options, self.env.unwrap_or_else(SystemEnv::shared)).await
+        ProcessDeployment::open(self.options, self.env.unwrap_or_else(SystemRuntime::shared)).await
     }
 }

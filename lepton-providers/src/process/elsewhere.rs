@@ -8,7 +8,7 @@ use lepton_core::deployment::{
     Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, Observation, OperationKey,
     Revision, RevisionId, Secrets, WorkloadSpec,
 };
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 
 use super::options::Options;
 
@@ -17,7 +17,7 @@ use super::options::Options;
 pub enum ProcessDeployment {}
 
 impl ProcessDeployment {
-    pub(super) async fn open(options: Options, _: SharedEnv) -> Result<Self> {
+    pub(super) async fn open(options: Options, _: SharedRuntime) -> Result<Self> {
         drop(options);
         Err(unsupported())
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use lepton_core::{Error, ErrorKind, Result, SystemEnv};
+use lepton_core::{Error, ErrorKind, Result, SystemRuntime};
 
 use super::supervisor::{LAUNCH, SUPERVISE, launch, run};
 
@@ -40,7 +40,7 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If the output is closed, the error cannot be reported.
-            let _ = writeln!(std::io::stderr(), "{}", error.report());
+            let _ = writeln!(std::io::stderr(), "{}", error.full_message());
             ExitCode::from(FAILED)
         }
     })
@@ -63,7 +63,7 @@ pub fn supervise(folder: &Path) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::io("the supervisor has no runtime", error))?;
         // The environment belongs to the runtime.
-        runtime.block_on(async { run(SystemEnv::shared(), &folder).await })
+        runtime.block_on(async { run(SystemRuntime::shared(), &folder).await })
     };
     // A thread of its own, since the caller may be within a runtime.
     let thread = std::thread::Builder::new().name("supervisor".into()).spawn(work);

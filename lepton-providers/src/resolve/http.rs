@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use lepton_core::resolver::{HttpAnswer, HttpRequest};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 
 use crate::transport::{HttpClient, HttpOptions, RequestBody, proxies};
 
@@ -40,7 +40,7 @@ impl Kind {
 }
 
 impl Clients {
-    fn client(&self, kind: Kind, env: &SharedEnv) -> Result<Arc<HttpClient>> {
+    fn client(&self, kind: Kind, env: &SharedRuntime) -> Result<Arc<HttpClient>> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(Arc::clone(client));
@@ -60,7 +60,7 @@ impl Clients {
     }
 
     /// Sends a request; redirects are not followed.
-    pub(super) async fn send(&self, env: &SharedEnv, request: HttpRequest) -> Result<HttpAnswer> {
+    pub(super) async fn send(&self, env: &SharedRuntime, request: HttpRequest) -> Result<HttpAnswer> {
         let timeout = request.timeout;
         let prepared = prepared(request)?;
         let client = self.client(Kind::of(prepared.uri()), env)?;
@@ -126,12 +126,12 @@ fn prepared(request: HttpRequest) -> Result<Request<RequestBody>> {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
-    async fn send(env: &SharedEnv, request: HttpRequest) -> Result<HttpAnswer> {
+    async fn send(env: &SharedRuntime, request: HttpRequest) -> Result<HttpAnswer> {
         Clients::default().send(env, request).await
     }
 
@@ -151,7 +151,7 @@ mod tests {
         };
         let request = HttpRequest::new("PUT", &url).body("hello");
         let request = request.headers(BTreeMap::from([("x-test".to_owned(), "yes".to_owned())]));
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let (sent, answer) = tokio::join!(server, send(&env, request));
         assert!(sent.starts_with("PUT /items/1?a=b HTTP/1.1\r\n") && sent.contains("x-test: yes"), "{sent}");
         let answer = answer.unwrap();
@@ -163,12 +163,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let request = HttpRequest::new("GET", url).timeout(Duration::from_millis(100));
-        assert_eq!(send(&SystemEnv::shared(), request).await.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(send(&SystemRuntime::shared(), request).await.unwrap_err().kind(), ErrorKind::Timeout);
     }
 
     #[tokio::test]
     async fn what_cannot_be_sent_is_named() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         for (method, url, what) in [
             ("GET", "/relative", "no host"),
             ("GET", "ftp://host/x", "neither http nor https"),
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_client_is_kept_for_each_kind_of_address() {
         let kind = |url: &str| Kind::of(&url.parse().unwrap());
-        let (clients, env) = (Clients::default(), SystemEnv::shared());
+        let (clients, env) = (Clients::default(), SystemRuntime::shared());
         let client = |url: &str| clients.client(kind(url), &env).unwrap();
         assert!(Arc::ptr_eq(&client("http://127.0.0.1:80/a"), &client("http://localhost/b")));
         assert!(!Arc::ptr_eq(&client("http://127.0.0.1/"), &client("http://b.example/")));

@@ -22,19 +22,19 @@ use async_trait::async_trait;
 use lepton_core::deployment::{Deployment, SecretReference, Secrets};
 use lepton_core::resolver::{HttpAnswer, HttpRequest, ProgramRun, Resolver};
 use lepton_core::traffic::Traffic;
-use lepton_core::{Error, Location, Result, SharedEnv};
+use lepton_core::{Error, Location, Result, SharedRuntime};
 use percent_encoding::percent_decode_str;
 
 /// Opens stores, places for workloads and routes with the providers of this crate.
 #[derive(Debug)]
 pub struct UrlResolver {
-    env: SharedEnv,
+    env: SharedRuntime,
     clients: http::Clients,
 }
 
 impl UrlResolver {
     /// A resolver with this environment.
-    pub fn new(env: SharedEnv) -> Self {
+    pub fn new(env: SharedRuntime) -> Self {
         Self { env, clients: http::Clients::default() }
     }
 }
@@ -78,7 +78,7 @@ impl Resolver for UrlResolver {
         if let Some(folder) = path(url, "process")? {
             #[cfg(feature = "process")]
             {
-                let place = crate::process::ProcessDeployment::builder(folder).env(self.env.clone()).open().await?;
+                let place = crate::process::ProcessDeployment::builder(folder).runtime(self.env.clone()).open().await?;
                 return Ok(Arc::new(place));
             }
             #[cfg(not(feature = "process"))]
@@ -118,13 +118,13 @@ impl Resolver for UrlResolver {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
     #[tokio::test]
     async fn each_scheme_opens_its_provider_and_others_are_named() {
-        let resolver = UrlResolver::new(SystemEnv::shared());
+        let resolver = UrlResolver::new(SystemRuntime::shared());
         assert_eq!(resolver.storage("memory:name").await.unwrap().storage().url(), "memory:name");
         let wrong =
             ["process:relative", "process:", "process://", "process:/a%00", "process://host/a", "process://host"];
@@ -145,7 +145,7 @@ mod tests {
     #[cfg(all(feature = "process", feature = "router"))]
     #[tokio::test]
     async fn a_url_is_resolved_to_the_same_place_again() {
-        let resolver = UrlResolver::new(SystemEnv::shared());
+        let resolver = UrlResolver::new(SystemRuntime::shared());
         let folder = tempfile::tempdir().unwrap();
         for (written, name) in
             [("a", "a"), ("a%20b", "a b"), ("a b", "a b"), ("50%25%3f#%2541", "50%?#%41"), ("ü", "ü")]

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 
 use futures_util::future::{Either, select};
 use lepton_core::resolver::ProgramRun;
-use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 use tokio::process::Command;
 
 use crate::auth::redact::first_line;
@@ -19,7 +19,7 @@ const MOST: usize = 4 << 10;
 
 /// Runs a program to its end. If it takes too long, or if the future is dropped, it is killed
 /// with its process group. What it has left in the background when it ends stays.
-pub(super) async fn run(env: &SharedEnv, program: ProgramRun) -> Result<()> {
+pub(super) async fn run(env: &SharedRuntime, program: ProgramRun) -> Result<()> {
     let Some(name) = program.command.first() else {
         return Err(Error::invalid_input("a program to run has no command"));
     };
@@ -32,10 +32,10 @@ pub(super) async fn run(env: &SharedEnv, program: ProgramRun) -> Result<()> {
         Ok(None) => format!("has not ended after {:?}", program.timeout),
         Err(error) => {
             let message = format!("the program {name} cannot be run");
-            return Err(Error::io(message, error).with_retry(Retry::Never));
+            return Err(Error::io(message, error).with_retry(RetryClass::Never));
         }
     };
-    let error = Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(Retry::Now);
+    let error = Error::new(ErrorKind::Unavailable, format!("the program {name} {why}")).with_retry(RetryClass::Now);
     Err(match first_line(&beginning(&printed), &Secrets::default()) {
         Some(line) => error.with_context("stderr", line),
         None => error,
@@ -43,7 +43,7 @@ pub(super) async fn run(env: &SharedEnv, program: ProgramRun) -> Result<()> {
 }
 
 /// Starts the program and waits for its end; `None` if it takes too long.
-async fn ended(env: &SharedEnv, program: &ProgramRun, stderr: &File) -> io::Result<Option<ExitStatus>> {
+async fn ended(env: &SharedRuntime, program: &ProgramRun, stderr: &File) -> io::Result<Option<ExitStatus>> {
     let (name, arguments) = program.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(name);
     command.args(arguments).envs(&program.env).process_group(0).kill_on_drop(true);
@@ -73,7 +73,7 @@ fn beginning(printed: &File) -> Vec<u8> {
 mod tests {
     use std::time::Duration;
 
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_succeeds_or_says_why_not() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         run(&env, shell("test $LEPTON_SIDE = a")).await.unwrap();
         for _ in 0..20 {
             let error = run(&env, shell("echo no policy >&2; exit 3")).await.unwrap_err();
@@ -94,14 +94,14 @@ mod tests {
         let error = run(&env, shell("head -c 1000000 /dev/zero >&2; exit 4")).await.unwrap_err();
         assert!(error.to_string().contains("exit status: 4"), "the output holds nothing up: {error}");
         let missing = ProgramRun::new(vec!["/does/not/exist".to_owned()], Duration::from_secs(1));
-        assert_eq!(run(&env, missing).await.unwrap_err().retry(), Retry::Never);
+        assert_eq!(run(&env, missing).await.unwrap_err().retry(), RetryClass::Never);
         assert!(run(&env, ProgramRun::new(Vec::new(), Duration::ZERO)).await.is_err());
     }
 
     /// It keeps the error output of the program, and writes to it after the program has ended.
     #[tokio::test]
     async fn what_a_program_leaves_in_the_background_runs_on() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         for (code, succeeds) in [(0, true), (3, false)] {
             let folder = tempfile::tempdir().unwrap();
             let path = |name: &str| folder.path().join(name).display().to_string();
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_hangs_is_killed_with_its_children() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid").display().to_string();
         let mut program = shell(&format!("sleep 600 & echo $! > {file}.part; mv {file}.part {file}; wait"));

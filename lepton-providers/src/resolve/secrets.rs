@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lepton_core::deployment::{SecretReference, Secrets};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 
 use crate::auth::{command, file};
 
 /// Reads each value. The words of a command may be quoted; no shell reads them.
-pub(super) async fn read(env: &SharedEnv, references: &BTreeMap<String, SecretReference>) -> Result<Secrets> {
+pub(super) async fn read(env: &SharedRuntime, references: &BTreeMap<String, SecretReference>) -> Result<Secrets> {
     let mut secrets = Secrets::new();
     for (name, reference) in references {
         let value = value(env, reference).await.map_err(|error| error.with_context("secret", name))?;
@@ -18,7 +18,7 @@ pub(super) async fn read(env: &SharedEnv, references: &BTreeMap<String, SecretRe
     Ok(secrets)
 }
 
-async fn value(env: &SharedEnv, reference: &SecretReference) -> Result<String> {
+async fn value(env: &SharedRuntime, reference: &SecretReference) -> Result<String> {
     let refused = |why: String| Error::new(ErrorKind::Unauthenticated, why);
     let (value, source) = match reference {
         SecretReference::Env(name) => {
@@ -55,13 +55,13 @@ fn without_line_break(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
     #[tokio::test]
     async fn values_come_from_files_and_commands_and_are_never_in_an_error() {
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "of the file\n").unwrap();
         let reference = |text: &str| text.parse::<SecretReference>().unwrap();

@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 
 use super::bodies::Upload;
 use super::flight::Flight;
@@ -27,7 +27,7 @@ pub(super) enum AnswerBody {
 /// What a replica sends. The request is in flight until the end of it.
 pub(super) struct Streamed {
     open: Option<Open>,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 struct Open {
@@ -48,7 +48,7 @@ impl AnswerBody {
         flight: Flight,
         lease: Lease,
         connection: SendRequest<Upload>,
-        env: &SharedEnv,
+        env: &SharedRuntime,
     ) -> Self {
         let cut = flight.cut();
         let open = Some(Open { body, flight, cut, lease, connection });

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 
 use super::timing::Idle;
 
@@ -41,7 +41,7 @@ impl Progress {
 }
 
 impl Upload {
-    pub(super) fn new(inner: Incoming, env: &SharedEnv, limit: Duration) -> Self {
+    pub(super) fn new(inner: Incoming, env: &SharedRuntime, limit: Duration) -> Self {
         let idle = Some(Idle::new(Arc::clone(env), limit));
         Self { inner: Some(inner), idle, progress: Arc::default() }
     }

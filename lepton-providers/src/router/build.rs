@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton_core::data_set::Side;
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv, SystemEnv};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime, SystemRuntime};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -41,7 +41,7 @@ impl Router {
 #[derive(Debug)]
 pub struct RouterBuilder {
     config: RouterConfig,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl RouterBuilder {
@@ -54,8 +54,8 @@ impl RouterBuilder {
 
     /// The clock and the tasks; by default those of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -68,7 +68,7 @@ impl RouterBuilder {
     pub async fn start(self) -> Result<RunningRouter> {
         let config = self.config;
         config.check()?;
-        let env = self.env.unwrap_or_else(SystemEnv::shared);
+        let env = self.env.unwrap_or_else(SystemRuntime::shared);
         let listener = TcpListener::bind(&config.listen).await;
         let listener = listener.map_err(|error| {
             Error::io("cannot listen for users", error).with_context("address", config.listen.as_str())
@@ -114,7 +114,7 @@ impl Loaded {
     fn run(
         self,
         config: RouterConfig,
-        env: SharedEnv,
+        env: SharedRuntime,
         listener: TcpListener,
         address: SocketAddr,
         control: tokio::net::UnixListener,

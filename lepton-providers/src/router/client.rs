@@ -10,7 +10,7 @@ use lepton_core::data_set::{Clearance, Side};
 use lepton_core::traffic::{
     Counters, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, RouteChange, Traffic, TrafficCapabilities,
 };
-use lepton_core::{Effect, Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Effect, Error, ErrorKind, Result, RetryClass, SharedRuntime};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -30,14 +30,14 @@ const NOT_IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove
 pub struct RouterTraffic {
     socket: PathBuf,
     url: String,
-    env: SharedEnv,
+    env: SharedRuntime,
     timeout: Duration,
     capabilities: TrafficCapabilities,
 }
 
 impl RouterTraffic {
     /// The router with this control socket. Nothing is connected yet.
-    pub fn new(socket: impl Into<PathBuf>, env: SharedEnv) -> Self {
+    pub fn new(socket: impl Into<PathBuf>, env: SharedRuntime) -> Self {
         let socket = socket.into();
         let mut capabilities = TrafficCapabilities::new();
         (capabilities.hold, capabilities.verify, capabilities.owner) = (true, true, true);
@@ -64,7 +64,11 @@ impl RouterTraffic {
         let called = within(&self.env, self.timeout, self.exchange(command, &mut sent)).await;
         let lost = |error: Error| {
             let effect = if changes && sent { Effect::Unknown } else { Effect::None };
-            error.with_retry(Retry::Now).with_effect(effect).with_operation(operation).with_context("url", &self.url)
+            error
+                .with_retry(RetryClass::Now)
+                .with_effect(effect)
+                .with_operation(operation)
+                .with_context("url", &self.url)
         };
         match called {
             Some(Ok(Answer::Error(error))) => Err(error.error().with_operation(operation)),

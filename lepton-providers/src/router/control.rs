@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lepton_core::traffic::HoldRequest;
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -116,7 +116,7 @@ async fn converse(shared: Arc<Shared>, fence: Arc<Fence>, stream: UnixStream, pe
 }
 
 /// The next line; `None` at the end, and for what is no line of a driver.
-async fn next(env: &SharedEnv, read: &mut BufReader<tokio::net::unix::OwnedReadHalf>) -> Option<Vec<u8>> {
+async fn next(env: &SharedRuntime, read: &mut BufReader<tokio::net::unix::OwnedReadHalf>) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     let mut limited = read.take(LONGEST);
     within(env, LINE_TIME, limited.read_until(b'\n', &mut line)).await?.ok()?;

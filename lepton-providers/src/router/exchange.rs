@@ -85,7 +85,7 @@ async fn attempts(
             return Err(Failed::Client);
         }
         shared.sides.failed(&lease.0);
-        tracing::debug!(address = lease.0.address, "{}", failed.error.report());
+        tracing::debug!(address = lease.0.address, "{}", failed.error.full_message());
         last = Failed::Replica;
         request = match (failed.unsent, &copy) {
             (Some(unsent), _) => *unsent,

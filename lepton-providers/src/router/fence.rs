@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lepton_core::data_set::Side;
 use lepton_core::traffic::{Backend, Hold, HoldId, HoldRequest, InFlight, InFlightPolicy, Route, Weights};
-use lepton_core::{Effect, EnvExt as _, Error, ErrorKind, Result, Retry};
+use lepton_core::{Effect, Error, ErrorKind, Result, RetryClass, RuntimeExt as _};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::config::{HoldScope, check_backends};
@@ -174,7 +174,7 @@ impl Fence {
             let due = match self.settled().await {
                 Ok(register) => register.due(),
                 Err(error) => {
-                    tracing::error!("no hold can end in the register: {}", error.report());
+                    tracing::error!("no hold can end in the register: {}", error.full_message());
                     self.shared.env.sleep(AGAIN).await;
                     continue;
                 }
@@ -319,7 +319,7 @@ impl Register {
 }
 
 fn refused(why: String) -> Error {
-    Error::new(ErrorKind::PreconditionFailed, why).with_retry(Retry::Never)
+    Error::new(ErrorKind::PreconditionFailed, why).with_retry(RetryClass::Never)
 }
 
 fn unsure() -> Error {

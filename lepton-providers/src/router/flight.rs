@@ -164,7 +164,7 @@ impl State {
         }
         let written = self.file.write(self.totals(), false);
         if let Err(error) = &written {
-            tracing::error!("{}", error.report());
+            tracing::error!("{}", error.full_message());
         }
         written.is_ok()
     }

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 use tokio::net::TcpStream;
 
 use super::bodies::Upload;
@@ -50,10 +50,10 @@ impl Pool {
 ///
 /// # Errors
 /// Nothing of a request has been sent.
-pub(super) async fn connect(env: &SharedEnv, address: &str, limit: Duration) -> Result<SendRequest<Upload>> {
+pub(super) async fn connect(env: &SharedRuntime, address: &str, limit: Duration) -> Result<SendRequest<Upload>> {
     let failed = |error: std::io::Error| {
         let message = format!("no connection to {address}");
-        Error::new(ErrorKind::Network, message).with_retry(Retry::Now).with_source(error)
+        Error::new(ErrorKind::Network, message).with_retry(RetryClass::Now).with_source(error)
     };
     let stream = within(env, limit, TcpStream::connect(address)).await;
     let stream = stream.unwrap_or_else(|| Err(std::io::ErrorKind::TimedOut.into())).map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 use tokio::sync::watch;
 
 use super::config::RouterConfig;
@@ -25,7 +25,7 @@ pub(super) enum Phase {
 /// What the parts of a running router share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) config: RouterConfig,
     pub(super) gate: Arc<Gate>,
     pub(super) flights: Arc<Flights>,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 use lepton_core::data_set::Side;
 use lepton_core::traffic::Backend;
 
@@ -16,7 +16,7 @@ use super::pool::Pool;
 /// The replicas of both sides.
 #[derive(Debug)]
 pub(super) struct Sides {
-    env: SharedEnv,
+    env: SharedRuntime,
     health: Health,
     replicas: [RwLock<Vec<Arc<Replica>>>; 2],
     turn: AtomicUsize,
@@ -43,7 +43,7 @@ struct State {
 }
 
 impl Sides {
-    pub(super) fn new(env: SharedEnv, health: Health) -> Self {
+    pub(super) fn new(env: SharedRuntime, health: Health) -> Self {
         Self { env, health, replicas: [RwLock::default(), RwLock::default()], turn: AtomicUsize::new(0) }
     }
 
@@ -123,7 +123,7 @@ impl Replica {
     }
 
     /// Keeps a connection for the next request, as soon as it can take one.
-    pub(super) fn give_back(self: Arc<Self>, mut connection: SendRequest<Upload>, env: &SharedEnv) {
+    pub(super) fn give_back(self: Arc<Self>, mut connection: SendRequest<Upload>, env: &SharedRuntime) {
         if connection.is_ready() {
             return self.pool.put(connection, env.uptime());
         }
@@ -157,10 +157,10 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     fn sides(health: Health) -> Sides {
-        let sides = Sides::new(SystemEnv::shared(), health);
+        let sides = Sides::new(SystemRuntime::shared(), health);
         sides.set(Side::A, &[Backend::new("1", "one:1"), Backend::new("2", "two:2")]);
         sides
     }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures_core::future::BoxFuture;
 use futures_util::future::{Either, select};
 use hyper::rt::{Sleep, Timer};
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 
 /// Waits for a future, but not longer than this.
-pub(super) async fn within<F: Future>(env: &SharedEnv, limit: Duration, future: F) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(env: &SharedRuntime, limit: Duration, future: F) -> Option<F::Output> {
     unless(env.sleep(limit), future).await
 }
 
@@ -24,7 +24,7 @@ pub(super) async fn unless<F: Future>(end: impl Future<Output = ()>, future: F) 
 
 /// The timer of the HTTP server.
 #[derive(Debug, Clone)]
-pub(super) struct EnvTimer(pub(super) SharedEnv);
+pub(super) struct EnvTimer(pub(super) SharedRuntime);
 
 struct Slept(std::sync::Mutex<BoxFuture<'static, ()>>);
 
@@ -51,13 +51,13 @@ impl Timer for EnvTimer {
 
 /// A timer that starts again with each progress; without use it costs nothing.
 pub(super) struct Idle {
-    env: SharedEnv,
+    env: SharedRuntime,
     limit: Duration,
     sleep: Option<BoxFuture<'static, ()>>,
 }
 
 impl Idle {
-    pub(super) fn new(env: SharedEnv, limit: Duration) -> Self {
+    pub(super) fn new(env: SharedRuntime, limit: Duration) -> Self {
         Self { env, limit, sleep: None }
     }
 

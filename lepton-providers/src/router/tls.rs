@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -44,7 +44,7 @@ impl Certificate {
     }
 
     /// Loads the files again. If they cannot be used, those that were loaded before stay.
-    pub(super) async fn reload(self: &Arc<Self>, env: &SharedEnv) -> Result<()> {
+    pub(super) async fn reload(self: &Arc<Self>, env: &SharedRuntime) -> Result<()> {
         let this = Arc::clone(self);
         let reload = move || {
             let new = Loaded::read(&this.files)?;
@@ -59,11 +59,11 @@ impl Certificate {
     }
 
     /// Looks at the files again and again.
-    pub(super) async fn watch(self: Arc<Self>, env: SharedEnv) {
+    pub(super) async fn watch(self: Arc<Self>, env: SharedRuntime) {
         loop {
             env.sleep(self.files.reload).await;
             if let Err(error) = self.reload(&env).await {
-                tracing::warn!("the certificate is not replaced: {}", error.report());
+                tracing::warn!("the certificate is not replaced: {}", error.full_message());
             }
         }
     }

@@ -112,7 +112,7 @@ async fn connected(shared: &Shared, client: Upgraded, replica: Upgraded, stop: S
 /// Runs both directions. When the replica's ends, the client's has no use; when the client's
 /// ends, the replica's gets a time to end, too.
 async fn both(
-    env: &lepton_core::SharedEnv,
+    env: &lepton_core::SharedRuntime,
     up: impl Future<Output = End>,
     down: impl Future<Output = End>,
 ) -> (Option<End>, Option<End>) {

@@ -6,7 +6,7 @@ use lepton_core::data_set::Side;
 use lepton_core::traffic::{
     Backend, Counters, Hold, HoldId, HoldLimits, InFlight, InFlightPolicy, Route, SideCounters, Weights,
 };
-use lepton_core::{Effect, Error, ErrorKind, Result, Retry};
+use lepton_core::{Effect, Error, ErrorKind, Result, RetryClass};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
@@ -200,9 +200,9 @@ impl ErrorText {
         };
         Self {
             kind: error.kind().code().to_owned(),
-            message: error.report(),
+            message: error.full_message(),
             effect: effect.to_owned(),
-            again: error.retry() != Retry::Never,
+            again: error.retry() != RetryClass::Never,
         }
     }
 
@@ -214,7 +214,7 @@ impl ErrorText {
             "applied" => Effect::Applied,
             _ => Effect::Unknown,
         };
-        let retry = if self.again { Retry::Now } else { Retry::Never };
+        let retry = if self.again { RetryClass::Now } else { RetryClass::Never };
         let kind = kind.copied().unwrap_or(ErrorKind::Unexpected);
         Error::new(kind, self.message).with_effect(effect).with_retry(retry)
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 
 use super::config::S3Config;
 use crate::auth::aws::chain::{Chain, on_ec2};
@@ -34,7 +34,7 @@ pub(super) fn resolve(
     injected: Option<Arc<dyn CredentialsProvider>>,
     var: Vars<'_>,
     connect: Connect<'_>,
-    env: &SharedEnv,
+    env: &SharedRuntime,
 ) -> Result<Resolved> {
     let files = ProfileFiles::from_env(var);
     let named = config.profile.clone().or_else(|| var("AWS_PROFILE"));
@@ -89,7 +89,7 @@ fn credentials(config: &S3Config, chain: &Chain<'_>, profile: &str) -> Result<Ar
 mod tests {
     use std::collections::BTreeMap;
 
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
@@ -113,7 +113,8 @@ mod tests {
     }
 
     async fn key_of(setup: &Setup, config: S3Config) -> Result<String> {
-        let resolved = resolve(&config, None, &|name| setup.vars.get(name).cloned(), &no_issuer, &SystemEnv::shared())?;
+        let resolved =
+            resolve(&config, None, &|name| setup.vars.get(name).cloned(), &no_issuer, &SystemRuntime::shared())?;
         match resolved.credentials {
             None => Ok("anonymous".into()),
             Some(provider) => Ok(provider.credentials().await?.access_key_id),
@@ -163,7 +164,7 @@ credential_process = printf '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"x
                 None,
                 &|name| setup.vars.get(name).cloned(),
                 &no_issuer,
-                &SystemEnv::shared(),
+                &SystemRuntime::shared(),
             )
             .unwrap()
         };

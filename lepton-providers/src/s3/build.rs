@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lepton_core::{Capabilities, Error, KeyRules, Result, SharedEnv, SystemEnv, md5};
+use lepton_core::{Capabilities, Error, KeyRules, Result, SharedRuntime, SystemRuntime, md5};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -32,7 +32,7 @@ type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Makes an [`S3Storage`] from settings, and from parts that are not settings.
 pub struct S3Builder {
     config: S3Config,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
     credentials: Option<Arc<dyn CredentialsProvider>>,
     var: Variables,
     probe_prefix: Vec<u8>,
@@ -80,8 +80,8 @@ impl S3Builder {
 
     /// Takes tasks, time and randomness from `env` instead of the system.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -138,7 +138,7 @@ impl S3Builder {
 
     fn make(self) -> Result<(S3Storage, S3Config)> {
         let Self { config, env, credentials, var, probe_prefix: _ } = self;
-        let env = env.unwrap_or_else(SystemEnv::shared);
+        let env = env.unwrap_or_else(SystemRuntime::shared);
         let connect = |proxied: bool, ca_file: Option<&Path>| {
             Ok(Issuer::new(config.http_client(ca_file.map(Path::to_owned), true, proxied, &env)?, env.clone()))
         };
@@ -203,7 +203,7 @@ impl fmt::Debug for S3Builder {
     }
 }
 
-fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedEnv) -> Cache<Credentials> {
+fn cached(provider: Arc<dyn CredentialsProvider>, env: SharedRuntime) -> Cache<Credentials> {
     let issue = move || -> BoxFuture<'static, Result<Credentials>> {
         let provider = Arc::clone(&provider);
         Box::pin(async move { provider.credentials().await })

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, SERVER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request as HttpRequest};
-use lepton_core::{Capabilities, Error, ErrorKind, KeyRules, Result, Retry, ServerCheck, SharedEnv};
+use lepton_core::{Capabilities, Error, ErrorKind, KeyRules, Result, RetryClass, ServerCheck, SharedRuntime};
 use secrecy::ExposeSecret as _;
 
 use super::chunk_signer::ChunkSigner;
@@ -41,7 +41,7 @@ pub(super) struct Client {
     /// The rules for keys that can be read, and for those that can be deleted.
     pub(super) reading: KeyRules,
     pub(super) deleting: KeyRules,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) http: HttpClient,
     /// `None` sends requests without a signature.
     pub(super) credentials: Option<Cache<Credentials>>,
@@ -84,7 +84,7 @@ impl Client {
     pub(super) fn set_capabilities(&mut self, mut capabilities: Capabilities) {
         capabilities.tls = self.endpoint.is_tls();
         let (chunks, trailers) = (capabilities.signed_chunks.is_available(), capabilities.trailers.is_available());
-        capabilities.holds_uploads = match self.credentials {
+        capabilities.buffers_uploads = match self.credentials {
             Some(_) => !(chunks || (capabilities.tls && trailers)),
             None => Sum::of(&capabilities).is_some() && !trailers,
         };
@@ -136,7 +136,7 @@ impl Client {
                 return Err(unhelpful_redirect(*refusal, &target, &secrets));
             }
             let error = refusal.into_error(request.call.writes, &secrets);
-            if let (Retry::RefreshCredentials, Some(cache), Some(used)) =
+            if let (RetryClass::RefreshCredentials, Some(cache), Some(used)) =
                 (error.retry(), &self.credentials, credentials)
             {
                 cache.invalidate(&used).await;

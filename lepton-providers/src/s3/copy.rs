@@ -43,7 +43,7 @@ impl ServerCopy for S3Storage {
         LARGEST
     }
 
-    async fn spares(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
         Ok(true)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use lepton_core::{Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, RetryClass};
 
 use crate::wire::refusal::{self, DEFAULT_WAIT, ErrorResponse, retry_after};
 use crate::wire::secrets::Secrets;
@@ -65,33 +65,33 @@ impl Refusal {
         refusal::error(kind, retry, ErrorResponse { status, code, message, request_id }, writes, secrets)
     }
 
-    fn meaning(&self) -> (ErrorKind, Retry) {
+    fn meaning(&self) -> (ErrorKind, RetryClass) {
         let (kind, retry) = self.code.as_deref().and_then(by_code).unwrap_or_else(|| self.by_status());
         let retry = match (retry, self.retry_after) {
-            (Retry::Now | Retry::After(_), Some(delay)) => Retry::After(delay),
+            (RetryClass::Now | RetryClass::After(_), Some(delay)) => RetryClass::After(delay),
             (retry, _) => retry,
         };
         (kind, retry)
     }
 
-    fn by_status(&self) -> (ErrorKind, Retry) {
+    fn by_status(&self) -> (ErrorKind, RetryClass) {
         match self.status {
-            405 if self.delete_marker => (ErrorKind::NotFound, Retry::Never),
+            405 if self.delete_marker => (ErrorKind::NotFound, RetryClass::Never),
             status => refusal::by_status(status),
         }
     }
 }
 
-fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
+fn by_code(code: &str) -> Option<(ErrorKind, RetryClass)> {
     use ErrorKind as K;
-    let never = |kind| (kind, Retry::Never);
+    let never = |kind| (kind, RetryClass::Never);
     Some(match code {
         "NoSuchBucket" => never(K::BucketNotFound),
         "NoSuchKey" | "NoSuchVersion" => never(K::NotFound),
         "NoSuchUpload" => never(K::UploadNotFound),
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => never(K::PermissionDenied),
         "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException" => {
-            (K::Unauthenticated, Retry::RefreshCredentials)
+            (K::Unauthenticated, RetryClass::RefreshCredentials)
         }
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
@@ -108,14 +108,14 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         "RequestTimeTooSkewed" => never(K::ClockSkew),
         "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => never(K::AlreadyExists),
         "PreconditionFailed" => never(K::PreconditionFailed),
-        "ConditionalRequestConflict" | "OperationAborted" => (K::Conflict, Retry::Now),
+        "ConditionalRequestConflict" | "OperationAborted" => (K::Conflict, RetryClass::Now),
         "InvalidObjectState" => never(K::Archived),
         "EntityTooLarge" => never(K::TooLarge),
         "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" | "InvalidDigest" => {
-            (K::ChecksumMismatch, Retry::Now)
+            (K::ChecksumMismatch, RetryClass::Now)
         }
-        "RequestTimeout" => (K::Timeout, Retry::Now),
-        "IncompleteBody" => (K::Network, Retry::Now),
+        "RequestTimeout" => (K::Timeout, RetryClass::Now),
+        "IncompleteBody" => (K::Network, RetryClass::Now),
         "SlowDown"
         | "SlowDownRead"
         | "SlowDownWrite"
@@ -125,9 +125,9 @@ fn by_code(code: &str) -> Option<(ErrorKind, Retry)> {
         | "RequestLimitExceeded"
         | "TooManyRequests"
         | "RequestThrottled"
-        | "BandwidthLimitExceeded" => (K::Throttled, Retry::After(DEFAULT_WAIT)),
-        "InternalError" => (K::Unavailable, Retry::Now),
-        "XMinioServerNotInitialized" => (K::Unavailable, Retry::After(DEFAULT_WAIT)),
+        | "BandwidthLimitExceeded" => (K::Throttled, RetryClass::After(DEFAULT_WAIT)),
+        "InternalError" => (K::Unavailable, RetryClass::Now),
+        "XMinioServerNotInitialized" => (K::Unavailable, RetryClass::After(DEFAULT_WAIT)),
         "KeyTooLongError"
         | "XMinioInvalidObjectName"
         | "XMinioParentIsObject"
@@ -164,28 +164,28 @@ mod tests {
     #[test]
     fn kinds_retries_and_effects() {
         use ErrorKind as K;
-        let after = Retry::After(DEFAULT_WAIT);
+        let after = RetryClass::After(DEFAULT_WAIT);
         for (status, code, kind, retry, effect_of_write) in [
-            (404, "NoSuchBucket", K::BucketNotFound, Retry::Never, Effect::None),
-            (404, "NoSuchKey", K::NotFound, Retry::Never, Effect::None),
-            (404, "", K::NotFound, Retry::Never, Effect::None),
-            (404, "NoSuchUpload", K::UploadNotFound, Retry::Never, Effect::None),
-            (403, "SignatureDoesNotMatch", K::Unauthenticated, Retry::Never, Effect::None),
-            (403, "InvalidTokenId", K::Unauthenticated, Retry::Never, Effect::None),
-            (400, "ExpiredToken", K::Unauthenticated, Retry::RefreshCredentials, Effect::None),
-            (403, "AccessDenied", K::PermissionDenied, Retry::Never, Effect::None),
-            (403, "RequestTimeTooSkewed", K::ClockSkew, Retry::Never, Effect::None),
-            (403, "InvalidObjectState", K::Archived, Retry::Never, Effect::None),
-            (409, "ConditionalRequestConflict", K::Conflict, Retry::Now, Effect::None),
-            (412, "", K::PreconditionFailed, Retry::Never, Effect::None),
-            (400, "BadDigest", K::ChecksumMismatch, Retry::Now, Effect::None),
-            (400, "EntityTooLarge", K::TooLarge, Retry::Never, Effect::None),
+            (404, "NoSuchBucket", K::BucketNotFound, RetryClass::Never, Effect::None),
+            (404, "NoSuchKey", K::NotFound, RetryClass::Never, Effect::None),
+            (404, "", K::NotFound, RetryClass::Never, Effect::None),
+            (404, "NoSuchUpload", K::UploadNotFound, RetryClass::Never, Effect::None),
+            (403, "SignatureDoesNotMatch", K::Unauthenticated, RetryClass::Never, Effect::None),
+            (403, "InvalidTokenId", K::Unauthenticated, RetryClass::Never, Effect::None),
+            (400, "ExpiredToken", K::Unauthenticated, RetryClass::RefreshCredentials, Effect::None),
+            (403, "AccessDenied", K::PermissionDenied, RetryClass::Never, Effect::None),
+            (403, "RequestTimeTooSkewed", K::ClockSkew, RetryClass::Never, Effect::None),
+            (403, "InvalidObjectState", K::Archived, RetryClass::Never, Effect::None),
+            (409, "ConditionalRequestConflict", K::Conflict, RetryClass::Now, Effect::None),
+            (412, "", K::PreconditionFailed, RetryClass::Never, Effect::None),
+            (400, "BadDigest", K::ChecksumMismatch, RetryClass::Now, Effect::None),
+            (400, "EntityTooLarge", K::TooLarge, RetryClass::Never, Effect::None),
             (503, "SlowDown", K::Throttled, after, Effect::Unknown),
             (429, "", K::Throttled, after, Effect::None),
-            (500, "InternalError", K::Unavailable, Retry::Now, Effect::Unknown),
-            (502, "", K::Unavailable, Retry::Now, Effect::Unknown),
-            (501, "NotImplemented", K::Unsupported, Retry::Never, Effect::None),
-            (418, "Teapot", K::Unexpected, Retry::Never, Effect::None),
+            (500, "InternalError", K::Unavailable, RetryClass::Now, Effect::Unknown),
+            (502, "", K::Unavailable, RetryClass::Now, Effect::Unknown),
+            (501, "NotImplemented", K::Unsupported, RetryClass::Never, Effect::None),
+            (418, "Teapot", K::Unexpected, RetryClass::Never, Effect::None),
         ] {
             let write = error(status, code, true);
             assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(retry_after("soon", now), None);
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("9"))]);
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", now);
-        assert_eq!(refusal.into_error(true, &Secrets::default()).retry(), Retry::After(Duration::from_secs(9)));
+        assert_eq!(refusal.into_error(true, &Secrets::default()).retry(), RetryClass::After(Duration::from_secs(9)));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn documents(document: &[u8]) {
     let _ = multipart::completed(&HeaderMap::new(), document, &Secrets::default().text("s3cr3t/key"));
     for status in [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let refusal = Refusal::new(status, &HeaderMap::new(), document, SystemTime::UNIX_EPOCH);
-        let report = refusal.into_error(true, &Secrets::default().text("s3cr3t/key")).report();
+        let report = refusal.into_error(true, &Secrets::default().text("s3cr3t/key")).full_message();
         assert!(!report.contains('\n'), "{report:?}");
     }
 }

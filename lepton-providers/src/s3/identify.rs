@@ -8,14 +8,14 @@ use super::client::{Client, Request};
 use super::config::Preset;
 use super::headers::version;
 use super::payload::Payload;
-use crate::layers::{RetryOptions, retried};
+use crate::layers::{RetryConfig, retried};
 use crate::wire::attributes::header;
 
 impl Client {
     /// The preset of the server, `None` if it is not a known one. Any response will do, also
     /// a refusal; a server that does not respond is asked again.
     pub(super) async fn identify(&self) -> Result<Option<Preset>> {
-        retried(RetryOptions::default(), &self.env, "identify", || self.ask()).await?;
+        retried(RetryConfig::default(), &self.env, "identify", || self.ask()).await?;
         let preset = self.server.get().and_then(|server| known(server));
         tracing::debug!(bucket = self.bucket, ?preset, "the server has responded");
         Ok(preset)
@@ -51,7 +51,7 @@ impl Client {
             Err(error) if refused(&error) => Ok(None),
             sent => sent.map(Some),
         };
-        match retried(RetryOptions::default(), &self.env, "prove", send).await {
+        match retried(RetryConfig::default(), &self.env, "prove", send).await {
             Ok(None) => Ok(()),
             // Nothing can be proven without the permission to write here. The write itself may be
             // allowed; a preset or probe=true is the way to be sure.

@@ -5,7 +5,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, Error, ErrorKind, GetOptions, GetReply, HeadOptions, ObjectInfo, ObjectKey,
-    Precondition, PutOptions, PutReceipt, Result, Retry, StoredChecksum, Support, VersionId, from_hex,
+    Precondition, PutOptions, PutReceipt, Result, RetryClass, StoredChecksum, Support, VersionId, from_hex,
 };
 
 use super::client::{Client, Reply, Request};
@@ -106,7 +106,7 @@ impl Client {
         let reply = self.send_get(key, &options, headers).await?;
         let served = response_range(reply.status, &reply.headers, reply.body.len(), options.range.as_ref());
         let (range, size) = served
-            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(Retry::Now))?;
+            .map_err(|why| malformed(why).with_operation("get").with_context("key", key).with_retry(RetryClass::Now))?;
         let key = key.clone();
         let info = self.info(&key, size, &reply.headers);
         let body = reply.body.map(move |piece| piece.map_err(|e| e.with_operation("get").with_context("key", &key)));

@@ -185,7 +185,7 @@ mod tests {
             let mut attributes = lepton_core::Attributes::default();
             // Samba writes the first of these to files.
             attributes.user_metadata = ["DOSATTRIB", "two words", "kept"].map(|name| (name.into(), "x".into())).into();
-            assert_eq!(capabilities(preset).keep(&mut attributes), [Attribute::UserMetadata]);
+            assert_eq!(capabilities(preset).retain_kept(&mut attributes), [Attribute::UserMetadata]);
             assert_eq!(attributes.user_metadata.into_keys().collect::<Vec<_>>(), ["kept"]);
         }
     }

@@ -11,7 +11,7 @@ use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderValue, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::proxy::matcher::Matcher;
-use lepton_core::{Effect, Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Effect, Error, ErrorKind, Result, SharedRuntime};
 
 use super::connect::Connector;
 use super::download::ResponseBody;
@@ -47,11 +47,11 @@ pub(crate) struct HttpClient {
     client: Client<Connector, RequestBody>,
     proxy: Arc<Matcher>,
     idle_timeout: Duration,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 impl HttpClient {
-    pub(crate) fn new(options: HttpOptions, env: SharedEnv) -> Result<Self> {
+    pub(crate) fn new(options: HttpOptions, env: SharedRuntime) -> Result<Self> {
         let HttpOptions { tls, ca_file, proxy, connect_timeout, idle_timeout, max_idle_connections } = options;
         let most_idle =
             max_idle_connections.map_or_else(idle_connections, |most| usize::try_from(most).unwrap_or(usize::MAX));
@@ -141,7 +141,7 @@ fn idle_connections() -> usize {
 
 /// Spawns the tasks that drive connections.
 #[derive(Clone)]
-struct Spawner(SharedEnv);
+struct Spawner(SharedRuntime);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawner {
     fn execute(&self, task: F) {

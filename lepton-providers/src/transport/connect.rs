@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
-use lepton_core::{Result, SharedEnv};
+use lepton_core::{Result, SharedRuntime};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -31,7 +31,7 @@ type Tcp = TokioIo<TcpStream>;
 pub(super) struct Connector {
     https: HttpsConnector<Route>,
     limit: Duration,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 impl Connector {
@@ -42,7 +42,7 @@ impl Connector {
         ca_file: Option<&Path>,
         proxy: Arc<Matcher>,
         limit: Duration,
-        env: SharedEnv,
+        env: SharedRuntime,
     ) -> Result<Self> {
         let tls = if with_tls { tls::client_config(ca_file)? } else { tls::trusting_nobody()? };
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use lepton_core::{Error, ErrorKind, Result, Retry, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
 use super::error::{broken, idle};
 
@@ -19,7 +19,7 @@ pub(crate) struct ResponseBody {
     incoming: Incoming,
     /// The number of bytes still to come, if known.
     remaining: Option<u64>,
-    env: SharedEnv,
+    env: SharedRuntime,
     limit: Duration,
     /// Since when the consumer has been waiting, and the timer set for it.
     waiting_since: Option<Duration>,
@@ -28,7 +28,7 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, env: SharedEnv, limit: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, env: SharedRuntime, limit: Duration) -> Self {
         let remaining = incoming.size_hint().exact();
         Self { incoming, remaining, env, limit, waiting_since: None, alarm: None, ended: false }
     }
@@ -116,7 +116,7 @@ impl Stream for ResponseBody {
                     let missing = this.remaining.filter(|bytes| *bytes > 0);
                     this.end(missing.map(|bytes| {
                         let message = format!("the connection ended {bytes} bytes before the end of the answer");
-                        Error::new(ErrorKind::Network, message).with_retry(Retry::Now)
+                        Error::new(ErrorKind::Network, message).with_retry(RetryClass::Now)
                     }))
                 }
             });

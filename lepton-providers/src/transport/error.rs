@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use hyper_util::client::legacy;
-use lepton_core::{Effect, Error, ErrorKind, Retry};
+use lepton_core::{Effect, Error, ErrorKind, RetryClass};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -48,20 +48,24 @@ fn not_connected(error: legacy::Error, host: &str) -> Error {
     let (kind, retry, message) = if exhausted {
         let message =
             "too many files are open for another connection; raise the limit (ulimit -n) or lower concurrency";
-        (ErrorKind::Throttled, Retry::Now, message)
+        (ErrorKind::Throttled, RetryClass::Now, message)
     } else if find::<io::Error>(&error).is_some_and(|error| error.kind() == io::ErrorKind::Unsupported) {
-        (ErrorKind::Unsupported, Retry::Never, "no connection can be made through this proxy")
+        (ErrorKind::Unsupported, RetryClass::Never, "no connection can be made through this proxy")
     } else if let Some(dns) = find::<DnsError>(&error) {
         // Only the resolver's message distinguishes "no such name" from "try again
         // later".
         let later = dns.0.to_string().contains("Temporary failure");
-        (ErrorKind::HostNotFound, if later { Retry::Now } else { Retry::Never }, "the host name does not resolve")
+        (
+            ErrorKind::HostNotFound,
+            if later { RetryClass::Now } else { RetryClass::Never },
+            "the host name does not resolve",
+        )
     } else if let Some(tls) = find::<rustls::Error>(&error) {
-        (ErrorKind::Tls, Retry::Never, tls_message(tls))
+        (ErrorKind::Tls, RetryClass::Never, tls_message(tls))
     } else if find::<ConnectTimeout>(&error).is_some() {
-        (ErrorKind::Timeout, Retry::Now, "no connection was made in time")
+        (ErrorKind::Timeout, RetryClass::Now, "no connection was made in time")
     } else {
-        (ErrorKind::Network, Retry::Now, "no connection could be made")
+        (ErrorKind::Network, RetryClass::Now, "no connection could be made")
     };
     Error::new(kind, message).with_retry(retry).with_context("host", host).with_source(error)
 }
@@ -78,13 +82,13 @@ fn tls_message(error: &rustls::Error) -> &'static str {
 
 /// A broken connection, which is worth a retry.
 pub(super) fn broken(message: &'static str, source: impl Into<BoxError>) -> Error {
-    Error::new(ErrorKind::Network, message).with_retry(Retry::Now).with_source(source)
+    Error::new(ErrorKind::Network, message).with_retry(RetryClass::Now).with_source(source)
 }
 
 /// Nothing was received for `limit`.
 pub(super) fn idle(limit: Duration) -> Error {
     let message = format!("nothing was received from the server for {}", humantime::format_duration(limit));
-    Error::new(ErrorKind::Timeout, message).with_retry(Retry::Now)
+    Error::new(ErrorKind::Timeout, message).with_retry(RetryClass::Now)
 }
 
 /// The first error of this type in the chain of causes.

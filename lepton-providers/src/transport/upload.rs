@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use lepton_core::{ByteStream, Error, ErrorKind, SharedEnv};
+use lepton_core::{ByteStream, Error, ErrorKind, SharedRuntime};
 
 /// The body of a request. Its length is known, and it is handed to the connection in
 /// pieces, without a copy.
@@ -34,7 +34,7 @@ impl RequestBody {
         Self { content: Content::Stream(stream), remaining: len, watch: None }
     }
 
-    pub(super) fn watched(mut self, env: SharedEnv) -> (Self, Arc<Progress>) {
+    pub(super) fn watched(mut self, env: SharedRuntime) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::new(env.uptime(), self.remaining == 0));
         self.watch = Some(Watch { progress: Arc::clone(&progress), env });
         (self, progress)
@@ -119,7 +119,7 @@ impl http_body::Body for RequestBody {
 
 struct Watch {
     progress: Arc<Progress>,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 /// The progress of a request, shared between its body, which the connection polls, and

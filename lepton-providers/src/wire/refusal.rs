@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
-use lepton_core::{Effect, Error, ErrorKind, Result, Retry};
+use lepton_core::{Effect, Error, ErrorKind, Result, RetryClass};
 
 use crate::transport::ResponseBody;
 use crate::wire::secrets::Secrets;
@@ -36,8 +36,14 @@ pub(crate) struct ErrorResponse {
 /// The error to report. `writes`: whether the request could have changed something, so
 /// that a server failure leaves its outcome unknown. `secrets`: those that the request
 /// was sent with, none of which appears in the error.
-pub(crate) fn error(kind: ErrorKind, retry: Retry, response: ErrorResponse, writes: bool, secrets: &Secrets) -> Error {
-    let failed_inside = response.status >= 500 || (response.status == 200 && retry != Retry::Never);
+pub(crate) fn error(
+    kind: ErrorKind,
+    retry: RetryClass,
+    response: ErrorResponse,
+    writes: bool,
+    secrets: &Secrets,
+) -> Error {
+    let failed_inside = response.status >= 500 || (response.status == 200 && retry != RetryClass::Never);
     let unknown = writes && failed_inside && kind != ErrorKind::Unsupported && kind != ErrorKind::OutOfSpace;
     let message = match &response.message {
         Some(message) => format!("{}: {}", sentence(kind), secrets.printable(message)),
@@ -57,22 +63,22 @@ pub(crate) fn error(kind: ErrorKind, retry: Retry, response: ErrorResponse, writ
 }
 
 /// The meaning of a status where no code is more specific.
-pub(crate) fn by_status(status: u16) -> (ErrorKind, Retry) {
+pub(crate) fn by_status(status: u16) -> (ErrorKind, RetryClass) {
     use ErrorKind as K;
-    let never = |kind| (kind, Retry::Never);
+    let never = |kind| (kind, RetryClass::Never);
     match status {
         404 => never(K::NotFound),
         401 => never(K::Unauthenticated),
         403 => never(K::PermissionDenied),
-        409 => (K::Conflict, Retry::Now),
+        409 => (K::Conflict, RetryClass::Now),
         412 => never(K::PreconditionFailed),
         413 => never(K::TooLarge),
         400 | 416 => never(K::InvalidInput),
         405 | 501 => never(K::Unsupported),
-        408 => (K::Timeout, Retry::Now),
-        429 | 503 => (K::Throttled, Retry::After(DEFAULT_WAIT)),
+        408 => (K::Timeout, RetryClass::Now),
+        429 | 503 => (K::Throttled, RetryClass::After(DEFAULT_WAIT)),
         507 => never(K::OutOfSpace),
-        500..=599 => (K::Unavailable, Retry::Now),
+        500..=599 => (K::Unavailable, RetryClass::Now),
         _ => never(K::Unexpected),
     }
 }
@@ -86,7 +92,7 @@ pub(crate) async fn read_error_body(status: StatusCode, body: ResponseBody) -> R
     let enough =
         !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
     match body.read(LONGEST_REFUSAL).await {
-        Err(error) if !enough && error.retry() != Retry::Never => Err(error.with_effect(Effect::None)),
+        Err(error) if !enough && error.retry() != RetryClass::Never => Err(error.with_effect(Effect::None)),
         document => Ok(document.unwrap_or_default()),
     }
 }

@@ -127,7 +127,7 @@ fn an_error_loses_its_secrets_in_every_text() {
         .with_source(cause);
     let hidden = secrets.hidden(error);
     assert_eq!(hidden.kind(), ErrorKind::Tls);
-    let report = format!("{hidden} {hidden:?} {}", hidden.report());
+    let report = format!("{hidden} {hidden:?} {}", hidden.full_message());
     assert!(!secrets.are_in(&report) && report.contains("about …"), "{report}");
 }
 

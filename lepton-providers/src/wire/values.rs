@@ -156,7 +156,7 @@ macro_rules! settings {
                 ca_file: Option<std::path::PathBuf>,
                 tls: bool,
                 proxied: bool,
-                env: &lepton_core::SharedEnv,
+                env: &lepton_core::SharedRuntime,
             ) -> lepton_core::Result<$crate::transport::HttpClient> {
                 let none = secrecy::SecretString::from("none");
                 let proxy = if proxied { self.proxy.as_ref() } else { Some(&none) };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lepton_core::{
-    CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, Precondition, PutReceipt, Result, Retry, Storage as _,
+    CopyOptions, CopySource, ETag, Effect, Error, ErrorKind, Precondition, PutReceipt, Result, RetryClass, Storage as _,
 };
 use lepton_providers::azure::AzureStorage;
 
@@ -15,7 +15,7 @@ async fn copy(store: &AzureStorage, condition: Precondition) -> Result<PutReceip
     store.server_copy().unwrap().copy(source, &key("b"), CopyOptions::new().precondition(condition)).await
 }
 
-fn meaning(error: &Error) -> (ErrorKind, Retry, Effect) {
+fn meaning(error: &Error) -> (ErrorKind, RetryClass, Effect) {
     (error.kind(), error.retry(), error.effect())
 }
 
@@ -58,7 +58,11 @@ async fn what_a_failed_copy_leaves_is_taken_away() {
     ] {
         let script = Script::start(vec![described(&[]), pending(), ended(status), delete]).await;
         let error = copy(&script.store(), condition.clone()).await.unwrap_err();
-        assert_eq!(meaning(&error), (ErrorKind::Unavailable, Retry::Now, effect), "{status} {condition:?}: {error:?}");
+        assert_eq!(
+            meaning(&error),
+            (ErrorKind::Unavailable, RetryClass::Now, effect),
+            "{status} {condition:?}: {error:?}"
+        );
         assert!(error.message().contains(status), "{error}");
         let seen = script.seen();
         assert_eq!((seen[3].line(), seen[3].header("if-match")), ("delete /photos/b", Some("\"d\"")));
@@ -71,7 +75,7 @@ async fn what_nobody_calls_a_failure_is_left_alone() {
     for end in [ended("resting"), described(&["ETag: \"d\"", "x-ms-copy-id: 1"])] {
         let script = Script::start(vec![described(&[]), pending(), end]).await;
         let error = copy(&script.store(), Precondition::IfAbsent).await.unwrap_err();
-        assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::Unknown), "{error:?}");
+        assert_eq!(meaning(&error), (ErrorKind::Unexpected, RetryClass::Never, Effect::Unknown), "{error:?}");
         assert_eq!(script.seen().len(), 3);
     }
 }
@@ -86,14 +90,14 @@ async fn a_copy_that_another_one_replaced_is_a_conflict() {
 
 #[tokio::test]
 async fn a_source_that_the_service_cannot_read_is_told_by_the_status() {
-    let never = |kind| (kind, Retry::Never, Effect::None);
-    let soon = Retry::After(Duration::from_secs(1));
+    let never = |kind| (kind, RetryClass::Never, Effect::None);
+    let soon = RetryClass::After(Duration::from_secs(1));
     for (status, meant) in [
         ("404 Not Found", never(ErrorKind::NotFound)),
         ("412 Precondition Failed", never(ErrorKind::PreconditionFailed)),
         ("403 Forbidden", never(ErrorKind::PermissionDenied)),
         ("409 Conflict", (ErrorKind::Unavailable, soon, Effect::None)),
-        ("500 Internal Server Error", (ErrorKind::Unavailable, Retry::Now, Effect::Unknown)),
+        ("500 Internal Server Error", (ErrorKind::Unavailable, RetryClass::Now, Effect::Unknown)),
     ] {
         // It is the source that is missing: neither condition speaks of it.
         for condition in [Precondition::IfAbsent, Precondition::IfMatch(ETag::new("\"x\""))] {
@@ -149,5 +153,5 @@ async fn a_block_that_could_not_be_copied_leaves_nothing_behind() {
     let script = Script::start(vec![described(&[]), failed]).await;
     let store = AzureStorage::new(script.config().encryption_scope("vault")).unwrap();
     let error = copy(&store, Precondition::None).await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unavailable, Retry::Now, Effect::None), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::Unavailable, RetryClass::Now, Effect::None), "{error:?}");
 }

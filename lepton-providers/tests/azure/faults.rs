@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
     Attributes, Body, DeleteRequest, Effect, ErrorKind, GetOptions, HeadOptions, ListRequest, Precondition, PutOptions,
-    PutReceipt, Result, Retry, Storage as _, StorageExt as _, VersionId, Versions as _,
+    PutReceipt, Result, RetryClass, Storage as _, StorageExt as _, VersionId, Versions as _,
 };
 use lepton_providers::azure::{AzureStorage, Preset, Token, TokenProvider};
 
@@ -32,7 +32,7 @@ async fn delete(store: &AzureStorage, request: DeleteRequest) -> Result<()> {
 async fn archived_blobs_and_leased_ones_are_told() {
     let script = Script::start(vec![refusal("409 Conflict", "BlobArchived")]).await;
     let error = script.store().get(&key("k"), GetOptions::new()).await.map(drop).unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Archived, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Archived, RetryClass::Never));
     let script = Script::start(vec![refusal("412 Precondition Failed", "LeaseIdMissing")]).await;
     let error = put(&script.store(), Precondition::None).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Locked, Effect::None));
@@ -168,7 +168,7 @@ async fn after_a_token_was_refused_another_one_is_asked_for() {
     let script = Script::start(vec![refused, described(&[])]).await;
     let store = AzureStorage::builder(script.config()).tokens(Arc::new(Tokens::default())).build().unwrap();
     let error = store.head(&key("k"), HeadOptions::new()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::RefreshCredentials));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::RefreshCredentials));
     assert!(!format!("{error:?}").contains("t0"));
     assert!(store.exists(&key("k")).await.unwrap());
     assert!(store.exists(&key("k")).await.unwrap());

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use lepton_providers::azure::{AzureConfig, AzureStorage, Preset};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -75,7 +75,7 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let script = Self { endpoint, account, seen: Arc::default() };
-        let (serving, env) = (script.clone(), SystemEnv::shared());
+        let (serving, env) = (script.clone(), SystemRuntime::shared());
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

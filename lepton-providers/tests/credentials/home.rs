@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_core::future::BoxFuture;
-use lepton_core::{Env, ObjectKey, Result, SharedEnv, StorageExt as _, SystemEnv};
+use lepton_core::{ObjectKey, Result, Runtime, SharedRuntime, StorageExt as _, SystemRuntime};
 use lepton_providers::s3::{Preset, S3Config, S3Storage};
 
 use super::service::{Service, ok};
@@ -23,7 +23,7 @@ const START: u64 = 1_893_456_000;
 /// whenever somebody looks at it.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    system: SharedEnv,
+    system: SharedRuntime,
     start: SystemTime,
     seconds: AtomicU64,
     step: u64,
@@ -34,13 +34,13 @@ impl Clock {
     /// A day in 2030 on which nothing moves but by hand.
     pub(crate) fn still() -> Arc<Self> {
         let start = UNIX_EPOCH + Duration::from_secs(START);
-        Arc::new(Self { system: SystemEnv::shared(), start, seconds: AtomicU64::new(0), step: 0, most: u64::MAX })
+        Arc::new(Self { system: SystemRuntime::shared(), start, seconds: AtomicU64::new(0), step: 0, most: u64::MAX })
     }
 
     /// A clock that is a second later whenever it is looked at, up to ten minutes: servers
     /// believe no one whose clock is further off.
     pub(crate) fn hasty() -> Arc<Self> {
-        let system = SystemEnv::shared();
+        let system = SystemRuntime::shared();
         let start = system.now() - Duration::from_secs(300);
         Arc::new(Self { system, start, seconds: AtomicU64::new(0), step: 1, most: 600 })
     }
@@ -69,7 +69,7 @@ impl Clock {
     }
 }
 
-impl Env for Clock {
+impl Runtime for Clock {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.system.spawn(task);
     }
@@ -130,7 +130,7 @@ impl Home {
     /// A store of what is found here, and of these settings.
     pub(crate) fn open(&self, config: S3Config) -> Result<S3Storage> {
         let builder = S3Storage::builder(config.proxy("none")).variables(self.vars.clone());
-        builder.env(self.clock.clone()).build()
+        builder.runtime(self.clock.clone()).build()
     }
 }
 

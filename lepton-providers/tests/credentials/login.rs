@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use lepton_core::{ErrorKind, Retry, to_hex};
+use lepton_core::{ErrorKind, RetryClass, to_hex};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
@@ -166,7 +166,7 @@ async fn what_cannot_be_renewed_asks_for_a_login() {
     let busy = Desk::new(|| refuse(503)).await;
     busy.log_in(0);
     let error = busy.who("work").await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Throttled && error.retry() != Retry::Never, "{error:?}");
+    assert!(error.kind() == ErrorKind::Throttled && error.retry() != RetryClass::Never, "{error:?}");
 }
 
 #[tokio::test]

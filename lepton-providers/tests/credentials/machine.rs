@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use lepton_core::{ErrorKind, Retry};
+use lepton_core::{ErrorKind, RetryClass};
 
 use super::home::{Bucket, Clock, Home, MARK, is, keys};
 use super::service::{Asked, Reply, Service, ok, refuse};
@@ -53,7 +53,7 @@ async fn a_machine_without_a_role_or_a_service_is_told() {
     for role in [refuse as fn(u16) -> Reply, |_| ok("")] {
         let machine = machine(&Clock::still(), move |_| role(404)).await;
         let error = bucket.who(&bucket.open(&beside(Home::new(), &machine))).await.unwrap_err();
-        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::Never));
         assert!(error.to_string().contains("the machine has no role; attach an instance profile"), "{error}");
     }
     // Switched off: the first version is not tried instead.
@@ -63,12 +63,12 @@ async fn a_machine_without_a_role_or_a_service_is_told() {
     assert_eq!(off.paths(), ["/latest/api/token"]);
     let busy = Service::start(|_| refuse(503)).await;
     let error = bucket.who(&bucket.open(&beside(Home::new(), &busy))).await.unwrap_err();
-    assert!((error.kind() == ErrorKind::Throttled) && error.retry() != Retry::Never, "{error:?}");
+    assert!((error.kind() == ErrorKind::Throttled) && error.retry() != RetryClass::Never, "{error:?}");
     // Nobody answers: what passes a container's gateway comes back too late.
     let silent = Service::start(|_| Reply::Hang).await;
     let home = beside(Home::new(), &silent).var("AWS_METADATA_SERVICE_TIMEOUT", "0.05");
     let error = bucket.who(&bucket.open(&home)).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::Now));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, RetryClass::Now));
     assert!(error.to_string().contains("hop limit"), "{error}");
     let disabled = beside(Home::new(), &off).var("AWS_EC2_METADATA_DISABLED", "true");
     let error = disabled.open(bucket.config()).unwrap_err();

@@ -33,7 +33,7 @@ async fn a_command_that_fails_is_told_in_its_own_words_but_for_secrets() {
     let home = Home::new().config(&format!("[default]\ncredential_process = sh -c '{script}'\n"));
     let error = bucket.who(&bucket.open(&home)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-    let said = error.report();
+    let said = error.full_message();
     assert!(said.contains("ended with a failure") && said.contains("no session for token=… log in"), "{said}");
     assert!(!said.contains("s3cr3t"), "{said}");
 }

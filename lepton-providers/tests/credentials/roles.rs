@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lepton_core::{ErrorKind, Retry, StorageExt as _};
+use lepton_core::{ErrorKind, RetryClass, StorageExt as _};
 use lepton_providers::s3::Preset;
 
 use super::home::{Bucket, Clock, Home, MARK, is};
@@ -73,7 +73,7 @@ async fn what_the_token_service_refuses_is_told_and_tried_again_where_that_helps
             .var("AWS_ROLE_ARN", "arn:aws:iam::1:role/worker")
             .var("AWS_ENDPOINT_URL_STS", &sts.endpoint);
         let error = bucket.who(&bucket.open(&home)).await.unwrap_err();
-        assert_eq!((error.kind(), error.retry() != Retry::Never, error.code()), (kind, again, Some(code)));
+        assert_eq!((error.kind(), error.retry() != RetryClass::Never, error.code()), (kind, again, Some(code)));
         assert_eq!(error.context("role"), Some("arn:aws:iam::1:role/worker"));
         assert!(bucket.0.asked().is_empty());
     }

@@ -32,7 +32,7 @@ fn note(what: &dyn Debug) {
 
 /// One request and all that can be said of it. Whether it succeeded.
 async fn run(store: Result<S3Storage>) -> bool {
-    let said = |error: &Error| writeln!(Said, "{error} {error:?} {}", error.report()).unwrap();
+    let said = |error: &Error| writeln!(Said, "{error} {error:?} {}", error.full_message()).unwrap();
     match store {
         Ok(store) => {
             note(&store);

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -103,7 +103,7 @@ impl Service {
         let endpoint =
             if tls.is_some() { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         let state = State { answer: Arc::new(answer), asked: Arc::default() };
-        let (asked, env) = (Arc::clone(&state.asked), SystemEnv::shared());
+        let (asked, env) = (Arc::clone(&state.asked), SystemRuntime::shared());
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

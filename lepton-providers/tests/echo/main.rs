@@ -44,7 +44,7 @@ pub(crate) fn xml(text: &str) -> String {
 /// Fails if anything that an error says has this form of a secret, or its middle, which
 /// Base64 would show where other bytes are around it.
 pub(crate) fn assert_hidden(error: &Error, form: &str, what: &str) {
-    let said = format!("{error} {error:?} {}", error.report());
+    let said = format!("{error} {error:?} {}", error.full_message());
     let middle = &form[form.len() / 4..form.len() * 3 / 4];
     assert!(!said.contains(form) && !said.contains(middle), "{what}: {said}");
     assert!(said.contains('…'), "{what}: nothing was said: {said}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -32,7 +32,7 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Strin
 pub(crate) async fn start(answers: impl Fn(&Asked) -> String + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (env, answers) = (SystemEnv::shared(), Arc::new(answers));
+    let (env, answers) = (SystemRuntime::shared(), Arc::new(answers));
     drop(env.clone().spawn_task(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();

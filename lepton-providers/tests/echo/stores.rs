@@ -238,7 +238,7 @@ async fn a_web_server_cannot_say_a_secret() {
         let signed = HttpConfig::new(format!("http://{address}/x/?key={secret}")).proxy("none");
         for config in [plain.clone().bearer_token(secret), plain.username("user").password(secret), signed] {
             let error = listed(&HttpStorage::new(config).unwrap()).await.unwrap_err();
-            let said = format!("{error} {error:?} {}", error.report());
+            let said = format!("{error} {error:?} {}", error.full_message());
             assert!(!said.contains(secret), "{said}");
         }
     }

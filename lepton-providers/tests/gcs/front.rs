@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use lepton_core::{ChecksumAlgorithm, EnvExt as _, StoredChecksum, SystemEnv};
+use lepton_core::{ChecksumAlgorithm, RuntimeExt as _, StoredChecksum, SystemRuntime};
 use tokio::net::TcpListener;
 use tokio::sync::{RwLock, oneshot};
 
@@ -43,7 +43,7 @@ pub async fn start(fake: &str, minio: &str, versions: bool) -> String {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let (fake, minio, completing) = (fake.to_owned(), minio.to_owned(), Arc::default());
     let front = Front { fake, minio, versions, completing, client };
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     drop(env.clone().spawn_task(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
     Attributes, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, ETag, Effect, Error, ErrorKind,
-    GetOptions, HeadOptions, ListRequest, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, Retry, Storage,
-    StorageExt as _, Upload, UploadId, VersionId,
+    GetOptions, HeadOptions, ListRequest, ObjectKey, PartReceipt, PartSpec, Precondition, PutOptions, RetryClass,
+    Storage, StorageExt as _, Upload, UploadId, VersionId,
 };
 use lepton_providers::gcs::GcsStorage;
 use serde_json::json;
@@ -206,11 +206,11 @@ async fn an_object_whose_generation_is_gone_before_it_is_described_has_changed()
     assert_eq!(script.seen().len(), 8, "it is read three times");
     let (script, store) = described_after(usize::MAX).await;
     let error = store.get(&key("a"), GetOptions::new()).await.unwrap_err();
-    assert_eq!(meaning(error), (ErrorKind::SourceChanged, Retry::Now));
+    assert_eq!(meaning(error), (ErrorKind::SourceChanged, RetryClass::Now));
     assert_eq!(script.seen().len(), 30);
     let pinned = GetOptions::new().if_match(Some(ETag::new("\"2\"")));
     let error = store.get(&key("a"), pinned).await.unwrap_err();
-    assert_eq!(meaning(error), (ErrorKind::PreconditionFailed, Retry::Never));
+    assert_eq!(meaning(error), (ErrorKind::PreconditionFailed, RetryClass::Never));
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn what_the_service_unpacks_is_refused() {
     })
     .await;
     let error = store.get(&key("a"), GetOptions::new()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unsupported, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unsupported, RetryClass::Never));
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn other_bytes_than_were_sent_are_found_out() {
     let upload = Upload::new(key("a"), UploadId::new("u"));
     let part = store.multipart().unwrap().upload_part(&upload, PartSpec::new(1, 0..5), Bytes::from("hello").into());
     let error = part.await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::ChecksumMismatch, Retry::Now));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::ChecksumMismatch, RetryClass::Now));
     let error = store.write(&key("a"), "hello".into()).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::ChecksumMismatch, Effect::Applied));
     let error = store.write(&key("a"), "hello".into()).await.unwrap_err();
@@ -291,7 +291,7 @@ async fn a_refusal_that_breaks_off_says_nothing_yet() {
     let (_, store) = telling(|_, _| "HTTP/1.1 404 Not Found\r\nContent-Length: 500\r\n\r\n{\"error\"".to_owned()).await;
     let error = store.head(&key("a"), HeadOptions::new()).await.unwrap_err();
     assert_ne!(error.kind(), ErrorKind::NotFound);
-    assert_ne!(error.retry(), Retry::Never);
+    assert_ne!(error.retry(), RetryClass::Never);
 }
 
 #[tokio::test]
@@ -299,5 +299,5 @@ async fn a_bucket_that_somebody_has_is_not_made_again() {
     let script = Script::start(|_, _| refusal(409, "conflict", "Your previous request to create it succeeded.")).await;
     let store = GcsStorage::new(script.config().access_token("t").project("p")).unwrap();
     let error = store.create_bucket().await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::AlreadyExists, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::AlreadyExists, RetryClass::Never));
 }

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use lepton_providers::gcs::{GcsConfig, Preset};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,7 +67,7 @@ impl Script {
     pub async fn start(answers: impl Fn(&Seen, usize) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let script = Self { endpoint: format!("http://{}", listener.local_addr().unwrap()), seen: Arc::default() };
-        let (seen, env, answers) = (Arc::clone(&script.seen), SystemEnv::shared(), Arc::new(answers));
+        let (seen, env, answers) = (Arc::clone(&script.seen), SystemRuntime::shared(), Arc::new(answers));
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

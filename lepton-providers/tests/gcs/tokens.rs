@@ -1,7 +1,7 @@
 //! Tokens: who is asked for one, how, and who gets it.
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use lepton_core::{ErrorKind, HeadOptions, ObjectKey, Retry, Storage as _};
+use lepton_core::{ErrorKind, HeadOptions, ObjectKey, RetryClass, Storage as _};
 use lepton_providers::gcs::GcsStorage;
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ async fn a_refused_token_is_renewed() {
     let script = script.await;
     let store = store(&script, &user(&script)).await;
     let error = store.head(&key(), HeadOptions::new()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::RefreshCredentials));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::RefreshCredentials));
     store.head(&key(), HeadOptions::new()).await.unwrap();
     let seen = script.seen();
     assert_eq!((field(&seen[0].body, "refresh_token"), field(&seen[0].body, "client_secret")), ("r%2F1", "s3cr3t"));
@@ -103,8 +103,8 @@ async fn a_refused_refresh_is_told_and_nothing_sent() {
     });
     let script = script.await;
     let error = store(&script, &user(&script)).await.head(&key(), HeadOptions::new()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
-    let report = error.report();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::Never));
+    let report = error.full_message();
     assert!(report.contains("Token has been revoked.") && !report.contains("s3cr3t"), "{report}");
     assert_eq!(script.seen().len(), 1);
 }
@@ -114,7 +114,7 @@ async fn a_token_that_cannot_change_is_refused_for_good() {
     let script = Script::start(|_, _| refusal(401, "authError", "Invalid Credentials")).await;
     let store = GcsStorage::new(script.config().access_token("t")).unwrap();
     let error = store.head(&key(), HeadOptions::new()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::Never));
 }
 
 #[tokio::test]

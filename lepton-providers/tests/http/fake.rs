@@ -14,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
@@ -117,7 +117,7 @@ impl Script {
     pub async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (script, env) = (self.clone(), SystemEnv::shared());
+        let (script, env) = (self.clone(), SystemRuntime::shared());
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::Method;
 use lepton_core::{
-    ETag, ErrorKind, GetOptions, HeadOptions, KeyPrefix, ListRequest, ObjectKey, Retry, Storage as _, StorageExt as _,
+    ETag, ErrorKind, GetOptions, HeadOptions, KeyPrefix, ListRequest, ObjectKey, RetryClass, Storage as _,
+    StorageExt as _,
 };
 use lepton_providers::http::{HttpConfig, HttpStorage};
 
@@ -154,7 +155,7 @@ async fn what_was_found_comes_before_the_error() {
     let [Ok(page), Err(error)] = &pages[..] else { panic!("{pages:?}") };
     let found: Vec<_> = page.objects.iter().map(|meta| meta.key.to_string()).collect();
     assert_eq!((found.as_slice(), error.context("key")), (&["a".to_owned(), "b".to_owned()][..], Some("c")));
-    assert_ne!(error.retry(), Retry::Never);
+    assert_ne!(error.retry(), RetryClass::Never);
     let pages: Vec<_> = store.list(ListRequest::new().page_size(1)).collect().await;
     assert!(pages.len() == 3 && pages[2].is_err());
 }

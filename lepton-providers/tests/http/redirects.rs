@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{EnvExt as _, ErrorKind, StorageExt as _, SystemEnv};
+use lepton_core::{ErrorKind, RuntimeExt as _, StorageExt as _, SystemRuntime};
 use lepton_providers::http::{HttpConfig, HttpStorage};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -93,7 +93,7 @@ async fn over_tls(script: &Script) -> (String, PathBuf, tempfile::TempDir) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let (script, env) = (script.clone(), SystemEnv::shared());
+    let (script, env) = (script.clone(), SystemRuntime::shared());
     drop(env.clone().spawn_task(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();

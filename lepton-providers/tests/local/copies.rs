@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lepton_core::{
-    Attributes, Body, CopyOptions, CopySource, Env, ErrorKind, HeadOptions, PutOptions, PutReceipt, Result,
-    ServerCopy as _, SharedEnv, Storage as _, StorageExt as _, SystemEnv,
+    Attributes, Body, CopyOptions, CopySource, ErrorKind, HeadOptions, PutOptions, PutReceipt, Result, Runtime,
+    ServerCopy as _, SharedRuntime, Storage as _, StorageExt as _, SystemRuntime,
 };
 use lepton_providers::local::LocalStorage;
 
@@ -55,7 +55,7 @@ async fn a_sparse_file_stays_sparse_on_the_same_and_on_another_file_system() {
             println!("skipped: {} keeps no holes", left.path().display());
             continue;
         }
-        assert!(b.spares(&from(&a, "x"), &key("f/y")).await.unwrap(), "{source} to {target}");
+        assert!(b.is_cheaper(&from(&a, "x"), &key("f/y")).await.unwrap(), "{source} to {target}");
         assert!(on_disk(right.path()).is_empty(), "asking leaves nothing");
         b.copy(from(&a, "x"), &key("f/y"), CopyOptions::new()).await.unwrap();
         let copy = File::open(right.path().join("f/y")).unwrap();
@@ -113,8 +113,8 @@ async fn what_a_disk_shares_takes_no_room_and_is_worth_asking_for() {
     a.write(&key("small"), bytes(1000, 1)).await.unwrap();
     let free = || rustix::fs::statvfs(disk.path()).map(|system| system.f_bfree * system.f_frsize).unwrap();
     let before = free();
-    assert!(b.spares(&from(&a, "x"), &key("f/y")).await.unwrap());
-    assert!(!b.spares(&from(&a, "small"), &key("f/y")).await.unwrap());
+    assert!(b.is_cheaper(&from(&a, "x"), &key("f/y")).await.unwrap());
+    assert!(!b.is_cheaper(&from(&a, "small"), &key("f/y")).await.unwrap());
     assert!(on_disk(&right).is_empty(), "trying leaves nothing");
     b.copy(from(&a, "x"), &key("f/y"), CopyOptions::new()).await.unwrap();
     let taken = before - free();
@@ -127,7 +127,7 @@ async fn what_a_disk_shares_takes_no_room_and_is_worth_asking_for() {
     let other = tempfile::tempdir().unwrap();
     let c = open(other.path()).await;
     c.write(&key("x"), bytes(MIB, 3)).await.unwrap();
-    assert!(!b.spares(&from(&c, "x"), &key("z")).await.unwrap());
+    assert!(!b.is_cheaper(&from(&c, "x"), &key("z")).await.unwrap());
     b.copy(from(&c, "x"), &key("z"), CopyOptions::new()).await.unwrap();
     assert!(b.read(&key("z"), u64::MAX).await.unwrap() == bytes(MIB, 3));
 }
@@ -136,7 +136,7 @@ async fn what_a_disk_shares_takes_no_room_and_is_worth_asking_for() {
 /// steps of a copy.
 #[derive(Debug)]
 struct Steps {
-    system: SharedEnv,
+    system: SharedRuntime,
     waiting: Arc<Waiting>,
 }
 
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Waiting {
     }
 }
 
-impl Env for Steps {
+impl Runtime for Steps {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.system.spawn(task);
     }
@@ -189,8 +189,8 @@ impl Waiting {
 async fn stepwise() -> ([tempfile::TempDir; 2], LocalStorage, LocalStorage, Arc<Waiting>) {
     let folders = two_systems();
     let waiting = Arc::<Waiting>::default();
-    let env = Arc::new(Steps { system: SystemEnv::shared(), waiting: Arc::clone(&waiting) });
-    let mut opening = Box::pin(builder(folders[1].path()).env(env).open());
+    let env = Arc::new(Steps { system: SystemRuntime::shared(), waiting: Arc::clone(&waiting) });
+    let mut opening = Box::pin(builder(folders[1].path()).runtime(env).open());
     let b = loop {
         if let Some(b) = waiting.step(&mut opening) {
             break b.unwrap();
@@ -266,7 +266,7 @@ async fn nothing_outside_the_source_is_copied() {
     for name in ["link", "up/secret", "inside", "../secret", "none", ".lepton-0.tmp"] {
         let error = b.copy(from(&a, name), &key("y"), CopyOptions::new()).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidKey), "{name}: {error}");
-        b.spares(&from(&a, name), &key("y")).await.unwrap_err();
+        b.is_cheaper(&from(&a, name), &key("y")).await.unwrap_err();
     }
     let mut gone = from(&a, "file");
     gone.store = format!("{}/none", a.url());

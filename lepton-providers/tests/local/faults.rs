@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Attribute, Attributes, Body, CreateUploadOptions, ErrorKind, GetOptions, HeadOptions, Multipart as _, PartSpec,
-    PutOptions, Retry, Storage as _, StorageExt as _,
+    PutOptions, RetryClass, Storage as _, StorageExt as _,
 };
 
 use super::mounted::Mounted;
@@ -68,7 +68,7 @@ async fn a_full_disk_is_named_and_nothing_is_left_on_it() {
     for len in [3 * MIB, MIB + 1, MIB] {
         let error = store.put(&key("f/x"), Body::from(bytes(len, 1)), PutOptions::new()).await;
         let error = if len == MIB && error.is_ok() { break } else { error.unwrap_err() };
-        assert_eq!((error.kind(), error.retry()), (ErrorKind::OutOfSpace, Retry::Never), "{error}");
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::OutOfSpace, RetryClass::Never), "{error}");
         assert_eq!(error.context("key"), Some("f/x"));
         assert!(on_disk(disk.path()).is_empty());
     }

@@ -8,7 +8,7 @@ use lepton_core::{
     Attribute, Attributes, Body, BodySource, DeleteRequest, ErrorKind, GetOptions, HeadOptions, LEAF_SIZE, Leaf,
     LeafStream, ObjectKey, Precondition, PutOptions, ServerCheck, Storage as _, StorageExt as _,
 };
-use lepton_providers::local::{Durability, EmptyDirectories, LocalSettings, LocalStorage};
+use lepton_providers::local::{Durability, EmptyDirectories, LocalConfig, LocalStorage};
 
 use super::{builder, bytes, collect, key, keys, on_disk, open};
 
@@ -357,9 +357,9 @@ async fn roots_are_opened_made_and_named() {
 async fn settings_come_from_configuration_and_unknown_ones_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let json = serde_json::json!({"root": dir.path(), "symlinks": "error", "sync": "none", "paranoid": true});
-    let settings: LocalSettings = serde_json::from_value(json).unwrap();
+    let settings: LocalConfig = serde_json::from_value(json).unwrap();
     let store = LocalStorage::from_settings(settings).open().await.unwrap();
     store.write(&key("x"), "1".into()).await.unwrap();
-    let error = serde_json::from_str::<LocalSettings>(r#"{"root": "/", "symlink": "skip"}"#).unwrap_err();
+    let error = serde_json::from_str::<LocalConfig>(r#"{"root": "/", "symlink": "skip"}"#).unwrap_err();
     assert!(error.to_string().contains("`symlinks`"), "{error}");
 }

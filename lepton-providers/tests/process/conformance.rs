@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lepton_core::{SystemEnv, conformance};
+use lepton_core::{SystemRuntime, conformance};
 
 use crate::place::{LONG, Place, program, serve};
 
@@ -12,7 +12,7 @@ pub(crate) async fn the_suite_passes() {
     // It never counts as ready, however slow the machine is.
     fails.readiness_probe.clone_from(&serve().readiness_probe);
     fails.ports.clone_from(&serve().ports);
-    let options = conformance::deployment::Options::new(SystemEnv::shared(), serve(), fails).deadline(LONG);
+    let options = conformance::deployment::Options::new(SystemRuntime::shared(), serve(), fails).deadline(LONG);
     let report = conformance::deployment::run(&place.deployment, options).await;
     println!("{report}");
     report.check().unwrap();

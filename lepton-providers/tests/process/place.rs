@@ -8,7 +8,7 @@ use lepton_core::deployment::{
     Deployment as _, Observation, OperationKey, Port, Probe, RevisionId, Secrets, WaitOptions, WorkloadSpec,
     wait_until_absent, wait_until_ready,
 };
-use lepton_core::{Result, SystemEnv};
+use lepton_core::{Result, SystemRuntime};
 use lepton_providers::process::{ProcessBuilder, ProcessDeployment};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -86,12 +86,12 @@ impl Place {
 
     pub(crate) async fn ready(&self, revision: &RevisionId) -> Observation {
         let wait = WaitOptions::new().deadline(LONG).period(Duration::from_millis(20)).restarts(1000);
-        wait_until_ready(&self.deployment, "shop", revision, &wait, &*SystemEnv::shared(), |_| {}).await.unwrap()
+        wait_until_ready(&self.deployment, "shop", revision, &wait, &*SystemRuntime::shared(), |_| {}).await.unwrap()
     }
 
     pub(crate) async fn gone(&self) {
         let wait = WaitOptions::new().deadline(LONG).period(Duration::from_millis(20));
-        wait_until_absent(&self.deployment, "shop", &wait, &*SystemEnv::shared()).await.unwrap();
+        wait_until_absent(&self.deployment, "shop", &wait, &*SystemRuntime::shared()).await.unwrap();
         assert_eq!(self.processes(), [], "processes are left of a workload that is gone");
     }
 

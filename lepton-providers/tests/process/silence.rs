@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lepton_core::deployment::{Deployment as _, Observation, Secrets};
-use lepton_core::{ErrorKind, Retry};
+use lepton_core::{ErrorKind, RetryClass};
 use lepton_providers::process::ProcessDeployment;
 use rustix::process::Signal;
 
@@ -139,7 +139,7 @@ pub(crate) async fn a_driver_opens_without_the_lock_and_changes_nothing_without_
     let opened = tokio::time::timeout(LONG, wait).await.expect("it waits for the lock for ever").map(drop);
     let scaled = tokio::time::timeout(LONG, driver.scale("shop", 2)).await.expect("it waits for the lock for ever");
     for error in [opened.unwrap_err(), scaled.unwrap_err()] {
-        assert!(error.kind() == ErrorKind::Locked && error.retry() != Retry::Never, "{error:?}");
+        assert!(error.kind() == ErrorKind::Locked && error.retry() != RetryClass::Never, "{error:?}");
         assert!(error.to_string().contains("state.lock"), "{error}");
     }
     drop(state);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lepton_core::conformance::traffic::{Options, Subject, User, run};
 use lepton_core::data_set::Side;
-use lepton_core::{Result, SystemEnv};
+use lepton_core::{Result, SystemRuntime};
 
 use crate::site::Site;
 use crate::user::ask;
@@ -33,7 +33,7 @@ async fn the_router_passes_the_suite() {
     let report = run(Options::new(), async || {
         let site = Site::start().await;
         let subject =
-            Subject::new(Arc::new(site.traffic.clone()), Arc::new(HttpUser(site.address)), SystemEnv::shared());
+            Subject::new(Arc::new(site.traffic.clone()), Arc::new(HttpUser(site.address)), SystemRuntime::shared());
         sites.push(site);
         Ok(subject)
     })

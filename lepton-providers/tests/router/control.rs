@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lepton_core::data_set::Side;
 use lepton_core::traffic::{Backend, HoldId, HoldRequest, Route, RouteChange, Traffic as _};
-use lepton_core::{Effect, ErrorKind, Result, SystemEnv};
+use lepton_core::{Effect, ErrorKind, Result, SystemRuntime};
 use lepton_providers::router::{Router, RouterTraffic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -60,7 +60,7 @@ async fn what_is_no_command_is_refused_and_changes_nothing() {
 async fn a_lost_answer_is_an_unknown_effect_only_where_something_may_have_changed() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
-    let traffic = RouterTraffic::new(&socket, SystemEnv::shared());
+    let traffic = RouterTraffic::new(&socket, SystemRuntime::shared());
     let hold = HoldId::new("1");
     let error = traffic.release(&hold, 1).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Network, Effect::None), "nobody listens");
@@ -87,7 +87,7 @@ async fn a_router_that_does_not_answer_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let traffic = RouterTraffic::new(&socket, SystemEnv::shared()).timeout(Duration::from_millis(200));
+    let traffic = RouterTraffic::new(&socket, SystemRuntime::shared()).timeout(Duration::from_millis(200));
     let error = traffic.get().await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Timeout, Effect::None));
 }

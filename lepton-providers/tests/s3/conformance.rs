@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use lepton_core::SystemEnv;
+use lepton_core::SystemRuntime;
 use lepton_core::conformance::{Options, run};
-use lepton_providers::layers::{RetryOptions, retry};
+use lepton_providers::layers::{RetryConfig, retry};
 use lepton_providers::s3::S3Storage;
 
 use super::servers;
@@ -49,7 +49,7 @@ async fn every_server_keeps_versions_as_its_preset_declares() {
 
 async fn conforms(server: &str, store: S3Storage, known: &[&str]) {
     // A server that has much to do closes connections and asks for patience.
-    let store = retry(Arc::new(store), RetryOptions::default(), SystemEnv::shared()).unwrap();
+    let store = retry(Arc::new(store), RetryConfig::default(), SystemRuntime::shared()).unwrap();
     let report = run(&store, Options::new().many(20)).await;
     println!("{server}: {report}");
     let failed: Vec<_> = report.failures().filter(|(name, _)| !known.contains(name)).collect();

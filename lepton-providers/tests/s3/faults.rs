@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    Attributes, Body, BodySource, CompleteOptions, ETag, Effect, EnvExt as _, Error, ErrorKind, GetOptions,
-    HeadOptions, Leaf, LeafStream, ListRequest, Multipart as _, PartReceipt, Precondition, PutOptions, Result, Retry,
-    Storage as _, StorageExt as _, SystemEnv, Upload, UploadId, Versions as _,
+    Attributes, Body, BodySource, CompleteOptions, ETag, Effect, Error, ErrorKind, GetOptions, HeadOptions, Leaf,
+    LeafStream, ListRequest, Multipart as _, PartReceipt, Precondition, PutOptions, Result, RetryClass,
+    RuntimeExt as _, Storage as _, StorageExt as _, SystemRuntime, Upload, UploadId, Versions as _,
 };
 use lepton_providers::s3::{Credentials, CredentialsProvider, S3Storage};
 
@@ -29,7 +29,7 @@ async fn store(acts: Vec<Act>) -> (Script, S3Storage) {
     (script, store)
 }
 
-fn meaning(error: &Error) -> (ErrorKind, Retry, Effect) {
+fn meaning(error: &Error) -> (ErrorKind, RetryClass, Effect) {
     (error.kind(), error.retry(), error.effect())
 }
 
@@ -45,7 +45,7 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
         let given: usize = pieces.iter().flatten().map(Bytes::len).sum();
         assert!(given <= 5);
         let error = pieces.into_iter().next_back().unwrap().unwrap_err();
-        assert_eq!(meaning(&error), (kind, Retry::Now, Effect::None), "{error:?}");
+        assert_eq!(meaning(&error), (kind, RetryClass::Now, Effect::None), "{error:?}");
         assert_eq!((error.operation(), error.context("key")), (Some("get"), Some("k")));
     }
 }
@@ -53,11 +53,11 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
 #[tokio::test]
 async fn a_refusal_that_breaks_off_is_told_by_its_status_only_if_that_says_enough() {
     for (status, meant) in [
-        ("404 Not Found", (ErrorKind::Network, Retry::Now)),
-        ("403 Forbidden", (ErrorKind::Network, Retry::Now)),
-        ("400 Bad Request", (ErrorKind::Network, Retry::Now)),
-        ("412 Precondition Failed", (ErrorKind::PreconditionFailed, Retry::Never)),
-        ("429 Too Many Requests", (ErrorKind::Throttled, Retry::After(Duration::from_secs(1)))),
+        ("404 Not Found", (ErrorKind::Network, RetryClass::Now)),
+        ("403 Forbidden", (ErrorKind::Network, RetryClass::Now)),
+        ("400 Bad Request", (ErrorKind::Network, RetryClass::Now)),
+        ("412 Precondition Failed", (ErrorKind::PreconditionFailed, RetryClass::Never)),
+        ("429 Too Many Requests", (ErrorKind::Throttled, RetryClass::After(Duration::from_secs(1)))),
     ] {
         let cut = answer(status, &[], &refusal("NoSuchUpload")).split_at_checked(80).unwrap().0.to_owned();
         let (_script, store) = store(vec![Act::AnswerEarly(cut)]).await;
@@ -75,10 +75,10 @@ async fn a_lost_answer_leaves_the_outcome_of_a_write_unknown() {
         let (_script, store) = store(vec![act]).await;
         for len in [0, 3, 3 * MIB] {
             let error = store.write(&key("k"), data(len)).await.unwrap_err();
-            assert_eq!(meaning(&error), (kind, Retry::Now, Effect::Unknown), "{error:?}");
+            assert_eq!(meaning(&error), (kind, RetryClass::Now, Effect::Unknown), "{error:?}");
         }
         let error = store.get(&key("k"), GetOptions::new()).await.unwrap_err();
-        assert_eq!(meaning(&error), (kind, Retry::Now, Effect::None), "{error:?}");
+        assert_eq!(meaning(&error), (kind, RetryClass::Now, Effect::None), "{error:?}");
     }
 }
 
@@ -91,7 +91,7 @@ async fn what_never_left_has_no_effect() {
     // A label of more than 63 letters never reaches a name server.
     let no_name = format!("http://{}.invalid", "x".repeat(70));
     for (endpoint, kind, retry) in
-        [(nobody, ErrorKind::Network, Retry::Now), (no_name, ErrorKind::HostNotFound, Retry::Never)]
+        [(nobody, ErrorKind::Network, RetryClass::Now), (no_name, ErrorKind::HostNotFound, RetryClass::Never)]
     {
         let store = S3Storage::new(script.config().endpoint(endpoint)).unwrap();
         let error = store.write(&key("k"), data(3)).await.unwrap_err();
@@ -105,7 +105,7 @@ async fn a_refusal_that_comes_early_is_heard() {
     let (_script, store) = store(vec![Act::AnswerEarly(refused)]).await;
     for _ in 0..5 {
         let error = store.write(&key("k"), data(8 * MIB)).await.unwrap_err();
-        assert_eq!(meaning(&error), (ErrorKind::PermissionDenied, Retry::Never, Effect::None), "{error:?}");
+        assert_eq!(meaning(&error), (ErrorKind::PermissionDenied, RetryClass::Never, Effect::None), "{error:?}");
         assert_eq!((error.status(), error.code()), (Some(403), Some("AccessDenied")));
     }
 }
@@ -125,7 +125,7 @@ impl BodySource for Source {
                 let error = Error::new(ErrorKind::SourceChanged, "it changed").with_operation("read");
                 return Err(error.with_effect(Effect::Partial));
             }
-            SystemEnv::shared().sleep(Duration::from_millis(700)).await;
+            SystemRuntime::shared().sleep(Duration::from_millis(700)).await;
             Ok(leaf())
         });
         first.chain(second).boxed()
@@ -137,7 +137,7 @@ async fn the_error_of_a_body_is_the_error_of_the_put() {
     let (_script, store) = store(vec![Act::Answer(answer("200 OK", &[], ""))]).await;
     let body = Body::from_source(2 * MIB as u64, Arc::new(Source { fails: true }));
     let error = store.put(&key("k"), body, PutOptions::new()).await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::SourceChanged, Retry::Never, Effect::None));
+    assert_eq!(meaning(&error), (ErrorKind::SourceChanged, RetryClass::Never, Effect::None));
     assert_eq!((error.message(), error.operation()), ("it changed", Some("read")));
 }
 
@@ -153,7 +153,7 @@ async fn a_body_whose_source_pauses_is_not_idle() {
 async fn throttling_says_how_long_and_leaves_writes_unknown() {
     let slow = answer("503 Slow Down", &["Retry-After: 7", "x-amz-request-id: R7"], &refusal("SlowDown"));
     let (_script, store) = store(vec![Act::Answer(slow)]).await;
-    let after = Retry::After(Duration::from_secs(7));
+    let after = RetryClass::After(Duration::from_secs(7));
     let error = store.write(&key("k"), data(3)).await.unwrap_err();
     assert_eq!(meaning(&error), (ErrorKind::Throttled, after, Effect::Unknown));
     assert_eq!((error.status(), error.request_id()), (Some(503), Some("R7")));
@@ -186,7 +186,7 @@ async fn redirects_are_not_followed() {
     for headers in [&["Location: http://127.0.0.1:1/stolen"][..], &["x-amz-bucket-region: a.evil.example/"][..]] {
         let (script, store) = store(vec![Act::Answer(answer("307 Temporary Redirect", headers, ""))]).await;
         let error = store.get(&key("k"), GetOptions::new()).await.unwrap_err();
-        assert_eq!(meaning(&error), (ErrorKind::InvalidInput, Retry::Never, Effect::None), "{error:?}");
+        assert_eq!(meaning(&error), (ErrorKind::InvalidInput, RetryClass::Never, Effect::None), "{error:?}");
         assert_eq!(script.seen().len(), 1);
     }
 }
@@ -198,7 +198,7 @@ async fn an_error_in_a_success_is_no_success() {
     let upload = Upload::new(key("k"), UploadId::new("u"));
     let part = PartReceipt::new(1, 3, ETag::new("\"e\""));
     let error = store.complete(&upload, vec![part], CompleteOptions::new()).await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unavailable, Retry::Now, Effect::Unknown), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::Unavailable, RetryClass::Now, Effect::Unknown), "{error:?}");
     assert_eq!(error.operation(), Some("complete"));
 }
 
@@ -217,7 +217,7 @@ async fn a_head_without_words_is_explained_once() {
     let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned();
     let (script, store) = store(vec![Act::Answer(head), Act::Answer(wrong)]).await;
     let error = store.head(&key("k"), HeadOptions::new()).await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::ClockSkew, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::ClockSkew, RetryClass::Never, Effect::None), "{error:?}");
     let seen = script.seen();
     assert!(seen[0].head.starts_with("HEAD ") && seen[1].head.starts_with("GET ") && seen.len() == 2);
 }
@@ -280,7 +280,7 @@ async fn expired_credentials_are_replaced_for_the_next_try() {
     let builder = S3Storage::builder(script.config()).credentials(Arc::new(Rotating::default()));
     let store = builder.build().unwrap();
     let error = store.write(&key("k"), data(3)).await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unauthenticated, Retry::RefreshCredentials, Effect::None));
+    assert_eq!(meaning(&error), (ErrorKind::Unauthenticated, RetryClass::RefreshCredentials, Effect::None));
     store.write(&key("k"), data(3)).await.unwrap();
     let seen = script.seen();
     assert!(seen[0].head.contains("Credential=key0/") && seen[1].head.contains("Credential=key1/"));
@@ -304,7 +304,7 @@ async fn a_proxy_gets_plain_requests_whole() {
 #[tokio::test]
 async fn many_requests_at_once_share_a_store() {
     let (script, store) = store(vec![Act::Answer(answer("200 OK", &[], ""))]).await;
-    let (store, env) = (Arc::new(store), SystemEnv::shared());
+    let (store, env) = (Arc::new(store), SystemRuntime::shared());
     let tasks: Vec<_> = (0..40)
         .map(|i| {
             let store = Arc::clone(&store);
@@ -323,13 +323,13 @@ async fn a_listing_that_goes_on_where_it_began_is_an_error() {
                 <NextVersionIdMarker>v</NextVersionIdMarker></ListVersionsResult>";
     let (script, versions) = store(vec![Act::Answer(answer("200 OK", &[], page))]).await;
     let error = versions.list_versions(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, RetryClass::Never, Effect::None), "{error:?}");
     assert_eq!(script.seen().len(), 2);
     let page = "<ListBucketResult><IsTruncated>true</IsTruncated>\
                 <NextContinuationToken>t</NextContinuationToken></ListBucketResult>";
     let (script, store) = store(vec![Act::Answer(answer("200 OK", &[], page))]).await;
     let error = store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, RetryClass::Never, Effect::None), "{error:?}");
     assert_eq!(script.seen().len(), 2);
 }
 
@@ -346,7 +346,7 @@ async fn a_listing_that_never_comes_to_an_entry_ends() {
     let acts = (0..10_100).map(|number| page(&number.to_string())).collect();
     let (script, store) = store(acts).await;
     let error = store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
-    assert_eq!(meaning(&error), (ErrorKind::Unexpected, Retry::Never, Effect::None), "{error:?}");
+    assert_eq!(meaning(&error), (ErrorKind::Unexpected, RetryClass::Never, Effect::None), "{error:?}");
     assert!(error.message().contains("10000 pages without an entry"), "{error}");
     assert_eq!(script.seen().len(), 10_001);
 }

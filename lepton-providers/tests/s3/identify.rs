@@ -2,8 +2,8 @@
 
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Capabilities, ChecksumAlgorithm, CreateUploadOptions, EnvExt as _, ErrorKind, KeyPrefix, ListRequest, Storage as _,
-    StorageExt as _, Support, SystemEnv, Versions as _,
+    Capabilities, ChecksumAlgorithm, CreateUploadOptions, ErrorKind, KeyPrefix, ListRequest, RuntimeExt as _,
+    Storage as _, StorageExt as _, Support, SystemRuntime, Versions as _,
 };
 use lepton_providers::s3::{Preset, S3Config, S3Storage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -130,7 +130,7 @@ async fn disguise(server: &Server) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let to = server.endpoint.trim_start_matches("http://").to_owned();
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     drop(env.clone().spawn_task(async move {
         while let Ok((client, _)) = listener.accept().await {
             drop(env.spawn_task(forward(client, TcpStream::connect(&to).await.unwrap())));
@@ -197,7 +197,7 @@ async fn a_server_that_starts_is_asked_again_and_none_is_an_error() {
     let nobody = unknown(&script).endpoint(format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);
     let error = S3Storage::connect(nobody).await.unwrap_err();
-    assert_eq!((error.kind(), error.operation()), (ErrorKind::Network, Some("identify")), "{}", error.report());
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Network, Some("identify")), "{}", error.full_message());
 }
 
 #[tokio::test]
@@ -205,5 +205,5 @@ async fn a_probe_that_may_not_write_names_its_setting() {
     let script = Script::start(vec![Act::Answer(answer("403 Forbidden", &[], ""))]).await;
     let error = S3Storage::connect(unknown(&script).probe(true)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert!(error.report().contains("probe=true"), "{}", error.report());
+    assert!(error.full_message().contains("probe=true"), "{}", error.full_message());
 }

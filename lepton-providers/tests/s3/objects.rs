@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
     Attributes, Body, ChecksumAlgorithm, DeleteRequest, ETag, ErrorKind, GetOptions, HeadOptions, KeyHandling,
-    KeyPrefix, ListRequest, ObjectKey, Precondition, PutOptions, Retry, ServerCheck, Storage, StorageExt as _,
+    KeyPrefix, ListRequest, ObjectKey, Precondition, PutOptions, RetryClass, ServerCheck, Storage, StorageExt as _,
 };
 use lepton_providers::s3::{S3Config, S3Storage};
 
@@ -254,7 +254,12 @@ async fn what_is_missing_or_wrong_is_told_apart() {
             store.head(&absent, HeadOptions::new()).await.unwrap_err(),
             store.get(&absent, GetOptions::new()).await.unwrap_err(),
         ] {
-            assert_eq!((error.kind(), error.retry()), (ErrorKind::NotFound, Retry::Never), "{} {error:?}", server.name);
+            assert_eq!(
+                (error.kind(), error.retry()),
+                (ErrorKind::NotFound, RetryClass::Never),
+                "{} {error:?}",
+                server.name
+            );
             assert_eq!(error.context("key"), Some("absent"));
         }
         let nowhere = S3Storage::new(server.config("lepton-no-such-bucket")).unwrap();

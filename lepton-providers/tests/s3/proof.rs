@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lepton_core::{
-    Body, BodySource, ErrorKind, Leaf, LeafStream, Method, PutOptions, Retry, Sha256, Signer as _, Storage as _,
+    Body, BodySource, ErrorKind, Leaf, LeafStream, Method, PutOptions, RetryClass, Sha256, Signer as _, Storage as _,
     StorageExt as _,
 };
 use lepton_providers::s3::{S3Config, S3Storage};
@@ -47,7 +47,7 @@ async fn a_flipped_bit_is_found_by_the_server() {
             let error = store.put(&key("k"), body, PutOptions::new()).await.unwrap_err();
             assert_eq!(
                 (error.kind(), error.retry()),
-                (ErrorKind::ChecksumMismatch, Retry::Now),
+                (ErrorKind::ChecksumMismatch, RetryClass::Now),
                 "{} {error:?}",
                 server.name
             );

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use lepton_core::{EnvExt as _, SystemEnv};
+use lepton_core::{RuntimeExt as _, SystemRuntime};
 use lepton_providers::s3::{Preset, S3Config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,7 +50,7 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let script = Self { endpoint, seen: Arc::default() };
-        let (seen, env) = (Arc::clone(&script.seen), SystemEnv::shared());
+        let (seen, env) = (Arc::clone(&script.seen), SystemRuntime::shared());
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lepton_core::{
-    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, Effect, EnvExt as _, ErrorKind, HeadOptions,
-    Multipart as _, PartSpec, Retry, ServerCheck, Storage as _, StorageExt as _, StoredChecksum, SystemEnv,
+    ChecksumAlgorithm, CompleteOptions, CreateUploadOptions, Effect, ErrorKind, HeadOptions, Multipart as _, PartSpec,
+    RetryClass, RuntimeExt as _, ServerCheck, Storage as _, StorageExt as _, StoredChecksum, SystemRuntime,
 };
 use lepton_providers::s3::{S3Config, S3Storage};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
@@ -46,7 +46,7 @@ impl Terminator {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         drop(env.clone().spawn_task(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_certificate_that_ca_file_names_is_trusted_as_it_is() {
         (self_signed("localhost", |_| ()), Some(other.path().to_owned())),
     ] {
         let error = write(certified, ca_file).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Tls, "{}", error.report());
+        assert_eq!(error.kind(), ErrorKind::Tls, "{}", error.full_message());
     }
 }
 
@@ -155,7 +155,7 @@ async fn a_server_that_nobody_vouches_for_is_refused() {
     let other_name = terminator.endpoint.replace("localhost", "127.0.0.1");
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let no_tls = format!("https://{}", plain.local_addr().unwrap());
-    drop(SystemEnv::shared().spawn_task(async move {
+    drop(SystemRuntime::shared().spawn_task(async move {
         let (mut stream, _) = plain.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     }));
@@ -167,7 +167,7 @@ async fn a_server_that_nobody_vouches_for_is_refused() {
         let error = S3Storage::new(config).unwrap().write(&key("k"), data(3)).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.retry(), error.effect()),
-            (ErrorKind::Tls, Retry::Never, Effect::None),
+            (ErrorKind::Tls, RetryClass::Never, Effect::None),
             "{error:?}"
         );
     }
@@ -198,14 +198,14 @@ async fn a_proxy_is_asked_for_a_tunnel() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = format!("http://user:pass@{}", listener.local_addr().unwrap());
     let upstream = terminator.endpoint.strip_prefix("https://").unwrap().to_owned();
-    let asked = SystemEnv::shared().spawn_task(async move {
+    let asked = SystemRuntime::shared().spawn_task(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        let env = SystemEnv::shared();
+        let env = SystemRuntime::shared();
         drop(env.spawn_task(async move { join(stream, &upstream).await }));
         String::from_utf8(head).unwrap()
     });

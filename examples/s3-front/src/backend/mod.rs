@@ -53,7 +53,7 @@ pub(crate) struct BucketState {
 
 impl BucketState {
     fn new(storage: SharedStorage) -> Self {
-        let staged = storage.multipart().is_none() || storage.capabilities().parts_by_place;
+        let staged = storage.multipart().is_none() || storage.capabilities().positional_parts;
         Self { staging: Staging::new(storage.clone()), staged, storage, upload_keys: Mutex::default() }
     }
 

@@ -15,8 +15,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
     Attributes, Body, BodySource, CompleteOptions, CreateUploadOptions, DeleteRequest, ETag, Error, ErrorKind,
     GetOptions, Hashing, KeyPrefix, LeafStream, Leaves, ListRequest, Multipart, ObjectKey, ObjectMeta, PartInfo,
-    PartReceipt, PartSpec, PutOptions, PutReceipt, Result, SharedEnv, SharedStorage, StorageExt as _, SystemEnv,
-    Upload, UploadId, UploadInfo,
+    PartReceipt, PartSpec, PutOptions, PutReceipt, Result, SharedRuntime, SharedStorage, StorageExt as _,
+    SystemRuntime, Upload, UploadId, UploadInfo,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ const LARGEST_RECORD: u64 = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Staging {
     storage: SharedStorage,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 /// The stored description of an upload.
@@ -45,7 +45,7 @@ struct Record {
 
 impl Staging {
     pub(super) fn new(storage: SharedStorage) -> Self {
-        Self { storage, env: SystemEnv::shared() }
+        Self { storage, env: SystemRuntime::shared() }
     }
 
     async fn record(&self, upload: &Upload) -> Result<Record> {

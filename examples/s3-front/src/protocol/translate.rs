@@ -1,7 +1,7 @@
 //! Converts the errors of storages to those of S3.
 
 use http::header::RETRY_AFTER;
-use lepton_core::{Error, ErrorKind, Retry};
+use lepton_core::{Error, ErrorKind, RetryClass};
 
 use super::error::{Code, S3Error, S3Result};
 
@@ -9,11 +9,11 @@ use super::error::{Code, S3Error, S3Result};
 pub(crate) fn s3_error_of(error: &Error) -> S3Error {
     let by_kind = code_of(error.kind());
     let s3 = match (error.kind(), error.code()) {
-        (ErrorKind::OutOfSpace, _) | (_, None) => S3Error::new(by_kind, error.report()),
-        (_, Some(code)) => S3Error::named(code, by_kind, error.report()),
+        (ErrorKind::OutOfSpace, _) | (_, None) => S3Error::new(by_kind, error.full_message()),
+        (_, Some(code)) => S3Error::named(code, by_kind, error.full_message()),
     };
     match error.retry() {
-        Retry::After(delay) => s3.with(RETRY_AFTER, delay.as_secs().max(1)),
+        RetryClass::After(delay) => s3.with(RETRY_AFTER, delay.as_secs().max(1)),
         _ => s3,
     }
 }

@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 
 use crate::conformance::expect::{Check, Stop, ensure, same};
 use crate::data_set::{Credentials, DataSet, DataVerdict, Quiesced, Side, Verdict};
-use crate::{ErrorKind, Result, SharedEnv};
+use crate::{ErrorKind, Result, SharedRuntime};
 
 /// Which cases run.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ pub struct Subject {
     /// Its user.
     pub user: Arc<dyn User>,
     /// The clock of the suite.
-    pub env: SharedEnv,
+    pub env: SharedRuntime,
 }
 
 impl fmt::Debug for Subject {
@@ -90,7 +90,7 @@ impl Subject {
     pub fn new(
         open: impl Fn() -> Result<Arc<dyn DataSet>> + Send + Sync + 'static,
         user: Arc<dyn User>,
-        env: SharedEnv,
+        env: SharedRuntime,
     ) -> Self {
         Self { open: Arc::new(open), user, env }
     }

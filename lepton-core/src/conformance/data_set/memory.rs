@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::fixture::{Subject, User};
 use crate::data_set::{Credentials, MemoryDataSet, MemorySide, Side};
-use crate::{Result, SharedEnv};
+use crate::{Result, SharedRuntime};
 
 /// A data set in memory with its user.
-pub fn memory(env: &SharedEnv) -> Subject {
+pub fn memory(env: &SharedRuntime) -> Subject {
     let (a, b) = (MemorySide::new(), MemorySide::new());
     let set = MemoryDataSet::new("memory", a.clone(), b.clone(), env.clone());
     Subject::new(move || Ok(Arc::new(set.clone())), memory_user(a, b), env.clone())

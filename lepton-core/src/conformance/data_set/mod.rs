@@ -4,9 +4,9 @@
 //! and writes items at both sides: [`User`]. [`memory()`] has both for the reference.
 //!
 //! ```
-//! # use lepton_core::{SystemEnv, conformance::data_set::{Options, memory, run}};
+//! # use lepton_core::{SystemRuntime, conformance::data_set::{Options, memory, run}};
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let env = SystemEnv::shared();
+//! let env = SystemRuntime::shared();
 //! run(Options::new(), async || Ok(memory(&env))).await.check()
 //! # }).unwrap();
 //! ```

@@ -9,13 +9,13 @@ use crate::deployment::{
     Deployment, Observation, OperationKey, RevisionId, Secrets, WaitOptions, WorkloadSpec, wait_until_absent,
     wait_until_ready,
 };
-use crate::{ErrorKind, Result, SharedEnv};
+use crate::{ErrorKind, Result, SharedRuntime};
 
 /// What the suite needs of a provider.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) runs: WorkloadSpec,
     pub(super) fails: WorkloadSpec,
     pub(super) deadline: Duration,
@@ -25,7 +25,7 @@ pub struct Options {
 impl Options {
     /// `runs` is a workload that becomes ready and writes a line to its output, `fails` one that
     /// ends at once. Names, replicas and variables are the suite's own.
-    pub fn new(env: SharedEnv, runs: WorkloadSpec, fails: WorkloadSpec) -> Self {
+    pub fn new(env: SharedRuntime, runs: WorkloadSpec, fails: WorkloadSpec) -> Self {
         Self { env, runs, fails, deadline: Duration::from_secs(60), only: None }
     }
 

@@ -1,9 +1,9 @@
 //! The conformance suite of [`Deployment`].
 //!
 //! ```
-//! # use lepton_core::{SystemEnv, conformance, deployment::{MemoryDeployment, WorkloadSpec}};
+//! # use lepton_core::{SystemRuntime, conformance, deployment::{MemoryDeployment, WorkloadSpec}};
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let env = SystemEnv::shared();
+//! let env = SystemRuntime::shared();
 //! let deployment = MemoryDeployment::new(env.clone());
 //! let runs = WorkloadSpec::of_command("conformance", ["/usr/bin/sleep", "1000"]);
 //! let fails = WorkloadSpec::of_command("conformance", ["/usr/bin/false"]);

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use crate::conformance::expect::{Check, Stop};
 use crate::data_set::{Clearance, DataVerdict, Side, Verdict};
 use crate::traffic::{Hold, HoldLimits, HoldRequest, Route, Traffic};
-use crate::{EnvExt as _, ErrorKind, Result, SharedEnv, Task};
+use crate::{ErrorKind, Result, RuntimeExt as _, SharedRuntime, Task};
 
 /// Which cases run.
 #[derive(Debug, Clone, Default)]
@@ -55,12 +55,12 @@ pub struct Subject {
     /// Its user.
     pub user: Arc<dyn User>,
     /// The clock of the suite.
-    pub env: SharedEnv,
+    pub env: SharedRuntime,
 }
 
 impl Subject {
     /// A route and its user.
-    pub fn new(traffic: Arc<dyn Traffic>, user: Arc<dyn User>, env: SharedEnv) -> Self {
+    pub fn new(traffic: Arc<dyn Traffic>, user: Arc<dyn User>, env: SharedRuntime) -> Self {
         Self { traffic, user, env }
     }
 

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use super::fixture::{Subject, User};
 use crate::data_set::Side;
 use crate::traffic::{MemoryTraffic, Sent, Traffic as _};
-use crate::{Result, SharedEnv};
+use crate::{Result, SharedRuntime};
 
 /// A route in memory with its user.
-pub fn memory(env: &SharedEnv) -> Subject {
+pub fn memory(env: &SharedRuntime) -> Subject {
     let traffic = MemoryTraffic::new(env.clone());
     let user = MemoryUser { traffic: traffic.clone(), env: env.clone() };
     Subject::new(Arc::new(traffic), Arc::new(user), env.clone())
@@ -20,7 +20,7 @@ pub fn memory(env: &SharedEnv) -> Subject {
 #[derive(Debug)]
 struct MemoryUser {
     traffic: MemoryTraffic,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::store::{MemoryStorage, Shared};
 use crate::capabilities::{Capabilities, Support};
-use crate::env::{SharedEnv, SystemEnv};
+use crate::runtime::{SharedRuntime, SystemRuntime};
 
 /// Every live memory store of the process, by its URL.
 static STORES: Mutex<BTreeMap<String, Weak<Shared>>> = Mutex::new(BTreeMap::new());
@@ -17,7 +17,7 @@ pub struct MemoryStorageBuilder {
     name: Option<String>,
     versioned: bool,
     capabilities: Option<Capabilities>,
-    env: Option<SharedEnv>,
+    env: Option<SharedRuntime>,
 }
 
 impl MemoryStorageBuilder {
@@ -48,8 +48,8 @@ impl MemoryStorageBuilder {
 
     /// The clock. Default: the system's.
     #[must_use]
-    pub fn env(mut self, env: SharedEnv) -> Self {
-        self.env = Some(env);
+    pub fn runtime(mut self, runtime: SharedRuntime) -> Self {
+        self.env = Some(runtime);
         self
     }
 
@@ -68,7 +68,7 @@ impl MemoryStorageBuilder {
             everything
         });
         capabilities.versions = if self.versioned { Support::Native } else { Support::Unsupported };
-        let env = self.env.unwrap_or_else(SystemEnv::shared);
+        let env = self.env.unwrap_or_else(SystemRuntime::shared);
         let shared = Arc::new(Shared { url: url.clone(), capabilities, env, bucket: Mutex::default() });
         stores.retain(|_, store| store.strong_count() > 0);
         stores.insert(url, Arc::downgrade(&shared));

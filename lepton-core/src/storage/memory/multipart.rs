@@ -115,7 +115,7 @@ impl ServerCopy for MemoryStorage {
         self.shared.capabilities.max_single_put
     }
 
-    async fn spares(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
+    async fn is_cheaper(&self, _: &CopySource, _: &ObjectKey) -> Result<bool> {
         Ok(true)
     }
 

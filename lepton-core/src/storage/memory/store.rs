@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use super::bucket::{Bucket, Object};
 use crate::capabilities::Capabilities;
-use crate::env::SharedEnv;
 use crate::error::Result;
 use crate::key::ObjectKey;
 use crate::object::Precondition;
+use crate::runtime::SharedRuntime;
 use crate::storage::{PutReceipt, ServerCheck};
 
 /// A store in memory, with every facet except the signer: no server could serve a URL
@@ -40,7 +40,7 @@ pub struct MemoryStorage {
 pub(super) struct Shared {
     pub(super) url: String,
     pub(super) capabilities: Capabilities,
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) bucket: Mutex<Bucket>,
 }
 

@@ -141,9 +141,9 @@ fn simulate(mut limit: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
     let mut seen =
         Outcome { done: vec![0; SECONDS], limits: vec![0; SECONDS], least: vec![usize::MAX; SECONDS], refused: 0 };
     let mut events: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
-    let (mut running, mut resting, mut number, mut now, mut dice) = (0, 0, 0, Duration::ZERO, Dice::default());
+    let (mut running, mut backing_off, mut number, mut now, mut dice) = (0, 0, 0, Duration::ZERO, Dice::default());
     loop {
-        while running < limit.most as usize && occupied(running, resting) < limit.limit() {
+        while running < limit.most as usize && occupied(running, backing_off) < limit.limit() {
             (running, number) = (running + 1, number + 1);
             let (then, served) = store.answer(now);
             events.push(Reverse((then, number, now, now, Some(served))));
@@ -158,17 +158,17 @@ fn simulate(mut limit: ConcurrencyLimit, mut store: Box<dyn Store>) -> Outcome {
             Some(true) => {
                 seen.done[second] += 1;
                 let took = (asked == begun).then(|| now - begun);
-                limit.ended(now, Unit { work: 1, took, running: occupied(running, resting) });
+                limit.ended(now, Unit { work: 1, took, running: occupied(running, backing_off) });
                 running -= 1;
             }
             Some(false) => {
                 seen.refused += 1;
-                limit.throttled(now, asked, occupied(running, resting));
-                resting += 1;
+                limit.throttled(now, asked, occupied(running, backing_off));
+                backing_off += 1;
                 events.push(Reverse((now + BACK_OFF.max(dice.around(BACK_OFF)), unit, begun, asked, None)));
             }
             None => {
-                resting -= 1;
+                backing_off -= 1;
                 let (then, served) = store.answer(now);
                 events.push(Reverse((then, unit, begun, now, Some(served))));
             }

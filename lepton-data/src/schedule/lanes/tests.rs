@@ -2,14 +2,14 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use lepton_core::SystemEnv;
+use lepton_core::SystemRuntime;
 
 use super::*;
 
 const MIB: u64 = 1 << 20;
 
 fn lanes(places: usize, memory: u64) -> Arc<Lanes> {
-    Lanes::new(SystemEnv::shared(), places, memory, false)
+    Lanes::new(SystemRuntime::shared(), places, memory, false)
 }
 
 /// The slot if it is granted immediately, otherwise the future that waits for it.
@@ -111,19 +111,19 @@ async fn who_gives_up_waiting_leaves_no_trace() {
 
 #[tokio::test]
 async fn what_waits_to_be_tried_again_keeps_a_quarter_of_its_place() {
-    let lanes = Lanes::new(SystemEnv::shared(), 4, 1 << 30, true);
+    let lanes = Lanes::new(SystemRuntime::shared(), 4, 1 << 30, true);
     let held = fill(&lanes, Lane::Listing(Side::Source), 0);
     assert_eq!(held.len(), 16);
     let rests: Vec<_> = held.iter().map(Slot::rest).collect();
     assert_eq!(fill(&lanes, Lane::Listing(Side::Source), 0).len(), 12);
-    assert_eq!(lanes.progress().listing.resting, 16);
+    assert_eq!(lanes.progress().listing.backing_off, 16);
     drop(rests);
     assert!(fill(&lanes, Lane::Listing(Side::Source), 0).is_empty());
 }
 
 #[tokio::test]
 async fn a_refusal_counts_for_its_side_and_its_lane_alone() {
-    let lanes = Lanes::new(SystemEnv::shared(), 64, 1 << 30, true);
+    let lanes = Lanes::new(SystemRuntime::shared(), 64, 1 << 30, true);
     let _held = fill(&lanes, Lane::Small, MIB);
     lanes.throttled(Lane::Small, Side::Destination, Duration::ZERO);
     lanes.throttled(Lane::Small, Side::Destination, Duration::ZERO);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use secrecy::SecretString;
 
 use super::container::Container;
@@ -25,7 +25,7 @@ pub(crate) struct Chain<'a> {
     pub(crate) files: &'a ProfileFiles,
     pub(crate) var: Vars<'a>,
     pub(crate) issuers: Issuers<'a>,
-    pub(crate) env: &'a SharedEnv,
+    pub(crate) env: &'a SharedRuntime,
     pub(crate) region: &'a str,
     /// Whether this is an Amazon machine; the metadata service is queried only there.
     pub(crate) on_ec2: bool,

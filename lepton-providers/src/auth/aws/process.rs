@@ -5,7 +5,7 @@
 //! error.
 
 use async_trait::async_trait;
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -17,11 +17,11 @@ use crate::wire::time::parse_iso8601;
 #[derive(Debug)]
 pub(crate) struct ProcessCredentials {
     command: Vec<String>,
-    env: SharedEnv,
+    env: SharedRuntime,
 }
 
 impl ProcessCredentials {
-    pub(crate) fn new(command: &str, env: SharedEnv) -> Result<Self> {
+    pub(crate) fn new(command: &str, env: SharedRuntime) -> Result<Self> {
         let words = split(command).filter(|words| !words.is_empty());
         let Some(command) = words else {
             return Err(Error::invalid_input("credential_process is empty or has an open quote"));
@@ -78,12 +78,12 @@ impl ProcessCredentials {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
 
     use super::*;
 
     async fn run(command: &str) -> Result<Credentials> {
-        ProcessCredentials::new(command, SystemEnv::shared())?.credentials().await
+        ProcessCredentials::new(command, SystemRuntime::shared())?.credentials().await
     }
 
     #[tokio::test]
@@ -112,7 +112,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{command}");
             let program = command.split(' ').next().unwrap();
             assert!(error.to_string().contains(program), "{error}");
-            assert!(!format!("{error:?} {}", error.report()).contains("s3cr3t"), "{error:?}");
+            assert!(!format!("{error:?} {}", error.full_message()).contains("s3cr3t"), "{error:?}");
         }
         let error = run("sh -c 'echo no such account >&2; exit 3'").await.unwrap_err();
         assert!(error.to_string().contains("no such account"), "{error}");

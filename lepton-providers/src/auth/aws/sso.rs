@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
-use lepton_core::{EnvExt as _, Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, RuntimeExt as _};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -122,8 +122,8 @@ impl Sso {
         let reply: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
         let refusal = answer.refusal("the login was not renewed");
         let error = match reply.error.as_str() {
-            "slow_down" => refusal.with_kind(ErrorKind::Throttled).with_retry(Retry::After(DEFAULT_WAIT)),
-            _ if refusal.retry() == Retry::Never => self.no_login().with_status(answer.status),
+            "slow_down" => refusal.with_kind(ErrorKind::Throttled).with_retry(RetryClass::After(DEFAULT_WAIT)),
+            _ if refusal.retry() == RetryClass::Never => self.no_login().with_status(answer.status),
             _ => refusal,
         };
         answer.coded(error, &reply.error)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue};
-use lepton_core::{Error, ErrorKind, Result, Retry, Sha256};
+use lepton_core::{Error, ErrorKind, Result, RetryClass, Sha256};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::credentials::{Credentials, CredentialsProvider};
@@ -147,9 +147,9 @@ fn credentials_of(answer: &Answer, role: &str) -> Result<Credentials> {
 fn refused(error: Error, code: &str) -> Error {
     match code {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
-            error.with_kind(ErrorKind::Throttled).with_retry(Retry::After(DEFAULT_WAIT))
+            error.with_kind(ErrorKind::Throttled).with_retry(RetryClass::After(DEFAULT_WAIT))
         }
-        "IDPCommunicationError" => error.with_kind(ErrorKind::Unavailable).with_retry(Retry::Now),
+        "IDPCommunicationError" => error.with_kind(ErrorKind::Unavailable).with_retry(RetryClass::Now),
         _ => error,
     }
 }
@@ -180,13 +180,13 @@ mod tests {
     #[test]
     fn temporary_errors_are_retried() {
         use ErrorKind as K;
-        let after = Retry::After(DEFAULT_WAIT);
+        let after = RetryClass::After(DEFAULT_WAIT);
         for (code, kind, retry) in [
             ("Throttling", K::Throttled, after),
             ("ThrottlingException", K::Throttled, after),
             ("RequestLimitExceeded", K::Throttled, after),
-            ("IDPCommunicationError", K::Unavailable, Retry::Now),
-            ("InvalidIdentityToken", K::Unauthenticated, Retry::Never),
+            ("IDPCommunicationError", K::Unavailable, RetryClass::Now),
+            ("InvalidIdentityToken", K::Unauthenticated, RetryClass::Never),
         ] {
             let body =
                 format!("<ErrorResponse><Error><Code>{code}</Code><Message>why</Message></Error></ErrorResponse>");

@@ -1,7 +1,7 @@
 //! Tokens of the user logged in with the Azure CLI.
 
 use async_trait::async_trait;
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 
 use super::resource::RESOURCE;
 use crate::auth::command::output;
@@ -11,12 +11,12 @@ use crate::auth::token::{Token, TokenProvider};
 /// Runs `az account get-access-token`.
 #[derive(Debug)]
 pub(crate) struct Cli {
-    env: SharedEnv,
+    env: SharedRuntime,
     tenant: Option<String>,
 }
 
 impl Cli {
-    pub(crate) fn new(env: SharedEnv, tenant: Option<String>) -> Self {
+    pub(crate) fn new(env: SharedRuntime, tenant: Option<String>) -> Self {
         Self { env, tenant }
     }
 }

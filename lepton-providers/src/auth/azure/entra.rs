@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -37,7 +37,7 @@ pub(crate) enum Proof {
 #[derive(Debug)]
 pub(crate) struct Application {
     issuer: Issuer,
-    env: SharedEnv,
+    env: SharedRuntime,
     authority: Address,
     tenant: String,
     client: String,
@@ -50,7 +50,7 @@ impl Application {
     /// the clear.
     pub(crate) fn new(
         issuer: Issuer,
-        env: SharedEnv,
+        env: SharedRuntime,
         authority: &str,
         (tenant, client): (&str, &str),
         proof: Proof,

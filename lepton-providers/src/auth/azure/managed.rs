@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::resource::RESOURCE;
@@ -79,9 +79,9 @@ impl ManagedIdentity {
     /// The meaning of a refusal. A machine's service is unavailable while it is updated.
     fn explain(&self, error: Error) -> Error {
         match error.status() {
-            Some(404) if self.protocol.machine => error.with_kind(ErrorKind::Unavailable).with_retry(Retry::Now),
+            Some(404) if self.protocol.machine => error.with_kind(ErrorKind::Unavailable).with_retry(RetryClass::Now),
             Some(410) if self.protocol.machine => {
-                error.with_kind(ErrorKind::Unavailable).with_retry(Retry::After(RENEWAL))
+                error.with_kind(ErrorKind::Unavailable).with_retry(RetryClass::After(RENEWAL))
             }
             _ => error,
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use lepton_core::{EnvExt as _, ErrorKind, Retry, SystemEnv};
+use lepton_core::{ErrorKind, RetryClass, RuntimeExt as _, SystemRuntime};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,7 +30,7 @@ async fn issuer(answers: Vec<(u16, &'static str)>) -> (String, Arc<Mutex<Vec<Str
     let address = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&seen);
-    drop(SystemEnv::shared().spawn_task(async move {
+    drop(SystemRuntime::shared().spawn_task(async move {
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
@@ -53,12 +53,12 @@ async fn issuer(answers: Vec<(u16, &'static str)>) -> (String, Arc<Mutex<Vec<Str
 }
 
 fn application(authority: &str, proof: Proof) -> Application {
-    let env = SystemEnv::shared();
+    let env = SystemRuntime::shared();
     Application::new(Issuer::plain(&env), env.clone(), authority, ("tenant", "client"), proof).unwrap()
 }
 
 fn machine(vars: &HashMap<&str, String>) -> ManagedIdentity {
-    ManagedIdentity::new(Issuer::plain(&SystemEnv::shared()), Some("id".into()), &|name| vars.get(name).cloned())
+    ManagedIdentity::new(Issuer::plain(&SystemRuntime::shared()), Some("id".into()), &|name| vars.get(name).cloned())
         .unwrap()
 }
 
@@ -69,7 +69,7 @@ async fn a_secret_gets_a_token_and_its_refusal_tells_why_without_it() {
     let application = application(&address, Proof::Secret("s3cr3t".into()));
     assert_eq!(application.token().await.unwrap().secret.expose_secret(), "t0");
     let error = application.token().await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, RetryClass::Never));
     assert!(error.message().contains("AADSTS7000222") && !format!("{error:?}").contains("s3cr3t"), "{error:?}");
     let seen = seen.lock().unwrap();
     assert!(seen[0].starts_with("POST /tenant/oauth2/v2.0/token "), "{}", seen[0]);
@@ -132,9 +132,9 @@ async fn a_machines_service_may_be_away_for_a_while() {
     let (address, seen) = issuer(vec![(404, ""), (410, ""), (400, ""), (200, TOKEN)]).await;
     let identity = machine(&HashMap::from([("AZURE_POD_IDENTITY_AUTHORITY_HOST", address)]));
     for (kind, retry) in [
-        (ErrorKind::Unavailable, Retry::Now),
-        (ErrorKind::Unavailable, Retry::After(Duration::from_secs(70))),
-        (ErrorKind::Unauthenticated, Retry::Never),
+        (ErrorKind::Unavailable, RetryClass::Now),
+        (ErrorKind::Unavailable, RetryClass::After(Duration::from_secs(70))),
+        (ErrorKind::Unauthenticated, RetryClass::Never),
     ] {
         let error = identity.token().await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (kind, retry), "{error:?}");
@@ -158,7 +158,7 @@ async fn a_request_to_an_app_service_has_its_secret() {
         let (address, seen) = issuer(vec![(404, ""), (200, TOKEN)]).await;
         let identity = machine(&HashMap::from([(names[0], address + "/msi"), (names[1], "s3cr3t".to_owned())]));
         let error = identity.token().await.unwrap_err();
-        assert_eq!(error.retry(), Retry::Never, "only a machine's service comes back: {error:?}");
+        assert_eq!(error.retry(), RetryClass::Never, "only a machine's service comes back: {error:?}");
         identity.token().await.unwrap();
         let request = seen.lock().unwrap()[1].to_lowercase();
         assert!(request.starts_with(line) && request.contains(&format!("\r\n{header}: s3cr3t\r\n")), "{request}");

@@ -47,7 +47,7 @@ impl TokenProvider for MetadataServer {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::{EnvExt as _, SystemEnv};
+    use lepton_core::{RuntimeExt as _, SystemRuntime};
     use secrecy::ExposeSecret as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -57,7 +57,7 @@ mod tests {
     #[tokio::test]
     async fn the_server_of_the_environment_is_used() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (host, env) = (listener.local_addr().unwrap().to_string(), SystemEnv::shared());
+        let (host, env) = (listener.local_addr().unwrap().to_string(), SystemRuntime::shared());
         let serving = env.clone().spawn_task(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -69,7 +69,7 @@ impl Subject {
     }
 
     /// Gets the token.
-    pub(super) async fn token(&self, env: &SharedEnv) -> Result<SecretString> {
+    pub(super) async fn token(&self, env: &SharedRuntime) -> Result<SecretString> {
         match self {
             Self::File { file, field } => {
                 let content = secret(env, file, "token of the workload").await?;
@@ -160,7 +160,7 @@ fn printed(output: &[u8]) -> Result<SecretString> {
 
 #[cfg(test)]
 mod tests {
-    use lepton_core::SystemEnv;
+    use lepton_core::SystemRuntime;
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -176,7 +176,7 @@ mod tests {
         let refused = command_of(&command, "a", "t", &|_| None).unwrap_err();
         assert!(refused.message().contains("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1"), "{refused}");
         let command = command_of(&command, "a", "t", &|_| Some("1".into())).unwrap();
-        let token = Subject::Command(command).token(&SystemEnv::shared()).await.unwrap();
+        let token = Subject::Command(command).token(&SystemRuntime::shared()).await.unwrap();
         assert_eq!(token.expose_secret(), "of a");
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let error = printed(br#"{"version": 1, "success": false, "code": "401", "message": "log in"}"#).unwrap_err();
         assert!(error.message().ends_with("says: 401 log in"), "{error}");
         for wrong in [&b"s3cr3t"[..], br#"{"success": "s3cr3t"}"#, br#"{"success": true}"#] {
-            assert!(!printed(wrong).unwrap_err().report().contains("s3cr3t"));
+            assert!(!printed(wrong).unwrap_err().full_message().contains("s3cr3t"));
         }
         assert_eq!(token_in(br#"{"t": " x "}"#, Some("t")).unwrap().expose_secret(), "x");
         assert!(token_in(br#"{"t": 1}"#, Some("t")).is_err());

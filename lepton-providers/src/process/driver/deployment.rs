@@ -9,7 +9,7 @@ use lepton_core::deployment::{
     Deployment, DeploymentCapabilities, DeploymentPlan, Finding, LogRequest, LogStream, Observation, OperationKey,
     Revision, RevisionId, Secrets, WorkloadSpec,
 };
-use lepton_core::{EnvExt as _, Result, SharedEnv};
+use lepton_core::{Result, RuntimeExt as _, SharedRuntime};
 
 use super::apply::Apply;
 use super::shared::Driver;
@@ -37,7 +37,7 @@ pub struct ProcessDeployment {
 
 impl ProcessDeployment {
     /// Opens the state folder.
-    pub(in crate::process) async fn open(options: Options, env: SharedEnv) -> Result<Self> {
+    pub(in crate::process) async fn open(options: Options, env: SharedRuntime) -> Result<Self> {
         let limit = options.silence.saturating_add(LOCK_TIME);
         let begun = env.uptime();
         loop {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use lepton_core::deployment::{LogLine, LogRequest, LogStream};
-use lepton_core::{EnvExt as _, Result};
+use lepton_core::{Result, RuntimeExt as _};
 
 use super::apply::read;
 use super::shared::{Driver, absent};

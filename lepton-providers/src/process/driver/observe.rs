@@ -68,7 +68,7 @@ fn supervised(supervision: Result<Supervision>) -> Option<Reason> {
         Ok(Supervision::Starting) => Some(Reason::new(ReasonKind::Progressing, "a supervisor is being started")),
         Ok(Supervision::Silent(why)) => Some(Reason::new(ReasonKind::Progressing, why)),
         Ok(Supervision::Fails(why)) => Some(Reason::new(ReasonKind::CannotStart, why).terminal()),
-        Err(error) => Some(Reason::new(ReasonKind::CannotStart, Error::report(&error)).terminal()),
+        Err(error) => Some(Reason::new(ReasonKind::CannotStart, Error::full_message(&error)).terminal()),
     }
 }
 

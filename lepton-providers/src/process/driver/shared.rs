@@ -1,7 +1,7 @@
 //! What the methods share.
 
 use lepton_core::deployment::DeploymentCapabilities;
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::summon::Summoner;
@@ -13,7 +13,7 @@ use crate::process::system::Identity;
 /// The state folder, and how to reach its supervisor.
 #[derive(Debug)]
 pub(super) struct Driver {
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) state_dir: StateDir,
     pub(super) summoner: Summoner,
     /// Where the values of secrets are kept, if there is such a folder.
@@ -32,7 +32,7 @@ pub(super) fn absent(name: &str) -> Error {
 
 impl Driver {
     /// Opens the state folder; `None` if it has to be changed and another process has the lock.
-    pub(super) fn open(options: Options, env: SharedEnv) -> Result<Option<Self>> {
+    pub(super) fn open(options: Options, env: SharedRuntime) -> Result<Option<Self>> {
         if !Identity::is_supported() {
             let message =
                 "processes cannot be distinguished here: this needs Linux 5.3 or later, with pidfds and /proc";

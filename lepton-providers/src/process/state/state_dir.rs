@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lepton_core::{Error, ErrorKind, Result, Retry};
+use lepton_core::{Error, ErrorKind, Result, RetryClass};
 use serde::{Deserialize, Serialize};
 
 use super::files::{VERSION, create_folder, damaged, failed, is_gone, read_versioned, try_lock, write, write_json};
@@ -191,7 +191,7 @@ pub(in crate::process) fn locked(root: &Path, time: Duration) -> Error {
         time.as_secs()
     );
     Error::new(ErrorKind::Locked, message)
-        .with_retry(Retry::Now)
+        .with_retry(RetryClass::Now)
         .with_context("path", root.join("state.lock").display())
 }
 

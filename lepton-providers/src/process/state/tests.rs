@@ -56,7 +56,7 @@ fn read_all(root: &Path, state_dir: &StateDir) -> Vec<String> {
         read_values(&root.join("values")).map(drop),
         StateDir::open(state_dir.root()).map(drop),
     ];
-    errors.into_iter().filter_map(|read| read.err().map(|error| error.report())).collect()
+    errors.into_iter().filter_map(|read| read.err().map(|error| error.full_message())).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lepton_core::{Error, Result, SharedEnv};
+use lepton_core::{Error, Result, SharedRuntime};
 
 use crate::process::state::{Beat, Settings, StateDir};
 use crate::process::system::{boot_id, uptime};
@@ -11,7 +11,7 @@ use crate::process::system::{boot_id, uptime};
 /// The state folder, and the moment of a step.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
-    pub(super) env: SharedEnv,
+    pub(super) env: SharedRuntime,
     pub(super) state_dir: Arc<StateDir>,
     pub(super) settings: Settings,
     /// This boot of the machine.
@@ -22,7 +22,7 @@ pub(super) struct Context {
 
 impl Context {
     /// The caller has the lock of the supervisor, whose first beat this is.
-    pub(super) fn new(env: SharedEnv, state_dir: StateDir, settings: Settings) -> Result<Self> {
+    pub(super) fn new(env: SharedRuntime, state_dir: StateDir, settings: Settings) -> Result<Self> {
         let boot = boot_id().map_err(|error| Error::io("the boot cannot be identified", error))?;
         let beat = Arc::new(Beat::first(&state_dir)?);
         Ok(Self { env, state_dir: Arc::new(state_dir), settings, boot, beat })

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Either, abortable, select};
-use lepton_core::SharedEnv;
+use lepton_core::SharedRuntime;
 use lepton_core::deployment::Probe;
 
 use super::check::{Target, check};
@@ -64,7 +64,7 @@ impl Seen {
 
 impl Prober {
     /// Starts it. `well` is assumed until the results decide.
-    pub(super) fn start(env: &SharedEnv, target: Target, well: Option<bool>, times: Times) -> Self {
+    pub(super) fn start(env: &SharedRuntime, target: Target, well: Option<bool>, times: Times) -> Self {
         let seen = Arc::new(Mutex::new(Seen { well, ..Seen::default() }));
         let (task, abort) = abortable(repeat(env.clone(), target, times, Arc::clone(&seen)));
         env.spawn(Box::pin(async move {
@@ -86,7 +86,7 @@ impl Drop for Prober {
     }
 }
 
-async fn repeat(env: SharedEnv, target: Target, times: Times, seen: Arc<Mutex<Seen>>) {
+async fn repeat(env: SharedRuntime, target: Target, times: Times, seen: Arc<Mutex<Seen>>) {
     let count = |answer: Result<(), String>| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.count(&target.probe, answer);
@@ -108,7 +108,7 @@ async fn repeat(env: SharedEnv, target: Target, times: Times, seen: Arc<Mutex<Se
 }
 
 /// Runs it once; no answer in time is a failure.
-async fn limited(env: &SharedEnv, target: &Target) -> Result<(), String> {
+async fn limited(env: &SharedRuntime, target: &Target) -> Result<(), String> {
     let timeout = env.sleep(seconds(target.probe.timeout_seconds));
     match select(Box::pin(check(target)), timeout).await {
         Either::Left((answer, _)) => answer,

@@ -26,7 +26,7 @@ impl StartError {
     pub(super) fn new(error: &Error) -> Self {
         let source = error.source().and_then(|source| source.downcast_ref());
         let permanent = error.kind() == ErrorKind::NotFound || source.is_some_and(is_permanent);
-        Self { message: error.report(), permanent }
+        Self { message: error.full_message(), permanent }
     }
 }
 

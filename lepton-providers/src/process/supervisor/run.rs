@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use lepton_core::{Error, ErrorKind, Result, SharedEnv};
+use lepton_core::{Error, ErrorKind, Result, SharedRuntime};
 use rustix::fs::{FlockOperation, flock};
 
 use super::context::Context;
@@ -29,7 +29,7 @@ const SETTLED: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// `conflict` if another supervisor is at work; errors of the system.
-pub(in crate::process) async fn run(env: SharedEnv, folder: &Path) -> Result<()> {
+pub(in crate::process) async fn run(env: SharedRuntime, folder: &Path) -> Result<()> {
     let (state_dir, settings) = StateDir::open(folder)?;
     let lock = take_lock(&env, &state_dir).await?;
     let own = Identity::own().map_err(|error| Error::io("the supervisor cannot be identified", error))?;
@@ -71,7 +71,7 @@ fn sweep(state_dir: &StateDir) -> Result<bool> {
     Ok(true)
 }
 
-async fn take_lock(env: &SharedEnv, state_dir: &StateDir) -> Result<File> {
+async fn take_lock(env: &SharedRuntime, state_dir: &StateDir) -> Result<File> {
     let start = env.uptime();
     loop {
         if let Some(lock) = try_lock(&state_dir.supervisor_lock())? {

@@ -70,7 +70,7 @@ impl Unit {
         if found.as_ref().is_ok_and(|found| *found == Progress::Gone) {
             return Progress::Gone;
         }
-        let problem = found.as_ref().err().map(Error::report);
+        let problem = found.as_ref().err().map(Error::full_message);
         let replicas = self.replicas.iter().flatten().map(Replica::seen).collect();
         let generation = self.workload.as_ref().map_or(0, |workload| workload.generation);
         let status = Status { generation, replicas, problem };

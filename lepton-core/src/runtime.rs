@@ -1,6 +1,6 @@
 //! The parts of the system that code may not use directly: tasks, time, randomness.
 //!
-//! All code in Lepton takes these from an injected [`Env`], so that a seeded
+//! All code in Lepton takes these from an injected [`Runtime`], so that a seeded
 //! simulation can replace the system. A lint bans the raw calls.
 
 use std::fmt;
@@ -14,8 +14,16 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Tasks, time and randomness.
-pub trait Env: fmt::Debug + Send + Sync + 'static {
+/// Tasks, time and randomness, of a real system or of a simulation.
+pub trait Runtime: fmt::Debug + Send + Sync + 'static {
+    /// Checks that tasks can be started here. What runs for long calls this first, so that a
+    /// missing runtime is an error and no panic.
+    ///
+    /// # Errors
+    /// `invalid_input`, saying what is missing.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
     /// Starts a task. It must not block.
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Runs work that blocks or computes for a long time, on a thread apart from the tasks.
@@ -30,11 +38,11 @@ pub trait Env: fmt::Debug + Send + Sync + 'static {
     fn random(&self) -> u64;
 }
 
-/// A shared environment.
-pub type SharedEnv = Arc<dyn Env>;
+/// A shared [`Runtime`].
+pub type SharedRuntime = Arc<dyn Runtime>;
 
-/// Convenience methods on every [`Env`].
-pub trait EnvExt: Env {
+/// Convenience methods on every [`Runtime`].
+pub trait RuntimeExt: Runtime {
     /// Starts a task and returns a handle to its result.
     fn spawn_task<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Task<T> {
         let (send, receive) = oneshot::channel();
@@ -57,7 +65,7 @@ pub trait EnvExt: Env {
     }
 }
 
-impl<E: Env + ?Sized> EnvExt for E {}
+impl<E: Runtime + ?Sized> RuntimeExt for E {}
 
 /// The result of a started task. Dropping it does not stop the task.
 #[derive(Debug)]
@@ -77,20 +85,32 @@ impl<T> Task<T> {
 
 /// The real system: tokio's current runtime and the system's clocks.
 #[derive(Debug)]
-pub struct SystemEnv {
+pub struct SystemRuntime {
     start: Instant,
 }
 
-impl SystemEnv {
-    /// The environment of the system. Use it inside a tokio runtime.
+impl SystemRuntime {
+    /// The runtime of the system: tokio's, and the clocks.
+    ///
+    /// # Panics
+    /// Not itself, but what uses it panics outside a tokio runtime, or in one whose timers or
+    /// network are not enabled (`enable_all`), as tokio itself does. A transfer and a
+    /// verification return an error outside a runtime.
     #[allow(clippy::disallowed_methods, reason = "this is the one place that touches the system")]
-    pub fn shared() -> SharedEnv {
+    pub fn shared() -> SharedRuntime {
         Arc::new(Self { start: Instant::now() })
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that touches the system")]
-impl Env for SystemEnv {
+impl Runtime for SystemRuntime {
+    fn check(&self) -> Result<()> {
+        tokio::runtime::Handle::try_current().map(drop).map_err(|error| {
+            Error::invalid_input("there is no tokio runtime here: run this inside one, with everything enabled")
+                .with_source(error)
+        })
+    }
+
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }
