@@ -144,3 +144,26 @@ async fn a_source_that_changes_bytes_is_never_bypassed() {
         to.clear().await;
     }
 }
+
+/// From one folder of a store to another, through a limit on its requests: each put reads its
+/// source through the same limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_within_one_limited_store_ends() {
+    for kind in ["memory", "local", "front"] {
+        for most in [1, 2, 8] {
+            let place = Place::fresh(kind).await;
+            for number in 0..12 {
+                place.storage.write(&key(&format!("a/{number}")), bytes(number, KIB)).await.unwrap();
+            }
+            for number in 0..2 {
+                place.storage.write(&key(&format!("a/large{number}")), bytes(number, 20 * MIB)).await.unwrap();
+            }
+            let limited = lepton::providers::layers::limit(place.storage.clone(), most.try_into().unwrap());
+            let (from, to) = (Location::new(limited.clone(), "a/"), Location::new(limited, "b/"));
+            let run = Transfer::builder().from(from).to(to).server_copy(false).build().unwrap().run();
+            let report = tokio::time::timeout(Duration::from_secs(120), run).await.expect("it hangs").unwrap();
+            assert_eq!((report.status, report.objects), (Status::Complete, 14), "{kind}, {most}");
+            place.clear().await;
+        }
+    }
+}

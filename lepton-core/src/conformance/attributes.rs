@@ -1,13 +1,14 @@
 //! Attributes of an object are returned with it, or refused by name.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use super::case::cases;
 use super::expect::{Check, Stop, ensure, needs_not, refused, same};
 use super::fixture::Fixture;
 use crate::error::ErrorKind;
 use crate::object::{Attribute, Attributes};
-use crate::storage::{GetOptions, HeadOptions, PutOptions};
+use crate::storage::{GetOptions, HeadOptions, ListRequest, PutOptions};
 
 cases!(
     "attributes":
@@ -16,6 +17,7 @@ cases!(
     all_attributes_are_kept_together,
     an_overwrite_takes_old_attributes_away,
     tags_come_only_when_asked_for,
+    a_time_of_the_writer_is_kept_where_declared,
     storage_classes_are_refused_where_unsupported,
 );
 
@@ -130,6 +132,27 @@ async fn tags_come_only_when_asked_for(f: Fixture) -> Check {
         ensure!(tags.is_empty(), "{place} gives tags that nobody asked for");
         let all = attributes.tags.len();
         ensure!(count == 0 || count as usize == all, "{place} counts {count} tags of {all}");
+    }
+    Ok(())
+}
+
+/// As a copy of a file keeps the file's time.
+async fn a_time_of_the_writer_is_kept_where_declared(f: Fixture) -> Check {
+    if !f.capabilities().keeps_mtime {
+        return Err(Stop::NotApplicable("keeps_mtime is false".to_owned()));
+    }
+    let key = f.key("a")?;
+    for seconds in [1_500_000_000, 1_000_000_000] {
+        let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 250_000_000);
+        let mut attributes = Attributes::default();
+        attributes.record_modified(time);
+        f.put(&key, "x".to_owned(), PutOptions::new().attributes(attributes)).await?;
+        let head = f.storage().head(&key, HeadOptions::new()).await?;
+        same("the time in head", head.meta.last_modified, Some(time))?;
+        same("the recorded time in head", head.attributes.modified(), Some(time))?;
+        let listed = f.list(ListRequest::new().prefix(f.prefix())).await?;
+        let listed: Vec<_> = listed.iter().map(|meta| meta.last_modified).collect();
+        same("the time in a listing", listed, vec![Some(time)])?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::expect::{Check, Stop, ensure, same};
 use super::options::Options;
 use crate::body::Body;
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, ListOrder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::key_rules::KeyHandling;
@@ -153,10 +153,21 @@ impl Fixture {
         Ok(self.pages(request).await?.into_iter().flat_map(|page| page.objects).collect())
     }
 
-    /// The keys of this case that are in the store, in the order of the listing.
+    /// The keys of this case that are in the store: in the order of the listing, or sorted if the
+    /// store declares none.
     pub(super) async fn listed(&self) -> Check<Vec<ObjectKey>> {
         let objects = self.list(ListRequest::new().prefix(self.prefix())).await?;
-        Ok(objects.into_iter().map(|meta| meta.key).collect())
+        let mut keys: Vec<_> = objects.into_iter().map(|meta| meta.key).collect();
+        if self.capabilities().list_order != ListOrder::Bytes {
+            keys.sort();
+        }
+        Ok(keys)
+    }
+
+    /// This size, or the largest that one put may have.
+    pub(super) fn at_most(&self, size: usize) -> usize {
+        let can = self.capabilities();
+        usize::try_from(can.max_single_put.min(can.max_object)).map_or(size, |most| size.min(most))
     }
 
     /// The multipart facet; without one, the case does not apply.

@@ -39,7 +39,7 @@ async fn dropped<T>(call: impl Future<Output = T>, waits: usize) -> Option<T> {
 }
 
 async fn a_put_that_is_dropped_leaves_the_old_object_or_the_new(f: Fixture) -> Check {
-    let (old, new) = (pattern(1000, 1), pattern(300_000, 2));
+    let (old, new) = (pattern(1000, 1), pattern(f.at_most(300_000), 2));
     for waits in 1..=WAITS {
         let key = f.key(format!("{waits}"))?;
         f.write(&key, old.clone()).await?;

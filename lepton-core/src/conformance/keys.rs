@@ -18,6 +18,7 @@ cases!(
     a_key_that_climbs_out_is_held_or_refused,
     the_longest_keys_are_held_and_longer_ones_refused,
     a_file_beside_a_folder_is_held_or_refused,
+    a_folder_marker_is_held_or_refused,
     keys_that_differ_in_case_are_two,
     a_forbidden_beginning_is_refused,
 );
@@ -191,6 +192,33 @@ async fn a_file_beside_a_folder_is_held_or_refused(f: Fixture) -> Check {
         f.holds(&first, b"first").await?;
     }
     Ok(())
+}
+
+/// As consoles of stores make them: an empty object whose key ends in `/`. On a disk it can be a
+/// folder without anything in it.
+async fn a_folder_marker_is_held_or_refused(f: Fixture) -> Check {
+    let (marker, inside, full) = (f.key("marker/")?, f.key("marker/inside")?, f.key("full/")?);
+    if let Err(error) = f.storage().write(&marker, Bytes::new()).await {
+        ensure!(f.capabilities().keys.trailing_slash != KeyHandling::Kept, "a marker is refused: {error:?}");
+        same("the kind of the error", error.kind(), ErrorKind::InvalidKey)?;
+        return same("the objects that are there", f.listed().await?, Vec::new());
+    }
+    same("the objects that are there", f.listed().await?, vec![marker.clone()])?;
+    f.holds(&marker, b"").await?;
+    f.write(&inside, "x").await?;
+    f.holds(&inside, b"x").await?;
+    ensure!(f.listed().await?.contains(&inside), "what is in the folder is not listed");
+    f.storage().remove(&inside).await?;
+    f.storage().remove(&marker).await?;
+    f.absent(&marker).await?;
+    // With bytes in it, it is held whole or not at all.
+    match f.storage().write(&full, "bytes".into()).await {
+        Ok(_) => f.holds(&full, b"bytes").await,
+        Err(error) => {
+            same("the kind of the error", error.kind(), ErrorKind::InvalidKey)?;
+            f.absent(&full).await
+        }
+    }
 }
 
 async fn keys_that_differ_in_case_are_two(f: Fixture) -> Check {

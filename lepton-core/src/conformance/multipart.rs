@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::attributes::{has, kept};
+use super::attributes::{every, has, kept};
 use super::bodies::{pattern, streamed};
 use super::case::cases;
-use super::expect::{Check, Stop, ensure, needs, same};
+use super::expect::{Check, Stop, ensure, needs, refused, same};
 use super::fixture::Fixture;
 use crate::checksum::{ChecksumScope, StoredChecksum};
-use crate::object::Precondition;
+use crate::error::ErrorKind;
+use crate::object::{Attribute, Precondition};
 use crate::storage::{
     CompleteOptions, CreateUploadOptions, HeadOptions, PartInfo, PartReceipt, PartSpec, Upload, UploadInfo,
 };
@@ -22,6 +23,7 @@ cases!(
     nothing_is_seen_before_completion,
     the_object_becomes_whole_over_the_old_one,
     attributes_are_kept,
+    attributes_that_are_not_kept_are_refused,
     parts_are_listed,
     uploads_are_listed_by_exact_key,
     an_upload_is_taken_up_from_what_is_listed,
@@ -146,6 +148,21 @@ async fn attributes_are_kept(f: Fixture) -> Check {
     let receipts = send_all(&f, &upload, &[1], part, &bytes).await?;
     f.multipart()?.complete(&upload, receipts, CompleteOptions::new()).await?;
     has(&f, &key, &kept(&f)).await
+}
+
+async fn attributes_that_are_not_kept_are_refused(f: Fixture) -> Check {
+    let lost: Vec<_> = Attribute::ALL.iter().filter(|attribute| !f.capabilities().keeps(**attribute)).collect();
+    if lost.is_empty() {
+        return Err(Stop::NotApplicable("attributes has all".to_owned()));
+    }
+    let key = f.key("a")?;
+    for attribute in lost {
+        let mut one = every();
+        Attribute::ALL.iter().filter(|other| *other != attribute).for_each(|other| one.remove(*other));
+        let begun = f.multipart()?.create(&key, CreateUploadOptions::new().attributes(one)).await;
+        refused(begun, ErrorKind::Unsupported, &key).map_err(|stop| stop.while_doing(format!("{attribute:?}")))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn listed_parts(f: &Fixture, upload: &Upload) -> Check<Vec<PartInfo>> {

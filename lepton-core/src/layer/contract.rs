@@ -45,6 +45,12 @@ pub trait Layer: Debug + Clone + Send + Sync + 'static {
         passed.boxed()
     }
 
+    /// Whether the bytes of objects pass unchanged, so that a store may copy them from the store
+    /// below by itself. The default, `false`, is safe: copies then pass through this layer.
+    fn keeps_bytes(&self) -> bool {
+        false
+    }
+
     /// Runs a listing; `open` starts it from its beginning. By default it is passed on as it is.
     fn stream<T: Send + 'static>(
         &self,

@@ -90,7 +90,7 @@ impl<L: Layer> Storage for Layered<L> {
     }
 
     fn copy_url(&self) -> Option<&str> {
-        self.inner.copy_url()
+        self.inner.copy_url().filter(|_| self.layer.keeps_bytes())
     }
 
     async fn physical_location(&self, prefix: &KeyPrefix) -> Result<PhysicalLocation> {

@@ -10,6 +10,8 @@ use super::faulty::{Fault, Faulty};
 /// Each fault, and a case that must find it.
 const FAULTS: &[(Fault, &str)] = &[
     (Fault::HidesMultipart, "facets/facets_agree_with_capabilities"),
+    (Fault::SameTagAlways, "objects/an_etag_is_the_md5_where_declared"),
+    (Fault::NamesUndeclaredChecks, "objects/a_receipt_names_a_declared_check"),
     (Fault::SameTagAlways, "objects/an_overwrite_replaces_everything"),
     (Fault::KeepsBrokenBodies, "objects/a_broken_body_leaves_nothing"),
     (Fault::KeepsBrokenBodies, "objects/a_broken_body_leaves_the_old_object"),
@@ -53,7 +55,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::KeepsAbortedUploads, "uploads/an_aborted_upload_is_gone"),
     (Fault::KeepsBrokenBodies, "uploads/a_broken_body_leaves_no_part"),
     (Fault::ReachesEverything, "copies/a_store_reaches_itself_and_not_everything"),
-    (Fault::CopiesWhenAsked, "copies/asking_what_a_copy_spares_leaves_nothing"),
+    (Fault::CopiesWhenAsked, "copies/asking_whether_a_copy_is_cheaper_leaves_nothing"),
     (Fault::ListsVersionsBackwards, "versions/versions_are_listed_newest_first"),
     (Fault::IgnoresVersions, "versions/each_write_makes_a_version"),
     (Fault::IgnoresVersions, "versions/a_version_can_be_deleted_for_good"),

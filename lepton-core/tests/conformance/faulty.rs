@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    Attributes, Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, ETag,
-    Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, MemoryStorage, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions,
-    PutReceipt, Result, RetryClass, ServerCopy, Signer, Storage, StorageExt as _, Upload, UploadInfo, VersionStream,
-    Versions,
+    Attributes, Body, Capabilities, ChecksumAlgorithm, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions,
+    DeleteRequest, ETag, Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListPage,
+    ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec,
+    PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Signer,
+    Storage, StorageExt as _, Support, Upload, UploadInfo, VersionStream, Versions,
 };
 
 /// What is wrong with the store.
@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     None,
     HidesMultipart,
     SameTagAlways,
+    NamesUndeclaredChecks,
     KeepsBrokenBodies,
     RewordsErrors,
     EndsBodiesEarly,
@@ -69,6 +70,14 @@ impl Faulty {
     /// A store that says of itself what is not so.
     pub(crate) fn lying(inner: MemoryStorage, declared: Capabilities) -> Self {
         Self { inner, fault: Fault::None, declared }
+    }
+
+    /// A store that lists without order, and says so.
+    pub(crate) fn unordered(inner: MemoryStorage) -> Self {
+        let mut declared = inner.capabilities().clone();
+        declared.list_order = ListOrder::Unordered;
+        declared.start_after = Support::Unsupported;
+        Self { inner, fault: Fault::ListsBackwards, declared }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -247,7 +256,11 @@ impl Storage for Faulty {
         options.attributes = self.attributes(options.attributes);
         options.precondition = self.precondition(options.precondition);
         let result = self.inner.put(&self.kept(key), self.taken(body).await, options).await;
-        result.map_err(|error| self.reword(error))
+        let mut receipt = result.map_err(|error| self.reword(error))?;
+        if self.has(Fault::NamesUndeclaredChecks) {
+            receipt.check = ServerCheck::Checksum(ChecksumAlgorithm::Crc32c);
+        }
+        Ok(receipt)
     }
 
     async fn delete(&self, mut requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {

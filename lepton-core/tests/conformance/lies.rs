@@ -192,7 +192,7 @@ const LIES: &[Lie] = &[
         about: "tags that are kept and said not to be",
         so: |_| {},
         said: |can| can.attributes.retain(|attribute| *attribute != Attribute::Tags),
-        fails: &["attributes/each_attribute_is_kept_or_refused"],
+        fails: &["attributes/each_attribute_is_kept_or_refused", "multipart/attributes_that_are_not_kept_are_refused"],
     },
     Lie {
         about: "tags of any characters, said to be of few",
@@ -205,6 +205,18 @@ const LIES: &[Lie] = &[
         so: |_| {},
         said: |can| can.storage_class = Support::Unsupported,
         fails: &["attributes/storage_classes_are_refused_where_unsupported"],
+    },
+    Lie {
+        about: "keeps_mtime that is not",
+        so: |_| {},
+        said: |can| can.keeps_mtime = true,
+        fails: &["attributes/a_time_of_the_writer_is_kept_where_declared"],
+    },
+    Lie {
+        about: "trailing_slash that is refused",
+        so: |can| can.keys.trailing_slash = KeyHandling::Refused,
+        said: |_| {},
+        fails: &["keys/odd_keys_are_held_exactly_or_refused", "keys/a_folder_marker_is_held_or_refused"],
     },
     Lie {
         about: "list_attributes that no listing tells",
@@ -247,4 +259,23 @@ async fn the_store_without_a_lie_passes() {
     let inner = MemoryStorage::builder().capabilities(honest()).build();
     let store: SharedStorage = Arc::new(Faulty::lying(inner, honest()));
     run(&store, Options::new()).await.check().unwrap();
+}
+
+/// Stores that are unusual and honest.
+#[tokio::test]
+async fn honest_stores_pass_whatever_they_cannot_do() {
+    let inner = || MemoryStorage::builder().capabilities(honest()).build();
+    let unordered: SharedStorage = Arc::new(Faulty::unordered(inner()));
+    run(&unordered, Options::new()).await.check().unwrap();
+    for most in [4096, 300_000, 1 << 20] {
+        let mut small = honest();
+        (small.max_single_put, small.max_object, small.multipart) = (most, most, None);
+        small.server_copy = Support::Unsupported;
+        let store: SharedStorage = Arc::new(MemoryStorage::builder().capabilities(small).build());
+        run(&store, Options::new()).await.check().unwrap();
+        let mut parts = honest();
+        parts.max_single_put = most;
+        let store: SharedStorage = Arc::new(MemoryStorage::builder().capabilities(parts).build());
+        run(&store, Options::new()).await.check().unwrap();
+    }
 }

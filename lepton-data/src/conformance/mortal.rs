@@ -22,6 +22,10 @@ pub(super) fn mortal(storage: SharedStorage, fate: &Arc<Fate>) -> SharedStorage 
 impl Layer for Mortal {
     type Held = ();
 
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,

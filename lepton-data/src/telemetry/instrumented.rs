@@ -28,6 +28,10 @@ pub(crate) fn instrumented(location: &Location, side: Side, env: &SharedRuntime,
 impl Layer for Instrumented {
     type Held = ();
 
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: layer::Operation,

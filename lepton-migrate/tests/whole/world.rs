@@ -24,6 +24,10 @@ pub(crate) struct Policy(pub(crate) Arc<AtomicBool>);
 impl Layer for Policy {
     type Held = ();
 
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,

@@ -136,6 +136,10 @@ impl Again {
 impl Layer for Again {
     type Held = ();
 
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,

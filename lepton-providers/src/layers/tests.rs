@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    ByteStream, CompleteOptions, CreateUploadOptions, Effect, Error, ErrorKind, GetOptions, HeadOptions, ListRequest,
-    MemoryStorage, ObjectKey, PartSpec, Precondition, PutOptions, Result, RetryClass, Runtime, SharedStorage,
-    StorageExt as _, SystemRuntime,
+    Body, BodySource, ByteStream, CompleteOptions, CreateUploadOptions, Effect, Error, ErrorKind, GetOptions, Hashing,
+    HeadOptions, LeafStream, Leaves, ListRequest, MemoryStorage, ObjectKey, PartSpec, Precondition, PutOptions, Result,
+    RetryClass, Runtime, SharedStorage, StorageExt as _, SystemRuntime,
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -192,35 +192,70 @@ async fn retry_is_declared_and_does_not_stack() {
 }
 
 #[tokio::test]
-async fn limit_counts_a_get_until_its_body_is_done_with() {
-    let store = limit(Arc::new(MemoryStorage::new()), NonZeroUsize::MIN);
-    write(&store, Precondition::None).await.unwrap();
-    for end in [true, false] {
-        let mut reply = store.get(&key(), GetOptions::new()).await.unwrap();
-        let (a, name) = (Arc::clone(&store), key());
-        let mut head = a.head(&name, HeadOptions::new());
-        assert!(head.as_mut().now_or_never().is_none(), "a second request went through");
-        if end {
-            while reply.body.try_next().await.unwrap().is_some() {}
-        } else {
-            drop(reply);
-        }
-        head.await.unwrap();
+async fn limit_counts_what_waits_for_the_store() {
+    let slow = layered(Arc::new(MemoryStorage::new()), Slow);
+    let store = limit(Arc::clone(&slow), NonZeroUsize::MIN);
+    write(&slow, Precondition::None).await.unwrap();
+    let (name, again) = (key(), Arc::clone(&store));
+    let (mut first, mut second) = (store.head(&name, HeadOptions::new()), again.head(&name, HeadOptions::new()));
+    assert!(first.as_mut().now_or_never().is_none(), "it is slow");
+    let mut pages = store.list(ListRequest::new());
+    for _ in 0..3 {
+        assert!(second.as_mut().now_or_never().is_none(), "a second request went through");
+        assert!(pages.next().now_or_never().is_none(), "a page was fetched during the request");
+    }
+    drop(first);
+    second.await.unwrap();
+    pages.try_next().await.unwrap().unwrap();
+    // A body that nobody reads and a list whose pages nobody wants do not count.
+    let _body = store.get(&name, GetOptions::new()).await.unwrap();
+    store.head(&name, HeadOptions::new()).await.unwrap();
+}
+
+/// Takes some time for each request.
+#[derive(Debug, Clone)]
+struct Slow;
+
+impl Layer for Slow {
+    type Held = ();
+
+    async fn call<'a, T: Send + 'a>(
+        &'a self,
+        _: Operation,
+        mut request: impl FnMut() -> BoxFuture<'a, Result<T>> + Send + 'a,
+    ) -> Result<(T, ())> {
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok((request().await?, ()))
     }
 }
 
+/// A transfer from one folder to another of the same store, which reads and writes through the
+/// same limit.
 #[tokio::test]
-async fn limit_counts_a_listing_only_while_a_page_is_fetched() {
+async fn limit_lets_a_put_read_its_body_through_itself() {
     let store = limit(Arc::new(MemoryStorage::new()), NonZeroUsize::MIN);
     write(&store, Precondition::None).await.unwrap();
-    let mut pages = store.list(ListRequest::new());
-    pages.try_next().await.unwrap().unwrap();
-    store.head(&key(), HeadOptions::new()).await.unwrap();
-    let reply = store.get(&key(), GetOptions::new()).await.unwrap();
-    let mut next = store.list(ListRequest::new());
-    assert!(next.next().now_or_never().is_none(), "a page was fetched during the get");
-    drop(reply);
-    next.try_next().await.unwrap().unwrap();
+    let copies = (0..8).map(|number| {
+        let store = Arc::clone(&store);
+        async move {
+            let body = Body::from_source(5, Arc::new(Through(Arc::clone(&store))));
+            let name = ObjectKey::try_from(&*format!("copy/{number}")).unwrap();
+            store.put(&name, body, PutOptions::new()).await.map(drop)
+        }
+    });
+    futures_util::future::try_join_all(copies).await.unwrap();
+}
+
+/// The object, as a body.
+struct Through(SharedStorage);
+
+impl BodySource for Through {
+    fn open(&self) -> LeafStream {
+        let store = Arc::clone(&self.0);
+        let bytes = async move { Ok::<_, Error>(store.get(&key(), GetOptions::new()).await?.body) };
+        Box::pin(Leaves::new(bytes.try_flatten_stream().boxed(), Hashing::Lazy))
+    }
 }
 
 /// The output of `tracing`, with the fields of each span when it closes.

@@ -71,6 +71,10 @@ fn failed(span: &Span, error: &Error) {
 impl Layer for Trace {
     type Held = Span;
 
+    fn keeps_bytes(&self) -> bool {
+        true
+    }
+
     async fn call<'a, T: Send + 'a>(
         &'a self,
         operation: Operation,
