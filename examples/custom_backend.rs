@@ -178,7 +178,7 @@ impl Storage for Scratch {
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.store(key, body, options).await.map_err(named("put", key))
     }
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         Ok(requests.iter().map(|request| self.remove(request).map_err(named("delete", &request.key))).collect())
     }
     fn multipart(&self) -> Option<&dyn Multipart> {

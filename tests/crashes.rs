@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt as _;
 use lepton::core::{
-    Body, CompleteOptions, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix,
-    ListRequest, Multipart, ObjectInfo, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
-    PutReceipt, ServerCopy, Signer, Upload, UploadInfo, Versions,
+    Body, CompleteOptions, CreateUploadOptions, DeleteRequest, DeleteResults, GetOptions, GetReply, HeadOptions,
+    KeyPrefix, ListRequest, Multipart, ObjectInfo, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation,
+    PutOptions, PutReceipt, ServerCopy, Signer, Upload, UploadInfo, Versions,
 };
 use lepton::data::conformance;
 use lepton::{Capabilities, MemoryStorage, ObjectKey, Result, SharedStorage, Storage};
@@ -118,7 +118,7 @@ impl Storage for Fake {
         }
         self.0.put(key, body, options).await
     }
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         if self.1 == Wrong::KeepsObjects {
             return Ok(requests.iter().map(|_| Ok(())).collect());
         }

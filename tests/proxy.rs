@@ -88,7 +88,7 @@ impl Between {
     /// Moves all objects while `action` applies to the next two requests of `operation`.
     async fn despite(&self, name: &str, rule: Rule, action: Action) -> Report {
         for object in contents(self.to.direct.as_ref()).await {
-            self.to.direct.delete(vec![DeleteRequest::new(object.0.key)]).await.unwrap();
+            self.to.direct.delete(vec![DeleteRequest::new(object.0.key)]).await.unwrap().check().unwrap();
         }
         let hooks = Arc::new(ScriptedHooks::new(1).rule(rule.clone().times(2), action.clone()));
         *self.hooks.0.lock().unwrap() = Arc::clone(&hooks);

@@ -59,7 +59,7 @@ async fn a_mirror_follows_its_source() {
         let store = &to.storage;
         store.write(&key("extra"), bytes(1, 10)).await.unwrap();
         store.write(&key("empty"), bytes(1, 10)).await.unwrap();
-        store.delete(vec![DeleteRequest::new(key("large/1"))]).await.unwrap().remove(0).unwrap();
+        store.delete(vec![DeleteRequest::new(key("large/1"))]).await.unwrap().check().unwrap();
         let report = mirror(from, to, Compare::Auto).await;
         let told = (report.objects, report.unchanged, report.extras, report.deleted);
         assert_eq!(told, (2, OBJECTS - 2, 1, 1), "{pair}");

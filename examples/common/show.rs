@@ -60,11 +60,14 @@ impl Show {
             return Self::event("progress", json!(progress));
         }
         if let Some(bar) = &self.bar {
-            bar.set_length(progress.total_bytes);
-            bar.set_position(progress.bytes);
+            bar.set_position(progress.fraction().map_or(0, |fraction| whole(fraction * PER_MILLE)));
+            let (done, all) = (HumanBytes(progress.bytes), HumanBytes(progress.total_bytes));
+            let settled = progress.objects + progress.unchanged + progress.skipped + progress.failed;
+            let rate = HumanBytes(whole(progress.recent_bytes_per_second));
+            let left = progress.remaining.map(|left| format!(", {} left", HumanDuration(left))).unwrap_or_default();
             bar.set_message(format!(
-                "{} of {} objects, {} failed",
-                progress.objects, progress.total_objects, progress.failed
+                "{done} of {all}, {settled} of {} objects, {} failed, {rate}/s{left}",
+                progress.total_objects, progress.failed
             ));
         } else if !self.quiet {
             let (done, all) = (HumanBytes(progress.bytes), HumanBytes(progress.total_bytes));
@@ -295,10 +298,12 @@ fn duration(elapsed: Duration) -> String {
     }
 }
 
+/// The length of the bar: a part of the whole run, because objects can be unchanged or deleted, too.
+const PER_MILLE: f64 = 1000.0;
+
 fn bar() -> ProgressBar {
-    let template = "{bar:32} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
+    let style = ProgressStyle::with_template("{bar:32} {percent:>3} %, {msg}");
+    ProgressBar::new(whole(PER_MILLE)).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// What the source has and is not copied, in words.

@@ -52,9 +52,9 @@ pub use key_rules::{KeyHandling, KeyRules};
 pub use object::{Attribute, Attributes, ETag, ObjectMeta, Precondition, VersionId};
 pub use runtime::{Runtime, RuntimeExt, SharedRuntime, SystemRuntime, Task};
 pub use storage::{
-    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, GetOptions, GetReply, HeadOptions,
-    ListPage, ListRequest, Location, MemoryStorage, MemoryStorageBuilder, Method, Multipart, ObjectInfo, ObjectVersion,
-    Overlap, PageStream, PartInfo, PartReceipt, PartSpec, PassedOver, PhysicalLocation, PutOptions, PutReceipt,
-    ServerCheck, ServerCopy, SharedStorage, SignedUrl, Signer, Storage, StorageExt, Unlisted, UnwantedFolders, Upload,
-    UploadId, UploadInfo, VersionStream, Versions,
+    CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, DeleteResults, GetOptions, GetReply,
+    HeadOptions, ListPage, ListRequest, Location, MemoryStorage, MemoryStorageBuilder, Method, Multipart, ObjectInfo,
+    ObjectVersion, Overlap, PageStream, PartInfo, PartReceipt, PartSpec, PassedOver, PhysicalLocation, PutOptions,
+    PutReceipt, ServerCheck, ServerCopy, SharedStorage, SignedUrl, Signer, Storage, StorageExt, Unlisted,
+    UnwantedFolders, Upload, UploadId, UploadInfo, VersionStream, Versions,
 };

@@ -30,7 +30,7 @@ async fn what_is_replaced_or_deleted_is_kept() {
         for existing in [ExistingPolicy::Overwrite, ExistingPolicy::IfDifferent] {
             let from = MemoryStorage::new();
             for name in names(&to).await {
-                to.delete(vec![lepton_core::DeleteRequest::new(key(&name))]).await.unwrap();
+                to.delete(vec![lepton_core::DeleteRequest::new(key(&name))]).await.unwrap().check().unwrap();
             }
             fill(&from, &[("a", 10), ("big", 3 * MIB), ("new", 5)]).await;
             for (name, len) in [("a", 11), ("big", 2 * MIB), ("gone", 7)] {

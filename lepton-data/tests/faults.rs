@@ -169,7 +169,7 @@ fn shorten(store: &MemoryStorage) {
 
 fn remove(store: &MemoryStorage) {
     let delete = store.delete(vec![lepton_core::DeleteRequest::new(key("large"))]);
-    futures_util::FutureExt::now_or_never(delete).unwrap().unwrap();
+    let _ = futures_util::FutureExt::now_or_never(delete).unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

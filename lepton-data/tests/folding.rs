@@ -13,9 +13,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, ErrorKind, GetOptions, GetReply, HeadOptions, KeyHandling, KeyPrefix,
-    ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt,
-    Result, ServerCopy, SharedStorage, Signer, Storage, StorageExt as _, Support, Versions,
+    Body, Capabilities, DeleteRequest, DeleteResults, ErrorKind, GetOptions, GetReply, HeadOptions, KeyHandling,
+    KeyPrefix, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions,
+    PutReceipt, Result, ServerCopy, SharedStorage, Signer, Storage, StorageExt as _, Support, Versions,
 };
 use lepton_data::{ExistingPolicy, Filters, PlannedAction, Status, TransferBuilder};
 use support::*;
@@ -68,7 +68,7 @@ impl Storage for Folding {
     async fn put(&self, key: &ObjectKey, body: Body, options: PutOptions) -> Result<PutReceipt> {
         self.0.put(&self.stored(key).await, body, options).await
     }
-    async fn delete(&self, mut requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, mut requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         for request in &mut requests {
             request.key = self.stored(&request.key).await;
         }

@@ -52,7 +52,7 @@ async fn each_round_copies_the_changes_since_the_last_one() {
 async fn a_follower_that_starts_again_keeps_its_proofs() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 10), ("b", 3 * MIB)]).await;
-    follower(&from, &to, folder.path()).round().await.unwrap();
+    let _ = follower(&from, &to, folder.path()).round().await.unwrap();
     from.write(&key("c"), bytes(1, 4)).await.unwrap();
     let source = Arc::new(Faulty::new(&from, |_, _| None));
     let transfer = transfer(source.clone(), shared(&to)).journal(folder.path()).delete(true);
@@ -75,7 +75,7 @@ async fn a_round_that_is_dropped_ends_before_the_next_one_begins() {
             () = pause(milliseconds) => {}
         }
     }
-    following.round().await.unwrap();
+    let _ = following.round().await.unwrap();
     assert!(following.round().await.unwrap().found_no_difference());
 }
 
@@ -85,7 +85,7 @@ async fn a_round_that_is_dropped_while_another_follower_runs_never_begins() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 10)]).await;
     let mut following = follower(&from, &to, folder.path());
-    following.round().await.unwrap();
+    let _ = following.round().await.unwrap();
     from.write(&key("b"), bytes(1, 7)).await.unwrap();
     let lock = std::fs::File::open(folder.path().join("journal.lock")).unwrap();
     while lock.try_lock().is_err() {
@@ -160,7 +160,7 @@ async fn a_guarded_destination_keeps_what_others_wrote_there() {
 /// A follower back from `to` to `from`, after a complete round from `from` to `to`.
 async fn back(from: &MemoryStorage, to: &MemoryStorage, folder: &std::path::Path) -> Follower {
     let there = folder.join("there");
-    follower(from, to, &there).round().await.unwrap();
+    let _ = follower(from, to, &there).round().await.unwrap();
     let transfer = transfer(shared(to), shared(from)).journal(folder.join("back")).delete(true).max_delete_percent(100);
     transfer.build().unwrap().follow_back(there.join("manifest.jsonl")).unwrap()
 }
@@ -187,7 +187,7 @@ async fn what_another_writer_has_changed_is_named_and_left() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 10), ("b", 10), ("c", 10), ("d", 10)]).await;
     let mut back = back(&from, &to, folder.path()).await;
-    back.round().await.unwrap();
+    let _ = back.round().await.unwrap();
     // Changed on both sides, changed there only, new there, and new on both sides.
     for (name, seed) in [("a", 60), ("new", 61), ("b", 62), ("both", 63)] {
         from.write(&key(name), bytes(seed, 10)).await.unwrap();
@@ -218,7 +218,7 @@ async fn what_another_writer_has_changed_is_named_and_left() {
 async fn deletes_are_followed_although_an_object_changes_in_each_round() {
     let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
     fill(&from, &[("a", 10), ("gone", 10), ("z", 10)]).await;
-    follower(&from, &to, folder.path()).round().await.unwrap();
+    let _ = follower(&from, &to, folder.path()).round().await.unwrap();
     from.remove(&key("gone")).await.unwrap();
     from.write(&key("z"), bytes(30, 10)).await.unwrap();
     let changing = Faulty::new(&from, |name, _| {
@@ -342,7 +342,7 @@ async fn what_a_killed_round_wrote_stays_its_own_after_rounds_that_fail() {
             transfer.build().unwrap().follow_guarded().unwrap()
         };
         let journal = folder.path().join("there");
-        guarded(shared(&from), shared(&to), &journal).round().await.unwrap();
+        let _ = guarded(shared(&from), shared(&to), &journal).round().await.unwrap();
         for (name, seed) in [("a", 80), ("b", 81), ("c", 82)] {
             from.write(&key(name), bytes(seed, 10)).await.unwrap();
         }

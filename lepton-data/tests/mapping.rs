@@ -56,7 +56,7 @@ async fn a_mirror_under_other_names_copies_once_and_deletes_by_the_new_names() {
     assert!(verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap().is_proven());
     let report = run(build().compare(lepton_data::Compare::Checksum)).await;
     assert_eq!((report.objects, report.unchanged, report.extras), (0, 5, 0), "the second run copies nothing");
-    from.delete(vec![DeleteRequest::new(key("old/b"))]).await.unwrap();
+    from.delete(vec![DeleteRequest::new(key("old/b"))]).await.unwrap().check().unwrap();
     assert_eq!(run(build()).await.deleted, 1);
     assert_eq!(names(&to).await, ["0/c", "a", "older", "z"]);
 }
@@ -163,7 +163,7 @@ async fn lists_and_saved_plans_know_the_rules() {
     std::fs::write(&list, "old/c\nnew/a\nold/a\n").unwrap();
     let error = build().from_list(&list).build().unwrap().run().await.unwrap_err();
     assert!(error.to_string().contains("would both be out/new/a at the destination"), "{error}");
-    from.delete(vec![DeleteRequest::new(key("in/new/a"))]).await.unwrap();
+    from.delete(vec![DeleteRequest::new(key("in/new/a"))]).await.unwrap().check().unwrap();
     from.write(&key("in/old/c"), bytes(9, 40)).await.unwrap();
     fill(&to, &[("out/0", 1), ("out/old/c", 1)]).await;
     let plan = folder.path().join("plan");
@@ -218,7 +218,7 @@ async fn keys_that_a_destination_cannot_hold_go_there_and_back() {
     assert!(verify(&manifest, &Location::from(shared(&to)), VerifyDepth::Full).await.unwrap().is_proven());
     let report = run(build()).await;
     assert_eq!((report.objects, report.unchanged, report.extras), (0, 7, 0), "the second run copies nothing");
-    from.delete(vec![DeleteRequest::new(key("a//b"))]).await.unwrap();
+    from.delete(vec![DeleteRequest::new(key("a//b"))]).await.unwrap().check().unwrap();
     assert_eq!(run(build()).await.deleted, 1);
     assert!(!to.exists(&ObjectKey::new("a/%2Fb").unwrap()).await.unwrap());
     let home = || mirror(&to, &back, &[]).decode_keys(true);

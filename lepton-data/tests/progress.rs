@@ -239,3 +239,60 @@ async fn a_run_that_ends_early_says_what_it_did_before() {
         transfer(shared(&from), shared(&to)).delete(true).max_delete(Some(0)).build().unwrap().run().await.unwrap_err();
     assert_eq!((error.kind(), error.context("copied")), (ErrorKind::TooManyDeletes, Some("2")));
 }
+
+/// The parts of an object that fails in the end do not count as done.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_an_object_that_fails_or_starts_again_count_once() {
+    let (from, to) = stores();
+    fill(&from, &[("fails", 5 * MIB), ("goes", 4 * MIB)]).await;
+    let fails = |call: &str, key: &ObjectKey| {
+        (call == "complete" && key.as_str() == Some("fails"))
+            .then_some(Fault::Fail(ErrorKind::InvalidInput, RetryClass::Never))
+    };
+    let (report, seen) = watched(transfer(shared(&from), Arc::new(Faulty::new(&to, fails)))).await;
+    assert_eq!((report.status, report.failed()), (Status::Incomplete, 1));
+    assert_full(seen.last().unwrap());
+    // The upload vanishes once, so that the object starts again.
+    let mut lost = false;
+    let loses = move |call: &str, _: &ObjectKey| {
+        let now = call == "complete" && !std::mem::replace(&mut lost, true);
+        now.then_some(Fault::Fail(ErrorKind::UploadNotFound, RetryClass::Never))
+    };
+    let (report, seen) = watched(transfer(shared(&from), Arc::new(Faulty::new(&to, loses)))).await;
+    assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
+    assert_full(seen.last().unwrap());
+    assert!(seen.iter().all(|progress| progress.bytes <= progress.total_bytes), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_never_comes_does_not_keep_a_cancelled_run_from_its_end() {
+    for side in ["source", "destination"] {
+        let (from, to) = stores();
+        fill(&from, &[("a", 10)]).await;
+        let hangs = Faulty::new(if side == "source" { &from } else { &to }, |call, _| {
+            (call == "list").then_some(Fault::Die { after: false })
+        });
+        let ends: (lepton_core::SharedStorage, lepton_core::SharedStorage) = match side {
+            "source" => (Arc::new(hangs.clone()), shared(&to)),
+            _ => (shared(&from), Arc::new(hangs.clone())),
+        };
+        let handle = transfer(ends.0, ends.1).build().unwrap().start().await.unwrap();
+        hangs.died().await;
+        handle.cancel();
+        let report = tokio::time::timeout(Duration::from_secs(60), handle.wait()).await.expect("it hangs").unwrap();
+        assert_eq!(report.status, Status::Cancelled, "{side}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_cannot_be_written_is_refused_before_anything_is_listed() {
+    let (from, to) = stores();
+    let counted = Faulty::new(&from, |_, _| None);
+    let transfer = transfer(Arc::new(counted.clone()), shared(&to)).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("none/plan")] {
+        let error = transfer.save_plan(&path).await.unwrap_err();
+        assert!(error.to_string().contains("plan"), "{error}");
+    }
+    assert_eq!(counted.calls(), Vec::<String>::new());
+}

@@ -278,7 +278,7 @@ async fn what_was_written_since_the_listing_is_neither_replaced_nor_deleted() {
         assert_eq!((report.failures.len(), report.failures[0].key.to_string()), (1, "a".into()), "{report:?}");
         assert_eq!(to.read(&key("a"), 100).await.unwrap().len(), 50);
         // Nothing to copy: now the deletes come, while somebody writes again.
-        from.delete(vec![DeleteRequest::new(key("a"))]).await.unwrap();
+        from.delete(vec![DeleteRequest::new(key("a"))]).await.unwrap().check().unwrap();
         from.write(&key("new"), bytes(1, 1)).await.unwrap();
         let report = run(build()).await;
         let failed: Vec<_> = report.failures.iter().map(|failure| failure.key.to_string()).collect();

@@ -117,6 +117,8 @@ async fn every_version_comes_in_order_and_a_second_run_only_looks() {
                     .collect(),
             )
             .await
+            .unwrap()
+            .check()
             .unwrap();
         }
     }
@@ -279,7 +281,7 @@ async fn parts_that_an_earlier_run_left_go_to_their_version_only() {
     });
     build(Arc::new(dying)).run().await.unwrap_err();
     assert_eq!(to.list_uploads(&key("large")).try_collect::<Vec<_>>().await.unwrap().len(), 1);
-    from.delete(vec![erase(listed(&from).await.pop().unwrap())]).await.unwrap();
+    from.delete(vec![erase(listed(&from).await.pop().unwrap())]).await.unwrap().check().unwrap();
     let report = build(Arc::new(Faulty::new(&to, |_, _| None))).run().await.unwrap();
     assert_eq!(report.status, Status::Complete, "{:?}", report.failures);
     assert_eq!(to.list_uploads(&key("large")).try_collect::<Vec<_>>().await.unwrap().len(), 0);
@@ -309,7 +311,7 @@ async fn another_history_is_refused_and_nothing_of_it_is_written() {
         let now: Vec<_> = listed(&to).await.into_iter().filter(|version| version.meta.key == key("a")).collect();
         assert_eq!(now, before, "{what}");
         // Once it is out of the way, the next run moves the key, and compares the others.
-        to.delete(before.into_iter().map(erase).collect()).await.unwrap();
+        to.delete(before.into_iter().map(erase).collect()).await.unwrap().check().unwrap();
         let report = moving(shared(&from), shared(&to), folder.path()).build().unwrap().run().await.unwrap();
         assert_eq!((report.status, report.objects), (Status::Complete, ours.len() as u64), "{what}");
         assert_eq!(report.unchanged, 2, "{what}");
@@ -324,7 +326,7 @@ async fn a_marker_where_there_was_nothing_need_not_be_made() {
     write(&from, "expired", &[10, 0]).await;
     write(&from, "first", &[10, 0, 20]).await;
     let oldest = listed(&from).await.into_iter().filter(|version| version.meta.size == 10);
-    from.delete(oldest.map(erase).collect()).await.unwrap();
+    from.delete(oldest.map(erase).collect()).await.unwrap().check().unwrap();
     for unchanged in [0, 1] {
         let report = moving(shared(&from), shared(&to), folder.path()).build().unwrap().run().await.unwrap();
         assert_eq!((report.status, report.unchanged), (Status::Complete, 2 * unchanged), "{:?}", report.failures);
@@ -392,7 +394,7 @@ async fn a_verification_finds_what_is_missing_of_a_history() {
     write(&from, "a", &[10, 0, 20]).await;
     let report = moving(shared(&from), shared(&to), folder.path()).build().unwrap().run().await.unwrap();
     for (number, version) in listed(&to).await.into_iter().take(2).enumerate() {
-        to.delete(vec![erase(version.clone())]).await.unwrap();
+        to.delete(vec![erase(version.clone())]).await.unwrap().check().unwrap();
         for depth in [VerifyDepth::Full, VerifyDepth::Quick] {
             let found = verify(report.manifest.as_ref().unwrap(), &Location::from(shared(&to)), depth).await.unwrap();
             assert_eq!(found.failed, number as u64 + 1, "{:?}", found.problems);
@@ -471,7 +473,7 @@ async fn histories_are_compared_by_what_compare_says() {
             assert_eq!((report.objects, report.unchanged), (0, 2), "{what}: {:?}", report.failures);
             // Of the same size, and other bytes.
             let oldest = listed(&to).await.remove(0);
-            to.delete(listed(&to).await.into_iter().map(erase).collect()).await.unwrap();
+            to.delete(listed(&to).await.into_iter().map(erase).collect()).await.unwrap().check().unwrap();
             to.write(&key("large"), bytes(1, usize::try_from(oldest.meta.size).unwrap())).await.unwrap();
             let report = build().run().await.unwrap();
             assert_eq!((report.objects, report.failed()), (0, 1), "{what}");

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lepton_core::{
-    Attribute, Body, ByteStream, Capabilities, DeleteRequest, ETag, Error, ErrorKind, GetOptions, GetReply,
-    HeadOptions, KeyHandling, KeyPrefix, ListOrder, ListPage, ListRequest, Multipart, MultipartLimits, ObjectInfo,
-    ObjectKey, ObjectMeta, PageStream, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, ServerCheck,
-    ServerCopy, Signer, Storage, Support, VersionId, Versions,
+    Attribute, Body, ByteStream, Capabilities, DeleteRequest, DeleteResults, ETag, Error, ErrorKind, GetOptions,
+    GetReply, HeadOptions, KeyHandling, KeyPrefix, ListOrder, ListPage, ListRequest, Multipart, MultipartLimits,
+    ObjectInfo, ObjectKey, ObjectMeta, PageStream, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result,
+    ServerCheck, ServerCopy, Signer, Storage, Support, VersionId, Versions,
 };
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
@@ -204,7 +204,7 @@ impl Storage for FromObjectStore {
         put.map_err(|error| error.with_operation("put").with_context("key", key))
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         let paths: Vec<Result<Path>> = requests.iter().map(|request| self.deletable(request)).collect();
         let known: Vec<Path> = paths.iter().flatten().cloned().collect();
         let mut deleted = super::deletes::all(&*self.store, known).await.into_iter();

@@ -271,7 +271,7 @@ async fn delete(storage: SharedStorage, batch: Vec<Result<Path>>) -> Vec<Result<
     let batch: Vec<Result<(Path, ObjectKey)>> = batch.into_iter().map(|path| path.and_then(named)).collect();
     let requests: Vec<DeleteRequest> = batch.iter().flatten().map(|(_, key)| DeleteRequest::new(key.clone())).collect();
     let (mut results, kind, why) = match storage.delete(requests).await {
-        Ok(results) => (results, ErrorKind::Unexpected, "the store gave no result for this path".to_owned()),
+        Ok(results) => (results.into_vec(), ErrorKind::Unexpected, "the store gave no result for this path".to_owned()),
         Err(error) => (Vec::new(), error.kind(), error.full_message()),
     };
     let mut results = results.drain(..);

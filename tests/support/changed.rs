@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton::core::{
-    Body, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, Multipart, ObjectInfo,
-    PageStream, PhysicalLocation, PutOptions, PutReceipt, ServerCopy, Signer, Versions,
+    Body, DeleteRequest, DeleteResults, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, Multipart,
+    ObjectInfo, PageStream, PhysicalLocation, PutOptions, PutReceipt, ServerCopy, Signer, Versions,
 };
 use lepton::{Capabilities, ObjectKey, ObjectMeta, Result, SharedStorage, Storage};
 
@@ -71,7 +71,7 @@ impl Storage for Changed {
         self.0.put(key, Body::from_pieces(pieces), options).await
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         self.0.delete(requests).await
     }
 

@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
-    Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CrcHasher, CreateUploadOptions, DeleteRequest, ETag,
-    Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest, Multipart, ObjectInfo,
-    ObjectKey, ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions,
-    PutReceipt, Result, ServerCheck, ServerCopy, Signer, Storage, StoredChecksum, Support, Upload, UploadId,
-    UploadInfo, Versions, combine_crc,
+    Body, Capabilities, ChecksumAlgorithm, CompleteOptions, Crc, CrcHasher, CreateUploadOptions, DeleteRequest,
+    DeleteResults, ETag, Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListPage, ListRequest,
+    Multipart, ObjectInfo, ObjectKey, ObjectMeta, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation,
+    Precondition, PutOptions, PutReceipt, Result, ServerCheck, ServerCopy, Signer, Storage, StoredChecksum, Support,
+    Upload, UploadId, UploadInfo, Versions, combine_crc,
 };
 
 /// Reads written data, computes its CRC-64/NVME and drops it.
@@ -191,7 +191,7 @@ impl Storage for SinkStorage {
         self.commit(key, body.len(), crc, &options.precondition)
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         let delete = |request: DeleteRequest| {
             self.with(|state| match state.objects.entry(request.key) {
                 Entry::Occupied(entry) if request.if_match.is_some() && entry.get().etag != request.if_match => {

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use common::{Chunks, Payload, Request, front};
 use futures_util::StreamExt as _;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, MemoryStorage,
-    Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCheck,
-    ServerCopy, Signer, Storage, Versions,
+    Body, Capabilities, DeleteRequest, DeleteResults, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest,
+    MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result,
+    ServerCheck, ServerCopy, Signer, Storage, Versions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -86,7 +86,7 @@ impl Storage for Probe {
         Ok(PutReceipt::new(ServerCheck::AsWritten))
     }
 
-    async fn delete(&self, _: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, _: Vec<DeleteRequest>) -> Result<DeleteResults> {
         Err(Error::unsupported("delete"))
     }
 

@@ -132,8 +132,8 @@ async fn delete_if_match_demands_the_tag(f: Fixture) -> Check {
     f.write(&other, "x").await?;
     let request = |etag: ETag| DeleteRequest::new(key.clone()).if_match(Some(etag));
     let results = f.storage().delete(vec![request(old), DeleteRequest::new(other.clone())]).await?;
-    let [first, second] =
-        <[_; 2]>::try_from(results).map_err(|_| super::expect::Stop::Failed("not two results".to_owned()))?;
+    let [first, second] = <[_; 2]>::try_from(results.into_vec())
+        .map_err(|_| super::expect::Stop::Failed("not two results".to_owned()))?;
     refused(first, ErrorKind::PreconditionFailed, &key)?;
     ensure!(second.is_ok(), "the second request had no condition, yet: {second:?}");
     f.holds(&key, &pattern(100, 2)).await?;

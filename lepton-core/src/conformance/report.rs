@@ -28,6 +28,7 @@ pub struct CaseReport {
 }
 
 /// The results of the suite. `Display` prints a line for each case.
+#[must_use]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Error,
-    GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Method, Multipart, ObjectInfo, ObjectKey, PageStream,
-    PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, ServerCopy,
-    SharedStorage, SignedUrl, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
+    Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, DeleteResults,
+    Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Method, Multipart, ObjectInfo, ObjectKey,
+    PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result,
+    ServerCopy, SharedStorage, SignedUrl, Signer, Storage, Upload, UploadInfo, VersionStream, Versions,
 };
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -122,7 +122,7 @@ impl<L: Layer> Storage for Layered<L> {
         Ok(receipt)
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         let conditional = requests.iter().any(|request| request.if_match.is_some());
         let operation = Operation::new("delete").once_if(conditional);
         let operation = match requests.as_slice() {

@@ -10,7 +10,7 @@ use super::copy::ServerCopy;
 use super::multipart::Multipart;
 use super::options::{DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt};
 use super::physical::PhysicalLocation;
-use super::replies::{GetReply, ListPage, ObjectInfo};
+use super::replies::{DeleteResults, GetReply, ListPage, ObjectInfo};
 use super::versions::{Signer, Versions};
 use crate::body::Body;
 use crate::capabilities::Capabilities;
@@ -103,7 +103,7 @@ pub trait Storage: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The outer error means that the request as a whole failed.
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>>;
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults>;
 
     /// Multipart uploads.
     fn multipart(&self) -> Option<&dyn Multipart>;

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::key::{KeyPrefix, ObjectKey};
 
 /// A store and a path in it, as in a URL such as `s3://bucket/photos`.
+#[must_use]
 #[derive(Debug, Clone)]
 pub struct Location {
     storage: SharedStorage,

@@ -31,5 +31,5 @@ pub use options::{
     DeleteRequest, GetOptions, HeadOptions, ListRequest, PutOptions, PutReceipt, ServerCheck, UnwantedFolders,
 };
 pub use physical::{Overlap, PhysicalLocation};
-pub use replies::{GetReply, ListPage, ObjectInfo, PassedOver, Unlisted};
+pub use replies::{DeleteResults, GetReply, ListPage, ObjectInfo, PassedOver, Unlisted};
 pub use versions::{Method, ObjectVersion, SignedUrl, Signer, VersionStream, Versions};

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use crate::body::ByteStream;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::object::{Attributes, ObjectMeta};
 
@@ -132,5 +132,63 @@ impl GetReply {
 impl Debug for GetReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GetReply").field("meta", &self.meta).field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+/// The results of a delete, one for each request, in order.
+///
+/// ```
+/// # async fn example(store: lepton_core::MemoryStorage) -> lepton_core::Result<()> {
+/// use lepton_core::{DeleteRequest, ObjectKey, Storage as _};
+/// let requests = ["a", "b"].map(|key| ObjectKey::try_from(key).map(DeleteRequest::new));
+/// store.delete(requests.into_iter().collect::<Result<_, _>>()?).await?.check()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "each request has a result of its own: see `check`"]
+pub struct DeleteResults(Vec<Result<()>>);
+
+impl DeleteResults {
+    /// The first error, if there is one.
+    ///
+    /// # Errors
+    /// That error. The others are lost; to see all, iterate.
+    pub fn check(self) -> Result<()> {
+        self.0.into_iter().collect()
+    }
+
+    /// The results as they are.
+    pub fn into_vec(self) -> Vec<Result<()>> {
+        self.0
+    }
+}
+
+impl From<Vec<Result<()>>> for DeleteResults {
+    fn from(results: Vec<Result<()>>) -> Self {
+        Self(results)
+    }
+}
+
+impl FromIterator<Result<()>> for DeleteResults {
+    fn from_iter<I: IntoIterator<Item = Result<()>>>(results: I) -> Self {
+        Self(results.into_iter().collect())
+    }
+}
+
+impl IntoIterator for DeleteResults {
+    type Item = Result<()>;
+    type IntoIter = std::vec::IntoIter<Result<()>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl std::ops::Deref for DeleteResults {
+    type Target = [Result<()>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }

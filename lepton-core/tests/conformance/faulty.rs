@@ -8,10 +8,10 @@ use futures_core::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use lepton_core::{
     Attributes, Body, Capabilities, ChecksumAlgorithm, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions,
-    DeleteRequest, ETag, Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListPage,
-    ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt, PartSpec,
-    PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Signer,
-    Storage, StorageExt as _, Support, Upload, UploadInfo, VersionStream, Versions,
+    DeleteRequest, DeleteResults, ETag, Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder,
+    ListPage, ListRequest, MemoryStorage, Multipart, ObjectInfo, ObjectKey, PageStream, PartInfo, PartReceipt,
+    PartSpec, PhysicalLocation, Precondition, PutOptions, PutReceipt, Result, RetryClass, ServerCheck, ServerCopy,
+    Signer, Storage, StorageExt as _, Support, Upload, UploadInfo, VersionStream, Versions,
 };
 
 /// What is wrong with the store.
@@ -263,7 +263,7 @@ impl Storage for Faulty {
         Ok(receipt)
     }
 
-    async fn delete(&self, mut requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, mut requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         for request in &mut requests {
             request.key = self.kept(&request.key);
             match self.fault {
@@ -284,12 +284,12 @@ impl Storage for Faulty {
         let is_refused = |request: &DeleteRequest| self.inner.capabilities().keys.check(&request.key).is_err();
         let stops = requests.iter().position(is_refused).filter(|_| self.has(Fault::StopsAtRefusals));
         let behind = requests.split_off(stops.unwrap_or(requests.len()));
-        let mut results = self.inner.delete(requests).await?;
+        let mut results = self.inner.delete(requests).await?.into_vec();
         results.extend(behind.iter().map(|_| Err(Error::invalid_input("a key before it was refused"))));
         if self.has(Fault::LosesResults) {
             results.pop();
         }
-        Ok(results)
+        Ok(results.into())
     }
 
     fn multipart(&self) -> Option<&dyn Multipart> {

@@ -32,7 +32,7 @@ fn not_applicable(report: &Report) -> usize {
 
 #[tokio::test]
 async fn without_versions() {
-    passes(&MemoryStorage::new()).await;
+    let _ = passes(&MemoryStorage::new()).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn with_listings_that_tell_attributes() {
 async fn within_the_part_limits_of_s3() {
     let mut s3 = Capabilities::everything("s3");
     s3.multipart = Some(MultipartLimits::new(5 << 20, 5 << 30, 10_000));
-    passes(&MemoryStorage::builder().capabilities(s3).build()).await;
+    let _ = passes(&MemoryStorage::builder().capabilities(s3).build()).await;
 }
 
 #[tokio::test]

@@ -272,7 +272,7 @@ async fn in_parts(
         }
     };
     let resumed = !held.is_empty();
-    let parts = match write::parts(cx, &source, layout, extra, &upload, held).await {
+    let (parts, sent) = match write::parts(cx, &source, layout, extra, &upload, held).await {
         Ok(parts) => parts,
         Err(error) => return Err(abandon(cx, entry, &upload, error).await),
     };
@@ -286,7 +286,10 @@ async fn in_parts(
     cx.log.note_durably(&Note::CompleteIntent { key: entry.source.key.clone() }).await?;
     let receipts: Vec<_> = parts.values().map(|(receipt, _)| receipt.clone()).collect();
     match commit::complete(cx, entry, &upload, &receipts, &digest, precondition, earlier).await {
-        Ok(receipt) => Ok((Uploaded { digest, receipt, source_check, lost }, parts)),
+        Ok(receipt) => {
+            sent.done();
+            Ok((Uploaded { digest, receipt, source_check, lost }, parts))
+        }
         // A part whose request was interrupted may be listed and still be incomplete.
         Err(error) if resumed && error.kind() == ErrorKind::InvalidInput => {
             abort(cx, &upload, entry).await?;

@@ -287,7 +287,13 @@ impl Mover<'_> {
         for attempt in 1.. {
             let deleted = cx.destination.retry(false, || async {
                 let unanswered = || Err(Error::new(ErrorKind::Unexpected, "the store did not answer a delete"));
-                cx.destination.storage().delete(vec![request.clone()]).await?.pop().unwrap_or_else(unanswered)
+                cx.destination
+                    .storage()
+                    .delete(vec![request.clone()])
+                    .await?
+                    .into_iter()
+                    .next_back()
+                    .unwrap_or_else(unanswered)
             });
             let deleted = match deleted.await {
                 Err(error) if !may_be_ours(&error) => return Err(error),

@@ -160,8 +160,9 @@ pub(crate) async fn parts(
     extra: Option<Crc>,
     upload: &Upload,
     mut held: Parts,
-) -> Result<Parts> {
+) -> Result<(Parts, Sent)> {
     let mut failed = None;
+    let mut sent_bytes = Sent::new(cx);
     let mut running = FuturesUnordered::new();
     let missing: Vec<u32> = (1..=layout.parts()).filter(|number| !held.contains_key(number)).collect();
     for number in missing {
@@ -171,7 +172,7 @@ pub(crate) async fn parts(
             tokio::select! {
                 biased;
                 slot = &mut turn => break slot,
-                Some(sent) = running.next(), if !running.is_empty() => keep(&mut held, &mut failed, sent),
+                Some(sent) = running.next(), if !running.is_empty() => keep(&mut held, &mut failed, &mut sent_bytes, sent),
             }
         };
         match slot {
@@ -190,16 +191,51 @@ pub(crate) async fn parts(
         }
     }
     while let Some(sent) = running.next().await {
-        keep(&mut held, &mut failed, sent);
+        keep(&mut held, &mut failed, &mut sent_bytes, sent);
     }
-    failed.map_or(Ok(held), Err)
+    match failed {
+        None => Ok((held, sent_bytes)),
+        Some(error) => {
+            if error.kind() == ErrorKind::Cancelled {
+                // The next run goes on with these parts.
+                sent_bytes.done();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The bytes of parts that the progress counts as done, until the object is done. If it is not
+/// done after all, because it failed or starts again, they are no longer counted.
+#[must_use]
+pub(crate) struct Sent {
+    cx: Arc<Context>,
+    bytes: u64,
+}
+
+impl Sent {
+    fn new(cx: &Arc<Context>) -> Self {
+        Self { cx: Arc::clone(cx), bytes: 0 }
+    }
+
+    /// The object is done.
+    pub(crate) fn done(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.cx.scheduler.counters.done_bytes.sub(self.bytes);
+    }
 }
 
 type PartSent = Result<Result<(PartReceipt, PartDigest)>>;
 
-fn keep(held: &mut Parts, failed: &mut Option<Error>, sent: PartSent) {
+fn keep(held: &mut Parts, failed: &mut Option<Error>, bytes: &mut Sent, sent: PartSent) {
     match sent.and_then(|sent| sent) {
         Ok((receipt, digest)) => {
+            bytes.bytes += receipt.size;
             held.insert(receipt.number, (receipt, digest));
         }
         Err(error) => {

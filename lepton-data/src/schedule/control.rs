@@ -79,6 +79,19 @@ impl Control {
             done = work => Ok(done),
         }
     }
+
+    /// The same for work that is also dropped when the run is cancelled, because it changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// `cancelled`.
+    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancelled() => Err(cancelled()),
+            done = work => Ok(done),
+        }
+    }
 }
 
 pub(crate) fn cancelled() -> Error {

@@ -38,6 +38,7 @@ pub enum FilterRule {
 ///
 /// The **last** rule that matches decides. An object that no rule matches is included,
 /// unless the first rule is an include: then it is excluded.
+#[must_use]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

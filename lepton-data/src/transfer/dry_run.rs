@@ -27,6 +27,7 @@ use crate::transfer::feed::{Feed, WorkItem};
 use crate::transfer::overlap;
 use crate::transfer::run::Run;
 use crate::types::entry::{DestinationState, Entry};
+use crate::types::file;
 use crate::types::side::ends_the_run;
 
 impl Transfer {
@@ -187,6 +188,14 @@ impl Transfer {
     pub async fn save_plan(&self, file: &Path) -> Result<PlanSummary> {
         let header = self.options.plan_header();
         let path = file.to_owned();
+        self.env.check()?;
+        self.env
+            .run_blocking({
+                let path = path.clone();
+                move || file::check_writable(&path, "plan")
+            })
+            .join()
+            .await??;
         let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
         let writing = self.env.run_blocking(move || {
             let mut writer = SealedWriter::create(&path, PLAN, &header)?;
@@ -195,7 +204,7 @@ impl Transfer {
                 // The last batch is empty; if it never comes, the plan is incomplete.
                 complete = batch.is_empty();
                 for planned in batch {
-                    writer.add(&crate::types::file::to_json(&planned)?, planned.size)?;
+                    writer.add(&file::to_json(&planned)?, planned.size)?;
                 }
             }
             if complete { writer.finish() } else { writer.discard() }

@@ -115,7 +115,8 @@ async fn discard(run: &Run, folder: PathBuf) {
 /// Runs the transfer: first all objects, then the manifest.
 async fn drive(run: &Arc<Run>, resumed: Resumed, journal: PathBuf) -> Result<Report> {
     let mut ledger = Tracker::new(run, &resumed);
-    let outcome = match preflight(run, &journal).await {
+    let looked = run.scheduler.control.unless_cancelled(preflight(run, &journal)).await.flatten();
+    let outcome = match looked {
         Ok(()) => work(run, resumed, &mut ledger, &journal).await,
         Err(error) => Err(error),
     };
@@ -211,7 +212,7 @@ enum Ended {
 
 /// Moves every object, then deletes what is to be deleted.
 async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
-    run.look_at_names().await?;
+    run.scheduler.control.unless_cancelled(run.look_at_names()).await.flatten()?;
     run.lister.forget();
     run.scheduler.counters.enter(Phase::Copying);
     let ended = objects(run, Feed::new(run, resumed), ledger).await?;
@@ -271,17 +272,18 @@ async fn objects(run: &Arc<Run>, mut feed: Feed, ledger: &mut Tracker) -> Result
             });
         }
         more = more && !limit.is_reached(run);
-        let next = async {
+        // A listing that gives no answer does not keep a cancelled run from its end.
+        let next = run.scheduler.control.unless_cancelled(async {
             run.context.log.room().await?;
             feed.next().await
-        };
+        });
         let room = more && waiting.has_room() && ledger.has_room();
         let outcome = tokio::select! {
             biased;
             Some((object, number, outcome, took)) = running.next(), if !running.is_empty() => {
                 ledger.settle(object, number, outcome, Some(took))
             }
-            next = next, if room => match next {
+            next = next, if room => match next.flatten() {
                 Ok(Some(WorkItem::Object { entry, earlier, sort_key })) => {
                     let number = sort_key.map(|sort_key| ledger.open(sort_key));
                     let lane = run.context.lane(entry.source.size);

@@ -30,6 +30,7 @@ const RELEASE: Duration = Duration::from_secs(5);
 /// evidence: an object that is overwritten with the same length within the same second is copied.
 ///
 /// The journal's folder keeps the proofs, so that a follower that was killed resumes with them.
+#[must_use]
 pub struct Follower {
     transfer: Transfer,
     /// The round before, which ends in the background if its future was dropped.
@@ -43,6 +44,7 @@ impl fmt::Debug for Follower {
 }
 
 /// What one round has found and done.
+#[must_use]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Round {

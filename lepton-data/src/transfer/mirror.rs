@@ -57,7 +57,8 @@ pub(crate) async fn extras(
         if batch.is_empty() {
             continue;
         }
-        for (key, result) in delete::delete(&run.context, batch).await? {
+        let deleted = run.scheduler.control.unless_aborted(delete::delete(&run.context, batch)).await.flatten()?;
+        for (key, result) in deleted {
             match result {
                 Ok(true) => {
                     run.scheduler.counters.deleted_objects.add(1);

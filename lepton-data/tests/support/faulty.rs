@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lepton_core::{
-    Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, Effect, Error,
-    ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListRequest, MemoryStorage, Multipart,
-    ObjectInfo, ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation, PutOptions,
-    PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Signer, Storage, Upload, UploadInfo, VersionStream,
-    Versions,
+    Body, Capabilities, CompleteOptions, CopyOptions, CopySource, CreateUploadOptions, DeleteRequest, DeleteResults,
+    Effect, Error, ErrorKind, GetOptions, GetReply, HeadOptions, KeyPrefix, ListOrder, ListRequest, MemoryStorage,
+    Multipart, ObjectInfo, ObjectKey, ObjectVersion, PageStream, PartInfo, PartReceipt, PartSpec, PhysicalLocation,
+    PutOptions, PutReceipt, Result, RetryClass, ServerCheck, ServerCopy, Signer, Storage, Upload, UploadInfo,
+    VersionStream, Versions,
 };
 use tokio::sync::Notify;
 
@@ -279,14 +279,14 @@ impl Storage for Faulty {
         self.under("put", key, self.inner.put(key, body, options)).await
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         let mut results = Vec::new();
         for request in requests {
             let key = request.key.clone();
-            let deleted = self.under("delete", &key, async { self.inner.delete(vec![request]).await?.remove(0) });
+            let deleted = self.under("delete", &key, async { self.inner.delete(vec![request]).await?.check() });
             results.push(deleted.await);
         }
-        Ok(results)
+        Ok(results.into())
     }
 
     fn multipart(&self) -> Option<&dyn Multipart> {

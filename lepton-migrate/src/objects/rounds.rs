@@ -45,7 +45,7 @@ impl Rounds {
         let (directions, lags) = Default::default();
         let rounds = Self { name, places, folder, settings, env, directions, lags };
         for from in [Side::A, Side::B] {
-            rounds.follower(from)?;
+            let _ = rounds.follower(from)?;
         }
         Ok(rounds)
     }

@@ -170,7 +170,7 @@ fn split_scheme(url: &str) -> (String, &str) {
     if let Some((scheme, rest)) = url.split_once(':')
         && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-        && (rest.starts_with("//") || ["memory", "file"].contains(&scheme))
+        && (rest.starts_with("//") || ["memory", "file"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
     {
         return (scheme.to_ascii_lowercase(), rest);
     }

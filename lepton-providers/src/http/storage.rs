@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
-    Versions,
+    Body, Capabilities, DeleteRequest, DeleteResults, Error, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest,
+    Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer,
+    Storage, Versions,
 };
 
 use super::client::Client;
@@ -86,7 +86,7 @@ impl Storage for HttpStorage {
         Err(only_read("put", key))
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         Ok(requests.iter().map(|request| Err(only_read("delete", &request.key))).collect())
     }
 

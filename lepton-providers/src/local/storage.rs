@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use lepton_core::{
-    Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest, Multipart,
-    ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer, Storage,
-    Versions,
+    Body, Capabilities, DeleteRequest, DeleteResults, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest,
+    Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result, ServerCopy, Signer,
+    Storage, Versions,
 };
 
 use super::disk::LocalStorage;
@@ -46,8 +46,8 @@ impl Storage for LocalStorage {
         write::put(self, key, body, options).await
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-        self.run("delete", None, move |disk| delete::delete(disk, &requests)).await
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
+        self.run("delete", None, move |disk| delete::delete(disk, &requests)).await.map(Into::into)
     }
 
     fn multipart(&self) -> Option<&dyn Multipart> {

@@ -286,10 +286,10 @@ mod tests {
     async fn schemes_have_no_case_and_a_path_may_look_like_one() {
         let place = open("S3://b?anonymous=true&preset=minio").await.unwrap();
         assert_eq!(place.storage().url(), "s3://b");
-        open("MEMORY:case").await.unwrap();
+        let _ = open("MEMORY:case").await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("s3:")).unwrap();
-        open(&format!("{}/s3:", folder.path().display())).await.unwrap();
+        let _ = open(&format!("{}/s3:", folder.path().display())).await.unwrap();
     }
 
     #[cfg(feature = "local")]
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(open(&format!("{text}/a b")).await.unwrap().path(), b"a b");
         let url = format!("file://{text}/a%20b?symlinks=error&paranoid=true");
         assert_eq!(open(&url).await.unwrap().key().unwrap().as_bytes(), b"a b");
-        open(&format!("file://localhost{text}/new?create_root=true")).await.unwrap();
+        let _ = open(&format!("file://localhost{text}/new?create_root=true")).await.unwrap();
         assert!(folder.path().join("new").is_dir());
         for (url, says) in [
             ("file://host/x", "absolute"),
@@ -314,7 +314,7 @@ mod tests {
             assert!(error.to_string().contains(says), "{error}");
         }
         let settings: StoreConfig = serde_json::from_str(r#"{"type": "local", "create_root": true}"#).unwrap();
-        open_with(&format!("{text}/more"), settings).await.unwrap();
+        let _ = open_with(&format!("{text}/more"), settings).await.unwrap();
         assert!(folder.path().join("more").is_dir());
     }
 

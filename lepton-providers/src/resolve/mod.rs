@@ -41,7 +41,8 @@ impl UrlResolver {
 
 /// The path of a URL with this scheme; `None` for another scheme.
 fn path(url: &str, scheme: &str) -> Result<Option<PathBuf>> {
-    let Some(rest) = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')) else { return Ok(None) };
+    let rest = url.split_once(':').filter(|(found, _)| found.eq_ignore_ascii_case(scheme));
+    let Some((_, rest)) = rest else { return Ok(None) };
     let wrong = |why: &str| {
         let message = format!("the URL of scheme {scheme:?} {why}; write it as `{scheme}:/var/lib/shop`");
         Err(Error::invalid_input(message))

@@ -24,7 +24,7 @@ macro_rules! storage {
 
         const _: () = {
             use lepton_core::{
-                Body, Capabilities, DeleteRequest, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest,
+                Body, Capabilities, DeleteRequest, DeleteResults, GetOptions, GetReply, HeadOptions, KeyPrefix, ListRequest,
                 Multipart, ObjectInfo, ObjectKey, PageStream, PhysicalLocation, PutOptions, PutReceipt, Result,
                 ServerCopy, Signer, Storage, Versions,
             };
@@ -63,8 +63,8 @@ macro_rules! storage {
                     self.client.put(key, body, options).await
                 }
 
-                async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
-                    self.client.delete(requests).await
+                async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
+                    self.client.delete(requests).await.map(Into::into)
                 }
 
                 fn multipart(&self) -> Option<&dyn Multipart> {

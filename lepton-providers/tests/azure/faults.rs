@@ -25,7 +25,7 @@ async fn put(store: &AzureStorage, condition: Precondition) -> Result<PutReceipt
 }
 
 async fn delete(store: &AzureStorage, request: DeleteRequest) -> Result<()> {
-    store.delete(vec![request]).await.unwrap().pop().unwrap()
+    store.delete(vec![request]).await.unwrap().into_iter().next().unwrap()
 }
 
 #[tokio::test]

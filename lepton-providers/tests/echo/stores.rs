@@ -60,7 +60,9 @@ fn said_by_s3(place: &str, words: &str) -> String {
 async fn asked_of_s3(store: &S3Storage, place: &str) -> Error {
     match place {
         "inside" => store.create(&key(), CreateUploadOptions::new()).await.unwrap_err(),
-        "deleted" => store.delete(vec![DeleteRequest::new(key())]).await.unwrap().pop().unwrap().unwrap_err(),
+        "deleted" => {
+            store.delete(vec![DeleteRequest::new(key())]).await.unwrap().into_iter().next().unwrap().unwrap_err()
+        }
         "root" => store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err(),
         _ => store.write(&key(), "x".into()).await.unwrap_err(),
     }

@@ -61,7 +61,7 @@ async fn conditions_hold() {
 
     let remove = async |etag| {
         let request = DeleteRequest::new(name.clone()).if_match(Some(etag));
-        store.delete(vec![request]).await.unwrap().remove(0)
+        store.delete(vec![request]).await.unwrap().check()
     };
     assert_eq!(remove(first.clone()).await.unwrap_err().kind(), ErrorKind::PreconditionFailed);
     remove(second).await.unwrap();

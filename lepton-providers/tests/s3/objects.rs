@@ -220,12 +220,12 @@ async fn conditional_deletes_hold_or_are_refused() {
         let store = server.fresh().await;
         let etag = store.write(&key("k"), data(5)).await.unwrap().etag.unwrap();
         let delete = |etag| vec![DeleteRequest::new(key("k")).if_match(Some(etag))];
-        let error = store.delete(delete(ETag::new("\"wrong\""))).await.unwrap().remove(0).unwrap_err();
+        let error = store.delete(delete(ETag::new("\"wrong\""))).await.unwrap().check().unwrap_err();
         let expected = [ErrorKind::PreconditionFailed, ErrorKind::Unsupported];
         assert!(expected.contains(&error.kind()), "{} {error:?}", server.name);
         assert!(store.exists(&key("k")).await.unwrap());
         if error.kind() == ErrorKind::PreconditionFailed {
-            store.delete(delete(etag)).await.unwrap().remove(0).unwrap();
+            store.delete(delete(etag)).await.unwrap().check().unwrap();
             assert!(!store.exists(&key("k")).await.unwrap());
         }
     }

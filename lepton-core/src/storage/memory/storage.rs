@@ -15,8 +15,8 @@ use crate::capabilities::Capabilities;
 use crate::error::Result;
 use crate::key::{KeyPrefix, ObjectKey};
 use crate::storage::{
-    DeleteRequest, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, PageStream, PhysicalLocation,
-    PutOptions, PutReceipt, ServerCopy, Signer, Storage, VersionStream, Versions,
+    DeleteRequest, DeleteResults, GetOptions, GetReply, HeadOptions, ListRequest, Multipart, ObjectInfo, PageStream,
+    PhysicalLocation, PutOptions, PutReceipt, ServerCopy, Signer, Storage, VersionStream, Versions,
 };
 
 impl MemoryStorage {
@@ -102,7 +102,7 @@ impl Storage for MemoryStorage {
         self.store(key, Object { content, etag, attributes, storage_class }, &precondition).map_err(name)
     }
 
-    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<Vec<Result<()>>> {
+    async fn delete(&self, requests: Vec<DeleteRequest>) -> Result<DeleteResults> {
         let now = self.shared.env.now();
         Ok(self.locked(|bucket| {
             let results =
