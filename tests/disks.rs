@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
+mod support;
+
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,6 +17,7 @@ use lepton::data::{Compare, PlannedAction, TransferBuilder};
 use lepton::{
     ExistingPolicy, Location, MemoryStorage, ObjectKey, Report, SharedStorage, Status, StorageExt as _, Transfer, open,
 };
+use support::example;
 
 fn key(text: &str) -> ObjectKey {
     ObjectKey::try_from(text).unwrap()
@@ -235,6 +239,90 @@ async fn metadata_that_a_disk_cannot_hold_is_recorded_as_lost() {
     assert_eq!((report.status, report.metadata_lost), (Status::Complete, 1), "{:?}", report.failures);
     let kept = disk(folder.path()).await.storage().head(&key("a"), HeadOptions::new()).await.unwrap();
     assert_eq!(kept.attributes.user_metadata["colour"], "blue");
+}
+
+/// Run by another user than root, who may do everything.
+fn as_somebody(folder: &Path) -> std::process::Command {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    if fs::metadata(folder).unwrap().uid() != 0 {
+        return std::process::Command::new(example("migrate"));
+    }
+    let program = folder.join("migrate");
+    fs::copy(example("migrate"), &program).unwrap();
+    for name in ["from", "to", "to/closed", "journal"] {
+        std::os::unix::fs::chown(folder.join(name), Some(65534), Some(65534)).unwrap();
+    }
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command
+}
+
+/// A folder of the destination that may not be written to fails what belongs into it, and a
+/// destination that may not be written to at all is one error.
+#[test]
+fn a_folder_that_may_not_be_written_to_fails_its_objects_alone() {
+    for (closed, code, says) in [("to/closed", 1, "1 objects"), ("to", 3, "permission")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        files(&path("from"), &["closed/1", "closed/2", "open/3"]);
+        for name in ["to/closed", "journal"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        let mut command = as_somebody(folder.path());
+        fs::set_permissions(path(closed), fs::Permissions::from_mode(0o555)).unwrap();
+        command.arg(path("from")).arg(path("to")).arg("--journal").arg(path("journal"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        assert_eq!(output.status.code(), Some(code), "{closed}: {said}");
+        assert!(said.to_lowercase().contains(says), "{closed}: {said}");
+        assert_eq!(path("to/open/3").exists(), code == 1, "{said}");
+        fs::set_permissions(path(closed), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_object_has_its_last_name_whatever_store_it_is_in() {
+    let (store, folder) =
+        (bucket(&[("dir/one.txt", "1"), ("dir/one.txt.bak", "2")]).await, tempfile::tempdir().unwrap());
+    files(&folder.path().join("from"), &["dir/one.txt"]);
+    let file = open(folder.path().join("from/dir/one.txt").to_str().unwrap()).await.unwrap();
+    for (number, source) in [Location::new(shared(&store), "dir/one.txt"), file].into_iter().enumerate() {
+        let to = folder.path().join(format!("to{number}"));
+        let copy = async |rules| {
+            let both =
+                Transfer::builder().from(source.clone()).to(disk(&to).await).existing(ExistingPolicy::IfDifferent);
+            run(both.map(rules).manifest(folder.path().join("manifest"))).await
+        };
+        let report = copy(Vec::new()).await;
+        assert_eq!((report.status, report.objects), (Status::Complete, 1));
+        assert!(to.join("one.txt").is_file(), "{number}");
+        assert_eq!(copy(Vec::new()).await.unchanged, 1, "{number}");
+        // A manifest of one object is verified at the object, too.
+        let place = open(to.join("one.txt").to_str().unwrap()).await.unwrap();
+        let found = lepton::verify(&folder.path().join("manifest"), &place, lepton::VerifyDepth::Full).await.unwrap();
+        assert!(found.is_proven(), "{found:?}");
+        let report = copy(vec![lepton::PrefixMap::new("one", "two")]).await;
+        assert_eq!((report.objects, to.join("two.txt").is_file()), (1, true), "a rule gives it another name");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_takes_nothing_is_one_error() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path(), &["from/1", "from/2", "file"]);
+    let (from, file) = (disk(&folder.path().join("from")).await, folder.path().join("file"));
+    let to = open(file.to_str().unwrap()).await.unwrap();
+    let transfer = || Transfer::builder().from(from.clone()).to(to.clone()).build().unwrap();
+    let error = transfer().run().await.unwrap_err();
+    assert!(error.to_string().contains("the destination is a file"), "{error}");
+    let error = transfer().plan().try_collect::<Vec<_>>().await.unwrap_err();
+    assert!(error.to_string().contains("the destination is a file"), "{error}");
+    let web = open("http://127.0.0.1:9/").await.unwrap();
+    let error = Transfer::builder().from(from).to(web).build().unwrap_err();
+    assert!(error.to_string().contains("can only be read"), "{error}");
+    std::os::unix::fs::symlink(&file, folder.path().join("link")).unwrap();
+    let error = open(folder.path().join("link").to_str().unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("symbolic link"), "{error}");
 }
 
 /// A plan of a mirror has what is in the way as a delete.

@@ -79,10 +79,14 @@ fn lossy_attributes(error: std::io::Error) -> Error {
 async fn look_at(url: &str) -> Result<Location> {
     let is_url = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
     let (place, query) = match url.split_once('?') {
-        Some((place, query)) if is_url => (place, format!("?{query}")),
+        // The folder is not made by a look at it.
+        Some((place, query)) if is_url => {
+            let options = query.split('&').filter(|option| !option.starts_with("create_root="));
+            (place, format!("?{}", options.collect::<Vec<_>>().join("&")))
+        }
         _ => (url, String::new()),
     };
-    let mut opened = open(url).await;
+    let mut opened = open(&format!("{place}{query}")).await;
     let (mut folder, mut below) = (place.trim_end_matches('/'), Vec::new());
     while let Err(error) = &opened
         && error.kind() == ErrorKind::BucketNotFound

@@ -135,7 +135,7 @@ impl KeyRules {
                 let fate = match handling {
                     KeyHandling::Refused => "this store refuses such keys",
                     KeyHandling::Changed => "this store would silently store it under another name",
-                    _ => "it is not known whether this store keeps such keys; set its capabilities if you know",
+                    _ => "it is not known whether this store keeps such keys; name its server with `preset`, or set its `capabilities`",
                 };
                 refuse(format!("the key {form}; {fate}"))
             },

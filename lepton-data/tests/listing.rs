@@ -217,3 +217,21 @@ async fn a_list_of_keys_takes_the_place_of_the_listing() {
 async fn list_names(store: &MemoryStorage) -> Vec<String> {
     list(store).await.iter().map(|meta| meta.key.to_string()).collect()
 }
+
+/// As an S3 policy allows that grants `s3:GetObject` alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_named_object_needs_no_permission_to_list() {
+    let (from, to) = stores();
+    fill(&from, &[("dir/a", 10), ("dir/ab", 20)]).await;
+    let closed = Faulty::new(&from, |call, _| {
+        (call == "list").then_some(Fault::Fail(ErrorKind::PermissionDenied, RetryClass::Never))
+    });
+    let source = |path: &str| Location::new(Arc::new(closed.clone()), path);
+    let both = |path| transfer(shared(&from), shared(&to)).from(source(path));
+    let report = both("dir/a").build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, report.objects, list(&to).await[0].key.as_str()), (Status::Complete, 1, Some("a")));
+    for path in ["dir/", "dir", "dir/none"] {
+        let error = both(path).build().unwrap().run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{path}: {error}");
+    }
+}

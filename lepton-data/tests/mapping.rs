@@ -250,7 +250,7 @@ async fn one_object_is_encoded_as_a_folder_is() {
     let transfer = lepton_data::Transfer::builder().from(source).to(Location::new(shared(&to), "out"));
     let report = run(transfer.encode_keys(true)).await;
     assert_eq!((report.status, report.objects), (Status::Complete, 1), "{:?}", report.failures);
-    assert_eq!(list(&to).await[0].key.as_str(), Some("out/in/%2F100%25"));
+    assert_eq!(list(&to).await[0].key.as_str(), Some("out/100%25"));
 }
 
 fn runtime() -> tokio::runtime::Runtime {

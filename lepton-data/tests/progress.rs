@@ -279,8 +279,7 @@ async fn a_list_that_never_comes_does_not_keep_a_cancelled_run_from_its_end() {
         let handle = transfer(ends.0, ends.1).build().unwrap().start().await.unwrap();
         hangs.died().await;
         handle.cancel();
-        let report = tokio::time::timeout(Duration::from_secs(60), handle.wait()).await.expect("it hangs").unwrap();
-        assert_eq!(report.status, Status::Cancelled, "{side}");
+        assert_eq!(handle.wait().await.unwrap().status, Status::Cancelled, "{side}");
     }
 }
 

@@ -62,22 +62,33 @@ impl Listing {
                 self.sorted(&folder, &mut after, &mut found).await
             };
             let Err(error) = listed else { break };
+            // Who may read one object may not be allowed to list.
+            if error.kind() == ErrorKind::PermissionDenied
+                && nothing_before
+                && !found
+                && self.is_single(&folder)
+                && let Some(object) = self.single(&folder).await.ok().flatten()
+            {
+                return self.only(object).await;
+            }
             self.lister.scheduler.resume(&mut failures, after != before, error).await?;
         }
         if found || !nothing_before || self.side == Side::Destination {
             return Ok(());
         }
-        let single = if self.lister.source_may_be_one { self.single(&folder).await? } else { None };
-        match single {
-            Some(object) => {
-                let objects = vec![object];
-                self.count(&folder, &objects);
-                // The receiver is gone when the run has ended.
-                let _ = self.send.send(Ok(Page::Objects(objects))).await;
-                Ok(())
-            }
+        match self.single(&folder).await? {
+            Some(object) => self.only(object).await,
             None => self.is_empty(&folder),
         }
+    }
+
+    /// Hands on the one object that the source names.
+    async fn only(&self, object: ObjectMeta) -> Result<()> {
+        let objects = vec![object];
+        self.count(&objects);
+        // The receiver is gone when the run has ended.
+        let _ = self.send.send(Ok(Page::Objects(objects))).await;
+        Ok(())
     }
 
     /// Refuses a source that has neither an object of its name nor any object below it. Whether a
@@ -112,7 +123,7 @@ impl Listing {
             self.lister.record_gaps(self.side, &mut page);
             waited += env.uptime().saturating_sub(asked);
             idle += u32::from(self.send.capacity() == AHEAD);
-            if !self.hand_on(folder, page.objects, after, found).await? {
+            if !self.hand_on(page.objects, after, found).await? {
                 return Ok(());
             }
             seen += 1;
@@ -132,7 +143,7 @@ impl Listing {
         let start = after.as_ref().map_or(folder.as_bytes(), ObjectKey::as_bytes);
         let mut ranges = Ranges::start(&self.lister, self.side, folder, start).await?;
         while let Some(objects) = ranges.next().await? {
-            if !self.hand_on(folder, objects, after, found).await? {
+            if !self.hand_on(objects, after, found).await? {
                 return Ok(());
             }
         }
@@ -159,7 +170,7 @@ impl Listing {
             let (objects, rest) = taken.join().await?;
             sorted = rest;
             let objects = objects?;
-            if objects.is_empty() || !self.hand_on(folder, objects, after, found).await? {
+            if objects.is_empty() || !self.hand_on(objects, after, found).await? {
                 return Ok(());
             }
         }
@@ -168,7 +179,6 @@ impl Listing {
     /// Checks that objects are in order and sends them; `false` if the receiver is gone.
     async fn hand_on(
         &self,
-        folder: &KeyPrefix,
         mut objects: Vec<ObjectMeta>,
         after: &mut Option<ObjectKey>,
         found: &mut bool,
@@ -187,17 +197,14 @@ impl Listing {
             return Ok(true);
         }
         if self.side == Side::Source {
-            self.count(folder, &objects);
+            self.count(&objects);
         }
         Ok(self.send.send(Ok(Page::Objects(objects))).await.is_ok())
     }
 
     /// Counts the objects to be moved as soon as they are listed.
-    fn count(&self, folder: &KeyPrefix, objects: &[ObjectMeta]) {
-        let taken = objects.iter().filter(|object| {
-            let key = object.key.as_bytes();
-            self.lister.filter.takes(key.strip_prefix(folder.as_bytes()).unwrap_or(key), object)
-        });
+    fn count(&self, objects: &[ObjectMeta]) {
+        let taken = objects.iter().filter(|object| self.lister.takes(object));
         let (number, bytes) = taken.fold((0, 0), |(number, bytes), object| (number + 1, bytes + object.size));
         self.lister.scheduler.counters.listed_objects.add(number);
         self.lister.scheduler.counters.listed_bytes.add(bytes);
@@ -214,12 +221,18 @@ impl Listing {
         }
     }
 
+    /// Whether the source may name one object instead of a folder.
+    fn is_single(&self, folder: &KeyPrefix) -> bool {
+        let may_be_one = self.side == Side::Source && self.lister.source_may_be_one;
+        may_be_one && !folder.is_empty() && !self.endpoint().location().path().ends_with(b"/")
+    }
+
     /// The object, if the source names one object instead of a folder.
     async fn single(&self, folder: &KeyPrefix) -> Result<Option<ObjectMeta>> {
-        let (endpoint, location) = (self.endpoint(), self.endpoint().location());
-        if folder.is_empty() || location.path().ends_with(b"/") {
+        if !self.is_single(folder) {
             return Ok(None);
         }
-        Ok(endpoint.find(&location.key()?, HeadOptions::new()).await?.map(|info| info.meta))
+        let (endpoint, key) = (self.endpoint(), self.endpoint().location().key()?);
+        Ok(endpoint.find(&key, HeadOptions::new()).await?.map(|info| info.meta))
     }
 }

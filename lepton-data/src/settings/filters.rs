@@ -66,14 +66,12 @@ impl Filters {
     }
 
     /// Appends a rule that includes objects that match.
-    #[must_use]
     pub fn include(mut self, pattern: impl Into<String>) -> Self {
         self.rules.push(FilterRule::Include(pattern.into()));
         self
     }
 
     /// Appends a rule that excludes objects that match.
-    #[must_use]
     pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
         self.rules.push(FilterRule::Exclude(pattern.into()));
         self

@@ -207,6 +207,7 @@ impl TransferBuilder {
                 plan: self.plan,
                 keys: self.keys,
                 following: Following::No,
+                caller: None,
                 observer: self.observer,
                 verify: self.verify,
             },

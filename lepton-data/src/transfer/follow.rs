@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_core::Stream;
@@ -10,7 +11,6 @@ use futures_util::FutureExt as _;
 use futures_util::stream;
 use lepton_core::{Error, ErrorKind, ObjectKey, Result, RuntimeExt as _};
 use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::ledger::report::{Failure, Report, Status};
 use crate::schedule::handle::RunHandle;
@@ -172,7 +172,9 @@ impl Follower {
     /// As [`Transfer::run`]. Objects that failed are in the round's report.
     pub async fn round(&mut self) -> Result<Round> {
         self.end_before().await;
-        let transfer = Transfer { options: self.transfer.options.clone(), env: self.transfer.env.clone() };
+        let mut transfer = Transfer { options: self.transfer.options.clone(), env: self.transfer.env.clone() };
+        let caller = Arc::new(());
+        transfer.options.caller = Some(Arc::downgrade(&caller));
         let env = self.transfer.env.clone();
         let (began, start) = (env.now(), env.uptime());
         // If this future is dropped, `_alive` is, and the round is cancelled.
@@ -186,6 +188,7 @@ impl Follower {
         self.before = Some(Box::pin(round.join().map(drop)));
         let ended = || Error::new(ErrorKind::Unexpected, "the round has ended without a report");
         let report = receive.await.map_err(|_| ended())??;
+        drop(caller);
         Ok(Round {
             began,
             took: env.uptime().saturating_sub(start),
@@ -218,30 +221,25 @@ impl Follower {
 }
 
 /// Runs a transfer to its end, or cancels it when the sender is dropped.
-async fn until(transfer: Transfer, mut dropped: oneshot::Receiver<()>) -> Result<Report> {
-    let handle = start(&transfer, &mut dropped).await?;
+async fn until(transfer: Transfer, dropped: oneshot::Receiver<()>) -> Result<Report> {
+    let handle = start(&transfer).await?;
     let control = handle.control();
     let run = handle.wait();
     tokio::pin!(run);
     tokio::select! {
         report = &mut run => report,
-        _ = &mut dropped => {
+        _ = dropped => {
             control.cancel();
             run.await
         }
     }
 }
 
-/// Starts a round, unless the sender is dropped. The journal of the round before is released a
+/// Starts a round. The journal of the round before is released a
 /// moment after its end, when the last write to it has returned.
-async fn start(transfer: &Transfer, dropped: &mut oneshot::Receiver<()>) -> Result<RunHandle<Report>> {
+async fn start(transfer: &Transfer) -> Result<RunHandle<Report>> {
     let begun = transfer.env.uptime();
     loop {
-        // The journal may belong to another follower by now, which a round that nobody waits for
-        // must not come after.
-        if !matches!(dropped.try_recv(), Err(TryRecvError::Empty)) {
-            return Err(Error::new(ErrorKind::Cancelled, "the round was dropped before it began"));
-        }
         let round = Transfer { options: transfer.options.clone(), env: transfer.env.clone() };
         match round.start().await {
             Err(error)

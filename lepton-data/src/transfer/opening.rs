@@ -35,6 +35,11 @@ pub(crate) fn journal(env: &SharedRuntime, options: &Options, folder: &Path) -> 
         Ok(opened) => opened,
         Err(error) => return opening.refused(error).map_err(|error| error.with_context("journal", folder.display())),
     };
+    // The journal may have belonged to another follower in the meantime, which a round that nobody
+    // waits for must not come after.
+    if options.caller.as_ref().is_some_and(|caller| caller.strong_count() == 0) {
+        return Err(Error::new(ErrorKind::Cancelled, "the round was dropped before it began"));
+    }
     let Opened { journal, replay } = opened;
     let Some(replay) = replay else {
         let mut resumed = Resumed::default();

@@ -1,6 +1,7 @@
 //! Checked settings, as the engine reads them, and the identity of a journal.
 
 use std::path::PathBuf;
+use std::sync::Weak;
 
 use lepton_core::{Attribute, Error, ErrorKind, LEAF_SIZE, Location, Result, Sha256, journal};
 
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) keys: Option<PathBuf>,
     /// The transfer is a round of a follower.
     pub(crate) following: Following,
+    /// The caller of a round: once it is gone, the round does not begin.
+    pub(crate) caller: Option<Weak<()>>,
     pub(crate) observer: Observer,
     /// Compare the destination with the manifest at the end.
     pub(crate) verify: Option<VerifyDepth>,
@@ -162,6 +165,10 @@ pub(crate) fn check_settings(settings: &TransferConfig, planned: bool) -> Result
 /// Refuses stores that lack a needed capability, or that overlap.
 pub(crate) fn check_stores(settings: &TransferConfig, source: &Location, destination: &Location) -> Result<()> {
     let target = destination.storage();
+    if target.capabilities().max_object == 0 {
+        let message = format!("{} can only be read: it cannot be a destination", target.url());
+        return Err(Error::unsupported(message));
+    }
     if settings.record_digest && !target.capabilities().keeps(Attribute::UserMetadata) {
         let message = format!("record_digest: {} keeps no user metadata; leave record_digest out", target.url());
         return Err(Error::unsupported(message));
@@ -249,6 +256,7 @@ mod tests {
                 plan,
                 keys,
                 following: Following::No,
+                caller: None,
                 observer: Observer::default(),
                 verify: None,
             }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lepton_core::{
-    CreateUploadOptions, Error, ErrorKind, KeyPrefix, ListRequest, ObjectKey, ObjectMeta, Overlap, PhysicalLocation,
-    Result, RuntimeExt as _,
+    CreateUploadOptions, Error, ErrorKind, HeadOptions, KeyHandling, KeyPrefix, ListRequest, ObjectKey, ObjectMeta,
+    Overlap, PhysicalLocation, Result, RuntimeExt as _,
 };
 
 use crate::apply::reconcile::abort;
@@ -28,12 +28,32 @@ const SAMPLE: usize = 10;
 /// Refuses locations that overlap, and finds out whether the journal is inside one of them.
 pub(crate) async fn check(run: &Arc<Run>, journal: Option<&Path>) -> Result<()> {
     let source_there = refuse(run).await?;
+    is_no_object(run).await?;
     let own = match journal {
         Some(journal) => own_files(run, journal).await?,
         None => OwnFiles::default(),
     };
     run.own_files.get_or_init(|| OwnFiles { source_there, ..own });
     Ok(())
+}
+
+/// Refuses a destination that is an object, in a store that cannot hold others below it: a file on
+/// a disk.
+///
+/// # Errors
+/// `invalid_input`, naming it.
+async fn is_no_object(run: &Run) -> Result<()> {
+    let (place, endpoint) = (&run.options.destination, &run.context.destination);
+    let beside = endpoint.capabilities().keys.file_beside_folder == KeyHandling::Kept;
+    if beside || place.path().is_empty() || place.path().ends_with(b"/") {
+        return Ok(());
+    }
+    let key = place.key()?;
+    if endpoint.find(&key, HeadOptions::new()).await?.is_none() {
+        return Ok(());
+    }
+    let message = "the destination is a file; name a folder, into which the objects are copied under their names";
+    Err(Error::invalid_input(message).with_context("key", key))
 }
 
 /// Refuses locations that overlap, before anything is listed to be moved. A source inside

@@ -44,7 +44,8 @@ pub(crate) fn ends_the_run(error: &Error) -> bool {
         | ErrorKind::Tls
         | ErrorKind::OutOfSpace
         | ErrorKind::ReadOnly => true,
-        ErrorKind::PermissionDenied => Side::of(error) != Some(Side::Source),
+        // A disk names the folder if others can be written.
+        ErrorKind::PermissionDenied => Side::of(error) != Some(Side::Source) && error.context("unwritable").is_none(),
         _ => false,
     }
 }

@@ -206,10 +206,11 @@ async fn check_all(checker: Arc<Checker>, mut reader: ManifestReader, most: usiz
 }
 
 /// Refuses a manifest of another folder than the one that was given. Its keys are those of the
-/// store, so that the store alone is a right place, too.
+/// store, so that the store alone is a right place, too, and so is the only object.
 fn check_place(checker: &Checker, entry: &ManifestEntry) -> Result<()> {
     let folder = checker.destination.folder();
-    if entry.key.as_bytes().starts_with(folder.as_bytes()) {
+    let is_itself = checker.destination.location().path() == entry.key.as_bytes();
+    if is_itself || entry.key.as_bytes().starts_with(folder.as_bytes()) {
         return Ok(());
     }
     let message = format!("the manifest is of another place: {} is not below {folder}", entry.key);

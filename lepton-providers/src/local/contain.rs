@@ -7,7 +7,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, fsync, mkdirat, openat};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, fsync, mkdirat, openat};
 use rustix::io::{Errno, Result, retry_on_intr};
 
 /// Flags to read a directory, and to create, rename and remove names in it.
@@ -102,6 +102,11 @@ impl Root {
             dir = Some(open(dir.as_ref().unwrap_or(&self.dir), part, DIRECTORY)?);
         }
         if inside(name) { open(dir.as_ref().unwrap_or(&self.dir), name, flags) } else { Err(Errno::XDEV) }
+    }
+
+    /// Whether this process may make files and folders in the root itself.
+    pub(super) fn is_writable(&self) -> bool {
+        accessat(&self.dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
     }
 
     /// Opens a directory; the empty path is the root.

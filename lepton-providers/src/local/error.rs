@@ -6,7 +6,7 @@ use lepton_core::{Error, ErrorKind, RetryClass};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rustix::io::Errno;
 
-use super::contain::Root;
+use super::contain::{Root, split};
 
 /// Characters that are escaped in a displayed path: everything that is not printable
 /// ASCII, the quote, the backslash and the percent sign.
@@ -41,6 +41,16 @@ pub(super) fn failed_at(message: impl Into<Cow<'static, str>>, path: &[u8], errn
     failed(message, errno).with_context("path", shown(path))
 }
 
+/// The error for a path that cannot be written. If that is so for its folder alone, it is named:
+/// other objects can be written.
+pub(super) fn not_written(root: &Root, message: &'static str, path: &[u8], errno: Errno) -> Error {
+    let error = failed_at(message, path, errno);
+    if matches!(errno, Errno::ACCESS | Errno::PERM) && root.is_writable() {
+        return error.with_context("unwritable", shown(split(path).0));
+    }
+    error
+}
+
 /// The error for a path that cannot be written because a file is in the way.
 pub(super) fn in_the_way(root: &Root, path: &[u8], errno: Errno) -> Error {
     let ends = (0..path.len()).filter(|at| path[*at] == b'/');
@@ -57,7 +67,7 @@ pub(super) fn in_the_way(root: &Root, path: &[u8], errno: Errno) -> Error {
             ("the key leads through a symbolic link, which the settings do not follow", shown(link.unwrap_or(path)))
         }
         Errno::XDEV => ("the key leads outside the root through a symbolic link", shown(path)),
-        _ => return failed_at("the path cannot be written", path, errno),
+        _ => return not_written(root, "the path cannot be written", path, errno),
     };
     failed_at(why, path, errno).with_kind(ErrorKind::InvalidKey).with_context("in_the_way", what)
 }

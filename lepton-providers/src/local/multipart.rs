@@ -22,7 +22,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::contain::split;
 use super::disk::{Disk, LocalStorage, MOST_PARTS, named};
-use super::error::failed_at;
+use super::error::{failed_at, not_written};
 use super::folder::{create_new, locked};
 use super::metadata;
 use super::names::{is_id, reserved};
@@ -120,7 +120,7 @@ fn create(disk: &Arc<Disk>, key: &ObjectKey, options: CreateUploadOptions) -> Re
     let made = (|| {
         let create = |suffix| {
             let file = create_new(&dir, &reserved(&id, suffix)).map(File::from);
-            file.map_err(|errno| failed_at("a file of the upload cannot be made", path, errno))
+            file.map_err(|errno| not_written(&disk.root, "a file of the upload cannot be made", path, errno))
         };
         let record = create("parts")?;
         let header = Header {

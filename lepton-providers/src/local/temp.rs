@@ -17,7 +17,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::config::Symlinks;
 use super::contain::{ATTEMPTS, READ, split};
 use super::disk::Disk;
-use super::error::{failed, failed_at, in_the_way};
+use super::error::{failed, failed_at, in_the_way, not_written};
 use super::folder::{create_new, locked};
 use super::metadata::FileState;
 use super::names::reserved;
@@ -62,7 +62,7 @@ impl Temp {
                 }
                 // Another process removed the folder while it was empty.
                 Err(Errno::NOENT) => {}
-                Err(errno) => return Err(failed_at("a new file cannot be made", path, errno)),
+                Err(errno) => return Err(not_written(&disk.root, "a new file cannot be made", path, errno)),
             }
         }
         Err(folder_removed(path))

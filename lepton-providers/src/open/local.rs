@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::query::parse;
 use super::settings::{StoreConfig, other_backend};
-use crate::local::{LocalConfig, LocalStorage};
+use crate::local::{LocalConfig, LocalStorage, Symlinks};
 
 /// A folder; for a file, its folder with the file name as the path.
 pub(super) async fn open_local(
@@ -35,6 +35,15 @@ pub(super) async fn open_local(
     }
     let mut settings: LocalConfig = parse(values)?;
     let path = PathBuf::from(OsString::from_vec(path));
+    if settings.symlinks != Symlinks::Follow && path.is_symlink() && path.is_file() {
+        let to = path.canonicalize().unwrap_or_default();
+        let message = format!(
+            "this is a symbolic link, which the settings do not follow; name what it leads to, {}, or set \
+             symlinks=follow",
+            to.display()
+        );
+        return Err(Error::invalid_input(message).with_operation("open").with_context("path", path.display()));
+    }
     let (root, name) = match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if path.is_file() => (parent.to_owned(), name.as_bytes().to_vec()),
         _ => (path, Vec::new()),

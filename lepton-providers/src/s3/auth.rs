@@ -43,6 +43,10 @@ pub(super) fn resolve(
         return Err(Error::invalid_input(format!("there is no profile {name:?} in {}", files.describe())));
     }
     let of_profile = |name: &str| profile.as_ref().and_then(|profile| profile.get(name)).map(str::to_owned);
+    let ignores = var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").or_else(|| of_profile("ignore_configured_endpoint_urls"));
+    let ignores = ignores.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let given = var;
+    let var: Vars<'_> = &|name: &str| given(name).filter(|_| !(ignores && name.starts_with("AWS_ENDPOINT_URL")));
     let region = config
         .region
         .clone()
@@ -59,13 +63,10 @@ pub(super) fn resolve(
         Some(provider) => Some(provider),
         None => Some(credentials(config, &chain, named.as_deref().unwrap_or("default"))?),
     };
+    let configured =
+        || var("AWS_ENDPOINT_URL_S3").or_else(|| var("AWS_ENDPOINT_URL")).or_else(|| of_profile("endpoint_url"));
     Ok(Resolved {
-        endpoint: config
-            .endpoint
-            .clone()
-            .or_else(|| var("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| var("AWS_ENDPOINT_URL"))
-            .or_else(|| of_profile("endpoint_url")),
+        endpoint: config.endpoint.clone().or_else(|| configured().filter(|_| !ignores)),
         region,
         ca_file,
         addressing_style: of_profile("s3.addressing_style"),
@@ -176,6 +177,14 @@ credential_process = printf '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"x
         let env = resolved(&setup(&vars, config, ""), S3Config::new("b"));
         assert_eq!((env.region.as_str(), env.endpoint.as_deref()), ("d", Some("http://e")));
         assert_eq!(env.ca_file, Some("/e.pem".into()));
+        for (vars, config) in [
+            (&[("AWS_ENDPOINT_URL_S3", "http://e"), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")][..], config),
+            (&[], "[default]\nendpoint_url=http://p\nignore_configured_endpoint_urls = true\n"),
+        ] {
+            assert_eq!(resolved(&setup(vars, config, ""), S3Config::new("b")).endpoint, None);
+            let explicit = resolved(&setup(vars, config, ""), S3Config::new("b").endpoint("http://x"));
+            assert_eq!(explicit.endpoint.as_deref(), Some("http://x"));
+        }
         let explicit = resolved(&setup(&vars, config, ""), S3Config::new("b").region("r").endpoint("http://x"));
         assert_eq!((explicit.region.as_str(), explicit.endpoint.as_deref()), ("r", Some("http://x")));
         assert_eq!(resolved(&setup(&[], "", ""), S3Config::new("b")).region, "us-east-1");

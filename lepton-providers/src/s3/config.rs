@@ -87,7 +87,8 @@ settings! {
 
     /// Address of the store, such as `https://minio.example:9000`. Default:
     /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, the profile's `endpoint_url`,
-    /// else Amazon's for the region.
+    /// else Amazon's for the region. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true` ignores the
+    /// variables and the profile.
     endpoint: String,
     /// Region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's `region`, else
     /// `us-east-1`. If the server reports another one, that is used.

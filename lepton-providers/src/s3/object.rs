@@ -163,8 +163,14 @@ impl Client {
         if support.is_available() {
             return Ok(());
         }
-        let known = if support == Support::Unknown { "is not known to have" } else { "has no" };
-        let message = format!("the {} store {known} {what}", self.capabilities.preset);
+        let preset = &self.capabilities.preset;
+        let message = if support == Support::Unknown {
+            format!(
+                "the {preset} store is not known to have {what}; name the server with `preset`, or let `probe=true` find out"
+            )
+        } else {
+            format!("the {preset} store has no {what}")
+        };
         Err(Error::unsupported(message).with_operation(operation))
     }
 

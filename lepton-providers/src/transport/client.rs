@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use http::header::PROXY_AUTHORIZATION;
+use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -91,11 +92,16 @@ impl HttpClient {
             head.headers.insert(PROXY_AUTHORIZATION, authorization);
         }
         let host = head.uri.host().unwrap_or_default().to_owned();
+        let proxy = self.proxy.intercept(&head.uri).map(|proxy| named(proxy.uri()));
+        let plain = head.uri.scheme() == Some(&Scheme::HTTP);
         let (body, progress) = body.watched(self.env.clone());
         let answered = self.watch(self.client.request(Request::from_parts(head, body)), &progress, limit).await?;
         let response = answered.map_err(|error| match progress.failure() {
             Some(failure) => failure.with_effect(Effect::None),
-            None => unanswered(error, &host),
+            None => match &proxy {
+                Some(proxy) => unanswered(error, &host, false).with_context("proxy", proxy),
+                None => unanswered(error, &host, plain),
+            },
         })?;
         if !progress.is_done() {
             progress.stop();
@@ -147,4 +153,10 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawner
     fn execute(&self, task: F) {
         self.0.spawn(Box::pin(task));
     }
+}
+
+/// The address of a proxy, without the credentials that its URL may have.
+fn named(proxy: &Uri) -> String {
+    let host = proxy.host().unwrap_or_default();
+    proxy.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

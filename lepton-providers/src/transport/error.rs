@@ -33,14 +33,19 @@ impl StdError for DnsError {}
 impl StdError for ConnectTimeout {}
 
 /// The error of a request that was not answered. Its effect is `None` if nothing can have
-/// reached the server, otherwise `Unknown`.
-pub(super) fn unanswered(error: legacy::Error, host: &str) -> Error {
+/// reached the server, otherwise `Unknown`. `plain`: it was sent without TLS and without a proxy.
+pub(super) fn unanswered(error: legacy::Error, host: &str, plain: bool) -> Error {
     if error.is_connect() {
         return not_connected(error, host);
     }
     let never_sent = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled);
     let effect = if never_sent { Effect::None } else { Effect::Unknown };
-    broken("the connection broke before the answer came", error).with_effect(effect).with_context("host", host)
+    let message = if plain {
+        "the connection broke before the answer came; if the server speaks TLS, the endpoint begins with https://"
+    } else {
+        "the connection broke before the answer came"
+    };
+    broken(message, error).with_effect(effect).with_context("host", host)
 }
 
 fn not_connected(error: legacy::Error, host: &str) -> Error {

@@ -92,9 +92,19 @@ pub(crate) async fn read_error_body(status: StatusCode, body: ResponseBody) -> R
     let enough =
         !status.is_client_error() || matches!(status, StatusCode::PRECONDITION_FAILED | StatusCode::TOO_MANY_REQUESTS);
     match body.read(LONGEST_REFUSAL).await {
+        Ok(document) if status == StatusCode::BAD_REQUEST && speaks_tls(&document) => {
+            let message = "the server speaks TLS at this port; the endpoint must begin with https://";
+            Err(Error::new(ErrorKind::Tls, message).with_status(status.as_u16()))
+        }
         Err(error) if !enough && error.retry() != RetryClass::Never => Err(error.with_effect(Effect::None)),
         document => Ok(document.unwrap_or_default()),
     }
+}
+
+/// Whether this is how Go's servers and nginx refuse a request without TLS at a port for TLS.
+fn speaks_tls(document: &[u8]) -> bool {
+    let says = |phrase: &[u8]| document.windows(phrase.len()).any(|window| window == phrase);
+    says(b"HTTP request to an HTTPS server") || says(b"plain HTTP request was sent to HTTPS port")
 }
 
 /// The sentence that precedes the server's message.

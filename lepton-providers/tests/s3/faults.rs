@@ -12,7 +12,7 @@ use lepton_core::{
     LeafStream, ListRequest, Multipart as _, PartReceipt, Precondition, PutOptions, Result, RetryClass,
     RuntimeExt as _, Storage as _, StorageExt as _, SystemRuntime, Upload, UploadId, Versions as _,
 };
-use lepton_providers::s3::{Credentials, CredentialsProvider, S3Storage};
+use lepton_providers::s3::{Credentials, CredentialsProvider, S3Config, S3Storage};
 
 use super::objects::{data, key};
 use super::script::{Act, Script, answer};
@@ -299,6 +299,36 @@ async fn a_proxy_gets_plain_requests_whole() {
         head.contains("Basic dXNlcjpwYXNz") && head.to_ascii_lowercase().contains("host: store.example:9"),
         "{head}"
     );
+}
+
+/// A proxy that nothing listens at is named, without its password.
+#[tokio::test]
+async fn errors_name_the_proxy() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for scheme in ["http", "https"] {
+        let endpoint = format!("{scheme}://store.example:9");
+        let config = S3Config::new("b").endpoint(endpoint).proxy(format!("http://user:s3cr3t@{address}"));
+        let config = config.access_key_id("a").secret_access_key("b").region("us-east-1");
+        let error = S3Storage::new(config).unwrap().write(&key("a"), data(3)).await.unwrap_err();
+        assert_eq!(error.context("proxy"), Some(address.to_string().as_str()), "{error}");
+        assert!(!error.full_message().contains("s3cr3t"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn plain_requests_at_a_port_for_tls_are_explained() {
+    let pages = [
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+    ];
+    for page in pages {
+        let (_script, store) = store(vec![Act::Answer(answer("400 Bad Request", &[], page))]).await;
+        let error = store.write(&key("a"), data(3)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+        assert!(error.message().contains("https://"), "{error}");
+    }
 }
 
 #[tokio::test]

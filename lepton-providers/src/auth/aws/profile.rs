@@ -125,6 +125,11 @@ pub(super) fn parse(text: &str) -> Result<Sections> {
         let Some(values) = section.as_ref().and_then(|name| sections.get_mut(name)) else {
             return Err(wrong("a value outside of any section"));
         };
+        // Below a name without a value there are names and values, and no value.
+        let below_nothing = nested.as_ref().is_some_and(|name| values.get(name).is_some_and(String::is_empty));
+        if below_nothing && !content.contains('=') {
+            return Err(wrong("a line below a name without a value must be `name = value`; write a value on one line"));
+        }
         let Some((name, value)) = content.split_once(['=', ':']) else {
             // The continuation of a value that is not needed here.
             if nested.is_some() {
@@ -233,6 +238,8 @@ s3 =
             ("[default]\n\n\n[profile y]\n", Some(&[])),
             ("\u{feff}[default]\nregion = a\n", None),
             ("[default]\nregion\n", None),
+            ("[default]\nendpoint_url =\n  http://h:1\n", None),
+            ("[default]\ns3 =\n  x : 1\n", None),
             ("region = a\n", None),
         ];
         for (text, expected) in table {
