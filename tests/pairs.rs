@@ -105,7 +105,12 @@ async fn odd_keys_are_kept_exactly_or_refused_by_name() {
             assert!(named, "{} → {}: {failure:?}", from.kind, to.kind);
         }
         let (there, arrived) = (keys(from).await, keys(to).await);
-        let expected: BTreeSet<ObjectKey> = there.difference(&refused).cloned().collect();
+        let mut expected: BTreeSet<ObjectKey> = there.difference(&refused).cloned().collect();
+        // An empty marker is passed over where it cannot be held, and counted.
+        if report.passed_over.folder_markers > 0 {
+            assert_eq!(report.passed_over.folder_markers, 1, "{} → {}", from.kind, to.kind);
+            assert!(expected.remove(&key("folder/")), "{} → {}", from.kind, to.kind);
+        }
         assert_eq!(arrived, expected, "{} → {}", from.kind, to.kind);
         for name in arrived {
             let read = async |place: &Place| place.storage.read(&name, 1000).await.unwrap();

@@ -479,7 +479,7 @@ pub enum Decision {
 /// report everything else.
 ///
 /// ```
-/// use lepton_core::{decide, Decision, Effect, Error, ErrorKind, Retry};
+/// use lepton_core::{decide, Decision, Effect, Error, ErrorKind, RetryClass};
 /// let lost = Error::new(ErrorKind::Network, "connection reset")
 ///     .with_retry(RetryClass::Now)
 ///     .with_effect(Effect::Unknown);

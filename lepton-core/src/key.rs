@@ -33,14 +33,23 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'"').add(b'\\');
 pub struct ObjectKey(Bytes);
 
 impl ObjectKey {
+    /// The length of the longest key, in bytes. No store is known to have longer ones; S3 ends at
+    /// 1,024, Linux at 4,095.
+    pub const MAX_BYTES: usize = 1 << 16;
+
     /// A key of exactly these bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKey`] if `bytes` is empty.
+    /// [`ErrorKind::InvalidKey`] if `bytes` is empty or longer than [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn new(bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         if bytes.is_empty() {
             return Err(Error::new(ErrorKind::InvalidKey, "an object key cannot be empty"));
+        }
+        if bytes.len() > Self::MAX_BYTES {
+            let message =
+                format!("an object key has {} bytes; no store has keys above {}", bytes.len(), Self::MAX_BYTES);
+            return Err(Error::new(ErrorKind::InvalidKey, message));
         }
         Ok(Self(bytes))
     }
@@ -49,7 +58,7 @@ impl ObjectKey {
     /// percent-encoded bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidKey`] if the text is empty.
+    /// [`ErrorKind::InvalidKey`] if the text is empty or too long.
     pub fn from_text(text: &str) -> Result<Self> {
         Self::new(percent_decode(text.as_bytes()).collect::<Vec<u8>>())
     }
@@ -196,5 +205,14 @@ mod tests {
     fn an_empty_key_is_refused() {
         assert_eq!(ObjectKey::new("").unwrap_err().kind(), ErrorKind::InvalidKey);
         assert!(serde_json::from_str::<ObjectKey>("\"\"").is_err());
+    }
+
+    #[test]
+    fn a_key_that_no_store_can_hold_is_refused_and_not_quoted() {
+        let long = |bytes| ObjectKey::new(vec![b'k'; bytes]);
+        assert_eq!(long(ObjectKey::MAX_BYTES).unwrap().as_bytes().len(), ObjectKey::MAX_BYTES);
+        let error = long(10 << 20).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidKey);
+        assert!(error.to_string().len() < 200 && error.to_string().contains("10485760"), "{error}");
     }
 }

@@ -11,6 +11,7 @@ use super::expect::{Check, ensure, refused, same};
 use super::fixture::Fixture;
 use super::multipart::{part_size, send_all};
 use crate::error::ErrorKind;
+use crate::key::ObjectKey;
 use crate::storage::{CompleteOptions, CreateUploadOptions, DeleteRequest, ListRequest, PutOptions, StorageExt as _};
 
 cases!(
@@ -115,7 +116,7 @@ async fn a_listing_during_writes_has_all_that_stays(f: Fixture) -> Check {
 /// A key that the store cannot hold is refused, or is absent and counts as deleted.
 async fn deletes_that_fail_do_not_keep_others_back(f: Fixture) -> Check {
     let keys = f.write_all(["a", "b"]).await?;
-    let impossible = f.key(vec![b'k'; f.capabilities().keys.max_bytes.min(1 << 20) + 1])?;
+    let impossible = f.key(vec![b'k'; f.capabilities().keys.max_bytes.min(ObjectKey::MAX_BYTES / 2) + 1])?;
     let requests = [keys[0].clone(), impossible.clone(), keys[1].clone()].map(DeleteRequest::new);
     let batch = f.capabilities().delete_batch.max(1);
     let mut results = Vec::new();

@@ -48,6 +48,7 @@ pub(crate) struct SealedWriter {
     hasher: sha2::Sha256,
     objects: u64,
     bytes: u64,
+    placed: bool,
 }
 
 impl SealedWriter {
@@ -62,6 +63,7 @@ impl SealedWriter {
             hasher: sha2::Sha256::new(),
             objects: 0,
             bytes: 0,
+            placed: false,
         };
         let header = to_json(header)?;
         writer.line(&header)?;
@@ -101,17 +103,20 @@ impl SealedWriter {
         synced.map_err(|e| failed("cannot write the file", what, &self.temporary, e))?;
         let placed = std::fs::rename(&self.temporary, &self.path);
         placed.map_err(|e| failed("cannot place the file", what, &self.path, e))?;
+        self.placed = true;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|e| failed("cannot sync the folder", what, folder, e))
     }
 }
 
-impl SealedWriter {
-    /// Removes the temporary file.
-    pub(crate) fn discard(self) -> Result<()> {
-        let removed = std::fs::remove_file(&self.temporary);
-        removed.map_err(|e| failed("cannot remove the file", self.what, &self.temporary, e))
+/// A file that was not finished, for example on a full disk, is removed.
+impl Drop for SealedWriter {
+    fn drop(&mut self) {
+        if !self.placed {
+            // The error that ended the writing is the one to report.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
     }
 }
 
@@ -206,4 +211,22 @@ pub(crate) fn check_version(what: &str, found: u32, known: u32) -> Result<()> {
     }
     let message = format!("{what} version {found}; this version of Lepton reads version {known}");
     Err(Error::unsupported(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan");
+        let mut writer = SealedWriter::create(&path, "plan", &1).unwrap();
+        writer.add(b"{}", 5).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(writer);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        SealedWriter::create(&path, "plan", &1).unwrap().finish().unwrap();
+        assert!(path.is_file() && std::fs::read_dir(folder.path()).unwrap().count() == 1);
+    }
 }

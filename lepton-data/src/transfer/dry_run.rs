@@ -207,7 +207,7 @@ impl Transfer {
                     writer.add(&file::to_json(&planned)?, planned.size)?;
                 }
             }
-            if complete { writer.finish() } else { writer.discard() }
+            if complete { writer.finish() } else { Ok(()) }
         });
         let mut summary = PlanSummary::default();
         let mut batches = self.planned(true).try_chunks(BATCH);

@@ -89,6 +89,11 @@ fn in_html(page: &[u8], at: &Uri) -> Result<Vec<Vec<u8>>> {
             None => {}
         }
     }
+    if names.is_empty() && links.iter().any(|link| is_entry_elsewhere(link, &folder)) {
+        let message = "each entry on this index page leads to another host, of which nothing is read; name that host \
+                       as the source";
+        return Err(Error::new(ErrorKind::Unexpected, message));
+    }
     if names.is_empty() && !leads_up && !has_title(page) {
         return Err(no_index(page, at));
     }
@@ -165,6 +170,14 @@ fn path_here<'link>(link: &'link [u8], at: &Uri) -> Option<&'link [u8]> {
     (host.eq_ignore_ascii_case(authority) && path.starts_with(b"/")).then_some(path)
 }
 
+/// Whether a link leads to an entry of the same folder by its path, under an address of its own.
+fn is_entry_elsewhere(link: &[u8], folder: &[Vec<u8>]) -> bool {
+    let rest = memmem::find(link, b"//").filter(|at| link[..*at].is_empty() || link[..*at].ends_with(b":"));
+    let path = rest.and_then(|at| link[at + 2..].splitn(2, |byte| *byte == b'/').nth(1));
+    let segments = path.map(|path| segments(&[b"/", path].concat())).unwrap_or_default();
+    segments.strip_prefix(folder).and_then(name).is_some()
+}
+
 fn segments(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b'/').map(|segment| percent_decode(segment).collect()).collect()
 }
@@ -210,6 +223,20 @@ mod tests {
             <tr><td><a href=\"https://elsewhere/my%20data/w\">w</a><a href=\"mailto:x@y\">m</a>\
             <a href=\"/my%20data/b/c\">c</a></td></tr>";
         assert_eq!(read(apache), ["x&y.txt", "z/"]);
+    }
+
+    /// As a server behind a proxy makes it, which knows only its own name.
+    #[test]
+    fn a_page_whose_entries_are_on_another_host_is_no_empty_folder() {
+        let page_of = |links: &str| format!("<title>Index of /my data/</title><a href=\"../\">up</a>{links}");
+        for link in ["http://inner:8080/my%20data/x", "//inner/my%20data/x/", "https://h:80/my data/x"] {
+            let page_text = page_of(&format!("<a href=\"{link}\">x</a>"));
+            let error = names(page_text.as_bytes(), &page()).unwrap_err();
+            assert!(error.message().contains("another host"), "{link}: {error}");
+        }
+        for link in ["http://inner/other/x", "https://nginx.org/", "mailto:x@y", "x//y"] {
+            assert!(read(&page_of(&format!("<a href=\"{link}\">x</a>"))).is_empty(), "{link}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use lepton_core::{Error, ErrorKind, Result, RetryClass, SharedRuntime};
 
-use super::error::{broken, idle};
+use super::error::{broken, dripping, idle};
 
 /// The body of a response. It yields every byte that was promised or ends with an error;
 /// it never waits longer than the idle timeout.
@@ -27,6 +27,11 @@ pub(crate) struct ResponseBody {
     ended: bool,
 }
 
+/// How long a document may take that is read whole: so many times the idle timeout, and longer for
+/// each so many bytes. A server that sends a byte now and then is never idle.
+const PATIENCE: u32 = 10;
+const LEAST_RATE: u64 = 1024;
+
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, env: SharedRuntime, limit: Duration) -> Self {
         let remaining = incoming.size_hint().exact();
@@ -39,8 +44,9 @@ impl ResponseBody {
     }
 
     /// Reads the body to its end, which also frees the connection for others. Reading
-    /// more than `limit` bytes is an error.
+    /// more than `limit` bytes is an error, and so is a server that drips.
     pub(crate) async fn read(mut self, limit: usize) -> Result<Bytes> {
+        let begun = self.env.uptime();
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
@@ -48,6 +54,11 @@ impl ResponseBody {
             if first.len() + rest.len() + piece.len() > limit {
                 let message = format!("the server answered with more than {limit} bytes where that makes no sense");
                 return Err(Error::new(ErrorKind::Unexpected, message));
+            }
+            let received = (first.len() + rest.len() + piece.len()) as u64;
+            let most = self.limit.saturating_mul(PATIENCE) + Duration::from_secs(received / LEAST_RATE);
+            if self.env.uptime().saturating_sub(begun) > most {
+                return Err(dripping(received, most));
             }
             if first.is_empty() {
                 first = piece;

@@ -96,6 +96,13 @@ pub(super) fn idle(limit: Duration) -> Error {
     Error::new(ErrorKind::Timeout, message).with_retry(RetryClass::Now)
 }
 
+/// An answer came a few bytes at a time: so many bytes within `most`.
+pub(super) fn dripping(received: u64, most: Duration) -> Error {
+    let message =
+        format!("the answer came too slowly: {received} bytes in more than {}", humantime::format_duration(most));
+    Error::new(ErrorKind::Timeout, message).with_retry(RetryClass::Now)
+}
+
 /// The first error of this type in the chain of causes.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);

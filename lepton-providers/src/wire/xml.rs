@@ -23,9 +23,17 @@ pub(crate) struct Element<'a> {
     children: Vec<Element<'a>>,
 }
 
+/// How data that gzip compressed begins.
+const GZIP: &[u8] = b"\x1f\x8b";
+
 impl<'a> Element<'a> {
     /// Parses a document and returns its root.
     pub(crate) fn parse(document: &'a [u8]) -> Result<Self> {
+        if document.starts_with(GZIP) {
+            let message = "the answer is compressed with gzip, which was not asked for; a proxy or a server in between \
+                           must pass answers on as they are";
+            return Err(Error::new(ErrorKind::Unexpected, message));
+        }
         Reader { rest: document, total: document.len() }.document()
     }
 
@@ -246,6 +254,8 @@ mod tests {
         {
             assert!(Element::parse(document.as_bytes()).is_err(), "{document}");
         }
+        let error = Element::parse(b"\x1f\x8b\x08\x00").err().unwrap();
+        assert!(error.message().contains("gzip"), "{error}");
     }
 
     proptest! {

@@ -82,6 +82,17 @@ async fn a_lost_answer_leaves_the_outcome_of_a_write_unknown() {
     }
 }
 
+/// A server that sends a byte now and then is never idle.
+#[tokio::test]
+async fn a_list_that_drips_ends() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_owned();
+    let script = Script::start(vec![Act::Drip(head)]).await;
+    let store = S3Storage::new(script.config().idle_timeout(Duration::from_millis(100))).unwrap();
+    let error = store.list(ListRequest::new()).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(meaning(&error), (ErrorKind::Timeout, RetryClass::Now, Effect::None), "{error:?}");
+    assert!(error.message().contains("too slowly"), "{error}");
+}
+
 #[tokio::test]
 async fn what_never_left_has_no_effect() {
     let (script, _) = store(vec![Act::Close]).await;

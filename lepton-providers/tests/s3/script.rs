@@ -1,6 +1,7 @@
 //! A server that answers as it is told, for faults that real ones do not show.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lepton_core::{RuntimeExt as _, SystemRuntime};
 use lepton_providers::s3::{Preset, S3Config};
@@ -18,6 +19,8 @@ pub(crate) enum Act {
     Close,
     /// Read all of it, answer this, and then nothing more.
     Stall(String),
+    /// Read all of it, answer this, and then a space now and then.
+    Drip(String),
 }
 
 /// A request as it came: its head as text, and how many bytes followed.
@@ -110,6 +113,13 @@ async fn serve(mut stream: TcpStream, acts: Vec<Act>, seen: Arc<Mutex<Vec<Seen>>
             Act::Stall(text) => {
                 stream.write_all(text.as_bytes()).await?;
                 std::future::pending::<()>().await;
+            }
+            Act::Drip(text) => {
+                stream.write_all(text.as_bytes()).await?;
+                loop {
+                    SystemRuntime::shared().sleep(Duration::from_millis(20)).await;
+                    stream.write_all(b" ").await?;
+                }
             }
         }
     }
