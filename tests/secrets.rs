@@ -158,7 +158,14 @@ async fn both_ways(said: &Said, other: &SharedStorage, place: &SharedStorage) {
 async fn run(said: &Said, from: &SharedStorage, to: &SharedStorage) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let transfer = Transfer::builder().from(Location::from(from.clone())).to(to.clone()).journal(folder.path());
-    let transfer = transfer.attempts(2.try_into().unwrap()).build().unwrap();
+    let transfer = match transfer.attempts(2.try_into().unwrap()).build() {
+        Ok(transfer) => transfer,
+        // A web server cannot be a destination.
+        Err(error) => {
+            said.add(format!("{error} {error:?} {}", error.full_message()));
+            return false;
+        }
+    };
     said.add(format!("{transfer:?} {from:?} {to:?} {} {:?}", from.url(), from.capabilities()));
     let result = transfer.run().await;
     match &result {
