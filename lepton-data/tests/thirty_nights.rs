@@ -1,9 +1,8 @@
 //! A mirror that runs for thirty nights, in worlds that a seed decides: objects vanish,
 //! change and come back, also while they are read; some cannot be read or written for a
 //! few nights; others write at the destination; there is too much to delete; some nights
-//! are killed. Some nights carry out a plan that was made before, once or twice. After each quiet
-//! night the destination is the source, and nothing has to be removed by hand. Whatever a
-//! run says to be complete is at the destination.
+//! are killed. After each quiet night the destination is the source, and nothing has to be
+//! removed by hand.
 //!
 //! `LEPTON_TEST_SEED` is the first seed, `LEPTON_TEST_SEEDS` how many there are.
 
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lepton_core::{ErrorKind, Location, MemoryStorage, ObjectKey, RetryClass, Storage as _, StorageExt as _};
-use lepton_data::{ExistingPolicy, Report, Status, TransferBuilder, VerifyDepth, verify};
+use lepton_data::{ExistingPolicy, Report, Status, VerifyDepth, verify};
 use support::faulty::{Fault, Faulty};
 use support::simulated::{Random, Simulated, runtime};
 use support::*;
@@ -32,8 +31,6 @@ struct World {
     existing: ExistingPolicy,
     mirror: bool,
     backwards: bool,
-    /// Some nights carry out a plan.
-    plans: bool,
     concurrency: usize,
 }
 
@@ -44,8 +41,7 @@ impl World {
         let existing =
             if mirror && random.chance(30) { ExistingPolicy::Overwrite } else { ExistingPolicy::IfDifferent };
         let backwards = random.chance(20);
-        let concurrency = 1 + usize::try_from(random.below(6)).unwrap();
-        Self { existing, mirror, backwards, plans: mirror && random.chance(40), concurrency }
+        Self { existing, mirror, backwards, concurrency: 1 + usize::try_from(random.below(6)).unwrap() }
     }
 }
 
@@ -57,9 +53,6 @@ struct Night {
     broken: BTreeMap<ObjectKey, (&'static str, ErrorKind, u32)>,
     max_delete: Option<u64>,
     part_size: u64,
-    /// A plan is made before the night, and others may change things between.
-    planned: bool,
-    meddled: bool,
 }
 
 impl Night {
@@ -79,8 +72,6 @@ impl Night {
             let (call, kind) = how[usize::try_from(random.below(4)).unwrap()];
             self.broken.insert(name(random), (call, kind, 1 + u32::try_from(random.below(4)).unwrap()));
         }
-        self.planned = random.chance(30);
-        self.meddled = !self.quiet && random.chance(50);
         self.max_delete = random.chance(20).then(|| random.below(3));
         // Now and then the command is another one.
         if random.chance(5) {
@@ -153,23 +144,15 @@ fn day(from: &MemoryStorage, to: &MemoryStorage, random: &mut Random) {
     }
 }
 
-/// One night of the process: to its end, or to its death. With a `plan`, it carries out that.
-fn run(
-    world: &World,
-    night: &Night,
-    env: &Arc<Simulated>,
-    [from, to]: [Faulty; 2],
-    (folder, plan): (&Path, Option<&Path>),
-) -> Option<Report> {
+/// One night of the process: to its end, or to its death.
+fn run(world: &World, night: &Night, env: &Arc<Simulated>, [from, to]: [Faulty; 2], folder: &Path) -> Option<Report> {
     runtime().block_on(async {
         env.begin_life(Duration::from_secs(86_400));
         let from = if world.backwards { from.backwards() } else { from };
-        let builder = described(world, night, env, [from.clone(), to.clone()]).journal(folder.join("journal"));
-        let builder = match plan {
-            Some(plan) => builder.saved_plan(plan),
-            None => builder,
-        };
-        let run = builder.build().unwrap().run();
+        let builder = transfer(Arc::new(from.clone()), Arc::new(to.clone())).runtime(env.clone()).journal(folder);
+        let builder = builder.existing(world.existing).delete(world.mirror).max_delete_percent(100);
+        let builder = builder.max_delete(night.max_delete.filter(|_| !night.quiet)).part_size(night.part_size);
+        let run = builder.concurrency(world.concurrency.try_into().unwrap()).build().unwrap().run();
         tokio::select! {
             biased;
             () = from.died() => None,
@@ -185,22 +168,6 @@ fn run(
     })
 }
 
-fn described(world: &World, night: &Night, env: &Arc<Simulated>, [from, to]: [Faulty; 2]) -> TransferBuilder {
-    let builder = transfer(Arc::new(from), Arc::new(to)).runtime(env.clone());
-    let builder = builder.existing(world.existing).delete(world.mirror).max_delete_percent(100);
-    let builder = builder.max_delete(night.max_delete.filter(|_| !night.quiet)).part_size(night.part_size);
-    builder.concurrency(world.concurrency.try_into().unwrap())
-}
-
-/// Makes a plan, which nothing disturbs.
-fn plan(world: &World, night: &Night, env: &Arc<Simulated>, sides: [&MemoryStorage; 2], file: &Path) {
-    runtime().block_on(async {
-        env.begin_life(Duration::from_secs(3600));
-        let sides = sides.map(|store| Faulty::new(store, |_, _| None));
-        let _ = described(world, night, env, sides).build().unwrap().save_plan(file).await.unwrap();
-    });
-}
-
 fn contents(store: &MemoryStorage) -> BTreeMap<String, bytes::Bytes> {
     let all = list(store).now_or_never().unwrap();
     let read = |key: &ObjectKey| store.read(key, 1 << 30).now_or_never().unwrap().unwrap();
@@ -214,33 +181,21 @@ fn world(seed: u64) -> u32 {
     let from = MemoryStorage::builder().runtime(env.clone()).build();
     let to = MemoryStorage::builder().runtime(env.clone()).build();
     let folder = tempfile::tempdir_in(shared_memory()).unwrap();
-    let part_size = MIB as u64;
-    let mut night =
-        Night { quiet: false, broken: BTreeMap::new(), max_delete: None, part_size, planned: false, meddled: false };
-    let (mut quiet, file) = (0, folder.path().join("plan"));
+    let mut night = Night { quiet: false, broken: BTreeMap::new(), max_delete: None, part_size: MIB as u64 };
+    let mut quiet = 0;
     for number in 0..NIGHTS {
         runtime().block_on(async { env.begin_life(Duration::from_secs(3600)) });
         day(&from, &to, &mut random);
         night.next(&mut random, number);
-        let planned = (world.plans && night.planned).then_some(file.as_path());
-        if let Some(file) = planned {
-            plan(&world, &night, &env, [&from, &to], file);
-            if night.meddled {
-                day(&from, &to, &mut random);
-            }
+        let mut side = |store| Faulty::new(store, night.script(store, Random::new(random.next())));
+        let sides = [side(&from), side(&to)];
+        let report = run(&world, &night, &env, sides, folder.path());
+        if let Some(report) = report.as_ref().filter(|report| report.status == Status::Complete) {
+            runtime().block_on(is_there(&to, report, number));
         }
-        // A plan may be carried out twice.
-        for _ in 0..if planned.is_some() && !night.quiet { 2 } else { 1 } {
-            let mut side = |store| Faulty::new(store, night.script(store, Random::new(random.next())));
-            let sides = [side(&from), side(&to)];
-            let report = run(&world, &night, &env, sides, (folder.path(), planned));
-            if let Some(report) = report.as_ref().filter(|report| report.status == Status::Complete) {
-                runtime().block_on(is_there(&to, report, number));
-            }
-            if night.quiet {
-                quiet += 1;
-                runtime().block_on(look(&world, &from, &to, &report.unwrap(), number));
-            }
+        if night.quiet {
+            quiet += 1;
+            runtime().block_on(look(&world, &from, &to, &report.unwrap(), number));
         }
     }
     quiet
