@@ -127,6 +127,27 @@ async fn a_file_becomes_a_folder_and_the_reverse() {
     }
 }
 
+/// The run ends at its limit, or is killed, between the deletes and the copies.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_the_way_is_replaced_by_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    files(&from, &["a", "folder/1", "folder/2", "folder/3"]);
+    files(&to, &["folder", "other"]);
+    let build = async || {
+        let journal = folder.path().join("journal");
+        mirror(disk(&from).await, disk(&to).await).concurrency(std::num::NonZero::<usize>::MIN).journal(journal)
+    };
+    // The bytes that were started count in both passes.
+    let report = run(build().await.max_transfer(Some(26))).await;
+    assert_eq!((report.status, to.join("other").exists()), (Status::Limited, true), "{report:?}");
+    let report = run(build().await).await;
+    assert_eq!((report.status, to.join("other").exists()), (Status::Complete, false), "{:?}", report.failures);
+    for name in ["a", "folder/1", "folder/2", "folder/3"] {
+        assert_eq!(fs::read_to_string(to.join(name)).unwrap(), name);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_the_way_stays_where_nothing_may_be_deleted() {
     let folder = tempfile::tempdir().unwrap();

@@ -60,17 +60,17 @@ fn keep_beside(journal: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(journal)?;
         std::io::copy(&mut std::io::stdin().lock(), &mut std::fs::File::create(&kept)?)
     };
-    keep().map_err(lossy_attributes)?;
+    keep().map_err(not_kept)?;
     Ok(kept)
 }
 
 fn keep_aside() -> Result<NamedTempFile> {
-    let mut kept = NamedTempFile::new().map_err(lossy_attributes)?;
-    std::io::copy(&mut std::io::stdin().lock(), kept.as_file_mut()).map_err(lossy_attributes)?;
+    let mut kept = NamedTempFile::new().map_err(not_kept)?;
+    std::io::copy(&mut std::io::stdin().lock(), kept.as_file_mut()).map_err(not_kept)?;
     Ok(kept)
 }
 
-fn lossy_attributes(error: std::io::Error) -> Error {
+fn not_kept(error: std::io::Error) -> Error {
     Error::io("cannot keep the list of standard input", error)
 }
 

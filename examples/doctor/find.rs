@@ -24,7 +24,7 @@ struct Found<'a> {
     control: KeyHandling,
     /// Single bytes that were tried.
     kept: BTreeSet<u8>,
-    lossy_attributes: BTreeSet<u8>,
+    not_kept: BTreeSet<u8>,
 }
 
 impl Doctor {
@@ -128,7 +128,7 @@ impl<'a> Found<'a> {
             differs: Map::new(),
             control: KeyHandling::Kept,
             kept: BTreeSet::new(),
-            lossy_attributes: BTreeSet::new(),
+            not_kept: BTreeSet::new(),
         }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Found<'a> {
                 self.differs.insert("utf8_only".into(), (handling != KeyHandling::Kept).into());
             }
             Rule::Byte(byte) => {
-                let bytes = if handling == KeyHandling::Kept { &mut self.kept } else { &mut self.lossy_attributes };
+                let bytes = if handling == KeyHandling::Kept { &mut self.kept } else { &mut self.not_kept };
                 bytes.insert(byte);
                 // The other control characters are assumed to be handled the same way.
                 if byte == 1 {
@@ -160,7 +160,7 @@ impl<'a> Found<'a> {
         let covered = |byte: &u8| self.control != KeyHandling::Kept && byte.is_ascii_control();
         let known: BTreeSet<u8> = self.rules.forbidden_bytes.iter().copied().collect();
         let right = known.iter().copied().filter(|byte| !self.kept.contains(byte));
-        let needed = self.lossy_attributes.iter().copied().filter(|byte| !covered(byte));
+        let needed = self.not_kept.iter().copied().filter(|byte| !covered(byte));
         let forbidden: BTreeSet<u8> = right.chain(needed).collect();
         if forbidden != known {
             let forbidden: Vec<u8> = forbidden.into_iter().collect();

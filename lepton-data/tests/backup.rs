@@ -116,3 +116,21 @@ async fn recorded_digests_tell_what_stores_do_not() {
     let unchanged = PlannedAction::Unchanged { by: ComparedBy::Checksum };
     assert!(planned.iter().all(|planned| planned.action == unchanged));
 }
+
+/// Also where a head does not count the tags.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_the_tags() {
+    for counts in [true, false] {
+        let (from, to) = stores();
+        fill(&from, &[("a", 10)]).await;
+        let mut attributes = lepton_core::Attributes::default();
+        attributes.tags.insert("team".into(), "storage".into());
+        put(&to, "a", bytes(5, 20), lepton_core::PutOptions::new().attributes(attributes.clone())).await;
+        let there = Faulty::new(&to, |_, _| None);
+        let there = if counts { there } else { there.silent() };
+        let kept = transfer(shared(&from), Arc::new(there)).backup_prefix(Some("kept/".into()));
+        assert_eq!(kept.build().unwrap().run().await.unwrap().status, Status::Complete);
+        let info = to.head(&key("kept/a"), HeadOptions::new().tags(true)).await.unwrap();
+        assert_eq!(info.attributes.tags, attributes.tags, "{counts}");
+    }
+}

@@ -235,3 +235,23 @@ async fn one_named_object_needs_no_permission_to_list() {
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{path}: {error}");
     }
 }
+
+/// The sizes of objects that are only named are not known before they are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_keys_ends_at_its_limit() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    let names: Vec<String> = (10..50).map(|number| number.to_string()).collect();
+    for name in &names {
+        from.write(&key(name), bytes(1, 1000)).await.unwrap();
+    }
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, names.join("\n")).unwrap();
+    let run = async |most| {
+        let listed = transfer(shared(&from), shared(&to)).from_list(&keys).journal(folder.path().join("journal"));
+        listed.concurrency(NonZeroUsize::MIN).max_transfer(most).build().unwrap().run().await.unwrap()
+    };
+    let report = run(Some(5000)).await;
+    assert!(report.status == Status::Limited && (5..20).contains(&report.objects), "{report:?}");
+    assert_eq!(run(None).await.status, Status::Complete);
+    assert_same(&from, &to).await;
+}

@@ -197,3 +197,38 @@ async fn paused_it_rests_and_cancelled_it_can_be_taken_up() {
     assert_eq!((report.status, report.objects), (Status::Complete, 400));
     assert_same(&from, &to).await;
 }
+
+/// A damaged journal is replaced on request, and that of a run that is still going is not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_begins_anew_on_request() {
+    let ((from, to), folder) = (stores(), tempfile::tempdir().unwrap());
+    fill(&from, &[("a", 10), ("big", 3 * MIB)]).await;
+    let build = |to: lepton_core::SharedStorage| transfer(shared(&from), to).journal(folder.path());
+    // It ends within the large object.
+    let ends = Faulty::new(&to, |call, _| {
+        (call == "complete").then_some(Fault::Fail(ErrorKind::Unauthenticated, RetryClass::Never))
+    });
+    build(Arc::new(ends)).build().unwrap().run().await.unwrap_err();
+    // Its upload is resumed or aborted, whatever the options are.
+    let report = build(shared(&to)).begin_anew(true).part_size(2 * MIB as u64).build().unwrap().run().await.unwrap();
+    assert_eq!((report.status, uploads(&to, "big").await), (Status::Complete, 0));
+    assert_same(&from, &to).await;
+
+    let segment = folder.path().join("journal-000001.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    assert_eq!(build(shared(&to)).build().unwrap().run().await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let report = build(shared(&to)).begin_anew(true).build().unwrap().run().await.unwrap();
+    assert_eq!(report.status, Status::Complete);
+
+    std::fs::write(folder.path().join("proofs.jsonl"), "of a run that is going").unwrap();
+    let lock = std::fs::File::open(folder.path().join("journal.lock")).unwrap();
+    while lock.try_lock().is_err() {
+        pause(1).await;
+    }
+    let error = build(shared(&to)).begin_anew(true).build().unwrap().run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(folder.path().join("proofs.jsonl").exists(), "the files of the other run stay");
+}

@@ -201,7 +201,8 @@ fn world(seed: u64) -> u32 {
     quiet
 }
 
-/// What a run says to be complete is at the destination, where nobody else writes at night.
+/// Every object that a run reports as complete is at the destination, where nothing else writes at
+/// night.
 async fn is_there(to: &MemoryStorage, report: &Report, number: u32) {
     let place = Location::from(shared(to));
     let found = verify(report.manifest.as_ref().unwrap(), &place, VerifyDepth::Full).await.unwrap();

@@ -113,7 +113,7 @@ pub(crate) async fn attributes(
         let digest = source.digest(None).await?;
         record_digest(&mut attributes, &digest.root.to_string(), cx.destination.capabilities().metadata_names);
     }
-    complete(cx, source, &mut attributes);
+    add_defaults(cx, source, &mut attributes);
     let mut lost = cx.destination.capabilities().retain_kept(&mut attributes);
     if tags_lost {
         lost.push(Attribute::Tags);
@@ -124,7 +124,7 @@ pub(crate) async fn attributes(
 
 /// Adds what users expect of a copy: the time of its source, where the destination keeps times,
 /// and the content type that is usual for its name, where it keeps types.
-fn complete(cx: &Context, source: &Source, attributes: &mut Attributes) {
+fn add_defaults(cx: &Context, source: &Source, attributes: &mut Attributes) {
     let to = cx.destination.capabilities();
     if to.keeps_mtime {
         source.last_modified.into_iter().for_each(|time| attributes.record_modified(time));
@@ -197,7 +197,7 @@ pub(crate) async fn parts(
         None => Ok((held, sent_bytes)),
         Some(error) => {
             if error.kind() == ErrorKind::Cancelled {
-                // The next run goes on with these parts.
+                // The next run resumes with these parts.
                 sent_bytes.done();
             }
             Err(error)

@@ -76,14 +76,16 @@ impl Source {
 
     /// The attributes of the object, and whether it has tags that may not be read. Retries.
     pub(crate) async fn attributes(&self) -> Result<(Attributes, bool)> {
-        let mut info = self.head().await?;
-        if info.tag_count == 0 || !info.attributes.tags.is_empty() {
-            return Ok((info.attributes, false));
+        let options = HeadOptions::new().version(self.pin.version.clone()).tags(true);
+        // Not every store counts the tags without a request for them.
+        match self.endpoint.head(&self.key, options).await {
+            Ok(info) => Ok((info.attributes, false)),
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+                let info = self.head().await?;
+                Ok((info.attributes, info.tag_count > 0))
+            }
+            Err(error) => Err(self.side().mark(error)),
         }
-        let tags = self.endpoint.retry(true, || self.tags()).await?;
-        let unreadable = tags.is_none();
-        info.attributes.tags = tags.unwrap_or_default();
-        Ok((info.attributes, unreadable))
     }
 
     /// Describes the object, from its listing if possible; retries, and fails with

@@ -62,7 +62,7 @@ impl Listing {
                 self.sorted(&folder, &mut after, &mut found).await
             };
             let Err(error) = listed else { break };
-            // Who may read one object may not be allowed to list.
+            // A policy may allow to read one object and not to list.
             if error.kind() == ErrorKind::PermissionDenied
                 && nothing_before
                 && !found

@@ -31,7 +31,7 @@ impl Blocked {
     }
 
     /// Whether an object of the destination is in the way of one that waits.
-    pub(crate) fn is_behind(&self, there: &ObjectKey) -> bool {
+    pub(crate) fn is_in_the_way(&self, there: &ObjectKey) -> bool {
         let bytes = there.as_bytes();
         let mut folders = (0..bytes.len()).filter(|at| bytes[*at] == b'/').map(|at| &bytes[..at]);
         let is_below = |key: &ObjectKey| key.as_bytes().strip_prefix(bytes).is_some_and(|rest| rest.starts_with(b"/"));
@@ -43,8 +43,8 @@ impl Blocked {
     }
 }
 
-/// The error of an object that waited in vain.
-pub(crate) fn in_vain() -> Error {
+/// The error of an object that is still blocked, because nothing was deleted.
+pub(crate) fn still_blocked() -> Error {
     let message = "an object that is to be deleted has the name of a folder of the key, or a folder of such objects \
                    has its name; because other objects failed, nothing was deleted";
     Error::new(ErrorKind::InvalidKey, message)
@@ -61,7 +61,7 @@ mod tests {
         for name in ["d/x", "m/n/o"] {
             blocked.add(key(name), key(name));
         }
-        for (there, is_behind) in [
+        for (there, is_in_the_way) in [
             ("d/x/y", true),
             ("d/x/y/z", true),
             ("d", true),
@@ -73,7 +73,7 @@ mod tests {
             ("n", false),
             ("m/n/p", false),
         ] {
-            assert_eq!(blocked.is_behind(&key(there)), is_behind, "{there}");
+            assert_eq!(blocked.is_in_the_way(&key(there)), is_in_the_way, "{there}");
         }
     }
 }

@@ -189,13 +189,7 @@ impl Transfer {
         let header = self.options.plan_header();
         let path = file.to_owned();
         self.env.check()?;
-        self.env
-            .run_blocking({
-                let path = path.clone();
-                move || file::check_writable(&path, "plan")
-            })
-            .join()
-            .await??;
+        file::check(&self.env, path.clone(), "plan").await?;
         let (send, mut receive) = mpsc::channel::<Vec<Planned>>(2);
         let writing = self.env.run_blocking(move || {
             let mut writer = SealedWriter::create(&path, PLAN, &header)?;

@@ -96,7 +96,7 @@ impl Transfer {
 /// journal.
 async fn check_manifest(env: &SharedRuntime, options: &Options) -> Result<()> {
     let Some(path) = options.manifest.clone() else { return Ok(()) };
-    env.run_blocking(move || file::check_writable(&path, "manifest")).join().await?
+    file::check(env, path, "manifest").await
 }
 
 /// Opens the journal and reads what earlier runs left.
@@ -215,16 +215,17 @@ async fn work(run: &Arc<Run>, resumed: Resumed, ledger: &mut Tracker, journal: &
     run.scheduler.control.unless_cancelled(run.look_at_names()).await.flatten()?;
     run.lister.forget();
     run.scheduler.counters.enter(Phase::Copying);
-    let ended = objects(run, Feed::new(run, resumed), ledger).await?;
+    let mut limit = Limit::new(run);
+    let ended = objects(run, Feed::new(run, resumed), ledger, &mut limit).await?;
     if run.options.deletes() && ended == Ended::WithTheListing {
-        return delete(run, ledger, journal).await;
+        return delete(run, ledger, &mut limit, journal).await;
     }
     Ok(ended)
 }
 
 /// Deletes what only the destination has. If some of that is in the way of objects, it goes first,
 /// and the objects are moved before anything else is deleted.
-async fn delete(run: &Arc<Run>, ledger: &mut Tracker, journal: &Path) -> Result<Ended> {
+async fn delete(run: &Arc<Run>, ledger: &mut Tracker, limit: &mut Limit, journal: &Path) -> Result<Ended> {
     let counters = &run.scheduler.counters;
     let blocked = ledger.take_blocked();
     if ledger.keeps_from_deleting() {
@@ -234,24 +235,23 @@ async fn delete(run: &Arc<Run>, ledger: &mut Tracker, journal: &Path) -> Result<
     }
     counters.enter(Phase::Deleting);
     if !blocked.is_empty() {
-        mirror::extras(run, journal.to_owned(), ledger, |key| blocked.is_behind(key)).await?;
+        mirror::extras(run, journal.to_owned(), ledger, |key| blocked.is_in_the_way(key)).await?;
         counters.enter(Phase::Copying);
-        let ended = objects(run, Feed::only(run, blocked.sources().cloned()), ledger).await?;
+        let ended = objects(run, Feed::only(run, blocked.sources().cloned()), ledger, limit).await?;
         if ended == Ended::AtItsLimit || ledger.failed() {
             return Ok(ended);
         }
         counters.enter(Phase::Deleting);
     }
-    mirror::extras(run, journal.to_owned(), ledger, |key| !blocked.is_behind(key)).await?;
+    mirror::extras(run, journal.to_owned(), ledger, |key| !blocked.is_in_the_way(key)).await?;
     Ok(Ended::WithTheListing)
 }
 
 /// Moves every object of a feed; returns when all have ended. After the first error that ends
 /// the run, objects in flight still end.
-async fn objects(run: &Arc<Run>, mut feed: Feed, ledger: &mut Tracker) -> Result<Ended> {
+async fn objects(run: &Arc<Run>, mut feed: Feed, ledger: &mut Tracker, limit: &mut Limit) -> Result<Ended> {
     let mut running = FuturesUnordered::new();
     let mut waiting = Queue::default();
-    let mut limit = Limit::new(run);
     let (mut more, mut ended) = (true, Ok(()));
     loop {
         while ended.is_ok()
@@ -281,6 +281,10 @@ async fn objects(run: &Arc<Run>, mut feed: Feed, ledger: &mut Tracker) -> Result
         let outcome = tokio::select! {
             biased;
             Some((object, number, outcome, took)) = running.next(), if !running.is_empty() => {
+                if let Outcome::Done(line) = &outcome {
+                    // The size of an object that was only named is known by now.
+                    limit.taken += line.size.saturating_sub(object.1);
+                }
                 ledger.settle(object, number, outcome, Some(took))
             }
             next = next, if room => match next.flatten() {

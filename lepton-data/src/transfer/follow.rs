@@ -146,6 +146,9 @@ impl Transfer {
         if options.keys.is_some() || options.plan.is_some() || options.settings.versions {
             return refused("by a list of keys, a saved plan or its versions");
         }
+        if options.begin_anew {
+            return refused("with begin_anew, which would discard the proofs before each round");
+        }
         match options.settings.compare {
             Compare::Auto | Compare::Checksum => options.settings.compare = Compare::Checksum,
             Compare::Content => {}

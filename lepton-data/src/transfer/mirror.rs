@@ -1,8 +1,8 @@
 //! The end of a mirror: deletes extraneous objects, which only the destination has.
 //!
 //! Nothing is deleted before both listings have ended cleanly and every copy has
-//! its receipt, except for what is in the way of a copy. Nothing is deleted if it is more than allowed. An object that changed
-//! since it was listed is not deleted.
+//! its receipt, except for what is in the way of a copy. Nothing is deleted if it is more
+//! than allowed. An object that changed since it was listed is not deleted.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -35,8 +35,8 @@ pub(crate) fn journal(env: &SharedRuntime, options: &Options, folder: &Path) -> 
         Ok(opened) => opened,
         Err(error) => return opening.refused(error).map_err(|error| error.with_context("journal", folder.display())),
     };
-    // The journal may have belonged to another follower in the meantime, which a round that nobody
-    // waits for must not come after.
+    // Another follower may have used the journal in the meantime. A round whose caller is gone must
+    // not change it any more.
     if options.caller.as_ref().is_some_and(|caller| caller.strong_count() == 0) {
         return Err(Error::new(ErrorKind::Cancelled, "the round was dropped before it began"));
     }
@@ -96,16 +96,13 @@ impl Opening<'_> {
 
     /// Decides what to do with a journal that cannot be opened for this run.
     fn refused(&self, error: Error) -> Result<(Log, Resumed)> {
-        let is_other = error.kind() == ErrorKind::PlanMismatch;
         // What is known of a guarded destination belongs to the old options.
-        if self.options.following.guards() || !(is_other || self.options.begin_anew) {
-            return Err(error);
+        match error.kind() {
+            ErrorKind::PlanMismatch if !self.options.following.guards() => {}
+            ErrorKind::Corrupt if self.options.begin_anew => return self.anew(),
+            _ => return Err(error),
         }
-        let replay = match Replay::of(self.folder) {
-            Ok(replay) => replay,
-            Err(damaged) if self.options.begin_anew && damaged.kind() == ErrorKind::Corrupt => return self.anew(),
-            Err(error) => return Err(error),
-        };
+        let replay = Replay::of(self.folder)?;
         let resumed = self.load(replay.clone())?;
         if resumed.finished || resumed.is_nothing() {
             // A run that has finished or has started nothing does not bind the next run.

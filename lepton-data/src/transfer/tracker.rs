@@ -14,7 +14,7 @@ use crate::ledger::note::Note;
 use crate::ledger::report::{Failure, Report, Slowest, Status, Timing};
 use crate::ledger::resumed::Resumed;
 use crate::telemetry::observer::ObjectEnd;
-use crate::transfer::blocked::{Blocked, in_vain};
+use crate::transfer::blocked::{Blocked, still_blocked};
 use crate::transfer::options::{CHANGED, Following};
 use crate::transfer::run::Run;
 use crate::types::side::ends_the_run;
@@ -293,7 +293,7 @@ impl Tracker {
     pub(crate) fn fail_blocked(&mut self, blocked: &Blocked) -> Result<()> {
         for key in blocked.sources() {
             self.run.scheduler.counters.listed_objects.add(1);
-            let error = in_vain();
+            let error = still_blocked();
             self.run.options.observer.ended(key, 0, ObjectEnd::Failed(error.full_message()));
             self.count_failure(key.clone(), error)?;
         }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use lepton_core::{Error, ErrorKind, Result};
+use lepton_core::{Error, ErrorKind, Result, RuntimeExt as _, SharedRuntime};
 use serde::Serialize;
 
 /// One line as JSON.
@@ -25,8 +25,12 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
     PathBuf::from(temporary)
 }
 
-/// Refuses a path at which no file can be written, before there is anything to write. Blocks.
-pub(crate) fn check_writable(path: &Path, what: &'static str) -> Result<()> {
+/// Refuses a path at which no file can be written, before there is anything to write.
+pub(crate) async fn check(env: &SharedRuntime, path: PathBuf, what: &'static str) -> Result<()> {
+    env.run_blocking(move || check_writable(&path, what)).join().await?
+}
+
+fn check_writable(path: &Path, what: &'static str) -> Result<()> {
     let refuse = |why: &str| {
         let message = format!("the {what} cannot be written there: {why}");
         Err(Error::invalid_input(message).with_operation(what).with_context("path", path.display()))

@@ -81,7 +81,7 @@ impl Faulty {
         self
     }
 
-    /// The same store, which states no checksums.
+    /// The same store, which states no checksums, and counts tags only in the reply of a get.
     pub fn silent(mut self) -> Self {
         self.silent = true;
         self
@@ -258,6 +258,7 @@ impl Storage for Faulty {
         };
         if self.silent {
             info.meta.checksums.clear();
+            info.tag_count = 0;
         }
         Ok(info)
     }

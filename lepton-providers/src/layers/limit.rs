@@ -22,7 +22,7 @@ pub fn limit(storage: SharedStorage, requests: NonZeroUsize) -> SharedStorage {
 }
 
 /// Requests that send a body wait for its source, which may be a get through the same limit. So
-/// they have permits of their own: whoever holds one of the others waits for the store alone.
+/// they have permits of their own: a request with one of the other permits waits only for the store.
 #[derive(Debug, Clone)]
 struct Limit {
     sends: Arc<Semaphore>,
