@@ -103,6 +103,7 @@ async fn a_file_becomes_a_folder_and_the_reverse() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         files(&from, &["file", "folder/deep/1", "folder/deep/2", "same"]);
+        fs::create_dir(from.join("empty")).unwrap();
         files(&to, &["file/was/a/folder", "file/2", "folder", "same", "other"]);
         let journal = folder.path().join("journal");
         let build =
@@ -115,8 +116,12 @@ async fn a_file_becomes_a_folder_and_the_reverse() {
         } else {
             build().await
         };
-        let report = run(builder).await;
+        let handle = builder.build().unwrap().start().await.unwrap();
+        let mut last = None;
+        let report = handle.watch(Duration::from_secs(3600), |progress| last = Some(progress)).await.unwrap();
         assert_eq!((report.status, report.deleted), (Status::Complete, 4), "{:?}", report.failures);
+        let (last, found) = (last.unwrap(), report.passed_over.empty_folders);
+        assert_eq!((last.total_objects, last.fraction(), found), (4, Some(1.0), u64::from(!planned)), "listed once");
         for name in ["file", "folder/deep/1", "folder/deep/2", "same"] {
             assert_eq!(fs::read_to_string(to.join(name)).unwrap(), name);
         }

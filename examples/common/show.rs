@@ -316,6 +316,7 @@ fn passed_over(passed_over: &PassedOver) -> Option<String> {
         (folder_markers, "folder markers"),
     ];
     let found: Vec<_> = kinds.iter().filter(|(n, _)| **n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
-    (!found.is_empty())
-        .then(|| format!("passed over at the source: {}; a mirror deletes their copies", found.join(", ")))
+    // A mirror leaves markers alone.
+    let deleted = if *folder_markers < passed_over.total() { "; a mirror deletes their copies" } else { "" };
+    (!found.is_empty()).then(|| format!("passed over at the source: {}{deleted}", found.join(", ")))
 }

@@ -70,16 +70,18 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn new(run: &Arc<Run>, resumed: Resumed) -> Self {
+        // A plan is read from its beginning: failed objects are retried as it says, and
+        // objects that it protects stay protected.
+        let after = if run.options.plan.is_some() { None } else { resumed.settled.clone() };
+        Self::from_origin(run, resumed, Origin::start(run, after))
+    }
+
+    fn from_origin(run: &Arc<Run>, resumed: Resumed, origin: Origin) -> Self {
         let maybe_written = match (resumed.maybe_written, &resumed.started) {
             (carried, None) => carried,
             (_, Some(started)) => Some((None, started.clone())),
         };
-        // A plan is read from its beginning: failed objects are retried as it says, and
-        // objects that it protects stay protected.
-        let (settled, after) = match run.options.plan {
-            Some(_) => (resumed.settled, None),
-            None => (None, resumed.settled),
-        };
+        let settled = resumed.settled.filter(|_| run.options.plan.is_some());
         let (failed, again) = match run.options.plan {
             Some(_) => (resumed.failed.into_keys().collect(), VecDeque::new()),
             None => (BTreeSet::new(), resumed.failed.into_keys().collect()),
@@ -87,7 +89,7 @@ impl Feed {
         Self {
             run: Arc::clone(run),
             again,
-            origin: Origin::start(run, after),
+            origin,
             found: None,
             names: TargetNames::new(Arc::clone(&run.lister.mapping), run.context.destination.capabilities()),
             settled,
@@ -106,10 +108,11 @@ impl Feed {
 
     /// These objects of the source alone; in a run of a saved plan, as the plan says.
     pub(crate) fn only(run: &Arc<Run>, keys: impl Iterator<Item = ObjectKey>) -> Self {
-        let mut feed = Self::new(run, Resumed::default());
+        let origin = if run.options.plan.is_some() { Origin::start(run, None) } else { Origin::Nothing };
+        let mut feed = Self::from_origin(run, Resumed::default(), origin);
         match run.options.plan {
             Some(_) => (feed.failed, feed.settles_others) = (keys.collect(), true),
-            None => (feed.again, feed.origin) = (keys.collect(), Origin::Nothing),
+            None => feed.again = keys.collect(),
         }
         feed
     }

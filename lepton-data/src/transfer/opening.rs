@@ -33,7 +33,7 @@ pub(crate) fn journal(env: &SharedRuntime, options: &Options, folder: &Path) -> 
     };
     let opened = match opening.open() {
         Ok(opened) => opened,
-        Err(error) => return opening.refused(error).map_err(|error| error.with_context("journal", folder.display())),
+        Err(error) => return opening.refused(error).map_err(|error| named(error, folder)),
     };
     // Another follower may have used the journal in the meantime. A round whose caller is gone must
     // not change it any more.
@@ -65,6 +65,11 @@ pub(crate) fn journal(env: &SharedRuntime, options: &Options, folder: &Path) -> 
     // The code below locks the folder again.
     drop(journal);
     if keeps { opening.restart(&resumed) } else { opening.anew() }
+}
+
+/// An error with the journal's folder, unless it names a path already.
+fn named(error: Error, folder: &Path) -> Error {
+    if error.context("path").is_some() { error } else { error.with_context("journal", folder.display()) }
 }
 
 struct Opening<'a> {
