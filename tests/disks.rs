@@ -132,7 +132,7 @@ async fn a_file_becomes_a_folder_and_the_reverse() {
     }
 }
 
-/// The run ends at its limit, or is killed, between the deletes and the copies.
+/// The run ends at its limit between the deletes and the copies.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_in_the_way_is_replaced_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
